@@ -1,0 +1,92 @@
+"""X-ray diffraction images of nanocrystals on pixel detectors of any size.
+
+The public names are loaded when first used, so that ``import nbdask`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from nbdask.version import __version__
+
+if TYPE_CHECKING:
+    from nbdask.errors import NbdaskError
+    from nbdask.experiment import (
+        Background,
+        Beam,
+        Crystal,
+        Detector,
+        Experiment,
+        LabFrame,
+        Sampling,
+        Scan,
+        SourcePoint,
+        Sources,
+        Spread,
+        StructureFactors,
+    )
+    from nbdask.lazy import image
+    from nbdask.run import SimulationResult, simulate
+    from nbdask.store.open import open_store as open
+
+_HOMES = {
+    "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "image": ("nbdask.lazy", "image"),
+    "simulate": ("nbdask.run", "simulate"),
+    "SimulationResult": ("nbdask.run", "SimulationResult"),
+    "open": ("nbdask.store.open", "open_store"),
+    **{
+        name: ("nbdask.experiment", name)
+        for name in (
+            "Background",
+            "Beam",
+            "Crystal",
+            "Detector",
+            "Experiment",
+            "LabFrame",
+            "Sampling",
+            "Scan",
+            "SourcePoint",
+            "Sources",
+            "Spread",
+            "StructureFactors",
+        )
+    },
+}
+
+__all__ = [
+    "Background",
+    "Beam",
+    "Crystal",
+    "Detector",
+    "Experiment",
+    "LabFrame",
+    "NbdaskError",
+    "Sampling",
+    "Scan",
+    "SimulationResult",
+    "SourcePoint",
+    "Sources",
+    "Spread",
+    "StructureFactors",
+    "__version__",
+    "image",
+    "open",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that holds it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nbdask' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

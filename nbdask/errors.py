@@ -1,0 +1,69 @@
+"""Exception classes: one base, few kinds, each message ready to be shown to a user.
+
+A message says what was given, what is allowed, and which flag or field to change.  The command
+line prints the message alone, on one line, and ends with :attr:`NbdaskError.exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class NbdaskError(Exception):
+    """Base of every error that nbdask raises for a reason that its user can act upon."""
+
+    exit_code = 2
+
+
+class InputError(NbdaskError, ValueError):
+    """A value, flag or combination of values that cannot be simulated."""
+
+
+class FieldError(InputError):
+    """A field of an experiment that holds a value outside what is allowed.
+
+    Parameters
+    ----------
+    field : str
+        Dotted name, for instance ``"crystal.cell"``.  The command line turns it into the flag.
+    given : object
+        The refused value, as the user gave it or as it was converted.
+    allowed : str
+        What is allowed, as a short phrase.
+    """
+
+    def __init__(self, field: str, given: object, allowed: str) -> None:
+        self.field = field
+        self.given = given
+        self.allowed = allowed
+        super().__init__(f"{field} = {given!r}: must be {allowed}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the three parts, so that the error crosses process borders whole."""
+        return (type(self), (self.field, self.given, self.allowed))
+
+
+class FlagError(InputError):
+    """A word of a nanoBragg argument list that cannot be understood."""
+
+
+class InputFileError(InputError):
+    """An input file that is missing, unreadable or malformed."""
+
+
+class StoreError(NbdaskError):
+    """A result store that is missing, already there, or not what it should be."""
+
+
+class PlanError(InputError):
+    """A plan (tiles, step ranges, memory) that cannot be carried out."""
+
+
+class ClusterError(NbdaskError):
+    """A cluster that cannot be started or reached."""
+
+
+class BackendError(NbdaskError):
+    """A kernel that cannot run here (missing package, missing device)."""
+
+
+class SemanticsError(InputError):
+    """A simulation whose result nanoBragg C leaves undefined, asked for with its semantics."""

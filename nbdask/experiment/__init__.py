@@ -1,0 +1,27 @@
+"""What is simulated: frozen dataclasses in SI units."""
+
+from nbdask.experiment.background import Background
+from nbdask.experiment.beam import Beam
+from nbdask.experiment.crystal import Crystal
+from nbdask.experiment.detector import Detector
+from nbdask.experiment.experiment import Experiment
+from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.sampling import Sampling
+from nbdask.experiment.scan import Scan
+from nbdask.experiment.sources import SourcePoint, Sources, Spread
+from nbdask.experiment.structure import StructureFactors
+
+__all__ = [
+    "Background",
+    "Beam",
+    "Crystal",
+    "Detector",
+    "Experiment",
+    "LabFrame",
+    "Sampling",
+    "Scan",
+    "SourcePoint",
+    "Sources",
+    "Spread",
+    "StructureFactors",
+]

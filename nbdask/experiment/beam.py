@@ -1,0 +1,65 @@
+"""The incident beam: wavelength, intensity, polarization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbdask import units
+from nbdask.experiment import checks
+
+
+@dataclass(frozen=True, slots=True)
+class Beam:
+    """The incident X-ray beam (its direction belongs to :class:`LabFrame`).
+
+    Parameters
+    ----------
+    wavelength : float
+        Central wavelength [m].
+    fluence : float
+        Incident fluence [photons/m^2]; used unless ``flux`` gives it.
+    flux : float
+        Photons per second.  When it is not 0, and ``exposure`` > 0 and ``beamsize`` >= 0, the
+        fluence is ``flux * exposure / beamsize**2``.
+    exposure : float
+        Exposure time [s].
+    beamsize : float
+        Edge of the square beam [m]; when >= 0 it also clips the sample's y and z dimensions.
+    polarization : float
+        Kahn factor K, -1 to 1.  0: unpolarized; 1: fully polarized along the frame's
+        polarization vector.
+    polarized : bool
+        False switches the polarization factor off altogether (it is 1 everywhere).
+    """
+
+    wavelength: float = 1e-10
+    fluence: float = units.DEFAULT_FLUENCE
+    flux: float = 0.0
+    exposure: float = 1.0
+    beamsize: float = 1e-4
+    polarization: float = 0.0
+    polarized: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        checks.assign(
+            self,
+            wavelength=checks.positive("beam.wavelength", self.wavelength),
+            fluence=checks.not_negative("beam.fluence", self.fluence),
+            flux=checks.not_negative("beam.flux", self.flux),
+            exposure=checks.number("beam.exposure", self.exposure),
+            beamsize=checks.number("beam.beamsize", self.beamsize),
+            polarization=checks.number("beam.polarization", self.polarization),
+            polarized=bool(self.polarized),
+        )
+        if not -1.0 <= self.polarization <= 1.0:
+            raise checks.FieldError("beam.polarization", self.polarization, "between -1 and 1")
+        if self.flux != 0.0 and self.beamsize == 0.0:
+            raise checks.FieldError("beam.beamsize", self.beamsize, "above 0 when a flux is given")
+
+    @property
+    def effective_fluence(self) -> float:
+        """Fluence [photons/m^2] that the image is scaled by: from the flux where it is given."""
+        if self.flux != 0.0 and self.exposure > 0.0 and self.beamsize >= 0.0:
+            return self.flux * self.exposure / self.beamsize / self.beamsize
+        return self.fluence

@@ -1,0 +1,129 @@
+"""The crystal: cell, orientation, size, shape and mosaicity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nbdask.errors import FieldError
+from nbdask.experiment import checks
+
+SHAPES = ("square", "round", "gauss", "tophat")
+
+
+@dataclass(frozen=True, slots=True)
+class Crystal:
+    """One crystal, made of identical mosaic domains.
+
+    Parameters
+    ----------
+    cell : tuple of 6 floats or None
+        a, b, c [m] and alpha, beta, gamma [rad].  Default orientation: a* along x, b* in the
+        x-y plane.
+    matrix : tuple of 9 floats or None
+        A MOSFLM orientation matrix as in its file, row by row: rows x, y, z, columns a*, b*, c*,
+        in units of 1/wavelength (dimensionless).  With ``cell`` too, the matrix gives the
+        orientation, the cell the lengths and the volume.
+    misset : tuple of 3 floats, ``"random"`` or None
+        Rotations [rad] of the reciprocal axes about lab x, then y, then z (right-handed).
+    misset_seed : int or None
+        Seed of a random misset.
+    matrix_file : str or None
+        Where ``matrix`` was read from, for the record.
+    n_cells : tuple of 3 ints
+        Unit cells along a, b, c.
+    size : tuple of 3 floats
+        Sample dimensions [m]; one above 0 sets the number of cells along a, b or c.
+    shape : str
+        ``"square"``, ``"round"``, ``"gauss"`` or ``"tophat"``.
+    fudge : float
+        Factor on the squared radius of round, gauss and tophat spots.
+    mosaic_spread : float or None
+        Mosaic spread [rad]; None: not given.
+    mosaic_domains : int or None
+        Number of mosaic domains; None: 10 with a spread, 1 without.
+    mosaic_seed : int
+        Seed of the mosaic domains' rotations.
+    """
+
+    cell: tuple[float, ...] | None = None
+    matrix: tuple[float, ...] | None = None
+    misset: tuple[float, ...] | str | None = None
+    misset_seed: int | None = None
+    matrix_file: str | None = None
+    n_cells: tuple[int, ...] = (1, 1, 1)
+    size: tuple[float, ...] = (0.0, 0.0, 0.0)
+    shape: str = "square"
+    fudge: float = 1.0
+    mosaic_spread: float | None = None
+    mosaic_domains: int | None = None
+    mosaic_seed: int = 12345678
+
+    def __post_init__(self) -> None:
+        """Check every field and that the cell is possible."""
+        if self.cell is None and self.matrix is None:
+            raise FieldError("crystal.cell", None, "given, or else crystal.matrix")
+        if self.cell is not None:
+            checks.assign(self, cell=_checked_cell(self.cell))
+        if self.matrix is not None:
+            checks.assign(self, matrix=_checked_matrix(self.matrix))
+        _check_misset(self)
+        checks.assign(
+            self,
+            n_cells=tuple(
+                checks.integer("crystal.n_cells", n, low=1)
+                for n in checks.vector("crystal.n_cells", self.n_cells)
+            ),
+            size=checks.vector("crystal.size", self.size),
+            fudge=checks.number("crystal.fudge", self.fudge),
+            mosaic_spread=checks.optional(
+                checks.not_negative, "crystal.mosaic_spread", self.mosaic_spread
+            ),
+            mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
+        )
+        checks.one_of("crystal.shape", self.shape, SHAPES)
+        if self.mosaic_domains is not None:
+            checks.integer("crystal.mosaic_domains", self.mosaic_domains, low=1)
+
+
+def _checked_cell(cell: object) -> tuple[float, ...]:
+    values = checks.vector("crystal.cell", cell, length=6)
+    allowed = "three lengths above 0 and three angles between 0 and 180 degrees"
+    if any(x <= 0.0 for x in values[:3]) or any(not 0.0 < x < math.pi for x in values[3:]):
+        raise FieldError("crystal.cell", values, allowed)
+    alpha, beta, gamma = values[3:]
+    half = (alpha + beta + gamma) / 2
+    # Each of the four must be positive, or no triangle of directions has these angles.
+    terms = (half, half - alpha, half - beta, half - gamma)
+    if any(math.sin(t) <= 1e-9 for t in terms):
+        raise FieldError(
+            "crystal.cell",
+            values,
+            "a possible cell: each angle below the sum of the other two, all three below 360 deg",
+        )
+    return values
+
+
+def _checked_matrix(matrix: object) -> tuple[float, ...]:
+    m = checks.vector("crystal.matrix", matrix, length=9)
+    det = (
+        m[0] * (m[4] * m[8] - m[5] * m[7])
+        - m[1] * (m[3] * m[8] - m[5] * m[6])
+        + m[2] * (m[3] * m[7] - m[4] * m[6])
+    )
+    scale = math.sqrt(sum(x * x for x in m)) ** 3
+    if abs(det) <= 1e-12 * scale:
+        raise FieldError("crystal.matrix", m, "nine numbers with a determinant that is not 0")
+    return m
+
+
+def _check_misset(crystal: Crystal) -> None:
+    misset = crystal.misset
+    if isinstance(misset, str):
+        checks.one_of("crystal.misset", misset, ("random",))
+        if crystal.misset_seed is None:
+            raise FieldError("crystal.misset_seed", None, "given with a random misset")
+    elif misset is not None:
+        checks.assign(crystal, misset=checks.vector("crystal.misset", misset))
+    if crystal.misset_seed is not None:
+        checks.integer("crystal.misset_seed", crystal.misset_seed)

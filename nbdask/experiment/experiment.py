@@ -1,0 +1,183 @@
+"""The whole experiment: one frozen object, its cross-checks, its dict form, its fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from nbdask.errors import FieldError
+from nbdask.experiment import checks
+from nbdask.experiment.background import Background
+from nbdask.experiment.beam import Beam
+from nbdask.experiment.crystal import Crystal
+from nbdask.experiment.detector import Detector
+from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.sampling import Sampling
+from nbdask.experiment.scan import Scan
+from nbdask.experiment.sources import Sources
+from nbdask.experiment.structure import StructureFactors
+
+SEMANTICS = ("spec", "c")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Everything that determines the pixels, in SI units.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    structure : StructureFactors
+    beam : Beam
+    frame : LabFrame
+    detector : Detector
+    sources : Sources
+    scan : Scan
+    background : Background
+    sampling : Sampling
+    semantics : str
+        ``"spec"`` or ``"c"``: whether nanoBragg C's history-dependent behaviour is reproduced.
+
+    Raises
+    ------
+    FieldError
+        A field, or a combination of fields, that cannot be simulated.
+    """
+
+    crystal: Crystal
+    structure: StructureFactors
+    beam: Beam = field(default_factory=Beam)
+    frame: LabFrame = field(default_factory=LabFrame)
+    detector: Detector = field(default_factory=Detector)
+    sources: Sources = field(default_factory=Sources)
+    scan: Scan = field(default_factory=Scan)
+    background: Background = field(default_factory=Background)
+    sampling: Sampling = field(default_factory=Sampling)
+    semantics: str = "spec"
+
+    def __post_init__(self) -> None:
+        """Check what no part can check alone."""
+        checks.one_of("semantics", self.semantics, SEMANTICS)
+        roi = self.sampling.roi
+        if roi is not None and (roi[0] >= self.detector.n_slow or roi[2] >= self.detector.n_fast):
+            raise FieldError(
+                "sampling.roi",
+                roi,
+                "slow_min, slow_max, fast_min, fast_max with at least one pixel on the detector of"
+                f" {self.detector.n_slow} (slow) x {self.detector.n_fast} (fast) pixels",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels of the image, (slow, fast)."""
+        return (self.detector.n_slow, self.detector.n_fast)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; fields that hold their defaults are left out.
+
+        Leaving defaults out lets later versions add fields without changing old fingerprints.
+        """
+        return _plain(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Experiment:
+        """Build from the dict form.
+
+        Raises
+        ------
+        FieldError
+            An unknown key, a missing part, or a value that its field refuses.
+        """
+        result = _build(cls, data, "")
+        assert isinstance(result, cls)
+        return result
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the sorted dict form: equal fingerprints, equal pixels.
+
+        Paths do not count where a checksum of the file's content is held.
+        """
+        data = self.to_dict()
+        for part, path, checksum in (
+            ("structure", "path", "sha256"),
+            ("sampling", "mask", "mask_sha256"),
+        ):
+            if checksum in data.get(part, {}):
+                data[part].pop(path, None)
+        data.get("crystal", {}).pop("matrix_file", None)
+        data.get("sources", {}).pop("file", None)
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def replace(self, **parts: Any) -> Experiment:
+        """Return a copy with some parts replaced: ``e.replace(semantics="c")``."""
+        return dataclasses.replace(self, **parts)
+
+
+def _plain(value: Any) -> Any:
+    """Turn dataclasses and tuples into dicts and lists, leaving defaults out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        result = {}
+        for item in dataclasses.fields(value):
+            content = getattr(value, item.name)
+            default = item.default
+            if item.default_factory is not dataclasses.MISSING:
+                default = item.default_factory()
+            if default is dataclasses.MISSING or content != default:
+                result[item.name] = _plain(content)
+        return result
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@lru_cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    """Return the dataclass that a type hint holds, also inside Optional or a tuple."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return hint
+    if typing.get_origin(hint) in (types.UnionType, typing.Union, tuple):
+        for part in typing.get_args(hint):
+            found = _dataclass_in(part)
+            if found is not None:
+                return found
+    return None
+
+
+def _build(cls: type, data: Any, prefix: str) -> Any:
+    """Build dataclass ``cls`` from a mapping, naming the full field in every error."""
+    if not isinstance(data, Mapping):
+        raise FieldError(prefix.rstrip(".") or "experiment", data, "a table of fields")
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    unknown = [key for key in data if key not in known]
+    if unknown:
+        allowed = "one of the fields " + ", ".join(known)
+        raise FieldError(prefix + str(unknown[0]), data[unknown[0]], allowed)
+    values = {}
+    for key, content in data.items():
+        part = _dataclass_in(_hints(cls)[key])
+        if part is not None and isinstance(content, (list, tuple)):
+            content = tuple(_build(part, item, f"{prefix}{key}.") for item in content)
+        elif part is not None and content is not None:
+            content = _build(part, content, f"{prefix}{key}.")
+        elif isinstance(content, list):
+            content = tuple(tuple(c) if isinstance(c, list) else c for c in content)
+        values[key] = content
+    for name, item in known.items():
+        no_default = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
+        if no_default and name not in values:
+            raise FieldError(prefix + name, "nothing", "given")
+    return cls(**values)

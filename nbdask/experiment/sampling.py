@@ -1,0 +1,58 @@
+"""How finely, where and with which shortcuts the image is evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbdask.errors import FieldError
+from nbdask.experiment import checks
+
+Roi = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling of pixels and structure factors, and which pixels are evaluated at all.
+
+    Parameters
+    ----------
+    oversample : int or None
+        Sub-pixels along each pixel edge; None: as many as the crystal's size asks for.
+    oversample_thick, oversample_polar, oversample_omega : bool
+        Evaluate capture fraction, polarization factor or solid angle for every term instead of
+        once per pixel.
+    dmin : float
+        Finest resolution [m]; terms beyond it are skipped.  0: none.
+    interpolate : bool or None
+        Tricubic interpolation of amplitudes between Bragg peaks; None: when the crystal has two
+        cells or fewer along any axis.
+    roi : tuple of 4 ints or None
+        Region of interest, slow_min, slow_max, fast_min, fast_max, inclusive; None: everything.
+        Pixels outside are 0.
+    mask : str or None
+        SMV image; pixels where it is 0 are not evaluated and are 0.
+    mask_sha256 : str or None
+        Checksum of that file when the experiment was made.
+    """
+
+    oversample: int | None = None
+    oversample_thick: bool = False
+    oversample_polar: bool = False
+    oversample_omega: bool = False
+    dmin: float = 0.0
+    interpolate: bool | None = None
+    roi: Roi | None = None
+    mask: str | None = None
+    mask_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.oversample is not None:
+            checks.integer("sampling.oversample", self.oversample, low=1, high=1000)
+        checks.not_negative("sampling.dmin", self.dmin)
+        if self.roi is not None:
+            values = checks.vector("sampling.roi", self.roi, length=4)
+            roi = tuple(checks.integer("sampling.roi", v, low=0) for v in values)
+            if roi[0] > roi[1] or roi[2] > roi[3]:
+                raise FieldError("sampling.roi", roi, "minimum and maximum, in this order, per axis")
+            checks.assign(self, roi=roi)

@@ -1,0 +1,311 @@
+"""Experiment -> Model: everything that is computed once per run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask import units
+from nbdask.errors import FieldError, InputFileError
+from nbdask.experiment import Detector, Experiment, StructureFactors
+from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal, recommended_oversample
+from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.model import SHAPE_CODES, Array, Model
+from nbdask.geometry.mosaic import mosaic_rotations
+from nbdask.geometry.rotation import carried_angles, orientation_table, phi_angles
+from nbdask.geometry.source_grid import build_sources
+from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
+from nbdask.inputs.checksum import sha256_of
+from nbdask.inputs.fdump import read_fdump
+from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.smv import MaskFile, open_mask
+
+
+class _Sensor(NamedTuple):
+    layers: int
+    step: float
+    thickness: float
+    mu: float
+
+
+class _Orientations(NamedTuple):
+    axes: Array
+    first_axes: Array | None
+    n_phi: int
+    n_domains: int
+
+
+class _Amplitudes(NamedTuple):
+    grid: Array
+    minimum: NDArray[np.int64]
+    interpolate: bool
+    low: Array
+    high: Array
+
+
+def build_model(experiment: Experiment) -> Model:
+    """Compute the flat arrays that the kernels read.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    InputFileError
+        A structure factor or mask file that is missing, malformed or has changed.
+    FieldError
+        A combination that only shows once everything is put together.
+    """
+    beam, sampling = experiment.beam, experiment.sampling
+    detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    crystal = orient_crystal(experiment.crystal, beam)
+    sources = build_sources(
+        experiment.sources, beam.wavelength, detector.beam, detector.polarization
+    )
+    sensor = _sensor(experiment.detector)
+    turns = _orientations(experiment, crystal, detector)
+    amplitudes = _amplitudes(experiment)
+    oversample, notes = _oversample(experiment, crystal, detector)
+    fluence = beam.effective_fluence
+    steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
+    each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
+    notes = detector.notes + crystal.notes + notes + _notes(experiment, sensor)
+    return Model(
+        n_slow=experiment.detector.n_slow,
+        n_fast=experiment.detector.n_fast,
+        fast=detector.fast,
+        slow=detector.slow,
+        normal=detector.normal,
+        origin=detector.origin,
+        beam=detector.beam,
+        pixel_size=experiment.detector.pixel_size,
+        distance=detector.distance,
+        close_distance=detector.close_distance,
+        curved=experiment.detector.curved,
+        point_pixel=experiment.detector.point_pixel,
+        oversample=oversample,
+        layers=sensor.layers,
+        layer_step=sensor.step,
+        mu=sensor.mu,
+        thickness=sensor.thickness,
+        incident=sources.incident,
+        wavelength=sources.wavelength,
+        weight=sources.weight,
+        polar_e=sources.polar_e,
+        polar_b=sources.polar_b,
+        kahn=beam.polarization,
+        polarized=beam.polarized,
+        dmin=sampling.dmin,
+        n_phi=turns.n_phi,
+        n_domains=turns.n_domains,
+        axes=turns.axes,
+        first_axes=turns.first_axes,
+        star=crystal.star,
+        n_cells=np.array(crystal.n_cells, dtype=np.float64),
+        shape=SHAPE_CODES[experiment.crystal.shape],
+        fudge=experiment.crystal.fudge,
+        f_grid=amplitudes.grid,
+        f_min=amplitudes.minimum,
+        default_F=experiment.structure.default_F,
+        interpolate=amplitudes.interpolate,
+        interp_low=amplitudes.low,
+        interp_high=amplitudes.high,
+        background=_background(experiment.background.water, fluence),
+        scale=units.R_E_SQR * fluence / steps,
+        each_thick=each[0],
+        each_polar=each[1],
+        each_omega=each[2],
+        running_product=experiment.semantics == "c" and any(each),
+        roi=_roi(experiment),
+        mask=_mask(experiment),
+        refuse_outside=experiment.semantics == "c",
+        notes=notes,
+    )
+
+
+def settle_thickness(detector: Detector) -> tuple[int, float, float]:
+    """Return (layers, thickness, distance between layers [m]) of the sensor."""
+    thickness, count = detector.thickness, detector.thick_steps
+    if thickness <= 0.0:
+        return (1, 0.0, 0.0)
+    if count is None:
+        return (2, thickness, thickness / 2)
+    count = max(count, 2)
+    return (count, thickness, thickness / (count - 1))
+
+
+def _sensor(detector: Detector) -> _Sensor:
+    layers, thickness, step = settle_thickness(detector)
+    mu = detector.attenuation
+    if mu is None:
+        mu = 1.0 / thickness if thickness > 0.0 else 0.0
+    return _Sensor(layers, step, thickness, mu)
+
+
+def _orientations(
+    experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
+) -> _Orientations:
+    spread, domains = settle_mosaic(
+        experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
+    )
+    rotations = None
+    if spread > 0.0:
+        rotations = mosaic_rotations(spread, domains, experiment.crystal.mosaic_seed)
+    phi = phi_angles(experiment.scan)
+    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    table = orientation_table(crystal.axes, detector.spindle, used, rotations)
+    first = None
+    if used[0] != phi[0]:
+        # Before anything was rotated there is nothing to carry over.
+        first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
+    return _Orientations(table, first, len(phi), domains)
+
+
+def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
+    """Return (spread [rad], number of domains) from whatever is given."""
+    if not spread:
+        return (0.0, 1)
+    return (spread, 10 if domains is None else domains)
+
+
+def _amplitudes(experiment: Experiment) -> _Amplitudes:
+    structure = experiment.structure
+    wanted = experiment.sampling.interpolate
+    if wanted is None:
+        # The counts as given: sample dimensions do not enter this choice.
+        wanted = min(experiment.crystal.n_cells) <= 2
+    grid = load_amplitudes(structure)
+    if grid is None:
+        nothing = np.zeros(3)
+        return _Amplitudes(np.zeros((0, 0, 0)), np.zeros(3, np.int64), False, nothing, nothing)
+    low = np.array(grid.minimum, dtype=np.float64)
+    high = low + np.array(grid.values.shape) - 1.0
+    if experiment.semantics == "c":
+        bounds = (low + 2.0, high - 2.0)
+    else:
+        # floor(h)-1 to floor(h)+2 inside the grid.
+        bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
+    values = np.ascontiguousarray(grid.values, dtype=np.float64)
+    return _Amplitudes(values, np.array(grid.minimum, dtype=np.int64), wanted, *bounds)
+
+
+def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
+    """Read the amplitude list; None where default_F is all there is.
+
+    Raises
+    ------
+    InputFileError
+        The file is missing, malformed, or not the one the experiment was made with.
+    """
+    if structure.reflections:
+        return from_reflections(np.array(structure.reflections), structure.default_F)
+    if structure.path is None:
+        return None
+    if structure.format == "fdump":
+        grid = read_fdump(structure.path)
+    else:
+        grid = read_hkl(structure.path, structure.default_F)
+    _check_unchanged(structure.path, structure.sha256)
+    return grid
+
+
+def _check_unchanged(path: str, expected: str | None) -> None:
+    if expected is not None:
+        found = sha256_of(path)
+        if found != expected:
+            raise InputFileError(
+                f"{path}: the file has changed since the experiment was made"
+                f" (sha256 {found[:12]}..., expected {expected[:12]}...)"
+            )
+
+
+def _oversample(
+    experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
+) -> tuple[int, tuple[str, ...]]:
+    recommended = recommended_oversample(
+        crystal,
+        experiment.beam.wavelength,
+        detector.distance,
+        experiment.detector.pixel_size,
+    )
+    given = experiment.sampling.oversample
+    if given is None:
+        return recommended, ()
+    if given < recommended:
+        return given, (
+            f"-oversample {given} is below the recommended {recommended}: the crystal's finest"
+            " fringes are smaller than a sub-pixel",
+        )
+    return given, ()
+
+
+def _background(water: float, fluence: float) -> float:
+    """Return what a pixel's sum starts from: scattering of a cube of water (forward F only)."""
+    return (
+        units.WATER_F
+        * units.WATER_F
+        * units.R_E_SQR
+        * fluence
+        * water
+        * water
+        * water
+        * 1e6
+        * units.AVOGADRO
+        / units.WATER_MW
+    )
+
+
+def _roi(experiment: Experiment) -> tuple[int, int, int, int]:
+    n_slow, n_fast = experiment.shape
+    if experiment.sampling.roi is None:
+        return (0, n_slow - 1, 0, n_fast - 1)
+    slow0, slow1, fast0, fast1 = experiment.sampling.roi
+    return (slow0, min(slow1, n_slow - 1), fast0, min(fast1, n_fast - 1))
+
+
+def _mask(experiment: Experiment) -> MaskFile | None:
+    path = experiment.sampling.mask
+    if path is None:
+        return None
+    mask = open_mask(path)
+    if (mask.n_slow, mask.n_fast) != experiment.shape:
+        raise FieldError(
+            "sampling.mask",
+            f"{path} with {mask.n_slow} (slow) x {mask.n_fast} (fast) pixels",
+            f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
+        )
+    _check_unchanged(path, experiment.sampling.mask_sha256)
+    return mask
+
+
+def _notes(experiment: Experiment, sensor: _Sensor) -> tuple[str, ...]:
+    """Say what was chosen for the user, and what has no effect."""
+    notes = []
+    crystal, sampling = experiment.crystal, experiment.sampling
+    if experiment.detector.thickness > 0.0 and experiment.detector.attenuation is None:
+        notes.append(
+            f"no sensor attenuation given: depth set to the thickness, {sensor.thickness * 1e6:g} um"
+        )
+    if crystal.mosaic_spread and crystal.mosaic_domains is None:
+        notes.append("mosaic spread without a number of domains: 10 are used (-mosaic_domains)")
+    if crystal.mosaic_domains is not None and not crystal.mosaic_spread:
+        notes.append("mosaic domains without a spread: 1 is used (-mosaic gives the spread)")
+    if sampling.oversample_thick and sensor.thickness == 0.0:
+        notes.append(
+            "-oversample_thick without a sensor thickness: nanoBragg C gives an image of zeros,"
+            " and so do C semantics; --semantics spec uses a capture fraction of 1"
+        )
+    if sampling.oversample_polar and not experiment.beam.polarized:
+        notes.append("-oversample_polar applies the polarization factor although -nopolar is given")
+    if sampling.interpolate and not experiment.structure.has_list:
+        notes.append("-interpolate has no effect without a list of structure factors")
+    if sensor.thickness > 0.0 and sensor.mu == 0.0:
+        notes.append("a sensor that does not absorb captures nothing: every pixel is 0")
+    return tuple(notes)

@@ -1,0 +1,197 @@
+"""Cell vectors of the crystal at phi = 0, number of cells, recommended oversampling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nbdask import units
+from nbdask.experiment.beam import Beam
+from nbdask.experiment.crystal import Crystal
+from nbdask.geometry.mosaic import random_misset
+from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_xyz
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrystalFrame:
+    """The crystal before the spindle and the mosaic domains turn it.
+
+    Attributes
+    ----------
+    axes : (3, 3) float64 array
+        Rows a, b, c [m].
+    star : (3, 3) float64 array
+        Rows a*, b*, c* [1/Angstrom].
+    volume : float
+        Cell volume [Angstrom^3].
+    n_cells : tuple of 3 ints
+        Cells along a, b, c.
+    misset : tuple of 3 floats
+        The rotations about lab x, y, z that were applied [rad].
+    notes : tuple of str
+    """
+
+    axes: Array
+    star: Array
+    volume: float
+    n_cells: tuple[int, int, int]
+    misset: tuple[float, float, float]
+    notes: tuple[str, ...] = ()
+
+
+def reciprocal_from_cell(cell: tuple[float, ...]) -> tuple[Array, float]:
+    """Return a*, b*, c* in the default orientation, and the cell's volume.
+
+    Parameters
+    ----------
+    cell : tuple of 6 floats
+        a, b, c [Angstrom], alpha, beta, gamma [rad].
+
+    Returns
+    -------
+    star : (3, 3) float64 array
+        Rows a* (along x), b* (in the x-y plane), c* [1/Angstrom].
+    volume : float
+        [Angstrom^3]
+    """
+    a, b, c, alpha, beta, gamma = cell
+    half = (alpha + beta + gamma) / 2
+    skew = (
+        math.sin(half) * math.sin(half - alpha) * math.sin(half - beta) * math.sin(half - gamma)
+    )
+    volume = 2.0 * a * b * c * math.sqrt(abs(skew))
+    inverse = 1.0 / volume
+    a_s = b * c * math.sin(alpha) * inverse
+    b_s = c * a * math.sin(beta) * inverse
+    c_s = a * b * math.sin(gamma) * inverse
+
+    def cosine(opposite: float, one: float, other: float) -> float:
+        value = (math.cos(one) * math.cos(other) - math.cos(opposite)) / (
+            math.sin(one) * math.sin(other)
+        )
+        return 1.0 if value * value > 1.0 else value
+
+    cos_alpha, cos_beta, cos_gamma = (
+        cosine(alpha, beta, gamma),
+        cosine(beta, gamma, alpha),
+        cosine(gamma, alpha, beta),
+    )
+    sin_gamma = max(-1.0, min(1.0, c * inverse / a_s / b_s))
+    star = np.array(
+        [
+            [a_s, 0.0, 0.0],
+            [b_s * cos_gamma, b_s * sin_gamma, 0.0],
+            [
+                c_s * cos_beta,
+                c_s * (cos_alpha - cos_beta * cos_gamma) / sin_gamma,
+                c_s * volume / (a * b * c * sin_gamma),
+            ],
+        ]
+    )
+    return star, volume
+
+
+def orient_crystal(crystal: Crystal, beam: Beam) -> CrystalFrame:
+    """Build the crystal's axes from cell or matrix, misset and sample size.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    beam : Beam
+        Its wavelength scales a matrix; its size clips the sample.
+
+    Returns
+    -------
+    CrystalFrame
+    """
+    lengths: tuple[float, ...] | None = None
+    volume = 0.0
+    star = np.zeros((3, 3))
+    if crystal.cell is not None:
+        cell = tuple(units.to_angstrom(x) for x in crystal.cell[:3]) + crystal.cell[3:]
+        star, volume = reciprocal_from_cell(cell)
+        lengths = cell[:3]
+    if crystal.matrix is not None:
+        columns = np.array(crystal.matrix).reshape(3, 3).T
+        star = columns * (1e-10 / beam.wavelength)
+    misset = _misset_angles(crystal)
+    if crystal.misset is not None:
+        star = np.array([rotate_xyz(v, *misset) for v in star])
+    axes, star, volume = _direct_axes(star, lengths, volume)
+    n_cells, notes = _cell_counts(crystal, beam, axes)
+    return CrystalFrame(axes * 1e-10, star, volume, n_cells, misset, notes)
+
+
+def _misset_angles(crystal: Crystal) -> tuple[float, float, float]:
+    if crystal.misset is None:
+        return (0.0, 0.0, 0.0)
+    if isinstance(crystal.misset, str):
+        assert crystal.misset_seed is not None
+        return random_misset(crystal.misset_seed)
+    x, y, z = crystal.misset
+    return (x, y, z)
+
+
+def _direct_axes(
+    star: Array, lengths: tuple[float, ...] | None, volume: float
+) -> tuple[Array, Array, float]:
+    """Return a, b, c [Angstrom], the a*, b*, c* that belong to them, and the volume."""
+    products = [cross(star[1], star[2]), cross(star[2], star[0]), cross(star[0], star[1])]
+    inverse = dot(star[0], products[0])
+    if lengths is not None:
+        # A given cell prevails over what a matrix says about lengths and volume.
+        products = [p * (x / volume / length(p)) for p, x in zip(products, lengths, strict=True)]
+        inverse = 1.0 / volume
+    volume = 1.0 / inverse
+    axes = np.array([p * volume for p in products])
+    star = np.array(
+        [
+            cross(axes[1], axes[2]) * inverse,
+            cross(axes[2], axes[0]) * inverse,
+            cross(axes[0], axes[1]) * inverse,
+        ]
+    )
+    return axes, star, volume
+
+
+def _cell_counts(
+    crystal: Crystal, beam: Beam, axes: Array
+) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+    """Return the cells along a, b, c from the counts or the sample's size."""
+    size = list(crystal.size)
+    notes = []
+    if beam.beamsize >= 0.0:
+        for index, name in ((1, "y"), (2, "z")):
+            if beam.beamsize < size[index]:
+                notes.append(
+                    f"the sample's {name} size of {size[index] * 1e3:g} mm is clipped to the beam"
+                    f" size of {beam.beamsize * 1e3:g} mm"
+                )
+                size[index] = beam.beamsize
+    counts = []
+    for index in range(3):
+        count = crystal.n_cells[index]
+        if size[index] > 0.0:
+            count = math.ceil(size[index] / length(array(axes[index] * 1e-10)))
+        counts.append(max(count, 1))
+    return (counts[0], counts[1], counts[2]), tuple(notes)
+
+
+def recommended_oversample(frame: CrystalFrame, wavelength: float, distance: float, pixel: float) -> int:
+    """Return the sub-pixels per edge that resolve the crystal's finest fringes.
+
+    Parameters
+    ----------
+    frame : CrystalFrame
+    wavelength, distance, pixel : float
+        [m]
+
+    Returns
+    -------
+    int
+        ``ceil(3 * largest crystal dimension / (wavelength * distance / pixel))``, at least 1.
+    """
+    largest = max(length(v) * n for v, n in zip(frame.axes, frame.n_cells, strict=True))
+    return max(1, math.ceil(3.0 * largest / (wavelength * distance / pixel)))

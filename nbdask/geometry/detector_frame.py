@@ -1,0 +1,153 @@
+"""Axes and origin of the detector as it stands, from convention, placement and tilts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from nbdask.experiment.detector import Detector
+from nbdask.experiment.frame import LabFrame
+from nbdask.geometry.conventions import CONVENTIONS, Centres, centres, directions
+from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_about, rotate_xyz, unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectorFrame:
+    """The placed detector.  Unit vectors in the lab frame, lengths in metres.
+
+    Attributes
+    ----------
+    fast, slow, normal : (3,) float64 arrays
+        Unit vectors after all tilts.
+    origin : (3,) float64 array
+        Outer corner of the first pixel.
+    beam, polarization, spindle : (3,) float64 arrays
+        Unit vectors (of the beam: the direction in which photons travel).
+    distance, close_distance : float
+        Along the beam; along the normal.
+    f_beam, s_beam, f_close, s_close : float
+        Where the beam and the near point are on the placed detector.
+    x_beam, y_beam : float
+        Beam centre in the convention's own axes, as given or by default.
+    pivot : str
+        ``"beam"``, ``"sample"`` or ``"origin"`` (placed by ``pix0``).
+    notes : tuple of str
+    """
+
+    fast: Array
+    slow: Array
+    normal: Array
+    origin: Array
+    beam: Array
+    polarization: Array
+    spindle: Array
+    distance: float
+    close_distance: float
+    f_beam: float
+    s_beam: float
+    f_close: float
+    s_close: float
+    x_beam: float
+    y_beam: float
+    pivot: str
+    notes: tuple[str, ...] = ()
+
+
+def effective_pivot(frame: LabFrame, detector: Detector, semantics: str) -> str:
+    """Return the pivot that counts: under C semantics a named convention overrides a given one."""
+    own = CONVENTIONS[frame.convention].pivot
+    if detector.pivot is None or (semantics == "c" and frame.convention != "CUSTOM"):
+        return own
+    return detector.pivot
+
+
+def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec") -> DetectorFrame:
+    """Place the detector in the lab.
+
+    Parameters
+    ----------
+    frame : LabFrame
+    detector : Detector
+    semantics : str
+        ``"spec"`` or ``"c"``; decides whether an explicit pivot under a named convention counts.
+
+    Returns
+    -------
+    DetectorFrame
+    """
+    row = directions(frame)
+    beam, fast, slow = (unit(array(v)) for v in (row.beam, row.fast, row.slow))
+    normal = array(row.normal)
+    # An exact comparison on purpose: a given normal of exactly unit length is kept as it is,
+    # any other is replaced by the true one.
+    normal = unit(normal) if length(normal) == 1.0 else unit(cross(fast, slow))
+    axis = unit(array(row.twotheta_axis))
+
+    def tilt(v: Array) -> Array:
+        return rotate_xyz(v, detector.rotx, detector.roty, detector.rotz)
+
+    def swing(v: Array) -> Array:
+        return rotate_about(tilt(v), axis, detector.twotheta)
+
+    ratio = dot(beam, tilt(normal)) or sys.float_info.min
+    close = detector.close_distance
+    if close is None:
+        close = abs(ratio * detector.distance)
+    distance = close / ratio
+    centre = centres(frame.convention, detector)
+    pivot = effective_pivot(frame, detector, semantics)
+    near = -centre.f_close * fast - centre.s_close * slow + close * normal
+    fast, slow, normal = swing(fast), swing(slow), swing(normal)
+    if detector.pix0 is not None:
+        pivot, origin = "origin", array(detector.pix0)
+    elif pivot == "sample":
+        origin = swing(near)
+    else:
+        origin = -centre.f_beam * fast - centre.s_beam * slow + distance * beam
+    vectors = (fast, slow, normal, origin, beam)
+    notes = _pivot_notes(frame, detector, semantics)
+    return _measured(vectors, ratio, centre, pivot, notes, frame)
+
+
+def _measured(
+    vectors: tuple[Array, Array, Array, Array, Array],
+    ratio: float,
+    centre: Centres,
+    pivot: str,
+    notes: tuple[str, ...],
+    frame: LabFrame,
+) -> DetectorFrame:
+    """Measure near point, beam spot and distances on the placed detector."""
+    fast, slow, normal, origin, beam = vectors
+    row = directions(frame)
+    close = dot(origin, normal)
+    spot = close / ratio * beam - origin
+    return DetectorFrame(
+        fast=fast,
+        slow=slow,
+        normal=normal,
+        origin=origin,
+        beam=beam,
+        polarization=unit(array(row.polarization)),
+        spindle=unit(array(row.spindle)),
+        distance=close / ratio,
+        close_distance=close,
+        f_beam=dot(fast, spot),
+        s_beam=dot(slow, spot),
+        f_close=-dot(origin, fast),
+        s_close=-dot(origin, slow),
+        x_beam=centre.x_beam,
+        y_beam=centre.y_beam,
+        pivot=pivot,
+        notes=notes,
+    )
+
+
+def _pivot_notes(frame: LabFrame, detector: Detector, semantics: str) -> tuple[str, ...]:
+    own = CONVENTIONS[frame.convention].pivot
+    if semantics == "c" and frame.convention != "CUSTOM" and detector.pivot not in (None, own):
+        return (
+            f"-pivot {detector.pivot} has no effect: with C semantics the {frame.convention}"
+            f" convention sets the pivot to {own}; --semantics spec honours it",
+        )
+    return ()

@@ -1,0 +1,159 @@
+"""The model: flat arrays and numbers that every kernel reads, computed once per run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.inputs.smv import MaskFile
+
+Array = NDArray[np.float64]
+
+#: Codes of the crystal shapes.
+SQUARE, ROUND, GAUSS, TOPHAT = range(4)
+SHAPE_CODES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Model:
+    """What the kernels evaluate.  Arrays are C-contiguous float64; lengths in metres.
+
+    Attributes
+    ----------
+    n_slow, n_fast : int
+        Pixels of the detector.
+    fast, slow, normal, origin, beam : (3,) arrays
+        Unit vectors of the detector as it stands, outer corner of the first pixel [m], and the
+        beam's direction.
+    pixel_size, distance, close_distance : float
+        [m]
+    curved, point_pixel : bool
+    oversample : int
+        Sub-pixels along each pixel edge.
+    layers : int
+        Sensor layers; ``layer_step`` [m] apart; ``mu`` [1/m]; ``thickness`` [m], 0: not modelled.
+    incident : (n_sources, 3) array
+        Unit vectors in which the photons travel.
+    wavelength, weight : (n_sources,) arrays
+        [m] and dimensionless (all 1 unless weights are applied).
+    polar_e, polar_b : (n_sources, 3) arrays
+        Directions of the electric and magnetic field of each source.
+    kahn : float
+        Kahn factor; ``polarized`` False: the factor is 1 everywhere.
+    dmin : float
+        Finest resolution [m]; 0: none.
+    n_phi, n_domains : int
+        Rotation steps and mosaic domains.
+    axes : (n_phi * n_domains, 3, 3) array
+        Real-space cell vectors [m] for each phi step (outer) and domain (inner):
+        ``axes[o, i]`` is a, b or c.
+    first_axes : (n_domains, 3, 3) array or None
+        C semantics only: the cell vectors that the very first evaluation of the image uses at its
+        first phi step; None where it needs no exception.
+    star : (3, 3) array
+        Unrotated reciprocal vectors a*, b*, c* [1/Angstrom] (gauss and tophat shapes).
+    n_cells : (3,) array
+        Cells along a, b, c.
+    shape : int
+        SQUARE, ROUND, GAUSS or TOPHAT.
+    fudge : float
+    f_grid : (n_h, n_k, n_l) array
+        Amplitudes; shape (0, 0, 0) without a list.
+    f_min : (3,) int64 array
+        h, k, l of ``f_grid[0, 0, 0]``.
+    default_F : float
+        Amplitude outside the grid.
+    interpolate : bool
+        Tricubic interpolation.
+    interp_low, interp_high : (3,) arrays
+        Inclusive bounds of fractional h, k, l inside which interpolation is done; elsewhere
+        ``default_F`` is used and the evaluation counted.
+    background : float
+        What the sum of a pixel starts from (water).
+    scale : float
+        r_e^2 * fluence / number of steps: [photons] per unit of the sum.
+    each_thick, each_polar, each_omega : bool
+        Whether that factor is applied to every term instead of once per pixel.
+    running_product : bool
+        C semantics with any of these: the running sum is multiplied after each added term.
+    roi : tuple of 4 ints
+        slow_min, slow_max, fast_min, fast_max, inclusive, clipped to the detector.
+    mask : MaskFile or None
+        Pixels that are 0 there are not evaluated.
+    refuse_outside : bool
+        C semantics: an interpolation outside the grid ends the run with an explanation.
+    notes : tuple of str
+        What the user should be told about choices made here.
+    """
+
+    n_slow: int
+    n_fast: int
+    fast: Array
+    slow: Array
+    normal: Array
+    origin: Array
+    beam: Array
+    pixel_size: float
+    distance: float
+    close_distance: float
+    curved: bool
+    point_pixel: bool
+    oversample: int
+    layers: int
+    layer_step: float
+    mu: float
+    thickness: float
+    incident: Array
+    wavelength: Array
+    weight: Array
+    polar_e: Array
+    polar_b: Array
+    kahn: float
+    polarized: bool
+    dmin: float
+    n_phi: int
+    n_domains: int
+    axes: Array
+    first_axes: Array | None
+    star: Array
+    n_cells: Array
+    shape: int
+    fudge: float
+    f_grid: Array
+    f_min: NDArray[np.int64]
+    default_F: float
+    interpolate: bool
+    interp_low: Array
+    interp_high: Array
+    background: float
+    scale: float
+    each_thick: bool
+    each_polar: bool
+    each_omega: bool
+    running_product: bool
+    roi: tuple[int, int, int, int]
+    mask: MaskFile | None
+    refuse_outside: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_sources(self) -> int:
+        """Number of sources."""
+        return int(self.wavelength.shape[0])
+
+    @property
+    def n_inner(self) -> int:
+        """Steps of one sub-pixel and layer: sources x phi steps x domains."""
+        return self.n_sources * self.n_phi * self.n_domains
+
+    @property
+    def n_steps(self) -> int:
+        """Steps (evaluations) of one pixel."""
+        return self.layers * self.oversample**2 * self.n_inner
+
+    @property
+    def n_cells_total(self) -> float:
+        """Cells of the crystal: Na * Nb * Nc."""
+        return float(self.n_cells[0] * self.n_cells[1] * self.n_cells[2])

@@ -1,0 +1,148 @@
+"""Sources: directions, wavelengths and weights; and the rules for sampled ranges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nbdask.experiment.sources import Sources, Spread
+from nbdask.geometry.vectors import Array, array, cross, rotate_about, unit
+
+#: Distance at which generated sources are put, and missing components default to [any unit].
+_FAR = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceTable:
+    """All sources.
+
+    Attributes
+    ----------
+    incident : (n, 3) float64 array
+        Unit vectors in which the photons travel.
+    wavelength : (n,) float64 array
+        [m]
+    weight : (n,) float64 array
+        Relative intensities with a mean of 1.
+    polar_e, polar_b : (n, 3) float64 arrays
+        Unit vectors of the electric and the magnetic field.
+    """
+
+    incident: Array
+    wavelength: Array
+    weight: Array
+    polar_e: Array
+    polar_b: Array
+
+
+def settle_spread(spread: Spread) -> tuple[int, float, float]:
+    """Return (count, range, step) of a divergence or dispersion from whatever is given.
+
+    Parameters
+    ----------
+    spread : Spread
+
+    Returns
+    -------
+    tuple of int, float, float
+        ``(1, 0.0, 0.0)`` where nothing is spread.
+    """
+    width, step, count = spread.range, spread.step or 0.0, spread.count
+    if width is None:
+        if step > 0.0:
+            count, width = 2, step
+        elif count is None:
+            return (1, 0.0, 0.0)
+        else:
+            width, step = 1.0, 1.0 / count
+    elif count is None:
+        if step > 0.0:
+            count = math.ceil(width / step)
+        else:
+            count, step = 2, width
+    elif step <= 0.0:
+        count = max(count, 2)
+        step = width / (count - 1)
+    if width <= 0.0 or step <= 0.0 or count <= 0:
+        return (1, 0.0, 0.0)
+    return (count, width, step)
+
+
+def _outside_ellipse(value: float, count: int, width: float, step: float) -> float:
+    """Return one direction's share of the test that rounds the divergence grid (NaN for 0/0)."""
+    top = value * value - step * step / 4.0 * (1 - count % 2)
+    return top / width / width if width != 0.0 else math.nan
+
+
+def build_sources(
+    sources: Sources, wavelength: float, beam: Array, polarization: Array
+) -> SourceTable:
+    """Return every source's direction, wavelength, weight and field directions.
+
+    Parameters
+    ----------
+    sources : Sources
+    wavelength : float
+        Central wavelength [m].
+    beam, polarization : (3,) float64 arrays
+        Unit vectors.
+
+    Returns
+    -------
+    SourceTable
+        Generated grids run over horizontal (outer), vertical, wavelength (inner).
+    """
+    if sources.points:
+        places, waves, weights = _listed(sources, wavelength, beam)
+    else:
+        places, waves, weights = _generated(sources, wavelength, beam, polarization)
+    incident = np.array([-unit(p) for p in places])
+    weight = np.array(weights, dtype=np.float64)
+    weight = weight / weight.mean() if sources.weights == "apply" else np.ones(len(weight))
+    polar_b = np.array([unit(cross(polarization, v)) for v in incident])
+    polar_e = np.array([unit(cross(v, b)) for v, b in zip(incident, polar_b, strict=True)])
+    return SourceTable(incident, np.array(waves), weight, polar_e, polar_b)
+
+
+def _listed(
+    sources: Sources, wavelength: float, beam: Array
+) -> tuple[list[Array], list[float], list[float]]:
+    places, waves, weights = [], [], []
+    for point in sources.points:
+        given = (point.x, point.y, point.z)
+        places.append(
+            array([-_FAR * b if g is None else g for g, b in zip(given, beam, strict=True)])
+        )
+        waves.append(wavelength if point.wavelength is None else point.wavelength)
+        weights.append(1.0 if point.weight is None else point.weight)
+    return places, waves, weights
+
+
+def _generated(
+    sources: Sources, wavelength: float, beam: Array, polarization: Array
+) -> tuple[list[Array], list[float], list[float]]:
+    n_h, width_h, step_h = settle_spread(sources.horizontal)
+    n_v, width_v, step_v = settle_spread(sources.vertical)
+    # A dispersion that is not given has the range 0, not "not given": its default is 0.
+    spectrum = sources.dispersion
+    if spectrum.range is None:
+        spectrum = Spread(0.0, spectrum.step, spectrum.count)
+    n_w, width_w, step_w = settle_spread(spectrum)
+    vertical_axis = unit(cross(beam, polarization))
+    places, waves = [], []
+    for i in range(n_h):
+        for j in range(n_v):
+            h = step_h * i - width_h / 2.0
+            v = step_v * j - width_v / 2.0
+            test = _outside_ellipse(h, n_h, width_h, step_h)
+            test += _outside_ellipse(v, n_v, width_v, step_v)
+            if sources.round and test * 4.0 > 1.1:
+                continue
+            place = rotate_about(-_FAR * beam, polarization, v)
+            place = rotate_about(place, vertical_axis, h)
+            for w in range(n_w):
+                places.append(place)
+                waves.append(wavelength * (1.0 + step_w * w - width_w / 2.0))
+    return places, waves, [1.0] * len(places)

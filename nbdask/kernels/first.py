@@ -1,0 +1,124 @@
+"""The one evaluation that nanoBragg C does before its carry-over of rotations sets in.
+
+Under C semantics a rotation step at exactly phi = 0 keeps the rotation of the evaluation before
+it.  The very first evaluation of an image has none before it, so it alone is not rotated.  Its
+pixel is computed again here, in three step ranges, with the very kernel that computed the tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.geometry.model import Model
+from nbdask.kernels.interface import Kernel, merge
+from nbdask.physics.position import sub_pixel_rays
+from nbdask.physics.scattering import scattering_vector, within_dmin
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+
+
+class FirstEvaluation(NamedTuple):
+    """The pixel (slow, fast) of the first evaluation, and its flat step index."""
+
+    slow: int
+    fast: int
+    step: int
+
+
+def patch_first(
+    model: Model, kernel: Kernel, tile: Tile, image: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Put the first evaluated pixel right, where the tile holds it.
+
+    Parameters
+    ----------
+    model : Model
+    kernel : Kernel
+    tile : Tile
+    image : (n_slow, n_fast) float32 array
+        The tile's finished pixels; changed in place.
+
+    Returns
+    -------
+    (n_slow, n_fast) float32 array
+        ``image``.
+    """
+    if model.first_axes is None:
+        return image
+    first = find_first(model)
+    if first is None:
+        return image
+    inside = tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1
+    if inside:
+        image[first.slow - tile.slow0, first.fast - tile.fast0] = _first_pixel(
+            model, kernel, first
+        )
+    return image
+
+
+def _first_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:
+    assert model.first_axes is not None
+    axes = model.axes.copy()
+    axes[: model.n_domains] = model.first_axes
+    unrotated = replace(model, axes=axes)
+    pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
+    edges = (0, first.step, first.step + model.n_domains, model.n_steps)
+    parts = [
+        kernel.partial(unrotated if number == 1 else model, pixel, StepRange(*edge), None)
+        for number, edge in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        if edge[0] < edge[1]
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = merge(total, part)
+    value: np.float32 = kernel.finish(model, pixel, total, None)[0, 0]
+    return value
+
+
+@lru_cache(maxsize=8)
+def find_first(model: Model) -> FirstEvaluation | None:
+    """Return the first evaluation in raster order that ROI, mask and dmin let through.
+
+    Returns
+    -------
+    FirstEvaluation or None
+        None where nothing is evaluated.
+    """
+    slow0, slow1, fast0, fast1 = model.roi
+    for slow in range(slow0, slow1 + 1):
+        row = Tile(slow, slow + 1, fast0, fast1 + 1)
+        todo = np.ones(row.shape, dtype=np.bool_)
+        if model.mask is not None:
+            todo = model.mask.read(*row)
+        if not todo.any():
+            continue
+        found = _first_in_row(model, row, todo)
+        if found is not None:
+            return found
+    return None
+
+
+def _first_in_row(model: Model, row: Tile, todo: NDArray[np.bool_]) -> FirstEvaluation | None:
+    if model.dmin <= 0.0:
+        return FirstEvaluation(row.slow0, row.fast0 + int(np.argmax(todo[0])), 0)
+    # For each pixel the first (layer, sub-pixel, source) that passes; then the first pixel.
+    first_step = np.full(row.shape[1], -1)
+    turns = model.n_phi * model.n_domains
+    for outer in range(model.layers * model.oversample**2):
+        layer, sub = divmod(outer, model.oversample**2)
+        ray = sub_pixel_rays(model, row, layer, *divmod(sub, model.oversample))
+        for source in range(model.n_sources):
+            passed = within_dmin(model, scattering_vector(model, source, ray))[0] & todo[0]
+            step = outer * model.n_inner + source * turns
+            first_step = np.where((first_step < 0) & passed, step, first_step)
+        if (first_step[todo[0]] >= 0).all():
+            break
+    hits = np.nonzero(first_step >= 0)[0]
+    if hits.size == 0:
+        return None
+    return FirstEvaluation(row.slow0, row.fast0 + int(hits[0]), int(first_step[hits[0]]))

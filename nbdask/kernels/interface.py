@@ -1,0 +1,110 @@
+"""What a kernel is: its inputs, its result, and how results of step ranges merge.
+
+A kernel evaluates one tile for one range of steps (:meth:`Kernel.partial`), un-normalised, in
+float64; and it turns the merged sum of all steps into photons (:meth:`Kernel.finish`).  All
+kernels take the same inputs and give the same result to rounding; nothing else in nbdask asks
+which one runs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.geometry.model import Model
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+
+Mask = NDArray[np.bool_]
+
+
+class Partial(NamedTuple):
+    """The effect of one range of steps on the running sum I of each pixel: I -> gain * I + total.
+
+    Attributes
+    ----------
+    total : (n_slow, n_fast) float64 array
+        Sum of the terms (F_cell * F_latt)^2, each times its source's weight and, where the model
+        says so, its own factors.
+    gain : (n_slow, n_fast) float64 array or None
+        Product of the factors (``running_product`` models only); None: 1 everywhere.
+    outside : int
+        Evaluations whose interpolation neighbourhood left the amplitude grid.
+    """
+
+    total: NDArray[np.float64]
+    gain: NDArray[np.float64] | None
+    outside: int
+
+
+def merge(first: Partial, second: Partial) -> Partial:
+    """Return the effect of ``first`` followed by ``second``."""
+    outside = first.outside + second.outside
+    if second.gain is None:
+        return Partial(first.total + second.total, first.gain, outside)
+    total = second.gain * first.total + second.total
+    gain = second.gain if first.gain is None else first.gain * second.gain
+    return Partial(total, gain, outside)
+
+
+class Kernel(Protocol):
+    """One implementation of the physics.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry: ``"numpy"``, ``"numba"``, ``"cuda"``.
+    precision : str
+        ``"float64"`` or ``"mixed"``.
+    version : str
+        Changes whenever the bits of the result may change.
+    """
+
+    name: str
+    precision: str
+    version: str
+
+    def partial(
+        self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None
+    ) -> Partial:
+        """Evaluate ``steps`` for every pixel of ``tile``.
+
+        Parameters
+        ----------
+        model : Model
+        tile : Tile
+        steps : StepRange
+            Flat step indices (layer, sub-pixel slow, sub-pixel fast, source, phi, domain).
+        mask : (n_slow, n_fast) bool array or None
+            True where the pixel is to be evaluated; None: everywhere.  Pixels that are not
+            evaluated have total 0 and gain 1.
+
+        Returns
+        -------
+        Partial
+        """
+
+    def finish(
+        self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
+    ) -> NDArray[np.float32]:
+        """Turn the merged sum of all steps into photons per pixel.
+
+        Parameters
+        ----------
+        model : Model
+        tile : Tile
+        partial : Partial
+            Merged over all steps, in order.
+        mask : (n_slow, n_fast) bool array or None
+            Pixels where it is False become 0.
+
+        Returns
+        -------
+        (n_slow, n_fast) float32 array
+            Photons.
+        """
+
+    def working_bytes(self, model: Model, pixels: int) -> int:
+        """Return the bytes that evaluating a tile of ``pixels`` needs beside its result planes."""

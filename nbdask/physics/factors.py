@@ -1,0 +1,56 @@
+"""Pixel factors: solid angle, polarization, capture in a sensor layer.
+
+Formulas: specification, intensity (S-INT).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.geometry.model import Model
+from nbdask.physics.position import Ray
+
+Array = NDArray[np.float64]
+
+
+def solid_angle(model: Model, ray: Ray) -> Array:
+    """Return the solid angle of a whole pixel seen at a sub-pixel's place [sr].
+
+    ``p^2 / R^2 * close_distance / R``; a point pixel: ``1 / R^2`` [1/m^2].
+    """
+    if model.point_pixel:
+        return 1.0 / ray.path / ray.path
+    area = model.pixel_size * model.pixel_size
+    return area / ray.path / ray.path * model.close_distance / ray.path
+
+
+def polarization_factor(model: Model, source: int, ray: Ray) -> Array:
+    """Return the polarization factor of one source (Kahn et al., J. Appl. Cryst. 15 (1982) 330).
+
+    ``0.5 * (1 + c^2 - K cos(2 psi) (1 - c^2))`` with c the cosine of the scattering angle and psi
+    the angle between the ray's projection on the source's E-B plane and E.
+    """
+    x, y, z = model.incident[source]
+    c = x * ray.x + y * ray.y + z * ray.z
+    squared = c * c
+    if model.kahn == 0.0:
+        return 0.5 * (1.0 + squared)
+    e, b = model.polar_e[source], model.polar_b[source]
+    on_e = ray.x * e[0] + ray.y * e[1] + ray.z * e[2]
+    on_b = ray.x * b[0] + ray.y * b[1] + ray.z * b[2]
+    psi = -np.arctan2(on_b, on_e)
+    return 0.5 * (1.0 + squared - model.kahn * np.cos(2.0 * psi) * (1.0 - squared))
+
+
+def capture_fraction(model: Model, layer: int, ray: Ray) -> Array:
+    """Return the share of the photons that stop in one sensor layer; 1 without a thickness.
+
+    ``exp(-t dz mu / rho) - exp(-(t + 1) dz mu / rho)`` with rho the cosine between ray and
+    detector normal.
+    """
+    if model.thickness == 0.0:
+        return np.ones_like(ray.path)
+    rho = ray.x * model.normal[0] + ray.y * model.normal[1] + ray.z * model.normal[2]
+    depth = model.layer_step * model.mu
+    return np.exp(-layer * depth / rho) - np.exp(-(layer + 1) * depth / rho)

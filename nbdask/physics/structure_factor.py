@@ -1,0 +1,83 @@
+"""The structure factor amplitude at fractional Miller indices: nearest or tricubic.
+
+Formulas: specification, intensity (S-INT).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.geometry.model import Model
+from nbdask.physics.scattering import nearest
+
+Array = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Bool | None]:
+    """Return F_cell for fractional Miller indices.
+
+    Parameters
+    ----------
+    model : Model
+        Amplitude grid, default_F, whether to interpolate.
+    h, k, el : float64 arrays of one shape
+
+    Returns
+    -------
+    F : float64 array
+        Amplitudes [electrons].
+    outside : bool array or None
+        Where an interpolation's neighbourhood leaves the grid and default_F stands in; None when
+        nothing is interpolated.
+    """
+    if model.f_grid.size == 0:
+        return np.full_like(h, model.default_F), None
+    if not model.interpolate:
+        return _nearest_amplitude(model, h, k, el), None
+    inside = np.ones(h.shape, dtype=np.bool_)
+    for axis, index in enumerate((h, k, el)):
+        inside &= (index >= model.interp_low[axis]) & (index <= model.interp_high[axis])
+    result = np.full_like(h, model.default_F)
+    result[inside] = _tricubic(model, h[inside], k[inside], el[inside])
+    return result, ~inside
+
+
+def _nearest_amplitude(model: Model, h: Array, k: Array, el: Array) -> Array:
+    inside = np.ones(h.shape, dtype=np.bool_)
+    places = []
+    for axis, index in enumerate((h, k, el)):
+        last = model.f_grid.shape[axis] - 1
+        place = nearest(index) - model.f_min[axis]
+        inside &= (place >= 0) & (place <= last)
+        places.append(np.clip(place, 0, last).astype(np.int64))
+    return np.where(inside, model.f_grid[tuple(places)], model.default_F)
+
+
+def cubic_weights(fraction: Array) -> tuple[Array, Array, Array, Array]:
+    """Return Lagrange's weights of the values at -1, 0, 1, 2 for a place between 0 and 1."""
+    t = fraction
+    return (
+        -t * (t - 1.0) * (t - 2.0) / 6.0,
+        (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
+        -(t + 1.0) * t * (t - 2.0) / 2.0,
+        (t + 1.0) * t * (t - 1.0) / 6.0,
+    )
+
+
+def _tricubic(model: Model, h: Array, k: Array, el: Array) -> Array:
+    """Interpolate through the 4 x 4 x 4 amplitudes around each place."""
+    floors = [np.floor(index) for index in (h, k, el)]
+    weights = [cubic_weights(i - f) for i, f in zip((h, k, el), floors, strict=True)]
+    bases = [
+        (f - 1.0 - model.f_min[axis]).astype(np.int64) for axis, f in enumerate(floors)
+    ]
+    result = np.zeros_like(h)
+    for i in range(4):
+        for j in range(4):
+            row = np.zeros_like(h)
+            for m in range(4):
+                row += weights[2][m] * model.f_grid[bases[0] + i, bases[1] + j, bases[2] + m]
+            result += weights[0][i] * weights[1][j] * row
+    return result
