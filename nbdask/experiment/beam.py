@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nbdask import units
+from nbdask.errors import FieldError
 from nbdask.experiment import checks
 
 
@@ -53,9 +54,9 @@ class Beam:
             polarized=bool(self.polarized),
         )
         if not -1.0 <= self.polarization <= 1.0:
-            raise checks.FieldError("beam.polarization", self.polarization, "between -1 and 1")
+            raise FieldError("beam.polarization", self.polarization, "between -1 and 1")
         if self.flux != 0.0 and self.beamsize == 0.0:
-            raise checks.FieldError("beam.beamsize", self.beamsize, "above 0 when a flux is given")
+            raise FieldError("beam.beamsize", self.beamsize, "above 0 when a flux is given")
 
     @property
     def effective_fluence(self) -> float:

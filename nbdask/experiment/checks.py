@@ -49,7 +49,7 @@ def integer(field: str, value: object, *, low: int | None = None, high: int | No
     if isinstance(value, bool):
         raise FieldError(field, value, allowed)
     try:
-        result = int(value)  # type: ignore[call-overload]
+        result: int = int(value)  # type: ignore[call-overload]
         if result != value:
             raise ValueError
     except (TypeError, ValueError, OverflowError):

@@ -54,5 +54,7 @@ class Sampling:
             values = checks.vector("sampling.roi", self.roi, length=4)
             roi = tuple(checks.integer("sampling.roi", v, low=0) for v in values)
             if roi[0] > roi[1] or roi[2] > roi[3]:
-                raise FieldError("sampling.roi", roi, "minimum and maximum, in this order, per axis")
+                raise FieldError(
+                    "sampling.roi", roi, "minimum and maximum, in this order, per axis"
+                )
             checks.assign(self, roi=roi)

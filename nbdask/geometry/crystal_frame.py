@@ -11,7 +11,7 @@ from nbdask import units
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.geometry.mosaic import random_misset
-from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_xyz
+from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_xyz, unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,9 +58,7 @@ def reciprocal_from_cell(cell: tuple[float, ...]) -> tuple[Array, float]:
     """
     a, b, c, alpha, beta, gamma = cell
     half = (alpha + beta + gamma) / 2
-    skew = (
-        math.sin(half) * math.sin(half - alpha) * math.sin(half - beta) * math.sin(half - gamma)
-    )
+    skew = math.sin(half) * math.sin(half - alpha) * math.sin(half - beta) * math.sin(half - gamma)
     volume = 2.0 * a * b * c * math.sqrt(abs(skew))
     inverse = 1.0 / volume
     a_s = b * c * math.sin(alpha) * inverse
@@ -121,7 +119,27 @@ def orient_crystal(crystal: Crystal, beam: Beam) -> CrystalFrame:
         star = np.array([rotate_xyz(v, *misset) for v in star])
     axes, star, volume = _direct_axes(star, lengths, volume)
     n_cells, notes = _cell_counts(crystal, beam, axes)
+    if crystal.cell is not None and crystal.matrix is None:
+        notes += _angle_note(axes, crystal.cell[3:])
     return CrystalFrame(axes * 1e-10, star, volume, n_cells, misset, notes)
+
+
+def _angle_note(axes: Array, wanted: tuple[float, ...]) -> tuple[str, ...]:
+    """Say so where nanoBragg's construction of an oblique cell misses the given angles.
+
+    Its c* has the right length and the right components along a* and b*, but a component out of
+    their plane that is only right when at most one angle differs from 90 degrees.
+    """
+    a, b, c = (unit(v) for v in axes)
+    found = [math.acos(max(-1.0, min(1.0, dot(*pair)))) for pair in ((b, c), (a, c), (a, b))]
+    if max(abs(f - w) for f, w in zip(found, wanted, strict=True)) < 1e-6:
+        return ()
+    text = " ".join(f"{units.to_degrees(f):.4f}" for f in found)
+    return (
+        f"-cell: the angles realised are {text} degrees, as in nanoBragg C, whose construction is"
+        " exact only where at most one angle differs from 90; a matrix (-mat) gives any cell"
+        " exactly",
+    )
 
 
 def _misset_angles(crystal: Crystal) -> tuple[float, float, float]:
@@ -179,7 +197,9 @@ def _cell_counts(
     return (counts[0], counts[1], counts[2]), tuple(notes)
 
 
-def recommended_oversample(frame: CrystalFrame, wavelength: float, distance: float, pixel: float) -> int:
+def recommended_oversample(
+    frame: CrystalFrame, wavelength: float, distance: float, pixel: float
+) -> int:
     """Return the sub-pixels per edge that resolve the crystal's finest fringes.
 
     Parameters

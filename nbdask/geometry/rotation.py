@@ -65,9 +65,7 @@ def carried_angles(phi: Array) -> Array:
     return np.array(result)
 
 
-def orientation_table(
-    axes: Array, spindle: Array, phi: Array, domains: Array | None
-) -> Array:
+def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | None) -> Array:
     """Return the cell vectors for every phi step (outer) and mosaic domain (inner).
 
     Parameters

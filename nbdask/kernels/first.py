@@ -55,9 +55,7 @@ def patch_first(
         return image
     inside = tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1
     if inside:
-        image[first.slow - tile.slow0, first.fast - tile.fast0] = _first_pixel(
-            model, kernel, first
-        )
+        image[first.slow - tile.slow0, first.fast - tile.fast0] = _first_pixel(model, kernel, first)
     return image
 
 

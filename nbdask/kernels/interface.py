@@ -66,9 +66,7 @@ class Kernel(Protocol):
     precision: str
     version: str
 
-    def partial(
-        self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None
-    ) -> Partial:
+    def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``.
 
         Parameters

@@ -94,9 +94,7 @@ def pixel_polarization(model: Model, tile: Tile) -> Array:
                 if not open_.any():
                     return factor
                 passed = within_dmin(model, scattering_vector(model, source, ray))
-                factor = np.where(
-                    open_ & passed, polarization_factor(model, source, ray), factor
-                )
+                factor = np.where(open_ & passed, polarization_factor(model, source, ray), factor)
     return factor
 
 

@@ -35,12 +35,14 @@ def polarization_factor(model: Model, source: int, ray: Ray) -> Array:
     c = x * ray.x + y * ray.y + z * ray.z
     squared = c * c
     if model.kahn == 0.0:
-        return 0.5 * (1.0 + squared)
+        unpolarized: Array = 0.5 * (1.0 + squared)
+        return unpolarized
     e, b = model.polar_e[source], model.polar_b[source]
     on_e = ray.x * e[0] + ray.y * e[1] + ray.z * e[2]
     on_b = ray.x * b[0] + ray.y * b[1] + ray.z * b[2]
     psi = -np.arctan2(on_b, on_e)
-    return 0.5 * (1.0 + squared - model.kahn * np.cos(2.0 * psi) * (1.0 - squared))
+    factor: Array = 0.5 * (1.0 + squared - model.kahn * np.cos(2.0 * psi) * (1.0 - squared))
+    return factor
 
 
 def capture_fraction(model: Model, layer: int, ray: Ray) -> Array:
@@ -53,4 +55,5 @@ def capture_fraction(model: Model, layer: int, ray: Ray) -> Array:
         return np.ones_like(ray.path)
     rho = ray.x * model.normal[0] + ray.y * model.normal[1] + ray.z * model.normal[2]
     depth = model.layer_step * model.mu
-    return np.exp(-layer * depth / rho) - np.exp(-(layer + 1) * depth / rho)
+    captured: Array = np.exp(-layer * depth / rho) - np.exp(-(layer + 1) * depth / rho)
+    return captured

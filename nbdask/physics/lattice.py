@@ -79,4 +79,5 @@ def lattice_factor(model: Model, h: Array, k: Array, el: Array) -> Array:
     squared = (x * x + y * y + z * z) * (cells[0] ** 2 * cells[1] ** 2 * cells[2] ** 2)
     if model.shape == GAUSS:
         return total * np.exp(-(squared / GAUSS_WIDTH * model.fudge))
-    return np.where(squared * model.fudge < TOPHAT_LIMIT, total, 0.0)
+    inside: Array = np.where(squared * model.fudge < TOPHAT_LIMIT, total, 0.0)
+    return inside

@@ -80,9 +80,7 @@ def _on_sphere(model: Model, y: Array, z: Array) -> tuple[Array, Array, Array]:
     return _rotate((x1, y1, z1), model.fast, z / model.distance)
 
 
-def _rotate(
-    v: tuple[Array, Array, Array], axis: Array, angle: Array
-) -> tuple[Array, Array, Array]:
+def _rotate(v: tuple[Array, Array, Array], axis: Array, angle: Array) -> tuple[Array, Array, Array]:
     """Rotate vectors about one axis, each by its own right-handed angle [rad]."""
     s, c = np.sin(angle), np.cos(angle)
     x, y, z = v

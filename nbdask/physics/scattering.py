@@ -37,7 +37,7 @@ def within_dmin(model: Model, q: Scattering) -> NDArray[np.bool_]:
         return np.ones(q.x.shape, dtype=np.bool_)
     half = 0.5 * np.sqrt(q.x * q.x + q.y * q.y + q.z * q.z)
     with np.errstate(divide="ignore"):
-        return (half == 0.0) | (model.dmin <= 0.5 / half)
+        return np.asarray((half == 0.0) | (model.dmin <= 0.5 / half))
 
 
 def miller_index(axis: Array, q: Scattering) -> Array:
@@ -47,4 +47,4 @@ def miller_index(axis: Array, q: Scattering) -> Array:
 
 def nearest(index: Array) -> Array:
     """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``."""
-    return np.ceil(index - 0.5)
+    return np.asarray(np.ceil(index - 0.5))

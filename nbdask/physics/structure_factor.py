@@ -70,9 +70,7 @@ def _tricubic(model: Model, h: Array, k: Array, el: Array) -> Array:
     """Interpolate through the 4 x 4 x 4 amplitudes around each place."""
     floors = [np.floor(index) for index in (h, k, el)]
     weights = [cubic_weights(i - f) for i, f in zip((h, k, el), floors, strict=True)]
-    bases = [
-        (f - 1.0 - model.f_min[axis]).astype(np.int64) for axis, f in enumerate(floors)
-    ]
+    bases = [(f - 1.0 - model.f_min[axis]).astype(np.int64) for axis, f in enumerate(floors)]
     result = np.zeros_like(h)
     for i in range(4):
         for j in range(4):

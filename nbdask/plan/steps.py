@@ -16,7 +16,7 @@ class StepRange(NamedTuple):
     stop: int
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         """Number of steps."""
         return self.stop - self.start
 

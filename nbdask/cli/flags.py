@@ -1,0 +1,13 @@
+"""``nbdask flags``: the nanoBragg flags, from the one table."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="flags")
+def command() -> None:
+    """List every nanoBragg flag with its values, unit, default and meaning."""
+    from nbdask.experiment.flags import help_text
+
+    click.echo(help_text())

@@ -1,0 +1,49 @@
+"""``nbdask info``: what a store holds and how it was made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command(name="info")
+@click.argument("store")
+@click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
+def command(store: str, as_json: bool) -> None:
+    """Say what STORE holds: image, progress, statistics, experiment and provenance."""
+    from nbdask.store.open import read_summary
+
+    summary = read_summary(store)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(_text(store, summary))
+
+
+def _text(store: str, summary: dict[str, Any]) -> str:
+    attributes = summary["attributes"]
+    shape, tiles = summary["shape"], summary["tiles"]
+    lines = [
+        f"{store}: image {shape[0]} (slow) x {shape[1]} (fast) float32 [photons]",
+        f"status       {attributes['status']}, {tiles['done']} of {tiles['total']} tiles of"
+        f" {tiles['shape'][0]} x {tiles['shape'][1]}",
+    ]
+    statistics = attributes.get("statistics")
+    if statistics:
+        lines.append(
+            f"statistics   max {statistics['max']:.7g} at slow {statistics['max_slow']}, fast"
+            f" {statistics['max_fast']}; mean {statistics['mean']:.6g}, rms {statistics['rms']:.6g},"
+            f" rmsd {statistics['rmsd']:.6g}"
+        )
+    for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
+        if attributes.get(key) is not None:
+            lines.append(f"{key:12s} {attributes[key]}")
+    for item in attributes.get("inputs", []):
+        lines.append(f"input        {item['path']} sha256 {item['sha256'][:16]}...")
+    for note in attributes.get("notes", []):
+        lines.append(f"note         {note}")
+    versions = attributes.get("versions", {})
+    lines.append("versions     " + ", ".join(f"{k} {v}" for k, v in versions.items()))
+    return "\n".join(lines)

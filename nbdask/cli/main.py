@@ -1,0 +1,109 @@
+"""The ``nbdask`` command: finds the subcommand, runs it, turns errors into one line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from nbdask.errors import NbdaskError
+from nbdask.version import __version__
+
+#: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
+SUBCOMMANDS = {
+    "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
+    "info": "Say what a store holds and how it was made.",
+    "example": "Simulate a bundled example crystal and draw it.",
+    "flags": "List the nanoBragg flags.",
+    "warmup": "Compile the kernels into the cache ahead of a job.",
+    "calibrate": "Measure this machine's kernel speed for the planner.",
+}
+
+
+class _Group(click.Group):
+    """Subcommands whose modules are imported only when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        command = importlib.import_module(f"nbdask.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in SUBCOMMANDS:
+            hint = _nearest(name, list(SUBCOMMANDS))
+            if name.startswith("-"):
+                hint = f"nanoBragg flags follow a subcommand: nbdask simulate {name} ..."
+            raise click.UsageError(f"no such command {name!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]}?" if close else "Commands: " + ", ".join(known) + "."
+
+
+@click.command(cls=_Group, name="nbdask", no_args_is_help=True)
+@click.version_option(__version__, prog_name="nbdask")
+def nbdask() -> None:
+    """X-ray diffraction images of nanocrystals on pixel detectors of any size."""
+
+
+def _say(message: str) -> None:
+    """Print an error as one line on standard error."""
+    print("nbdask: error: " + " ".join(str(message).split()), file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Words after the program's name; None: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted.
+    """
+    try:
+        result = nbdask.main(
+            args=None if argv is None else list(argv), prog_name="nbdask", standalone_mode=False
+        )
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 0
+    except click.ClickException as error:
+        _say(error.format_message())
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        print("nbdask: interrupted", file=sys.stderr)
+        return 130
+    except NbdaskError as error:
+        _say(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; keep the interpreter from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _say(f"{error.filename or 'system'}: {error.strerror or error}")
+        return 1

@@ -1,0 +1,74 @@
+"""Commands that take nanoBragg flags (one dash) beside nbdask's own options (two dashes)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import click
+
+#: Key of ``click.Context.meta`` under which the nanoBragg words are kept.
+WORDS = "nbdask.words"
+
+
+class FlagCommand(click.Command):
+    """A click command that sets the nanoBragg words aside before click parses the rest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Split ``args``; the words go to ``ctx.meta``, the options to click."""
+        own, words = split_words(args, self.get_params(ctx))
+        ctx.meta[WORDS] = words
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show where the nanoBragg flags go."""
+        return ["[NANOBRAGG FLAGS]", *super().collect_usage_pieces(ctx)]
+
+
+def split_words(
+    args: Sequence[str], params: Sequence[click.Parameter]
+) -> tuple[list[str], list[str]]:
+    """Separate nbdask's own options from nanoBragg words, whatever their order.
+
+    Parameters
+    ----------
+    args : sequence of str
+    params : sequence of click.Parameter
+        The command's parameters; they tell how many values an option takes.
+
+    Returns
+    -------
+    own, words : list of str
+
+    Raises
+    ------
+    click.UsageError
+        An unknown option with two dashes, or one whose value is missing.
+    """
+    options = {name: p for p in params for name in (*p.opts, *p.secondary_opts)}
+    own: list[str] = []
+    words: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word in ("-h", "-help"):
+            word = "--help"
+        if not word.startswith("--"):
+            words.append(word)
+            continue
+        name, equals, _ = word.partition("=")
+        option = options.get(name)
+        if option is None:
+            close = difflib.get_close_matches(name, list(options), n=1)
+            hint = f"did you mean {close[0]}?" if close else "see nbdask simulate --help"
+            raise click.UsageError(f"no such option: {name} ({hint})")
+        own.append(word)
+        count = 0 if equals or getattr(option, "is_flag", False) else option.nargs
+        if name == "--help":
+            count = 0
+        values = rest[:count]
+        if len(values) < count or any(v.startswith("--") for v in values):
+            raise click.UsageError(f"option {name} needs {count} value{'s' * (count > 1)}")
+        own += values
+        del rest[:count]
+    return own, words

@@ -1,0 +1,126 @@
+"""Experiments as TOML: the dict form, a table for each part, SI units.
+
+Instead of the parts, a file may hold nanoBragg's words::
+
+    [nanobragg]
+    flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
+
+with ``semantics``, ``source_weights`` and ``pix0`` [m] beside ``flags`` where wanted.  Relative
+paths start from the folder of the TOML file.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from nbdask.errors import FieldError, InputFileError
+from nbdask.experiment.experiment import Experiment
+from nbdask.experiment.flags import parse_args
+from nbdask.inputs.checksum import sha256_of
+from nbdask.inputs.matrix import read_matrix
+from nbdask.inputs.sourcefile import read_sources
+from nbdask.inputs.text import unreadable
+
+_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0")
+
+
+def read_toml(path: str | Path) -> Experiment:
+    """Read an experiment.
+
+    Files that the experiment names get their checksums where the TOML file has none; a
+    ``crystal.matrix_file`` without ``matrix`` and a ``sources.file`` without ``points`` are read.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    InputFileError
+        A missing file, or one that is not TOML.
+    FieldError
+        A field that is unknown, missing or refused.
+    FlagError
+        Flags that cannot be understood.
+    """
+    try:
+        with open(path, "rb") as handle:
+            data = tomllib.load(handle)
+    except OSError as error:
+        raise unreadable(path, error, "an experiment in TOML") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputFileError(f"{path}: {error}: must be a TOML file") from None
+    folder = Path(path).absolute().parent
+    if "nanobragg" in data:
+        return _from_flags(data, folder)
+    return Experiment.from_dict(_with_files(data, folder))
+
+
+def write_toml(experiment: Experiment) -> str:
+    """Return an experiment as TOML text; fields that hold their defaults are left out."""
+    return tomli_w.dumps(experiment.to_dict())
+
+
+def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
+    others = [key for key in data if key != "nanobragg"]
+    if others:
+        raise FieldError(others[0], data[others[0]], "left out where [nanobragg] flags are given")
+    table = data["nanobragg"]
+    if not isinstance(table, Mapping):
+        raise FieldError("nanobragg", table, "a table with the key flags")
+    for key in table:
+        if key not in _FLAG_KEYS:
+            raise FieldError(f"nanobragg.{key}", table[key], "one of " + ", ".join(_FLAG_KEYS))
+    flags = table.get("flags")
+    try:
+        words = shlex.split(flags) if isinstance(flags, str) else None
+    except ValueError:
+        words = None
+    if words is None:
+        raise FieldError("nanobragg.flags", flags, "nanoBragg's flags as one text")
+    parsed = parse_args(
+        words,
+        semantics=table.get("semantics", "spec"),
+        source_weights=table.get("source_weights", "ignore"),
+        pix0=table.get("pix0"),
+        base_dir=folder,
+    )
+    return parsed.experiment
+
+
+def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the dict form with absolute paths, checksums and what the files hold."""
+    result = {key: dict(part) if isinstance(part, Mapping) else part for key, part in data.items()}
+    for part, name, checksum in (
+        ("structure", "path", "sha256"),
+        ("sampling", "mask", "mask_sha256"),
+        ("crystal", "matrix_file", None),
+        ("sources", "file", None),
+    ):
+        table = result.get(part)
+        if not isinstance(table, dict) or not isinstance(table.get(name), str):
+            continue
+        table[name] = os.path.abspath(folder / table[name])
+        if checksum is not None and checksum not in table:
+            table[checksum] = sha256_of(table[name])
+    crystal, sources = result.get("crystal"), result.get("sources")
+    if isinstance(crystal, dict) and "matrix_file" in crystal and "matrix" not in crystal:
+        crystal["matrix"] = read_matrix(crystal["matrix_file"])
+    if isinstance(sources, dict) and "file" in sources and "points" not in sources:
+        names = ("x", "y", "z", "weight", "wavelength")
+        sources["points"] = [
+            {name: value for name, value in zip(names, row, strict=True) if value is not None}
+            for row in read_sources(sources["file"])
+        ]
+    return result
