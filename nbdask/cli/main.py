@@ -27,9 +27,11 @@ class _Group(click.Group):
     """Subcommands whose modules are imported only when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the subcommands."""
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the subcommand's module."""
         if cmd_name not in SUBCOMMANDS:
             return None
         command = importlib.import_module(f"nbdask.cli.{cmd_name}").command
@@ -37,18 +39,27 @@ class _Group(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Describe the subcommands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(SUBCOMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Catch nanoBragg flags that were given without a subcommand."""
+        if args and args[0] == "-h":
+            args = ["--help", *args[1:]]
+        if args and args[0].startswith("-") and not args[0].startswith("--"):
+            raise click.UsageError(
+                f"{args[0]} without a subcommand: write nbdask simulate {args[0]} ..."
+            )
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in SUBCOMMANDS:
-            hint = _nearest(name, list(SUBCOMMANDS))
-            if name.startswith("-"):
-                hint = f"nanoBragg flags follow a subcommand: nbdask simulate {name} ..."
-            raise click.UsageError(f"no such command {name!r}. {hint}")
+        """Find the subcommand, or suggest one."""
+        if args[0] not in SUBCOMMANDS:
+            hint = _nearest(args[0], list(SUBCOMMANDS))
+            raise click.UsageError(f"no such command {args[0]!r}. {hint}")
         return super().resolve_command(ctx, args)
 
 

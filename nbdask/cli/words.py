@@ -9,6 +9,8 @@ import click
 
 #: Key of ``click.Context.meta`` under which the nanoBragg words are kept.
 WORDS = "nbdask.words"
+#: Key under which the whole command line is kept, for the record.
+COMMAND_LINE = "nbdask.command_line"
 
 
 class FlagCommand(click.Command):
@@ -18,6 +20,7 @@ class FlagCommand(click.Command):
         """Split ``args``; the words go to ``ctx.meta``, the options to click."""
         own, words = split_words(args, self.get_params(ctx))
         ctx.meta[WORDS] = words
+        ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
         return super().parse_args(ctx, own)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

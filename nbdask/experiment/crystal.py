@@ -37,7 +37,7 @@ class Crystal:
     shape : str
         ``"square"``, ``"round"``, ``"gauss"`` or ``"tophat"``.
     fudge : float
-        Factor on the squared radius of round, gauss and tophat spots.
+        Factor, at least 0, on the squared radius of round, gauss and tophat spots.
     mosaic_spread : float or None
         Mosaic spread [rad]; None: not given.
     mosaic_domains : int or None
@@ -75,7 +75,7 @@ class Crystal:
                 for n in checks.vector("crystal.n_cells", self.n_cells)
             ),
             size=checks.vector("crystal.size", self.size),
-            fudge=checks.number("crystal.fudge", self.fudge),
+            fudge=checks.not_negative("crystal.fudge", self.fudge),
             mosaic_spread=checks.optional(
                 checks.not_negative, "crystal.mosaic_spread", self.mosaic_spread
             ),

@@ -1,0 +1,1 @@
+"""What is computed once per run: axes, cell vectors, rotations, sources."""

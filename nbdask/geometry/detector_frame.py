@@ -81,7 +81,8 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
     # An exact comparison on purpose: a given normal of exactly unit length is kept as it is,
     # any other is replaced by the true one.
     normal = unit(normal) if length(normal) == 1.0 else unit(cross(fast, slow))
-    axis = unit(array(row.twotheta_axis))
+    # The one vector that nanoBragg takes as it is given: see _axis_notes.
+    axis = array(row.twotheta_axis)
 
     def tilt(v: Array) -> Array:
         return rotate_xyz(v, detector.rotx, detector.roty, detector.rotz)
@@ -105,7 +106,7 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
     else:
         origin = -centre.f_beam * fast - centre.s_beam * slow + distance * beam
     vectors = (fast, slow, normal, origin, beam)
-    notes = _pivot_notes(frame, detector, semantics)
+    notes = _pivot_notes(frame, detector, semantics) + _axis_notes(axis, detector)
     return _measured(vectors, ratio, centre, pivot, notes, frame)
 
 
@@ -151,3 +152,14 @@ def _pivot_notes(frame: LabFrame, detector: Detector, semantics: str) -> tuple[s
             f" convention sets the pivot to {own}; --semantics spec honours it",
         )
     return ()
+
+
+def _axis_notes(axis: Array, detector: Detector) -> tuple[str, ...]:
+    """Warn of a 2theta axis whose length is not 1: the swing is then no rotation, as in C."""
+    size = length(axis)
+    if detector.twotheta == 0.0 or abs(size - 1.0) < 1e-6:
+        return ()
+    return (
+        f"-twotheta_axis has length {size:g}: nanoBragg does not normalise it, so the detector is"
+        " distorted instead of turned; give an axis of length 1",
+    )

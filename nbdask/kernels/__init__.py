@@ -1,0 +1,1 @@
+"""The image of one tile for one range of steps."""

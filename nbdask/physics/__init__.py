@@ -1,0 +1,1 @@
+"""One formula per place in plain NumPy: the readable reference."""

@@ -101,6 +101,15 @@ def test_normal_is_replaced_unless_exactly_unit() -> None:
     assert np.allclose(made.normal, (0.0, 0.0, 1.0))
 
 
+def test_twotheta_axis_is_taken_as_given_and_a_wrong_length_is_told() -> None:
+    """The program normalises every vector but this one; parity needs the same."""
+    unit_axis = place_detector(LabFrame("CUSTOM", twotheta_axis=(0, 1, 0)), with_(twotheta=0.1))
+    long_axis = place_detector(LabFrame("CUSTOM", twotheta_axis=(0, 2, 0)), with_(twotheta=0.1))
+    assert not unit_axis.notes
+    assert "length 2" in long_axis.notes[0]
+    assert abs(long_axis.fast[0] - 2 * unit_axis.fast[0]) < 1e-12
+
+
 def test_distance_and_close_distance_belong_together() -> None:
     """On a tilted detector the distance along the beam exceeds that along the normal."""
     frame = place_detector(LabFrame("MOSFLM"), with_(close_distance=0.09, roty=0.3))

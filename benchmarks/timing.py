@@ -1,0 +1,115 @@
+"""Timing of our kernels, of our whole command, and of the nanoBragg C program."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.geometry.model import Model
+from nbdask.kernels.interface import Kernel
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile, TileGrid
+
+
+def kernel_image(
+    model: Model, kernel: Kernel, threads: int, tile: int = 256
+) -> tuple[float, NDArray[np.float32]]:
+    """Evaluate a whole detector with a kernel alone: no dask, no store.
+
+    Parameters
+    ----------
+    model : Model
+    kernel : Kernel
+    threads : int
+        Threads that share the tiles.
+    tile : int
+        Tile edge [pixels].
+
+    Returns
+    -------
+    seconds : float
+    image : (n_slow, n_fast) float32 array
+    """
+    image = np.empty((model.n_slow, model.n_fast), dtype=np.float32)
+    grid = TileGrid(image.shape, (tile, tile))
+    steps = StepRange(0, model.n_steps)
+
+    def work(place: Tile) -> None:
+        total = kernel.partial(model, place, steps, None)
+        image[place.slow0 : place.slow1, place.fast0 : place.fast1] = kernel.finish(
+            model, place, total, None
+        )
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, grid))
+    return time.perf_counter() - start, image
+
+
+def c_seconds(binary: str, words: Sequence[str], threads: int) -> tuple[float, NDArray[np.float32]]:
+    """Run the C program in a fresh folder; return its wall time and its image."""
+    folder = tempfile.mkdtemp()
+    try:
+        command = [binary, *words, "-floatfile", "image.bin", "-nonoise", "-nopgm", "-noprogress"]
+        start = time.perf_counter()
+        subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        seconds = time.perf_counter() - start
+        return seconds, np.fromfile(Path(folder) / "image.bin", "<f4")
+    finally:
+        shutil.rmtree(folder)
+
+
+def c_kernel_seconds(binary: str, words: Sequence[str], threads: int) -> float:
+    """Return the time that the C program spends on pixels.
+
+    It is the whole run less the same run for a single pixel, which starts up, reads the
+    amplitudes and writes the image all the same.
+    """
+    whole, _ = c_seconds(binary, words, threads)
+    idle, _ = c_seconds(binary, [*words, "-roi", "0", "0", "0", "0"], threads)
+    return whole - idle
+
+
+def command_seconds(words: Sequence[str], cache: Path | None = None) -> float:
+    """Run ``nbdask simulate`` as a process of its own, to a store; return its wall time.
+
+    Parameters
+    ----------
+    words : sequence of str
+        nanoBragg flags and our options, without ``--out``.
+    cache : Path, optional
+        Folder of compiled kernels (an empty one shows a first run); None: the user's.
+    """
+    folder = tempfile.mkdtemp()
+    try:
+        environment = dict(os.environ)
+        if cache is not None:
+            environment["NBDASK_CACHE_DIR"] = str(cache)
+        command = [sys.executable, "-m", "nbdask", "simulate", *words, "--quiet", "--out"]
+        start = time.perf_counter()
+        subprocess.run([*command, str(Path(folder) / "run.zarr")], env=environment, check=True)
+        return time.perf_counter() - start
+    finally:
+        shutil.rmtree(folder)
+
+
+def checksum(image: NDArray[np.float32]) -> str:
+    """Return the SHA-256 of an image's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()

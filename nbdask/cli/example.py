@@ -1,0 +1,58 @@
+"""``nbdask example``: a bundled crystal, simulated and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbdask.cli.options import run_options
+from nbdask.cli.running import ProgressLine, announce_compilation, run_keywords, say_result
+
+
+@click.command(name="example")
+@click.argument("name", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the crystals.")
+@click.option(
+    "--out",
+    default="nbdask-example",
+    show_default=True,
+    metavar="FOLDER",
+    help="Where amplitude list, command line, store and picture go.",
+)
+@click.option("--png", metavar="FILE", help="The picture [default: NAME.png in the folder].")
+@click.option("--overwrite", is_flag=True, help="Replace the store of an earlier run.")
+@run_options
+def command(name: str | None, listing: bool, out: str, png: str | None, **options: Any) -> None:
+    """Simulate the bundled crystal NAME and draw its image."""
+    from nbdask.example.write import DEFAULT, crystals
+
+    if listing:
+        click.echo("\n".join(crystals()))
+        return
+    from nbdask.example.picture import write_png
+    from nbdask.example.write import write_example
+    from nbdask.experiment.flags import parse_args
+    from nbdask.run import simulate
+
+    chosen = name or DEFAULT
+    words = write_example(chosen, out)
+    parsed = parse_args(words)
+    if not options["quiet"]:
+        announce_compilation(options["backend"], options["precision"])
+    folder = Path(out)
+    result = simulate(
+        parsed.experiment,
+        folder / f"{chosen}.zarr",
+        **run_keywords(options),
+        overwrite=options["overwrite"],
+        command=["nbdask", "simulate", *words],
+        progress=ProgressLine(options["quiet"]),
+        notes=parsed.notes,
+    )
+    picture = Path(png) if png else folder / f"{chosen}.png"
+    write_png(result.path, picture)
+    if not options["quiet"]:
+        say_result(result)
+        click.echo(f"{picture}: the picture; {folder / 'command.txt'}: the command line")

@@ -1,0 +1,211 @@
+"""Flags with values -> Experiment, in nanoBragg's order of precedence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nbdask.errors import FieldError, FlagError
+from nbdask.experiment import checks
+from nbdask.experiment.background import Background
+from nbdask.experiment.beam import Beam
+from nbdask.experiment.crystal import Crystal
+from nbdask.experiment.detector import Detector
+from nbdask.experiment.experiment import SEMANTICS, Experiment
+from nbdask.experiment.flags.apply import apply
+from nbdask.experiment.flags.builder import Builder
+from nbdask.experiment.flags.files import InputFiles, read_files, read_headers
+from nbdask.experiment.flags.parse import Given, parse
+from nbdask.experiment.flags.parsed import Outputs, Parsed
+from nbdask.experiment.flags.placement import finish_placement
+from nbdask.experiment.flags.table import TABLE
+from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.sampling import Roi, Sampling
+from nbdask.experiment.scan import Scan
+from nbdask.experiment.sources import WEIGHTS, Sources, Spread
+from nbdask.experiment.structure import StructureFactors
+from nbdask.inputs.smv import open_mask
+
+
+def parse_args(
+    words: Sequence[str],
+    *,
+    semantics: str = "spec",
+    source_weights: str = "ignore",
+    pix0: Sequence[float] | None = None,
+    base_dir: Path | None = None,
+) -> Parsed:
+    """Turn a nanoBragg argument list into an experiment.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The arguments, without the program's name.
+    semantics : str
+        ``"spec"`` or ``"c"``.
+    source_weights : str
+        ``"ignore"`` (as nanoBragg does) or ``"apply"``.
+    pix0 : three floats or None
+        Lab position [m] of the outer corner of the first pixel; overrides every other placement.
+    base_dir : Path or None
+        Folder that relative paths of input files start from; None: the working directory.
+
+    Returns
+    -------
+    Parsed
+
+    Raises
+    ------
+    FlagError
+        Words that cannot be understood, or values that cannot be simulated.
+    InputFileError
+        A missing or malformed input file.
+    FieldError
+        A keyword argument of this function that is refused.
+    """
+    checks.one_of("semantics", semantics, SEMANTICS)
+    checks.one_of("source_weights", source_weights, WEIGHTS)
+    given = parse(words)
+    builder = Builder()
+    files = InputFiles(base_dir)
+    read_headers(builder, files, given)
+    for item in given:
+        apply(builder, item)
+    if pix0 is not None:
+        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+    read_files(builder, files, source_weights=source_weights)
+    finish_placement(builder, semantics=semantics)
+    _finish_misset(builder)
+    _finish_rest(builder, given)
+    builder.set("sources.weights", source_weights, "--source-weights " + source_weights)
+    try:
+        experiment = _build(builder, semantics)
+    except FieldError as error:
+        raise builder.in_users_words(error, _flag_of_field()) from None
+    outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
+    return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def _finish_misset(builder: Builder) -> None:
+    seed = builder.get("crystal.misset_seed")
+    quirk = builder.origins.get("quirk.misset_seed")
+    if quirk is not None:
+        builder.note(
+            f"{quirk}: read as a seed only; nanoBragg also reads it, and the two words after it, as"
+            " the three angles of -misset"
+        )
+    if builder.get("crystal.misset") != "random":
+        if seed is not None:
+            builder.note(
+                f"{builder.origins['crystal.misset_seed']}: has no effect without -misset random"
+            )
+            builder.drop("crystal.misset_seed")
+    elif seed is None:
+        clock = int(time.time()) % (2**31 - 1)
+        builder.set("crystal.misset_seed", clock, "-misset random")
+        builder.note(
+            f"-misset random: the clock gave the seed {clock}; -misset_seed {clock} repeats it"
+        )
+
+
+def _finish_rest(builder: Builder, given: list[Given]) -> None:
+    """Settle sizes, shells and intensity, where several flags meet."""
+    for field, count in (("crystal.n_cells", 1), ("crystal.size", 0.0)):
+        parts = [builder.get(f"{field}.{i}") for i in range(3)]
+        if any(part is not None for part in parts):
+            builder.values[field] = tuple(count if part is None else part for part in parts)
+    _finish_dispersion(builder)
+    if builder.get("beam.flux") and builder.get("beam.fluence") is not None:
+        exposure, beamsize = builder.get("beam.exposure", 1.0), builder.get("beam.beamsize", 1e-4)
+        if exposure > 0.0 and beamsize >= 0.0:
+            builder.note(
+                f"{builder.origins['beam.fluence']}: has no effect, {builder.origins['beam.flux']}"
+                " with exposure and beam size gives the fluence"
+            )
+    if builder.get("crystal.cell") is None and builder.get("crystal.matrix") is None:
+        raise FlagError("no crystal: give -cell a b c alpha beta gamma, or -mat file")
+
+
+def _finish_dispersion(builder: Builder) -> None:
+    width, count = "sources.dispersion.range", "sources.dispersion.count"
+    steps = builder.get(count)
+    if steps is None or builder.get(width) is not None:
+        return
+    if width not in builder.values:
+        builder.note(f"{builder.origins[count]}: has no effect without -dispersion")
+        return
+    # A negative width is "not given" in nanoBragg, unlike no width at all, which is 0.
+    builder.values[width] = 1.0
+    builder.values["sources.dispersion.step"] = 1.0 / steps
+    builder.note(
+        f"{builder.origins[width]} with {builder.origins[count]}: nanoBragg takes a width of 100"
+        " percent"
+    )
+
+
+def _spread(builder: Builder, name: str) -> Spread:
+    return Spread(**builder.part(f"sources.{name}"))
+
+
+def _build(builder: Builder, semantics: str) -> Experiment:
+    detector = Detector(**builder.part("detector"))
+    sampling = builder.part("sampling")
+    if "roi" in builder.values:
+        builder.origins["sampling.roi"] = builder.origins["roi"]
+        sampling["roi"] = _roi(builder, detector)
+    _check_mask(builder, detector)
+    sources: dict[str, Any] = builder.part("sources")
+    for name in ("horizontal", "vertical", "dispersion"):
+        sources[name] = _spread(builder, name)
+    return Experiment(
+        crystal=Crystal(**builder.part("crystal")),
+        structure=StructureFactors(**builder.part("structure")),
+        beam=Beam(**builder.part("beam")),
+        frame=LabFrame(**builder.part("frame")),
+        detector=detector,
+        sources=Sources(**sources),
+        scan=Scan(**builder.part("scan")),
+        background=Background(**builder.part("background")),
+        sampling=Sampling(**sampling),
+        semantics=semantics,
+    )
+
+
+def _roi(builder: Builder, detector: Detector) -> Roi | None:
+    """Return the region as slow_min, slow_max, fast_min, fast_max; negative: to the edge."""
+    words = builder.origins["roi"]
+    xmin, xmax, ymin, ymax = builder.values["roi"]
+    bounds: list[int] = []
+    for name, low, high, size in (
+        ("ymin ymax", ymin, ymax, detector.n_slow),
+        ("xmin xmax", xmin, xmax, detector.n_fast),
+    ):
+        first, last = max(low, 0), high if high >= 0 else size - 1
+        if first > last or first >= size:
+            raise FlagError(
+                f"{words}: {name} is {low} {high}: must be two pixels in ascending order,"
+                f" the first from 0 to {size - 1}"
+            )
+        bounds += [first, last]
+    if min(xmin, xmax, ymin, ymax) < 0:
+        builder.note(f"{words}: negative numbers mean the edge of the detector, as in nanoBragg")
+    slow_min, slow_max, fast_min, fast_max = bounds
+    return (slow_min, slow_max, fast_min, fast_max)
+
+
+def _check_mask(builder: Builder, detector: Detector) -> None:
+    path = builder.get("sampling.mask")
+    if path is None:
+        return
+    mask = open_mask(path)
+    if (mask.n_fast, mask.n_slow) != (detector.n_fast, detector.n_slow):
+        raise FlagError(
+            f"{builder.origins['sampling.mask']}: has {mask.n_fast} x {mask.n_slow} pixels (fast x"
+            f" slow): must be those of the detector, {detector.n_fast} x {detector.n_slow}"
+        )
+
+
+def _flag_of_field() -> dict[str, str]:
+    return {target: flag.name for flag in reversed(TABLE) for target in flag.targets}

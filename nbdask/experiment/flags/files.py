@@ -1,0 +1,119 @@
+"""Input files that flags name: read or checked, with their checksums."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nbdask.errors import FlagError
+from nbdask.experiment.flags.builder import Builder
+from nbdask.experiment.flags.headers import apply_header
+from nbdask.experiment.flags.parse import Given
+from nbdask.experiment.sources import SourcePoint
+from nbdask.inputs.checksum import sha256_of
+from nbdask.inputs.matrix import read_matrix
+from nbdask.inputs.smv import open_mask, read_header
+from nbdask.inputs.sourcefile import read_sources
+
+_GRID = (
+    "sources.horizontal.range",
+    "sources.horizontal.step",
+    "sources.horizontal.count",
+    "sources.vertical.range",
+    "sources.vertical.step",
+    "sources.vertical.count",
+    "sources.dispersion.range",
+    "sources.dispersion.count",
+)
+
+
+class InputFiles:
+    """The input files of one argument list.
+
+    Parameters
+    ----------
+    base_dir : Path or None
+        Folder that relative paths start from; None: the working directory.
+    """
+
+    def __init__(self, base_dir: Path | None) -> None:
+        self.base = Path.cwd() if base_dir is None else base_dir
+        self.used: list[str] = []
+
+    def use(self, name: str) -> str:
+        """Return the absolute path of an input file and remember it."""
+        path = os.path.abspath(self.base / name)
+        if path not in self.used:
+            self.used.append(path)
+        return path
+
+
+def read_headers(builder: Builder, files: InputFiles, given: list[Given]) -> None:
+    """Apply the headers of the last -mask, then of the last -img."""
+    for target in ("files.mask", "files.img"):
+        named = [item for item in given if target in item.flag.targets]
+        if not named:
+            continue
+        path = files.use(str(named[-1].values[0]))
+        if target == "files.mask":
+            open_mask(path)
+            builder.set("sampling.mask", path, named[-1].text)
+            builder.set("sampling.mask_sha256", sha256_of(path), named[-1].text)
+        apply_header(builder, read_header(path), is_mask=target == "files.mask")
+
+
+def read_files(builder: Builder, files: InputFiles, *, source_weights: str) -> None:
+    """Read or check what -mat, -hkl, -dump and -sourcefile name."""
+    matrix = builder.get("files.matrix")
+    if matrix is not None:
+        path = files.use(matrix)
+        origin = builder.origins["files.matrix"]
+        builder.set("crystal.matrix", read_matrix(path), origin)
+        builder.set("crystal.matrix_file", path, origin)
+    _structure(builder, files)
+    _sources(builder, files, source_weights)
+
+
+def _structure(builder: Builder, files: InputFiles) -> None:
+    hkl, dump = builder.get("files.hkl"), builder.get("files.dump")
+    if hkl is not None and dump is not None:
+        builder.note(
+            f"{builder.origins['files.dump']}: not written, and not read since -hkl is given"
+        )
+    if hkl is None and dump is None:
+        stray = files.base / "Fdump.bin"
+        advice = "Fdump.bin is never read unasked: give -dump Fdump.bin to use it"
+        if not builder.get("structure.default_F"):
+            raise FlagError(
+                "no structure factors: give -hkl file, -dump file or -default_F number that is"
+                f" not 0 ({advice})"
+            )
+        if stray.exists():
+            builder.note(f"{stray.name} in {files.base}: not read, unlike in nanoBragg ({advice})")
+        return
+    source, kind = ("files.hkl", "hkl") if hkl is not None else ("files.dump", "fdump")
+    path = files.use(builder.get(source))
+    origin = builder.origins[source]
+    builder.set("structure.path", path, origin)
+    builder.set("structure.format", kind, origin)
+    builder.set("structure.sha256", sha256_of(path), origin)
+
+
+def _sources(builder: Builder, files: InputFiles, weights: str) -> None:
+    name = builder.get("files.sources")
+    if name is None:
+        return
+    origin = builder.origins["files.sources"]
+    path = files.use(name)
+    rows = read_sources(path)
+    builder.set("sources.points", tuple(SourcePoint(*row) for row in rows), origin)
+    builder.set("sources.file", path, origin)
+    unused = [builder.origins[field] for field in _GRID if builder.get(field) is not None]
+    for text in dict.fromkeys(unused):
+        builder.note(f"{text}: has no effect, {origin} replaces the generated grid of sources")
+    given = {1.0 if row[3] is None else row[3] for row in rows}
+    if weights == "ignore" and len(given) > 1:
+        builder.note(
+            f"{origin}: its weights are ignored, as in nanoBragg; --source-weights apply"
+            " honours them"
+        )

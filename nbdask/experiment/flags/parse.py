@@ -1,0 +1,158 @@
+"""Words -> flags with their values, by the table alone."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nbdask.errors import FlagError
+from nbdask.experiment.flags.row import Flag
+from nbdask.experiment.flags.table import BY_NAME, STEMS
+from nbdask.inputs.text import to_number
+
+Value = float | int | str
+
+_WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
+_NOT_FINITE = re.compile(r"[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE)
+#: C's int, in which nanoBragg holds every whole number.
+_MAX_WHOLE = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One flag as the user gave it.
+
+    Attributes
+    ----------
+    flag : Flag
+    words : tuple of str
+        The flag's word and those of its values, as typed.
+    values : tuple of float, int or str
+        Converted to their kind, not to SI.
+    following : int
+        How many words stand after the flag's own word in the whole list.
+    extended : bool
+        The word is longer than any spelling of the table.
+    """
+
+    flag: Flag
+    words: tuple[str, ...]
+    values: tuple[Value, ...]
+    following: int
+    extended: bool
+
+    @property
+    def text(self) -> str:
+        """The words as typed."""
+        return " ".join(self.words)
+
+
+def parse(words: Sequence[str]) -> list[Given]:
+    """Turn a nanoBragg argument list into flags with values.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Without the program's name.
+
+    Returns
+    -------
+    list of Given
+        In the order given.
+
+    Raises
+    ------
+    FlagError
+        An unknown flag, a stray word, a missing value, or one of the wrong type.
+    """
+    result: list[Given] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        found = _match(word)
+        if found is None:
+            raise _unknown(word, result[-1] if result else None)
+        flag, extended = found
+        taken = _take(flag, word, words[index + 1 :])
+        values = tuple(_typed(flag, word, name, text) for name, text in taken)
+        texts = tuple(text for _, text in taken)
+        result.append(Given(flag, (word, *texts), values, len(words) - index - 1, extended))
+        index += 1 + len(taken)
+    return result
+
+
+def _match(word: str) -> tuple[Flag, bool] | None:
+    if word in BY_NAME:
+        return BY_NAME[word], False
+    for stem, flag in STEMS:
+        if word.startswith(stem):
+            return flag, True
+    return None
+
+
+def _is_flag_like(word: str) -> bool:
+    return word.startswith("-") and to_number(word) is None and not _NOT_FINITE.fullmatch(word)
+
+
+def _take(flag: Flag, word: str, rest: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (name, text) of the values that belong to ``flag``."""
+    names = flag.values
+    if flag.special == "misset" and rest and "rand" in rest[0] and not _is_flag_like(rest[0]):
+        names = names[:1]
+    required = len(names) - flag.optional
+    taken: list[tuple[str, str]] = []
+    for position, name in enumerate(names):
+        text = rest[position] if position < len(rest) else None
+        if position >= required:
+            # nanoBragg ends the list at any word with a minus sign, a negative number too.
+            if text is None or text.startswith("-"):
+                break
+        elif text is None or text == "" or _is_flag_like(text):
+            raise _missing(flag, word, taken, text)
+        taken.append((name, text))
+    return taken
+
+
+def _missing(flag: Flag, word: str, taken: list[tuple[str, str]], text: str | None) -> FlagError:
+    shown = " ".join([word, *(t for _, t in taken)])
+    what = f"{flag.usage}" + (f" ({flag.unit})" if flag.unit else "")
+    stands = "at the end" if text is None else f"before {text!r}"
+    return FlagError(f"{shown}: value missing {stands}: must be {what}")
+
+
+def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
+    unit = f" ({flag.unit})" if flag.unit else ""
+    if flag.kind in ("file", "word"):
+        return text
+    if flag.special == "misset" and "rand" in text:
+        return "random"
+    if flag.kind == "whole":
+        if _WHOLE.fullmatch(text) is None or abs(float(text)) > _MAX_WHOLE:
+            raise FlagError(f"{word}: {name} is {text!r}: must be a whole number{unit}")
+        whole = int(text.split(".")[0])
+        if flag.low is not None and whole < flag.low:
+            raise FlagError(f"{word} {text}: must be a whole number of at least {flag.low}")
+        return whole
+    if flag.special == "detector_abs" and text.lower().startswith("inf"):
+        return "inf"
+    number = to_number(text)
+    if number is None:
+        raise FlagError(f"{word}: {name} is {text!r}: must be a finite number{unit}")
+    return number
+
+
+def _unknown(word: str, before: Given | None) -> FlagError:
+    if not word.startswith("-") or to_number(word) is not None:
+        if before is None:
+            return FlagError(f"stray word {word!r} at the start: must be a flag, such as -cell")
+        return FlagError(
+            f"stray word {word!r} after {before.text}: {before.flag.name} is used as"
+            f" '{before.flag.usage}'"
+        )
+    near = difflib.get_close_matches(word, list(BY_NAME), n=3, cutoff=0.6)
+    if not near:
+        near = difflib.get_close_matches(word.lower(), list(BY_NAME), n=3, cutoff=0.5)
+    hint = f": did you mean {' or '.join(near)}?" if near else ": see the list of flags in --help"
+    return FlagError(f"unknown flag {word}{hint}")

@@ -1,0 +1,255 @@
+"""Flags of the beam, its sources and the sampling."""
+
+from __future__ import annotations
+
+from nbdask.experiment.flags.row import Flag
+
+_DIRECTIONS = {"h": "horizontal", "v": "vertical"}
+
+
+def _range(letter: str) -> Flag:
+    name = f"-{letter}divrange"
+    return Flag(
+        (name,),
+        f"{_DIRECTIONS[letter]} beam divergence",
+        values=("range",),
+        unit="mrad",
+        stems=(name,),
+        targets=(f"sources.{_DIRECTIONS[letter]}.range",),
+        convert="mrad",
+        unset="negative",
+        default="none",
+    )
+
+
+def _step(letter: str) -> Flag:
+    return Flag(
+        (f"-{letter}divstep",),
+        f"step of the {_DIRECTIONS[letter]} divergence",
+        values=("step",),
+        unit="mrad",
+        targets=(f"sources.{_DIRECTIONS[letter]}.step",),
+        convert="mrad",
+        unset="negative",
+        default="from range and count",
+    )
+
+
+def _count(letter: str) -> Flag:
+    name = f"-{letter}divsteps"
+    return Flag(
+        (name,),
+        f"sources across the {_DIRECTIONS[letter]} divergence",
+        values=("n",),
+        kind="whole",
+        stems=(name,),
+        targets=(f"sources.{_DIRECTIONS[letter]}.count",),
+        unset="below 1",
+        default="2 with a range",
+    )
+
+
+def _each(what: str, help_text: str) -> Flag:
+    name = f"-oversample_{what}"
+    return Flag(
+        (name,),
+        help_text,
+        stems=(name,),
+        sets=((f"sampling.oversample_{what}", True),),
+        note="multiplies the running sum instead (--semantics c)",
+    )
+
+
+BEAM = (
+    Flag(
+        ("-lambda", "-wave"),
+        "wavelength",
+        values=("wavelength",),
+        unit="Angstrom",
+        stems=("-lambda", "-wave"),
+        targets=("beam.wavelength",),
+        convert="angstrom",
+        default="1",
+    ),
+    Flag(
+        ("-energy",),
+        "photon energy, instead of -lambda",
+        values=("energy",),
+        unit="eV",
+        stems=("-energy",),
+        targets=("beam.wavelength",),
+        convert="ev",
+    ),
+    Flag(
+        ("-fluence",),
+        "incident photons per area",
+        values=("fluence",),
+        unit="photons/m^2",
+        stems=("-fluence",),
+        targets=("beam.fluence",),
+        default="1.259e29",
+    ),
+    Flag(
+        ("-flux",),
+        "photons per second; with -exposure and -beamsize it gives the fluence",
+        values=("flux",),
+        unit="photons/s",
+        stems=("-flux",),
+        targets=("beam.flux",),
+        default="0: -fluence counts",
+    ),
+    Flag(
+        ("-exposure",),
+        "exposure time",
+        values=("time",),
+        unit="s",
+        stems=("-exposure",),
+        targets=("beam.exposure",),
+        default="1",
+    ),
+    Flag(
+        ("-beamsize",),
+        "edge of the square beam; it also clips the crystal's size along b and c",
+        values=("size",),
+        unit="mm",
+        stems=("-beamsize",),
+        targets=("beam.beamsize",),
+        convert="mm",
+        default="0.1",
+    ),
+    Flag(
+        ("-polar",),
+        "Kahn factor of the polarization, -1 to 1",
+        values=("factor",),
+        targets=("beam.polarization",),
+        sets=(("beam.polarized", True),),
+        default="0",
+    ),
+    Flag(
+        ("-nopolar",),
+        "no polarization factor, until a later -polar",
+        stems=("-nopolar",),
+        sets=(("beam.polarized", False),),
+    ),
+    Flag(
+        ("-water",),
+        "edge of a cube of water around the crystal",
+        values=("size",),
+        unit="um",
+        stems=("-water",),
+        targets=("background.water",),
+        convert="microns_water",
+        default="0",
+    ),
+)
+
+SOURCES = (
+    Flag(
+        ("-sourcefile",),
+        "list of sources, one a line: x y z weight wavelength[m]; replaces the generated grid",
+        values=("file",),
+        kind="file",
+        stems=("-sourcefile",),
+        targets=("files.sources",),
+        note="reads the weights and ignores them; --source-weights apply honours them",
+    ),
+    Flag(
+        ("-divergence",),
+        "horizontal and vertical beam divergence",
+        values=("range",),
+        unit="mrad",
+        stems=("-divergence",),
+        targets=("sources.horizontal.range", "sources.vertical.range"),
+        convert="mrad",
+        unset="negative",
+        default="none",
+    ),
+    _range("h"),
+    _range("v"),
+    _step("h"),
+    _step("v"),
+    Flag(
+        ("-divsteps",),
+        "sources across the horizontal and the vertical divergence",
+        values=("n",),
+        kind="whole",
+        stems=("-divsteps",),
+        targets=("sources.horizontal.count", "sources.vertical.count"),
+        unset="below 1",
+        default="2 with a range",
+    ),
+    _count("h"),
+    _count("v"),
+    Flag(
+        ("-round_div",),
+        "cut the divergence grid to an ellipse",
+        stems=("-round_div",),
+        sets=(("sources.round", True),),
+        default="on",
+    ),
+    Flag(
+        ("-square_div",),
+        "keep the corners of the divergence grid",
+        stems=("-square_div",),
+        sets=(("sources.round", False),),
+    ),
+    Flag(
+        ("-dispersion",),
+        "spectral width, delta-lambda / lambda",
+        values=("width",),
+        unit="percent",
+        stems=("-dispersion",),
+        targets=("sources.dispersion.range",),
+        convert="percent",
+        unset="negative",
+        default="0",
+    ),
+    Flag(
+        ("-dispsteps",),
+        "wavelengths across the spectral width",
+        values=("n",),
+        kind="whole",
+        stems=("-dispsteps",),
+        targets=("sources.dispersion.count",),
+        unset="below 1",
+        default="2 with a width",
+    ),
+    Flag(("-coherent",), "coherent addition", stems=("-coherent",), unused=True),
+)
+
+SAMPLING = (
+    Flag(
+        ("-oversample",),
+        "sub-pixels along each edge of a pixel",
+        values=("n",),
+        kind="whole",
+        stems=("-oversample",),
+        targets=("sampling.oversample",),
+        unset="below 1",
+        default="what the crystal's size asks for",
+    ),
+    _each("thick", "capture fraction of every sub-pixel and layer, not once per pixel"),
+    _each("polar", "polarization factor of every sub-pixel and source, not once per pixel"),
+    _each("omega", "solid angle of every sub-pixel, not once per pixel"),
+    Flag(
+        ("-dmin",),
+        "finest resolution; terms beyond it are skipped",
+        values=("d",),
+        unit="Angstrom",
+        stems=("-dmin",),
+        targets=("sampling.dmin",),
+        convert="angstrom_product",
+        default="0: none",
+    ),
+    Flag(
+        ("-roi",),
+        "region of interest, inclusive, x along fast, y along slow; negative: to the edge",
+        values=("xmin", "xmax", "ymin", "ymax"),
+        kind="whole",
+        unit="pixels from 0",
+        stems=("-roi",),
+        targets=("sampling.roi",),
+        special="roi",
+        default="everything",
+    ),
+)

@@ -1,0 +1,101 @@
+"""Flags of what is written and printed."""
+
+from __future__ import annotations
+
+from nbdask.experiment.flags.row import Flag
+
+
+def _file(name: str, help_text: str, sets: tuple[tuple[str, object], ...] = ()) -> Flag:
+    names = (f"-{name}file", f"-{name}image")
+    return Flag(
+        names,
+        help_text,
+        values=("file",),
+        kind="file",
+        stems=names,
+        targets=(f"outputs.{name}file",),
+        sets=sets,
+        default="not written",
+    )
+
+
+OUTPUT = (
+    _file("float", "image as little-endian float32, slow-major, no header"),
+    _file("int", "image as SMV, scaled, without noise"),
+    _file("pgm", "image as 8-bit greymap", (("outputs.nopgm", False),)),
+    _file("noise", "image as SMV with photon noise", (("outputs.nonoise", False),)),
+    Flag(
+        ("-nonoise",),
+        "no image with noise, until a later -noisefile",
+        stems=("-nonoise",),
+        sets=(("outputs.nonoise", True),),
+    ),
+    Flag(
+        ("-nopgm",),
+        "no greymap, until a later -pgmfile or -pgmscale",
+        stems=("-nopgm",),
+        sets=(("outputs.nopgm", True),),
+    ),
+    Flag(
+        ("-scale",),
+        "factor of the SMV image; 0 or below: automatic",
+        values=("factor",),
+        stems=("-scale",),
+        targets=("outputs.scale",),
+        default="automatic",
+    ),
+    Flag(
+        ("-pgmscale",),
+        "factor of the greymap; 0 or below: automatic",
+        values=("factor",),
+        stems=("-pgmscale",),
+        targets=("outputs.pgmscale",),
+        sets=(("outputs.nopgm", False),),
+        default="automatic",
+    ),
+    Flag(
+        ("-adc",),
+        "offset that is added to integer images",
+        values=("offset",),
+        stems=("-adc",),
+        targets=("outputs.adc",),
+        default="40",
+    ),
+    Flag(
+        ("-seed",),
+        "seed of the photon noise",
+        values=("seed",),
+        kind="whole",
+        stems=("-seed",),
+        targets=("outputs.seed",),
+        default="from the clock",
+    ),
+    Flag(
+        ("-printout",),
+        "print pixel values",
+        stems=("-printout",),
+        sets=(("outputs.printout", True),),
+    ),
+    Flag(
+        ("-printout_pixel",),
+        "print the value of one pixel only, given along fast and slow",
+        values=("fast", "slow"),
+        kind="whole",
+        stems=("-printout_pixel",),
+        targets=("outputs.printout_pixel",),
+        sets=(("outputs.printout", True),),
+    ),
+    Flag(
+        ("-progress",),
+        "show progress",
+        stems=("-progress",),
+        sets=(("outputs.progress", True),),
+        default="on",
+    ),
+    Flag(
+        ("-noprogress",),
+        "show no progress",
+        stems=("-noprogress",),
+        sets=(("outputs.progress", False),),
+    ),
+)

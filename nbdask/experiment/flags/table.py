@@ -1,0 +1,45 @@
+"""The table of nanoBragg's flags: it drives parsing, the help text and the documentation page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from nbdask.experiment.flags.row import Flag
+from nbdask.experiment.flags.rows_beam import BEAM, SAMPLING, SOURCES
+from nbdask.experiment.flags.rows_crystal import CRYSTAL, SCAN, STRUCTURE
+from nbdask.experiment.flags.rows_detector import CONVENTION, DETECTOR
+from nbdask.experiment.flags.rows_output import OUTPUT
+
+_GROUPS = {
+    "Crystal": CRYSTAL,
+    "Structure factors": STRUCTURE,
+    "Rotation": SCAN,
+    "Beam": BEAM,
+    "Sources": SOURCES,
+    "Convention": CONVENTION,
+    "Detector": DETECTOR,
+    "Sampling": SAMPLING,
+    "Output": OUTPUT,
+}
+
+
+def _with_groups() -> Iterator[Flag]:
+    for group, rows in _GROUPS.items():
+        for row in rows:
+            yield dataclasses.replace(row, group=group)
+
+
+#: Every flag, in the order of the help text.
+TABLE: tuple[Flag, ...] = tuple(_with_groups())
+#: Headings, in order.
+GROUPS: tuple[str, ...] = tuple(_GROUPS)
+#: Exact spelling -> flag.
+BY_NAME: dict[str, Flag] = {name: flag for flag in TABLE for name in flag.names}
+#: Stem -> flag, longest stem first.
+STEMS: tuple[tuple[str, Flag], ...] = tuple(
+    sorted(
+        ((stem, flag) for flag in TABLE for stem in flag.stems),
+        key=lambda pair: (-len(pair[0]), pair[0]),
+    )
+)

@@ -1,0 +1,1 @@
+"""Input files: amplitude lists, matrices, source lists, SMV headers and masks."""

@@ -1,0 +1,83 @@
+"""Text lists of structure factor amplitudes: one reflection a line, h k l F."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.inputs import amplitudes
+from nbdask.inputs.amplitudes import AmplitudeGrid
+from nbdask.inputs.text import problem, read_lines, shown, to_number
+
+_WHAT = "reflections, one a line: h k l F"
+
+
+def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
+    """Read a list of amplitudes of the P1 cell.
+
+    Columns are separated by blanks or tabs; those after the fourth, blank lines and everything
+    after ``#`` are ignored.  Indices may be written like ``2.0``.  Of duplicates the last counts.
+
+    Parameters
+    ----------
+    path : str or Path
+    default_F : float
+        Amplitude of the grid's points that the list does not hold [electrons].
+
+    Returns
+    -------
+    AmplitudeGrid
+
+    Raises
+    ------
+    InputFileError
+        A missing or empty file, a line that is not h k l F, an index that is not a whole number,
+        or indices that span an absurdly large grid.
+    """
+    table = _read_fast(path)
+    if table is None:
+        table = _read_slowly(path)
+    return amplitudes.from_reflections(table, default_F, source=str(path))
+
+
+def _read_fast(path: str | Path) -> NDArray[np.float64] | None:
+    """Return the table, or None where anything at all is not as it should be."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy warns about a file without data
+            table = np.loadtxt(
+                path, usecols=(0, 1, 2, 3), comments="#", ndmin=2, encoding="utf-8-sig"
+            )
+    except (OSError, ValueError, IndexError):
+        return None
+    indices = table[:, :3]
+    if table.shape[0] == 0 or not np.isfinite(table).all():
+        return None
+    if (indices != np.rint(indices)).any() or np.abs(indices).max() > amplitudes.MAX_INDEX:
+        return None
+    return table
+
+
+def _read_slowly(path: str | Path) -> NDArray[np.float64]:
+    """Read line by line, so that the first bad line can be named."""
+    rows = []
+    for number, line in enumerate(read_lines(path, _WHAT), start=1):
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        values = [to_number(word) for word in words[:4]]
+        numbers = [value for value in values if value is not None]
+        if len(numbers) < 4:
+            raise problem(path, number, f"found {shown(line.strip())}", "four numbers: h k l F")
+        for name, index in zip("hkl", numbers, strict=False):
+            if index != round(index) or abs(index) > amplitudes.MAX_INDEX:
+                allowed = f"a whole number between -{amplitudes.MAX_INDEX} and"
+                allowed += f" {amplitudes.MAX_INDEX}"
+                raise problem(path, number, f"{name} is {index:g}", allowed)
+        rows.append(numbers)
+    if not rows:
+        raise problem(path, None, "no reflection found", _WHAT)
+    return np.array(rows)

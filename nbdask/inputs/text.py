@@ -1,0 +1,62 @@
+"""What the readers of text files share: opening with one-line errors, and what a number is."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from nbdask.errors import InputFileError
+
+#: A decimal number as C's scanf reads it; nan, inf and hexadecimal forms are left out.
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_SHOWN = 60
+
+
+def shown(text: str) -> str:
+    """Return ``text`` quoted, on one line and not too long for a message."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+
+
+def problem(path: str | Path, line: int | None, found: str, allowed: str) -> InputFileError:
+    """Return the error that names file, line, what was found and what is allowed."""
+    place = f"{path}" if line is None else f"{path}: line {line}"
+    return InputFileError(f"{place}: {found}: must be {allowed}")
+
+
+def unreadable(path: str | Path, error: OSError, what: str) -> InputFileError:
+    """Return the error for a file that the system does not give."""
+    reason = (error.strerror or str(error)).lower()
+    return InputFileError(f"{path}: {reason}: must be a readable file holding {what}")
+
+
+def read_lines(path: str | Path, what: str) -> list[str]:
+    """Return the lines of a text file.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What the file should hold, for the message.
+
+    Raises
+    ------
+    InputFileError
+        The file is missing, unreadable, or not text.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as handle:
+            return handle.read().split("\n")
+    except OSError as error:
+        raise unreadable(path, error, what) from None
+    except UnicodeDecodeError as error:
+        found = f"byte {error.object[error.start]:#04x} at offset {error.start} is not text"
+        raise problem(path, None, found, f"a text file holding {what}") from None
+
+
+def to_number(word: str) -> float | None:
+    """Return ``word`` as a finite float, or None where it is none."""
+    if NUMBER.fullmatch(word) is None:
+        return None
+    value = float(word)
+    return value if math.isfinite(value) else None

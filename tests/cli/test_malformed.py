@@ -1,0 +1,182 @@
+"""Wrong input: one clear line, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from nbdask.cli.main import main
+
+CELL = "-cell 70 80 90 75 85 95"
+GOOD = f"{CELL} -default_F 100 -N 5 -detpixels 16 -oversample 1"
+
+#: Arguments after ``simulate`` (``--out`` is added), and what the line must say.
+CASES = {
+    # flags that are not there, or not whole
+    "typing error in a flag": (f"{GOOD} -lamda 1", "-lambda"),
+    "unknown flag": (f"{GOOD} -frobnicate", "-frobnicate"),
+    "unknown option": (f"{GOOD} --tiles 5", "--tile"),
+    "stray word": (f"{GOOD} run1", "run1"),
+    "stray number": ("-cell 70 80 90 75 85 95 100 -default_F 1", "100"),
+    "missing value at the end": (f"{GOOD} -lambda", "-lambda"),
+    "missing value before a flag": (f"{CELL} -default_F -N 5", "-default_F"),
+    "two of three values": (f"{GOOD} -misset 1 2", "-misset"),
+    "option without its value": (f"{GOOD} --tile", "--tile"),
+    "option with two of three values": (f"{GOOD} --pix0-vector-mm 1 2", "--pix0-vector-mm"),
+    # values of the wrong kind
+    "word where a number is due": (f"{GOOD} -distance far", "far"),
+    "fraction where a count is due": (f"{CELL} -default_F 1 -N 2.5", "2.5"),
+    "not a number": (f"{GOOD} -lambda nan", "-lambda"),
+    "infinite": (f"{GOOD} -distance inf", "-distance"),
+    "no wavelength": (f"{GOOD} -lambda 0", "-lambda"),
+    "negative wavelength": (f"{GOOD} -lambda -1", "-lambda"),
+    "no energy": (f"{GOOD} -energy 0", "-energy"),
+    "negative pixel count": (f"{CELL} -default_F 1 -detpixels -5", "-detpixels"),
+    "pixel of no size": (f"{GOOD} -pixel 0", "-pixel"),
+    "distance zero": (f"{GOOD} -distance 0", "-distance"),
+    "close distance zero": (f"{GOOD} -close_distance 0", "-close_distance"),
+    "no cells": (f"{CELL} -default_F 1 -N 0", "-N"),
+    "polarization above one": (f"{GOOD} -polar 1.5", "-polar"),
+    "negative fluence": (f"{GOOD} -fluence -1", "-fluence"),
+    "flux through a point": (f"{GOOD} -flux 1e9 -beamsize 0", "-beamsize"),
+    "negative resolution": (f"{GOOD} -dmin -3", "-dmin"),
+    "negative water": (f"{GOOD} -water -3", "-water"),
+    "pivot of another name": (f"{GOOD} -pivot middle", "-pivot"),
+    "vector of length zero": (f"{GOOD} -beam_vector 0 0 0", "-beam_vector"),
+    "misset that is no number": (f"{GOOD} -misset a b c", "-misset"),
+    "region turned round": (f"{GOOD} -roi 9 3 0 5", "-roi"),
+    "region beside the detector": (f"{GOOD} -roi 20 30 0 5", "-roi"),
+    # impossible crystals
+    "no cell": ("-default_F 100 -N 5", "-cell"),
+    "cell of length zero": ("-cell 0 80 90 90 90 90 -default_F 1", "-cell"),
+    "angle of 180 degrees": ("-cell 70 80 90 90 180 90 -default_F 1", "-cell"),
+    "angles that close no cell": ("-cell 70 80 90 30 40 100 -default_F 1", "-cell"),
+    "angles beyond 360 degrees": ("-cell 70 80 90 130 130 130 -default_F 1", "-cell"),
+    "no structure factors": (f"{CELL} -N 5", "-default_F"),
+    # files
+    "missing amplitude list": (f"{CELL} -hkl none.hkl", "none.hkl"),
+    "missing matrix": ("-mat none.mat -default_F 1", "none.mat"),
+    "missing source list": (f"{GOOD} -sourcefile none.txt", "none.txt"),
+    "missing mask": (f"{CELL} -default_F 1 -mask none.img", "none.img"),
+    "missing header image": (f"{CELL} -default_F 1 -img none.img", "none.img"),
+    "missing dump": (f"{CELL} -dump none.bin", "none.bin"),
+    "list with a word": (f"{CELL} -hkl word.hkl", "line 2"),
+    "list with three columns": (f"{CELL} -hkl short.hkl", "line 2"),
+    "list with a fractional index": (f"{CELL} -hkl fraction.hkl", "line 1"),
+    "empty list": (f"{CELL} -hkl empty.hkl", "empty.hkl"),
+    "list that is no text": (f"{CELL} -hkl binary.hkl", "binary.hkl"),
+    "list with a stray huge index": (f"{CELL} -hkl huge.hkl", "huge.hkl"),
+    "matrix of eight numbers": ("-mat eight.mat -default_F 1", "eight.mat"),
+    "singular matrix": ("-mat flat.mat -default_F 1", "-mat"),
+    "source list with a word": (f"{GOOD} -sourcefile word.txt", "word.txt"),
+    "truncated dump": (f"{CELL} -dump cut.bin", "cut.bin"),
+    "mask that is no SMV image": (f"{CELL} -default_F 1 -mask word.hkl", "word.hkl"),
+    "truncated mask": (f"{CELL} -default_F 1 -mask cut.img", "cut.img"),
+    "mask of another size": (f"{GOOD} -mask good.img", "-mask"),
+    "folder instead of a file": (f"{CELL} -hkl folder", "folder"),
+    # how it is run
+    "tile of no size": (f"{GOOD} --tile 0", "--tile"),
+    "tile of three sizes": (f"{GOOD} --tile 8,8,8", "--tile"),
+    "no steps": (f"{GOOD} --steps-per-task 0", "--steps-per-task"),
+    "unknown backend": (f"{GOOD} --backend fortran", "fortran"),
+    "numpy in mixed precision": (f"{GOOD} --backend numpy --precision mixed", "mixed"),
+    "unknown cluster": (f"{GOOD} --cluster moon", "moon"),
+    "memory that is no size": (f"{GOOD} --memory-limit much", "--memory-limit"),
+    "memory too small": (f"{GOOD} --memory-limit 1MB", "--memory-limit"),
+    "unknown semantics": (f"{GOOD} --semantics d", "semantics"),
+    "missing configuration": ("--config none.toml", "none.toml"),
+    "configuration that is no TOML": ("--config word.hkl", "word.hkl"),
+    "configuration with an unknown field": ("--config field.toml", "crystal.sell"),
+    "configuration beside flags": (f"--config field.toml {CELL}", "--config"),
+    "float image in a missing folder": (f"{GOOD} -floatfile none/a.bin", "none"),
+}
+
+
+def smv(pixels: int, held: int) -> bytes:
+    """Return an SMV image that says ``pixels`` along each edge and holds ``held`` values."""
+    head = (
+        "{\nHEADER_BYTES=512;\nDIM=2;\nBYTE_ORDER=little_endian;\nTYPE=unsigned_short;\n"
+        f"SIZE1={pixels};\nSIZE2={pixels};\nPIXEL_SIZE=0.1;\nDISTANCE=100;\n}}\f"
+    )
+    return head.encode().ljust(512) + struct.pack(f"<{held}H", *([1] * held))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with the malformed files, and work in it."""
+    texts = {
+        "word.hkl": "1 2 3 4.0\n1 two 3 4.0\n",
+        "short.hkl": "1 2 3 4.0\n1 2 3\n",
+        "fraction.hkl": "1.5 2 3 4.0\n",
+        "empty.hkl": "\n\n",
+        "huge.hkl": "0 0 0 1.0\n2000000000 0 0 1.0\n0 99999 99999 1.0\n",
+        "eight.mat": "1 2 3\n4 5 6\n7 8\n",
+        "flat.mat": "1 2 3\n2 4 6\n7 8 9\n",
+        "word.txt": "-10 zero 0\n",
+        "field.toml": "[crystal]\nsell = [1, 2, 3]\n[structure]\ndefault_F = 1.0\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "binary.hkl").write_bytes(bytes(range(256)) * 4)
+    (tmp_path / "cut.bin").write_bytes(b"0 3 0 3 0 3\n\f" + b"\0" * 100)
+    (tmp_path / "cut.img").write_bytes(smv(16, 100))
+    (tmp_path / "good.img").write_bytes(smv(12, 144))
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_wrong_input_is_refused_in_one_line(
+    name: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, one line that names the culprit, no traceback, no store."""
+    words, expected = CASES[name]
+    before = sorted(workplace.rglob("*"))
+    code = main(["simulate", *words.split(), "--out", "run.zarr"])
+    said = capsys.readouterr()
+    assert code == 2, said.err
+    errors = [line for line in said.err.splitlines() if line.startswith("nbdask: error: ")]
+    assert len(errors) == 1
+    assert said.err.rstrip("\n").endswith(errors[0])
+    assert expected in errors[0]
+    assert "Traceback" not in said.err + said.out
+    assert sorted(workplace.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["simulat"], "simulate"),
+        (["-cell", "1", "1", "1"], "nbdask simulate"),
+        (["info"], "STORE"),
+        (["info", "none.zarr"], "none.zarr"),
+        (["info", "folder"], "folder"),
+        (["example", "unobtainium"], "unobtainium"),
+        (["simulate", *GOOD.split()], "--out"),
+    ],
+)
+def test_wrong_subcommands_and_arguments(
+    words: list[str], expected: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same for everything that is not an experiment."""
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert said.count("\n") == 1
+
+
+def test_existing_store_is_kept(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a store nor anything else is overwritten without being told to."""
+    words = ["simulate", *GOOD.split(), "--backend", "numpy", "--out", "run.zarr", "--quiet"]
+    assert main(words) == 0
+    made = (workplace / "run.zarr" / "zarr.json").read_bytes()
+    assert main(words) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (workplace / "run.zarr" / "zarr.json").read_bytes() == made
+    assert main([*words[:-2], "folder", "--overwrite"]) == 2
+    assert (workplace / "folder").is_dir()
+    assert main([*words, "--overwrite"]) == 0
+    assert (workplace / "run.zarr" / "zarr.json").read_bytes() != made

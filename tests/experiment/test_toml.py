@@ -1,0 +1,104 @@
+"""Experiments as TOML files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from nbdask.errors import InputError, InputFileError
+from nbdask.experiment import Experiment
+from nbdask.experiment.flags import parse_args
+from nbdask.experiment.toml import read_toml, write_toml
+from tests.experiment.strategies import experiments
+
+PARTS = """
+[crystal]
+cell = [7e-9, 8e-9, 9e-9, 1.31, 1.48, 1.66]
+n_cells = [5, 5, 5]
+
+[structure]
+default_F = 100.0
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    """Return a TOML file that holds ``text``."""
+    path = folder / "run.toml"
+    path.write_text(text)
+    return path
+
+
+@given(experiment=experiments)
+@settings(max_examples=40, deadline=None)
+def test_round_trip(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What to_toml writes is read back equal, to the last bit of every number."""
+    path = written(tmp_path_factory.mktemp("toml"), experiment.to_toml())
+    again = Experiment.from_toml(path)
+    assert again == experiment
+    assert again.fingerprint() == experiment.fingerprint()
+    assert write_toml(again) == experiment.to_toml()
+
+
+def test_flags_in_toml_equal_the_same_flags(tmp_path: Path) -> None:
+    """A [nanobragg] table gives what parse_args gives; paths start from the file's folder."""
+    (tmp_path / "P1.hkl").write_text("0 0 0 1\n")
+    path = written(
+        tmp_path,
+        '[nanobragg]\nflags = "-cell 70 -hkl \'P1.hkl\' -N 5"\nsemantics = "c"\n'
+        'source_weights = "apply"\npix0 = [0.1, -0.02, 0.03]\n',
+    )
+    words = ["-cell", "70", "-hkl", str(tmp_path / "P1.hkl"), "-N", "5"]
+    parsed = parse_args(words, semantics="c", source_weights="apply", pix0=(0.1, -0.02, 0.03))
+    assert read_toml(path) == parsed.experiment
+
+
+def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
+    """Relative paths start from the file's folder; checksums, matrix and sources are filled in."""
+    (tmp_path / "P1.hkl").write_text("0 0 0 1\n")
+    (tmp_path / "A.mat").write_text("0.01 0 0\n0 0.02 0\n0 0 0.03\n")
+    (tmp_path / "s.txt").write_text("-10 0 0 0.5\n")
+    path = written(
+        tmp_path,
+        '[crystal]\nmatrix_file = "A.mat"\n[structure]\npath = "P1.hkl"\n'
+        '[sources]\nfile = "s.txt"\n',
+    )
+    experiment = read_toml(path)
+    words = ["-mat", "A.mat", "-hkl", "P1.hkl", "-sourcefile", "s.txt"]
+    assert experiment == parse_args(words, base_dir=tmp_path).experiment
+    assert experiment.structure.sha256 == hashlib.sha256(b"0 0 0 1\n").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("[crystal\n", "must be a TOML file"),
+        ("a = 1\na = 2\n", "must be a TOML file"),
+        ("", "crystal = 'nothing': must be given"),
+        (PARTS + "[detector]\ndistence = 1.0\n", "detector.distence = 1.0: must be one of the"),
+        (PARTS + "[detector]\ndistance = 'far'\n", "detector.distance = 'far': must be a finite"),
+        (PARTS + "[detector]\ndistance = nan\n", "detector.distance = nan: must be a finite"),
+        (PARTS + "[sampling]\nmask = 'absent.img'\n", "absent.img: no such file"),
+        (PARTS + "[beam]\nwavelength = -1e-10\n", "beam.wavelength = -1e-10: must be a number"),
+        (PARTS + "[nanobragg]\nflags = '-N 5'\n", "must be left out where [nanobragg] flags"),
+        ("nanobragg = 5\n", "nanobragg = 5: must be a table with the key flags"),
+        ("[nanobragg]\nwords = '-N 5'\n", "nanobragg.words = '-N 5': must be one of flags"),
+        ("[nanobragg]\nsemantics = 'c'\n", "nanobragg.flags = None: must be nanoBragg's flags"),
+        ("[nanobragg]\nflags = '-hkl \"a'\n", "must be nanoBragg's flags as one text"),
+        ("[nanobragg]\nflags = '-cel 70'\n", "unknown flag -cel: did you mean -cell"),
+    ],
+)
+def test_refused_files(tmp_path: Path, text: str, fragment: str) -> None:
+    """Bad TOML, unknown fields and refused values are one line each."""
+    with pytest.raises(InputError) as caught:
+        read_toml(written(tmp_path, text))
+    assert fragment in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is refused by name."""
+    with pytest.raises(InputFileError, match=r"run\.toml: no such file or directory"):
+        read_toml(tmp_path / "run.toml")
