@@ -34,8 +34,8 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     if statistics:
         lines.append(
             f"statistics   max {statistics['max']:.7g} at slow {statistics['max_slow']}, fast"
-            f" {statistics['max_fast']}; mean {statistics['mean']:.6g}, rms {statistics['rms']:.6g},"
-            f" rmsd {statistics['rmsd']:.6g}"
+            f" {statistics['max_fast']}; mean {statistics['mean']:.6g},"
+            f" rms {statistics['rms']:.6g}, rmsd {statistics['rmsd']:.6g}"
         )
     for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
         if attributes.get(key) is not None:

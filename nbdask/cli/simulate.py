@@ -51,7 +51,7 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @run_options
 @click.pass_context
-def command(ctx: click.Context, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Simulate an image into a zarr store."""
     from nbdask.run import Settings, prepare, simulate
 

@@ -291,7 +291,8 @@ def _notes(experiment: Experiment, sensor: _Sensor) -> tuple[str, ...]:
     crystal, sampling = experiment.crystal, experiment.sampling
     if experiment.detector.thickness > 0.0 and experiment.detector.attenuation is None:
         notes.append(
-            f"no sensor attenuation given: depth set to the thickness, {sensor.thickness * 1e6:g} um"
+            "no sensor attenuation given: depth set to the thickness,"
+            f" {sensor.thickness * 1e6:g} um"
         )
     if crystal.mosaic_spread and crystal.mosaic_domains is None:
         notes.append("mosaic spread without a number of domains: 10 are used (-mosaic_domains)")

@@ -7,6 +7,7 @@ pixel is computed again here, in three step ranges, with the very kernel that co
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -68,7 +69,7 @@ def _first_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.flo
     edges = (0, first.step, first.step + model.n_domains, model.n_steps)
     parts = [
         kernel.partial(unrotated if number == 1 else model, pixel, StepRange(*edge), None)
-        for number, edge in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for number, edge in enumerate(itertools.pairwise(edges))
         if edge[0] < edge[1]
     ]
     total = parts[0]

@@ -32,7 +32,8 @@ def grating(index: Array, cells: float) -> Array:
     above = np.sin(np.pi * (many - np.rint(many)))
     sign = np.where(np.rint(many) % 2.0 == 0.0, 1.0, -1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(away == 0.0, cells, sign * above / below)
+        # Products of the smallest numbers are too coarse for a quotient.
+        return np.where(np.abs(away) < 1e-150, cells, sign * above / below)
 
 
 def sphere(x: Array) -> Array:
@@ -78,6 +79,7 @@ def lattice_factor(model: Model, h: Array, k: Array, el: Array) -> Array:
     x, y, z = (dh * a[i] + dk * b[i] + dl * c[i] for i in range(3))
     squared = (x * x + y * y + z * z) * (cells[0] ** 2 * cells[1] ** 2 * cells[2] ** 2)
     if model.shape == GAUSS:
-        return total * np.exp(-(squared / GAUSS_WIDTH * model.fudge))
+        spot: Array = total * np.exp(-(squared / GAUSS_WIDTH * model.fudge))
+        return spot
     inside: Array = np.where(squared * model.fudge < TOPHAT_LIMIT, total, 0.0)
     return inside

@@ -42,9 +42,11 @@ def within_dmin(model: Model, q: Scattering) -> NDArray[np.bool_]:
 
 def miller_index(axis: Array, q: Scattering) -> Array:
     """Return the fractional index along one real-space cell vector [m]: the product axis . q."""
-    return axis[0] * q.x + axis[1] * q.y + axis[2] * q.z
+    index: Array = axis[0] * q.x + axis[1] * q.y + axis[2] * q.z
+    return index
 
 
 def nearest(index: Array) -> Array:
     """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``."""
-    return np.asarray(np.ceil(index - 0.5))
+    whole: Array = np.ceil(index - 0.5)
+    return whole

@@ -1,0 +1,1 @@
+"""Which work: tiles and step ranges, bytes and time; plain data."""

@@ -6,6 +6,7 @@ mosaic domain (innermost).  A range of it may begin and end anywhere.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -38,4 +39,4 @@ def split_steps(total: int, per_task: int) -> list[StepRange]:
     """
     parts = -(-total // per_task)
     edges = [total * i // parts for i in range(parts + 1)]
-    return [StepRange(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [StepRange(a, b) for a, b in pairwise(edges)]

@@ -140,7 +140,9 @@ def test_interpolation_outside_the_list_is_refused_under_c_semantics_only(
 ) -> None:
     """Spec goes on with default_F and says so once; C semantics explains why it does not."""
     listed = tmp_path / "few.hkl"
-    listed.write_text("".join(f"{h} {k} {el} 10\n" for h in (0, 3) for k in (0, 3) for el in (0, 3)))
+    listed.write_text(
+        "".join(f"{h} {k} {el} 10\n" for h in (0, 3) for k in (0, 3) for el in (0, 3))
+    )
     flags = f"-cell 70 80 90 90 90 90 -hkl {listed} -N 2 -detpixels 20 -oversample 1".split()
     assert run(*flags, "--out", str(tmp_path / "spec.zarr")) == 0
     assert capsys.readouterr().err.count("default_F was used") == 1
@@ -179,9 +181,7 @@ def test_the_path_of_a_simulation_loads_no_heavy_library(tmp_path: Path) -> None
         " '--quiet']); heavy = [m for m in ('distributed', 'xarray', 'pandas', 'matplotlib',"
         " 'dask.array', 'bokeh', 'gemmi') if m in sys.modules]; print(heavy); sys.exit(code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
 

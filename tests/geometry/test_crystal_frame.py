@@ -34,7 +34,7 @@ def test_cell_angles_come_back_with_one_oblique_angle(angles: tuple[float, ...])
 
 
 def test_cell_with_several_oblique_angles_is_that_of_nanobragg_and_says_so() -> None:
-    """The c* of nanoBragg misses a triclinic cell's angles a little; the angles realised are told."""
+    """The program's c* misses a triclinic cell's angles a little; those realised are told."""
     frame = orient_crystal(Crystal(cell=CELL), BEAM)
     found = [math.degrees(x) for x in angles_of(frame.axes)]
     assert found == pytest.approx([75.039, 85.014, 95.008], abs=2e-3)

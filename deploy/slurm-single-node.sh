@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# One simulation on one node of a Slurm cluster:
+#
+#   sbatch deploy/slurm-single-node.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -lambda 0.98
+#
+# Every word after the script's name goes to `nbdask simulate`.  Ask for more cores or time with
+# sbatch's own options (--cpus-per-task=32 --time=8:00:00), which override the lines below.
+#SBATCH --job-name=nbdask
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=16
+#SBATCH --mem=32G
+#SBATCH --time=02:00:00
+set -euo pipefail
+
+# Where nbdask is installed, if it is not on the path already: NBDASK_VENV=/path/to/venv
+if [[ -n "${NBDASK_VENV:-}" ]]; then
+    # shellcheck disable=SC1091
+    source "$NBDASK_VENV/bin/activate"
+fi
+
+# Compiled kernels go to a disk of the node: home directories may be read-only or slow there.
+local_disk=${SLURM_TMPDIR:-${TMPDIR:-/tmp}}
+export NBDASK_CACHE_DIR=${NBDASK_CACHE_DIR:-$local_disk/nbdask-cache-$(id -u)}
+
+options=(--cluster threads --threads "${SLURM_CPUS_PER_TASK:-$(nproc)}")
+if [[ -n "${SLURM_MEM_PER_NODE:-}" ]]; then
+    # Slurm says MiB; a fifth is left to the interpreter and its libraries.
+    options+=(--memory-limit "$((SLURM_MEM_PER_NODE * 8 / 10))MiB")
+fi
+
+nbdask warmup
+exec nbdask simulate "${options[@]}" "$@"

@@ -1,0 +1,149 @@
+"""Measuring what an evaluation costs on this machine, for the planner."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from nbdask.experiment import (
+    Crystal,
+    Detector,
+    Experiment,
+    Sampling,
+    Scan,
+    StructureFactors,
+)
+from nbdask.geometry.build import build_model
+from nbdask.kernels.interface import Kernel
+from nbdask.kernels.registry import get_kernel
+from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, save_costs
+from nbdask.plan.machine import available_cores
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.statistics import summarise
+
+#: Pixels along the edge of the tile on which evaluations are timed, and of that which is written.
+_SIDE, _WRITTEN = 256, 1024
+#: Each figure is the best of so many runs, each about so many seconds long.
+_REPEATS, _SECONDS = 3, 0.1
+_RIGHT = math.pi / 2
+
+
+def calibrate(
+    backend: str = "auto",
+    precisions: Iterable[str] = ("float64",),
+    *,
+    report: Callable[[str, float], None] | None = None,
+    path: Path | None = None,
+) -> Path:
+    """Measure nanoseconds per evaluation for every shape and kind of amplitudes, and save them.
+
+    All cores compute at once while the time is taken, as they do in a run.
+
+    Parameters
+    ----------
+    backend : str
+        Kernel to measure.
+    precisions : iterable of str
+        ``"float64"``, ``"mixed"`` or both.
+    report : callable, optional
+        Called with key and nanoseconds as each figure is known.
+    path : Path, optional
+        File to write; None: the one that the planner reads.
+
+    Returns
+    -------
+    Path
+        The file; figures of this processor that were not measured now are kept.
+    """
+    measured: dict[str, float] = {}
+    for precision in precisions:
+        kernel = get_kernel(backend, precision)
+        for key, value in _figures(kernel):
+            measured[key] = value
+            if report is not None:
+                report(key, value)
+    return save_costs(measured, path)
+
+
+def _figures(kernel: Kernel) -> Iterable[tuple[str, float]]:
+    """Yield key and nanoseconds of everything that is measured for a kernel."""
+    start = f"{kernel.name}/{kernel.precision}"
+    for shape in SHAPES:
+        for kind in AMPLITUDES:
+            key = f"{start}/{shape}/{kind}"
+            yield key, _evaluation(kernel, shape, kind, Costs().lookup(key))
+    yield f"{start}/pixel", _pixel(kernel)
+
+
+def _experiment(shape: str, kind: str, steps: int, side: int) -> Experiment:
+    """Return a detector of ``side`` pixels on which every pixel has ``steps`` evaluations."""
+    edge = 1e-8
+    wide = range(-8, 9)
+    listed = tuple((h, k, el, 10.0 + abs(h + k + el)) for h in wide for k in wide for el in wide)
+    structure = StructureFactors(default_F=100.0, reflections=() if kind == "constant" else listed)
+    return Experiment(
+        crystal=Crystal(
+            cell=(edge, edge, edge, _RIGHT, _RIGHT, _RIGHT), n_cells=(5, 6, 7), shape=shape
+        ),
+        structure=structure,
+        detector=Detector(pixels_slow=side, pixels_fast=side, pixel_size=1e-4),
+        scan=Scan(phi0=0.1, osc=0.2, count=steps),
+        sampling=Sampling(oversample=1, interpolate=kind == "tricubic"),
+    )
+
+
+def _evaluation(kernel: Kernel, shape: str, kind: str, guess: float) -> float:
+    """Return the nanoseconds of one evaluation with all cores at work."""
+    steps = max(4, int(_SECONDS / (1e-9 * guess * _SIDE**2)))
+    model = build_model(_experiment(shape, kind, steps, _SIDE))
+    tile = Tile(0, _SIDE, 0, _SIDE)
+    kernel.partial(model, tile, StepRange(0, 1), None)  # compilation
+
+    def work() -> None:
+        kernel.partial(model, tile, StepRange(0, steps), None)
+
+    return 1e9 * _best(work) / (steps * tile.pixels)
+
+
+def _pixel(kernel: Kernel) -> float:
+    """Return the nanoseconds that a pixel costs once: finishing, statistics, writing."""
+    from nbdask.store.create import create_store
+    from nbdask.store.write import TileWriter
+
+    model = build_model(_experiment("square", "constant", 1, _WRITTEN))
+    tile = Tile(0, _WRITTEN, 0, _WRITTEN)
+    partial = kernel.partial(model, tile, StepRange(0, 1), None)
+    kernel.finish(model, tile, partial, None)  # compilation
+    with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
+        path = Path(folder) / "a.zarr"
+        grid = TileGrid((_WRITTEN, _WRITTEN * available_cores()), (_WRITTEN, _WRITTEN))
+        create_store(path, grid, {}, pixel_size=1e-4)
+        writer = TileWriter(path, grid.counts[1])
+        numbers = iter(range(len(grid) * (_REPEATS + 1)))
+
+        def work() -> None:
+            image = kernel.finish(model, tile, partial, None)
+            index = next(numbers) % len(grid)
+            writer(index, grid[index], image, summarise(image, (0, 0), None))
+
+        return 1e9 * _best(work) / tile.pixels
+
+
+def _best(work: Callable[[], None]) -> float:
+    """Return the least seconds that ``work`` takes while every core does the same."""
+    cores = available_cores()
+    seconds = []
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in range(_REPEATS):
+            start = time.perf_counter()
+            for future in [pool.submit(work) for _ in range(cores)]:
+                future.result()
+            seconds.append(time.perf_counter() - start)
+    return float(np.min(seconds))

@@ -1,0 +1,63 @@
+"""Threads of this process, by dask's threaded scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dask.callbacks import Callback
+from dask.threaded import get as threaded_get
+
+from nbdask.cluster.executor import Done, Setup
+
+#: Tasks per thread that are handed to the scheduler at a time.  The threads wait for each other
+#: once per so many tasks; only as many tiles as threads are in memory.
+WINDOW_PER_THREAD = 64
+
+
+class ThreadsExecutor:
+    """Runs graphs on a number of threads.
+
+    Parameters
+    ----------
+    threads : int
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+        """Compute every graph; see :class:`~.executor.Executor`."""
+        setup.install()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="nbdask")
+        try:
+            while window := self._next_window(graphs):
+                self._run_window(pool, window, done)
+        finally:
+            # After an error or Ctrl-C the tasks that run now are waited for, no others start.
+            pool.shutdown(wait=True, cancel_futures=True)
+            setup.remove()
+
+    def _next_window(self, graphs: Iterator[Any]) -> list[Any]:
+        """Draw graphs until they hold enough tasks."""
+        window: list[Any] = []
+        tasks = 0
+        while tasks < WINDOW_PER_THREAD * self.threads:
+            following = next(graphs, None)
+            if following is None:
+                break
+            window.append(following)
+            tasks += len(following.graph)
+        return window
+
+    def _run_window(self, pool: ThreadPoolExecutor, window: list[Any], done: Done) -> None:
+        keys = {item.key for item in window}
+        graph = {key: task for item in window for key, task in item.graph.items()}
+
+        def finished(key: Any, value: Any, *_: Any) -> None:
+            if key in keys:
+                done(value)
+
+        with Callback(posttask=finished):
+            threaded_get(graph, [item.key for item in window], pool=pool, num_workers=self.threads)

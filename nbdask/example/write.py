@@ -1,0 +1,61 @@
+"""Write the files of an example and the nanoBragg command line that goes with them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from nbdask.errors import InputError
+from nbdask.example.amplitudes import Reflection, amplitudes
+from nbdask.example.crystals import MINERALS
+
+DEFAULT = "pyrope"
+
+
+def crystals() -> tuple[str, ...]:
+    """Return the names of the bundled crystals, the default first."""
+    return (DEFAULT, *(name for name in MINERALS if name != DEFAULT))
+
+
+def write_example(name: str, directory: str | Path) -> list[str]:
+    """Write an amplitude list and return the words that simulate it.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`crystals`.
+    directory : str or path
+        Where ``NAME.hkl`` (text: h k l F of the P1 cell) and ``command.txt`` (the same words as a
+        shell line) go; made where it does not exist.
+
+    Returns
+    -------
+    list of str
+        nanoBragg flags, without output flags.
+
+    Raises
+    ------
+    InputError
+        Another name, or a directory that cannot be written.
+    """
+    if name not in MINERALS:
+        raise InputError(f"example {name!r}: must be one of {', '.join(crystals())}")
+    mineral = MINERALS[name]
+    folder = Path(directory)
+    hkl = folder / f"{name}.hkl"
+    words = ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        hkl.write_text(hkl_text(amplitudes(mineral)), encoding="ascii")
+        line = shlex.join(["nbdask", "simulate", *words, "--out", str(folder / f"{name}.zarr")])
+        (folder / "command.txt").write_text(line + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"example directory {folder}: cannot be written ({error.strerror}); choose another"
+        ) from error
+    return words
+
+
+def hkl_text(reflections: list[Reflection]) -> str:
+    """Return a P1 amplitude list as text, one ``h k l F`` a line, F to four decimals."""
+    return "".join(f"{h} {k} {el} {f:.4f}\n" for h, k, el, f in reflections)

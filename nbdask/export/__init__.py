@@ -1,0 +1,1 @@
+"""Store -> file, tile by tile."""

@@ -1,0 +1,117 @@
+"""What every task of a run shares: sent once to each process, found there by the run's name.
+
+Tasks carry two or three small numbers only; the model, which may be large, never travels with
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import BackendError
+from nbdask.geometry.model import Model
+from nbdask.kernels.interface import Kernel
+from nbdask.kernels.registry import get_kernel
+from nbdask.plan.plan import Plan
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.statistics import TileSummary
+
+#: Writes one finished tile, then its record: (index, tile, image, summary).
+WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunContext:
+    """The shared part of a run.  Picklable.
+
+    Attributes
+    ----------
+    model : Model
+    grid : TileGrid
+    steps : tuple of StepRange
+    backend, precision, kernel_version : str
+        Which kernel; a process whose kernel has another version refuses the run.
+    write_tile : callable or None
+        None where tiles are returned instead of written.
+    """
+
+    model: Model
+    grid: TileGrid
+    steps: tuple[StepRange, ...]
+    backend: str
+    precision: str
+    kernel_version: str
+    write_tile: WriteTile | None = None
+
+    @classmethod
+    def of(cls, model: Model, plan: Plan, write_tile: WriteTile | None = None) -> RunContext:
+        """Build from a model and its plan."""
+        return cls(
+            model,
+            plan.grid,
+            plan.steps,
+            plan.backend,
+            plan.precision,
+            plan.kernel_version,
+            write_tile,
+        )
+
+    def kernel(self) -> Kernel:
+        """Return this process's kernel.
+
+        Raises
+        ------
+        BackendError
+            It is missing, or another version than the run was planned with.
+        """
+        kernel = get_kernel(self.backend, self.precision)
+        if kernel.version != self.kernel_version:
+            raise BackendError(
+                f"kernel {self.backend} has version {kernel.version} here, but the run was started"
+                f" with version {self.kernel_version}: install the same nbdask everywhere"
+            )
+        return kernel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """Brings a run's context into a process, and takes it out again.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run, unique in the process.
+    context : RunContext
+    """
+
+    run: str
+    context: RunContext
+
+    def install(self) -> None:
+        """Make the context known to this process's tasks; refuse a kernel that does not match."""
+        self.context.kernel()
+        with _lock:
+            _contexts[self.run] = self.context
+
+    def remove(self) -> None:
+        """Forget the context."""
+        with _lock:
+            _contexts.pop(self.run, None)
+
+
+_contexts: dict[str, RunContext] = {}
+_lock = Lock()
+
+
+def context_of(run: str) -> RunContext:
+    """Return the context of a run that was installed in this process."""
+    try:
+        return _contexts[run]
+    except KeyError:
+        raise RuntimeError(f"run {run} is not known to this process") from None

@@ -1,0 +1,211 @@
+"""The tasks: plain functions of a run's name and small numbers, free of dask.
+
+One tile goes through :func:`evaluate` for each step range, :func:`add` in the order of the ranges
+(so the sum does not depend on which range was ready first), and :func:`complete`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import NbdaskError, SemanticsError
+from nbdask.geometry.model import Model
+from nbdask.graph.context import RunContext, context_of
+from nbdask.kernels.first import patch_first
+from nbdask.kernels.interface import Mask, Partial, merge
+from nbdask.plan.tiles import Tile
+from nbdask.statistics import EMPTY, TileSummary, summarise
+
+
+class TileError(NbdaskError):
+    """Something unforeseen in one tile; the message names the tile."""
+
+    exit_code = 1
+
+
+class Piece(NamedTuple):
+    """Merged partial sums of a tile (None: nothing to evaluate), and the seconds they took."""
+
+    partial: Partial | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileResult:
+    """A finished tile: its number, pixels (None once written) and summary."""
+
+    index: int
+    image: NDArray[np.float32] | None
+    summary: TileSummary
+
+
+class _Region(NamedTuple):
+    """The part of a tile inside the region of interest, and its mask (None: everything)."""
+
+    tile: Tile
+    mask: Mask | None
+
+
+def evaluate(run: str, index: int, part: int) -> Piece:
+    """Evaluate step range ``part`` of tile ``index``."""
+    return evaluate_part(context_of(run), index, part)
+
+
+def evaluate_part(context: RunContext, index: int, part: int) -> Piece:
+    """Evaluate one step range of one tile.
+
+    Parameters
+    ----------
+    context : RunContext
+    index : int
+        Number of the tile in the grid.
+    part : int
+        Number of the step range.
+
+    Returns
+    -------
+    Piece
+    """
+    start = time.perf_counter()
+    steps = context.steps[part]
+    with _named(context, index, f"steps {steps.start} to {steps.stop}"):
+        region = _region(context, index)
+        if region is None:
+            return Piece(None, 0.0)
+        partial = context.kernel().partial(context.model, region.tile, steps, region.mask)
+        return Piece(partial, time.perf_counter() - start)
+
+
+def add(first: Piece, second: Piece) -> Piece:
+    """Merge two neighbouring pieces, the earlier step range first."""
+    seconds = first.seconds + second.seconds
+    if first.partial is None or second.partial is None:
+        return Piece(None, seconds)
+    return Piece(merge(first.partial, second.partial), seconds)
+
+
+def complete(run: str, index: int, piece: Piece) -> TileResult:
+    """Finish a tile whose step ranges are merged, and write it where the run has a store."""
+    context = context_of(run)
+    result = finish(context, index, piece)
+    if context.write_tile is None:
+        return result
+    assert result.image is not None
+    with _named(context, index, "writing"):
+        context.write_tile(index, context.grid[index], result.image, result.summary)
+    return TileResult(index, None, result.summary)
+
+
+def whole(run: str, index: int) -> TileResult:
+    """Evaluate, finish and write a tile in one go (where there is a single step range)."""
+    return complete(run, index, all_parts(context_of(run), index))
+
+
+def all_parts(context: RunContext, index: int) -> Piece:
+    """Evaluate all step ranges of a tile one after another and merge them in order."""
+    piece = evaluate_part(context, index, 0)
+    for part in range(1, len(context.steps)):
+        piece = add(piece, evaluate_part(context, index, part))
+    return piece
+
+
+def compute_tile(context: RunContext, index: int) -> TileResult:
+    """Return a tile's pixels, the very bits that a run with the same plan writes."""
+    return finish(context, index, all_parts(context, index))
+
+
+def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
+    """Turn merged sums into photons.
+
+    Parameters
+    ----------
+    context : RunContext
+    index : int
+    piece : Piece
+
+    Returns
+    -------
+    TileResult
+        With the image of the whole tile, zeros outside the region of interest.
+
+    Raises
+    ------
+    SemanticsError
+        C semantics and an interpolation outside the amplitude grid.
+    """
+    start = time.perf_counter()
+    model, tile = context.model, context.grid[index]
+    image = np.zeros(tile.shape, dtype=np.float32)
+    with _named(context, index, "finishing"):
+        region = _region(context, index)
+        if region is None or piece.partial is None:
+            summary = EMPTY._replace(n_masked=_inside(model, tile))
+            return TileResult(index, image, summary)
+        _check_outside(model, tile, piece.partial.outside)
+        kernel, part = context.kernel(), region.tile
+        pixels = kernel.finish(model, part, piece.partial, region.mask)
+        pixels = patch_first(model, kernel, part, pixels)
+        slow, fast = part.slow0 - tile.slow0, part.fast0 - tile.fast0
+        image[slow : slow + part.shape[0], fast : fast + part.shape[1]] = pixels
+        seconds = piece.seconds + time.perf_counter() - start
+        corner = (part.slow0, part.fast0)
+        summary = summarise(pixels, corner, region.mask, piece.partial.outside, seconds)
+    return TileResult(index, image, summary)
+
+
+def _roi(model: Model) -> Tile:
+    slow0, slow1, fast0, fast1 = model.roi
+    return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+
+
+def _inside(model: Model, tile: Tile) -> int:
+    """Return how many pixels of a tile are inside the region of interest."""
+    part = tile.intersect(_roi(model))
+    return 0 if part is None else part.pixels
+
+
+def _region(context: RunContext, index: int) -> _Region | None:
+    """Return what is to be evaluated of a tile; None: nothing."""
+    part = context.grid[index].intersect(_roi(context.model))
+    if part is None:
+        return None
+    if context.model.mask is None:
+        return _Region(part, None)
+    mask = context.model.mask.read(*part)
+    if mask.all():
+        return _Region(part, None)
+    return _Region(part, mask) if mask.any() else None
+
+
+def _check_outside(model: Model, tile: Tile, outside: int) -> None:
+    if outside and model.refuse_outside:
+        raise SemanticsError(
+            f"{outside} evaluations in the tile at slow {tile.slow0}, fast {tile.fast0}"
+            " interpolate structure factors outside the grid of the list. nanoBragg C then uses"
+            " default_F and switches interpolation off for all that follows, so its result depends"
+            " on the timing of its threads and --semantics c cannot reproduce it: use --semantics"
+            " spec (default_F for these evaluations only), a longer list, -dmin, or"
+            " -nointerpolate"
+        )
+
+
+@contextmanager
+def _named(context: RunContext, index: int, doing: str) -> Iterator[None]:
+    """Name the tile in whatever goes wrong; errors made for users pass as they are."""
+    try:
+        yield
+    except NbdaskError:
+        raise
+    except Exception as error:
+        tile = context.grid[index]
+        raise TileError(
+            f"tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to {tile.fast1}),"
+            f" {doing}: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,105 @@
+"""``image()``: an experiment as a lazy array; only the tiles that are looked at are computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.experiment import Experiment
+from nbdask.graph.context import RunContext
+from nbdask.graph.tasks import compute_tile
+from nbdask.run import Settings, prepare
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def image(
+    experiment: Experiment,
+    *,
+    backend: str = "auto",
+    precision: str = "float64",
+    tile: int | str | tuple[int, int] | None = None,
+    steps_per_task: int | None = None,
+) -> xarray.DataArray:
+    """Return the image of an experiment as a lazy array backed by dask.
+
+    Slicing a region and computing it evaluates only the tiles that it touches.  With the same
+    tiles and steps per task the pixels are, bit for bit, those that :func:`nbdask.simulate`
+    writes.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    backend, precision, tile, steps_per_task
+        See :class:`nbdask.run.Settings`.
+
+    Returns
+    -------
+    xarray.DataArray
+        (slow, fast) float32 [photons], one dask chunk per tile, with pixel indices as
+        coordinates.
+
+    Raises
+    ------
+    NbdaskError
+        An experiment or plan that cannot be computed.
+    """
+    import dask.array as da
+    import xarray
+    from dask.delayed import delayed
+
+    model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
+    fingerprint = experiment.fingerprint()
+    name = _name(fingerprint, plan.to_dict())
+    # One node of the graph holds the model; the tasks refer to it by name.
+    context = delayed(RunContext.of(model, plan), name=f"model-{name}", traverse=False)
+    grid = plan.grid
+    chunks = tuple(
+        tuple(min(side, total - start) for start in range(0, total, side))
+        for total, side in zip(grid.shape, grid.tile, strict=True)
+    )
+    array = da.map_blocks(
+        _block, context, chunks=chunks, dtype=np.float32, name=f"image-{name}", meta=_META
+    )
+    return xarray.DataArray(
+        array,
+        dims=("slow", "fast"),
+        coords={
+            axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
+            for axis, count in zip(("slow", "fast"), grid.shape, strict=True)
+        },
+        name="image",
+        attrs={
+            "long_name": "photons per pixel",
+            "units": "photon",
+            "fingerprint": fingerprint,
+            "semantics": experiment.semantics,
+            "backend": plan.backend,
+            "precision": plan.precision,
+            "kernel_version": plan.kernel_version,
+            "notes": list(model.notes),
+        },
+    )
+
+
+_META = np.empty((0, 0), dtype=np.float32)
+
+
+def _name(fingerprint: str, plan: dict[str, object]) -> str:
+    """Return a name that is the same for the same pixels cut in the same way."""
+    names = ("tile", "steps_per_task", "backend", "precision", "kernel_version")
+    text = json.dumps([fingerprint, *(plan[name] for name in names)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _block(context: RunContext, block_id: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+    """Compute the tile at a place in the grid."""
+    index = block_id[0] * context.grid.counts[1] + block_id[1]
+    pixels = compute_tile(context, index).image
+    assert pixels is not None
+    return pixels

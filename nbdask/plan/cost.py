@@ -1,0 +1,166 @@
+"""Cost of an evaluation: nanoseconds by backend, precision and feature.
+
+The figures come from a table of defaults, or from a file that a measurement on this machine left
+in the cache folder.  They decide the size of tiles and step ranges, and the estimate of a run's
+time; no pixel depends on them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbdask.geometry.model import SHAPE_CODES, Model
+from nbdask.plan.machine import cpu_name
+
+#: What amplitudes cost: one number for all, the nearest grid point, tricubic interpolation.
+AMPLITUDES = ("constant", "list", "tricubic")
+SHAPES = tuple(SHAPE_CODES)
+
+#: Nanoseconds of one thread per evaluation, and per pixel once ("pixel": finish, check, write).
+DEFAULTS: dict[str, float] = {
+    "numba/float64/square/constant": 4.0,
+    "numba/float64/square/list": 5.0,
+    "numba/float64/square/tricubic": 45.0,
+    "numba/float64/round/constant": 7.0,
+    "numba/float64/round/list": 8.0,
+    "numba/float64/round/tricubic": 50.0,
+    "numba/float64/gauss/constant": 7.0,
+    "numba/float64/gauss/list": 8.0,
+    "numba/float64/gauss/tricubic": 50.0,
+    "numba/float64/tophat/constant": 5.0,
+    "numba/float64/tophat/list": 6.0,
+    "numba/float64/tophat/tricubic": 48.0,
+    "numba/float64/pixel": 30.0,
+    "numpy/float64/square/constant": 150.0,
+    "numpy/float64/square/list": 200.0,
+    "numpy/float64/square/tricubic": 3000.0,
+    "numpy/float64/round/constant": 180.0,
+    "numpy/float64/round/list": 230.0,
+    "numpy/float64/round/tricubic": 3000.0,
+    "numpy/float64/gauss/constant": 180.0,
+    "numpy/float64/gauss/list": 230.0,
+    "numpy/float64/gauss/tricubic": 3000.0,
+    "numpy/float64/tophat/constant": 180.0,
+    "numpy/float64/tophat/list": 230.0,
+    "numpy/float64/tophat/tricubic": 3000.0,
+    "numpy/float64/pixel": 80.0,
+}
+#: Mixed precision against float64 where it was not measured.
+MIXED_FACTOR = 0.6
+#: A factor evaluated for every term instead of once per pixel costs about this much more.
+EACH_TERM_FACTOR = 1.5
+#: Seconds that a tile costs whatever its size: scheduling, two small files.
+TILE_SECONDS = 0.004
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Nanoseconds by key, with the place they come from.
+
+    Parameters
+    ----------
+    measured : mapping of str to float
+        Figures of this machine, keys as in ``DEFAULTS``; they prevail over the defaults.
+    source : str
+        Where they come from, for the record.
+    """
+
+    measured: Mapping[str, float] = field(default_factory=dict)
+    source: str = "defaults"
+
+    def lookup(self, key: str) -> float:
+        """Return the nanoseconds for ``backend/precision/...``; unknown keys cost as numba's."""
+        if key in self.measured:
+            return self.measured[key]
+        if key in DEFAULTS:
+            return DEFAULTS[key]
+        backend, precision, rest = key.split("/", 2)
+        if precision != "float64":
+            factor = 1.0 if rest == "pixel" else MIXED_FACTOR
+            return factor * self.lookup(f"{backend}/float64/{rest}")
+        return DEFAULTS[f"numba/float64/{rest}"]
+
+    def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
+        """Return the seconds of one evaluation (pixel x step) on one thread."""
+        key = f"{backend}/{precision}/{SHAPES[model.shape]}/{amplitudes_of(model)}"
+        factor = EACH_TERM_FACTOR if model.each_thick or model.each_polar or model.each_omega else 1
+        return 1e-9 * self.lookup(key) * factor
+
+    def per_pixel(self, backend: str, precision: str) -> float:
+        """Return the seconds that a pixel costs once: finishing, checking, writing it."""
+        return 1e-9 * self.lookup(f"{backend}/{precision}/pixel")
+
+
+def amplitudes_of(model: Model) -> str:
+    """Return which of ``AMPLITUDES`` the model uses."""
+    if model.f_grid.size == 0:
+        return "constant"
+    return "tricubic" if model.interpolate else "list"
+
+
+def cache_folder() -> Path:
+    """Return the folder of measured figures: ``NBDASK_CACHE_DIR``, or the user's cache folder."""
+    given = os.environ.get("NBDASK_CACHE_DIR")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "nbdask"
+
+
+def costs_file() -> Path:
+    """Return the file that holds the measured figures, one entry per processor model."""
+    return cache_folder() / "costs.json"
+
+
+def load_costs(path: Path | None = None) -> Costs:
+    """Return the figures measured on this processor model, or the defaults.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None: :func:`costs_file`.  A missing or unreadable file is no error.
+
+    Returns
+    -------
+    Costs
+    """
+    path = costs_file() if path is None else path
+    try:
+        entry = json.loads(path.read_text())["machines"][cpu_name()]["nanoseconds"]
+        measured = {str(key): float(value) for key, value in entry.items() if float(value) > 0.0}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Costs()
+    return Costs(measured, str(path))
+
+
+def save_costs(measured: Mapping[str, float], path: Path | None = None) -> Path:
+    """Write figures measured on this machine, keeping those of other processor models.
+
+    Parameters
+    ----------
+    measured : mapping of str to float
+        Nanoseconds, keys as in ``DEFAULTS``.
+    path : Path or None
+        The file; None: :func:`costs_file`.
+
+    Returns
+    -------
+    Path
+        The file, replaced as a whole.
+    """
+    path = costs_file() if path is None else path
+    try:
+        data = json.loads(path.read_text())
+        machines = dict(data["machines"])
+    except (OSError, ValueError, KeyError, TypeError):
+        machines = {}
+    machines[cpu_name()] = {"nanoseconds": {k: round(v, 4) for k, v in sorted(measured.items())}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({"format": 1, "machines": machines}, indent=1) + "\n")
+    temporary.replace(path)
+    return path

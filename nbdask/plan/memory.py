@@ -1,0 +1,122 @@
+"""Bytes: of a task, of a run, and as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from nbdask.errors import PlanError
+from nbdask.geometry.model import Model
+
+#: Resident bytes of a process after its imports and compilation, before any tile.
+PROCESS_BYTES = 320 << 20
+#: Share of the machine's memory that a plan may use when no limit is given.
+DEFAULT_SHARE = 0.7
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+    "k": 1 << 10,
+    "m": 1 << 20,
+    "g": 1 << 30,
+    "t": 1 << 40,
+}
+
+
+def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
+    """Read a number of bytes such as ``4000000000``, ``"4GB"``, ``"1.5 GiB"`` or ``"800M"``.
+
+    Parameters
+    ----------
+    value : int, float or str
+        kB, MB, GB, TB are powers of 1000; KiB, MiB, GiB, TiB and bare K, M, G, T of 1024.
+    name : str
+        The flag that an error names.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    PlanError
+        Not a number of bytes above 0.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*", str(value).lower())
+    unit = _UNITS.get(match.group(2)) if match else None
+    if match is None or unit is None or float(match.group(1)) * unit < 1:
+        raise PlanError(f"{name} = {value!r}: must be a size above 0 such as 800MB, 2GiB or 4e9")
+    return int(float(match.group(1)) * unit)
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes for people: ``"1.5 GiB"``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def model_bytes(model: Model) -> int:
+    """Return the bytes of the model's arrays, which every process holds once."""
+    names = (name for name in model.__slots__)
+    arrays = (getattr(model, name) for name in names)
+    return sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+
+
+def task_bytes(
+    model: Model, pixels: int, ranges: int, working_bytes: Callable[[Model, int], int]
+) -> int:
+    """Return the most bytes that one running task and its share of waiting results need.
+
+    Parameters
+    ----------
+    model : Model
+    pixels : int
+        Pixels of a tile.
+    ranges : int
+        Step ranges per tile.
+    working_bytes : callable
+        The kernel's own need for a model and a number of pixels.
+
+    Returns
+    -------
+    int
+        The kernel's working memory, its result planes (float64: sum, and gain for a running
+        product), two more sets of planes while ranges are merged, the mask, the float32 image
+        and its encoded copy on their way to the store.
+    """
+    planes = 16 if model.running_product else 8
+    sets = 1 if ranges == 1 else 4
+    mask = 1 if model.mask is not None else 0
+    return working_bytes(model, pixels) + pixels * (sets * planes + mask + 12)
+
+
+def process_bytes(task: int, model: int, threads: int) -> int:
+    """Return the bytes of one process: its own, the model's, and its running tasks'.
+
+    Parameters
+    ----------
+    task : int
+        Bytes of one running task.
+    model : int
+        Bytes of the model.
+    threads : int
+        Tasks that run at once in the process.
+
+    Returns
+    -------
+    int
+    """
+    return PROCESS_BYTES + model + threads * task

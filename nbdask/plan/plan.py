@@ -1,0 +1,367 @@
+"""The plan: tiles x step ranges, on what, with how much memory, in what time.  Plain data."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nbdask.errors import PlanError
+from nbdask.geometry.model import Model
+from nbdask.plan import memory
+from nbdask.plan.cost import TILE_SECONDS, Costs, load_costs
+from nbdask.plan.machine import total_memory
+from nbdask.plan.steps import StepRange, split_steps
+from nbdask.plan.tiles import Tile, TileGrid
+
+#: Sides of automatic tiles [pixels]: usual, greatest, least.
+USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
+#: Least side that a user may ask for, where the detector has it.
+LEAST_ASKED = 8
+#: Seconds that a task should take, at least and at most.
+SHORT_TASK, LONG_TASK = 0.2, 2.0
+#: Tasks per thread below which the work is cut finer.
+TASKS_PER_THREAD = 2
+#: Tiles are not cut below this for the sake of more tasks [s].
+WORTH_CUTTING = 0.05
+#: Seconds before the first tile.
+START_SECONDS = 1.0
+
+
+class KernelFacts(Protocol):
+    """What a plan needs to know of a kernel."""
+
+    name: str
+    precision: str
+    version: str
+
+    def working_bytes(self, model: Model, pixels: int) -> int:
+        """Return the bytes that evaluating ``pixels`` needs beside its result planes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many tasks run at once.
+
+    Parameters
+    ----------
+    workers : int
+        Processes that evaluate tiles.
+    threads : int
+        Tasks at a time in each.
+    processes : int
+        Processes in all, the one that leads included.
+    """
+
+    workers: int = 1
+    threads: int = 1
+    processes: int = 1
+
+    @property
+    def total(self) -> int:
+        """Tasks that run at once."""
+        return self.workers * self.threads
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which work is done, in which pieces.
+
+    Attributes
+    ----------
+    grid : TileGrid
+    steps : tuple of StepRange
+        Ranges into which the steps of every tile are cut, in order.
+    backend, precision, kernel_version : str
+    workers : Workers
+    working_tiles : int
+        Tiles that touch the region of interest; the others are zeros at no cost.
+    task_bytes : int
+        Most bytes of one running task.
+    process_bytes : int
+        Most bytes of one process.
+    task_seconds, run_seconds : float
+        Estimates.
+    costs : str
+        Where the cost figures come from.
+    """
+
+    grid: TileGrid
+    steps: tuple[StepRange, ...]
+    backend: str
+    precision: str
+    kernel_version: str
+    workers: Workers
+    working_tiles: int
+    task_bytes: int
+    process_bytes: int
+    task_seconds: float
+    run_seconds: float
+    costs: str
+
+    @property
+    def tasks(self) -> int:
+        """Evaluations of one tile for one step range."""
+        return self.working_tiles * len(self.steps)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of the float32 image before compression."""
+        return 4 * self.grid.shape[0] * self.grid.shape[1]
+
+    def describe(self) -> str:
+        """Return the plan in a few lines for people."""
+        rows, columns = self.grid.counts
+        n_steps = self.steps[-1].stop
+        longest = max(s.length for s in self.steps)
+        return "\n".join(
+            (
+                f"image     {self.grid.shape[0]} x {self.grid.shape[1]} pixels (slow x fast),"
+                f" {n_steps} steps each, {memory.format_bytes(self.image_bytes)} as float32",
+                f"tiles     {rows} x {columns} = {len(self.grid)} of {self.grid.tile[0]} x"
+                f" {self.grid.tile[1]} pixels, {self.working_tiles} in the region of interest",
+                f"tasks     {self.tasks}: {len(self.steps)} per tile, at most {longest} steps,"
+                f" about {self.task_seconds:.2g} s each",
+                f"kernel    {self.backend}, {self.precision}, version {self.kernel_version}",
+                f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
+                f"memory    {memory.format_bytes(self.task_bytes)} per task,"
+                f" {memory.format_bytes(self.process_bytes)} per process",
+                f"time      about {_duration(self.run_seconds)} (cost figures: {self.costs})",
+            )
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict of what determines the pieces of work, and the estimates."""
+        return {
+            "shape": list(self.grid.shape),
+            "tile": list(self.grid.tile),
+            "tiles": len(self.grid),
+            "steps": self.steps[-1].stop,
+            "ranges": len(self.steps),
+            "steps_per_task": max(s.length for s in self.steps),
+            "backend": self.backend,
+            "precision": self.precision,
+            "kernel_version": self.kernel_version,
+            "workers": self.workers.workers,
+            "threads": self.workers.threads,
+            "task_bytes": self.task_bytes,
+            "process_bytes": self.process_bytes,
+            "estimated_seconds": round(self.run_seconds, 3),
+        }
+
+
+def steps_from_dict(data: Mapping[str, Any]) -> tuple[StepRange, ...]:
+    """Return the step ranges that :meth:`Plan.to_dict` recorded."""
+    return tuple(split_steps(int(data["steps"]), int(data["steps_per_task"])))
+
+
+def parse_tile(value: object) -> tuple[int, int]:
+    """Read the size of a tile: ``512``, ``"512"``, ``"512,256"`` or ``(512, 256)`` (slow, fast).
+
+    Returns
+    -------
+    tuple of int
+        Pixels (slow, fast).
+
+    Raises
+    ------
+    PlanError
+        Not one or two whole numbers of at least 8.
+    """
+    words: Any = re.split(r"[,x]", value) if isinstance(value, str) else value
+    items: list[Any] = list(words) if isinstance(words, (list, tuple)) else [words]
+    try:
+        numbers = [int(item) for item in items]
+        if any(isinstance(i, bool) or (isinstance(i, float) and i != int(i)) for i in items):
+            raise ValueError
+        if len(numbers) not in (1, 2) or min(numbers) < LEAST_ASKED:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise PlanError(
+            f"--tile = {value!r}: must be one whole number, or two as SLOW,FAST,"
+            f" of at least {LEAST_ASKED} pixels each"
+        ) from None
+    return (numbers[0], numbers[-1])
+
+
+def make_plan(
+    model: Model,
+    kernel: KernelFacts,
+    *,
+    tile: object = None,
+    steps_per_task: int | None = None,
+    workers: Workers | None = None,
+    memory_limit: int | str | None = None,
+    costs: Costs | None = None,
+) -> Plan:
+    """Choose tiles and step ranges, or check those asked for.
+
+    Parameters
+    ----------
+    model : Model
+    kernel : KernelFacts
+        Its name, precision, version and working memory.
+    tile : int, str or tuple of int, optional
+        Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
+    steps_per_task : int, optional
+        Most steps of one task.  None: chosen.
+    workers : Workers, optional
+        None: one process, one thread.
+    memory_limit : int or str, optional
+        Bytes that each process may use.  None: its share of 70 % of what the machine has.
+    costs : Costs, optional
+        Cost figures; None: those of this machine.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    PlanError
+        A size that is not allowed, or a run that does not fit the memory.
+    """
+    workers = workers or Workers()
+    costs = load_costs() if costs is None else costs
+    work = _Work(model, kernel, costs, workers, _limit(memory_limit, workers))
+    asked = None if tile is None else parse_tile(tile)
+    shape = (model.n_slow, model.n_fast)
+    side = asked or _choose_tile(work, _checked_steps(steps_per_task))
+    grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
+    per_task = _checked_steps(steps_per_task) or _choose_steps(work, grid)
+    steps = tuple(split_steps(model.n_steps, per_task))
+    task = work.task_bytes(grid.tile[0] * grid.tile[1], len(steps))
+    need = work.process_bytes(task)
+    if need > work.limit:
+        raise PlanError(_too_much(work, grid, len(steps), task, need, memory_limit))
+    return Plan(
+        grid=grid,
+        steps=steps,
+        backend=kernel.name,
+        precision=kernel.precision,
+        kernel_version=kernel.version,
+        workers=workers,
+        working_tiles=work.working_tiles(grid.tile),
+        task_bytes=task,
+        process_bytes=need,
+        task_seconds=work.tile_seconds(grid.tile) / len(steps),
+        run_seconds=START_SECONDS + work.all_seconds(grid) / workers.total,
+        costs=costs.source,
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The figures that the choice rests on."""
+
+    model: Model
+    kernel: KernelFacts
+    costs: Costs
+    workers: Workers
+    limit: int
+
+    @property
+    def roi(self) -> Tile:
+        slow0, slow1, fast0, fast1 = self.model.roi
+        return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+
+    def working_tiles(self, tile: tuple[int, int]) -> int:
+        roi = self.roi
+        rows = (roi.slow1 - 1) // tile[0] - roi.slow0 // tile[0] + 1
+        columns = (roi.fast1 - 1) // tile[1] - roi.fast0 // tile[1] + 1
+        return rows * columns
+
+    def _seconds(self, evaluated: int, pixels: int) -> float:
+        name, precision = self.kernel.name, self.kernel.precision
+        step = self.costs.per_evaluation(self.model, name, precision)
+        per_pixel = self.costs.per_pixel(name, precision)
+        return evaluated * self.model.n_steps * step + pixels * per_pixel
+
+    def tile_seconds(self, tile: tuple[int, int]) -> float:
+        """Return the seconds of the fullest tile."""
+        slow, fast = self.roi.shape
+        pixels = tile[0] * tile[1]
+        return self._seconds(min(tile[0], slow) * min(tile[1], fast), pixels) + TILE_SECONDS
+
+    def all_seconds(self, grid: TileGrid) -> float:
+        pixels = grid.shape[0] * grid.shape[1]
+        return self._seconds(self.roi.pixels, pixels) + len(grid) * TILE_SECONDS
+
+    def task_bytes(self, pixels: int, ranges: int) -> int:
+        return memory.task_bytes(self.model, pixels, ranges, self.kernel.working_bytes)
+
+    def process_bytes(self, task: int) -> int:
+        return memory.process_bytes(task, memory.model_bytes(self.model), self.workers.threads)
+
+    def fits(self, side: int, ranges: int) -> bool:
+        pixels = min(side, self.model.n_slow) * min(side, self.model.n_fast)
+        return self.process_bytes(self.task_bytes(pixels, ranges)) <= self.limit
+
+
+def _choose_tile(work: _Work, steps_per_task: int | None) -> tuple[int, int]:
+    """Choose the side of square tiles: a power of two.
+
+    The greatest that keeps tasks short enough, gives every thread a few, and fits the memory.
+    """
+    many = TASKS_PER_THREAD * work.workers.total
+    tiles: Callable[[int], int] = lambda side: work.working_tiles((side, side))  # noqa: E731
+    seconds: Callable[[int], float] = lambda side: work.tile_seconds((side, side))  # noqa: E731
+    ranges = 1 if steps_per_task is None else -(-work.model.n_steps // steps_per_task)
+    side = USUAL_SIDE
+    if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
+        side = GREATEST_SIDE
+    # Very large detectors keep tiles of a fair size and cut the steps instead: fewer files.
+    floor = 128 if work.model.n_slow * work.model.n_fast <= 8192**2 else 256
+    while side > floor and seconds(side) > LONG_TASK and steps_per_task is None:
+        side //= 2
+    while side > LEAST_SIDE and tiles(side) < many and seconds(side // 2) >= WORTH_CUTTING:
+        side //= 2
+    while side > LEAST_SIDE and not work.fits(side, max(ranges, 1)):
+        side //= 2
+    return (side, side)
+
+
+def _choose_steps(work: _Work, grid: TileGrid) -> int:
+    """Choose the steps of a task: all of them, unless tiles alone are too long or too few."""
+    seconds = work.tile_seconds(grid.tile)
+    parts = max(1, math.ceil(seconds / LONG_TASK))
+    wanted = -(-TASKS_PER_THREAD * work.workers.total // work.working_tiles(grid.tile))
+    parts = max(parts, min(wanted, int(seconds / SHORT_TASK)))
+    return -(-work.model.n_steps // min(parts, work.model.n_steps))
+
+
+def _checked_steps(value: int | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise PlanError(f"--steps-per-task = {value!r}: must be a whole number of at least 1")
+    return value
+
+
+def _limit(memory_limit: int | str | None, workers: Workers) -> int:
+    if memory_limit is None:
+        return int(memory.DEFAULT_SHARE * total_memory() / workers.processes)
+    return memory.parse_bytes(memory_limit)
+
+
+def _too_much(work: _Work, grid: TileGrid, ranges: int, task: int, need: int, limit: object) -> str:
+    threads, text = work.workers.threads, memory.format_bytes
+    base = memory.PROCESS_BYTES + memory.model_bytes(work.model)
+    where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
+    smallest = base + work.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
+    return (
+        f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
+        f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
+        f" but {where} {text(work.limit)}: give a smaller --tile, fewer --threads, or a greater"
+        f" --memory-limit (one thread with small tiles needs {text(smallest)})"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.2g} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

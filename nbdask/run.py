@@ -1,0 +1,354 @@
+"""``simulate()``: an experiment becomes a store.  The one place that joins all parts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.errors import StoreError
+from nbdask.experiment import Experiment
+from nbdask.geometry.build import build_model
+from nbdask.geometry.model import Model
+from nbdask.graph.build import tile_graphs
+from nbdask.graph.context import RunContext, Setup
+from nbdask.graph.tasks import TileResult
+from nbdask.kernels.registry import get_kernel
+from nbdask.plan.memory import parse_bytes
+from nbdask.plan.plan import Plan, make_plan
+from nbdask.statistics import Statistics, TileSummary, combine
+from nbdask.store.place import check_free, local_path
+
+if TYPE_CHECKING:
+    from nbdask.store.open import StoreReader
+
+#: Called after each finished tile with the tiles that are done and those of the whole image.
+Progress = Callable[[int, int], None]
+
+
+class Output(Protocol):
+    """A further file that is made from the finished store, tile by tile."""
+
+    def check(self) -> None:
+        """Raise an error before anything is computed if the file could not be written."""
+
+    def write(self, store: Path) -> None:
+        """Write the file from the complete store."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """What a run gave.
+
+    Attributes
+    ----------
+    path : Path
+        The store.
+    shape : tuple of int
+        Pixels of the image, (slow, fast).
+    statistics : Statistics
+    plan : Plan
+    notes : tuple of str
+        What the user should be told.
+    seconds : float
+        Wall time.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    statistics: Statistics
+    plan: Plan
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run is done; nothing here changes a pixel by more than the last float32 digit.
+
+    Parameters
+    ----------
+    backend : str
+        ``"auto"``, ``"numba"`` or ``"numpy"``.
+    precision : str
+        ``"float64"`` or ``"mixed"`` (this one does change pixels: up to 1e-5).
+    tile : int, str or tuple of int, optional
+        Pixels of a tile (slow, fast); None: chosen.
+    steps_per_task : int, optional
+        Most steps of one task; None: chosen.
+    cluster : str
+        ``"threads"`` or ``"local"``.
+    workers, threads : int, optional
+        Processes, and threads in each.
+    memory_limit : int or str, optional
+        Bytes that each process may use.
+    """
+
+    backend: str = "auto"
+    precision: str = "float64"
+    tile: int | str | tuple[int, int] | None = None
+    steps_per_task: int | None = None
+    cluster: str = "threads"
+    workers: int | None = None
+    threads: int | None = None
+    memory_limit: int | str | None = None
+
+
+class Prepared(tuple[Model, Plan, ClusterSpec]):
+    """Model, plan and cluster of a run that was not started."""
+
+    __slots__ = ()
+
+
+def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
+    """Do everything that comes before the first tile, and write nothing.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    settings : Settings, optional
+
+    Returns
+    -------
+    Prepared
+        (model, plan, cluster spec)
+
+    Raises
+    ------
+    NbdaskError
+        Whatever would end the run before its first tile, but for the place of the store.
+    """
+    s = settings or Settings()
+    limit = None if s.memory_limit is None else parse_bytes(s.memory_limit)
+    spec = parse_cluster(s.cluster, s.workers, s.threads)
+    kernel = get_kernel(s.backend, s.precision)
+    model = build_model(experiment)
+    plan = make_plan(
+        model,
+        kernel,
+        tile=s.tile,
+        steps_per_task=s.steps_per_task,
+        workers=spec.layout,
+        memory_limit=limit,
+    )
+    return Prepared((model, plan, spec))
+
+
+def simulate(
+    experiment: Experiment,
+    out: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    precision: str = "float64",
+    tile: int | str | tuple[int, int] | None = None,
+    steps_per_task: int | None = None,
+    cluster: str = "threads",
+    workers: int | None = None,
+    threads: int | None = None,
+    memory_limit: int | str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    command: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    outputs: Sequence[Output] = (),
+    notes: Sequence[str] = (),
+) -> SimulationResult:
+    """Simulate an image tile by tile into a zarr store.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : path
+        The store to write.
+    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit
+        See :class:`Settings`.
+    overwrite : bool
+        Replace an nbdask store that is there already.
+    resume : bool
+        Finish the store that is there already: only its missing tiles are computed.
+    command : sequence of str, optional
+        The words of the command line, for the record.
+    progress : callable, optional
+        Called with (tiles done, tiles in all) whenever a tile is written.
+    outputs : sequence of Output
+        Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
+    notes : sequence of str
+        Remarks of the caller that belong on record.
+
+    Returns
+    -------
+    SimulationResult
+
+    Raises
+    ------
+    NbdaskError
+        Before anything is written: a plan, kernel, cluster, input file or path that cannot be
+        used.  Later: a tile that failed; the store then keeps the status ``running`` and the
+        tiles that are done.
+    """
+    start = time.perf_counter()
+    path = local_path(out).absolute()
+    _check_place(path, overwrite, resume)
+    for output in outputs:
+        output.check()
+    settings = Settings(
+        backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit
+    )
+    if resume:
+        settings = _as_recorded(path, settings)
+    model, plan, spec = prepare(experiment, settings)
+    run = _Run(experiment, model, plan, spec, path, command, (*notes, *model.notes))
+    if resume:
+        run.reopen()
+    run.compute(overwrite, progress)
+    statistics, remarks = run.close()
+    for output in outputs:
+        output.write(path)
+    seconds = time.perf_counter() - start
+    return SimulationResult(path, plan.grid.shape, statistics, plan, remarks, seconds)
+
+
+def _check_place(path: Path, overwrite: bool, resume: bool) -> None:
+    if not resume:
+        check_free(path, overwrite)
+    elif overwrite:
+        raise StoreError("--resume and --overwrite exclude each other: give one of them")
+    elif not os.path.lexists(path):
+        raise StoreError(f"--resume: {path} does not exist; leave --resume out to start the run")
+
+
+def _as_recorded(path: Path, settings: Settings) -> Settings:
+    """Fill in what was chosen when the store was begun, since the choice may differ today."""
+    from nbdask.store.open import StoreReader
+
+    plan = StoreReader(path).attributes["plan"]
+    tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
+    return Settings(
+        settings.backend,
+        settings.precision,
+        tile,
+        settings.steps_per_task or plan["steps_per_task"],
+        settings.cluster,
+        settings.workers,
+        settings.threads,
+        settings.memory_limit,
+    )
+
+
+class _Run:
+    """One run: its store, its tiles, their summaries."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        model: Model,
+        plan: Plan,
+        spec: ClusterSpec,
+        path: Path,
+        command: Sequence[str] | None,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.experiment, self.model, self.plan, self.spec = experiment, model, plan, spec
+        self.path, self.command, self.notes = path, command, notes
+        # One row per tile rather than objects: a million tiles are 80 MB.
+        self.summaries: NDArray[np.float64] = np.zeros((len(plan.grid), len(TileSummary._fields)))
+        self.missing: Iterable[int] = range(len(plan.grid))
+        self.finished = 0
+        self.begun: StoreReader | None = None
+
+    def _attributes(self) -> dict[str, Any]:
+        from nbdask.store.provenance import start_attributes
+
+        return start_attributes(
+            self.experiment,
+            self.plan,
+            command=self.command,
+            cluster=self.spec.kind,
+            notes=self.notes,
+        )
+
+    def _create(self, overwrite: bool) -> None:
+        """Make the store without pixels."""
+        from nbdask.store.create import create_store
+
+        create_store(
+            self.path,
+            self.plan.grid,
+            self._attributes(),
+            pixel_size=self.model.pixel_size,
+            overwrite=overwrite,
+        )
+
+    def _mark_resumed(self, reader: StoreReader) -> None:
+        """Put the time of resumption on record."""
+        from nbdask.store.create import update_attributes
+        from nbdask.store.provenance import now
+        from nbdask.store.schema import RUNNING
+
+        times = [*reader.attributes.get("resumed", []), now()]
+        update_attributes(self.path, {"status": RUNNING, "resumed": times})
+
+    def reopen(self) -> None:
+        """Find the missing tiles of a store that was begun with the same settings."""
+        from nbdask.store.open import StoreReader
+        from nbdask.store.resume import check_same
+
+        reader = self.begun = StoreReader(self.path)
+        check_same(reader, self._attributes())
+        done = reader.done()
+        for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
+            self.summaries[index] = summary
+        self.missing = (int(index) for index in np.flatnonzero(~done))
+        self.finished = int(done.sum())
+
+    def compute(self, overwrite: bool, progress: Progress | None) -> None:
+        """Make the store once the cluster is there; compute and write the missing tiles."""
+        if self.finished == len(self.plan.grid):
+            return
+        from nbdask.store.write import TileWriter
+
+        writer = TileWriter(self.path, self.plan.grid.counts[1])
+        context = RunContext.of(self.model, self.plan, writer)
+        setup = Setup(secrets.token_hex(8), context)
+
+        def done(result: TileResult) -> None:
+            self.summaries[result.index] = result.summary
+            self.finished += 1
+            if progress is not None:
+                progress(self.finished, len(self.plan.grid))
+
+        graphs = tile_graphs(setup.run, self.missing, len(self.plan.steps))
+        with open_cluster(self.spec) as executor:
+            if self.begun is None:
+                self._create(overwrite)
+            else:
+                self._mark_resumed(self.begun)
+            executor.run(setup, graphs, done)
+
+    def close(self) -> tuple[Statistics, tuple[str, ...]]:
+        """Mark the store complete; return the statistics and all notes."""
+        from nbdask.store.create import update_attributes
+        from nbdask.store.provenance import end_attributes
+        from nbdask.store.schema import COMPLETE, summary_from
+
+        tiles = (summary_from(row) for row in self.summaries)
+        statistics = combine(tiles)
+        outside = int(self.summaries[:, TileSummary._fields.index("outside")].sum())
+        notes = self.notes
+        if outside:
+            notes += (
+                f"{outside} evaluations needed structure factors outside the grid of the list for"
+                " their interpolation: default_F was used for them",
+            )
+        if self.begun is None or self.begun.attributes["status"] != COMPLETE:
+            update_attributes(self.path, {**end_attributes(statistics), "notes": list(notes)})
+        return statistics, notes

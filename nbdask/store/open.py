@@ -1,0 +1,140 @@
+"""Reading a store: lazily through xarray, or its records and tiles one by one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from nbdask.errors import StoreError
+from nbdask.plan.tiles import TileGrid
+from nbdask.statistics import TileSummary
+from nbdask.store import schema
+from nbdask.store.place import local_path, read_root
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class StoreReader:
+    """A store, read piece by piece with bounded memory.
+
+    Parameters
+    ----------
+    out : path
+
+    Attributes
+    ----------
+    path : Path
+    attributes : dict
+        Those of the root, as they were when the store was opened.
+    grid : TileGrid
+
+    Raises
+    ------
+    StoreError
+        No nbdask store is there, or one of a later format.
+    """
+
+    def __init__(self, out: str | os.PathLike[str]) -> None:
+        self.path = local_path(out)
+        attributes = read_root(self.path)
+        if attributes is None:
+            what = "is not an nbdask store" if os.path.lexists(self.path) else "does not exist"
+            raise StoreError(f"{self.path} {what}: give the path of a finished or running run")
+        if attributes["format_version"] > schema.FORMAT_VERSION:
+            raise StoreError(
+                f"{self.path} has format version {attributes['format_version']}, this nbdask reads"
+                f" up to {schema.FORMAT_VERSION}: install a newer nbdask"
+            )
+        self.attributes = attributes
+        self.image = zarr.open_array(self.path / schema.IMAGE, mode="r", zarr_format=3)
+        self._records = zarr.open_array(self.path / schema.TILES, mode="r", zarr_format=3)
+        self.grid = TileGrid(
+            (self.image.shape[0], self.image.shape[1]),
+            (attributes["plan"]["tile"][0], attributes["plan"]["tile"][1]),
+        )
+
+    def record_rows(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the records of one row of tiles after another, (tiles_fast, fields) float64."""
+        for row in range(self.grid.counts[0]):
+            yield np.asarray(self._records[row])
+
+    def record(self, index: int) -> dict[str, float] | None:
+        """Return the record of a tile as field -> value, or None where it is not finished."""
+        row, column = self.grid.place(index)
+        values = np.asarray(self._records[row, column]).tolist()
+        if values[0] != 1.0:
+            return None
+        return dict(zip(schema.FIELDS, values, strict=True))
+
+    def done(self) -> NDArray[np.bool_]:
+        """Return which tiles are finished, (tiles,) bool in the order of the grid."""
+        return np.concatenate([row[:, 0] == 1.0 for row in self.record_rows()])
+
+    def summaries(self) -> Iterator[TileSummary]:
+        """Yield the summaries of the finished tiles in the order of the grid."""
+        for row in self.record_rows():
+            for record in row[row[:, 0] == 1.0].tolist():
+                yield schema.summary_of(record)
+
+    def tile(self, index: int) -> NDArray[np.float32]:
+        """Return the pixels of a tile, (n_slow, n_fast) float32."""
+        tile = self.grid[index]
+        return np.asarray(
+            self.image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1], dtype=np.float32
+        )
+
+
+def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
+    """Open a store lazily.
+
+    Parameters
+    ----------
+    out : path
+
+    Returns
+    -------
+    xarray.Dataset
+        ``image`` (slow, fast) float32 backed by dask, NaN where it is not computed yet; ``tiles``
+        the records of finished tiles; the store's attributes.
+
+    Raises
+    ------
+    StoreError
+        No nbdask store is there.
+    """
+    reader = StoreReader(out)
+    import xarray
+
+    dataset: xarray.Dataset = xarray.open_zarr(reader.path, chunks={})
+    return dataset
+
+
+def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a store holds, in plain values.
+
+    Returns
+    -------
+    dict
+        ``attributes``, ``shape`` (slow, fast) and ``tiles`` with ``done``, ``total`` and
+        ``shape``.
+
+    Raises
+    ------
+    StoreError
+        No nbdask store is there.
+    """
+    reader = StoreReader(out)
+    done = len(reader.grid)
+    if reader.attributes["status"] != schema.COMPLETE:
+        done = int(reader.done().sum())
+    return {
+        "attributes": reader.attributes,
+        "shape": list(reader.grid.shape),
+        "tiles": {"done": done, "total": len(reader.grid), "shape": list(reader.grid.tile)},
+    }

@@ -1,0 +1,143 @@
+"""Root attributes: everything that is needed to recompute any tile, and what it ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nbdask.experiment import Experiment
+from nbdask.inputs.checksum import sha256_of
+from nbdask.plan.machine import cpu_name
+from nbdask.plan.plan import Plan
+from nbdask.statistics import Statistics
+from nbdask.store import schema
+from nbdask.version import __version__
+
+_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numba", "numcodecs")
+
+
+def start_attributes(
+    experiment: Experiment,
+    plan: Plan,
+    *,
+    command: Sequence[str] | None = None,
+    cluster: str = "threads",
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the attributes of a store whose run begins now.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    plan : Plan
+    command : sequence of str, optional
+        The words of the command line.
+    cluster : str
+        Kind of cluster.
+    notes : sequence of str
+        What the user was told.
+
+    Returns
+    -------
+    dict
+        JSON-able.
+    """
+    return {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        "status": schema.RUNNING,
+        "nbdask_version": __version__,
+        "git_commit": git_commit(),
+        "command": None if command is None else shlex.join(command),
+        "experiment": experiment.to_dict(),
+        "fingerprint": experiment.fingerprint(),
+        "inputs": input_files(experiment),
+        "seeds": {
+            "misset": experiment.crystal.misset_seed,
+            "mosaic": experiment.crystal.mosaic_seed,
+        },
+        "semantics": experiment.semantics,
+        "backend": plan.backend,
+        "precision": plan.precision,
+        "kernel_version": plan.kernel_version,
+        "plan": plan.to_dict(),
+        "cluster": cluster,
+        "versions": versions(),
+        "host": platform.node(),
+        "cpu": cpu_name(),
+        "started": now(),
+        "ended": None,
+        "notes": list(notes),
+        "statistics": None,
+    }
+
+
+def end_attributes(statistics: Statistics) -> dict[str, Any]:
+    """Return the attributes that change when a run is complete."""
+    return {
+        "status": schema.COMPLETE,
+        "ended": now(),
+        "versions": versions(),
+        # JSON has no NaN: a statistic of an image with NaN pixels is null.
+        "statistics": {k: v if v == v else None for k, v in statistics._asdict().items()},
+    }
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def input_files(experiment: Experiment) -> list[dict[str, str]]:
+    """Return role, path and SHA-256 of every file that the experiment was made from.
+
+    Checksums that the experiment holds are taken from it; files that are only on record (their
+    content is in the experiment) are left out where they are no longer there.
+    """
+    structure, sampling = experiment.structure, experiment.sampling
+    files = [
+        ("structure factors", structure.path, structure.sha256, True),
+        ("mask", sampling.mask, sampling.mask_sha256, True),
+        ("orientation matrix", experiment.crystal.matrix_file, None, False),
+        ("sources", experiment.sources.file, None, False),
+    ]
+    result = []
+    for role, path, checksum, needed in files:
+        if path is None or not (needed or os.path.isfile(path)):
+            continue
+        result.append({"role": role, "path": path, "sha256": checksum or sha256_of(path)})
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that are loaded."""
+    result = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if version is not None:
+            result[name] = str(version)
+    return result
+
+
+def git_commit() -> str | None:
+    """Return the commit that the package's own source tree stands at; None when installed."""
+    git = Path(__file__).parents[2] / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        if (git / name).is_file():
+            return (git / name).read_text().strip()
+        for line in (git / "packed-refs").read_text().splitlines():
+            if line.endswith(" " + name):
+                return line.split()[0]
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,80 @@
+"""Whether an unfinished store can be finished by the run at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nbdask.errors import StoreError
+from nbdask.store.open import StoreReader
+
+#: Entries of the recorded plan that must be the same, or the bits could differ.
+_SAME_PLAN = ("shape", "tile", "steps", "steps_per_task", "backend", "precision", "kernel_version")
+
+
+def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
+    """Make sure that a run would write the very pixels that a store was begun with.
+
+    Parameters
+    ----------
+    reader : StoreReader
+        The unfinished store.
+    attributes : mapping
+        What :func:`~.provenance.start_attributes` gives for the run at hand.
+
+    Raises
+    ------
+    StoreError
+        With every difference as ``name: stored -> now``.
+    """
+    stored = reader.attributes
+    differences = [
+        f"{name}: {_short(stored['plan'].get(name))} -> {_short(attributes['plan'].get(name))}"
+        for name in _SAME_PLAN
+        if stored["plan"].get(name) != attributes["plan"].get(name)
+    ]
+    if stored["fingerprint"] != attributes["fingerprint"]:
+        then, now = _flat(stored["experiment"]), _flat(attributes["experiment"])
+        found = [
+            f"{name}: {_short(then.get(name))} -> {_short(now.get(name))}"
+            for name in sorted({**then, **now})
+            if then.get(name) != now.get(name)
+        ]
+        differences += found or ["fingerprint of the experiment"]
+    differences += _changed_files(stored["inputs"], attributes["inputs"])
+    if differences:
+        raise StoreError(
+            f"--resume: {reader.path} was begun with other settings (stored -> now):"
+            f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
+        )
+
+
+def _changed_files(then: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
+    """Return input files whose content differs, also those without a checksum in the experiment."""
+    known = {item["role"]: item["sha256"] for item in then}
+    return [
+        f"{item['role']} {item['path']}: sha256 {_short(known.get(item['role'], 'none'))[:14]}..."
+        f" -> {_short(item['sha256'])[:14]}..."
+        for item in now
+        if known.get(item["role"]) != item["sha256"]
+    ]
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    return dict(_entries(data, prefix))
+
+
+def _entries(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield dotted name and value of every entry of a nested dict."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _entries(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        # Through JSON and back, since a store's numbers and lists went that way.
+        yield prefix, json.loads(json.dumps(data))
+
+
+def _short(value: object) -> str:
+    text = "default" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

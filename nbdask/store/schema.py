@@ -1,0 +1,70 @@
+"""The layout of a store: arrays, dimensions, chunks, codecs, names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nbdask.plan.tiles import TileGrid
+from nbdask.statistics import TileSummary
+
+FORMAT = "nbdask"
+FORMAT_VERSION = 1
+
+IMAGE, SLOW, FAST, TILES = "image", "slow", "fast", "tiles"
+#: Every entry that a store of this version may have at its top level.
+ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES})
+RUNNING, COMPLETE = "running", "complete"
+
+#: Longest side of an inner chunk [pixels]; shortest that is still worth a shard.
+INNER_MOST, INNER_LEAST = 512, 64
+
+#: Columns of the array of tile records.
+FIELDS = ("done", "crc32c", *TileSummary._fields)
+_WHOLE = frozenset({"n_evaluated", "n_masked", "max_slow", "max_fast", "outside"})
+
+
+class Chunks(NamedTuple):
+    """Chunks of the image, and the shard that holds several (None: no shards)."""
+
+    chunks: tuple[int, int]
+    shards: tuple[int, int] | None
+
+
+def image_chunks(grid: TileGrid) -> Chunks:
+    """Return the chunks of the image: a tile is one shard, or one chunk where it is small.
+
+    Inner chunks divide the tile and are at most 512 pixels long, so that reading a region is
+    quick.  A tile that has no such divisor is a plain chunk.
+    """
+    slow, fast = (_inner(side) for side in grid.tile)
+    if slow is None or fast is None or (slow, fast) == grid.tile:
+        return Chunks(grid.tile, None)
+    return Chunks((slow, fast), grid.tile)
+
+
+def _inner(side: int) -> int | None:
+    """Return the greatest divisor of ``side`` between 64 and 512; ``side`` itself if smaller."""
+    if side <= INNER_MOST:
+        return side
+    for divisor in range(INNER_MOST, INNER_LEAST - 1, -1):
+        if side % divisor == 0:
+            return divisor
+    return None
+
+
+def record_values(crc32c: int, summary: TileSummary) -> list[float]:
+    """Return one tile's record, in the order of ``FIELDS``."""
+    return [1.0, float(crc32c), *(float(value) for value in summary)]
+
+
+def summary_of(record: Sequence[float]) -> TileSummary:
+    """Return the summary that a record of a finished tile holds."""
+    return summary_from(record[2:])
+
+
+def summary_from(values: Sequence[float]) -> TileSummary:
+    """Return the summary whose fields are given as floats, in their order."""
+    fields = zip(TileSummary._fields, values, strict=True)
+    plain: list[Any] = [int(v) if k in _WHOLE else float(v) for k, v in fields]
+    return TileSummary(*plain)

@@ -1,0 +1,64 @@
+"""The text of --cluster."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbdask.cluster import spec
+from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.errors import ClusterError
+from nbdask.plan.plan import Workers
+
+
+@pytest.mark.parametrize(
+    ("text", "workers", "threads", "expected"),
+    [
+        ("threads", None, None, ClusterSpec("threads", 1, 6)),
+        ("threads", 1, 3, ClusterSpec("threads", 1, 3)),
+        ("local", None, None, ClusterSpec("local", 6, 1)),
+        ("local", 2, None, ClusterSpec("local", 2, 3)),
+        ("local", None, 2, ClusterSpec("local", 3, 2)),
+        ("local", None, 20, ClusterSpec("local", 1, 20)),
+        ("local", 9, None, ClusterSpec("local", 9, 1)),
+        ("local", 4, 5, ClusterSpec("local", 4, 5)),
+    ],
+)
+def test_counts_come_from_cores(monkeypatch, text, workers, threads, expected) -> None:
+    """What is given is taken; the rest fills the six cores."""
+    monkeypatch.setattr(spec, "available_cores", lambda: 6)
+    assert parse_cluster(text, workers, threads) == expected
+
+
+def test_layout_counts_processes() -> None:
+    """Worker processes have a leading process beside them."""
+    assert ClusterSpec("threads", 1, 4).layout == Workers(1, 4, 1)
+    assert ClusterSpec("local", 3, 2).layout == Workers(3, 2, 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["slurm", "pbs", "mpi", "tcp://127.0.0.1:8786", "scheduler-file:x"]
+)
+def test_planned_clusters_say_so(text) -> None:
+    """Those of later versions are told from mistakes."""
+    with pytest.raises(ClusterError, match="not available in this version: use threads or local"):
+        parse_cluster(text)
+
+
+@pytest.mark.parametrize("text", ["", "thread", "local:2"])
+def test_unknown_clusters_are_refused(text) -> None:
+    """The message says what there is."""
+    with pytest.raises(ClusterError, match="must be threads or local"):
+        parse_cluster(text)
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"threads": -1}, {"threads": 1.5}])
+def test_impossible_counts_are_refused(options) -> None:
+    """At least one of each."""
+    with pytest.raises(ClusterError, match="whole number of at least 1"):
+        parse_cluster("local", **options)
+
+
+def test_threads_is_one_process() -> None:
+    """More workers need processes, and the message says how."""
+    with pytest.raises(ClusterError, match="--cluster local"):
+        parse_cluster("threads", workers=4)

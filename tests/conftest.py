@@ -1,0 +1,78 @@
+"""What every test shares: markers that need something of the machine skip with a reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def _missing_gpu() -> str | None:
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed"
+    import cupy
+
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"no CUDA device: {error}"
+    return None if count > 0 else "no CUDA device"
+
+
+def _missing_slurm() -> str | None:
+    return None if shutil.which("sbatch") else "sbatch is not on the path"
+
+
+def _missing_c_binary() -> str | None:
+    name = os.environ.get("NB_C_BIN")
+    if not name:
+        return "NB_C_BIN does not name a nanoBragg program"
+    return None if os.access(name, os.X_OK) else f"NB_C_BIN = {name}: not an executable file"
+
+
+def golden_folder() -> Path | None:
+    """Return the folder of the full set of reference images, or None.
+
+    ``NBDASK_GOLDEN`` names it; without the variable, a folder ``shared/golden`` beside the
+    checkout is taken.
+    """
+    named = os.environ.get("NBDASK_GOLDEN")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "golden"
+    return folder if (folder / "cases.json").is_file() else None
+
+
+def _missing_golden() -> str | None:
+    return None if golden_folder() else "NBDASK_GOLDEN does not name the reference images"
+
+
+NEEDS = {
+    "gpu": _missing_gpu,
+    "slurm": _missing_slurm,
+    "c_binary": _missing_c_binary,
+    "shared": _missing_golden,
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, tests that need what this machine does not have."""
+    reasons: dict[str, str | None] = {}
+    for item in items:
+        for name, missing in NEEDS.items():
+            if item.get_closest_marker(name) is None:
+                continue
+            if name not in reasons:
+                reasons[name] = missing()
+            reason = reasons[name]
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def golden() -> Path:
+    """Folder of the full set of reference images (for tests marked ``shared``)."""
+    folder = golden_folder()
+    assert folder is not None, "mark the test with pytest.mark.shared"
+    return folder

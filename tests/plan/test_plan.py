@@ -1,0 +1,188 @@
+"""The choice of tiles and step ranges, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+
+from nbdask.errors import PlanError
+from nbdask.experiment import Detector, Sampling
+from nbdask.geometry.build import build_model
+from nbdask.geometry.model import Model
+from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.cost import Costs
+from nbdask.plan.plan import Plan, Workers, make_plan, parse_tile, steps_from_dict
+from tests.helpers import small_experiment
+
+TWO = Workers(1, 2, 1)
+
+
+class FastKernel(ReferenceKernel):
+    """The facts of a fast kernel; plans never call it."""
+
+    name = "numba"
+
+
+def model_of(n_slow: int, n_fast: int | None = None, oversample: int = 1, **sampling) -> Model:
+    """Return a model of a large detector (no pixels are computed)."""
+    detector = Detector(pixels_slow=n_slow, pixels_fast=n_fast or n_slow, pixel_size=1e-4)
+    return build_model(
+        small_experiment(detector=detector, sampling=Sampling(oversample=oversample, **sampling))
+    )
+
+
+def plan_of(model: Model, **options) -> Plan:
+    """Return a plan from the default cost figures for two threads and plenty of memory."""
+    options = {"workers": TWO, "costs": Costs(), "memory_limit": "64GiB", **options}
+    return make_plan(model, FastKernel(), **options)
+
+
+def test_a_usual_run_has_square_tiles_of_1024() -> None:
+    """A common detector with a few steps: tiles alone give enough tasks."""
+    plan = plan_of(model_of(4096, oversample=10))
+    assert plan.grid.tile == (1024, 1024)
+    assert len(plan.steps) == 1
+    assert plan.tasks == len(plan.grid) == 16
+
+
+def test_cheap_pixels_on_a_large_detector_take_greater_tiles() -> None:
+    """Few nanoseconds per pixel and many pixels: tiles of 2048, the greatest there is."""
+    assert plan_of(model_of(65536)).grid.tile == (2048, 2048)
+
+
+def test_a_small_cheap_image_is_one_tile() -> None:
+    """Cutting what takes milliseconds would cost more than it gains."""
+    plan = plan_of(model_of(500, 700))
+    assert plan.grid.tile == (500, 700)
+    assert len(plan.grid) == 1
+
+
+def test_long_work_is_cut_into_smaller_tiles() -> None:
+    """Many steps: tiles of a shorter side, tasks of at most about two seconds."""
+    plan = plan_of(model_of(4096, oversample=35))
+    assert plan.grid.tile[0] < 1024
+    assert plan.task_seconds <= 2.1
+    assert len(plan.steps) == 1
+
+
+def test_steps_are_cut_where_tiles_are_not_enough() -> None:
+    """A small detector with very many steps: both are cut, tasks are neither too few nor long."""
+    plan = plan_of(model_of(128, oversample=1000), workers=Workers(1, 16, 1))
+    assert len(plan.steps) > 1
+    assert plan.tasks >= 2 * 16
+    assert plan.task_seconds <= 2.1
+    assert [s.start for s in plan.steps[1:]] == [s.stop for s in plan.steps[:-1]]
+    assert plan.steps[-1].stop == 1000**2
+
+
+def test_every_thread_gets_tiles() -> None:
+    """At least two tiles per thread when the work is worth it."""
+    model = model_of(2048, oversample=20)
+    for threads in (1, 4, 16):
+        plan = plan_of(model, workers=Workers(1, threads, 1))
+        assert plan.tasks >= 2 * threads
+
+
+def test_never_a_task_per_pixel() -> None:
+    """Even absurdly many threads and steps leave tiles of 64 x 64."""
+    plan = plan_of(model_of(4096, oversample=1000), workers=Workers(1000, 8, 1001))
+    assert min(plan.grid.tile) >= 64
+
+
+def test_only_the_region_of_interest_counts() -> None:
+    """Tiles outside the region of interest are no work."""
+    model = model_of(8192, oversample=3, roi=(1000, 1100, 2000, 4100))
+    plan = plan_of(model, tile=1024)
+    assert len(plan.grid) == 64
+    assert plan.working_tiles == plan.tasks == 2 * 4
+    assert plan.run_seconds < plan_of(model_of(8192, oversample=3), tile=1024).run_seconds
+
+
+def test_tile_and_steps_can_be_given() -> None:
+    """Options prevail; a tile is clipped to the detector."""
+    plan = plan_of(model_of(100, 300, oversample=4), tile="64,512", steps_per_task=5)
+    assert plan.grid.tile == (64, 300)
+    assert len(plan.steps) == 4
+    assert max(s.length for s in plan.steps) <= 5
+    assert steps_from_dict(plan.to_dict()) == plan.steps
+
+
+def test_the_choice_repeats() -> None:
+    """The same model, machine and figures give the same plan."""
+    model = model_of(3000, 2000, oversample=5)
+    assert plan_of(model) == plan_of(model)
+
+
+def test_figures_decide_the_size() -> None:
+    """A machine ten times slower gets smaller tiles."""
+    model = model_of(4096, oversample=10)
+    slow = Costs({"numba/float64/square/constant": 40.0})
+    assert plan_of(model, costs=slow).grid.tile < plan_of(model).grid.tile
+
+
+def test_tiles_shrink_to_fit_the_memory() -> None:
+    """Less memory, smaller tiles; too little is refused with the numbers and the flags."""
+    model = model_of(8192, oversample=3)
+    wide, narrow = plan_of(model), plan_of(model, memory_limit="450MiB")
+    assert narrow.grid.tile < wide.grid.tile
+    assert narrow.process_bytes <= 450 << 20
+    with pytest.raises(PlanError, match=r"needs .*MiB.*--memory-limit is 100\.0 MiB.*--tile"):
+        plan_of(model, memory_limit="100MiB")
+    with pytest.raises(PlanError, match="tiles of 2048 x 2048"):
+        plan_of(model, memory_limit="450MiB", tile=2048)
+
+
+@pytest.mark.parametrize("value", ["", "0", "7", "8,4", "1,2,3", "a", 3.5, (64,), True, [9, 9.5]])
+def test_impossible_tiles_are_refused(value) -> None:
+    """The message says what a tile may be."""
+    if value == (64,):
+        assert parse_tile(value) == (64, 64)
+        return
+    with pytest.raises(PlanError, match="--tile"):
+        parse_tile(value)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, True])
+def test_impossible_steps_are_refused(value) -> None:
+    """A task has at least one step."""
+    with pytest.raises(PlanError, match="--steps-per-task"):
+        plan_of(model_of(64), steps_per_task=value)
+
+
+def test_a_million_tiles_are_planned_at_once() -> None:
+    """No list of tiles is made: planning allocates next to nothing, whatever the detector."""
+    model = model_of(1_024_000)
+    tracemalloc.start()
+    plan = plan_of(model, tile=1024)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(plan.grid) == 1_000_000
+    assert peak < 1 << 20
+    assert len(pickle.dumps(plan)) < 4096
+
+
+def test_a_plan_is_plain_data() -> None:
+    """It survives pickling and cannot be changed."""
+    plan = plan_of(model_of(1000))
+    assert pickle.loads(pickle.dumps(plan)) == plan
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.backend = "other"  # type: ignore[misc]
+
+
+def test_describe_names_everything() -> None:
+    """The printed plan holds tiles, tasks, kernel, memory and time."""
+    text = plan_of(model_of(4096, oversample=10)).describe()
+    for word in ("4096 x 4096", "16 of 1024 x 1024", "numba", "memory", "time"):
+        assert word in text
+
+
+def test_planning_needs_no_dask() -> None:
+    """The plan is made before any scheduler is imported."""
+    code = "import sys, nbdask.plan.plan; print('dask' in sys.modules, 'zarr' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,129 @@
+"""Paths: what may be created, replaced, and what is never deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nbdask.errors import StoreError
+from nbdask.plan.tiles import TileGrid
+from nbdask.store.create import create_store
+from nbdask.store.place import check_free, local_path, new_folder, read_root
+from nbdask.store.schema import FORMAT
+
+GRID = TileGrid((20, 30), (8, 16))
+
+
+def make_store(path: Path, **attributes) -> None:
+    """Create a small store without pixels."""
+    create_store(path, GRID, {"format": FORMAT, **attributes}, pixel_size=1e-4)
+
+
+def test_a_new_store_is_made_whole(tmp_path) -> None:
+    """Only the store is there afterwards, with its attributes."""
+    make_store(tmp_path / "a.zarr", mark=1)
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    assert read_root(tmp_path / "a.zarr") == {"format": FORMAT, "mark": 1}
+
+
+def test_an_existing_store_is_refused(tmp_path) -> None:
+    """Without --overwrite nothing is touched, and the message names the flag."""
+    make_store(tmp_path / "a.zarr", mark=1)
+    with pytest.raises(StoreError, match=r"exists already.*--overwrite"):
+        create_store(tmp_path / "a.zarr", GRID, {"format": FORMAT}, pixel_size=1e-4)
+    assert read_root(tmp_path / "a.zarr") == {"format": FORMAT, "mark": 1}
+
+
+def test_overwrite_replaces_a_store(tmp_path) -> None:
+    """The new store takes the old one's place and nothing is left over."""
+    make_store(tmp_path / "a.zarr", mark=1)
+    attributes = {"format": FORMAT, "mark": 2}
+    create_store(tmp_path / "a.zarr", GRID, attributes, pixel_size=1e-4, overwrite=True)
+    assert read_root(tmp_path / "a.zarr") == attributes
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+def make_other(path: Path, kind: str) -> None:
+    """Put something that is not (only) an nbdask store at ``path``."""
+    if kind == "file":
+        path.write_text("mine")
+    elif kind == "folder":
+        path.mkdir()
+        (path / "thesis.tex").write_text("mine")
+    elif kind == "empty folder":
+        path.mkdir()
+    elif kind == "other zarr":
+        path.mkdir()
+        root = {"zarr_format": 3, "node_type": "group", "attributes": {"format": "other"}}
+        (path / "zarr.json").write_text(json.dumps(root))
+    elif kind == "link":
+        make_store(path.with_name("real.zarr"))
+        path.symlink_to(path.with_name("real.zarr"))
+    else:
+        make_store(path)
+        (path / "notes.txt").write_text("mine")
+
+
+KINDS = ["file", "folder", "empty folder", "other zarr", "link", "store with a user's file"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_a_store_is_never_deleted(tmp_path, kind, overwrite) -> None:
+    """Files, folders, other people's zarr groups, links, and stores that hold more stay."""
+    path = tmp_path / "a.zarr"
+    make_other(path, kind)
+    before = sorted(str(p) for p in tmp_path.rglob("*"))
+    with pytest.raises(StoreError):
+        create_store(path, GRID, {"format": FORMAT}, pixel_size=1e-4, overwrite=overwrite)
+    assert sorted(str(p) for p in tmp_path.rglob("*")) == before
+
+
+def test_a_missing_folder_is_named(tmp_path) -> None:
+    """No folders are made on the way to the store."""
+    with pytest.raises(StoreError, match=r"folder .*/no/where does not exist"):
+        make_store(tmp_path / "no" / "where" / "a.zarr")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_named(tmp_path) -> None:
+    """Permission is checked before anything is computed."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="no permission"):
+        check_free(tmp_path / "a.zarr", overwrite=False)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(28, "disk full")])
+def test_a_failed_start_leaves_nothing(tmp_path, error) -> None:
+    """Whatever goes wrong while the store is made, nothing of it remains; an old one stays."""
+    make_store(tmp_path / "old.zarr", mark=1)
+    for name in ("old.zarr", "new.zarr"):
+        kind = StoreError if isinstance(error, OSError) else type(error)
+        with pytest.raises(kind), new_folder(tmp_path / name, overwrite=True) as folder:  # noqa: PT012
+            (folder / "something").write_text("x")
+            raise error
+    assert os.listdir(tmp_path) == ["old.zarr"]
+    assert read_root(tmp_path / "old.zarr") == {"format": FORMAT, "mark": 1}
+
+
+def test_a_path_taken_in_the_meantime_is_not_replaced(tmp_path) -> None:
+    """Another process that made the path while ours was prepared keeps it."""
+    path = tmp_path / "a.zarr"
+    with pytest.raises(StoreError, match="exists already"), new_folder(path, False):  # noqa: PT012
+        path.mkdir()
+        (path / "theirs").write_text("x")
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
+        "a.zarr",
+        "a.zarr/theirs",
+    ]
+
+
+@pytest.mark.parametrize("out", ["", "s3://bucket/run.zarr"])
+def test_other_addresses_are_refused(out) -> None:
+    """An empty path, and object stores, which are for a later version."""
+    with pytest.raises(StoreError, match="--out"):
+        local_path(out)

@@ -1,0 +1,72 @@
+"""What README and docs show really runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nbdask.cli.main import SUBCOMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "deploy" / "README.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Code blocks of a page in one language."""
+    return [code for name, code in BLOCK.findall(page.read_text()) if name == language]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
+    """All Python of a page, as one script, without a warning."""
+    script = "\n".join(blocks(page, "python"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_links_lead_somewhere(page: Path) -> None:
+    """Files that a page links to exist."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_commands_and_options_exist(page: Path) -> None:
+    """Every `nbdask` command line of a page names a subcommand and options that there are."""
+    from importlib import import_module
+
+    wrong = []
+    for code in blocks(page, ""):
+        for line in code.replace("\\\n", " ").splitlines():
+            for command in line.split("&&"):
+                words = shlex.split(command)
+                if not words or words[0] != "nbdask":
+                    continue
+                if words[1] not in SUBCOMMANDS:
+                    wrong.append(command)
+                    continue
+                known = {
+                    option
+                    for param in import_module(f"nbdask.cli.{words[1]}").command.params
+                    for option in param.opts
+                }
+                wrong += [w for w in words[2:] if w.startswith("--") and w not in known]
+    assert wrong == []
