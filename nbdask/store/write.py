@@ -85,8 +85,10 @@ class TileWriter:
         with self._lock:
             if self._arrays is None:
                 # Opened array by array: what a store may hold beside them is of no concern.
+                # Every chunk is written, without a look whether it is all fill value.
+                options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
                 self._arrays = (
-                    zarr.open_array(self.path / schema.IMAGE, mode="r+", zarr_format=3),
-                    zarr.open_array(self.path / schema.TILES, mode="r+", zarr_format=3),
+                    zarr.open_array(self.path / schema.IMAGE, mode="r+", **options),
+                    zarr.open_array(self.path / schema.TILES, mode="r+", **options),
                 )
             return self._arrays

@@ -1,0 +1,113 @@
+"""Where compiled kernels are kept on disk, and whether this machine has them already.
+
+The directory is ``$NBDASK_CACHE_DIR``, else ``$NUMBA_CACHE_DIR``, else ``$XDG_CACHE_HOME/nbdask``,
+else ``~/.cache/nbdask``; where that cannot be written, a directory of this user alone in the
+directory for temporary files.  Below it, one folder for each version of Python, Numba and the
+kernels' own sources: Numba itself only looks at the file that holds a compiled function, not at
+the other files whose formulas went into it.  Many processes may share the directory; Numba keeps
+the code of different processors apart and replaces files as a whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import stat
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+#: Environment variable that names the directory.
+VARIABLE = "NBDASK_CACHE_DIR"
+
+_marked: set[tuple[str, str]] = set()
+
+
+def base_directory() -> Path:
+    """Return the directory that the environment asks for, whether or not it can be written."""
+    for name in (VARIABLE, "NUMBA_CACHE_DIR"):
+        given = os.environ.get(name)
+        if given:
+            return Path(given).expanduser()
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "nbdask"
+    return Path(os.path.expanduser("~")) / ".cache" / "nbdask"
+
+
+@lru_cache(maxsize=1)
+def cache_directory() -> Path:
+    """Return the folder of this version's compiled kernels, created if need be."""
+    name = _version_folder()
+    folder = base_directory() / name
+    if _is_writable(folder):
+        return folder
+    return _private_directory() / name
+
+
+def mark_compiled(variant: str, processor: str) -> None:
+    """Note that a variant's compiled code is now in the cache.
+
+    Parameters
+    ----------
+    variant : str
+        Name of a specialised kernel, letters, digits and dashes.
+    processor : str
+        The processor that it was compiled for.
+    """
+    if (variant, processor) in _marked:
+        return
+    _marked.add((variant, processor))
+    marker = _marker(variant, processor)
+    # A cache that cannot be written only costs the time to compile again.
+    with contextlib.suppress(OSError):
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+
+
+def is_compiled(variant: str, processor: str) -> bool:
+    """Return True if the variant was compiled here for this processor before."""
+    return _marker(variant, processor).exists()
+
+
+def _marker(variant: str, processor: str) -> Path:
+    digest = hashlib.sha256(processor.encode()).hexdigest()[:12]
+    return cache_directory() / "compiled" / digest / variant
+
+
+@lru_cache(maxsize=1)
+def _version_folder() -> str:
+    from importlib.metadata import version
+
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("numba_*.py")):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    python = f"{sys.implementation.cache_tag}-{platform.machine()}"
+    return f"{python}-numba{version('numba')}-{digest.hexdigest()[:12]}"
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _private_directory() -> Path:
+    """Return a directory for temporary files that nobody else can write to."""
+    # Compiled code is run as it is: a directory that someone else could fill is not used.
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"nbdask-{user}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        open_to_others = stat.S_IMODE(found.st_mode) & 0o022
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not open_to_others:
+            return folder
+    return Path(tempfile.mkdtemp(prefix="nbdask-"))

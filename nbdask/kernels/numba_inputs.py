@@ -1,0 +1,395 @@
+"""What the compiled loops read: plain tuples of arrays and numbers, made once from a model.
+
+The kind of lattice factor and the kind of amplitude are Python types here; Numba compiles one
+version of the loops for each pair that is used.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import pi
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+
+from nbdask.errors import PlanError
+from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
+from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
+
+Array = NDArray[np.float64]
+Coefficients = tuple[float, ...]
+
+#: Degrees of the polynomials worth writing out: for up to 6 cells, and for up to 10.  Higher ones
+#: would cost digits to cancellation.
+_FEW_DEGREES = (2, 4)
+_LOG2_E = 1.4426950408889634
+
+
+class Place(NamedTuple):
+    """Where the sub-pixels are; see :class:`~nbdask.geometry.model.Model`."""
+
+    fast: Array
+    slow: Array
+    normal: Array
+    origin: Array
+    beam: Array
+    pixel_size: float
+    distance: float
+    close_distance: float
+    curved: bool
+    point_pixel: bool
+    oversample: int
+    layers: int
+    layer_step: float
+    #: Absorption of one layer at normal incidence; below 0: no sensor thickness is modelled.
+    depth: float
+
+
+class Light(NamedTuple):
+    """The sources, and how their light is counted."""
+
+    incident: Array
+    per_wavelength: Array
+    weight: Array
+    polar_e: Array
+    polar_b: Array
+    kahn: float
+    polarized: bool
+    dmin: float
+
+
+class Once(NamedTuple):
+    """No factor goes with every term: pixels take all of them once."""
+
+    thick: bool
+    polar: bool
+    omega: bool
+
+
+class Each(NamedTuple):
+    """Which factors go with every term."""
+
+    thick: bool
+    polar: bool
+    omega: bool
+
+
+class Crystal(NamedTuple):
+    """Shape and size of the crystal, for the loops that are not chosen by type."""
+
+    shape: int
+    cells: Array
+    star: Array
+    fudge: float
+
+
+class FewOdd(NamedTuple):
+    """Few cells along each axis, odd numbers of them.
+
+    The grating function of each axis as a polynomial in sin^2(pi x): its coefficients.
+    """
+
+    a: Coefficients
+    b: Coefficients
+    c: Coefficients
+
+
+class Few(NamedTuple):
+    """Few cells along each axis.
+
+    As :class:`FewOdd`; an even number of cells has another factor, its square 1 - sin^2(pi x),
+    and its ``even`` is 1, else 0.
+    """
+
+    a: Coefficients
+    b: Coefficients
+    c: Coefficients
+    even_a: float
+    even_b: float
+    even_c: float
+
+
+class Grating(NamedTuple):
+    """Any number of cells along each axis of a parallelepiped."""
+
+    a: float
+    b: float
+    c: float
+
+
+class NarrowGrating(NamedTuple):
+    """The same in float32; the result is divided by the number of cells."""
+
+    a: int
+    b: int
+    c: int
+    per_cell: float
+
+
+class Sphere(NamedTuple):
+    """An ellipsoid: cells along each axis, and the factor on the squared radius."""
+
+    a: float
+    b: float
+    c: float
+    fudge: float
+
+
+class Gauss(NamedTuple):
+    """A Gaussian spot: minus the exponent of 2 is the squared length of a triangular product."""
+
+    aa: float
+    ab: float
+    ac: float
+    bb: float
+    bc: float
+    cc: float
+    sign: float
+
+
+class NarrowGauss(NamedTuple):
+    """The same in float32."""
+
+    aa: float
+    ab: float
+    ac: float
+    bb: float
+    bc: float
+    cc: float
+    sign: float
+
+
+class Tophat(NamedTuple):
+    """A spot with an edge: where the squared length of a triangular product is below 1."""
+
+    aa: float
+    ab: float
+    ac: float
+    bb: float
+    bc: float
+    cc: float
+    sign: float
+
+
+class ConstantAmplitude(NamedTuple):
+    """No list: one amplitude everywhere.  Its square is part of the height."""
+
+    default_squared: float
+
+
+class NearestAmplitude(NamedTuple):
+    """Squared amplitudes of the list in a grid with a border of ``default_F`` squared."""
+
+    table: Array
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    stride_h: float
+    stride_k: float
+    offset: float
+    default_squared: float
+
+
+class TricubicAmplitude(NamedTuple):
+    """Amplitudes of the list, and inside which bounds they are interpolated."""
+
+    table: Array
+    minimum: tuple[float, float, float]
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    stride_h: int
+    stride_k: int
+    default_squared: float
+
+
+Lattice = FewOdd | Few | Grating | NarrowGrating | Sphere | Gauss | NarrowGauss | Tophat
+Amplitude = ConstantAmplitude | NearestAmplitude | TricubicAmplitude
+
+
+class Inputs(NamedTuple):
+    """Everything that the compiled loops read of a model.
+
+    ``height`` multiplies every term, so that the loops need not.
+    """
+
+    place: Place
+    light: Light
+    each: Once | Each
+    crystal: Crystal
+    lattice: Lattice
+    amplitude: Amplitude
+    axes: Array
+    height: float
+
+    @property
+    def variant(self) -> str:
+        """Name of the version of the loops that these inputs run."""
+        size = ""
+        if isinstance(self.lattice, (Few, FewOdd)):
+            size = str(len(self.lattice.a))
+        kinds = [type(part).__name__ for part in (self.lattice, self.amplitude, self.each)]
+        return f"{kinds[0]}{size}-{kinds[1]}-{kinds[2]}"
+
+
+_making = Lock()
+
+
+def inputs_of(model: Model, precision: str) -> Inputs:
+    """Return what the loops read of a model, made when it is first asked for.
+
+    Raises
+    ------
+    PlanError
+        An amplitude grid too large to be indexed.
+    """
+    with _making:
+        return _inputs(model, precision)
+
+
+# The last models stay here with their tables: one run has one model.
+@lru_cache(maxsize=3)
+def _inputs(model: Model, precision: str) -> Inputs:
+    amplitude = _amplitude(model)
+    each = (model.each_thick, model.each_polar, model.each_omega)
+    lattice, height = _lattice(model, precision)
+    if isinstance(amplitude, ConstantAmplitude):
+        height *= amplitude.default_squared
+    return Inputs(
+        place=_place(model),
+        light=Light(
+            incident=model.incident,
+            per_wavelength=1.0 / model.wavelength,
+            weight=model.weight,
+            polar_e=model.polar_e,
+            polar_b=model.polar_b,
+            kahn=model.kahn,
+            polarized=model.polarized,
+            dmin=model.dmin,
+        ),
+        each=(Each if any(each) else Once)(*each),
+        crystal=Crystal(model.shape, model.n_cells, model.star, model.fudge),
+        lattice=lattice,
+        amplitude=amplitude,
+        axes=model.axes,
+        height=height,
+    )
+
+
+def _place(model: Model) -> Place:
+    return Place(
+        fast=model.fast,
+        slow=model.slow,
+        normal=model.normal,
+        origin=model.origin,
+        beam=model.beam,
+        pixel_size=model.pixel_size,
+        distance=model.distance,
+        close_distance=model.close_distance,
+        curved=model.curved,
+        point_pixel=model.point_pixel,
+        oversample=model.oversample,
+        layers=model.layers,
+        layer_step=model.layer_step,
+        depth=model.layer_step * model.mu if model.thickness != 0.0 else -1.0,
+    )
+
+
+def _lattice(model: Model, precision: str) -> tuple[Lattice, float]:
+    """Return the lattice factor's numbers, and the height that its squared form leaves out."""
+    a, b, c = (float(n) for n in model.n_cells)
+    total = a * b * c
+    narrow = precision == "mixed"
+    if model.shape == SQUARE:
+        if narrow:
+            return NarrowGrating(int(a), int(b), int(c), 1.0 / total), total**2
+        few = [degree for degree in _FEW_DEGREES if (max(a, b, c) - 1) // 2 <= degree]
+        return (_few(model.n_cells, few[0]) if few else Grating(a, b, c)), 1.0
+    if model.shape == ROUND:
+        # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
+        return Sphere(a, b, c, model.fudge), (total * ROUND_SCALE * 3.0 / pi**3) ** 2
+    sign = 1.0 if model.fudge >= 0.0 else -1.0
+    width = abs(model.fudge) * total**2
+    if model.shape == GAUSS:
+        triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
+        return (NarrowGauss if narrow else Gauss)(*triangle, sign), total**2
+    return Tophat(*_triangle(model, width / TOPHAT_LIMIT), sign), total**2
+
+
+def _triangle(model: Model, factor: float) -> tuple[float, ...]:
+    """Return R with |R (dh, dk, dl)|^2 = factor * |dh a* + dk b* + dl c*|^2, by rows."""
+    r = np.linalg.qr(model.star.T, mode="r") * np.sqrt(factor)
+    return tuple(float(x) for x in r[np.triu_indices(3)])
+
+
+def _few(cells: Array, degree: int) -> FewOdd | Few:
+    polynomials = [grating_polynomial(int(n), degree) for n in cells]
+    even = [float(n % 2 == 0) for n in cells]
+    return Few(*polynomials, *even) if any(even) else FewOdd(*polynomials)
+
+
+def grating_polynomial(cells: int, degree: int) -> Coefficients:
+    """Return a polynomial in s = sin^2(pi x) for the grating function sin(N pi x) / sin(pi x).
+
+    Parameters
+    ----------
+    cells : int
+        N.
+    degree : int
+        Degree of the polynomial, at least (N - 1) // 2; coefficients not needed are 0.
+
+    Returns
+    -------
+    tuple of floats
+        Coefficients of s^0, s^1 and so on, all whole numbers.  For even N the function is
+        cos(pi x) times the polynomial.
+    """
+    # With c = cos(2 pi x) = 1 - 2 s: D_m = sin((2m+1) z) / sin z and 2 U_m = sin(2(m+1) z) /
+    # (sin z cos z) both obey P_{m+1} = 2 c P_m - P_{m-1}.
+    twice_c = Polynomial([2.0, -4.0])
+    before, now = (
+        (Polynomial([-1.0]), Polynomial([1.0]))
+        if cells % 2
+        else (Polynomial([0.0]), Polynomial([2.0]))
+    )
+    for _ in range((cells - 1) // 2):
+        before, now = now, twice_c * now - before
+    coefficients = np.zeros(degree + 1)
+    coefficients[: len(now.coef)] = now.coef
+    return tuple(float(x) for x in coefficients)
+
+
+def _amplitude(model: Model) -> Amplitude:
+    if model.f_grid.size == 0:
+        return ConstantAmplitude(model.default_F**2)
+    shape = model.f_grid.shape
+    low = tuple(float(x) for x in model.f_min)
+    if model.interpolate:
+        return TricubicAmplitude(
+            table=np.ascontiguousarray(model.f_grid).reshape(-1),
+            minimum=low,  # type: ignore[arg-type]
+            low=tuple(float(x) for x in model.interp_low),  # type: ignore[arg-type]
+            high=tuple(float(x) for x in model.interp_high),  # type: ignore[arg-type]
+            stride_h=shape[1] * shape[2],
+            stride_k=shape[2],
+            default_squared=model.default_F**2,
+        )
+    size = [n + 2 for n in shape]
+    if size[0] * size[1] * size[2] >= 2**31:
+        raise PlanError(
+            f"structure factors span {shape[0]} x {shape[1]} x {shape[2]} indices: their grid"
+            " must hold less than 2^31 amplitudes; leave out reflections far from the others"
+        )
+    table = np.full(size, model.default_F**2)
+    table[1:-1, 1:-1, 1:-1] = model.f_grid**2
+    stride_h, stride_k = float(size[1] * size[2]), float(size[2])
+    return NearestAmplitude(
+        table=table.reshape(-1),
+        low=tuple(x - 1.0 for x in low),  # type: ignore[arg-type]
+        high=tuple(x + n for x, n in zip(low, shape, strict=True)),  # type: ignore[arg-type]
+        stride_h=stride_h,
+        stride_k=stride_k,
+        offset=-((low[0] - 1.0) * stride_h + (low[1] - 1.0) * stride_k + (low[2] - 1.0)),
+        default_squared=model.default_F**2,
+    )

@@ -1,0 +1,131 @@
+"""The Numba kernel: the same physics as the NumPy one, compiled for this machine's processor."""
+
+from __future__ import annotations
+
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import BackendError
+from nbdask.geometry.model import Model
+from nbdask.kernels.cache import is_compiled, mark_compiled
+from nbdask.kernels.interface import Mask, Partial
+from nbdask.kernels.numba_finish import finish_pixels
+from nbdask.kernels.numba_inputs import inputs_of
+from nbdask.kernels.numba_jit import processor
+from nbdask.kernels.numba_loops import sum_steps
+from nbdask.kernels.numba_products import run_products
+from nbdask.kernels.numba_work import new_work, work_bytes
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+
+_NOTHING = np.zeros(0)
+
+
+class NumbaKernel:
+    """The physics in compiled loops, one thread per call.
+
+    Parameters
+    ----------
+    precision : str
+        ``"float64"``, or ``"mixed"``: lattice factors of square and gauss crystals in float32.
+
+    Raises
+    ------
+    BackendError
+        An unknown precision.
+    """
+
+    name = "numba"
+    version = "1"
+
+    def __init__(self, precision: str = "float64") -> None:
+        if precision not in ("float64", "mixed"):
+            raise BackendError(f"--precision = {precision!r}: must be float64 or mixed")
+        self.precision = precision
+
+    def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
+        """Evaluate ``steps`` for every pixel of ``tile``; see :class:`~.interface.Kernel`."""
+        total = np.zeros(tile.shape)
+        gain = np.ones(tile.shape) if model.running_product else None
+        active = _active(mask)
+        if active is not None and active.size == 0:
+            return Partial(total, gain, 0)
+        inputs = inputs_of(model, self.precision)
+        flat = total.reshape(-1)
+        sums = flat if active is None else np.empty(active.size)
+        where = _where(tile, active)
+        common = (inputs.place, inputs.light, inputs.each)
+        if gain is None:
+            outside = sum_steps(
+                *common, inputs.lattice, inputs.amplitude, inputs.axes, inputs.height,
+                *where, steps.start, steps.stop, new_work(), sums,
+            )  # fmt: skip
+        else:
+            gains = gain.reshape(-1) if active is None else np.empty(active.size)
+            outside = run_products(
+                *common, inputs.crystal, inputs.amplitude, inputs.axes, model.background == 0.0,
+                *where, steps.start, steps.stop, new_work(), sums, gains,
+            )  # fmt: skip
+            if active is not None:
+                gain.reshape(-1)[active] = gains
+        if active is not None:
+            flat[active] = sums
+        mark_compiled(self.variant(model), processor())
+        return Partial(total, gain, int(outside))
+
+    def finish(
+        self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
+    ) -> NDArray[np.float32]:
+        """Turn the merged sum into photons; see :class:`~.interface.Kernel`."""
+        image = np.zeros(tile.shape, dtype=np.float32)
+        active = _active(mask)
+        if active is not None and active.size == 0:
+            return image
+        inputs = inputs_of(model, self.precision)
+        sums = _chosen(partial.total, active)
+        gains = _NOTHING if partial.gain is None else _chosen(partial.gain, active)
+        flat = image.reshape(-1)
+        pixels = flat if active is None else np.empty(active.size, dtype=np.float32)
+        finish_pixels(
+            inputs.place, inputs.light, inputs.each, model.running_product, model.background,
+            model.scale, *_where(tile, active), new_work(), sums, gains, pixels,
+        )  # fmt: skip
+        if active is not None:
+            flat[active] = pixels
+        return image
+
+    def working_bytes(self, model: Model, pixels: int) -> int:
+        """Return the bytes of scratch memory, the amplitude table and a mask's pixel list."""
+        table = 8 * int(np.prod([n + 2 for n in model.f_grid.shape])) if model.f_grid.size else 0
+        listed = 20 * pixels if model.mask is not None else 0
+        return work_bytes() + table + listed
+
+    def variant(self, model: Model) -> str:
+        """Return the name of the compiled loops that a model needs."""
+        if model.running_product:
+            return f"Products-{type(inputs_of(model, self.precision).amplitude).__name__}"
+        return inputs_of(model, self.precision).variant
+
+    def needs_compiling(self, model: Model) -> bool:
+        """Return True if this machine has not yet compiled the loops that a model needs."""
+        return not is_compiled(self.variant(model), processor())
+
+
+def _active(mask: Mask | None) -> NDArray[np.int64] | None:
+    """Return the flat indices of the pixels to be evaluated; None: all of them."""
+    if mask is None or mask.all():
+        return None
+    return np.flatnonzero(mask)
+
+
+def _where(tile: Tile, active: NDArray[np.int64] | None) -> tuple[tuple[int, int, int], NDArray[np.int64]]:
+    listed = np.zeros(0, dtype=np.int64) if active is None else active
+    return (tile.slow0, tile.fast0, tile.fast1 - tile.fast0), listed
+
+
+def _chosen(
+    plane: NDArray[np.float64], active: NDArray[np.int64] | None
+) -> NDArray[np.float64]:
+    flat = np.ascontiguousarray(plane).reshape(-1)
+    return flat if active is None else flat[active]

@@ -1,0 +1,53 @@
+"""Scratch memory of one call: rows of a few hundred pixels that stay in the first cache."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Pixels that are evaluated together.
+BLOCK = 512
+#: The last block of a tile is filled up to a multiple of this with copies of its last pixel, so
+#: that vector loops have no remainder.
+MULTIPLE = 32
+
+# Rows of the float64 scratch.
+ROW, COLUMN, DX, DY, DZ, PATH, QX, QY, QZ, WEIGHT, COUNTED, SUM, TOTAL, PLANE, H, K, L = range(17)
+TERM = PLANE
+_ROWS = 17
+# Rows of the 32-bit scratch, int32 and float32.
+BITS_H, BITS_K, BITS_L, PLACE = range(4)
+SUM32, TERM32 = range(2)
+
+_LINE = 64
+
+
+class Work(NamedTuple):
+    """Rows of a block: float64, int32 and float32, each starting at a cache line."""
+
+    wide: NDArray[np.float64]
+    bits: NDArray[np.int32]
+    narrow: NDArray[np.float32]
+
+
+def new_work() -> Work:
+    """Return fresh scratch memory."""
+    return Work(
+        _aligned((_ROWS, BLOCK), np.float64),
+        _aligned((4, BLOCK), np.int32),
+        _aligned((2, BLOCK), np.float32),
+    )
+
+
+def work_bytes() -> int:
+    """Return the bytes of one call's scratch memory."""
+    return sum(array.nbytes for array in new_work())
+
+
+def _aligned(shape: tuple[int, int], kind: type) -> NDArray[np.generic]:
+    size = shape[0] * shape[1] * np.dtype(kind).itemsize
+    raw = np.zeros(size + _LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + size].view(kind).reshape(shape)
