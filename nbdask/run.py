@@ -159,6 +159,7 @@ def simulate(
     resume: bool = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
+    report: Callable[[str], None] | None = None,
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
 ) -> SimulationResult:
@@ -179,6 +180,8 @@ def simulate(
         The words of the command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
+    report : callable, optional
+        Called with a line of text before something that takes seconds (compiling kernels).
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
@@ -206,6 +209,8 @@ def simulate(
     if resume:
         settings = _as_recorded(path, settings)
     model, plan, spec = prepare(experiment, settings)
+    if report is not None and get_kernel(plan.backend, plan.precision).needs_compiling(model):
+        report("compiling kernels for this kind of experiment, once on this machine")
     run = _Run(experiment, model, plan, spec, path, command, (*notes, *model.notes))
     if resume:
         run.reopen()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nbdask.cli.options import run_options
-from nbdask.cli.running import ProgressLine, announce_compilation, run_keywords, say_result
+from nbdask.cli.running import ProgressLine, run_keywords, say, say_result
 
 
 @click.command(name="example")
@@ -39,8 +39,6 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     chosen = name or DEFAULT
     words = write_example(chosen, out)
     parsed = parse_args(words)
-    if not options["quiet"]:
-        announce_compilation(options["backend"], options["precision"])
     folder = Path(out)
     result = simulate(
         parsed.experiment,
@@ -49,6 +47,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         overwrite=options["overwrite"],
         command=["nbdask", "simulate", *words],
         progress=ProgressLine(options["quiet"]),
+        report=None if options["quiet"] else say,
         notes=parsed.notes,
     )
     picture = Path(png) if png else folder / f"{chosen}.png"

@@ -56,16 +56,6 @@ class ProgressLine:
             say(text)
 
 
-def announce_compilation(backend: str, precision: str) -> None:
-    """Say what is going on when kernels have to be compiled first."""
-    if backend == "numpy":
-        return
-    from nbdask.kernels import cache
-
-    if not cache.is_warm():
-        say(f"compiling kernels ({precision}), once on this machine, into {cache.describe()}")
-
-
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parsed options that say how and where the work is done."""
     names = (

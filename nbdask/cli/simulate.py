@@ -10,8 +10,8 @@ import click
 from nbdask.cli.options import run_options
 from nbdask.cli.running import (
     ProgressLine,
-    announce_compilation,
     run_keywords,
+    say,
     say_notes,
     say_result,
 )
@@ -56,8 +56,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from nbdask.run import Settings, prepare, simulate
 
     experiment, outputs, notes = _experiment(ctx.meta[WORDS], options)
-    if not options["quiet"]:
-        announce_compilation(options["backend"], options["precision"])
     if options["dry_run"]:
         model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
         say_notes([*notes, *model.notes])
@@ -74,6 +72,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         resume=options["resume"],
         command=ctx.meta[COMMAND_LINE],
         progress=ProgressLine(options["quiet"]),
+        report=None if options["quiet"] else say,
         outputs=files,
         notes=[*notes, *unwritten],
     )

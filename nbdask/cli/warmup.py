@@ -8,13 +8,17 @@ import click
 
 
 @click.command(name="warmup")
-def command() -> None:
+@click.option("--rare", is_flag=True, help="Also the versions for the -oversample_* flags.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def command(rare: bool, quiet: bool) -> None:
     """Compile every CPU kernel into the compile cache (NBDASK_CACHE_DIR)."""
     from nbdask.kernels import cache
 
-    cache.configure()
     start = time.perf_counter()
+    if not quiet:
+        click.echo(f"kernels are kept in {cache.configure()}")
     from nbdask.kernels.numba_kernel import warmup
 
-    warmup()
-    click.echo(f"kernels ready in {time.perf_counter() - start:.1f} s: {cache.describe()}")
+    warmup(rare=rare, say=None if quiet else click.echo)
+    if not quiet:
+        click.echo(f"all kernels ready after {time.perf_counter() - start:.1f} s")

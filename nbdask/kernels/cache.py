@@ -6,6 +6,8 @@ directory for temporary files.  Below it, one folder for each version of Python,
 kernels' own sources: Numba itself only looks at the file that holds a compiled function, not at
 the other files whose formulas went into it.  Many processes may share the directory; Numba keeps
 the code of different processors apart and replaces files as a whole.
+
+Nothing here imports Numba.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from pathlib import Path
 #: Environment variable that names the directory.
 VARIABLE = "NBDASK_CACHE_DIR"
 
+#: Files whose text goes into the compiled code, beside the kernels' own.
+_CONSTANTS = ("../geometry/model.py", "../physics/lattice.py")
 _marked: set[tuple[str, str]] = set()
 
 
@@ -38,6 +42,28 @@ def base_directory() -> Path:
     return Path(os.path.expanduser("~")) / ".cache" / "nbdask"
 
 
+def configure() -> Path:
+    """Create the folder of compiled kernels, and return it.
+
+    The kernels do so themselves when they are imported; calling it before shows where that is.
+    """
+    return cache_directory()
+
+
+def describe() -> str:
+    """Return the folder of compiled kernels, for a message to the user."""
+    return str(cache_directory())
+
+
+def is_warm() -> bool:
+    """Return True if any kernel was compiled into the folder before.
+
+    Whether the loops of one model are there, :meth:`~.numba_kernel.NumbaKernel.needs_compiling`
+    says, at the cost of importing Numba.
+    """
+    return any((cache_directory() / "compiled").glob("*/*"))
+
+
 @lru_cache(maxsize=1)
 def cache_directory() -> Path:
     """Return the folder of this version's compiled kernels, created if need be."""
@@ -49,7 +75,7 @@ def cache_directory() -> Path:
 
 
 def mark_compiled(variant: str, processor: str) -> None:
-    """Note that a variant's compiled code is now in the cache.
+    """Note that a variant's compiled code is now in the folder.
 
     Parameters
     ----------
@@ -62,7 +88,7 @@ def mark_compiled(variant: str, processor: str) -> None:
         return
     _marked.add((variant, processor))
     marker = _marker(variant, processor)
-    # A cache that cannot be written only costs the time to compile again.
+    # A folder that cannot be written only costs the time to compile again.
     with contextlib.suppress(OSError):
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
@@ -82,10 +108,14 @@ def _marker(variant: str, processor: str) -> Path:
 def _version_folder() -> str:
     from importlib.metadata import version
 
+    here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("numba_*.py")):
+    for source in (*sorted(here.glob("numba_*.py")), *(here / name for name in _CONSTANTS)):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
+        # Numba discards code that is older than its file.  Copies of the package with other times
+        # (one per node, say) would forever discard each other's, if they shared a folder.
+        digest.update(str(source.stat().st_mtime_ns).encode())
     python = f"{sys.implementation.cache_tag}-{platform.machine()}"
     return f"{python}-numba{version('numba')}-{digest.hexdigest()[:12]}"
 

@@ -104,5 +104,8 @@ class Kernel(Protocol):
             Photons.
         """
 
+    def needs_compiling(self, model: Model) -> bool:
+        """Return True if this machine must first compile code for this model."""
+
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes that evaluating a tile of ``pixels`` needs beside its result planes."""

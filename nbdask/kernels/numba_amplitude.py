@@ -49,9 +49,7 @@ def place_of(amplitude: Any, h: float, k: float, el: float) -> Any:
     return np.int32(h * amplitude.stride_h + k * amplitude.stride_k + el + amplitude.offset)
 
 
-def add_term(
-    amplitude: Any, rows: Any, i: int, term: float, h: float, k: float, el: float
-) -> None:
+def add_term(amplitude: Any, rows: Any, i: int, term: float, h: float, k: float, el: float) -> None:
     """Add a squared lattice factor to the sum of pixel ``i``, or keep it until the look-up.
 
     Parameters
@@ -69,9 +67,7 @@ def add_term(
 
 
 @chosen_by_type(add_term)
-def _choose_add(
-    amplitude: Any, rows: Any, i: Any, term: Any, h: Any, k: Any, el: Any
-) -> Any:
+def _choose_add(amplitude: Any, rows: Any, i: Any, term: Any, h: Any, k: Any, el: Any) -> Any:
     if amplitude.instance_class is ConstantAmplitude:
         return _add_alone
     return _keep
@@ -83,9 +79,7 @@ def _add_alone(
     rows.total[i] += term
 
 
-def _keep(
-    amplitude: Any, rows: Any, i: int, term: float, h: float, k: float, el: float
-) -> None:
+def _keep(amplitude: Any, rows: Any, i: int, term: float, h: float, k: float, el: float) -> None:
     rows.term[i] = term
     rows.place[i] = place_of(amplitude, h, k, el)
 

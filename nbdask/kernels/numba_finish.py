@@ -54,7 +54,7 @@ def finish_pixels(
     full_width_vectors()
     size = work.wide[SUM].size
     # As a variable, so that no second version is compiled for the constant.
-    zero = np.int64(0)
+    zero = int(np.int64(0))
     terms, start, weight = work.wide[PLANE], work.wide[SUM], work.wide[WEIGHT]
     for begin in range(0, sums.size, size):
         pixels = min(size, sums.size - begin)

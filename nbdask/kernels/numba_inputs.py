@@ -20,6 +20,7 @@ from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
 
 Array = NDArray[np.float64]
+#: Numbers whose count is known when the loops are compiled.
 Coefficients = tuple[float, ...]
 
 #: Degrees of the polynomials worth writing out: for up to 6 cells, and for up to 10.  Higher ones
@@ -100,16 +101,14 @@ class FewOdd(NamedTuple):
 class Few(NamedTuple):
     """Few cells along each axis.
 
-    As :class:`FewOdd`; an even number of cells has another factor, its square 1 - sin^2(pi x),
-    and its ``even`` is 1, else 0.
+    As :class:`FewOdd`; an even number of cells has another factor, its square 1 - sin^2(pi x).
+    ``even`` is 1 where it is there, else 0.
     """
 
     a: Coefficients
     b: Coefficients
     c: Coefficients
-    even_a: float
-    even_b: float
-    even_c: float
+    even: Coefficients
 
 
 class Grating(NamedTuple):
@@ -139,38 +138,26 @@ class Sphere(NamedTuple):
 
 
 class Gauss(NamedTuple):
-    """A Gaussian spot: minus the exponent of 2 is the squared length of a triangular product."""
+    """A Gaussian spot: minus the exponent of 2 is a squared length.
 
-    aa: float
-    ab: float
-    ac: float
-    bb: float
-    bc: float
-    cc: float
+    It is the length of R (dh, dk, dl), R triangular: ``triangle`` holds its rows.
+    """
+
+    triangle: Coefficients
     sign: float
 
 
 class NarrowGauss(NamedTuple):
     """The same in float32."""
 
-    aa: float
-    ab: float
-    ac: float
-    bb: float
-    bc: float
-    cc: float
+    triangle: Coefficients
     sign: float
 
 
 class Tophat(NamedTuple):
-    """A spot with an edge: where the squared length of a triangular product is below 1."""
+    """A spot with an edge: where the squared length of R (dh, dk, dl) is below 1."""
 
-    aa: float
-    ab: float
-    ac: float
-    bb: float
-    bc: float
-    cc: float
+    triangle: Coefficients
     sign: float
 
 
@@ -184,8 +171,8 @@ class NearestAmplitude(NamedTuple):
     """Squared amplitudes of the list in a grid with a border of ``default_F`` squared."""
 
     table: Array
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    low: Coefficients
+    high: Coefficients
     stride_h: float
     stride_k: float
     offset: float
@@ -196,9 +183,9 @@ class TricubicAmplitude(NamedTuple):
     """Amplitudes of the list, and inside which bounds they are interpolated."""
 
     table: Array
-    minimum: tuple[float, float, float]
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    minimum: Coefficients
+    low: Coefficients
+    high: Coefficients
     stride_h: int
     stride_k: int
     default_squared: float
@@ -313,8 +300,8 @@ def _lattice(model: Model, precision: str) -> tuple[Lattice, float]:
     width = abs(model.fudge) * total**2
     if model.shape == GAUSS:
         triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
-        return (NarrowGauss if narrow else Gauss)(*triangle, sign), total**2
-    return Tophat(*_triangle(model, width / TOPHAT_LIMIT), sign), total**2
+        return (NarrowGauss if narrow else Gauss)(triangle, sign), total**2
+    return Tophat(_triangle(model, width / TOPHAT_LIMIT), sign), total**2
 
 
 def _triangle(model: Model, factor: float) -> tuple[float, ...]:
@@ -324,9 +311,9 @@ def _triangle(model: Model, factor: float) -> tuple[float, ...]:
 
 
 def _few(cells: Array, degree: int) -> FewOdd | Few:
-    polynomials = [grating_polynomial(int(n), degree) for n in cells]
-    even = [float(n % 2 == 0) for n in cells]
-    return Few(*polynomials, *even) if any(even) else FewOdd(*polynomials)
+    a, b, c = (grating_polynomial(int(n), degree) for n in cells)
+    even = tuple(float(n % 2 == 0) for n in cells)
+    return Few(a, b, c, even) if any(even) else FewOdd(a, b, c)
 
 
 def grating_polynomial(cells: int, degree: int) -> Coefficients:
@@ -364,13 +351,13 @@ def _amplitude(model: Model) -> Amplitude:
     if model.f_grid.size == 0:
         return ConstantAmplitude(model.default_F**2)
     shape = model.f_grid.shape
-    low = tuple(float(x) for x in model.f_min)
+    low = _three(model.f_min)
     if model.interpolate:
         return TricubicAmplitude(
             table=np.ascontiguousarray(model.f_grid).reshape(-1),
-            minimum=low,  # type: ignore[arg-type]
-            low=tuple(float(x) for x in model.interp_low),  # type: ignore[arg-type]
-            high=tuple(float(x) for x in model.interp_high),  # type: ignore[arg-type]
+            minimum=low,
+            low=_three(model.interp_low),
+            high=_three(model.interp_high),
             stride_h=shape[1] * shape[2],
             stride_k=shape[2],
             default_squared=model.default_F**2,
@@ -386,10 +373,14 @@ def _amplitude(model: Model) -> Amplitude:
     stride_h, stride_k = float(size[1] * size[2]), float(size[2])
     return NearestAmplitude(
         table=table.reshape(-1),
-        low=tuple(x - 1.0 for x in low),  # type: ignore[arg-type]
-        high=tuple(x + n for x, n in zip(low, shape, strict=True)),  # type: ignore[arg-type]
+        low=_three(np.array(low) - 1.0),
+        high=_three(np.array(low) + np.array(shape)),
         stride_h=stride_h,
         stride_k=stride_k,
         offset=-((low[0] - 1.0) * stride_h + (low[1] - 1.0) * stride_k + (low[2] - 1.0)),
         default_squared=model.default_F**2,
     )
+
+
+def _three(values: NDArray[np.float64] | NDArray[np.int64]) -> Coefficients:
+    return tuple(float(x) for x in values)

@@ -21,9 +21,12 @@ from nbdask.kernels.cache import cache_directory
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-# Functions that Python never calls need no code that takes its objects apart.
+# Functions that only compiled code calls need no code that takes Python's objects apart, which
+# takes long to compile.  Python must not call them: Numba does not check.
 _INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _lock = RLock()
+#: Numba's types, whose names its modules only make when they are imported.
+kinds: Any = types
 
 
 def formula(function: _Function) -> _Function:
@@ -78,7 +81,7 @@ def full_width_vectors(_context: Any) -> Any:
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 
-    return types.void(), generate
+    return kinds.void(), generate
 
 
 @intrinsic
@@ -88,7 +91,7 @@ def bits_of(_context: Any, _number: Any) -> Any:
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(64))
 
-    return types.int64(types.float64), generate
+    return kinds.int64(kinds.float64), generate
 
 
 @intrinsic
@@ -98,7 +101,7 @@ def float_of(_context: Any, _bits: Any) -> Any:
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
-    return types.float64(types.int64), generate
+    return kinds.float64(kinds.int64), generate
 
 
 @intrinsic
@@ -108,4 +111,4 @@ def float32_of(_context: Any, _bits: Any) -> Any:
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
 
-    return types.float32(types.int32), generate
+    return kinds.float32(kinds.int32), generate

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
+from nbdask.kernels import numba_warmup
 from nbdask.kernels.cache import is_compiled, mark_compiled
 from nbdask.kernels.interface import Mask, Partial
 from nbdask.kernels.numba_finish import finish_pixels
@@ -19,6 +21,7 @@ from nbdask.kernels.numba_work import new_work, work_bytes
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+PRECISIONS = ("float64", "mixed")
 _NOTHING = np.zeros(0)
 
 
@@ -40,7 +43,7 @@ class NumbaKernel:
     version = "1"
 
     def __init__(self, precision: str = "float64") -> None:
-        if precision not in ("float64", "mixed"):
+        if precision not in PRECISIONS:
             raise BackendError(f"--precision = {precision!r}: must be float64 or mixed")
         self.precision = precision
 
@@ -96,10 +99,15 @@ class NumbaKernel:
         return image
 
     def working_bytes(self, model: Model, pixels: int) -> int:
-        """Return the bytes of scratch memory, the amplitude table and a mask's pixel list."""
-        table = 8 * int(np.prod([n + 2 for n in model.f_grid.shape])) if model.f_grid.size else 0
-        listed = 20 * pixels if model.mask is not None else 0
-        return work_bytes() + table + listed
+        """Return the bytes of scratch memory, and of the list of pixels where some are left out.
+
+        The table of squared amplitudes, as large as the model's grid and shared by all tasks of a
+        process, is not counted.
+        """
+        slow0, slow1, fast0, fast1 = model.roi
+        whole = (slow0, slow1, fast0, fast1) == (0, model.n_slow - 1, 0, model.n_fast - 1)
+        listed = 0 if whole and model.mask is None else 32 * pixels
+        return work_bytes() + listed
 
     def variant(self, model: Model) -> str:
         """Return the name of the compiled loops that a model needs."""
@@ -119,13 +127,35 @@ def _active(mask: Mask | None) -> NDArray[np.int64] | None:
     return np.flatnonzero(mask)
 
 
-def _where(tile: Tile, active: NDArray[np.int64] | None) -> tuple[tuple[int, int, int], NDArray[np.int64]]:
+def _where(
+    tile: Tile, active: NDArray[np.int64] | None
+) -> tuple[tuple[int, int, int], NDArray[np.int64]]:
     listed = np.zeros(0, dtype=np.int64) if active is None else active
     return (tile.slow0, tile.fast0, tile.fast1 - tile.fast0), listed
 
 
-def _chosen(
-    plane: NDArray[np.float64], active: NDArray[np.int64] | None
-) -> NDArray[np.float64]:
+def _chosen(plane: NDArray[np.float64], active: NDArray[np.int64] | None) -> NDArray[np.float64]:
     flat = np.ascontiguousarray(plane).reshape(-1)
     return flat if active is None else flat[active]
+
+
+def warmup(
+    precisions: Sequence[str] = PRECISIONS,
+    rare: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Compile the kernels into the cache, those that it does not hold yet.
+
+    Parameters
+    ----------
+    precisions : sequence of str
+        ``"float64"``, ``"mixed"`` or both.
+    rare : bool
+        Also the versions for factors that are applied to each term.
+    say : callable or None
+        Called with the name of each version before it is compiled.
+    """
+    kernels = [NumbaKernel(precision) for precision in precisions]
+    for name in numba_warmup.warmup(kernels, rare):
+        if say is not None:
+            say(name)

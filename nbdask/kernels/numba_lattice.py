@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from nbdask.kernels import numba_inputs as inputs
+from nbdask.kernels import numba_narrow as narrow
 from nbdask.kernels import numba_shapes as shapes
 from nbdask.kernels import numba_square as square
-from nbdask.kernels import numba_narrow as narrow
 from nbdask.kernels.numba_jit import chosen_by_type
 
 _LOOPS = {

@@ -111,8 +111,9 @@ def add_gauss(
     full_width_vectors()
     bits_h, bits_k, bits_l = work.bits[BITS_H], work.bits[BITS_K], work.bits[BITS_L]
     terms = work.narrow[TERM32]
-    aa, ab, ac = np.float32(lattice.aa), np.float32(lattice.ab), np.float32(lattice.ac)
-    bb, bc, cc = np.float32(lattice.bb), np.float32(lattice.bc), np.float32(lattice.cc)
+    r = lattice.triangle
+    aa, ab, ac = np.float32(r[0]), np.float32(r[1]), np.float32(r[2])
+    bb, bc, cc = np.float32(r[3]), np.float32(r[4]), np.float32(r[5])
     sign = np.float32(-lattice.sign)
     fill(work.narrow[SUM32], np.float32(0.0), count)
     for o in range(first, last):

@@ -28,9 +28,7 @@ from nbdask.kernels.numba_work import (
 
 
 @block
-def place_pixels(
-    tile: Any, active: Any, begin: int, pixels: int, work: Any
-) -> int:
+def place_pixels(tile: Any, active: Any, begin: int, pixels: int, work: Any) -> int:
     """Store row and column of a block's pixels, and return how many the block holds, padded.
 
     Parameters
@@ -67,9 +65,7 @@ def place_pixels(
 
 
 @block
-def find_rays(
-    place: Any, layer: int, sub_slow: int, sub_fast: int, work: Any, count: int
-) -> None:
+def find_rays(place: Any, layer: int, sub_slow: int, sub_fast: int, work: Any, count: int) -> None:
     """Store the unit vectors and path lengths to one sub-pixel of every pixel of a block."""
     full_width_vectors()
     rows, columns = work.wide[ROW], work.wide[COLUMN]
@@ -115,9 +111,7 @@ def _bend(place: Any, dx: Any, dy: Any, dz: Any, count: int) -> None:
 
 
 @formula
-def _rotated(
-    x: float, y: float, z: float, axis: Any, angle: float
-) -> tuple[float, float, float]:
+def _rotated(x: float, y: float, z: float, axis: Any, angle: float) -> tuple[float, float, float]:
     s, c = sin(angle), cos(angle)
     along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)
     return (

@@ -8,7 +8,7 @@ from nbdask.kernels.numba_jit import formula
 
 
 @formula
-def fill(row: Any, value: float, count: int) -> None:
+def fill(row: Any, value: Any, count: int) -> None:
     """Set the first ``count`` numbers of a row."""
     for i in range(count):
         row[i] = value

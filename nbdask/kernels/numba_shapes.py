@@ -52,6 +52,7 @@ def add_gauss(
     """Add orientations of a crystal with Gaussian spots."""
     full_width_vectors()
     qx, qy, qz, rows = work.wide[QX], work.wide[QY], work.wide[QZ], rows_of(work)
+    aa, ab, ac, bb, bc, cc = lattice.triangle
     for o in range(first, last):
         ax, ay, az = axes[o, 0, 0], axes[o, 0, 1], axes[o, 0, 2]
         bx, by, bz = axes[o, 1, 0], axes[o, 1, 1], axes[o, 1, 2]
@@ -62,9 +63,9 @@ def add_gauss(
             el = cx * qx[i] + cy * qy[i] + cz * qz[i]
             h0, k0, el0 = np.ceil(h - 0.5), np.ceil(k - 0.5), np.ceil(el - 0.5)
             dh, dk, dl = h - h0, k - k0, el - el0
-            x = lattice.aa * dh + lattice.ab * dk + lattice.ac * dl
-            y = lattice.bb * dk + lattice.bc * dl
-            z = lattice.cc * dl
+            x = aa * dh + ab * dk + ac * dl
+            y = bb * dk + bc * dl
+            z = cc * dl
             term = power_of_two(-lattice.sign * (x * x + y * y + z * z))
             add_term(amplitude, rows, i, term, h0, k0, el0)
         look_up(amplitude, rows, count)
@@ -76,6 +77,7 @@ def add_tophat(
     """Add orientations of a crystal whose spots have an edge."""
     full_width_vectors()
     qx, qy, qz, rows = work.wide[QX], work.wide[QY], work.wide[QZ], rows_of(work)
+    aa, ab, ac, bb, bc, cc = lattice.triangle
     for o in range(first, last):
         ax, ay, az = axes[o, 0, 0], axes[o, 0, 1], axes[o, 0, 2]
         bx, by, bz = axes[o, 1, 0], axes[o, 1, 1], axes[o, 1, 2]
@@ -86,9 +88,9 @@ def add_tophat(
             el = cx * qx[i] + cy * qy[i] + cz * qz[i]
             h0, k0, el0 = np.ceil(h - 0.5), np.ceil(k - 0.5), np.ceil(el - 0.5)
             dh, dk, dl = h - h0, k - k0, el - el0
-            x = lattice.aa * dh + lattice.ab * dk + lattice.ac * dl
-            y = lattice.bb * dk + lattice.bc * dl
-            z = lattice.cc * dl
+            x = aa * dh + ab * dk + ac * dl
+            y = bb * dk + bc * dl
+            z = cc * dl
             inside = lattice.sign * (x * x + y * y + z * z) < 1.0
             add_term(amplitude, rows, i, 1.0 if inside else 0.0, h0, k0, el0)
         look_up(amplitude, rows, count)

@@ -85,9 +85,9 @@ def add_few(
                 polynomial(lattice.a, sh) * polynomial(lattice.b, sk) * polynomial(lattice.c, sl)
             )
             cosines = (
-                (1.0 - lattice.even_a * sh)
-                * (1.0 - lattice.even_b * sk)
-                * (1.0 - lattice.even_c * sl)
+                (1.0 - lattice.even[0] * sh)
+                * (1.0 - lattice.even[1] * sk)
+                * (1.0 - lattice.even[2] * sl)
             )
             add_term(amplitude, rows, i, factor * factor * cosines, h0, k0, el0)
         look_up(amplitude, rows, count)

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
 from numba.extending import intrinsic
 
-from nbdask.kernels.numba_jit import block, formula, full_width_vectors
+from nbdask.kernels.numba_jit import block, formula, full_width_vectors, kinds
 from nbdask.kernels.numba_work import COUNTED, PLANE, QX, QY, QZ, SUM, H, K, L
 
 
@@ -61,9 +60,9 @@ def weighted_rows(
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         return _sum_rows(builder, array.data, *arguments[1:])
 
-    number, index = types.float64, types.int64
-    four = types.UniTuple(number, 4)
-    return number(table, index, types.UniTuple(index, 2), four, four, four), generate
+    number, index = kinds.float64, kinds.int64
+    four = kinds.UniTuple(number, 4)
+    return number(table, index, kinds.UniTuple(index, 2), four, four, four), generate
 
 
 def _sum_rows(

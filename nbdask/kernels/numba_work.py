@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ BITS_H, BITS_K, BITS_L, PLACE = range(4)
 SUM32, TERM32 = range(2)
 
 _LINE = 64
+_Number = TypeVar("_Number", np.float64, np.float32, np.int32)
 
 
 class Work(NamedTuple):
@@ -46,7 +47,7 @@ def work_bytes() -> int:
     return sum(array.nbytes for array in new_work())
 
 
-def _aligned(shape: tuple[int, int], kind: type) -> NDArray[np.generic]:
+def _aligned(shape: tuple[int, int], kind: type[_Number]) -> NDArray[_Number]:
     size = shape[0] * shape[1] * np.dtype(kind).itemsize
     raw = np.zeros(size + _LINE, dtype=np.uint8)
     start = -raw.ctypes.data % _LINE

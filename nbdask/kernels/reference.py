@@ -72,6 +72,10 @@ class ReferenceKernel:
             image = np.where(mask, image, 0.0)
         return image.astype(np.float32)
 
+    def needs_compiling(self, model: Model) -> bool:
+        """Return False: there is nothing to compile."""
+        return False
+
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of the temporaries: about 40 planes of a block, 16 of the tile."""
         return 8 * (40 * min(pixels, 2 * _BLOCK) + 16 * pixels)
