@@ -239,47 +239,49 @@ def inputs_of(model: Model, precision: str) -> Inputs:
 @lru_cache(maxsize=3)
 def _inputs(model: Model, precision: str) -> Inputs:
     amplitude = _amplitude(model)
-    each = (model.each_thick, model.each_polar, model.each_omega)
+    each = (bool(model.each_thick), bool(model.each_polar), bool(model.each_omega))
     lattice, height = _lattice(model, precision)
     if isinstance(amplitude, ConstantAmplitude):
         height *= amplitude.default_squared
     return Inputs(
         place=_place(model),
         light=Light(
-            incident=model.incident,
-            per_wavelength=1.0 / model.wavelength,
-            weight=model.weight,
-            polar_e=model.polar_e,
-            polar_b=model.polar_b,
-            kahn=model.kahn,
-            polarized=model.polarized,
-            dmin=model.dmin,
+            incident=_array(model.incident),
+            per_wavelength=_array(1.0 / model.wavelength),
+            weight=_array(model.weight),
+            polar_e=_array(model.polar_e),
+            polar_b=_array(model.polar_b),
+            kahn=float(model.kahn),
+            polarized=bool(model.polarized),
+            dmin=float(model.dmin),
         ),
         each=(Each if any(each) else Once)(*each),
-        crystal=Crystal(model.shape, model.n_cells, model.star, model.fudge),
+        crystal=Crystal(
+            int(model.shape), _array(model.n_cells), _array(model.star), float(model.fudge)
+        ),
         lattice=lattice,
         amplitude=amplitude,
-        axes=model.axes,
-        height=height,
+        axes=_array(model.axes),
+        height=float(height),
     )
 
 
 def _place(model: Model) -> Place:
     return Place(
-        fast=model.fast,
-        slow=model.slow,
-        normal=model.normal,
-        origin=model.origin,
-        beam=model.beam,
-        pixel_size=model.pixel_size,
-        distance=model.distance,
-        close_distance=model.close_distance,
-        curved=model.curved,
-        point_pixel=model.point_pixel,
-        oversample=model.oversample,
-        layers=model.layers,
-        layer_step=model.layer_step,
-        depth=model.layer_step * model.mu if model.thickness != 0.0 else -1.0,
+        fast=_array(model.fast),
+        slow=_array(model.slow),
+        normal=_array(model.normal),
+        origin=_array(model.origin),
+        beam=_array(model.beam),
+        pixel_size=float(model.pixel_size),
+        distance=float(model.distance),
+        close_distance=float(model.close_distance),
+        curved=bool(model.curved),
+        point_pixel=bool(model.point_pixel),
+        oversample=int(model.oversample),
+        layers=int(model.layers),
+        layer_step=float(model.layer_step),
+        depth=float(model.layer_step * model.mu) if model.thickness != 0.0 else -1.0,
     )
 
 
@@ -289,13 +291,14 @@ def _lattice(model: Model, precision: str) -> tuple[Lattice, float]:
     total = a * b * c
     narrow = precision == "mixed"
     if model.shape == SQUARE:
-        if narrow:
-            return NarrowGrating(int(a), int(b), int(c), 1.0 / total), total**2
         few = [degree for degree in _FEW_DEGREES if (max(a, b, c) - 1) // 2 <= degree]
+        # With few cells and a list of amplitudes float32 would be no faster.
+        if narrow and not (few and model.f_grid.size):
+            return NarrowGrating(int(a), int(b), int(c), 1.0 / total), total**2
         return (_few(model.n_cells, few[0]) if few else Grating(a, b, c)), 1.0
     if model.shape == ROUND:
         # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
-        return Sphere(a, b, c, model.fudge), (total * ROUND_SCALE * 3.0 / pi**3) ** 2
+        return Sphere(a, b, c, float(model.fudge)), (total * ROUND_SCALE * 3.0 / pi**3) ** 2
     sign = 1.0 if model.fudge >= 0.0 else -1.0
     width = abs(model.fudge) * total**2
     if model.shape == GAUSS:
@@ -349,18 +352,18 @@ def grating_polynomial(cells: int, degree: int) -> Coefficients:
 
 def _amplitude(model: Model) -> Amplitude:
     if model.f_grid.size == 0:
-        return ConstantAmplitude(model.default_F**2)
+        return ConstantAmplitude(float(model.default_F) ** 2)
     shape = model.f_grid.shape
     low = _three(model.f_min)
     if model.interpolate:
         return TricubicAmplitude(
-            table=np.ascontiguousarray(model.f_grid).reshape(-1),
+            table=_array(model.f_grid).reshape(-1),
             minimum=low,
             low=_three(model.interp_low),
             high=_three(model.interp_high),
             stride_h=shape[1] * shape[2],
             stride_k=shape[2],
-            default_squared=model.default_F**2,
+            default_squared=float(model.default_F) ** 2,
         )
     size = [n + 2 for n in shape]
     if size[0] * size[1] * size[2] >= 2**31:
@@ -378,8 +381,14 @@ def _amplitude(model: Model) -> Amplitude:
         stride_h=stride_h,
         stride_k=stride_k,
         offset=-((low[0] - 1.0) * stride_h + (low[1] - 1.0) * stride_k + (low[2] - 1.0)),
-        default_squared=model.default_F**2,
+        default_squared=float(model.default_F) ** 2,
     )
+
+
+def _array(values: Array) -> Array:
+    """Return an array of the one type that the loops are compiled for, copied only if need be."""
+    # Arrays that came from another process may be read-only or begin at an odd address.
+    return np.require(values, np.float64, ["C", "A", "W"])
 
 
 def _three(values: NDArray[np.float64] | NDArray[np.int64]) -> Coefficients:

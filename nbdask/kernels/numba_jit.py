@@ -73,12 +73,15 @@ def processor() -> str:
 def full_width_vectors(_context: Any) -> Any:
     """Let LLVM use the widest vectors of the processor in the function that calls this.
 
-    On processors with 512 bit vectors it prefers 256 bits unless told otherwise.
+    On processors with 512 bit vectors it prefers 256 bits unless told otherwise.  The function is
+    also kept out of line: it works on a whole block, and copies of it would only take time to
+    compile.
     """
 
     def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
         # llvmlite only knows attributes without a value; the set behind it takes any text.
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
     return kinds.void(), generate

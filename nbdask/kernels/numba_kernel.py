@@ -13,7 +13,7 @@ from nbdask.kernels import numba_warmup
 from nbdask.kernels.cache import is_compiled, mark_compiled
 from nbdask.kernels.interface import Mask, Partial
 from nbdask.kernels.numba_finish import finish_pixels
-from nbdask.kernels.numba_inputs import inputs_of
+from nbdask.kernels.numba_inputs import Each, inputs_of
 from nbdask.kernels.numba_jit import processor
 from nbdask.kernels.numba_loops import sum_steps
 from nbdask.kernels.numba_products import run_products
@@ -57,18 +57,20 @@ class NumbaKernel:
         inputs = inputs_of(model, self.precision)
         flat = total.reshape(-1)
         sums = flat if active is None else np.empty(active.size)
-        where = _where(tile, active)
-        common = (inputs.place, inputs.light, inputs.each)
+        corner, listed = _where(tile, active)
+        start, stop, work = int(steps.start), int(steps.stop), new_work()
+        place, light, each = inputs.place, inputs.light, inputs.each
         if gain is None:
             outside = sum_steps(
-                *common, inputs.lattice, inputs.amplitude, inputs.axes, inputs.height,
-                *where, steps.start, steps.stop, new_work(), sums,
+                place, light, each, inputs.lattice, inputs.amplitude, inputs.axes, inputs.height,
+                corner, listed, start, stop, work, sums,
             )  # fmt: skip
         else:
             gains = gain.reshape(-1) if active is None else np.empty(active.size)
+            skip_zero = bool(model.background == 0.0)
             outside = run_products(
-                *common, inputs.crystal, inputs.amplitude, inputs.axes, model.background == 0.0,
-                *where, steps.start, steps.stop, new_work(), sums, gains,
+                place, light, each, inputs.crystal, inputs.amplitude, inputs.axes, skip_zero,
+                corner, listed, start, stop, work, sums, gains,
             )  # fmt: skip
             if active is not None:
                 gain.reshape(-1)[active] = gains
@@ -91,8 +93,9 @@ class NumbaKernel:
         flat = image.reshape(-1)
         pixels = flat if active is None else np.empty(active.size, dtype=np.float32)
         finish_pixels(
-            inputs.place, inputs.light, inputs.each, model.running_product, model.background,
-            model.scale, *_where(tile, active), new_work(), sums, gains, pixels,
+            inputs.place, inputs.light, Each(*inputs.each), bool(model.running_product),
+            float(model.background), float(model.scale), *_where(tile, active), new_work(),
+            sums, gains, pixels,
         )  # fmt: skip
         if active is not None:
             flat[active] = pixels
@@ -131,11 +134,11 @@ def _where(
     tile: Tile, active: NDArray[np.int64] | None
 ) -> tuple[tuple[int, int, int], NDArray[np.int64]]:
     listed = np.zeros(0, dtype=np.int64) if active is None else active
-    return (tile.slow0, tile.fast0, tile.fast1 - tile.fast0), listed
+    return (int(tile.slow0), int(tile.fast0), int(tile.fast1 - tile.fast0)), listed
 
 
 def _chosen(plane: NDArray[np.float64], active: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    flat = np.ascontiguousarray(plane).reshape(-1)
+    flat = np.require(plane, np.float64, ["C", "A", "W"]).reshape(-1)
     return flat if active is None else flat[active]
 
 

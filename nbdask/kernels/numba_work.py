@@ -7,8 +7,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-#: Pixels that are evaluated together.
-BLOCK = 512
+#: Pixels that are evaluated together: a multiple of ``MULTIPLE``, but not such a power of two that
+#: all rows begin at the same place of the cache.
+BLOCK = 480
 #: The last block of a tile is filled up to a multiple of this with copies of its last pixel, so
 #: that vector loops have no remainder.
 MULTIPLE = 32
