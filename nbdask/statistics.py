@@ -139,9 +139,11 @@ def _moments(block: NDArray[np.float32]) -> tuple[int, float, float]:
     if block.size == 0:
         return 0, 0.0, 0.0
     values = block.astype(np.float64)
-    mean = float(values.mean())
-    values -= mean
-    return block.size, mean, float(np.square(values).sum())
+    # Pixels beyond float32 are infinite: their statistics are too, without a complaint here.
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = float(values.mean())
+        values -= mean
+        return block.size, mean, float(np.square(values).sum())
 
 
 def _join(

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from nbdask.cli.running import peak_text
+
 
 @click.command(name="info")
 @click.argument("store")
@@ -22,6 +24,11 @@ def command(store: str, as_json: bool) -> None:
     click.echo(_text(store, summary))
 
 
+def _number(value: float | None) -> str:
+    """Return a statistic as text; JSON has no NaN, so that is null in a store."""
+    return "nan" if value is None else f"{value:.6g}"
+
+
 def _text(store: str, summary: dict[str, Any]) -> str:
     attributes = summary["attributes"]
     shape, tiles = summary["shape"], summary["tiles"]
@@ -32,10 +39,10 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     ]
     statistics = attributes.get("statistics")
     if statistics:
+        peak = peak_text(statistics["max"], statistics["max_slow"], statistics["max_fast"])
         lines.append(
-            f"statistics   max {statistics['max']:.7g} at slow {statistics['max_slow']}, fast"
-            f" {statistics['max_fast']}; mean {statistics['mean']:.6g},"
-            f" rms {statistics['rms']:.6g}, rmsd {statistics['rmsd']:.6g}"
+            f"statistics   {peak}; "
+            + ", ".join(f"{name} {_number(statistics[name])}" for name in ("mean", "rms", "rmsd"))
         )
     for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
         if attributes.get(key) is not None:

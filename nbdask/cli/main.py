@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from nbdask.errors import NbdaskError
+from nbdask.errors import FieldError, NbdaskError
 from nbdask.version import __version__
 
 #: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
@@ -81,6 +81,14 @@ def _say(message: str) -> None:
     print("nbdask: error: " + " ".join(str(message).split()), file=sys.stderr)
 
 
+def _in_flags(error: FieldError) -> str:
+    """Name the flag that sets a refused field, where there is one."""
+    from nbdask.experiment.flags import flag_of_field
+
+    flag = flag_of_field(error.field)
+    return str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -108,6 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("nbdask: interrupted", file=sys.stderr)
         return 130
+    except FieldError as error:
+        _say(_in_flags(error))
+        return error.exit_code
     except NbdaskError as error:
         _say(str(error))
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -71,12 +72,21 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names}
 
 
+def peak_text(value: float | None, slow: int, fast: int) -> str:
+    """Return the brightest pixel and its place, or that there is none."""
+    if slow < 0:
+        return "no pixel above 0"
+    if value is None or math.isinf(value):
+        return f"max infinite at slow {slow}, fast {fast}: pixels exceed single precision"
+    return f"max {value:.7g} at slow {slow}, fast {fast}"
+
+
 def say_result(result: SimulationResult) -> None:
     """Print what was made."""
     statistics = result.statistics
     slow, fast = result.shape
     click.echo(
         f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
-        f"max {statistics.max:.7g} at slow {statistics.max_slow}, fast {statistics.max_fast};"
+        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
         f" mean {statistics.mean:.6g}, rms {statistics.rms:.6g}, rmsd {statistics.rmsd:.6g}"
     )

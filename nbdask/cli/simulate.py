@@ -16,6 +16,7 @@ from nbdask.cli.running import (
     say_result,
 )
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
+from nbdask.errors import FlagError
 
 if TYPE_CHECKING:
     from nbdask.experiment import Experiment
@@ -64,6 +65,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files, unwritten = _outputs(outputs)
+    _check_apart(outputs, experiment, options["out"])
     result = simulate(
         experiment,
         options["out"],
@@ -110,6 +112,26 @@ def _experiment(
     from nbdask.experiment import Experiment
 
     return Experiment.from_toml(options["config"]), None, ()
+
+
+def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:
+    """Refuse an output file that is an input of the run, or lies in its store."""
+    if outputs is None or outputs.floatfile is None:
+        return
+    target = Path(outputs.floatfile).resolve()
+    store = Path(out).resolve()
+    if target == store or store in target.parents:
+        raise FlagError(f"-floatfile {outputs.floatfile}: must lie outside the store --out {out}")
+    inputs = (
+        experiment.structure.path,
+        experiment.sampling.mask,
+        experiment.crystal.matrix_file,
+        experiment.sources.file,
+    )
+    if any(path is not None and Path(path).resolve() == target for path in inputs):
+        raise FlagError(
+            f"-floatfile {outputs.floatfile}: is an input of this run; name another file"
+        )
 
 
 def _outputs(outputs: Outputs | None) -> tuple[list[Any], list[str]]:

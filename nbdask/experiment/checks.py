@@ -13,7 +13,9 @@ Vector = tuple[float, float, float]
 
 def number(field: str, value: object, *, allowed: str = "a finite number") -> float:
     """Return ``value`` as a finite float, or refuse it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, (bool, str, bytes)):
+        raise FieldError(field, value, allowed)
+    if not isinstance(value, (int, float)):
         try:
             value = float(value)  # type: ignore[arg-type]  # numpy scalars
         except (TypeError, ValueError):

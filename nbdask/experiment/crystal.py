@@ -83,7 +83,8 @@ class Crystal:
         )
         checks.one_of("crystal.shape", self.shape, SHAPES)
         if self.mosaic_domains is not None:
-            checks.integer("crystal.mosaic_domains", self.mosaic_domains, low=1)
+            domains = checks.integer("crystal.mosaic_domains", self.mosaic_domains, low=1)
+            checks.assign(self, mosaic_domains=domains)
 
 
 def _checked_cell(cell: object) -> tuple[float, ...]:
@@ -126,4 +127,5 @@ def _check_misset(crystal: Crystal) -> None:
     elif misset is not None:
         checks.assign(crystal, misset=checks.vector("crystal.misset", misset))
     if crystal.misset_seed is not None:
-        checks.integer("crystal.misset_seed", crystal.misset_seed)
+        seed = checks.integer("crystal.misset_seed", crystal.misset_seed)
+        checks.assign(crystal, misset_seed=seed)

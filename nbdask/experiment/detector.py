@@ -88,7 +88,10 @@ class Detector:
             checks.assign(self, **{name: checks.positive(f"detector.{name}", getattr(self, name))})
         for name in ("pixels_fast", "pixels_slow"):
             if getattr(self, name) is not None:
-                checks.integer(f"detector.{name}", getattr(self, name), low=1, high=MAX_PIXELS)
+                count = checks.integer(
+                    f"detector.{name}", getattr(self, name), low=1, high=MAX_PIXELS
+                )
+                checks.assign(self, **{name: count})
         for name in ("distance", "rotx", "roty", "rotz", "twotheta"):
             checks.assign(self, **{name: checks.number(f"detector.{name}", getattr(self, name))})
         for name in ("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y", "close_distance"):
@@ -104,11 +107,14 @@ class Detector:
         checks.not_negative("detector.thickness", self.thickness)
         checks.optional(checks.not_negative, "detector.attenuation", self.attenuation)
         if self.thick_steps is not None:
-            checks.integer("detector.thick_steps", self.thick_steps, low=1)
-        for axis, count in (("fast", self.n_fast), ("slow", self.n_slow)):
-            if not 1 <= count <= MAX_PIXELS:
+            steps = checks.integer("detector.thick_steps", self.thick_steps, low=1, high=10**6)
+            checks.assign(self, thick_steps=steps)
+        for axis, extent in (("fast", self.extent_fast), ("slow", self.extent_slow)):
+            if not 0.5 < extent / self.pixel_size < MAX_PIXELS:
                 raise FieldError(
-                    f"detector.size_{axis}", getattr(self, f"size_{axis}"), "1 pixel or more"
+                    f"detector.size_{axis}",
+                    extent,
+                    f"1 to {MAX_PIXELS} times the pixel size of {self.pixel_size:g} m",
                 )
 
     @property

@@ -26,6 +26,17 @@ from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
 
 SEMANTICS = ("spec", "c")
+_PARTS: dict[str, type] = {
+    "crystal": Crystal,
+    "structure": StructureFactors,
+    "beam": Beam,
+    "frame": LabFrame,
+    "detector": Detector,
+    "sources": Sources,
+    "scan": Scan,
+    "background": Background,
+    "sampling": Sampling,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,9 @@ class Experiment:
     def __post_init__(self) -> None:
         """Check what no part can check alone."""
         checks.one_of("semantics", self.semantics, SEMANTICS)
+        for name, part in _PARTS.items():
+            if not isinstance(getattr(self, name), part):
+                raise FieldError(name, getattr(self, name), f"a {part.__name__}")
         roi = self.sampling.roi
         if roi is not None and (roi[0] >= self.detector.n_slow or roi[2] >= self.detector.n_fast):
             raise FieldError(

@@ -48,7 +48,8 @@ class Sampling:
     def __post_init__(self) -> None:
         """Check every field."""
         if self.oversample is not None:
-            checks.integer("sampling.oversample", self.oversample, low=1, high=1000)
+            number = checks.integer("sampling.oversample", self.oversample, low=1, high=1000)
+            checks.assign(self, oversample=number)
         checks.not_negative("sampling.dmin", self.dmin)
         if self.roi is not None:
             values = checks.vector("sampling.roi", self.roi, length=4)

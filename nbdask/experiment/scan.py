@@ -34,4 +34,4 @@ class Scan:
         checks.optional(checks.not_negative, "scan.osc", self.osc)
         checks.optional(checks.not_negative, "scan.step", self.step)
         if self.count is not None:
-            checks.integer("scan.count", self.count, low=0)
+            checks.assign(self, count=checks.integer("scan.count", self.count, low=0))

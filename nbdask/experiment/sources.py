@@ -82,6 +82,8 @@ class Sources:
             if spread.count is not None:
                 checks.integer(f"sources.{name}.count", spread.count, low=1)
         checks.one_of("sources.weights", self.weights, WEIGHTS)
+        if not isinstance(self.points, (tuple, list)):
+            raise FieldError("sources.points", self.points, "a sequence of SourcePoint")
         checks.assign(self, points=tuple(self.points))
         for index, point in enumerate(self.points):
             _check_point(f"sources.points[{index}]", point)
@@ -92,6 +94,8 @@ class Sources:
 
 
 def _check_point(name: str, point: SourcePoint) -> None:
+    if not isinstance(point, SourcePoint):
+        raise FieldError(name, point, "a SourcePoint")
     for axis in ("x", "y", "z"):
         checks.optional(checks.number, f"{name}.{axis}", getattr(point, axis))
     checks.optional(checks.not_negative, f"{name}.weight", point.weight)

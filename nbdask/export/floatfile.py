@@ -39,6 +39,11 @@ class FloatFile:
         """
         path = Path(self.path)
         parent = path.absolute().parent
+        if path.exists() and not path.is_dir() and not path.is_file():
+            raise StoreError(
+                f"-floatfile {path} is a device, pipe or socket: give the path of a regular file,"
+                " or leave the flag out"
+            )
         if path.is_dir():
             raise StoreError(f"-floatfile {path} is a folder: give the path of a file")
         if not parent.is_dir():

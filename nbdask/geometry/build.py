@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from nbdask import units
 from nbdask.errors import FieldError, InputFileError
 from nbdask.experiment import Detector, Experiment, StructureFactors
-from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal, recommended_oversample
+from nbdask.geometry.crystal_frame import (
+    MAX_OVERSAMPLE,
+    CrystalFrame,
+    orient_crystal,
+    recommended_oversample,
+)
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
 from nbdask.geometry.mosaic import mosaic_rotations
@@ -77,6 +82,12 @@ def build_model(experiment: Experiment) -> Model:
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     notes = detector.notes + crystal.notes + notes + _notes(experiment, sensor)
+    if detector.close_distance < 0.0 and not experiment.detector.point_pixel:
+        notes += (
+            "the detector's normal points to the sample (the distance along it is"
+            f" {detector.close_distance * 1e3:g} mm): solid angles and pixels are negative, as in"
+            " nanoBragg C; reverse -odet_vector or one detector axis",
+        )
     return Model(
         n_slow=experiment.detector.n_slow,
         n_fast=experiment.detector.n_fast,
@@ -157,7 +168,9 @@ def _orientations(
     )
     rotations = None
     if spread > 0.0:
-        rotations = mosaic_rotations(spread, domains, experiment.crystal.mosaic_seed)
+        given = experiment.crystal
+        misset_seed = given.misset_seed if given.misset == "random" else None
+        rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
     phi = phi_angles(experiment.scan)
     used = carried_angles(phi) if experiment.semantics == "c" else phi
     table = orientation_table(crystal.axes, detector.spindle, used, rotations)
@@ -236,6 +249,12 @@ def _oversample(
         experiment.detector.pixel_size,
     )
     given = experiment.sampling.oversample
+    if given is None and recommended > MAX_OVERSAMPLE:
+        raise FieldError(
+            "sampling.oversample",
+            "chosen from the crystal's size",
+            f"given: more than {MAX_OVERSAMPLE} sub-pixels along an edge would be needed",
+        )
     if given is None:
         return recommended, ()
     if given < recommended:
@@ -307,6 +326,12 @@ def _notes(experiment: Experiment, sensor: _Sensor) -> tuple[str, ...]:
         notes.append("-oversample_polar applies the polarization factor although -nopolar is given")
     if sampling.interpolate and not experiment.structure.has_list:
         notes.append("-interpolate has no effect without a list of structure factors")
+    longest = max((p.wavelength or 0.0 for p in experiment.sources.points), default=0.0)
+    if longest > 1e-7:
+        notes.append(
+            f"a source has a wavelength of {longest:g} m: the fifth column of a source list is in"
+            " metres, not Angstrom"
+        )
     if sensor.thickness > 0.0 and sensor.mu == 0.0:
         notes.append("a sensor that does not absorb captures nothing: every pixel is 0")
     return tuple(notes)

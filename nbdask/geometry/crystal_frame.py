@@ -13,6 +13,9 @@ from nbdask.experiment.crystal import Crystal
 from nbdask.geometry.mosaic import random_misset
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_xyz, unit
 
+#: Sub-pixels along a pixel's edge that are still believed to be meant.
+MAX_OVERSAMPLE = 1000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrystalFrame:
@@ -211,7 +214,11 @@ def recommended_oversample(
     Returns
     -------
     int
-        ``ceil(3 * largest crystal dimension / (wavelength * distance / pixel))``, at least 1.
+        ``ceil(3 * largest crystal dimension / (wavelength * distance / pixel))``, at least 1, at
+        most ten times ``MAX_OVERSAMPLE``.
     """
     largest = max(length(v) * n for v, n in zip(frame.axes, frame.n_cells, strict=True))
-    return max(1, math.ceil(3.0 * largest / (wavelength * distance / pixel)))
+    fringe = wavelength * distance / pixel
+    wanted = 3.0 * largest / fringe if fringe != 0.0 else math.inf
+    # Whoever calls decides what too many are; no more digits are needed to see it.
+    return max(1, math.ceil(min(wanted, 10.0 * MAX_OVERSAMPLE)))

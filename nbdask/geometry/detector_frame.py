@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 
+from nbdask.errors import FieldError
 from nbdask.experiment.detector import Detector
 from nbdask.experiment.frame import LabFrame
 from nbdask.geometry.conventions import CONVENTIONS, Centres, centres, directions
@@ -96,6 +98,12 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
         close = abs(ratio * detector.distance)
     distance = close / ratio
     centre = centres(frame.convention, detector)
+    if not math.isfinite(distance) or abs(distance) > 1e9:
+        raise FieldError(
+            "detector.close_distance" if detector.close_distance is not None else "frame.normal",
+            f"a beam at {math.degrees(math.acos(min(1.0, abs(ratio)))):.6g} degrees to the normal",
+            "such that the beam meets the detector plane",
+        )
     pivot = effective_pivot(frame, detector, semantics)
     near = -centre.f_close * fast - centre.s_close * slow + close * normal
     fast, slow, normal = swing(fast), swing(slow), swing(normal)

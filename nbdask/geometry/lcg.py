@@ -34,6 +34,17 @@ class MinimalStandard:
                 self._table[j] = self._state
         self._last = self._table[0]
 
+    def restart(self, seed: int) -> None:
+        """Take another seed in the middle of a stream.
+
+        A seed of 0 or more starts anew.  A negative one only replaces the state: the table and the
+        last deviate stay, since nanoBragg negates seeds and initialises for what is not positive.
+        """
+        if seed >= 0:
+            self.__init__(seed)  # type: ignore[misc]
+        else:
+            self._state = -seed
+
     def _advance(self) -> None:
         # Integers here do not overflow, so Schrage's splitting is not needed for the same value.
         self._state = self._state * _MULTIPLIER % _MODULUS

@@ -44,7 +44,9 @@ def cap_rotation(spread: float, random: MinimalStandard) -> Array:
     )
 
 
-def mosaic_rotations(spread: float, domains: int, seed: int) -> Array:
+def mosaic_rotations(
+    spread: float, domains: int, seed: int, misset_seed: int | None = None
+) -> Array:
     """Return the rotation of every mosaic domain.
 
     Domain 0 is the identity (its deviates are consumed all the same).
@@ -55,12 +57,18 @@ def mosaic_rotations(spread: float, domains: int, seed: int) -> Array:
         Mosaic spread [rad].
     domains : int
     seed : int
+    misset_seed : int or None
+        Seed of a random misset, whose stream a negative ``seed`` goes on with.
 
     Returns
     -------
     (domains, 3, 3) float64 array
     """
     random = MinimalStandard(seed)
+    if misset_seed is not None:
+        random = MinimalStandard(misset_seed)
+        cap_rotation(90.0, random)
+        random.restart(seed)
     matrices = np.array([cap_rotation(spread, random) for _ in range(domains)])
     matrices[0] = np.eye(3)
     return matrices

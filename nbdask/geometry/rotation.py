@@ -6,9 +6,15 @@ import math
 
 import numpy as np
 
+from nbdask.errors import FieldError
 from nbdask.experiment.scan import Scan
 from nbdask.geometry.vectors import Array, rotate_about
 from nbdask.units import from_degrees
+
+#: Rotation steps that are still believed to be meant.
+MAX_STEPS = 1_000_000
+#: Most bytes of the table of cell vectors (72 for each rotation step and mosaic domain).
+MAX_TABLE_BYTES = 8 << 30
 
 
 def settle_scan(scan: Scan) -> tuple[int, float, float]:
@@ -27,16 +33,25 @@ def settle_scan(scan: Scan) -> tuple[int, float, float]:
     if count is None:
         if has_step:
             assert step is not None
-            return (max(1, math.ceil(osc / step)), osc, step)
+            return (_steps_in(osc, step), osc, step)
         return (2, osc, osc / 2.0)
     count = max(count, 1)
     return (count, osc, osc / count if step is None else step)
 
 
+def _steps_in(osc: float, step: float) -> int:
+    """Return the steps that a range holds, or refuse none of them or too many."""
+    if osc == 0.0:
+        raise FieldError("scan.osc", osc, "above 0 when a step is given: there is no step in it")
+    if osc / step > MAX_STEPS:
+        raise FieldError("scan.step", step, f"large enough for at most {MAX_STEPS} steps")
+    return math.ceil(osc / step)
+
+
 def phi_angles(scan: Scan) -> Array:
     """Return the spindle angle of every step [rad], right-handed about the spindle."""
     count, _, step = settle_scan(scan)
-    return np.array([scan.phi0 + step * t for t in range(count)])
+    return scan.phi0 + step * np.arange(count, dtype=np.float64)
 
 
 def carried_angles(phi: Array) -> Array:
@@ -84,6 +99,13 @@ def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | 
     (n_phi * n_domains, 3, 3) float64 array
         ``[orientation, axis, xyz]`` [m].
     """
+    table_bytes = 72 * len(phi) * (1 if domains is None else len(domains))
+    if table_bytes > MAX_TABLE_BYTES:
+        raise FieldError(
+            "scan.count",
+            f"{len(phi)} rotation steps x {1 if domains is None else len(domains)} mosaic domains",
+            f"few enough for a table of {MAX_TABLE_BYTES >> 30} GiB ({table_bytes >> 30} GiB now)",
+        )
     turned = np.array([axes if p == 0.0 else rotate_about(axes, spindle, float(p)) for p in phi])
     if domains is None:
         return np.ascontiguousarray(turned)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nbdask.errors import FieldError
 from nbdask.experiment.sources import Sources, Spread
 from nbdask.geometry.vectors import Array, array, cross, rotate_about, unit
 
@@ -98,6 +99,13 @@ def build_sources(
         places, waves, weights = _listed(sources, wavelength, beam)
     else:
         places, waves, weights = _generated(sources, wavelength, beam, polarization)
+    if not places:
+        raise FieldError(
+            "sources",
+            f"{sources.horizontal.count or 1} x {sources.vertical.count or 1} divergence steps",
+            "a grid of which at least one point lies inside the ellipse of round divergence:"
+            " give ranges (-hdivrange, -vdivrange) or -square_div",
+        )
     incident = np.array([-unit(p) for p in places])
     weight = np.array(weights, dtype=np.float64)
     weight = weight / weight.mean() if sources.weights == "apply" else np.ones(len(weight))

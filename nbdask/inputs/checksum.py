@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from nbdask.inputs.text import unreadable
+from nbdask.inputs.text import check_regular, unreadable
 
 
 def sha256_of(path: str | Path) -> str:
@@ -16,6 +16,7 @@ def sha256_of(path: str | Path) -> str:
     InputFileError
         The file is missing or unreadable.
     """
+    check_regular(path, "the data that the run needs")
     try:
         with open(path, "rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 from pathlib import Path
 
 from nbdask.errors import InputFileError
@@ -30,6 +32,24 @@ def unreadable(path: str | Path, error: OSError, what: str) -> InputFileError:
     return InputFileError(f"{path}: {reason}: must be a readable file holding {what}")
 
 
+def check_regular(path: str | Path, what: str) -> None:
+    """Refuse what is no regular file: reading a device or a pipe may never end.
+
+    Raises
+    ------
+    InputFileError
+        The path is missing, unreadable, or a folder, device, pipe or socket.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise unreadable(path, error, what) from None
+    if stat.S_ISDIR(mode):
+        raise problem(path, None, "is a directory", f"a readable file holding {what}")
+    if not stat.S_ISREG(mode):
+        raise problem(path, None, "is a device, pipe or socket", f"a regular file holding {what}")
+
+
 def read_lines(path: str | Path, what: str) -> list[str]:
     """Return the lines of a text file.
 
@@ -44,6 +64,7 @@ def read_lines(path: str | Path, what: str) -> list[str]:
     InputFileError
         The file is missing, unreadable, or not text.
     """
+    check_regular(path, what)
     try:
         with open(path, encoding="utf-8-sig") as handle:
             return handle.read().split("\n")

@@ -352,7 +352,7 @@ def grating_polynomial(cells: int, degree: int) -> Coefficients:
 
 def _amplitude(model: Model) -> Amplitude:
     if model.f_grid.size == 0:
-        return ConstantAmplitude(float(model.default_F) ** 2)
+        return ConstantAmplitude(float(model.default_F) * float(model.default_F))
     shape = model.f_grid.shape
     low = _three(model.f_min)
     if model.interpolate:

@@ -39,7 +39,8 @@ class ReferenceKernel:
             part = slice(first, min(first + rows, tile.shape[0]))
             block = Tile(tile.slow0 + part.start, tile.slow0 + part.stop, tile.fast0, tile.fast1)
             sums = _Sums(model, block, None if mask is None else mask[part])
-            sums.run(steps)
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums.run(steps)
             total[part] = sums.total
             if gain is not None:
                 gain[part] = sums.gain
@@ -67,10 +68,11 @@ class ReferenceKernel:
             background = background * factor
             if not each:
                 intensity = intensity * factor
-        image = model.scale * (background + intensity)
-        if mask is not None:
-            image = np.where(mask, image, 0.0)
-        return image.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            image = model.scale * (background + intensity)
+            if mask is not None:
+                image = np.where(mask, image, 0.0)
+            return image.astype(np.float32)
 
     def needs_compiling(self, model: Model) -> bool:
         """Return False: there is nothing to compile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -76,6 +77,22 @@ CASES = {
     "truncated mask": (f"{CELL} -default_F 1 -mask cut.img", "cut.img"),
     "mask of another size": (f"{GOOD} -mask good.img", "-mask"),
     "folder instead of a file": (f"{CELL} -hkl folder", "folder"),
+    "device instead of a file": (f"{CELL} -hkl /dev/zero", "/dev/zero"),
+    "pipe instead of a file": ("-mat pipe -default_F 1", "pipe"),
+    # counts that follow from other values
+    "no source inside the ellipse": (f"{GOOD} -divsteps 1", "-square_div"),
+    "steps without number": (f"{GOOD} -osc 1 -phistep 1e-300", "-phistep"),
+    "steps of nothing": (f"{GOOD} -osc 0 -phistep 1", "-osc"),
+    "a table of orientations beyond memory": (
+        f"{GOOD} -phi 1 -osc 1 -phisteps 1000000 -mosaic 1 -mosaic_dom 1000000",
+        "-phisteps",
+    ),
+    "sub-pixels without number": (f"{CELL} -default_F 1 -xtalsize 1e30", "-oversample"),
+    "count beyond every limit": (f"{GOOD} -phisteps 99999999999", "at most"),
+    # outputs
+    "float image over an input": (f"{CELL} -hkl good.hkl -floatfile good.hkl", "good.hkl"),
+    "float image inside the store": (f"{GOOD} -floatfile run.zarr/a.bin", "-floatfile"),
+    "float image on a device": (f"{GOOD} -floatfile /dev/null", "/dev/null"),
     # how it is run
     "tile of no size": (f"{GOOD} --tile 0", "--tile"),
     "tile of three sizes": (f"{GOOD} --tile 8,8,8", "--tile"),
@@ -119,6 +136,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "good.hkl").write_text("0 0 0 1.0\n1 0 0 2.0\n")
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "binary.hkl").write_bytes(bytes(range(256)) * 4)
     (tmp_path / "cut.bin").write_bytes(b"0 3 0 3 0 3\n\f" + b"\0" * 100)
     (tmp_path / "cut.img").write_bytes(smv(16, 100))

@@ -8,6 +8,7 @@ import pickle
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -77,7 +78,7 @@ REFUSED = [
     (lambda: LabFrame("CUSTOM", beam=(0, 0, 0)), "frame.beam", "not all 0"),
     (lambda: Detector(pixel_size=-1), "detector.pixel_size", "a number above 0"),
     (lambda: Detector(pixels_fast=2**31), "detector.pixels_fast", "at most 2147483647"),
-    (lambda: Detector(size_slow=1e-9), "detector.size_slow", "1 pixel or more"),
+    (lambda: Detector(size_slow=1e-9), "detector.size_slow", "times the pixel size"),
     (lambda: Detector(pivot="edge"), "detector.pivot", "one of beam, sample"),
     (lambda: Detector(close_distance=0), "detector.close_distance", "a number that is not 0"),
     (lambda: Detector(thick_steps=_text(1.5)), "detector.thick_steps", "a whole number"),
@@ -138,6 +139,34 @@ def test_dict_form_round_trip(experiment: Experiment) -> None:
     assert again == experiment
     assert again.to_dict() == experiment.to_dict()
     assert again.fingerprint() == experiment.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Beam(wavelength=True), "beam.wavelength"),
+        (lambda: Beam(wavelength="1e-10"), "beam.wavelength"),
+        (lambda: Sources(points=5), "sources.points"),
+        (lambda: Sources(points=(1, 2)), "sources.points"),
+        (lambda: Experiment(crystal=1, structure=StructureFactors(default_F=1.0)), "crystal"),
+    ],
+)
+def test_values_of_the_wrong_type_are_refused_by_name(make, field) -> None:
+    """Booleans, text and foreign objects do not pass for numbers or parts."""
+    with pytest.raises(FieldError) as caught:
+        make()
+    assert caught.value.field.startswith(field)
+
+
+def test_equal_experiments_have_equal_fingerprints_whatever_type_their_counts_came_in() -> None:
+    """A pixel count of 9.0 is 9."""
+    prints = set()
+    for count in (9, 9.0, np.int64(9)):
+        detector = Detector(pixels_fast=count, pixels_slow=5)
+        crystal = Crystal(cell=(7e-9, 8e-9, 9e-9, 1.3, 1.4, 1.6))
+        structure = StructureFactors(default_F=1.0)
+        prints.add(Experiment(crystal, structure, detector=detector).fingerprint())
+    assert len(prints) == 1
 
 
 def test_defaults_are_left_out_of_the_dict_form() -> None:

@@ -279,7 +279,7 @@ REFUSED = [
     ("-pixel 0", "-pixel 0: must be a number above 0"),
     ("-detpixels -4", "-detpixels -4: must be a whole number of at least 1"),
     ("-detpixels 0 -detsize_f -9", "-detsize_f -9: must be a number above 0"),
-    ("-detpixels 0 -pixel 500", "-detsize (not given): must be 1 pixel or more"),
+    ("-detpixels 0 -pixel 500", "-detsize (not given): must be 1 to"),
     ("-cell 70 80 90 20 30 80", "-cell 70 80 90 20 30 80: must be a possible cell"),
     ("-cell 70 80 90 90 90 190", "90 190: must be three lengths above 0 and three angles"),
     ("-polar 2", "-polar 2: must be between -1 and 1"),

@@ -192,7 +192,7 @@ MALFORMED = [
     ("-detector_abs thin", "-detector_abs: depth is 'thin': must be a finite number (um)"),
     ("-N 5.5", "-N: n is '5.5': must be a whole number"),
     ("-N 1e3", "-N: n is '1e3': must be a whole number"),
-    ("-seed 99999999999", "-seed: seed is '99999999999': must be a whole number"),
+    ("-seed 99999999999", "-seed: seed is 99999999999: must be at most"),
     ("-N 0", "-N 0: must be a whole number of at least 1"),
     ("-Nb -3", "-Nb -3: must be a whole number of at least 1"),
     ("-cell 70 wide", "-cell: b is 'wide': must be a finite number (Angstrom, degrees)"),

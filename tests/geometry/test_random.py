@@ -51,6 +51,15 @@ def test_first_domain_consumes_its_deviates() -> None:
     assert not np.allclose(two[1], np.eye(3), atol=1e-9)
 
 
+def test_negative_mosaic_seed_goes_on_with_the_stream_of_a_random_misset() -> None:
+    """The program negates seeds and starts anew only for what is not positive then."""
+    fresh = mosaic_rotations(0.01, 3, 5)
+    assert np.array_equal(mosaic_rotations(0.01, 3, 5, misset_seed=3), fresh)
+    going_on = mosaic_rotations(0.01, 3, -5, misset_seed=3)
+    assert not np.allclose(going_on[1], mosaic_rotations(0.01, 3, -5)[1], atol=1e-9)
+    assert not np.allclose(going_on[1], mosaic_rotations(0.01, 3, -5, misset_seed=4)[1], atol=1e-9)
+
+
 def test_random_misset_angles_rebuild_the_same_rotation_for_the_same_seed() -> None:
     """Angles lie within their ranges and depend on the seed."""
     x, y, z = random_misset(12345)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from nbdask.errors import FieldError
 from nbdask.experiment import Scan
 from nbdask.geometry.rotation import carried_angles, orientation_table, phi_angles, settle_scan
 
@@ -30,6 +31,13 @@ def test_what_prevails_of_range_step_and_count(
 ) -> None:
     """Every combination of given and not given."""
     assert settle_scan(scan) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scan", [Scan(osc=0.0, step=0.1), Scan(osc=1.0, step=1e-300)])
+def test_ranges_without_a_step_or_with_too_many_are_refused(scan: Scan) -> None:
+    """Counts that follow from range and step are checked too."""
+    with pytest.raises(FieldError, match="scan"):
+        settle_scan(scan)
 
 
 def test_angles_start_at_phi0() -> None:

@@ -207,5 +207,10 @@ def _check_mask(builder: Builder, detector: Detector) -> None:
         )
 
 
+def flag_of_field(field: str) -> str | None:
+    """Return the flag that sets a field of the experiment, such as ``-lambda``; None: no flag."""
+    return _flag_of_field().get(field)
+
+
 def _flag_of_field() -> dict[str, str]:
     return {target: flag.name for flag in reversed(TABLE) for target in flag.targets}

@@ -129,7 +129,9 @@ def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
     if flag.special == "misset" and "rand" in text:
         return "random"
     if flag.kind == "whole":
-        if _WHOLE.fullmatch(text) is None or abs(float(text)) > _MAX_WHOLE:
+        if _WHOLE.fullmatch(text) is not None and abs(float(text)) > _MAX_WHOLE:
+            raise FlagError(f"{word}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
+        if _WHOLE.fullmatch(text) is None:
             raise FlagError(f"{word}: {name} is {text!r}: must be a whole number{unit}")
         whole = int(text.split(".")[0])
         if flag.low is not None and whole < flag.low:
