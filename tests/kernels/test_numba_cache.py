@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_home_that_cannot_be_written(monkeypatch, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv(cache.VARIABLE, str(blocked / "cache"))
-    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     folder = cache.cache_directory().parent
     assert folder == tmp_path / f"nbdask-{os.getuid()}"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -93,8 +94,8 @@ def test_a_directory_that_others_can_write_is_not_trusted(monkeypatch, tmp_path)
     shared = tmp_path / f"nbdask-{os.getuid()}"
     shared.mkdir()
     shared.chmod(0o777)
-    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(cache.tempfile, "mkdtemp", lambda prefix: str(tmp_path / "own"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: str(tmp_path / "own"))
     assert cache._private_directory() == tmp_path / "own"
 
 
