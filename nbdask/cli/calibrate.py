@@ -1,0 +1,26 @@
+"""``nbdask calibrate``: measure this machine's kernels for the planner."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="calibrate")
+@click.option(
+    "--backend",
+    type=click.Choice(["numba", "numpy"]),
+    default="numba",
+    show_default=True,
+    help="Kernel to measure.",
+)
+def command(backend: str) -> None:
+    """Measure nanoseconds per evaluation by feature, for the planner's estimates."""
+    from nbdask.calibrate import calibrate
+
+    precisions = ("float64", "mixed") if backend == "numba" else ("float64",)
+    path = calibrate(backend, precisions, report=_say)
+    click.echo(f"{path}: the figures that plans on this machine now use")
+
+
+def _say(key: str, nanoseconds: float) -> None:
+    click.echo(f"{key:40s} {nanoseconds:8.3f} ns")
