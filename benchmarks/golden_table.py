@@ -36,9 +36,7 @@ def deviation(ours: NDArray[Any], c: NDArray[Any], largest: float) -> float:
     return float(np.max(np.abs(ours - c) / scale)) if largest > 0 else float(np.abs(ours).max())
 
 
-def same_statistics(
-    result: nbdask.SimulationResult, fact: dict[str, Any], bound: float
-) -> bool:
+def same_statistics(result: nbdask.SimulationResult, fact: dict[str, Any], bound: float) -> bool:
     """Say whether maximum, its place and the three printed statistics agree."""
     found = result.statistics
     printed = [float(f"{x:.6g}") for x in (found.mean, found.rms, found.rmsd)]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nbdask.lazy import image
     from nbdask.run import SimulationResult, simulate
     from nbdask.store.open import open_store as open
+    from nbdask.verification import repair, verify
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
@@ -36,6 +37,8 @@ _HOMES = {
     "simulate": ("nbdask.run", "simulate"),
     "SimulationResult": ("nbdask.run", "SimulationResult"),
     "open": ("nbdask.store.open", "open_store"),
+    "repair": ("nbdask.verification", "repair"),
+    "verify": ("nbdask.verification", "verify"),
     **{
         name: ("nbdask.experiment", name)
         for name in (
@@ -73,7 +76,9 @@ __all__ = [
     "__version__",
     "image",
     "open",
+    "repair",
     "simulate",
+    "verify",
 ]
 
 

@@ -6,14 +6,15 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.executor import Executor, dashboard_of, open_cluster
+from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import ClusterSpec, parse_cluster
 from nbdask.errors import StoreError
 from nbdask.experiment import Experiment
@@ -21,12 +22,15 @@ from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.graph.build import tile_graphs
 from nbdask.graph.context import RunContext, Setup
+from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult
+from nbdask.graph.watch import Start, Watch
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import Statistics, TileSummary, combine
-from nbdask.store.place import check_free, local_path
+from nbdask.store.lock import Lock
+from nbdask.store.place import Place, place_of
 
 if TYPE_CHECKING:
     from nbdask.store.open import StoreReader
@@ -41,7 +45,7 @@ class Output(Protocol):
     def check(self) -> None:
         """Raise an error before anything is computed if the file could not be written."""
 
-    def write(self, store: Path) -> None:
+    def write(self, store: Path | str) -> None:
         """Write the file from the complete store."""
 
 
@@ -51,8 +55,8 @@ class SimulationResult:
 
     Attributes
     ----------
-    path : Path
-        The store.
+    path : Path or str
+        The store: its absolute path, or its address.
     shape : tuple of int
         Pixels of the image, (slow, fast).
     statistics : Statistics
@@ -63,7 +67,7 @@ class SimulationResult:
         Wall time.
     """
 
-    path: Path
+    path: Path | str
     shape: tuple[int, int]
     statistics: Statistics
     plan: Plan
@@ -85,22 +89,26 @@ class Settings:
         Pixels of a tile (slow, fast); None: chosen.
     steps_per_task : int, optional
         Most steps of one task; None: chosen.
-    cluster : str
-        ``"threads"`` or ``"local"``.
+    cluster : str, optional
+        ``"threads"``, ``"local"``, a batch system, ``"mpi"`` or the address of a scheduler; see
+        :mod:`nbdask.cluster.spec`.  None: as dask's configuration says, else ``"threads"``.
     workers, threads : int, optional
         Processes, and threads in each.
     memory_limit : int or str, optional
         Bytes that each process may use.
+    jobs : JobOptions, optional
+        Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
     """
 
     backend: str = "auto"
     precision: str = "float64"
     tile: int | str | tuple[int, int] | None = None
     steps_per_task: int | None = None
-    cluster: str = "threads"
+    cluster: str | None = None
     workers: int | None = None
     threads: int | None = None
     memory_limit: int | str | None = None
+    jobs: JobOptions | None = None
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
@@ -128,8 +136,8 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
         Whatever would end the run before its first tile, but for the place of the store.
     """
     s = settings or Settings()
-    limit = None if s.memory_limit is None else parse_bytes(s.memory_limit)
-    spec = parse_cluster(s.cluster, s.workers, s.threads)
+    spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
+    limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
     kernel = get_kernel(s.backend, s.precision)
     model = build_model(experiment)
     plan = make_plan(
@@ -151,15 +159,17 @@ def simulate(
     precision: str = "float64",
     tile: int | str | tuple[int, int] | None = None,
     steps_per_task: int | None = None,
-    cluster: str = "threads",
+    cluster: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
     memory_limit: int | str | None = None,
+    jobs: JobOptions | None = None,
     overwrite: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     report: Callable[[str], None] | None = None,
+    watch: Watch | None = None,
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
 ) -> SimulationResult:
@@ -168,9 +178,9 @@ def simulate(
     Parameters
     ----------
     experiment : Experiment
-    out : path
-        The store to write.
-    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit
+    out : path or str
+        The store to write: a path, or ``s3://bucket/name``.
+    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
         See :class:`Settings`.
     overwrite : bool
         Replace an nbdask store that is there already.
@@ -182,6 +192,8 @@ def simulate(
         Called with (tiles done, tiles in all) whenever a tile is written.
     report : callable, optional
         Called with a line of text before something that takes seconds (compiling kernels).
+    watch : Watch, optional
+        Follows the run in more detail.
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
@@ -199,54 +211,55 @@ def simulate(
         tiles that are done.
     """
     start = time.perf_counter()
-    path = local_path(out).absolute()
-    _check_place(path, overwrite, resume)
+    place = place_of(out)
+    _check_place(place, overwrite, resume)
     for output in outputs:
         output.check()
     settings = Settings(
-        backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit
+        backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
     if resume:
-        settings = _as_recorded(path, settings)
+        settings = _as_recorded(place, settings)
     model, plan, spec = prepare(experiment, settings)
     if report is not None and get_kernel(plan.backend, plan.precision).needs_compiling(model):
         report("compiling kernels for this kind of experiment, once on this machine")
-    run = _Run(experiment, model, plan, spec, path, command, (*notes, *model.notes))
-    if resume:
-        run.reopen()
-    run.compute(overwrite, progress)
-    statistics, remarks = run.close()
+    name = secrets.token_hex(8)
+    model = map_amplitudes(model, name)
+    run = _Run(name, experiment, model, plan, spec, place, command, (*notes, *model.notes))
+    try:
+        with Lock(place) as lock:
+            if resume:
+                run.reopen()
+            run.check_space()
+            run.compute(overwrite, progress, watch, lock)
+            statistics, remarks = run.close()
+    finally:
+        forget_amplitudes(name)
     for output in outputs:
-        output.write(path)
+        output.write(place.name)
     seconds = time.perf_counter() - start
-    return SimulationResult(path, plan.grid.shape, statistics, plan, remarks, seconds)
+    return SimulationResult(place.name, plan.grid.shape, statistics, plan, remarks, seconds)
 
 
-def _check_place(path: Path, overwrite: bool, resume: bool) -> None:
+def _check_place(place: Place, overwrite: bool, resume: bool) -> None:
     if not resume:
-        check_free(path, overwrite)
+        place.check_free(overwrite)
     elif overwrite:
         raise StoreError("--resume and --overwrite exclude each other: give one of them")
-    elif not os.path.lexists(path):
-        raise StoreError(f"--resume: {path} does not exist; leave --resume out to start the run")
+    elif not place.exists():
+        raise StoreError(
+            f"--resume: {place.name} does not exist; leave --resume out to start the run"
+        )
 
 
-def _as_recorded(path: Path, settings: Settings) -> Settings:
+def _as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was begun, since the choice may differ today."""
     from nbdask.store.open import StoreReader
 
-    plan = StoreReader(path).attributes["plan"]
+    plan = StoreReader(place).attributes["plan"]
     tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
-    return Settings(
-        settings.backend,
-        settings.precision,
-        tile,
-        settings.steps_per_task or plan["steps_per_task"],
-        settings.cluster,
-        settings.workers,
-        settings.threads,
-        settings.memory_limit,
-    )
+    steps = settings.steps_per_task or plan["steps_per_task"]
+    return replace(settings, tile=tile, steps_per_task=steps)
 
 
 class _Run:
@@ -254,20 +267,23 @@ class _Run:
 
     def __init__(
         self,
+        name: str,
         experiment: Experiment,
         model: Model,
         plan: Plan,
         spec: ClusterSpec,
-        path: Path,
+        place: Place,
         command: Sequence[str] | None,
         notes: tuple[str, ...],
     ) -> None:
+        self.name = name
         self.experiment, self.model, self.plan, self.spec = experiment, model, plan, spec
-        self.path, self.command, self.notes = path, command, notes
+        self.place, self.command, self.notes = place, command, notes
         # One row per tile rather than objects: a million tiles are 80 MB.
         self.summaries: NDArray[np.float64] = np.zeros((len(plan.grid), len(TileSummary._fields)))
         self.missing: Iterable[int] = range(len(plan.grid))
         self.finished = 0
+        self.computed = False
         self.begun: StoreReader | None = None
 
     def _attributes(self) -> dict[str, Any]:
@@ -286,7 +302,7 @@ class _Run:
         from nbdask.store.create import create_store
 
         create_store(
-            self.path,
+            self.place,
             self.plan.grid,
             self._attributes(),
             pixel_size=self.model.pixel_size,
@@ -300,14 +316,15 @@ class _Run:
         from nbdask.store.schema import RUNNING
 
         times = [*reader.attributes.get("resumed", []), now()]
-        update_attributes(self.path, {"status": RUNNING, "resumed": times})
+        update_attributes(self.place, {"status": RUNNING, "resumed": times})
 
     def reopen(self) -> None:
         """Find the missing tiles of a store that was begun with the same settings."""
         from nbdask.store.open import StoreReader
         from nbdask.store.resume import check_same
 
-        reader = self.begun = StoreReader(self.path)
+        self.place.sweep()
+        reader = self.begun = StoreReader(self.place)
         check_same(reader, self._attributes())
         done = reader.done()
         for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
@@ -315,28 +332,49 @@ class _Run:
         self.missing = (int(index) for index in np.flatnonzero(~done))
         self.finished = int(done.sum())
 
-    def compute(self, overwrite: bool, progress: Progress | None) -> None:
+    def _start(self, executor: Executor) -> Start:
+        """Return how things stand before the first tile."""
+        columns = [TileSummary._fields.index(name) for name in ("n_evaluated", "n_masked")]
+        working = int(self.summaries[:, columns].any(axis=1).sum()) if self.finished else 0
+        return Start(self.plan, self.finished, working, dashboard_of(executor))
+
+    def check_space(self) -> None:
+        """Refuse what cannot fit on the disk; note what may not."""
+        from nbdask.store.space import check_space
+
+        left = len(self.plan.grid) - self.finished
+        self.notes += check_space(self.place, self.plan.grid, left)
+
+    def compute(
+        self, overwrite: bool, progress: Progress | None, watch: Watch | None, lock: Lock
+    ) -> None:
         """Make the store once the cluster is there; compute and write the missing tiles."""
         if self.finished == len(self.plan.grid):
             return
         from nbdask.store.write import TileWriter
 
-        writer = TileWriter(self.path, self.plan.grid.counts[1])
-        context = RunContext.of(self.model, self.plan, writer)
-        setup = Setup(secrets.token_hex(8), context)
+        writer = TileWriter(self.place, self.plan.grid.counts[1])
+        setup = Setup(self.name, RunContext.of(self.model, self.plan, writer))
 
         def done(result: TileResult) -> None:
             self.summaries[result.index] = result.summary
             self.finished += 1
+            lock.check()
             if progress is not None:
                 progress(self.finished, len(self.plan.grid))
+            if watch is not None:
+                watch.tile(self.finished, result.summary)
 
         graphs = tile_graphs(setup.run, self.missing, len(self.plan.steps))
+        self.computed = True
         with open_cluster(self.spec) as executor:
+            executor.check(setup)
             if self.begun is None:
                 self._create(overwrite)
             else:
                 self._mark_resumed(self.begun)
+            if watch is not None:
+                watch.begin(self._start(executor))
             executor.run(setup, graphs, done)
 
     def close(self) -> tuple[Statistics, tuple[str, ...]]:
@@ -354,6 +392,6 @@ class _Run:
                 f"{outside} evaluations needed structure factors outside the grid of the list for"
                 " their interpolation: default_F was used for them",
             )
-        if self.begun is None or self.begun.attributes["status"] != COMPLETE:
-            update_attributes(self.path, {**end_attributes(statistics), "notes": list(notes)})
+        if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
+            update_attributes(self.place, {**end_attributes(statistics), "notes": list(notes)})
         return statistics, notes

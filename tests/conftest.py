@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import s3server
+
 
 def _missing_gpu() -> str | None:
     if importlib.util.find_spec("cupy") is None:
@@ -50,6 +52,7 @@ def _missing_golden() -> str | None:
 
 NEEDS = {
     "gpu": _missing_gpu,
+    "s3": s3server.missing,
     "slurm": _missing_slurm,
     "c_binary": _missing_c_binary,
     "shared": _missing_golden,

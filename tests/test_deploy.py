@@ -1,16 +1,37 @@
-"""The batch script runs, here without a scheduler."""
+"""What deploy/ holds: scripts run, here without a batch system; profiles and options are real."""
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import dask
+import pytest
+import yaml  # type: ignore[import-untyped]
 import zarr
 
+from nbdask.cli.main import SUBCOMMANDS
+from nbdask.cluster.jobs import job_script
+from nbdask.cluster.options import JobOptions
+from nbdask.cluster.spec import QUEUES, parse_cluster
+
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "deploy" / "slurm-single-node.sh"
+DEPLOY = ROOT / "deploy"
+SCRIPT = DEPLOY / "slurm-single-node.sh"
+SCRIPTS = sorted(DEPLOY.glob("*.sh"))
+RECIPES = [*SCRIPTS, DEPLOY / "Dockerfile", DEPLOY / "nbdask.def", DEPLOY / "kubernetes.yaml"]
+RECIPES += sorted((DEPLOY / "dask").glob("*.yaml"))
+#: Programs of dask -> the module that holds the click command.
+DASK = {
+    "dask_worker": "distributed.cli.dask_worker",
+    "dask_scheduler": "distributed.cli.dask_scheduler",
+}
+WORDS = "-cell 70 -default_F 10 -N 5 -detpixels 16 -pixel 1 -oversample 1 --backend numpy"
 
 
 def test_single_node_script(tmp_path: Path) -> None:
@@ -22,7 +43,6 @@ def test_single_node_script(tmp_path: Path) -> None:
         f'[ "$1" = warmup ] || exec "{sys.executable}" -m nbdask "$@"\n'
     )
     command.chmod(0o755)
-    words = "-cell 70 -default_F 10 -N 5 -detpixels 16 -pixel 1 -oversample 1 --backend numpy"
     environment = {
         **os.environ,
         "PATH": f"{command.parent}:{os.environ['PATH']}",
@@ -32,7 +52,7 @@ def test_single_node_script(tmp_path: Path) -> None:
         "TMPDIR": str(tmp_path),
     }
     done = subprocess.run(
-        ["bash", str(SCRIPT), "--out", str(tmp_path / "a run.zarr"), *words.split()],
+        ["bash", str(SCRIPT), "--out", str(tmp_path / "a run.zarr"), *WORDS.split()],
         env=environment,
         capture_output=True,
         text=True,
@@ -45,11 +65,143 @@ def test_single_node_script(tmp_path: Path) -> None:
     assert zarr.open_array(tmp_path / "a run.zarr" / "image", mode="r").shape == (16, 16)
 
 
-def test_batch_directives_come_before_the_first_command() -> None:
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shell_syntax(script: Path) -> None:
+    """Every script is executable, strict, and is one that bash understands."""
+    done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.access(script, os.X_OK)
+    assert "set -euo pipefail" in script.read_text()
+
+
+@pytest.mark.parametrize("name", ["slurm-single-node.sh", "slurm-one-job.sh"])
+def test_batch_directives_come_before_the_first_command(name: str) -> None:
     """Slurm stops reading them there."""
-    lines = SCRIPT.read_text().splitlines()
+    lines = (DEPLOY / name).read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     directives = [i for i, line in enumerate(lines) if line.startswith("#SBATCH ")]
     first = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
     assert len(directives) >= 4
     assert max(directives) < first
+
+
+def options_of(module: str, name: str) -> set[str]:
+    """All option names of a click command."""
+    command = getattr(importlib.import_module(module), name)
+    return {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_options_exist(path: Path) -> None:
+    """Every option given to nbdask or to dask's programs is one that they have."""
+    text = re.sub(r"\\\n\s*", " ", path.read_text())
+    wrong = []
+    for found in re.finditer(r"nbdask (\w+) ([^\n]*)", text):
+        name, words = found.groups()
+        if name in SUBCOMMANDS:
+            known = options_of(f"nbdask.cli.{name}", "command")
+            wrong += [w for w in re.findall(r"(?<!\S)--[a-z][\w-]*", words) if w not in known]
+    for found in re.finditer(r"distributed\.cli\.(dask_\w+) ([^\n]*)", text):
+        known = options_of(DASK[found[1]], "main")
+        wrong += [w for w in re.findall(r"(?<!\S)--[a-z][\w-]*", found[2]) if w not in known]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("kind", QUEUES)
+def test_profiles_make_jobs(kind: str, tmp_path: Path) -> None:
+    """The profile of each batch system is complete: a job script comes from it alone."""
+    pytest.importorskip("dask_jobqueue")
+    settings = yaml.safe_load((DEPLOY / "dask" / f"{kind}.yaml").read_text())
+    assert list(settings) == ["nbdask"]
+    profile = settings["nbdask"]["profiles"][kind]
+    # The folder of the example exists on no machine.
+    profile["job-directory"] = str(tmp_path)
+    with dask.config.set(settings):
+        spec = parse_cluster(jobs=JobOptions(kind))
+    assert (spec.kind, spec.layout.total, spec.wait) == (kind, 128, 7200)
+    script = job_script(spec)
+    for line in profile["job-extra"]:
+        assert line in script
+    for words in ("--nthreads 8", "--interface ib0", "--lifetime", "nbdask-cache"):
+        assert words in script
+
+
+def test_kubernetes_manifest() -> None:
+    """A cluster of the operator, and a job that uses it with the same image and count."""
+    cluster, job = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    assert (cluster["apiVersion"], cluster["kind"]) == ("kubernetes.dask.org/v1", "DaskCluster")
+    worker = cluster["spec"]["worker"]["spec"]["containers"][0]
+    known = options_of("distributed.cli.dask_worker", "main")
+    assert [w for w in worker["args"] if w.startswith("--") and w not in known] == []
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert worker["image"] == container["image"]
+    words = shlex.split(container["args"][0].replace("\\\n", " "))
+    assert words[words.index("--workers") + 1] == str(cluster["spec"]["worker"]["replicas"])
+    assert f"tcp://{cluster['metadata']['name']}-scheduler:8786" in words
+
+
+def test_container_recipes_agree() -> None:
+    """Both start from the same image, install the same packages and set one thread per task."""
+    docker, apptainer = (DEPLOY / "Dockerfile").read_text(), (DEPLOY / "nbdask.def").read_text()
+    base = re.search(r"^FROM (\S+)$", docker, re.MULTILINE)
+    assert base is not None
+    assert f"From: {base[1]}\n" in apptainer
+    install = "pip install --no-cache-dir /src dask-jobqueue cryptography"
+    for text in (docker, apptainer):
+        assert install in text
+        for name in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
+            assert f"{name}_NUM_THREADS=1" in text
+
+
+def one_job(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of one job where `srun` starts the one worker right here."""
+    binaries = folder / "bin"
+    binaries.mkdir(exist_ok=True)
+    for name, text in (
+        ("nbdask", f'exec "{sys.executable}" -m nbdask "$@"'),
+        ("python", f'exec "{sys.executable}" "$@"'),
+        ("srun", 'while [ "$1" != python ]; do shift; done\nexec "$@" 2>/dev/null'),
+    ):
+        (binaries / name).write_text(f"#!/bin/sh\n{text}\n")
+        (binaries / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "NBDASK_INTERFACE": "lo",
+        "NBDASK_JOB_DIR": str(folder),
+        "SLURM_JOB_ID": "17",
+        "SLURM_NTASKS": "1",
+        "SLURM_MEM_PER_NODE": "1000",
+        "TMPDIR": str(folder),
+    }
+    return subprocess.run(
+        ["bash", str(DEPLOY / "slurm-one-job.sh"), *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def test_one_job_script(tmp_path: Path) -> None:
+    """Scheduler, worker and run start, talk TLS, end; credentials go; a second job resumes."""
+    out = tmp_path / "a run.zarr"
+    words = ["--out", str(out), *WORDS.split()]
+    done = one_job(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert zarr.open_array(out / "image", mode="r").shape == (16, 16)
+    left = tmp_path / "nbdask-17"
+    assert "tls://127.0.0.1" in (left / "scheduler.log").read_text()
+    assert sorted(path.name for path in left.iterdir()) == ["scheduler.log"]
+    again = one_job(tmp_path, *words)
+    assert again.returncode == 0, again.stderr
+    assert "16 x 16 pixels" in again.stdout
+
+
+def test_one_job_script_needs_a_store(tmp_path: Path) -> None:
+    """Without --out nothing is started."""
+    done = one_job(tmp_path, *WORDS.split())
+    assert (done.returncode, done.stderr) == (2, "slurm-one-job.sh: --out is missing\n")
+    assert not (tmp_path / "nbdask-17").exists()

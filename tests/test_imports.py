@@ -27,7 +27,7 @@ ORDER = (
     {"graph"},
     {"cluster"},
     {"run"},
-    {"calibrate", "lazy"},
+    {"calibrate", "lazy", "verification"},
     {"export"},
     {"example"},
     {"cli"},
@@ -38,6 +38,7 @@ TOP = {"__init__", "__main__"}
 #: Packages that only these parts may import.
 HOMES = {
     "zarr": {"store"},
+    "obstore": {"store"},
     "xarray": {"store", "lazy"},
     "dask": {"graph", "cluster", "run", "lazy"},
     "distributed": {"graph", "cluster", "run"},

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nbdask.cli.options import run_options
-from nbdask.cli.running import ProgressLine, run_keywords, say, say_result
+from nbdask.cli.running import run_keywords, say, say_result
 
 
 @click.command(name="example")
@@ -31,6 +31,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     if listing:
         click.echo("\n".join(crystals()))
         return
+    from nbdask.cli.progress import ProgressLine
     from nbdask.example.picture import write_png
     from nbdask.example.write import write_example
     from nbdask.experiment.flags import parse_args
@@ -48,7 +49,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         **run_keywords(options),
         overwrite=options["overwrite"],
         command=["nbdask", "simulate", *words],
-        progress=ProgressLine(options["quiet"]),
+        watch=ProgressLine(options["quiet"]),
         report=None if options["quiet"] else say,
         notes=parsed.notes,
     )

@@ -16,6 +16,8 @@ from nbdask.version import __version__
 SUBCOMMANDS = {
     "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
     "info": "Say what a store holds and how it was made.",
+    "verify": "Read every tile of a store against its checksum.",
+    "repair": "Compute missing and corrupt tiles of a store again.",
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
     "warmup": "Compile the kernels into the cache ahead of a job.",

@@ -1,16 +1,18 @@
-"""Running a simulation from the command line: notes, progress, the closing lines."""
+"""Running a simulation from the command line: notes, disk space, the closing lines."""
 
 from __future__ import annotations
 
 import math
+import shlex
 import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from nbdask.cli.progress import ProgressLine
+    from nbdask.plan.plan import Plan
     from nbdask.run import SimulationResult
 
 
@@ -25,36 +27,53 @@ def say_notes(notes: Sequence[str]) -> None:
         say("note: " + note)
 
 
-class ProgressLine:
-    """Tiles done and time left: a line that renews itself on a terminal, few lines in a log.
+def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the line of a plan that tells the disk space, and a warning where it may be short.
 
     Parameters
     ----------
-    quiet : bool
-        Say nothing.
+    plan : Plan
+    out : str or None
+        The store; None: not named yet, so only the need is told.
+
+    Returns
+    -------
+    line : str
+    warnings : tuple of str
+
+    Raises
+    ------
+    StoreError
+        Not even an empty image would fit, or no store can be at ``out``.
     """
+    from nbdask.plan.memory import format_bytes
+    from nbdask.store.place import place_of
+    from nbdask.store.space import check_space, most_bytes
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
-        self._start = self._last = time.monotonic()
-        self._first: int | None = None
+    text = f"disk      at most {format_bytes(most_bytes(plan.grid, len(plan.grid)))}"
+    if not out:
+        return text, ()
+    place = place_of(out)
+    free = place.free_bytes()
+    if free is not None:
+        text += f", {format_bytes(free)} free at {place.name}"
+    return text, check_space(place, plan.grid, len(plan.grid))
 
-    def __call__(self, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` tiles are written."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = done - 1
-        if self._quiet or (now - self._last < (0.2 if self._terminal else 10.0) and done < total):
-            return
-        self._last = now
-        spent = now - self._start
-        left = spent / max(done - self._first, 1) * (total - done)
-        text = f"{done} of {total} tiles, {100 * done // total} %, {left:.0f} s left"
-        if self._terminal:
-            print("\r\x1b[Knbdask: " + text, end="\n" if done == total else "", file=sys.stderr)
-        elif spent > 10.0:
-            say(text)
+
+def resume_command(words: Sequence[str]) -> str:
+    """Return the command line that finishes a run which was begun by ``words``."""
+    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+    return shlex.join([*kept, "--resume"])
+
+
+def say_interrupted(line: ProgressLine, words: Sequence[str]) -> None:
+    """Say what is kept of a run that was stopped by hand, and how to go on."""
+    line.end_line()
+    if not line.begun:
+        say("interrupted before the first tile")
+        return
+    say(f"interrupted; the store keeps all finished tiles ({line.done} or more). To go on:")
+    print(resume_command(words), file=sys.stderr)
 
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +87,7 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
         "workers",
         "threads",
         "memory_limit",
+        "jobs",
     )
     return {name: options[name] for name in names}
 

@@ -9,9 +9,10 @@ import click
 
 from nbdask.cli.options import run_options
 from nbdask.cli.running import (
-    ProgressLine,
+    describe_disk,
     run_keywords,
     say,
+    say_interrupted,
     say_notes,
     say_result,
 )
@@ -54,30 +55,37 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Simulate an image into a zarr store."""
+    from nbdask.cli.progress import ProgressLine
     from nbdask.run import Settings, prepare, simulate
 
     experiment, outputs, notes = _experiment(ctx.meta[WORDS], options)
     if options["dry_run"]:
         model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
-        say_notes([*notes, *model.notes])
-        click.echo(plan.describe())
+        disk, warnings = describe_disk(plan, options["out"])
+        say_notes([*notes, *model.notes, *warnings])
+        click.echo(plan.describe() + "\n" + disk)
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files, unwritten = _outputs(outputs)
     _check_apart(outputs, experiment, options["out"])
-    result = simulate(
-        experiment,
-        options["out"],
-        **run_keywords(options),
-        overwrite=options["overwrite"],
-        resume=options["resume"],
-        command=ctx.meta[COMMAND_LINE],
-        progress=ProgressLine(options["quiet"]),
-        report=None if options["quiet"] else say,
-        outputs=files,
-        notes=[*notes, *unwritten],
-    )
+    line = ProgressLine(options["quiet"])
+    try:
+        result = simulate(
+            experiment,
+            options["out"],
+            **run_keywords(options),
+            overwrite=options["overwrite"],
+            resume=options["resume"],
+            command=ctx.meta[COMMAND_LINE],
+            watch=line,
+            report=None if options["quiet"] else say,
+            outputs=files,
+            notes=[*notes, *unwritten],
+        )
+    except KeyboardInterrupt:
+        say_interrupted(line, ctx.meta[COMMAND_LINE])
+        ctx.exit(130)
     if not options["quiet"]:
         say_notes(result.notes)
         say_result(result)
@@ -120,7 +128,7 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
         return
     target = Path(outputs.floatfile).resolve()
     store = Path(out).resolve()
-    if target == store or store in target.parents:
+    if "://" not in out and (target == store or store in target.parents):
         raise FlagError(f"-floatfile {outputs.floatfile}: must lie outside the store --out {out}")
     inputs = (
         experiment.structure.path,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from typing import Any, Protocol
 
-from nbdask.cluster.spec import ClusterSpec
+from nbdask.cluster.spec import QUEUES, ClusterSpec
 
 
 class Setup(Protocol):
@@ -41,6 +42,21 @@ Done = Callable[[Any], None]
 
 class Executor(Protocol):
     """Runs graphs."""
+
+    def check(self, setup: Setup) -> None:
+        """Wait for the first worker, and refuse workers that could not take part.
+
+        Called before anything is written.
+
+        Parameters
+        ----------
+        setup : Setup
+
+        Raises
+        ------
+        ClusterError
+            A worker has another nbdask or kernel, or none comes.
+        """
 
     def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph, drawing the next ones only as others finish.
@@ -78,7 +94,32 @@ def open_cluster(spec: ClusterSpec) -> Iterator[Executor]:
 
         yield ThreadsExecutor(spec.threads)
         return
-    from nbdask.cluster.local import local_cluster
-
-    with local_cluster(spec) as executor:
+    with _distributed(spec) as executor:
         yield executor
+
+
+def _distributed(spec: ClusterSpec) -> AbstractContextManager[Executor]:
+    """Return what starts or reaches a cluster of dask.distributed."""
+    if spec.kind == "local":
+        from nbdask.cluster.local import local_cluster
+
+        return local_cluster(spec)
+    if spec.kind in QUEUES:
+        from nbdask.cluster.jobs import job_cluster
+
+        return job_cluster(spec)
+    if spec.kind == "mpi":
+        from nbdask.cluster.mpi import mpi_cluster
+
+        return mpi_cluster(spec)
+    from nbdask.cluster.running import running_cluster
+
+    return running_cluster(spec)
+
+
+def dashboard_of(executor: Executor) -> str | None:
+    """Return the address of the page on which dask shows what it does, where there is one."""
+    if find_spec("bokeh") is None:
+        return None
+    link = getattr(getattr(executor, "client", None), "dashboard_link", None)
+    return str(link) if link else None

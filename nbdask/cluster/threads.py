@@ -27,6 +27,9 @@ class ThreadsExecutor:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
+    def check(self, setup: Setup) -> None:
+        """Nothing to check: the threads are this process's own."""
+
     def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         setup.install()

@@ -7,7 +7,7 @@ one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
+from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.kernels.interface import Kernel
 from nbdask.kernels.registry import get_kernel
+from nbdask.plan.machine import release_large_blocks
 from nbdask.plan.plan import Plan
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
@@ -93,9 +95,19 @@ class Setup:
     run: str
     context: RunContext
 
+    @property
+    def requires(self) -> tuple[str, str, str]:
+        """Kernel that every process must have: (backend, precision, version)."""
+        return self.context.backend, self.context.precision, self.context.kernel_version
+
     def install(self) -> None:
         """Make the context known to this process's tasks; refuse a kernel that does not match."""
         self.context.kernel()
+        release_large_blocks()
+        model = map_amplitudes(self.context.model, self.run)
+        if model is not self.context.model:
+            # Whoever keeps this setup must not keep the table in memory with it.
+            object.__setattr__(self, "context", replace(self.context, model=model))
         with _lock:
             _contexts[self.run] = self.context
 
@@ -103,6 +115,7 @@ class Setup:
         """Forget the context."""
         with _lock:
             _contexts.pop(self.run, None)
+        forget_amplitudes(self.run)
 
 
 _contexts: dict[str, RunContext] = {}

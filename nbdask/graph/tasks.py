@@ -95,6 +95,8 @@ def complete(run: str, index: int, piece: Piece) -> TileResult:
     """Finish a tile whose step ranges are merged, and write it where the run has a store."""
     context = context_of(run)
     result = finish(context, index, piece)
+    # The sums are the largest array there is; they are not needed while the pixels are written.
+    del piece
     if context.write_tile is None:
         return result
     assert result.image is not None
@@ -142,22 +144,29 @@ def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
     """
     start = time.perf_counter()
     model, tile = context.model, context.grid[index]
-    image = np.zeros(tile.shape, dtype=np.float32)
     with _named(context, index, "finishing"):
         region = _region(context, index)
         if region is None or piece.partial is None:
             summary = EMPTY._replace(n_masked=_inside(model, tile))
-            return TileResult(index, image, summary)
+            return TileResult(index, np.zeros(tile.shape, dtype=np.float32), summary)
         _check_outside(model, tile, piece.partial.outside)
         kernel, part = context.kernel(), region.tile
         pixels = kernel.finish(model, part, piece.partial, region.mask)
         pixels = patch_first(model, kernel, part, pixels)
-        slow, fast = part.slow0 - tile.slow0, part.fast0 - tile.fast0
-        image[slow : slow + part.shape[0], fast : fast + part.shape[1]] = pixels
         seconds = piece.seconds + time.perf_counter() - start
         corner = (part.slow0, part.fast0)
         summary = summarise(pixels, corner, region.mask, piece.partial.outside, seconds)
-    return TileResult(index, image, summary)
+    return TileResult(index, _padded(pixels, part, tile), summary)
+
+
+def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:
+    """Return the image of a whole tile from that of a part of it, zeros elsewhere."""
+    if part == tile:
+        return pixels
+    image = np.zeros(tile.shape, dtype=np.float32)
+    slow, fast = part.slow0 - tile.slow0, part.fast0 - tile.fast0
+    image[slow : slow + part.shape[0], fast : fast + part.shape[1]] = pixels
+    return image
 
 
 def _roi(model: Model) -> Tile:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+#: glibc's number of the option, and the bytes from which a block is the system's at once.
+_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 1 << 20
 
 
 def available_cores() -> int:
@@ -47,3 +50,44 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine() or "unknown"
+
+
+def resident_bytes() -> int:
+    """Return the resident bytes of this process or of its largest child; 0 where unknown."""
+    own = os.getpid()
+    family = [own]
+    for children in Path(f"/proc/{own}/task").glob("*/children"):
+        try:
+            family += [int(word) for word in children.read_text().split()]
+        except OSError:
+            continue
+    return max(_resident(pid) for pid in family)
+
+
+def _resident(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0
+
+
+def release_large_blocks() -> bool:
+    """Let every block of 1 MiB or more go back to the system as soon as it is freed.
+
+    By default glibc raises that size up to 32 MiB as a program goes on, and keeps smaller blocks
+    in an arena per thread: with tiles of 2048 pixels a process that needs 190 MiB then grows to
+    280 MiB within some hundred tiles.  The speed is the same.
+
+    Returns
+    -------
+    bool
+        Whether it was done: not where the C library is another one, nor where the user chose a size
+        with ``MALLOC_MMAP_THRESHOLD_``.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        return False
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK))
+    except (AttributeError, OSError, TypeError):
+        return False

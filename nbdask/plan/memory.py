@@ -12,6 +12,8 @@ from nbdask.geometry.model import Model
 
 #: Resident bytes of a process after its imports and compilation, before any tile.
 PROCESS_BYTES = 320 << 20
+#: Amplitude tables from this size on are mapped from a file instead of held in memory.
+MAPPED_BYTES = 64 << 20
 #: Share of the machine's memory that a plan may use when no limit is given.
 DEFAULT_SHARE = 0.7
 
@@ -69,10 +71,14 @@ def format_bytes(count: float) -> str:
 
 
 def model_bytes(model: Model) -> int:
-    """Return the bytes of the model's arrays, which every process holds once."""
-    names = (name for name in model.__slots__)
-    arrays = (getattr(model, name) for name in names)
-    return sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+    """Return the bytes of the model's arrays, which every process holds once.
+
+    A large amplitude table is not counted: it is mapped, and gives way when memory is short.
+    """
+    arrays = {name: getattr(model, name) for name in model.__slots__}
+    if model.f_grid.nbytes >= MAPPED_BYTES:
+        del arrays["f_grid"]
+    return sum(a.nbytes for a in arrays.values() if isinstance(a, np.ndarray))
 
 
 def task_bytes(

@@ -26,8 +26,10 @@ SHORT_TASK, LONG_TASK = 0.2, 2.0
 TASKS_PER_THREAD = 2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
-#: Seconds before the first tile.
-START_SECONDS = 1.0
+#: Cost of a pixel in a tile of zeros, outside the region of interest, beside that of another.
+EMPTY_SHARE = 0.2
+#: Seconds before the first tile, and those that the start of worker processes adds.
+START_SECONDS, WORKERS_SECONDS = 2.0, 3.0
 
 
 class KernelFacts(Protocol):
@@ -128,7 +130,7 @@ class Plan:
                 f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
                 f"memory    {memory.format_bytes(self.task_bytes)} per task,"
                 f" {memory.format_bytes(self.process_bytes)} per process",
-                f"time      about {_duration(self.run_seconds)} (cost figures: {self.costs})",
+                f"time      about {format_seconds(self.run_seconds)} (cost figures: {self.costs})",
             )
         )
 
@@ -247,7 +249,7 @@ def make_plan(
         task_bytes=task,
         process_bytes=need,
         task_seconds=work.tile_seconds(grid.tile) / len(steps),
-        run_seconds=START_SECONDS + work.all_seconds(grid) / workers.total,
+        run_seconds=work.run_seconds(grid),
         costs=costs.source,
     )
 
@@ -286,8 +288,16 @@ class _Work:
         return self._seconds(min(tile[0], slow) * min(tile[1], fast), pixels) + TILE_SECONDS
 
     def all_seconds(self, grid: TileGrid) -> float:
+        """Return the seconds of all tiles, one after another."""
         pixels = grid.shape[0] * grid.shape[1]
-        return self._seconds(self.roi.pixels, pixels) + len(grid) * TILE_SECONDS
+        working = min(self.working_tiles(grid.tile) * grid.tile[0] * grid.tile[1], pixels)
+        written = working + round(EMPTY_SHARE * (pixels - working))
+        return self._seconds(self.roi.pixels, written) + len(grid) * TILE_SECONDS
+
+    def run_seconds(self, grid: TileGrid) -> float:
+        """Return the seconds of the run, its start included."""
+        start = START_SECONDS + (WORKERS_SECONDS if self.workers.processes > 1 else 0.0)
+        return start + self.all_seconds(grid) / self.workers.total
 
     def task_bytes(self, pixels: int, ranges: int) -> int:
         return memory.task_bytes(self.model, pixels, ranges, self.kernel.working_bytes)
@@ -359,9 +369,10 @@ def _too_much(work: _Work, grid: TileGrid, ranges: int, task: int, need: int, li
     )
 
 
-def _duration(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
+    """Return a duration for people: ``"3.1 s"``, ``"12 min"``."""
     if seconds < 120:
-        return f"{seconds:.2g} s"
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle
 
+from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
-from nbdask.store.place import new_folder
+from nbdask.store.place import Place, place_of, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
@@ -30,7 +31,7 @@ def quiet_zarr() -> Iterator[None]:
 
 
 def create_store(
-    path: Path,
+    out: str | os.PathLike[str] | Place,
     grid: TileGrid,
     attributes: Mapping[str, Any],
     *,
@@ -41,7 +42,7 @@ def create_store(
 
     Parameters
     ----------
-    path : Path
+    out : path, address or Place
     grid : TileGrid
         Shape of the image and its tiles.
     attributes : mapping
@@ -54,10 +55,10 @@ def create_store(
     Raises
     ------
     StoreError
-        Something else is there, or the folder cannot be written; nothing is left behind.
+        Something else is there, or the place cannot be written; nothing is left behind.
     """
-    with new_folder(path, overwrite) as folder:
-        root = zarr.create_group(folder, zarr_format=3, attributes=dict(attributes))
+    with place_of(out).new(overwrite) as store:
+        root = zarr.create_group(store, zarr_format=3, attributes=dict(attributes))
         _create_image(root, grid)
         for axis, name in enumerate((schema.SLOW, schema.FAST)):
             _create_coordinate(root, name, grid.shape[axis], pixel_size)
@@ -75,7 +76,7 @@ def create_store(
             },
         )
         with quiet_zarr():
-            zarr.consolidate_metadata(folder)
+            zarr.consolidate_metadata(store)
 
 
 def _create_image(root: zarr.Group, grid: TileGrid) -> None:
@@ -111,15 +112,32 @@ def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: floa
     array[:] = np.arange(count, dtype=np.int64)
 
 
-def update_attributes(path: Path, changes: Mapping[str, Any]) -> None:
+def update_attributes(out: str | os.PathLike[str] | Place, changes: Mapping[str, Any]) -> None:
     """Change root attributes, as one atomic replacement that keeps the consolidated metadata.
 
     Parameters
     ----------
-    path : Path
+    out : path, address or Place
     changes : mapping
         JSON-able; attributes not named stay as they are.
+
+    Raises
+    ------
+    StoreError
+        The store is gone or damaged, or cannot be written.
     """
-    with quiet_zarr():
-        group = zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=True)
-        group.update_attributes(dict(changes))
+    place = place_of(out)
+    try:
+        place.check_alive()
+        with quiet_zarr():
+            group = zarr.open_group(
+                place.zarr_store(read_only=False),
+                mode="r+",
+                zarr_format=3,
+                use_consolidated=True,
+            )
+            group.update_attributes(dict(changes))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{place.name}: cannot update the root's attributes: {reason(error)}"
+        ) from error

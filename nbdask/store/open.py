@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
-from nbdask.store.place import local_path, read_root
+from nbdask.store.place import Place, place_of, read_root
 
 if TYPE_CHECKING:
     import xarray
@@ -25,11 +26,13 @@ class StoreReader:
 
     Parameters
     ----------
-    out : path
+    out : path, address or Place
 
     Attributes
     ----------
-    path : Path
+    place : Place
+    path : Path or str
+        Absolute path, or the address.
     attributes : dict
         Those of the root, as they were when the store was opened.
     grid : TileGrid
@@ -37,37 +40,59 @@ class StoreReader:
     Raises
     ------
     StoreError
-        No nbdask store is there, or one of a later format.
+        No nbdask store is there, or one of a later format, or one that is damaged.
     """
 
-    def __init__(self, out: str | os.PathLike[str]) -> None:
-        self.path = local_path(out)
-        attributes = read_root(self.path)
+    def __init__(self, out: str | os.PathLike[str] | Place) -> None:
+        self.place = place_of(out)
+        self.path = self.place.name
+        attributes = read_root(self.place)
         if attributes is None:
-            what = "is not an nbdask store" if os.path.lexists(self.path) else "does not exist"
+            what = "is not an nbdask store" if self.place.exists() else "does not exist"
             raise StoreError(f"{self.path} {what}: give the path of a finished or running run")
         if attributes["format_version"] > schema.FORMAT_VERSION:
             raise StoreError(
                 f"{self.path} has format version {attributes['format_version']}, this nbdask reads"
                 f" up to {schema.FORMAT_VERSION}: install a newer nbdask"
             )
+        if attributes["status"] == schema.CREATING:
+            raise StoreError(
+                f"{self.path} was being created when its run ended: start again with --overwrite"
+            )
         self.attributes = attributes
-        self.image = zarr.open_array(self.path / schema.IMAGE, mode="r", zarr_format=3)
-        self._records = zarr.open_array(self.path / schema.TILES, mode="r", zarr_format=3)
-        self.grid = TileGrid(
-            (self.image.shape[0], self.image.shape[1]),
-            (attributes["plan"]["tile"][0], attributes["plan"]["tile"][1]),
-        )
+        store = self.place.zarr_store(read_only=True)
+        try:
+            self.image = zarr.open_array(store, path=schema.IMAGE, mode="r", zarr_format=3)
+            self.records = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
+            self.grid = TileGrid(
+                (self.image.shape[0], self.image.shape[1]),
+                (attributes["plan"]["tile"][0], attributes["plan"]["tile"][1]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self.path} is damaged: the metadata of its arrays cannot be read ({error})"
+            ) from error
 
     def record_rows(self) -> Iterator[NDArray[np.float64]]:
         """Yield the records of one row of tiles after another, (tiles_fast, fields) float64."""
         for row in range(self.grid.counts[0]):
-            yield np.asarray(self._records[row])
+            try:
+                yield np.asarray(self.records[row])
+            except Exception:  # whatever zarr and its codecs raise for a damaged file
+                yield self._record_row(row)
+
+    def _record_row(self, row: int) -> NDArray[np.float64]:
+        """Read the records of a row one by one; those that cannot be read are not finished."""
+        values = np.full(self.records.shape[1:], np.nan)
+        for column in range(len(values)):
+            with suppress(ValueError, RuntimeError, KeyError):
+                values[column] = self.records[row, column]
+        return values
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished."""
         row, column = self.grid.place(index)
-        values = np.asarray(self._records[row, column]).tolist()
+        values = np.asarray(self.records[row, column]).tolist()
         if values[0] != 1.0:
             return None
         return dict(zip(schema.FIELDS, values, strict=True))
@@ -95,7 +120,7 @@ def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
 
     Parameters
     ----------
-    out : path
+    out : path or address
 
     Returns
     -------
@@ -111,7 +136,8 @@ def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
     reader = StoreReader(out)
     import xarray
 
-    dataset: xarray.Dataset = xarray.open_zarr(reader.path, chunks={})
+    store = reader.place.zarr_store(read_only=True)
+    dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
     return dataset
 
 

@@ -1,132 +1,157 @@
-"""Where a store is: checks of its path, creation as a whole, removal of nothing but stores."""
+"""Where a store is: one interface for folders and for object storage."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbdask.errors import StoreError
-from nbdask.store.schema import ENTRIES, FORMAT
+from nbdask.store.schema import FORMAT
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+#: File of the root's metadata: where it is, there is a store.
+ROOT = "zarr.json"
+SCHEME = "s3://"
 
 
-def local_path(out: str | os.PathLike[str]) -> Path:
-    """Return the path of a store on a file system.
+class Seen(NamedTuple):
+    """A lock as it was read: its text, and a stamp that changes whenever its holder renews it."""
+
+    text: bytes
+    stamp: str
+
+
+class LockFile(Protocol):
+    """The file or object beside a store that says who writes to it."""
+
+    @property
+    def name(self) -> str:
+        """Path or address, for messages."""
+
+    def create(self, text: bytes) -> bool:
+        """Write it if there is none; return whether it was written."""
+
+    def read(self) -> Seen | None:
+        """Return what is there."""
+
+    def renew(self, text: bytes) -> None:
+        """Change its stamp."""
+
+    def replace(self, old: Seen, text: bytes) -> bool:
+        """Write it in place of ``old``; return False where something else is there by now."""
+
+    def delete(self) -> None:
+        """Take it away."""
+
+
+class Place(Protocol):
+    """A store's place: what is the same for all kinds of storage."""
+
+    @property
+    def name(self) -> Path | str:
+        """Absolute path of the folder, or address."""
+
+    def zarr_store(self, *, read_only: bool) -> Store:
+        """Return the store as zarr's own object."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return a file of the store, or None where there is none."""
+
+    def remove(self, key: str) -> None:
+        """Delete a file of the store if it is there."""
+
+    def exists(self) -> bool:
+        """Whether anything is at the place."""
+
+    def check_alive(self) -> None:
+        """Raise FileNotFoundError where the store is gone."""
+
+    def check_free(self, overwrite: bool) -> None:
+        """Raise StoreError unless a store may be written here."""
+
+    def new(self, overwrite: bool) -> AbstractContextManager[Store]:
+        """Give a store to be filled that appears here as a whole, or not at all."""
+
+    def sweep(self) -> int:
+        """Delete what killed writers left half-written; return how many files."""
+
+    def free_bytes(self) -> int | None:
+        """Return the bytes that may still be written, None where that is unknown."""
+
+    def lock_file(self) -> LockFile:
+        """Return the lock beside the store."""
+
+
+def place_of(out: str | os.PathLike[str] | Place) -> Place:
+    """Return the place that a path or an address names.
+
+    Parameters
+    ----------
+    out : path or str
+        A path, or ``s3://bucket/prefix`` with endpoint and keys as AWS's own tools take them from
+        the environment.
 
     Raises
     ------
     StoreError
-        An empty path, or the address of an object store.
+        Empty, another kind of address, or a package that object storage needs is missing.
     """
+    if not isinstance(out, (str, os.PathLike)):
+        return out
     text = os.fspath(out)
+    if text.startswith(SCHEME):
+        return _object_place(text)
     if "://" in text:
-        raise StoreError(
-            f"--out {text}: object stores are not available in this version; use a path"
-        )
+        raise StoreError(f"--out {text}: give a path, or an address that begins with {SCHEME}")
     if not text:
         raise StoreError("--out is empty: give the path of the store to write, such as run.zarr")
-    return Path(text)
+    from nbdask.store.local import LocalPlace
+
+    return LocalPlace(Path(text).absolute())
 
 
-def read_root(path: Path) -> dict[str, Any] | None:
-    """Return the attributes of the nbdask store at ``path``, or None where there is none."""
+def _object_place(address: str) -> Place:
     try:
-        data = json.loads((path / "zarr.json").read_text())
-        attributes = data["attributes"]
-        return dict(attributes) if attributes["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def check_free(path: Path, overwrite: bool) -> None:
-    """Make sure that a store may be written at ``path``.
-
-    Raises
-    ------
-    StoreError
-        Something is there already and must not or cannot be replaced, or the folder that is to
-        hold the store is missing or not writable.
-    """
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise StoreError(f"--out {path}: the folder {parent} does not exist; create it first")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise StoreError(f"--out {path}: no permission to write in the folder {parent}")
-    if not os.path.lexists(path):
-        return
-    if not overwrite:
-        hint = "--overwrite replaces it, " if read_root(path) is not None else ""
-        raise StoreError(f"--out {path} exists already: {hint}or choose another path")
-    check_replaceable(path)
-
-
-def check_replaceable(path: Path) -> None:
-    """Make sure that what is at ``path`` is an nbdask store and nothing more.
-
-    Raises
-    ------
-    StoreError
-        It is not, so it is never deleted.
-    """
-    if path.is_symlink() or not path.is_dir() or read_root(path) is None:
+        from nbdask.store.remote import ObjectPlace
+    except ModuleNotFoundError as error:
         raise StoreError(
-            f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
-            " choose another path"
-        )
-    others = sorted(set(os.listdir(path)) - ENTRIES)
-    if others:
-        raise StoreError(
-            f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
-            " so --overwrite does not delete it; move that away or choose another path"
-        )
-
-
-@contextmanager
-def new_folder(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Make a folder beside ``path`` that takes its place when all went well.
-
-    A failure inside leaves nothing behind, and what was at ``path`` is untouched.
-
-    Yields
-    ------
-    Path
-        The temporary folder, in the same file system as ``path``.
-
-    Raises
-    ------
-    StoreError
-        As :func:`check_free`; or another process made ``path`` in the meantime.
-    """
-    check_free(path, overwrite)
-    mark = secrets.token_hex(6)
-    fresh = path.absolute().with_name(f".{path.name}.{mark}.new")
-    try:
-        fresh.mkdir()
-        yield fresh
-        _take_place(fresh, path, overwrite, mark)
-    except OSError as error:
-        raise StoreError(
-            f"--out {path}: cannot create the store: {error.strerror or error}"
+            f"--out {address}: object storage needs the package {error.name}:"
+            " pip install 'nbdask[s3]'"
         ) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    return ObjectPlace.at(address)
 
 
-def _take_place(fresh: Path, path: Path, overwrite: bool, mark: str) -> None:
-    """Rename ``fresh`` to ``path``; an old store there goes aside first and is deleted last."""
-    check_free(path, overwrite)
-    old = path.absolute().with_name(f".{path.name}.{mark}.old")
-    if os.path.lexists(path):
-        os.rename(path, old)
+def reason(error: Exception) -> str:
+    """Return an error of writing in words, with what to do where that is known."""
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
+    text = str(error.strerror or error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += "; free some space, then the same command with --resume goes on"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        text += "; the folder must be writable for every worker"
+    return text
+
+
+def read_root(where: str | os.PathLike[str] | Place) -> dict[str, Any] | None:
+    """Return the attributes of the nbdask store at a place, or None where there is none."""
+    data = place_of(where).read(ROOT)
+    return None if data is None else root_attributes(data)
+
+
+def root_attributes(data: bytes) -> dict[str, Any] | None:
+    """Return the attributes in a root's metadata, or None where it is not that of a store."""
     try:
-        os.rename(fresh, path)
-    except OSError:
-        if old.exists():
-            os.rename(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        parsed = json.loads(data)
+        attributes = parsed["attributes"]
+        ours = isinstance(attributes, Mapping) and attributes["format"] == FORMAT
+    except (ValueError, KeyError, TypeError):
+        return None
+    return dict(attributes) if ours else None

@@ -13,7 +13,7 @@ from nbdask.store.open import StoreReader
 _SAME_PLAN = ("shape", "tile", "steps", "steps_per_task", "backend", "precision", "kernel_version")
 
 
-def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
+def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = "--resume") -> None:
     """Make sure that a run would write the very pixels that a store was begun with.
 
     Parameters
@@ -22,6 +22,8 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
         The unfinished store.
     attributes : mapping
         What :func:`~.provenance.start_attributes` gives for the run at hand.
+    doing : str
+        What the user asked for, to begin the message with.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
     differences += _changed_files(stored["inputs"], attributes["inputs"])
     if differences:
         raise StoreError(
-            f"--resume: {reader.path} was begun with other settings (stored -> now):"
+            f"{doing}: {reader.path} was begun with other settings (stored -> now):"
             f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
         )
 

@@ -15,6 +15,8 @@ IMAGE, SLOW, FAST, TILES = "image", "slow", "fast", "tiles"
 #: Every entry that a store of this version may have at its top level.
 ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES})
 RUNNING, COMPLETE = "running", "complete"
+#: In object storage, until all of a new store is there.
+CREATING = "creating"
 
 #: Longest side of an inner chunk [pixels]; shortest that is still worth a shard.
 INNER_MOST, INNER_LEAST = 512, 64
@@ -51,6 +53,12 @@ def _inner(side: int) -> int | None:
         if side % divisor == 0:
             return divisor
     return None
+
+
+def chunk_key(array: Any, row: int, column: int) -> str:
+    """Return the file, within the store, of a tile's pixels (``image``) or record (``tiles``)."""
+    place = (row, column, *([0] * (len(array.shape) - 2)))
+    return f"{array.basename}/{array.metadata.encode_chunk_key(place)}"
 
 
 def record_values(crc32c: int, summary: TileSummary) -> list[float]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import InitVar, dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -17,6 +16,7 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
+from nbdask.store.place import Place, place_of, reason
 
 
 def checksum(image: NDArray[np.float32]) -> int:
@@ -30,24 +30,30 @@ class TileWriter:
 
     Parameters
     ----------
-    path : Path
-        The store, which must exist; absolute, since workers may have other working folders.
+    out : path, address or Place
+        The store, which must exist.  Endpoint and keys of object storage never travel: each
+        process takes them from its own environment.
     columns : int
         Tiles along the fast axis.
     """
 
-    path: Path
+    out: InitVar[str | os.PathLike[str] | Place]
     columns: int
+    place: Place = field(init=False)
     _arrays: tuple[Any, Any] | None = field(default=None, init=False, repr=False)
     _lock: Any = field(default_factory=Lock, init=False, repr=False)
 
-    def __getstate__(self) -> tuple[Path, int]:
-        """Leave the open arrays behind."""
-        return (self.path, self.columns)
+    def __post_init__(self, out: str | os.PathLike[str] | Place) -> None:
+        """Find the place."""
+        self.place = place_of(out)
 
-    def __setstate__(self, state: tuple[Path, int]) -> None:
+    def __getstate__(self) -> tuple[Place, int]:
+        """Leave the open arrays behind."""
+        return (self.place, self.columns)
+
+    def __setstate__(self, state: tuple[Place, int]) -> None:
         """Open the arrays anew when they are needed."""
-        self.path, self.columns = state
+        self.place, self.columns = state
         self._arrays, self._lock = None, Lock()
 
     def __call__(
@@ -70,16 +76,28 @@ class TileWriter:
         """
         try:
             # zarr would make missing folders anew, and pixels without a store around them.
-            os.stat(self.path / "zarr.json")
+            self.place.check_alive()
             pixels, records = self._open()
-            pixels[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1] = image
             row, column = divmod(index, self.columns)
-            records[row, column, :] = schema.record_values(checksum(image), summary)
-        except OSError as error:
+            part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
+            self._put(pixels, part, image, row, column)
+            values = np.array(schema.record_values(checksum(image), summary))
+            self._put(records, (row, column), values, row, column)
+        except (OSError, ValueError, KeyError) as error:
             raise StoreError(
-                f"{self.path}: cannot write tile {index} (slow {tile.slow0} to {tile.slow1},"
-                f" fast {tile.fast0} to {tile.fast1}): {error.strerror or error}"
+                f"{self.place.name}: cannot write tile {index} (slow {tile.slow0} to {tile.slow1},"
+                f" fast {tile.fast0} to {tile.fast1}): {reason(error)}"
             ) from error
+
+    def _put(self, array: Any, part: Any, values: Any, row: int, column: int) -> None:
+        """Write one chunk.  zarr reads what is there at the image's edges: drop it if damaged."""
+        try:
+            array[part] = values
+        except OSError:
+            raise
+        except Exception:
+            self.place.remove(schema.chunk_key(array, row, column))
+            array[part] = values
 
     def _open(self) -> tuple[Any, Any]:
         with self._lock:
@@ -87,8 +105,9 @@ class TileWriter:
                 # Opened array by array: what a store may hold beside them is of no concern.
                 # Every chunk is written, without a look whether it is all fill value.
                 options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
+                store = self.place.zarr_store(read_only=False)
                 self._arrays = (
-                    zarr.open_array(self.path / schema.IMAGE, mode="r+", **options),
-                    zarr.open_array(self.path / schema.TILES, mode="r+", **options),
+                    zarr.open_array(store, path=schema.IMAGE, mode="r+", **options),
+                    zarr.open_array(store, path=schema.TILES, mode="r+", **options),
                 )
             return self._arrays

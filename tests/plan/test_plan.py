@@ -103,6 +103,18 @@ def test_only_the_region_of_interest_counts() -> None:
     assert plan.run_seconds < plan_of(model_of(8192, oversample=3), tile=1024).run_seconds
 
 
+def test_the_estimate_grows_with_the_work_and_shrinks_with_threads() -> None:
+    """Start-up counts once, worker processes start slower, tiles of zeros cost little."""
+    model = model_of(8192, oversample=5)
+    one, four = (plan_of(model, tile=512, workers=Workers(1, n, 1)).run_seconds for n in (1, 4))
+    assert 3.0 < (one - 2.0) / (four - 2.0) < 5.0
+    processes = plan_of(model, tile=512, workers=Workers(4, 1, 5)).run_seconds
+    assert processes > four
+    empty = plan_of(model_of(8192, oversample=5, roi=(0, 9, 0, 9)), tile=512).run_seconds
+    full = plan_of(model_of(8192), tile=512).run_seconds
+    assert empty < full
+
+
 def test_tile_and_steps_can_be_given() -> None:
     """Options prevail; a tile is clipped to the detector."""
     plan = plan_of(model_of(100, 300, oversample=4), tile="64,512", steps_per_task=5)

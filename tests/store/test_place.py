@@ -11,7 +11,8 @@ import pytest
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store.create import create_store
-from nbdask.store.place import check_free, local_path, new_folder, read_root
+from nbdask.store.local import check_free, new_folder
+from nbdask.store.place import place_of, read_root
 from nbdask.store.schema import FORMAT
 
 GRID = TileGrid((20, 30), (8, 16))
@@ -122,8 +123,8 @@ def test_a_path_taken_in_the_meantime_is_not_replaced(tmp_path) -> None:
     ]
 
 
-@pytest.mark.parametrize("out", ["", "s3://bucket/run.zarr"])
+@pytest.mark.parametrize("out", ["", "gs://bucket/run.zarr", "s3://bucket", "s3:///run.zarr"])
 def test_other_addresses_are_refused(out) -> None:
-    """An empty path, and object stores, which are for a later version."""
+    """An empty path, other kinds of object storage, and addresses without bucket or name."""
     with pytest.raises(StoreError, match="--out"):
-        local_path(out)
+        place_of(out)

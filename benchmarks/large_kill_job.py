@@ -1,0 +1,64 @@
+"""The run that ``large_kills`` kills: small tiles, each slowed down and put on a list when begun.
+
+    python -m benchmarks.large_kill_job STORE LIST CLUSTER [resume]
+
+Worker processes import this module too, so the same holds in them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from nbdask.experiment import Experiment
+from nbdask.geometry.model import Model
+from nbdask.kernels.interface import Mask, Partial
+from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+from nbdask.run import simulate
+
+FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -pixel 0.2 -detpixels 96 -oversample 1"
+TILE, TILES = 12, 64
+#: Tasks that run at once, in every kind of run.
+AT_ONCE = 2
+#: Seconds by which each tile is slowed down, so that a kill finds it in any state.
+SLOWER = 0.03
+
+_LIST = "NBDASK_KILL_LIST"
+_partial = ReferenceKernel.partial
+
+
+def _noted(
+    self: ReferenceKernel, model: Model, tile: Tile, steps: StepRange, mask: Mask | None
+) -> Partial:
+    """Put the tile on the list, as one write that no kill can split, then evaluate it."""
+    handle = os.open(os.environ[_LIST], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, f"{tile.slow0} {tile.fast0}\n".encode())
+    os.close(handle)
+    time.sleep(SLOWER)
+    return _partial(self, model, tile, steps, mask)
+
+
+def main() -> None:
+    """Begin the run, or finish it."""
+    store, listed, cluster, *more = sys.argv[1:]
+    os.environ[_LIST] = listed
+    alone = cluster == "threads"
+    simulate(
+        Experiment.from_args(FLAGS.split()),
+        store,
+        backend="numpy",
+        tile=TILE,
+        cluster=cluster,
+        workers=None if alone else AT_ONCE,
+        threads=AT_ONCE if alone else 1,
+        resume=bool(more),
+    )
+
+
+if __name__ in ("__main__", "__mp_main__"):
+    ReferenceKernel.partial = _noted  # type: ignore[method-assign]
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# One Slurm job over several nodes: scheduler, workers and the leading process inside it.
+#
+#   sbatch --nodes=4 deploy/slurm-one-job.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -lambda 0.98
+#
+# Every word after the script's name goes to `nbdask simulate`.  When the job ends too early, or is
+# requeued by Slurm, submit the same line again: a store that was begun is resumed.
+#
+#   NBDASK_VENV       virtual environment, if nbdask is not on the path already
+#   NBDASK_JOB_DIR    folder that all nodes see, for addresses and credentials [the job's folder]
+#   NBDASK_INTERFACE  network interface between the nodes, such as ib0 [chosen by dask]
+#SBATCH --job-name=nbdask
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --mem=32G
+#SBATCH --time=04:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+set -euo pipefail
+
+if [[ -n "${NBDASK_VENV:-}" ]]; then
+    # shellcheck disable=SC1091
+    source "$NBDASK_VENV/bin/activate"
+fi
+
+out=
+words=("$@")
+for ((i = 0; i < ${#words[@]}; i++)); do
+    if [[ ${words[i]} == --out ]]; then
+        out=${words[i + 1]:-}
+    fi
+done
+if [[ -z "$out" ]]; then
+    echo "slurm-one-job.sh: --out is missing" >&2
+    exit 2
+fi
+
+# Compiled kernels go to a disk of each node: home directories may be read-only or slow there.
+export NBDASK_CACHE_DIR=${NBDASK_CACHE_DIR:-${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/nbdask-cache-$(id -u)}
+# One thread per task.
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+
+folder=${NBDASK_JOB_DIR:-$PWD}/nbdask-$SLURM_JOB_ID
+mkdir -p "$folder"
+chmod 700 "$folder"
+started=()
+finish() {
+    for pid in ${started[@]+"${started[@]}"}; do
+        kill "$pid" 2>/dev/null || true
+    done
+    wait
+    rm -f "$folder"/*.pem "$folder"/scheduler.json
+}
+trap finish EXIT
+trap 'exit 143' TERM
+
+# What talks over the network talks TLS, with credentials of this job alone.
+credentials=$(python -m nbdask.cluster.security "$folder")
+eval "$credentials"
+
+network=(--protocol tls)
+if [[ -n "${NBDASK_INTERFACE:-}" ]]; then
+    network+=(--interface "$NBDASK_INTERFACE")
+fi
+rm -f "$folder/scheduler.json"
+python -m distributed.cli.dask_scheduler "${network[@]}" --port 0 \
+    --scheduler-file "$folder/scheduler.json" --dashboard-address 127.0.0.1:0 \
+    >"$folder/scheduler.log" 2>&1 &
+started+=($!)
+
+threads=${SLURM_CPUS_PER_TASK:-1}
+memory=(--memory-limit auto)
+if [[ -n "${SLURM_MEM_PER_NODE:-}" ]]; then
+    # Slurm says MiB; a tenth is left to the scheduler and the leading process.
+    memory=(--memory-limit "$((SLURM_MEM_PER_NODE * 9 / 10))MiB")
+fi
+srun --overlap --output "$folder/worker-%t.log" python -m distributed.cli.dask_worker \
+    "${network[@]}" --scheduler-file "$folder/scheduler.json" --nthreads "$threads" \
+    "${memory[@]}" --dashboard-address 127.0.0.1:0 --local-directory "${TMPDIR:-/tmp}" &
+started+=($!)
+
+resume=()
+if [[ -e "$out" ]]; then
+    resume=(--resume)
+fi
+# In the background, so that a signal of Slurm is acted upon at once.
+nbdask simulate --cluster "scheduler-file:$folder/scheduler.json" --workers "$SLURM_NTASKS" \
+    ${resume[@]+"${resume[@]}"} "$@" &
+main=$!
+started+=("$main")
+wait "$main"

@@ -1,0 +1,146 @@
+"""How a run is seen: a bar that renews itself on a terminal, few plain lines in a log."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+from nbdask.graph.watch import Start, is_working
+from nbdask.plan.machine import resident_bytes
+from nbdask.plan.memory import format_bytes
+from nbdask.plan.plan import format_seconds
+from nbdask.statistics import TileSummary
+
+#: Seconds between two looks: on a terminal, and in a log.
+TERMINAL_SECONDS, LOG_SECONDS = 0.25, 15.0
+_BAR = 10
+
+
+class ProgressLine:
+    """Tiles, evaluations per second, gigabytes, time left and memory.
+
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing; the tiles are counted all the same.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._plan: Start | None = None
+        self._begun = self._last = time.monotonic()
+        self._evaluations = 0
+        self._working = 0
+        self.done = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a store that a later run can finish."""
+        return self._plan is not None
+
+    def begin(self, start: Start) -> None:
+        """Start the clock; in a log, say what is ahead."""
+        self._plan, self.done, self._working = start, start.done, start.working
+        self._begun = self._last = time.monotonic()
+        if self._quiet:
+            return
+        if start.dashboard is not None:
+            self._print(f"dashboard: {start.dashboard}")
+        missing, seconds = len(start.plan.grid) - start.done, start.plan.run_seconds
+        if not self._terminal and seconds > LOG_SECONDS:
+            whole = f", about {format_seconds(seconds)}" if start.done == 0 else ""
+            self._print(f"{missing} of {len(start.plan.grid)} tiles to compute{whole}")
+
+    def tile(self, done: int, summary: TileSummary) -> None:
+        """Count a tile, and show it when it is time to."""
+        assert self._plan is not None
+        plan = self._plan.plan
+        self.done = done
+        self._evaluations += summary.n_evaluated * plan.steps[-1].stop
+        self._working += is_working(summary)
+        now = time.monotonic()
+        last = done == len(plan.grid)
+        if self._quiet:
+            return
+        if self._terminal:
+            if last or now - self._last >= TERMINAL_SECONDS:
+                self._last = now
+                self._renew(self._bar() + self._brief(now), last)
+        elif now - self._last >= LOG_SECONDS or (last and now - self._begun >= LOG_SECONDS):
+            self._last = now
+            self._print(self.describe(now))
+
+    def describe(self, now: float) -> str:
+        """Return how the run stands, in one line of plain words."""
+        assert self._plan is not None
+        plan = self._plan.plan
+        total, spent = len(plan.grid), max(now - self._begun, 1e-6)
+        written = plan.image_bytes * self.done / total
+        parts = [
+            f"{self.done} of {total} tiles, {100 * self.done // total} %",
+            f"{_short(self._evaluations / spent)} evaluations/s",
+            f"{written / 1e9:.2f} of {plan.image_bytes / 1e9:.2f} GB",
+        ]
+        if self.done < total:
+            parts.append(f"{format_seconds(self._left(spent))} left")
+        memory = resident_bytes()
+        if memory:
+            parts.append(f"{format_bytes(memory)} memory")
+        return ", ".join(parts)
+
+    def _brief(self, now: float) -> str:
+        """Return the same for a terminal of 80 columns, what matters most first."""
+        assert self._plan is not None
+        plan = self._plan.plan
+        total, spent = len(plan.grid), max(now - self._begun, 1e-6)
+        written = plan.image_bytes * self.done / total
+        ahead = f"{format_seconds(self._left(spent))} left"
+        parts = [
+            ahead if self.done < total else f"done in {format_seconds(spent)}",
+            f"{self.done}/{total} tiles",
+            f"{_short(self._evaluations / spent)} eval/s",
+            f"{written / 1e9:.3g}/{plan.image_bytes / 1e9:.3g} GB",
+            format_bytes(resident_bytes()),
+        ]
+        return f"{100 * self.done // total} %, " + ", ".join(parts)
+
+    def _left(self, spent: float) -> float:
+        """Return the seconds that the missing tiles will take at the speed so far.
+
+        Tiles outside the region of interest take next to none, so the others are counted.
+        """
+        assert self._plan is not None
+        start, plan = self._plan, self._plan.plan
+        new = self._working - start.working
+        if new > 0:
+            return spent / new * max(plan.working_tiles - self._working, 0)
+        return spent / max(self.done - start.done, 1) * (len(plan.grid) - self.done)
+
+    def _bar(self) -> str:
+        assert self._plan is not None
+        full = _BAR * self.done // len(self._plan.plan.grid)
+        return "[" + "#" * full + "-" * (_BAR - full) + "] "
+
+    def _renew(self, text: str, last: bool) -> None:
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        end = "\n" if last else ""
+        print("\r\x1b[K" + text[:width], end=end, file=sys.stderr, flush=True)
+
+    def _print(self, text: str) -> None:
+        print("nbdask: " + text, file=sys.stderr, flush=True)
+
+    def end_line(self) -> None:
+        """Leave a bar that was cut short, so that what is printed next has a line of its own."""
+        if self._terminal and self.begun and not self._quiet:
+            print(file=sys.stderr)
+
+
+def _short(count: float) -> str:
+    """Return a number with three digits: ``"52.3 M"``."""
+    for unit in ("", " k", " M", " G"):
+        if count < 999.5:
+            return f"{count:.3g}{unit}"
+        count /= 1000
+    return f"{count:.3g} T"

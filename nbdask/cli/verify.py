@@ -1,0 +1,45 @@
+"""``nbdask verify``: a store against its own checksums."""
+
+from __future__ import annotations
+
+import click
+
+from nbdask.cli.mending import bar, say_faults
+
+
+@click.command(name="verify")
+@click.argument("store")
+@click.option(
+    "--recompute",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Compute N tiles, drawn at random, again and compare every bit.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it.")
+def command(store: str, recompute: int, seed: int, threads: int | None, quiet: bool) -> int:
+    """Read every tile of STORE and compare it with its checksum.
+
+    The exit code is 0 where all is well, 1 where it is not.
+    """
+    from nbdask.verification import CORRUPT, DIFFERENT, MISSING, verify
+
+    with bar("reading", quiet) as progress:
+        found = verify(store, recompute, seed=seed, threads=threads, progress=progress)
+    if not quiet:
+        say_faults(found.faults)
+        for remark in found.remarks:
+            click.echo(remark)
+        text = f"{found.path}: {found.tiles} tiles read"
+        if recompute:
+            text += f", {found.recomputed} recomputed"
+        counts = [(kind, found.count(kind)) for kind in (MISSING, CORRUPT, DIFFERENT)]
+        text += "".join(f", {count} {kind}" for kind, count in counts if count)
+        if found.ok:
+            text += ", all well"
+        elif found.count(DIFFERENT) < len(found.faults) or found.remarks:
+            text += f"; nbdask repair {store} computes missing and corrupt tiles again"
+        click.echo(text)
+    return 0 if found.ok else 1

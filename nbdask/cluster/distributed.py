@@ -1,0 +1,250 @@
+"""Runs graphs through a client of dask.distributed, and watches that somebody works on them."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Any
+
+from distributed import Client
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.gate import REFUSED, make_check, make_plugin, refusal
+from nbdask.cluster.spec import WAIT
+from nbdask.errors import ClusterError, NbdaskError
+
+#: Graphs in the hands of the scheduler beyond those that run, so that no worker waits.
+AHEAD = 2
+#: Seconds between looks at the workers while no result comes.
+LOOK = 1.0
+#: Seconds without workers after which the user is told what the run waits for.
+PATIENCE = 30.0
+#: Workers refused one after another that end a run: the next ones would be refused too.
+MOST_REFUSED = 4
+#: Attempts of a batch system to refuse a job, while there are no workers, that end a run.
+MOST_FAILURES = 3
+#: One thread per task: the libraries that workers call must not start their own.
+ENVIRONMENT = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+}
+
+logger = logging.getLogger("nbdask")
+
+
+class ClusterLostError(ClusterError):
+    """A cluster that went away while it worked; what is written stays and can be resumed."""
+
+    exit_code = 1
+
+
+class DistributedExecutor:
+    """Runs graphs through a client of a dask.distributed scheduler.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    threads : int
+        Tasks that the workers run at a time, all together.
+    wait : float
+        Seconds without any worker after which the run is given up.
+    failures : list of str, optional
+        Filled by whoever submits jobs with what the batch system said when it refused one.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        threads: int,
+        wait: float = WAIT,
+        failures: list[str] | None = None,
+    ) -> None:
+        self.client = client
+        self.threads = threads
+        self.wait = wait
+        self.failures = [] if failures is None else failures
+
+    def check(self, setup: Setup) -> None:
+        """Wait for the first worker; refuse those that have another nbdask or kernel."""
+        with _lost_as_error():
+            _Watch(self.client, self.wait, self.failures).until_workers()
+            for worker, reason in self.client.run(make_check(setup)).items():
+                if reason is not None:
+                    raise ClusterError(refusal(worker, reason))
+
+    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+        """Compute every graph; see :class:`~.executor.Executor`."""
+        watch = _Watch(self.client, self.wait, self.failures)
+        with _lost_as_error(), watch.refusals():
+            plugin = make_plugin(setup)
+            self.client.register_plugin(plugin)
+            pending: set[Any] = set()
+            try:
+                self._drive(graphs, done, pending, watch)
+            finally:
+                self._clean_up(pending, plugin.name)
+
+    def _drive(self, graphs: Iterator[Any], done: Done, pending: set[Any], watch: _Watch) -> None:
+        """Keep the window full until all graphs are done."""
+        ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._submit(islice(graphs, self.threads + AHEAD), pending, ready)
+        while pending:
+            try:
+                future = ready.get(timeout=LOOK)
+            except queue.Empty:
+                watch.look()
+                continue
+            watch.alive()
+            pending.discard(future)
+            done(future.result())
+            future.release()
+            self._submit(islice(graphs, 1), pending, ready)
+
+    def _submit(
+        self, graphs: Iterator[Any], pending: set[Any], ready: queue.SimpleQueue[Any]
+    ) -> None:
+        for item in graphs:
+            future = self.client.get(item.graph, item.key, sync=False)
+            pending.add(future)
+            future.add_done_callback(ready.put)
+
+    def _clean_up(self, pending: set[Any], plugin: str) -> None:
+        """Leave nothing behind where the scheduler is still there."""
+        if self.client.status != "running":
+            return
+        with suppress(CommClosedError, OSError, CancelledError):
+            if pending:
+                self.client.cancel(list(pending), force=True)
+            self.client.unregister_worker_plugin(plugin)
+
+
+class _Watch:
+    """Notices that nobody works any more."""
+
+    def __init__(self, client: Client, wait: float, failures: list[str]) -> None:
+        self._client, self._wait, self._failures = client, wait, failures
+        self._since = time.monotonic()
+        self._told = False
+        self._refused: list[str] = []
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Listen to workers that report that they were refused."""
+
+        def heard(event: tuple[float, dict[str, str]]) -> None:
+            line = refusal(event[1]["worker"], event[1]["reason"])
+            self._refused.append(line)
+            logger.warning("nbdask: %s", line)
+
+        self._client.subscribe_topic(REFUSED, heard)
+        try:
+            yield
+        finally:
+            if self._client.status == "running":
+                self._client.unsubscribe_topic(REFUSED)
+
+    def alive(self) -> None:
+        """Note that a result came."""
+        self._since = time.monotonic()
+        self._told = False
+
+    def until_workers(self) -> None:
+        """Wait for the first worker."""
+        while not self._count():
+            self._no_workers()
+            time.sleep(0.1)
+        self.alive()
+
+    def look(self) -> None:
+        """Raise an error if there have been no workers, or no scheduler, for too long."""
+        if len(self._refused) >= MOST_REFUSED:
+            raise ClusterError(self._refused[-1])
+        if self._count():
+            self.alive()
+        else:
+            self._no_workers()
+
+    def _count(self) -> int:
+        if self._client.status == "closed":
+            raise CommClosedError("closed")
+        if self._client.status != "running":
+            return 0
+        return len(self._client.nthreads())
+
+    def _no_workers(self) -> None:
+        if len(self._failures) >= MOST_FAILURES:
+            raise ClusterError(f"jobs are refused: {self._failures[-1]}")
+        spent = time.monotonic() - self._since
+        why = f": {self._refused[-1]}" if self._refused else ""
+        if spent > self._wait:
+            raise ClusterLostError(
+                f"no worker for {self._wait:.0f} s{why}: look at the jobs and their logs, then"
+                " run the same command with --resume (nbdask.worker-timeout in dask's"
+                " configuration is the time to wait)"
+            )
+        if spent > PATIENCE and not self._told:
+            self._told = True
+            logger.warning("nbdask: waiting for workers since %.0f s%s", spent, why)
+
+
+@contextmanager
+def _lost_as_error() -> Iterator[None]:
+    """Turn what happens when scheduler or workers die into one clear error."""
+    try:
+        yield
+    except NbdaskError:
+        raise
+    except KilledWorker as error:
+        raise ClusterLostError(
+            f"{error.allowed_failures + 1} workers died while they computed the same tile, the last"
+            f" at {error.last_worker.address}: most often they lack memory; give more --memory or a"
+            " smaller --tile, and look at the workers' logs"
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise ClusterLostError(
+            "the connection to the scheduler is lost: run the same command with --resume to"
+            " compute what is missing"
+        ) from error
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Keep distributed's own words off the terminal; what matters is raised as an error."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [log.level for log in loggers]
+    for log in loggers:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for log, level in zip(loggers, levels, strict=True):
+            log.setLevel(level)
+
+
+def connect(make: Callable[[], Client], what: str) -> Client:
+    """Return a client, or a clear error.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the client.
+    what : str
+        What it should reach, for the message.
+
+    Raises
+    ------
+    ClusterError
+        It cannot be reached.
+    """
+    try:
+        return make()
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ClusterError(f"--cluster {what}: the scheduler cannot be reached: {text}") from error

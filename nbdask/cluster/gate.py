@@ -1,0 +1,133 @@
+"""What a worker must have before it may take part, and how a run's setup comes to it.
+
+The functions and the class that travel to workers are made inside functions, so that they are
+pickled as they are, not by their name: a worker with another nbdask, or without any, must be able
+to say so.  Inside they use only what travels with them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from distributed import WorkerPlugin
+from distributed.protocol.pickle import dumps
+
+from nbdask.cluster.executor import Setup
+from nbdask.version import __version__
+
+#: Topic under which workers report that they were refused.
+REFUSED = "nbdask-refused"
+
+#: Returns why a process may not take part; None: it may.
+Check = Callable[[], "str | None"]
+
+
+def make_check(setup: Setup) -> Check:
+    """Return a function that compares a process's nbdask and kernel with those here.
+
+    Parameters
+    ----------
+    setup : Setup
+        Its attribute ``requires``, where it has one: (backend, precision, version) of the kernel.
+
+    Returns
+    -------
+    callable
+        Pickled by value.
+    """
+    version = __version__
+    requires: tuple[str, str, str] | None = getattr(setup, "requires", None)
+
+    def check() -> str | None:
+        from importlib import import_module
+
+        try:
+            found = import_module("nbdask.version").__version__
+        except ImportError:
+            return f"nbdask is not installed there, {version} is needed"
+        if found != version:
+            return f"nbdask is version {found} there, {version} here"
+        if requires is None:
+            return None
+        backend, precision, wanted = requires
+        try:
+            kernel = import_module("nbdask.kernels.registry").get_kernel(backend, precision)
+        except Exception as error:
+            return f"kernel {backend}: {error}"
+        if kernel.version != wanted:
+            return f"kernel {backend} is version {kernel.version} there, {wanted} here"
+        return None
+
+    return check
+
+
+def make_plugin(setup: Setup) -> Any:
+    """Return the plugin that checks a worker, brings the setup to it, and takes it out at the end.
+
+    Parameters
+    ----------
+    setup : Setup
+
+    Returns
+    -------
+    distributed.WorkerPlugin
+        Pickled by value.  A worker that joins later and is refused reports it and closes.
+    """
+    check, payload, topic = make_check(setup), dumps(setup), REFUSED
+    label = f"nbdask-{setup.run}"
+
+    class Bring(WorkerPlugin):
+        idempotent = True
+        name = label
+        installed: Any = None
+
+        async def setup(self, worker: Any) -> None:
+            from asyncio import sleep
+
+            from distributed.core import Status
+            from distributed.protocol.pickle import loads
+
+            reason = check()
+            if reason is None:
+                try:
+                    self.installed = loads(payload)
+                    self.installed.install()
+                    return
+                except Exception as error:
+                    self.installed = None
+                    reason = f"{type(error).__name__}: {error}"
+            # In this state a worker starts no task; the scheduler sends them elsewhere.
+            worker.status = Status.closing_gracefully
+            worker.log_event(topic, {"worker": worker.address, "reason": reason})
+            # Until this returns the worker does not even look at its tasks; the report goes out.
+            await sleep(0.5)
+            worker.loop.add_callback(worker.close)
+
+        def teardown(self, worker: Any) -> None:
+            if self.installed is not None:
+                self.installed.remove()
+
+    return Bring()
+
+
+def make_facts() -> Callable[[], tuple[int, int]]:
+    """Return a function that says the threads of a worker and the bytes it may use (0: any).
+
+    Returns
+    -------
+    callable
+        Pickled by value.
+    """
+
+    def facts(dask_worker: Any = None) -> tuple[int, int]:
+        return dask_worker.state.nthreads, int(dask_worker.memory_manager.memory_limit or 0)
+
+    return facts
+
+
+def refusal(worker: str, reason: str) -> str:
+    """Return the one line that a user is told of a refused worker."""
+    advice = f"install nbdask {__version__} with the same kernels where that worker runs"
+    return f"worker {worker} is refused: {re.sub(r'[.]$', '', reason)}: {advice}"

@@ -1,0 +1,284 @@
+"""Workers as jobs of a batch system, one worker process in each, by dask-jobqueue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shlex
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import dask
+from distributed import Client
+from distributed.core import Status
+
+from nbdask.cluster.distributed import ENVIRONMENT, MOST_FAILURES, DistributedExecutor, logger
+from nbdask.cluster.security import temporary_security
+from nbdask.cluster.spec import ClusterSpec, JobSpec
+from nbdask.errors import ClusterError
+
+#: Kind -> (prefix of dask-jobqueue's classes, command that submits a job).
+_SYSTEMS = {
+    "slurm": ("SLURM", "sbatch"),
+    "pbs": ("PBS", "qsub"),
+    "sge": ("SGE", "qsub"),
+    "lsf": ("LSF", "bsub"),
+    "htcondor": ("HTCondor", "condor_submit"),
+}
+#: A worker leaves this long before its job's end: a share of the job, at least, at most [s].
+MARGIN_SHARE, LEAST_MARGIN, MOST_MARGIN = 0.1, 30, 300
+#: Workers that start together leave within this share of the job, at most so long [s].
+STAGGER_SHARE, MOST_STAGGER = 0.05, 300
+#: How the number of workers is kept up: seconds between looks, looks before one is given up,
+#: and seconds of work for each worker that justify another one.
+ADAPT = {"interval": "5s", "wait_count": 6, "target_duration": "1s"}
+#: A tile whose workers were lost so often (jobs are cancelled for many reasons) ends the run.
+ALLOWED_FAILURES = 10
+#: Seconds after which a job that the batch system refused is submitted again.
+RETRY = 3.0
+#: Variables of this process that workers get too.
+_PASSED = ("NBDASK_CACHE_DIR", "NUMBA_CACHE_DIR")
+
+
+def lifetime(walltime: int) -> tuple[int, int]:
+    """Return how long a worker stays, so that it leaves before its job is ended, and the spread.
+
+    Parameters
+    ----------
+    walltime : int
+        Longest time of the job [s].
+
+    Returns
+    -------
+    tuple of int
+        (duration, stagger) [s]: a worker stays ``duration`` give or take ``stagger``.
+    """
+    margin = int(min(max(MARGIN_SHARE * walltime, LEAST_MARGIN), MOST_MARGIN))
+    stagger = int(min(STAGGER_SHARE * walltime, MOST_STAGGER))
+    return walltime - margin - stagger, stagger
+
+
+def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
+    """Return what dask-jobqueue is told of each job.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+        With ``job``.
+
+    Returns
+    -------
+    dict
+        Keywords of the job classes of dask-jobqueue.
+
+    Raises
+    ------
+    ClusterError
+        An option that this batch system does not have.
+    """
+    job = spec.job
+    assert job is not None
+    keywords: dict[str, Any] = {
+        "cores": spec.threads,
+        "processes": 1,
+        "memory": f"{job.memory}B",
+        "job_name": "nbdask",
+        "job_script_prologue": [*_exports(), *job.prologue],
+        "worker_extra_args": _worker_arguments(job),
+        "log_directory": str(job.directory),
+    }
+    optional = {
+        "interface": job.interface,
+        "local_directory": job.local_directory,
+        "python": job.python,
+    }
+    keywords |= {name: value for name, value in optional.items() if value is not None}
+    extra = _condor(job) if spec.kind == "htcondor" else _directives(spec.kind, job)
+    return keywords | extra
+
+
+def _exports() -> list[str]:
+    """Shell lines that give workers the environment that a run needs."""
+    passed = {name: os.environ[name] for name in _PASSED if os.environ.get(name)}
+    return [f"export {name}={shlex.quote(value)}" for name, value in (ENVIRONMENT | passed).items()]
+
+
+def _worker_arguments(job: JobSpec) -> list[str]:
+    """Words for ``dask worker``: its pages stay on its own node, it leaves in time."""
+    words = ["--dashboard-address", "127.0.0.1:0"]
+    if job.walltime is not None:
+        duration, stagger = lifetime(job.walltime)
+        words += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
+    return words
+
+
+def _clock(seconds: int, parts: int) -> str:
+    """Return hours:minutes:seconds, or hours:minutes rounded up."""
+    if parts == 3:
+        return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    minutes = -(-seconds // 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _directives(kind: str, job: JobSpec) -> dict[str, Any]:
+    account = "project" if kind in ("sge", "lsf") else "account"
+    walltime = None if job.walltime is None else _clock(job.walltime, 2 if kind == "lsf" else 3)
+    values = {"queue": job.queue, account: job.account, "walltime": walltime}
+    found: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if job.extra:
+        found["job_extra_directives"] = list(job.extra)
+    return found
+
+
+def _condor(job: JobSpec) -> dict[str, Any]:
+    """HTCondor has no queues, and its directives are pairs of a name and a value."""
+    if job.queue is not None:
+        raise ClusterError(
+            f"--queue {job.queue}: HTCondor has no queues; give --job-extra 'NAME = VALUE' instead"
+        )
+    extra: dict[str, str] = {}
+    if job.account is not None:
+        extra["accounting_group"] = job.account
+    if job.walltime is not None:
+        extra["allowed_job_duration"] = str(job.walltime)
+    for line in job.extra:
+        name, separator, value = line.partition("=")
+        if not separator or not name.strip():
+            raise ClusterError(f"--job-extra {line!r}: for HTCondor it must be NAME = VALUE")
+        extra[name.strip()] = value.strip()
+    return {"disk": job.disk, "job_extra_directives": extra}
+
+
+def _jobqueue(kind: str) -> Any:
+    """Return the module of dask-jobqueue."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        module = import_module("dask_jobqueue")
+        # On import it makes Ctrl-C end the program with status 0 at once; here Ctrl-C must end the
+        # run in order.
+        if threading.current_thread() is threading.main_thread():
+            for name, handler in handlers.items():
+                signal.signal(name, handler)
+        return module
+    except ImportError as error:
+        raise ClusterError(
+            f"--cluster {kind} needs the package dask-jobqueue: pip install 'nbdask[hpc]'"
+        ) from error
+
+
+def job_script(spec: ClusterSpec, scheduler: str = "tls://SCHEDULER:8786") -> str:
+    """Return the batch script of one worker, but for its credentials.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+        With ``job``.
+    scheduler : str
+        Address that the worker is told.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ClusterError
+        The package dask-jobqueue is missing, or an option that this batch system does not have.
+    """
+    module = import_module(f"{_jobqueue(spec.kind).__name__}.{spec.kind}")
+    job = getattr(module, _SYSTEMS[spec.kind][0] + "Job")
+    return str(job(scheduler, name="nbdask-0", **job_keywords(spec)).job_script())
+
+
+def _recording(job_class: type, failures: list[str]) -> type:
+    """Return a job class that tries again, and keeps what the batch system says on refusal.
+
+    dask-jobqueue itself would print a traceback, and never submit that job again.
+    """
+
+    class Recorded(job_class):  # type: ignore[misc]
+        async def start(self) -> None:
+            while len(failures) < MOST_FAILURES:
+                try:
+                    await super().start()
+                except (RuntimeError, ValueError, OSError) as error:
+                    failures.append(_reason(str(error)))
+                    await asyncio.sleep(RETRY)
+                else:
+                    failures.clear()
+                    return
+            logger.warning("nbdask: a job is given up: %s", failures[-1])
+            self.status = Status.running  # the cluster takes anything else for a mistake
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed
+
+    Recorded.__name__ = job_class.__name__
+    return Recorded
+
+
+def _reason(text: str) -> str:
+    """Return what the command said on its standard error, on one line."""
+    lines = [line.strip() for line in text.splitlines()]
+    said = lines[lines.index("stderr:") + 1 :] if "stderr:" in lines else lines
+    return " ".join(line for line in said if line)
+
+
+def _open(spec: ClusterSpec, failures: list[str]) -> Any:
+    """Start the scheduler in this process."""
+    job = spec.job
+    assert job is not None
+    name, submit = _SYSTEMS[spec.kind]
+    cluster_class = getattr(_jobqueue(spec.kind), name + "Cluster")
+    if shutil.which(submit) is None:
+        raise ClusterError(
+            f"--cluster {spec.kind}: the command {submit} is not on the path: start nbdask where"
+            " jobs can be submitted"
+        )
+    security = temporary_security() if spec.tls else None
+    try:
+        job.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cluster_class(
+            job_cls=_recording(cluster_class.job_cls, failures),
+            security=security,
+            shared_temp_directory=str(job.directory),
+            scheduler_options={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=logging.ERROR,
+            **job_keywords(spec),
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise ClusterError(f"--cluster {spec.kind}: cannot be started: {text}") from error
+
+
+@contextmanager
+def job_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+    """Start a scheduler here and workers as jobs; replace lost ones; end all jobs afterwards.
+
+    Yields
+    ------
+    DistributedExecutor
+
+    Raises
+    ------
+    ClusterError
+        The scheduler cannot be started.
+    """
+    failures: list[str] = []
+    least, most = spec.adapt or (spec.workers, spec.workers)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
+        _open(spec, failures) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        cluster.scale(jobs=least)
+        # A number that is only set once is not kept up when jobs are lost; limits are.
+        cluster.adapt(minimum=least, maximum=most, **ADAPT)
+        yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait, failures)

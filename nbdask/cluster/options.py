@@ -1,0 +1,195 @@
+"""Options of clusters: from the caller, from a named profile, from dask's own configuration.
+
+The section ``nbdask:`` of dask's YAML files (``~/.config/dask/*.yaml``, ``/etc/dask``, and every
+``DASK_NBDASK__...`` variable) holds defaults, and under ``profiles:`` named sets of them.  What
+the caller gives comes first, then the profile, then the section itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+
+from nbdask.errors import ClusterError, PlanError
+from nbdask.plan.memory import parse_bytes
+
+#: Everything that a profile, or the section itself, may hold.
+KEYS = (
+    "account",
+    "adapt",
+    "cluster",
+    "disk",
+    "interface",
+    "job-directory",
+    "job-extra",
+    "local-directory",
+    "memory",
+    "prologue",
+    "python",
+    "queue",
+    "threads",
+    "tls",
+    "walltime",
+    "worker-timeout",
+    "workers",
+)
+_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What a caller may say of the jobs that workers run in; None: as configured.
+
+    Parameters
+    ----------
+    profile : str, optional
+        Name of a set of options under ``nbdask: profiles:`` in dask's configuration.
+    memory : int or str, optional
+        Memory of each worker process, such as ``"8GB"``.
+    walltime : str, optional
+        Longest time of a job: ``"04:00:00"``, ``"1-12:00:00"``, ``"90min"`` or ``"4h"``.
+    queue, account : str, optional
+        Queue (partition) and account (project) that jobs are submitted to.
+    job_extra : tuple of str
+        Further directives of the batch system, word for word.
+    adapt : tuple of int, optional
+        Fewest and most workers; their number follows the work that is left.
+    """
+
+    profile: str | None = None
+    memory: int | str | None = None
+    walltime: str | None = None
+    queue: str | None = None
+    account: str | None = None
+    job_extra: tuple[str, ...] = ()
+    adapt: tuple[int, int] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what the caller did give, by the names of the configuration."""
+        values = {
+            "memory": self.memory,
+            "walltime": self.walltime,
+            "queue": self.queue,
+            "account": self.account,
+            "job-extra": tuple(self.job_extra) or None,
+            "adapt": self.adapt,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def configured(profile: str | None) -> dict[str, Any]:
+    """Return the options that dask's configuration holds, those of a profile first.
+
+    Raises
+    ------
+    ClusterError
+        There is no such profile, or a name in the section that means nothing.
+    """
+    section = _names(dask.config.get("nbdask", {}), "nbdask")
+    profiles = section.pop("profiles", None) or {}
+    _check_names(section, "nbdask")
+    if profile is None:
+        return _without_none(section)
+    if not isinstance(profiles, Mapping) or profile not in profiles:
+        known = ", ".join(sorted(profiles)) if isinstance(profiles, Mapping) else ""
+        raise ClusterError(
+            f"--profile {profile}: not under nbdask: profiles: of dask's configuration"
+            f" ({f'there are {known}' if known else 'there are none'}; files are looked for in"
+            f" {', '.join(str(path) for path in dask.config.paths)})"
+        )
+    chosen = _names(profiles[profile], f"nbdask.profiles.{profile}")
+    _check_names(chosen, f"nbdask.profiles.{profile}")
+    return _without_none(section) | _without_none(chosen)
+
+
+def _names(section: object, where: str) -> dict[str, Any]:
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise ClusterError(f"dask's configuration, {where}: must hold names and values")
+    return {str(name).replace("_", "-"): value for name, value in section.items()}
+
+
+def _check_names(section: Mapping[str, Any], where: str) -> None:
+    for name in section:
+        if name not in KEYS:
+            close = difflib.get_close_matches(name, KEYS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
+            raise ClusterError(f"dask's configuration, {where}.{name}: means nothing; {hint}")
+
+
+def _without_none(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in section.items() if value is not None}
+
+
+def count_of(name: str, value: object) -> int:
+    """Return a number of workers or threads.
+
+    Raises
+    ------
+    ClusterError
+        Not a whole number of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ClusterError(f"{name} = {value!r}: must be a whole number of at least 1")
+    return value
+
+
+def adapt_of(value: object) -> tuple[int, int]:
+    """Return fewest and most workers.
+
+    Raises
+    ------
+    ClusterError
+        Not two whole numbers of at least 1, the second not below the first.
+    """
+    items = list(value) if isinstance(value, (list, tuple)) else []
+    whole = all(isinstance(i, int) and not isinstance(i, bool) for i in items)
+    if len(items) != 2 or not whole or not 1 <= items[0] <= items[1]:
+        raise ClusterError(
+            f"--adapt = {value!r}: must be two whole numbers of at least 1, the fewest and the"
+            " most workers, such as --adapt 2 20"
+        )
+    return items[0], items[1]
+
+
+def memory_of(value: int | str) -> int:
+    """Return the bytes of a worker.
+
+    Raises
+    ------
+    ClusterError
+        Not a size.
+    """
+    try:
+        return parse_bytes(value, "--memory")
+    except PlanError as error:
+        raise ClusterError(str(error)) from None
+
+
+def seconds_of(value: object, name: str = "--walltime") -> int:
+    """Return the seconds of a time such as ``"04:00:00"``, ``"1-12:00:00"``, ``"90min"``, ``600``.
+
+    Raises
+    ------
+    ClusterError
+        Not such a time, or none at all.
+    """
+    text = str(value).strip().lower()
+    seconds = 0.0
+    if clock := re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text):
+        days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
+        seconds = days * 86400 + hours * 3600 + minutes * 60 + rest
+    elif simple := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text):
+        seconds = float(simple.group(1)) * _UNITS.get(simple.group(2) or "s", 0)
+    if seconds < 1:
+        raise ClusterError(
+            f"{name} = {value!r}: must be a time such as 04:00:00 (hours, minutes, seconds),"
+            " 1-12:00:00 (with days), 90min or 4h"
+        )
+    return int(seconds)

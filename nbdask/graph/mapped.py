@@ -1,0 +1,95 @@
+"""Large amplitude tables as memory-mapped files, one for all processes of a run on a host.
+
+What is mapped counts once however many workers a host has, and the system may drop its pages when
+memory is short.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import stat
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.geometry.model import Model
+from nbdask.plan.memory import MAPPED_BYTES
+
+
+def map_amplitudes(model: Model, run: str) -> Model:
+    """Return the model with its amplitude table mapped from a file where it is large.
+
+    Parameters
+    ----------
+    model : Model
+    run : str
+        Name of the run; the first process of a host that comes writes the file, the others map it.
+
+    Returns
+    -------
+    Model
+        The same one where the table is below 64 MiB, is mapped already, or where there is no room
+        for a file in the folder of temporary files (``TMPDIR``).
+    """
+    if model.f_grid.nbytes < MAPPED_BYTES or is_mapped(model.f_grid):
+        return model
+    try:
+        path = _folder() / f"{run}-amplitudes.npy"
+        if not path.exists():
+            _save(path, model.f_grid)
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        return model
+    if table.shape != model.f_grid.shape:
+        return model
+    return dataclasses.replace(model, f_grid=np.asarray(table))
+
+
+def forget_amplitudes(run: str) -> None:
+    """Remove the file of a run; processes that have it mapped keep what they see."""
+    try:
+        (_folder() / f"{run}-amplitudes.npy").unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def is_mapped(table: NDArray[np.float64]) -> bool:
+    """Return whether an array is a view of a mapped file."""
+    base: object = table
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return False
+
+
+def _folder() -> Path:
+    """Return this user's own folder among the temporary files.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or somebody else made it.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"nbdask-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != user or status.st_mode & 0o022:
+        raise PermissionError(f"{folder} belongs to somebody else")
+    return folder
+
+
+def _save(path: Path, table: NDArray[np.float64]) -> None:
+    """Write the file as a whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with open(fresh, "xb") as handle:
+            np.save(handle, table, allow_pickle=False)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

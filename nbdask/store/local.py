@@ -1,0 +1,247 @@
+"""Stores in folders: checks of the path, creation as a whole, removal of nothing but stores."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from zarr.abc.store import Store
+from zarr.storage import LocalStore
+
+from nbdask.errors import StoreError
+from nbdask.store.place import ROOT, Seen, read_root, reason
+from nbdask.store.schema import ENTRIES
+
+#: End of the names under which zarr writes files before it renames them.
+_HALF_WRITTEN = ".partial"
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """A folder; see :class:`~.place.Place`.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> Path:
+        """The path."""
+        return self.path
+
+    def zarr_store(self, *, read_only: bool) -> Store:
+        """Return the folder as zarr's store."""
+        return LocalStore(self.path, read_only=read_only)
+
+    def read(self, key: str) -> bytes | None:
+        """Return a file of the store."""
+        try:
+            return (self.path / key).read_bytes()
+        except OSError:
+            return None
+
+    def remove(self, key: str) -> None:
+        """Delete a file of the store if it is there."""
+        (self.path / key).unlink(missing_ok=True)
+
+    def exists(self) -> bool:
+        """Whether anything is at the path, also a broken link."""
+        return os.path.lexists(self.path)
+
+    def check_alive(self) -> None:
+        """Raise FileNotFoundError where the store is gone."""
+        os.stat(self.path / ROOT)
+
+    def check_free(self, overwrite: bool) -> None:
+        """Raise StoreError unless a store may be written here."""
+        check_free(self.path, overwrite)
+
+    @contextmanager
+    def new(self, overwrite: bool) -> Iterator[Store]:
+        """Give a store to be filled that takes its place when all went well."""
+        with new_folder(self.path, overwrite) as folder:
+            yield LocalStore(folder)
+
+    def sweep(self) -> int:
+        """Delete files that were being written when their process was killed."""
+        count = 0
+        for folder, _, files in os.walk(self.path):
+            for file in files:
+                if file.endswith(_HALF_WRITTEN):
+                    Path(folder, file).unlink(missing_ok=True)
+                    count += 1
+        return count
+
+    def free_bytes(self) -> int | None:
+        """Return what the file system has left for this user."""
+        try:
+            found = os.statvfs(self.path.parent)
+        except (OSError, AttributeError):
+            return None
+        return found.f_bavail * found.f_frsize
+
+    def lock_file(self) -> LocalLockFile:
+        """Return the lock beside the folder."""
+        return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
+
+
+@dataclass(frozen=True)
+class LocalLockFile:
+    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def create(self, text: bytes) -> bool:
+        """Write the file if there is none."""
+        try:
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            return False
+        try:
+            with open(handle, "wb") as file:
+                file.write(text)
+        except OSError:
+            # On a full disk: an empty lock would keep everybody out.
+            self.delete()
+            raise
+        return True
+
+    def read(self) -> Seen | None:
+        """Return text and time stamp of the file; the stamp is compared, never interpreted."""
+        try:
+            with open(self.path, "rb") as file:
+                return Seen(file.read(), str(os.fstat(file.fileno()).st_mtime_ns))
+        except FileNotFoundError:
+            return None
+
+    def renew(self, text: bytes) -> None:
+        """Set the time stamp anew."""
+        os.utime(self.path)
+
+    def replace(self, old: Seen, text: bytes) -> bool:
+        """Move the old file away, look whether it was the one meant, and make the new one."""
+        aside = self.path.with_name(f"{self.path.name}.{secrets.token_hex(6)}")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return self.create(text)
+        try:
+            if aside.read_bytes() != old.text:
+                # Somebody else was quicker and holds the lock now: give it back.
+                with suppress(FileExistsError):
+                    os.link(aside, self.path)
+                return False
+        finally:
+            aside.unlink(missing_ok=True)
+        return self.create(text)
+
+    def delete(self) -> None:
+        """Delete the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Make sure that a store may be written at ``path``.
+
+    Raises
+    ------
+    StoreError
+        Something is there already and must not or cannot be replaced, or the folder that is to
+        hold the store is missing or not writable.
+    """
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise StoreError(f"--out {path}: the folder {parent} does not exist; create it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise StoreError(f"--out {path}: no permission to write in the folder {parent}")
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        hint = "--overwrite replaces it, or " if read_root(path) is not None else ""
+        raise StoreError(f"--out {path} exists already: {hint}choose another path")
+    check_replaceable(path)
+
+
+def check_replaceable(path: Path) -> None:
+    """Make sure that what is at ``path`` is an nbdask store and nothing more.
+
+    Raises
+    ------
+    StoreError
+        It is not, so it is never deleted.
+    """
+    if path.is_symlink() or not path.is_dir() or read_root(path) is None:
+        raise StoreError(
+            f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
+            " choose another path"
+        )
+    others = sorted(set(os.listdir(path)) - ENTRIES)
+    others = [name for name in others if not name.endswith(_HALF_WRITTEN)]
+    if others:
+        raise StoreError(
+            f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
+            " so --overwrite does not delete it; move that away or choose another path"
+        )
+
+
+@contextmanager
+def new_folder(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Make a folder beside ``path`` that takes its place when all went well.
+
+    A failure inside leaves nothing behind, and what was at ``path`` is untouched.
+
+    Yields
+    ------
+    Path
+        The temporary folder, in the same file system as ``path``.
+
+    Raises
+    ------
+    StoreError
+        As :func:`check_free`; or another process made ``path`` in the meantime.
+    """
+    check_free(path, overwrite)
+    mark = secrets.token_hex(6)
+    fresh = path.absolute().with_name(f".{path.name}.{mark}.new")
+    try:
+        fresh.mkdir()
+        yield fresh
+        _take_place(fresh, path, overwrite, mark)
+    except OSError as error:
+        raise StoreError(f"--out {path}: cannot create the store: {reason(error)}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _take_place(fresh: Path, path: Path, overwrite: bool, mark: str) -> None:
+    """Rename ``fresh`` to ``path``; an old store there goes aside first and is deleted last."""
+    check_free(path, overwrite)
+    old = path.absolute().with_name(f".{path.name}.{mark}.old")
+    if os.path.lexists(path):
+        os.rename(path, old)
+    try:
+        os.rename(fresh, path)
+    except OSError:
+        if old.exists():
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

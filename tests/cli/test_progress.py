@@ -1,0 +1,182 @@
+"""What a user sees of a run: the bar, the lines of a log, the plan, the way to resume."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nbdask
+from nbdask.cli import progress
+from nbdask.cli.main import main
+from nbdask.cli.progress import ProgressLine
+from nbdask.cli.running import resume_command
+from nbdask.geometry.build import build_model
+from nbdask.graph.watch import Start
+from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.plan import Plan, make_plan
+from nbdask.statistics import EMPTY
+from nbdask.store.local import LocalPlace
+from nbdask.store.open import StoreReader
+from tests.helpers import small_experiment
+
+FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 48 -pixel 0.3 -oversample 1"
+#: A tile of 8 x 8 evaluated pixels.
+TILE = EMPTY._replace(n_evaluated=64)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def plan_of(**parts) -> Plan:
+    """Return a plan of 4 x 3 tiles of 8 x 8 pixels."""
+    return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), tile=8)
+
+
+def test_a_terminal_gets_a_bar_that_fits(monkeypatch, clock) -> None:
+    """Time left, tiles, speed, gigabytes and memory in 79 columns; the last one ends the line."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    line = ProgressLine()
+    line.begin(Start(plan_of(), 0, 0, None))
+    for done in range(1, 13):
+        clock.now += 2.0
+        line.tile(done, TILE)
+    shown = screen.getvalue().split("\r\x1b[K")[1:]
+    assert len(shown) == 12
+    assert shown[5].startswith("[#####-----] 50 %, 12 s left, 6/12 tiles, 32 eval/s, ")
+    assert all(len(text.rstrip("\n")) < 80 for text in shown)
+    assert shown[-1].startswith("[##########] 100 %, done in 24 s")
+    assert screen.getvalue().endswith("\n")
+
+
+def test_a_log_gets_few_plain_lines(capsys, clock) -> None:
+    """No line more often than every 15 s, no control characters, a last one at the end."""
+    line = ProgressLine()
+    line.begin(Start(plan_of(), 0, 0, "http://127.0.0.1:8787/status"))
+    for done in range(1, 13):
+        clock.now += 10.0
+        line.tile(done, TILE)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "nbdask: dashboard: http://127.0.0.1:8787/status"
+    assert len(lines) == 1 + 6
+    assert lines[1].startswith("nbdask: 2 of 12 tiles, 16 %, 6.4 evaluations/s, 0.00 of 0.00 GB")
+    assert "100 s left" in lines[1]
+    assert lines[-1].startswith("nbdask: 12 of 12 tiles, 100 %")
+    assert not any(ord(letter) < 32 for text in lines for letter in text)
+
+
+def test_a_short_run_leaves_no_lines_in_a_log(capsys, clock) -> None:
+    """Nor does a quiet one, which still counts."""
+    for quiet, seconds in ((False, 1.0), (True, 60.0)):
+        line = ProgressLine(quiet)
+        line.begin(Start(plan_of(), 0, 0, "http://x" if quiet else None))
+        for done in range(1, 13):
+            clock.now += seconds
+            line.tile(done, TILE)
+        assert capsys.readouterr().err == ""
+        assert line.done == 12
+
+
+def test_time_left_counts_what_is_still_to_be_evaluated(clock) -> None:
+    """Tiles outside the region of interest, and those of the run before, take no time."""
+    from nbdask.experiment import Sampling
+
+    plan = plan_of(sampling=Sampling(oversample=1, roi=(0, 15, 0, 23)))
+    assert plan.working_tiles == 6
+    line = ProgressLine(quiet=True)
+    line.begin(Start(plan, 3, 2, None))
+    clock.now += 10.0
+    line.tile(4, TILE)
+    assert "30 s left" in line.describe(clock.now)
+    line.tile(5, EMPTY)
+    assert "30 s left" in line.describe(clock.now)
+
+
+def test_dry_run_tells_disk_space_and_warns(tmp_path, capsys, monkeypatch) -> None:
+    """Need and free space; a note where the image might not fit; nothing is written."""
+    words = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "16", "--dry-run"]
+    assert main(words) == 0
+    assert "disk      at most" in capsys.readouterr().out
+    assert main([*words, "--out", str(tmp_path / "a.zarr")]) == 0
+    assert " free at " in capsys.readouterr().out
+    monkeypatch.setattr(LocalPlace, "free_bytes", lambda self: 75_000)
+    assert main([*words, "--out", str(tmp_path / "a.zarr")]) == 0
+    said = capsys.readouterr()
+    assert "73.2 KiB free" in said.out
+    assert "may need up to" in said.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_command_that_resumes() -> None:
+    """Quoted for a shell; --overwrite would refuse to resume, so it goes."""
+    words = ["nbdask", "simulate", "-N", "5", "--out", "my run.zarr", "--overwrite"]
+    assert resume_command(words) == "nbdask simulate -N 5 --out 'my run.zarr' --resume"
+    assert resume_command([*words[:-1], "--resume"]).count("--resume") == 1
+
+
+_SLOW = """
+import sys, time
+from nbdask.kernels.reference import ReferenceKernel
+from nbdask.cli.main import main
+partial = ReferenceKernel.partial
+def slow(*a):
+    time.sleep(0.2)
+    return partial(*a)
+ReferenceKernel.partial = slow
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_prints_the_command_that_resumes(tmp_path) -> None:
+    """It ends with status 130 and no traceback, and the printed command finishes the store."""
+    script, store = tmp_path / "job.py", tmp_path / "a b.zarr"
+    script.write_text(_SLOW)
+    words = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--threads", "1"]
+    process = subprocess.Popen(
+        [sys.executable, script, *words, "--out", store],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+    )
+    end = time.monotonic() + 60
+    while not (store.exists() and StoreReader(store).done().any()):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    *_, said, command = errors.splitlines()
+    assert said.startswith("nbdask: interrupted; the store keeps all finished tiles")
+    assert command == resume_command(["nbdask", *words, "--out", str(store)])
+    assert 0 < StoreReader(store).done().sum() < 36
+    assert main([*words, "--out", str(store), "--resume", "--quiet"]) == 0
+    assert StoreReader(store).attributes["status"] == "complete"

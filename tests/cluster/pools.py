@@ -1,0 +1,149 @@
+"""Schedulers, workers and runs in processes of their own, for tests that kill them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+ROOT = Path(__file__).parents[2]
+#: A small image of 36 tiles, slow enough to be caught in the middle.
+_FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 48 -pixel 1 -oversample 1 -osc 1 -phisteps 1000"
+WORDS = [*_FLAGS.split(), "--backend", "numpy", "--tile", "8"]
+TILES = 36
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return this process's environment, with the package on the path."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+class Pool:
+    """A scheduler and its workers, each a process of its own on loopback."""
+
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+        self.variables = dict(variables or {})
+        self.file = folder / "scheduler.json"
+        self.folder = folder
+        self.processes: list[subprocess.Popen[str]] = []
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+        wait_until(self._address_known)
+        self.workers: list[subprocess.Popen[str]] = []
+
+    def _address_known(self) -> bool:
+        try:
+            self.address = str(json.loads(self.file.read_text())["address"])
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _start(self, what: str, *words: str, **more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1"]
+        if self.variables:
+            command += ["--protocol", "tls"]
+        with open(self.folder / f"{what}-{len(self.processes)}.log", "w") as log:
+            process = subprocess.Popen(
+                [*command, "--dashboard-address", "127.0.0.1:0", *words],
+                env=environment(**self.variables, **more),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def add_worker(self, **more: str) -> subprocess.Popen[str]:
+        """Start a worker of one thread, with further environment variables."""
+        words = ["--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny"]
+        words += ["--local-directory", str(self.folder), "--memory-limit", "1GB"]
+        worker = self._start("worker", *words, **more)
+        self.workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """End every process of the pool."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+
+@contextmanager
+def pool(folder: Path, workers: int, variables: Mapping[str, str] | None = None) -> Iterator[Pool]:
+    """Start a pool; end it."""
+    made = Pool(folder, variables)
+    try:
+        for _ in range(workers):
+            made.add_worker()
+        yield made
+    finally:
+        made.close()
+
+
+def command(out: Path, *options: str, words: Sequence[str] = WORDS) -> list[str]:
+    """Return the words of a run."""
+    return [sys.executable, "-m", "nbdask", "simulate", *words, "--out", str(out), *options]
+
+
+def run(out: Path, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end."""
+    return subprocess.run(
+        command(out, *options),
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+
+
+@contextmanager
+def running(out: Path, *options: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a run; end it at the latest when the block is left."""
+    process = subprocess.Popen(
+        command(out, *options),
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+def tiles_done(out: Path) -> int:
+    """Tiles that the store records as done; 0 while there is no store."""
+    from nbdask.errors import NbdaskError
+    from nbdask.store.open import StoreReader
+
+    try:
+        return int(StoreReader(out).done().sum())
+    except (NbdaskError, OSError):
+        return 0
+
+
+def pixels(out: Path) -> np.ndarray:
+    """Return the image."""
+    return np.asarray(zarr.open_array(out / "image", mode="r")[:])

@@ -1,0 +1,136 @@
+"""Workers as jobs of a real Slurm."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cluster import slurm
+from tests.cluster.pools import command, environment, pixels, run, running, tiles_done, wait_until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+#: A worker of one thread per job, on loopback.
+JOB = ["--cluster", "slurm", "--queue", slurm.PARTITION, "--memory", "600MB", "--workers", "2"]
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[dict[str, str]]:
+    """Slurm, for all tests of this file; skips with the reason where it cannot be started."""
+    reason = slurm.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    # Not pytest's folder: the daemon munged runs as another user and must be able to enter.
+    folder = Path(tempfile.mkdtemp(prefix="nbdask-slurm-"))
+    folder.chmod(0o755)
+    try:
+        with slurm.slurm(folder / "slurm") as environment:
+            yield {"SLURM_CONF": environment["SLURM_CONF"], "DASK_NBDASK__INTERFACE": "lo"}
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def variables(system: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Environment of a run: Slurm, and a folder for its jobs."""
+    return {**system, "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs")}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """The image, computed by threads of one process."""
+    out = tmp_path_factory.mktemp("expected") / "a.zarr"
+    done = run(out, "--cluster", "threads", "--threads", "1", "--quiet")
+    assert done.returncode == 0, done.stderr
+    return pixels(out)
+
+
+def workers_said(folder: Path) -> str:
+    """All that the jobs printed."""
+    return "\n".join(path.read_text() for path in sorted(folder.glob("nbdask-*.err")))
+
+
+def test_cancelled_job_is_replaced(
+    variables: dict[str, str], tmp_path: Path, expected: np.ndarray
+) -> None:
+    """scancel of every job in the middle: new ones come, the pixels are the same, TLS is used."""
+    out = tmp_path / "a.zarr"
+    with running(out, *JOB, "--walltime", "10min", **variables) as process:
+        wait_until(lambda: tiles_done(out) >= 2)
+        first = slurm.jobs(variables)
+        slurm.cancel(variables, *first)
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert np.array_equal(pixels(out), expected)
+    logs = workers_said(tmp_path / "jobs")
+    assert len(list((tmp_path / "jobs").glob("nbdask-*.err"))) > len(first) >= 1
+    assert "tls://127.0.0.1" in logs
+    assert "tcp://" not in logs
+    # The keys went with the run.
+    assert [p.name for p in (tmp_path / "jobs").iterdir() if "key" in p.name] == []
+    wait_until(lambda: slurm.jobs(variables) == [])
+
+
+def test_interrupt_ends_the_jobs(variables: dict[str, str], tmp_path: Path) -> None:
+    """After Ctrl-C no job is left in the queue."""
+    out = tmp_path / "a.zarr"
+    with running(out, *JOB, "-phisteps", "2000", **variables) as process:
+        wait_until(lambda: tiles_done(out) >= 2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    wait_until(lambda: slurm.jobs(variables) == [], 20)
+
+
+def test_killed_client_leaves_no_jobs(
+    variables: dict[str, str], tmp_path: Path, expected: np.ndarray
+) -> None:
+    """kill -9 of the process that holds the scheduler: the workers end, the run is resumed."""
+    out = tmp_path / "a.zarr"
+    with running(out, *JOB, **variables) as process:
+        wait_until(lambda: tiles_done(out) >= 2)
+        process.send_signal(signal.SIGKILL)
+    wait_until(lambda: slurm.jobs(variables) == [])
+    done = run(out, *JOB, "--resume", **variables)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(pixels(out), expected)
+
+
+def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
+    """What sbatch says comes to the user, soon; nothing is written."""
+    words = [*JOB, "--job-extra=--partition=nowhere"]
+    done = run(tmp_path / "a.zarr", *words, **variables)
+    assert done.returncode == 2
+    assert "jobs are refused: sbatch: error:" in done.stderr
+    assert "invalid partition" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "a.zarr").exists()
+
+
+def test_workers_leave_before_their_wall_time(variables: dict[str, str], tmp_path: Path) -> None:
+    """With jobs of one minute workers leave by themselves, and later jobs finish the image."""
+    # Steps enough for the one worker to need more than a job's time.
+    more = ["-phisteps", "5000"]
+    plain = subprocess.run(
+        command(tmp_path / "b.zarr", *more, "--cluster", "threads", "--threads", "2"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert plain.returncode == 0, plain.stderr
+    words = [*JOB, "--workers", "1", "--walltime", "60s", *more]
+    done = run(tmp_path / "a.zarr", *words, **variables)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(pixels(tmp_path / "a.zarr"), pixels(tmp_path / "b.zarr"))
+    logs = workers_said(tmp_path / "jobs")
+    assert "worker-lifetime-reached" in logs
+    assert "DUE TO TIME LIMIT" not in logs
+    assert len(list((tmp_path / "jobs").glob("nbdask-*.err"))) >= 2
