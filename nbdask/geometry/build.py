@@ -19,7 +19,12 @@ from nbdask.geometry.crystal_frame import (
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
 from nbdask.geometry.mosaic import mosaic_rotations
-from nbdask.geometry.rotation import carried_angles, orientation_table, phi_angles
+from nbdask.geometry.rotation import (
+    carried_angles,
+    check_table,
+    orientation_table,
+    phi_angles,
+)
 from nbdask.geometry.source_grid import build_sources
 from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
@@ -166,12 +171,13 @@ def _orientations(
     spread, domains = settle_mosaic(
         experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
     )
+    phi = phi_angles(experiment.scan)
+    check_table(len(phi), domains)
     rotations = None
     if spread > 0.0:
         given = experiment.crystal
         misset_seed = given.misset_seed if given.misset == "random" else None
         rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
-    phi = phi_angles(experiment.scan)
     used = carried_angles(phi) if experiment.semantics == "c" else phi
     table = orientation_table(crystal.axes, detector.spindle, used, rotations)
     first = None

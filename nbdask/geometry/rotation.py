@@ -80,6 +80,17 @@ def carried_angles(phi: Array) -> Array:
     return np.array(result)
 
 
+def check_table(steps: int, domains: int) -> None:
+    """Refuse more rotation steps times mosaic domains than a table in memory can hold."""
+    size = 72 * steps * domains
+    if size > MAX_TABLE_BYTES:
+        raise FieldError(
+            "scan.count",
+            f"{steps} rotation steps x {domains} mosaic domains",
+            f"few enough for a table of {MAX_TABLE_BYTES >> 30} GiB, not {size >> 30} GiB",
+        )
+
+
 def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | None) -> Array:
     """Return the cell vectors for every phi step (outer) and mosaic domain (inner).
 
@@ -99,13 +110,6 @@ def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | 
     (n_phi * n_domains, 3, 3) float64 array
         ``[orientation, axis, xyz]`` [m].
     """
-    table_bytes = 72 * len(phi) * (1 if domains is None else len(domains))
-    if table_bytes > MAX_TABLE_BYTES:
-        raise FieldError(
-            "scan.count",
-            f"{len(phi)} rotation steps x {1 if domains is None else len(domains)} mosaic domains",
-            f"few enough for a table of {MAX_TABLE_BYTES >> 30} GiB ({table_bytes >> 30} GiB now)",
-        )
     turned = np.array([axes if p == 0.0 else rotate_about(axes, spindle, float(p)) for p in phi])
     if domains is None:
         return np.ascontiguousarray(turned)

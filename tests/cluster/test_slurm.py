@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -114,10 +115,13 @@ def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
     assert not (tmp_path / "a.zarr").exists()
 
 
+@pytest.mark.skipif(
+    "NBDASK_LONG_TESTS" not in os.environ, reason="takes two minutes: set NBDASK_LONG_TESTS=1"
+)
 def test_workers_leave_before_their_wall_time(variables: dict[str, str], tmp_path: Path) -> None:
     """With jobs of one minute workers leave by themselves, and later jobs finish the image."""
     # Steps enough for the one worker to need more than a job's time.
-    more = ["-phisteps", "5000"]
+    more = ["-phisteps", "12000"]
     plain = subprocess.run(
         command(tmp_path / "b.zarr", *more, "--cluster", "threads", "--threads", "2"),
         env=environment(),

@@ -64,7 +64,7 @@ def rich_experiment(**parts: object):
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_tiles_join_to_the_whole(slow: int, fast: int) -> None:
     """However the detector is cut, every pixel is the same to the bit."""
     model = build_model(rich_experiment())
