@@ -1,8 +1,6 @@
 """Run the command line with ``python -m nbdask``."""
 
-import sys
-
-from nbdask.cli.main import main
+from nbdask.cli.main import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

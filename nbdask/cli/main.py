@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -131,3 +134,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(f"{error.filename or 'system'}: {error.strerror or error}")
         return 1
+
+
+def entry() -> NoReturn:
+    """Run the command line as a process of its own, and end the process.
+
+    Start and end are kept short: garbage is collected less often while thousands of modules'
+    objects are made, and the interpreter does not take them apart one by one at the end (about
+    0.3 s) unless worker processes or connections may still have to be closed.
+    """
+    gc.set_threshold(50_000)
+    code = main()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    if "distributed" in sys.modules or "concurrent.futures.process" in sys.modules:
+        sys.exit(code)
+    os._exit(code)
