@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,23 +94,8 @@ def build_model(experiment: Experiment) -> Model:
             " nanoBragg C; reverse -odet_vector or one detector axis",
         )
     return Model(
-        n_slow=experiment.detector.n_slow,
-        n_fast=experiment.detector.n_fast,
-        fast=detector.fast,
-        slow=detector.slow,
-        normal=detector.normal,
-        origin=detector.origin,
-        beam=detector.beam,
-        pixel_size=experiment.detector.pixel_size,
-        distance=detector.distance,
-        close_distance=detector.close_distance,
-        curved=experiment.detector.curved,
-        point_pixel=experiment.detector.point_pixel,
+        **_detector_fields(experiment.detector, detector, sensor),
         oversample=oversample,
-        layers=sensor.layers,
-        layer_step=sensor.step,
-        mu=sensor.mu,
-        thickness=sensor.thickness,
         incident=sources.incident,
         wavelength=sources.wavelength,
         weight=sources.weight,
@@ -144,6 +129,28 @@ def build_model(experiment: Experiment) -> Model:
         refuse_outside=experiment.semantics == "c",
         notes=notes,
     )
+
+
+def _detector_fields(given: Detector, placed: DetectorFrame, sensor: _Sensor) -> dict[str, Any]:
+    """Return the model's fields that describe detector and sensor."""
+    return {
+        "n_slow": given.n_slow,
+        "n_fast": given.n_fast,
+        "fast": placed.fast,
+        "slow": placed.slow,
+        "normal": placed.normal,
+        "origin": placed.origin,
+        "beam": placed.beam,
+        "pixel_size": given.pixel_size,
+        "distance": placed.distance,
+        "close_distance": placed.close_distance,
+        "curved": given.curved,
+        "point_pixel": given.point_pixel,
+        "layers": sensor.layers,
+        "layer_step": sensor.step,
+        "mu": sensor.mu,
+        "thickness": sensor.thickness,
+    }
 
 
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:

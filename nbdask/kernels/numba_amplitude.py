@@ -28,7 +28,7 @@ def rows_of(work: Any) -> Any:
 
 def nearest(amplitude: Any, x: float) -> float:
     """Return the nearest whole number; halves go down where an amplitude is looked up there."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(nearest)
@@ -63,7 +63,7 @@ def add_term(amplitude: Any, rows: Any, i: int, term: float, h: float, k: float,
     h, k, el : float
         Whole indices.
     """
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(add_term)
@@ -86,7 +86,7 @@ def _keep(amplitude: Any, rows: Any, i: int, term: float, h: float, k: float, el
 
 def look_up(amplitude: Any, rows: Any, count: int) -> None:
     """Add the kept terms, times the squared amplitudes that belong to them."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(look_up)
@@ -105,7 +105,7 @@ def _look_up(amplitude: Any, rows: Any, count: int) -> None:
 
 def keep_place(amplitude: Any, places: Any, i: int, h: float, k: float, el: float) -> None:
     """Keep where the table holds the squared amplitude at fractional indices."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(keep_place)
@@ -121,7 +121,7 @@ def _keep_place(amplitude: Any, places: Any, i: int, h: float, k: float, el: flo
 
 def scale_terms(amplitude: Any, terms: Any, places: Any, count: int) -> None:
     """Multiply terms in float32 by the squared amplitudes at the kept places."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(scale_terms)

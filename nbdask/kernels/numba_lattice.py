@@ -43,7 +43,7 @@ def add_orientations(
     count : int
         Pixels of the block, a multiple of ``MULTIPLE``.
     """
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(add_orientations)

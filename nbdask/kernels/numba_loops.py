@@ -25,7 +25,7 @@ def add_terms(
     count: int,
 ) -> int:
     """Add the terms of a range of orientations to row SUM; return evaluations outside the list."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(add_terms)

@@ -58,7 +58,7 @@ def lattice_factor(crystal: Any, h: float, k: float, el: float) -> float:
 
 def amplitude_squared(amplitude: Any, h: float, k: float, el: float) -> float:
     """Return the squared amplitude at fractional indices; below 0: outside the list."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(amplitude_squared)

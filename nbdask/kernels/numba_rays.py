@@ -146,7 +146,7 @@ def add_weighted(
     place: Any, light: Any, each: Any, layer: int, source: int, height: float, work: Any, count: int
 ) -> None:
     """Add the sum of one source's orientations, with the factors of its terms, to row TOTAL."""
-    raise NotImplementedError
+    raise TypeError("only compiled code may call this")
 
 
 @chosen_by_type(add_weighted)

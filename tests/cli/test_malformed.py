@@ -121,7 +121,7 @@ def smv(pixels: int, held: int) -> bytes:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder with the malformed files, and work in it."""
     texts = {
         "word.hkl": "1 2 3 4.0\n1 two 3 4.0\n",
@@ -149,11 +149,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_wrong_input_is_refused_in_one_line(
-    name: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+    name: str, workfolder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2, one line that names the culprit, no traceback, no store."""
     words, expected = CASES[name]
-    before = sorted(workplace.rglob("*"))
+    before = sorted(workfolder.rglob("*"))
     code = main(["simulate", *words.split(), "--out", "run.zarr"])
     said = capsys.readouterr()
     assert code == 2, said.err
@@ -162,7 +162,7 @@ def test_wrong_input_is_refused_in_one_line(
     assert said.err.rstrip("\n").endswith(errors[0])
     assert expected in errors[0]
     assert "Traceback" not in said.err + said.out
-    assert sorted(workplace.rglob("*")) == before
+    assert sorted(workfolder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_wrong_input_is_refused_in_one_line(
     ],
 )
 def test_wrong_subcommands_and_arguments(
-    words: list[str], expected: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], expected: str, workfolder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same for everything that is not an experiment."""
     assert main(words) == 2
@@ -187,15 +187,15 @@ def test_wrong_subcommands_and_arguments(
     assert said.count("\n") == 1
 
 
-def test_existing_store_is_kept(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_store_is_kept(workfolder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a store nor anything else is overwritten without being told to."""
     words = ["simulate", *GOOD.split(), "--backend", "numpy", "--out", "run.zarr", "--quiet"]
     assert main(words) == 0
-    made = (workplace / "run.zarr" / "zarr.json").read_bytes()
+    made = (workfolder / "run.zarr" / "zarr.json").read_bytes()
     assert main(words) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert (workplace / "run.zarr" / "zarr.json").read_bytes() == made
+    assert (workfolder / "run.zarr" / "zarr.json").read_bytes() == made
     assert main([*words[:-2], "folder", "--overwrite"]) == 2
-    assert (workplace / "folder").is_dir()
+    assert (workfolder / "folder").is_dir()
     assert main([*words, "--overwrite"]) == 0
-    assert (workplace / "run.zarr" / "zarr.json").read_bytes() != made
+    assert (workfolder / "run.zarr" / "zarr.json").read_bytes() != made
