@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
@@ -94,6 +97,10 @@ class LocalPlace:
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
+#: Seconds after which two writers of one lock surely see the same one, without locks of the system.
+_SETTLE = 0.5
+
+
 @dataclass(frozen=True)
 class LocalLockFile:
     """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too.
@@ -138,21 +145,42 @@ class LocalLockFile:
         os.utime(self.path)
 
     def replace(self, old: Seen, text: bytes) -> bool:
-        """Move the old file away, look whether it was the one meant, and make the new one."""
-        aside = self.path.with_name(f"{self.path.name}.{secrets.token_hex(6)}")
+        """Write over the file if it is still the old one; of many who try, one succeeds.
+
+        The file stays in place all the time, so nobody can create one meanwhile, and only who holds
+        the system's lock on it looks and writes.
+        """
         try:
-            os.rename(self.path, aside)
+            handle = os.open(self.path, os.O_RDWR)
         except FileNotFoundError:
             return self.create(text)
-        try:
-            if aside.read_bytes() != old.text:
-                # Somebody else was quicker and holds the lock now: give it back.
-                with suppress(FileExistsError):
-                    os.link(aside, self.path)
+        with open(handle, "r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 return False
-        finally:
-            aside.unlink(missing_ok=True)
-        return self.create(text)
+            except OSError:
+                # A file system without such locks: who wrote last is seen after a moment.
+                file.write(text)
+                file.truncate()
+                file.flush()
+                time.sleep(_SETTLE)
+                return self._holds(file, text)
+            if not self._holds(file, old.text):
+                return False
+            file.seek(0)
+            file.write(text)
+            file.truncate()
+        return True
+
+    def _holds(self, file: BinaryIO, text: bytes) -> bool:
+        """Whether an open file is still the one at the path, with this text."""
+        file.seek(0)
+        try:
+            same = os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+        return same and file.read() == text
 
     def delete(self) -> None:
         """Delete the file."""
