@@ -357,6 +357,7 @@ class _Run:
         setup = Setup(self.name, RunContext.of(self.model, self.plan, writer))
 
         def done(result: TileResult) -> None:
+            """Note a finished tile, and stop where another run took the store over."""
             self.summaries[result.index] = result.summary
             self.finished += 1
             lock.check()

@@ -41,6 +41,7 @@ def make_check(setup: Setup) -> Check:
     requires: tuple[str, str, str] | None = getattr(setup, "requires", None)
 
     def check() -> str | None:
+        """Return why a process cannot take part, or None; runs there."""
         from importlib import import_module
 
         try:
