@@ -86,6 +86,8 @@ def __getattr__(name: str) -> Any:
     """Load a public name from the module that holds it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'nbdask' has no attribute {name!r}")
+    if name in ("image", "open"):
+        importlib.import_module("nbdask.accessor")  # their results have .nbdask
     module, attribute = _HOMES[name]
     value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value

@@ -78,6 +78,7 @@ def image(
             "long_name": "photons per pixel",
             "units": "photon",
             "fingerprint": fingerprint,
+            "experiment": json.dumps(experiment.to_dict()),
             "semantics": experiment.semantics,
             "backend": plan.backend,
             "precision": plan.precision,

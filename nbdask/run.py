@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask import html
 from nbdask.cluster.executor import Executor, dashboard_of, open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import ClusterSpec, parse_cluster
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Called after each finished tile with the tiles that are done and those of the whole image.
 Progress = Callable[[int, int], None]
+#: Most pixels of an image of which a result shows a picture.
+_MOST_SHOWN = 4096**2
 
 
 class Output(Protocol):
@@ -73,6 +76,36 @@ class SimulationResult:
     plan: Plan
     notes: tuple[str, ...]
     seconds: float
+
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook, with a small picture where the image is not very large."""
+        numbers = self.statistics
+        rows: list[tuple[str, object]] = [
+            ("store", self.path),
+            ("image", f"{self.shape[0]} x {self.shape[1]} pixels (slow x fast)"),
+            (
+                "maximum",
+                f"{numbers.max:.6g} photons at slow {numbers.max_slow}, fast {numbers.max_fast}",
+            ),
+            ("mean", f"{numbers.mean:.6g} photons"),
+            ("kernel", f"{self.plan.backend}, {self.plan.precision}"),
+            ("time", f"{self.seconds:.1f} s"),
+            *(("note", note) for note in self.notes),
+        ]
+        return html.table("nbdask result", rows) + _thumbnail(self.path, self.shape)
+
+
+def _thumbnail(path: Path | str, shape: tuple[int, int]) -> str:
+    """Return a picture of a store; nothing where it is gone or would take long to read."""
+    from nbdask.store.open import StoreReader
+
+    if shape[0] * shape[1] > _MOST_SHOWN:
+        return ""
+    try:
+        image = StoreReader(path).image
+        return html.picture(np.asarray(image[...], dtype=np.float32))
+    except StoreError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import nbdask
 PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
-    {"errors", "statistics", "units", "version"},
+    {"errors", "html", "statistics", "units", "version"},
     {"inputs"},
     {"experiment"},
     {"geometry"},
@@ -48,7 +48,7 @@ HOMES = {
     "numba": {"kernels", "derive"},
     "cupy": {"kernels"},
     "gemmi": {"inputs", "example"},
-    "PIL": {"export", "parity", "view", "example"},
+    "PIL": {"html", "export", "parity", "view", "example"},
     "matplotlib": {"view"},
     "bokeh": {"view"},
     "h5py": {"export"},

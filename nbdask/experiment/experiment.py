@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nbdask import html
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
@@ -167,6 +168,13 @@ class Experiment:
         data.get("sources", {}).pop("file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        """Show the experiment in a notebook."""
+        from nbdask.experiment.summary import summary_rows
+
+        rows = summary_rows(self)
+        return html.table("nbdask experiment", rows) + html.details("all fields", self.to_dict())
 
     def replace(self, **parts: Any) -> Experiment:
         """Return a copy with some parts replaced: ``e.replace(semantics="c")``."""

@@ -49,12 +49,39 @@ def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast
     -------
     Ray
     """
+    fast = np.arange(tile.fast0, tile.fast1)
+    slow = np.arange(tile.slow0, tile.slow1)
+    return rays_at(model, slow, fast, layer, sub_slow, sub_fast)
+
+
+def rays_at(
+    model: Model,
+    slow: NDArray[np.integer],
+    fast: NDArray[np.integer],
+    layer: int = 0,
+    sub_slow: int = 0,
+    sub_fast: int = 0,
+) -> Ray:
+    """Return the rays to one sub-pixel of the pixels at some rows and columns.
+
+    Parameters
+    ----------
+    model : Model
+    slow : (n_slow,) integer array
+        Detector indices of the rows.
+    fast : (n_fast,) integer array
+        Detector indices of the columns.
+    layer, sub_slow, sub_fast : int
+        As for :func:`sub_pixel_rays`.
+
+    Returns
+    -------
+    Ray
+    """
     n = model.oversample
     size = model.pixel_size / n
-    fast = np.arange(tile.fast0, tile.fast1)[None, :]
-    slow = np.arange(tile.slow0, tile.slow1)[:, None]
-    along_fast = size * (fast * n + sub_fast) + size / 2.0
-    along_slow = size * (slow * n + sub_slow) + size / 2.0
+    along_fast = size * (fast[None, :] * n + sub_fast) + size / 2.0
+    along_slow = size * (slow[:, None] * n + sub_slow) + size / 2.0
     depth = layer * model.layer_step
     x, y, z = (
         along_fast * model.fast[i]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nbdask import html
 from nbdask.errors import PlanError
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
@@ -133,6 +134,11 @@ class Plan:
                 f"time      about {format_seconds(self.run_seconds)} (cost figures: {self.costs})",
             )
         )
+
+    def _repr_html_(self) -> str:
+        """Show the plan in a notebook."""
+        lines = (line.split(maxsplit=1) for line in self.describe().splitlines())
+        return html.table("nbdask plan", [(name, text) for name, text in lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict of what determines the pieces of work, and the estimates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -138,6 +139,7 @@ def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
 
     store = reader.place.zarr_store(read_only=True)
     dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
+    dataset["image"].attrs["experiment"] = json.dumps(reader.attributes["experiment"])
     return dataset
 
 

@@ -1,0 +1,332 @@
+"""``.nbdask`` on xarray objects: resolution, q, Miller indices, profile and rings of an image.
+
+Registered by :func:`nbdask.open` and :func:`nbdask.image`, or by ``import nbdask.accessor``.
+Coordinates are lazy: they are evaluated chunk by chunk, and only for the pixels that the array
+still holds after a selection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import xarray
+from numpy.typing import NDArray
+
+from nbdask.errors import FieldError, InputError
+from nbdask.experiment import Experiment, StructureFactors
+from nbdask.geometry.build import build_model
+from nbdask.geometry.model import Model
+from nbdask.physics.position import rays_at
+from nbdask.physics.scattering import miller_index, scattering_vector
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_ANGSTROM = 1e10
+#: Pixels along an edge of the chunks of coordinates of an array that is not chunked itself.
+_CHUNK = 1024
+
+
+@xarray.register_dataset_accessor("nbdask")  # type: ignore[no-untyped-call]
+@xarray.register_dataarray_accessor("nbdask")  # type: ignore[no-untyped-call]
+class NbdaskAccessor:
+    """What nbdask knows of an image beyond its pixels.
+
+    Parameters
+    ----------
+    held : xarray.DataArray or xarray.Dataset
+        An image with the dimensions slow and fast, or a store that holds one; opened or made by
+        nbdask, whole or a selection of rows and columns.
+
+    Raises
+    ------
+    InputError
+        On use: the object does not say from which experiment it comes, or has no pixels.
+    """
+
+    def __init__(self, held: xarray.DataArray | xarray.Dataset) -> None:
+        self._held = held
+
+    @property
+    def image(self) -> xarray.DataArray:
+        """The image itself [photons]."""
+        held = self._held
+        image = held["image"] if isinstance(held, xarray.Dataset) and "image" in held else held
+        if not isinstance(image, xarray.DataArray) or set(image.dims) != {"slow", "fast"}:
+            raise InputError(
+                f".nbdask of an array with the dimensions {tuple(image.dims)}: must be an image"
+                " with slow and fast; select single rows and columns as slices, such as image[5:6, :]"
+            )
+        return image
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment that the image comes from."""
+        for attributes in (self._held.attrs, self.image.attrs):
+            if "experiment" in attributes:
+                held = attributes["experiment"]
+                return Experiment.from_dict(json.loads(held) if isinstance(held, str) else held)
+        raise InputError(
+            ".nbdask needs the attribute 'experiment': open the store with nbdask.open, use"
+            " nbdask.image, or call .nbdask on the whole dataset"
+        )
+
+    def resolution(self) -> xarray.DataArray:
+        """Return d = wavelength / (2 sin theta) at the pixels' centres.
+
+        Returns
+        -------
+        xarray.DataArray
+            (slow, fast) float64 [Angstrom], lazy; infinite in the direct beam.  Of the first
+            source, as are the others.
+        """
+        return self._lazy(_resolution, "resolution", "Angstrom", "resolution d")
+
+    def q(self) -> xarray.DataArray:
+        """Return q = 2 pi / d at the pixels' centres, (slow, fast) float64 [1/Angstrom], lazy."""
+        return self._lazy(_q, "q", "1/Angstrom", "scattering vector q = 2 pi / d")
+
+    def two_theta(self) -> xarray.DataArray:
+        """Return the scattering angle 2 theta, (slow, fast) float64 [degree], lazy."""
+        return self._lazy(_two_theta, "two_theta", "degree", "scattering angle 2 theta")
+
+    def miller_index(self, phi_step: int = 0, domain: int = 0, source: int = 0) -> xarray.DataArray:
+        """Return fractional Miller indices at the pixels' centres.
+
+        Parameters
+        ----------
+        phi_step, domain, source : int
+            Which rotation step, mosaic domain and source: 0 is the first of each.
+
+        Returns
+        -------
+        xarray.DataArray
+            (index, slow, fast) float64, lazy, with the coordinate index = h, k, l.
+
+        Raises
+        ------
+        FieldError
+            There is no such step, domain or source.
+        """
+        model = self._model()
+        for name, value, count in (
+            ("phi_step", phi_step, model.n_phi),
+            ("domain", domain, model.n_domains),
+            ("source", source, model.n_sources),
+        ):
+            if not 0 <= value < count:
+                raise FieldError(name, value, f"0 to {count - 1}")
+        axes = model.axes[phi_step * model.n_domains + domain]
+        planes = [
+            self._lazy(_Miller(axes[i], source), "miller_index", "1", "Miller index")
+            for i in range(3)
+        ]
+        return xarray.concat(planes, xarray.Variable("index", ["h", "k", "l"]))
+
+    def with_coordinates(self) -> xarray.DataArray:
+        """Return the image with resolution, q and two_theta as lazy coordinates."""
+        image = self.image
+        extra = (self.resolution(), self.q(), self.two_theta())
+        return image.assign_coords({str(c.name): (c.dims, c.data, c.attrs) for c in extra})
+
+    def radial_profile(self, bins: int = 200) -> xarray.Dataset:
+        """Return the mean of the image in rings of equal width in q.
+
+        Parameters
+        ----------
+        bins : int
+
+        Returns
+        -------
+        xarray.Dataset
+            Along ``q`` [1/Angstrom, the middle of each ring]: ``mean`` [photons] (NaN where the
+            ring has no pixel), ``pixels`` their number, ``resolution`` [Angstrom].  Computed chunk
+            by chunk; pixels that are NaN (not computed yet) do not count.
+
+        Raises
+        ------
+        FieldError
+            ``bins`` is not a whole number of at least 1.
+        """
+        import dask.array as da
+        from dask.base import compute
+
+        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+            raise FieldError("bins", bins, "a whole number of at least 1")
+        image = self.image.transpose("slow", "fast")
+        q = self.q().data
+        low, high = compute(q.min(), q.max())
+        edges = np.linspace(low, np.nextafter(high, math.inf), bins + 1)
+        pixels = image.chunk(dict(zip(("slow", "fast"), q.chunks, strict=True))).data
+        sums = da.map_blocks(
+            _ring_sums,
+            pixels,
+            q,
+            edges=edges,
+            dtype=np.float64,
+            new_axis=[2, 3],
+            chunks=(*((1,) * n for n in q.numblocks), (2,), (bins,)),
+            meta=np.empty((0,) * 4),
+        )
+        total, count = sums.sum(axis=(0, 1)).compute()
+        middle = 0.5 * (edges[1:] + edges[:-1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean, d = total / count, 2.0 * math.pi / middle
+        return xarray.Dataset(
+            {
+                "mean": ("q", mean, {"units": "photon"}),
+                "pixels": ("q", count.astype(np.int64)),
+                "resolution": ("q", d, {"units": "Angstrom"}),
+            },
+            coords={"q": ("q", middle, {"units": "1/Angstrom"})},
+        )
+
+    def rings(self, resolutions: Sequence[float], points: int = 721) -> dict[float, Array]:
+        """Return rings of equal resolution as lines on the detector.
+
+        Parameters
+        ----------
+        resolutions : sequence of float
+            d [Angstrom].
+        points : int
+            Points of each line.
+
+        Returns
+        -------
+        dict of float to (points, 2) float64 array
+            Slow and fast pixel coordinates (0 is the centre of the first pixel); NaN where the
+            ring does not meet the detector's plane.
+
+        Raises
+        ------
+        FieldError
+            A resolution that is not above half the wavelength.
+        InputError
+            The detector is curved.
+        """
+        model = self._model()
+        if model.curved:
+            raise InputError("rings of a curved detector: draw contours of .nbdask.resolution()")
+        return {float(d): _ring(model, d / _ANGSTROM, points) for d in resolutions}
+
+    def _model(self) -> Model:
+        return _geometry_of(json.dumps(self.experiment.to_dict(), sort_keys=True))
+
+    def _lazy(
+        self, formula: Callable[[Model, Indices, Indices], Array], name: str, units: str, long: str
+    ) -> xarray.DataArray:
+        """Return a formula of rows and columns as a lazy array like the image."""
+        import dask.array as da
+
+        image = self.image.transpose("slow", "fast")
+        chunks = image.chunks or tuple(
+            tuple(min(_CHUNK, n - i) for i in range(0, n, _CHUNK)) for n in image.shape
+        )
+        rows, columns = (_indices(image, axis) for axis in ("slow", "fast"))
+        data = da.map_blocks(
+            formula,
+            self._model(),
+            da.from_array(rows[:, None], chunks=(chunks[0], 1)),
+            da.from_array(columns[None, :], chunks=(1, chunks[1])),
+            dtype=np.float64,
+            chunks=chunks,
+            meta=np.empty((0, 0)),
+        )
+        coords = {axis: image[axis] for axis in ("slow", "fast") if axis in image.coords}
+        attrs = {"units": units, "long_name": long}
+        return xarray.DataArray(data, coords, ("slow", "fast"), name, attrs)
+
+
+def _indices(image: xarray.DataArray, axis: str) -> NDArray[np.int64]:
+    """Return the detector indices of an image's rows or columns."""
+    if axis in image.coords:
+        return np.asarray(image[axis].values, dtype=np.int64)
+    return np.arange(image.sizes[axis], dtype=np.int64)
+
+
+@lru_cache(maxsize=8)
+def _geometry_of(experiment: str) -> Model:
+    """Return the model of an experiment's geometry; no amplitude list or mask is read."""
+    whole = Experiment.from_dict(json.loads(experiment))
+    sampling = dataclasses.replace(
+        whole.sampling, mask=None, mask_sha256=None, interpolate=False, oversample=1
+    )
+    bare = whole.replace(structure=StructureFactors(default_F=1.0), sampling=sampling)
+    return build_model(bare)
+
+
+def _q(model: Model, slow: Indices, fast: Indices) -> Array:
+    """Return 2 pi |q| [1/Angstrom]; rows (n, 1) and columns (1, m) of detector indices."""
+    ray = rays_at(model, slow[:, 0], fast[0])
+    vector = scattering_vector(model, 0, ray)
+    length: Array = np.sqrt(vector.x**2 + vector.y**2 + vector.z**2)
+    return 2.0 * math.pi / _ANGSTROM * length
+
+
+def _resolution(model: Model, slow: Indices, fast: Indices) -> Array:
+    """Return d [Angstrom]."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(2.0 * math.pi / _q(model, slow, fast))
+
+
+def _two_theta(model: Model, slow: Indices, fast: Indices) -> Array:
+    """Return 2 theta [degree]: sin theta = wavelength |q| / 2."""
+    half = _q(model, slow, fast) * float(model.wavelength[0]) * _ANGSTROM / (4.0 * math.pi)
+    return np.asarray(np.degrees(2.0 * np.arcsin(np.clip(half, 0.0, 1.0))))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Miller:
+    """One fractional Miller index: the product of a cell vector and q."""
+
+    axis: Array
+    source: int
+
+    def __call__(self, model: Model, slow: Indices, fast: Indices) -> Array:
+        """Return the index at rows (n, 1) and columns (1, m)."""
+        ray = rays_at(model, slow[:, 0], fast[0])
+        return miller_index(self.axis, scattering_vector(model, self.source, ray))
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        """Return what tells one index from another."""
+        return ("nbdask-miller", self.axis.tobytes(), self.source)
+
+
+def _ring_sums(pixels: Array, q: Array, edges: Array) -> Array:
+    """Return sum and number of the pixels of one chunk by ring, (1, 1, 2, bins)."""
+    bins = len(edges) - 1
+    valid = ~np.isnan(pixels)
+    place = np.clip(np.searchsorted(edges, q[valid], side="right") - 1, 0, bins - 1)
+    total = np.bincount(place, weights=pixels[valid].astype(np.float64), minlength=bins)
+    count = np.bincount(place, minlength=bins).astype(np.float64)
+    return np.asarray(np.stack([total, count])[None, None])
+
+
+def _ring(model: Model, d: float, points: int) -> Array:
+    """Return the ring of resolution d [m]: the cone of half angle 2 theta cut by the detector."""
+    wavelength = float(model.wavelength[0])
+    if not math.isfinite(d) or d <= wavelength / 2.0:
+        least = wavelength / 2.0 * _ANGSTROM
+        raise FieldError("resolutions", d * _ANGSTROM, f"above {least:.6g} Angstrom, wavelength/2")
+    angle = 2.0 * math.asin(wavelength / (2.0 * d))
+    beam = model.incident[0]
+    least_along = np.eye(3)[int(np.argmin(np.abs(beam)))]
+    across = np.cross(beam, least_along)
+    across /= np.linalg.norm(across)
+    turn = np.linspace(0.0, 2.0 * math.pi, points)[:, None]
+    around = np.cos(turn) * across + np.sin(turn) * np.cross(beam, across)
+    direction = math.cos(angle) * beam + math.sin(angle) * around
+    towards = direction @ model.normal
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = (model.origin @ model.normal) / towards
+    reach = np.where(reach > 0.0, reach, np.nan)
+    place = reach[:, None] * direction - model.origin
+    fast = place @ model.fast / model.pixel_size - 0.5
+    slow = place @ model.slow / model.pixel_size - 0.5
+    line: Array = np.stack([slow, fast], axis=1)
+    return line

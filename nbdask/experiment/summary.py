@@ -1,0 +1,95 @@
+"""An experiment in a few lines, in the units that crystallographers speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbdask.units import to_angstrom, to_degrees
+
+if TYPE_CHECKING:
+    from nbdask.experiment.crystal import Crystal
+    from nbdask.experiment.experiment import Experiment
+    from nbdask.experiment.sources import Sources
+
+
+def summary_rows(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return name and text of what is simulated: Angstrom, degrees, millimetres.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    e = experiment
+    beam, detector = e.beam, e.detector
+    size = detector.pixel_size * 1e3
+    distance = detector.distance if detector.close_distance is None else detector.close_distance
+    return [
+        *_crystal_rows(e.crystal),
+        ("structure factors", _structure(e)),
+        (
+            "beam",
+            f"{to_angstrom(beam.wavelength):g} Angstrom, {beam.effective_fluence:.4g} photons/m^2",
+        ),
+        ("sources", _sources(e.sources)),
+        (
+            "detector",
+            f"{detector.n_slow} x {detector.n_fast} pixels (slow x fast) of {size:g} mm at"
+            f" {distance * 1e3:g} mm, convention {e.frame.convention}",
+        ),
+        ("scan", _scan(e)),
+        ("semantics", e.semantics),
+        ("fingerprint", e.fingerprint()),
+    ]
+
+
+def _crystal_rows(crystal: Crystal) -> list[tuple[str, str]]:
+    rows = []
+    if crystal.cell is not None:
+        lengths = ", ".join(f"{to_angstrom(x):.6g}" for x in crystal.cell[:3])
+        angles = ", ".join(f"{to_degrees(x):.6g}" for x in crystal.cell[3:])
+        rows.append(("cell", f"{lengths} Angstrom, {angles} degrees"))
+    if crystal.matrix is not None:
+        rows.append(("orientation", "by a matrix"))
+    rows.append(("crystal", " x ".join(map(str, crystal.n_cells)) + f" cells, {crystal.shape}"))
+    if any(crystal.size):
+        lengths = " x ".join(f"{x * 1e3:g}" for x in crystal.size)
+        rows.append(("sample", f"{lengths} mm"))
+    if crystal.mosaic_spread:
+        domains = 10 if crystal.mosaic_domains is None else crystal.mosaic_domains
+        spread = to_degrees(crystal.mosaic_spread)
+        rows.append(("mosaic", f"{domains} domains, spread {spread:.4g} degrees"))
+    return rows
+
+
+def _structure(experiment: Experiment) -> str:
+    structure = experiment.structure
+    parts = []
+    if structure.path is not None:
+        parts.append(f"{structure.path} ({structure.format})")
+    elif structure.reflections:
+        parts.append(f"{len(structure.reflections)} reflections")
+    if structure.default_F:
+        parts.append(f"default {structure.default_F:g} electrons")
+    return ", ".join(parts)
+
+
+def _sources(sources: Sources) -> str:
+    if sources.points:
+        return f"{len(sources.points)} listed"
+    ranges = (sources.horizontal, sources.vertical, sources.dispersion)
+    spread = any(s.range or s.step or (s.count or 1) > 1 for s in ranges)
+    return "grid of divergence and dispersion" if spread else "one"
+
+
+def _scan(experiment: Experiment) -> str:
+    scan = experiment.scan
+    text = f"phi {to_degrees(scan.phi0):g} degrees"
+    if scan.osc:
+        text += f", range {to_degrees(scan.osc):g} degrees"
+    if scan.step:
+        text += f", step {to_degrees(scan.step):g} degrees"
+    return text if scan.count is None else f"{text}, {scan.count} steps"
