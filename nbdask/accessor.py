@@ -60,7 +60,7 @@ class NbdaskAccessor:
         if not isinstance(image, xarray.DataArray) or set(image.dims) != {"slow", "fast"}:
             raise InputError(
                 f".nbdask of an array with the dimensions {tuple(image.dims)}: must be an image"
-                " with slow and fast; select single rows and columns as slices, such as image[5:6, :]"
+                " with slow and fast; select single rows as slices, such as image[5:6, :]"
             )
         return image
 
