@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def image(
     experiment: Experiment,
     *,
-    backend: str = "auto",
+    backend: str | None = None,
     precision: str = "float64",
     tile: int | str | tuple[int, int] | None = None,
     steps_per_task: int | None = None,

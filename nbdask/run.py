@@ -114,8 +114,9 @@ class Settings:
 
     Parameters
     ----------
-    backend : str
-        ``"auto"``, ``"numba"`` or ``"numpy"``.
+    backend : str, optional
+        ``"numba"``, ``"cuda"``, ``"numpy"``, or ``"auto"``: cuda where this process can use a card,
+        else numba, with a note.  None: cuda on the cluster ``"cuda"``, else numba.
     precision : str
         ``"float64"`` or ``"mixed"`` (this one does change pixels: up to 1e-5).
     tile : int, str or tuple of int, optional
@@ -133,7 +134,7 @@ class Settings:
         Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
     """
 
-    backend: str = "auto"
+    backend: str | None = None
     precision: str = "float64"
     tile: int | str | tuple[int, int] | None = None
     steps_per_task: int | None = None
@@ -188,7 +189,7 @@ def simulate(
     experiment: Experiment,
     out: str | os.PathLike[str],
     *,
-    backend: str = "auto",
+    backend: str | None = None,
     precision: str = "float64",
     tile: int | str | tuple[int, int] | None = None,
     steps_per_task: int | None = None,

@@ -16,10 +16,9 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     decorators: list[Decorator] = [
         click.option(
             "--backend",
-            type=click.Choice(["auto", "numba", "numpy"]),
-            default="auto",
-            show_default=True,
-            help="Kernel: numba is fast, numpy the readable reference.",
+            type=click.Choice(["numba", "cuda", "auto", "numpy"]),
+            help="Kernel: numba on CPUs [default], cuda on a card [default with --cluster cuda],"
+            " auto: cuda where a card can be used, else numba; numpy: the readable reference.",
         ),
         click.option(
             "--precision",
@@ -61,8 +60,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--cluster",
             metavar="KIND",
-            help="Where tasks run: threads (of this process), local (worker processes), slurm,"
-            " pbs, sge, lsf, htcondor (jobs), mpi (ranks of mpirun), or a running scheduler:"
+            help="Where tasks run: threads (of this process), local (worker processes), cuda (a"
+            " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of mpirun), or a running scheduler:"
             " tcp://HOST:PORT, tls://HOST:PORT, scheduler-file:PATH  [default: threads]",
         ),
         click.option(

@@ -104,6 +104,10 @@ def _distributed(spec: ClusterSpec) -> AbstractContextManager[Executor]:
         from nbdask.cluster.local import local_cluster
 
         return local_cluster(spec)
+    if spec.kind == "cuda":
+        from nbdask.cluster.cards import card_cluster
+
+        return card_cluster(spec)
     if spec.kind in QUEUES:
         from nbdask.cluster.jobs import job_cluster
 

@@ -22,13 +22,15 @@ from nbdask.plan.plan import Workers
 QUEUES = ("slurm", "pbs", "sge", "lsf", "htcondor")
 #: Kinds that reach a scheduler which somebody else started.
 RUNNING = ("tcp", "tls", "scheduler-file")
-KINDS = ("threads", "local", *QUEUES, "mpi")
-_ALL = "threads, local, " + ", ".join(QUEUES) + ", mpi, tcp://HOST:PORT, tls://HOST:PORT or"
+KINDS = ("threads", "local", "cuda", *QUEUES, "mpi")
+_ALL = "threads, local, cuda, " + ", ".join(QUEUES) + ", mpi, tcp://HOST:PORT, tls://HOST:PORT or"
 ALLOWED = _ALL + " scheduler-file:PATH"
 #: Share of a worker's memory that a plan may use; the rest is the interpreter's and the nanny's.
 SHARE = 0.8
 #: Seconds without any worker after which a run is given up: jobs may wait in their queue.
 WAIT, WAIT_IN_QUEUE = 120, 3600
+#: Threads of a worker with a card: some wait for it, the others compress and write.
+CARD_THREADS = 6
 #: Shortest time of a job: it must start, compute and leave.
 LEAST_WALLTIME = 60
 
@@ -81,7 +83,7 @@ class ClusterSpec:
     ----------
     kind : str
         ``"threads"``: threads of this process; ``"local"``: worker processes on this machine;
-        a batch system; ``"mpi"``; ``"tcp"``, ``"tls"``, ``"scheduler-file"``: a running scheduler.
+        ``"cuda"``: one for each of its cards; a batch system; ``"mpi"``; ``"tcp"``, ``"tls"``, ``"scheduler-file"``: a running scheduler.
     workers : int
         Worker processes; with ``adapt`` the most of them.
     threads : int
@@ -98,6 +100,8 @@ class ClusterSpec:
         Whether a cluster that is started here, and listens beyond loopback, uses TLS.
     wait : int
         Seconds without any worker after which a run is given up.
+    cards : tuple of str
+        For ``"cuda"``: names of the cards in ``CUDA_VISIBLE_DEVICES``.
     """
 
     kind: str
@@ -109,6 +113,7 @@ class ClusterSpec:
     memory: int | None = None
     tls: bool = True
     wait: int = field(default=WAIT, compare=False)
+    cards: tuple[str, ...] = ()
 
     @property
     def layout(self) -> Workers:
@@ -153,7 +158,7 @@ def parse_cluster(
     settings = configured(jobs.profile)
     text = _text(text, settings, jobs.profile)
     kind = _kind(text)
-    if kind in ("threads", "local"):
+    if kind in ("threads", "local", "cuda"):
         settings = {name: settings[name] for name in ("workers", "threads") if name in settings}
         if kind == "threads":
             settings.pop("workers", None)
@@ -171,7 +176,24 @@ def parse_cluster(
         return _mpi(settings, workers, wait)
     if kind in RUNNING:
         return _running(kind, text, settings, threads, wait)
+    if kind == "cuda":
+        return _cards(settings.get("workers"), settings.get("threads"))
     return _here(kind, settings.get("workers"), settings.get("threads"))
+
+
+def _cards(workers: int | None, threads: int | None) -> ClusterSpec:
+    """One process per card; a few threads in each, so that computing and writing overlap."""
+    from nbdask.kernels.cuda_device import visible_cards
+
+    cards = visible_cards()
+    if workers is not None and workers > len(cards):
+        raise ClusterError(
+            f"--workers {workers}: --cluster cuda has one worker per card, and there are"
+            f" {len(cards)} here; give at most that many, or leave --workers out"
+        )
+    count = workers or len(cards)
+    threads = threads or max(2, min(CARD_THREADS, available_cores() // count))
+    return ClusterSpec("cuda", count, threads, cards=cards)
 
 
 def _text(text: str | None, settings: dict[str, Any], profile: str | None) -> str:

@@ -1,0 +1,97 @@
+"""One worker process for each card of this machine.  Nothing listens beyond loopback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import dask
+from distributed import Client, Nanny, Scheduler, SpecCluster
+
+from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
+from nbdask.cluster.local import LeaveInterrupts
+from nbdask.cluster.spec import ClusterSpec
+from nbdask.errors import ClusterError
+
+_HOST = "127.0.0.1"
+
+
+@contextmanager
+def card_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+    """Start a worker for each card of the spec, and end them afterwards.
+
+    Each worker sees its own card as the first one: the others follow it in
+    ``CUDA_VISIBLE_DEVICES``, as dask-cuda has it, which starts the workers where it is installed
+    (it also binds each to the cores near its card).
+
+    Yields
+    ------
+    DistributedExecutor
+
+    Raises
+    ------
+    ClusterError
+        The processes do not start.
+    """
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+        try:
+            cluster = _by_dask_cuda(spec) if find_spec("dask_cuda") else _by_distributed(spec)
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise ClusterError(f"--cluster cuda: the workers do not start: {error}") from error
+        with cluster, Client(cluster) as client:
+            client.register_plugin(LeaveInterrupts())
+            yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)
+
+
+def _by_dask_cuda(spec: ClusterSpec) -> Any:
+    from dask_cuda import LocalCUDACluster
+
+    return LocalCUDACluster(
+        CUDA_VISIBLE_DEVICES=list(spec.cards[: spec.workers]),
+        n_workers=spec.workers,
+        threads_per_worker=spec.threads,
+        host=_HOST,
+        dashboard_address=f"{_HOST}:0",
+        silence_logs=logging.ERROR,
+    )
+
+
+def _by_distributed(spec: ClusterSpec) -> SpecCluster:
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": _HOST, "port": 0, "dashboard_address": f"{_HOST}:0"},
+    }
+    workers = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                "host": _HOST,
+                "nthreads": spec.threads,
+                "memory_limit": 1.0 / spec.workers,
+                "env": {"CUDA_VISIBLE_DEVICES": order},
+                "silence_logs": logging.ERROR,
+            },
+        }
+        for number, order in enumerate(card_orders(spec.cards, spec.workers))
+    }
+    return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
+
+
+def card_orders(cards: tuple[str, ...], workers: int) -> list[str]:
+    """Return ``CUDA_VISIBLE_DEVICES`` for each worker: all cards, its own first.
+
+    Parameters
+    ----------
+    cards : tuple of str
+    workers : int
+        At most as many as there are cards.
+
+    Returns
+    -------
+    list of str
+        For two cards: ``["0,1", "1,0"]``.
+    """
+    return [",".join((*cards[n:], *cards[:n])) for n in range(workers)]

@@ -1,0 +1,151 @@
+"""Is there a card that can be used, and if not, what is missing.  Imports CuPy only when asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from nbdask.errors import BackendError
+
+#: Oldest compute capability that the compiler of CUDA 13 makes code for (Turing).
+OLDEST = 75
+#: Compute capabilities whose float64 rate is half their float32 rate (P100, V100, A100, H100,
+#: B200); all others compute float64 at 1/32 or 1/64 of it.  CUDA C++ Programming Guide, table
+#: "Throughput of Native Arithmetic Instructions".
+FAST_FLOAT64 = frozenset({60, 70, 80, 90, 100})
+_INSTALL = 'pip install "nbdask[gpu]" (for a driver of CUDA 13; cupy-cuda12x for one of CUDA 12)'
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card.
+
+    Attributes
+    ----------
+    name : str
+        What it calls itself.
+    capability : int
+        Compute capability, 90 for 9.0.
+    memory : int
+        Bytes.
+    """
+
+    name: str
+    capability: int
+    memory: int
+
+    @property
+    def slow_float64(self) -> bool:
+        """Whether its float64 rate is a small part of its float32 rate."""
+        return self.capability not in FAST_FLOAT64
+
+
+def load_cupy() -> Any:
+    """Return CuPy, once it is certain that it can reach a card.
+
+    Raises
+    ------
+    BackendError
+        CuPy, the driver or a card is missing or too old; one line that says what to do.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        if getattr(error, "name", None) not in (None, "cupy"):
+            raise
+        reason = "which is not installed" if find_spec("cupy") is None else f"({error})"
+        raise BackendError(f"--backend cuda needs CuPy, {reason}: {_INSTALL}") from error
+    runtime = cupy.cuda.runtime
+    try:
+        driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    except runtime.CUDARuntimeError as error:
+        raise BackendError(f"--backend cuda: the CUDA runtime does not answer: {error}") from error
+    if driver == 0:
+        raise BackendError(
+            "--backend cuda: no NVIDIA driver is loaded on this machine (nvidia-smi lists cards"
+            " where there is one); run on a machine with a card, or use --backend numba"
+        )
+    if driver // 1000 < needed // 1000:
+        raise BackendError(
+            f"--backend cuda: the driver is of CUDA {_version(driver)}, but CuPy is built for CUDA"
+            f" {_version(needed)}: update the driver, or pip install cupy-cuda{driver // 1000}x in"
+            " place of the CuPy that is installed"
+        )
+    if _count(cupy) == 0:
+        raise BackendError(f"--backend cuda: no card can be used here{_hidden()}")
+    return cupy
+
+
+def this_card() -> Card:
+    """Return the card that this process computes on (the first that it sees).
+
+    Raises
+    ------
+    BackendError
+        There is none that can be used.
+    """
+    cupy = load_cupy()
+    facts = cupy.cuda.runtime.getDeviceProperties(0)
+    card = Card(
+        facts["name"].decode(), 10 * facts["major"] + facts["minor"], int(facts["totalGlobalMem"])
+    )
+    if card.capability < OLDEST:
+        raise BackendError(
+            f"--backend cuda: the card {card.name} has compute capability"
+            f" {card.capability / 10:.1f}: {OLDEST / 10:.1f} or newer is needed; use --backend numba"
+        )
+    return card
+
+
+def unusable() -> str | None:
+    """Return why no card can be used by this process; None: one can."""
+    try:
+        this_card()
+    except BackendError as error:
+        return str(error).removeprefix("--backend cuda").lstrip(": ")
+    return None
+
+
+def visible_cards() -> tuple[str, ...]:
+    """Return the names by which CUDA_VISIBLE_DEVICES gives each card to a process.
+
+    Returns
+    -------
+    tuple of str
+        The words of this process's own CUDA_VISIBLE_DEVICES, else ``"0"``, ``"1"``, ...
+
+    Raises
+    ------
+    BackendError
+        There is no card that can be used.
+    """
+    count = _count(load_cupy())
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(n) for n in range(count)] if given is None else given.split(",")
+    return tuple(name.strip() for name in names[:count])
+
+
+def _count(cupy: Any) -> int:
+    try:
+        return int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return 0
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _hidden() -> str:
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return " (nvidia-smi lists the cards that the driver sees); use --backend numba"
+    return f": CUDA_VISIBLE_DEVICES = {given!r} leaves none; change it, or use --backend numba"
+
+
+def is_loaded() -> bool:
+    """Return True if this process has loaded CuPy."""
+    return "cupy" in sys.modules
