@@ -67,11 +67,17 @@ def is_warm() -> bool:
 @lru_cache(maxsize=1)
 def cache_directory() -> Path:
     """Return the folder of this version's compiled kernels, created if need be."""
-    name = _version_folder()
+    return folder_of(_version_folder())
+
+
+def folder_of(name: str) -> Path:
+    """Return a folder of the cache, created if need be, where this process can write."""
     folder = base_directory() / name
     if _is_writable(folder):
         return folder
-    return _private_directory() / name
+    folder = _private_directory() / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def mark_compiled(variant: str, processor: str) -> None:

@@ -1,0 +1,198 @@
+"""The CUDA kernels on this machine's processor: the same text, compiled by g++.
+
+It shows what the card will compute, on machines without one; it is for tests and not quick.  A
+small header stands in for CUDA's words (``cuda_src/host.h``); every thread is a pass of a loop.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from nbdask.errors import BackendError
+from nbdask.kernels.cache import folder_of
+from nbdask.kernels.cuda_kernel import CudaKernel
+from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program
+from nbdask.kernels.cuda_source import SOURCES
+
+#: Environment variable that names another C++ compiler.
+COMPILER = "CXX"
+_FLAGS = ("-std=c++20", "-O2", "-shared", "-fPIC", "-pthread", "-fno-math-errno")
+#: Pixels of a thread; the versions of the loops are chosen when they run, so that one library
+#: holds all of them.
+_PIXELS = 4
+
+
+class HostLauncher:
+    """Runs the kernels on this machine's processor, one call on one core.
+
+    Parameters
+    ----------
+    flags : tuple of str
+        More flags for the compiler.
+    threads : int
+        Threads of a block.  Above 1 each is a thread of the system, which is slow and serves to
+        test the barriers; only one call at a time may then run.
+
+    Raises
+    ------
+    BackendError
+        No C++ compiler.
+    """
+
+    name = "this machine's processor (kernels of the card, compiled by g++)"
+    slow_float64 = False
+
+    def __init__(self, flags: tuple[str, ...] = ("-ffp-contract=off",), threads: int = 1) -> None:
+        self._threads = threads
+        found = shutil.which(os.environ.get(COMPILER) or "g++")
+        if found is None:
+            raise BackendError(
+                "--backend cuda-host needs the C++ compiler g++, which is not on the path:"
+                " install it, or name another one by CXX"
+            )
+        self._compiler = found
+        several = ("-DNB_HOST_THREADS",) if threads > 1 else ()
+        pixels = f"-DNB_PIXELS={_PIXELS}"
+        self._flags = (*_FLAGS, pixels, f"-DNB_THREADS={threads}", *several, *flags)
+        self._loaded: dict[Program, ctypes.CDLL] = {}
+        self._lock = Lock()
+
+    def compile(self, program: Program) -> Module:
+        """Return the compiled library, made if need be; see :class:`~.cuda_launch.Launcher`."""
+        with self._lock:
+            # All versions of the loops are in one library.
+            program = program._replace(defines=())
+            if program not in self._loaded:
+                path = self._library(program)
+                if not path.exists():
+                    self._build(program, path)
+                self._loaded[program] = ctypes.CDLL(str(path))
+            return self._loaded[program]
+
+    def is_compiled(self, program: Program) -> bool:
+        """Return True if the library is there."""
+        return self._library(program).exists()
+
+    def resident(self, array: NDArray[Any]) -> Buffer:
+        """Return the array itself: there is but one memory."""
+        return np.ascontiguousarray(array)
+
+    @contextmanager
+    def task(self) -> Iterator[HostTask]:
+        """Return a task whose calls run at once."""
+        yield HostTask(self._threads)
+
+    def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
+        """Return the bytes of a task's buffers."""
+        return pixels * bytes_per_pixel
+
+    def _library(self, program: Program) -> Path:
+        digest = hashlib.sha256()
+        for part in (program.text, _header(), *program.entries, *self._flags, self._version()):
+            digest.update(part.encode() + b"\0")
+        return folder_of("cuda-host") / f"{digest.hexdigest()[:24]}.so"
+
+    def _version(self) -> str:
+        return _compiler_version(self._compiler)
+
+    def _build(self, program: Program, path: Path) -> None:
+        exports = "".join(f"NB_HOST_EXPORT({entry})\n" for entry in program.entries)
+        text = f'{_header()}\n#line 1 "kernels.cu"\n{program.text}\n{exports}'
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            source, made = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
+            source.write_text(text)
+            done = subprocess.run(
+                [self._compiler, *self._flags, str(source), "-o", str(made)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                lines = [line for line in done.stderr.splitlines() if "error" in line]
+                raise BackendError(
+                    f"--backend cuda-host: {self._compiler} cannot compile the kernels:"
+                    f" {(lines or done.stderr.splitlines() or ['no message'])[0]}"
+                )
+            os.replace(made, path)
+
+
+class HostTask:
+    """The work of one tile: buffers are arrays, and a launch is over when it returns."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def upload(self, array: NDArray[Any]) -> Buffer:
+        """Return the array itself."""
+        return np.ascontiguousarray(array)
+
+    def zeros(self, count: int, dtype: DTypeLike) -> Buffer:
+        """Return zeros."""
+        return np.zeros(count, dtype)
+
+    def empty(self, count: int, dtype: DTypeLike) -> Buffer:
+        """Return numbers that show where one was not written."""
+        made = np.empty(count, dtype)
+        made.view(np.uint8)[:] = 0xFF
+        return made
+
+    def launch(
+        self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
+    ) -> None:
+        """Run an entry for every block."""
+        keep: list[Any] = []
+        for value in arguments:
+            if isinstance(value, np.ndarray):
+                keep.append(ctypes.c_void_p(value.ctypes.data))
+            else:
+                keep.append(ctypes.create_string_buffer(value.tobytes(), value.nbytes))
+        addresses = (ctypes.c_void_p * len(keep))(*(ctypes.addressof(k) for k in keep))
+        blocks = -(-pixels // (self._threads * _PIXELS))
+        getattr(module, f"{entry}__host")(
+            ctypes.c_uint(blocks), ctypes.c_uint(self._threads), addresses
+        )
+
+    def download(self, buffer: Buffer) -> NDArray[Any]:
+        """Return the array itself."""
+        result: NDArray[Any] = buffer
+        return result
+
+
+class CudaHostKernel(CudaKernel):
+    """The kernel of the card on this machine's processor, for tests.
+
+    Parameters
+    ----------
+    precision : str
+        ``"float64"``, ``"mixed"`` or ``"pairs"``.
+    """
+
+    name = "cuda-host"
+
+    def __init__(self, precision: str = "float64") -> None:
+        super().__init__(precision, HostLauncher())
+
+
+@lru_cache(maxsize=1)
+def _header() -> str:
+    return (SOURCES / "host.h").read_text()
+
+
+@lru_cache(maxsize=4)
+def _compiler_version(compiler: str) -> str:
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    return f"{compiler} {done.stdout}"

@@ -1,0 +1,121 @@
+"""What runs the CUDA kernels: one text, several places where it can run.
+
+The kernels are one CUDA C++ text (:mod:`~nbdask.kernels.cuda_source`).  A :class:`Launcher`
+compiles it and runs its entries: on a card through CuPy (:mod:`~nbdask.kernels.cuda_cupy`), or on
+this machine's processor, one thread after another (:mod:`~nbdask.kernels.cuda_host`).  The kernel
+class (:mod:`~nbdask.kernels.cuda_kernel`) knows only this protocol.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+#: An array in the memory of the device; what it is, only its launcher knows.
+Buffer = Any
+#: A compiled program; what it is, only its launcher knows.
+Module = Any
+#: What an entry is called with: a buffer, or a structure that is passed by value (the scalar of a
+#: structured dtype whose layout is that of the C structure).
+Argument = Any
+
+
+class Program(NamedTuple):
+    """What is compiled: the text for one version of the kernels.
+
+    Attributes
+    ----------
+    text : str
+        One self-contained CUDA C++17 text, no ``#include``.
+    defines : tuple of (str, int)
+        Macros, each ``NAME=VALUE``, that choose the version of the loops.  A launcher adds
+        ``NB_THREADS`` (threads of a block) and ``NB_PIXELS`` (pixels of a thread).
+    entries : tuple of str
+        Names of the ``extern "C" __global__`` functions.
+    """
+
+    text: str
+    defines: tuple[tuple[str, int], ...]
+    entries: tuple[str, ...]
+
+
+class Task(Protocol):
+    """One tile's work in order: a stream.  Buffers of a task live until the task ends."""
+
+    def upload(self, array: NDArray[Any]) -> Buffer:
+        """Copy a C-contiguous array to the device."""
+
+    def zeros(self, count: int, dtype: DTypeLike) -> Buffer:
+        """Return ``count`` zeros on the device."""
+
+    def empty(self, count: int, dtype: DTypeLike) -> Buffer:
+        """Return room for ``count`` numbers on the device."""
+
+    def launch(
+        self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
+    ) -> None:
+        """Start an entry with as many blocks as ``pixels`` need; do not wait for its end.
+
+        A block covers ``NB_THREADS * NB_PIXELS`` pixels.
+        """
+
+    def download(self, buffer: Buffer) -> NDArray[Any]:
+        """Wait for the buffer's content and return it as a flat array of its own.
+
+        Raises
+        ------
+        BackendError
+            The device failed, in one line.
+        """
+
+
+class Launcher(Protocol):
+    """A device and its compiler.  All methods may be called from several threads at once.
+
+    Attributes
+    ----------
+    name : str
+        What the device calls itself, for records and messages.
+    slow_float64 : bool
+        Whether its float64 rate is a small part of its float32 rate.
+    """
+
+    name: str
+    slow_float64: bool
+
+    def compile(self, program: Program) -> Module:
+        """Return the compiled program, from this process or from disk where it is there."""
+
+    def is_compiled(self, program: Program) -> bool:
+        """Return True if :meth:`compile` would return at once."""
+
+    def resident(self, array: NDArray[Any]) -> Buffer:
+        """Copy an array to the device, to be read by all tasks for as long as it is kept."""
+
+    def task(self) -> AbstractContextManager[Task]:
+        """Return a new task: a stream of its own, memory from the pool."""
+
+    def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
+        """Return the bytes of this machine's (not the card's) memory that a task needs."""
+
+
+def struct_of(dtype: np.dtype[Any], values: dict[str, Any]) -> np.void:
+    """Return a structure that is passed by value.
+
+    Parameters
+    ----------
+    dtype : structured dtype
+        Made with ``align=True``, so that its layout is that of the C structure.
+    values : dict
+        A value for every field.
+    """
+    made = np.zeros((), dtype)
+    if dtype.names is None or set(dtype.names) != set(values):
+        raise ValueError("a structure needs a value for each of its fields")
+    for name, value in values.items():
+        made[name] = value
+    scalar: np.void = made[()]
+    return scalar
