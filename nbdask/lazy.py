@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.errors import FieldError
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_tile
+from nbdask.kernels.cuda_device import to_card
 from nbdask.run import Settings, prepare
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def image(
     precision: str = "float64",
     tile: int | str | tuple[int, int] | None = None,
     steps_per_task: int | None = None,
+    array: str = "numpy",
 ) -> xarray.DataArray:
     """Return the image of an experiment as a lazy array backed by dask.
 
@@ -37,6 +40,8 @@ def image(
     experiment : Experiment
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
+    array : str
+        ``"numpy"``, or ``"cupy"``: chunks are left on the card, whichever backend computes them.
 
     Returns
     -------
@@ -53,6 +58,9 @@ def image(
     import xarray
     from dask.delayed import delayed
 
+    if array not in ARRAYS:
+        raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
+    on_card = array == "cupy"
     model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
     fingerprint = experiment.fingerprint()
     name = _name(fingerprint, plan.to_dict())
@@ -63,11 +71,17 @@ def image(
         tuple(min(side, total - start) for start in range(0, total, side))
         for total, side in zip(grid.shape, grid.tile, strict=True)
     )
-    array = da.map_blocks(
-        _block, context, chunks=chunks, dtype=np.float32, name=f"image-{name}", meta=_META
+    pixels = da.map_blocks(
+        _block,
+        context,
+        on_card=on_card,
+        chunks=chunks,
+        dtype=np.float32,
+        name=f"image-{array}-{name}",
+        meta=to_card(_META) if on_card else _META,
     )
     return xarray.DataArray(
-        array,
+        pixels,
         dims=("slow", "fast"),
         coords={
             axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
@@ -88,6 +102,8 @@ def image(
     )
 
 
+#: Kinds of arrays that chunks can be.
+ARRAYS = ("numpy", "cupy")
 _META = np.empty((0, 0), dtype=np.float32)
 
 
@@ -98,9 +114,11 @@ def _name(fingerprint: str, plan: dict[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _block(context: RunContext, block_id: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+def _block(
+    context: RunContext, on_card: bool = False, block_id: tuple[int, int] = (0, 0)
+) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
     index = block_id[0] * context.grid.counts[1] + block_id[1]
     pixels = compute_tile(context, index).image
     assert pixels is not None
-    return pixels
+    return to_card(pixels) if on_card else pixels

@@ -26,7 +26,7 @@ from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult
 from nbdask.graph.watch import Start, Watch
-from nbdask.kernels.registry import get_kernel
+from nbdask.kernels.registry import choose_backend, get_kernel
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import Statistics, TileSummary, combine
@@ -118,7 +118,8 @@ class Settings:
         ``"numba"``, ``"cuda"``, ``"numpy"``, or ``"auto"``: cuda where this process can use a card,
         else numba, with a note.  None: cuda on the cluster ``"cuda"``, else numba.
     precision : str
-        ``"float64"`` or ``"mixed"`` (this one does change pixels: up to 1e-5).
+        ``"float64"``, ``"mixed"`` (this one does change pixels: up to 1e-5), ``"pairs"`` (cuda
+        only), or ``"auto"``; see :func:`nbdask.kernels.registry.get_kernel`.
     tile : int, str or tuple of int, optional
         Pixels of a tile (slow, fast); None: chosen.
     steps_per_task : int, optional
@@ -172,8 +173,11 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
     limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
-    kernel = get_kernel(s.backend, s.precision)
+    backend, note = choose_backend(s.backend, spec.kind)
+    kernel = get_kernel(backend, s.precision)
     model = build_model(experiment)
+    if note is not None:
+        model = replace(model, notes=(*model.notes, note))
     plan = make_plan(
         model,
         kernel,

@@ -22,10 +22,11 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--precision",
-            type=click.Choice(["float64", "mixed"]),
+            type=click.Choice(["float64", "mixed", "pairs", "auto"]),
             default="float64",
             show_default=True,
-            help="mixed: lattice factors in single precision (worst deviation 1e-5).",
+            help="mixed: lattice factors in single precision (worst deviation 1e-5); pairs: for"
+            " cards that are slow in double precision; auto: pairs on these, else float64.",
         ),
         click.option(
             "--tile",
@@ -61,8 +62,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cluster",
             metavar="KIND",
             help="Where tasks run: threads (of this process), local (worker processes), cuda (a"
-            " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of mpirun), or a running scheduler:"
-            " tcp://HOST:PORT, tls://HOST:PORT, scheduler-file:PATH  [default: threads]",
+            " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
+            " mpirun), or a running scheduler: tcp://HOST:PORT, tls://HOST:PORT, scheduler-file:PATH  [default: threads]",
         ),
         click.option(
             "--profile", metavar="NAME", help="Set of options in dask's configuration, nbdask:."

@@ -83,7 +83,8 @@ class ClusterSpec:
     ----------
     kind : str
         ``"threads"``: threads of this process; ``"local"``: worker processes on this machine;
-        ``"cuda"``: one for each of its cards; a batch system; ``"mpi"``; ``"tcp"``, ``"tls"``, ``"scheduler-file"``: a running scheduler.
+        ``"cuda"``: one for each of its cards; a batch system; ``"mpi"``;
+        ``"tcp"``, ``"tls"``, ``"scheduler-file"``: a running scheduler.
     workers : int
         Worker processes; with ``adapt`` the most of them.
     threads : int

@@ -97,6 +97,11 @@ def complete(run: str, index: int, piece: Piece) -> TileResult:
     result = finish(context, index, piece)
     # The sums are the largest array there is; they are not needed while the pixels are written.
     del piece
+    return _write(context, index, result)
+
+
+def _write(context: RunContext, index: int, result: TileResult) -> TileResult:
+    """Write a finished tile where the run has a store; its pixels are then let go."""
     if context.write_tile is None:
         return result
     assert result.image is not None
@@ -107,7 +112,11 @@ def complete(run: str, index: int, piece: Piece) -> TileResult:
 
 def whole(run: str, index: int) -> TileResult:
     """Evaluate, finish and write a tile in one go (where there is a single step range)."""
-    return complete(run, index, all_parts(context_of(run), index))
+    context = context_of(run)
+    direct = _direct(context, index)
+    if direct is None:
+        return complete(run, index, all_parts(context, index))
+    return _write(context, index, direct)
 
 
 def all_parts(context: RunContext, index: int) -> Piece:
@@ -120,6 +129,9 @@ def all_parts(context: RunContext, index: int) -> Piece:
 
 def compute_tile(context: RunContext, index: int) -> TileResult:
     """Return a tile's pixels, the very bits that a run with the same plan writes."""
+    direct = _direct(context, index)
+    if direct is not None:
+        return direct
     return finish(context, index, all_parts(context, index))
 
 
@@ -157,6 +169,24 @@ def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
         corner = (part.slow0, part.fast0)
         summary = summarise(pixels, corner, region.mask, piece.partial.outside, seconds)
     return TileResult(index, _padded(pixels, part, tile), summary)
+
+
+def _direct(context: RunContext, index: int) -> TileResult | None:
+    """Compute a tile in one go where a kernel keeps the sums on its device; None: it does not."""
+    image = getattr(context.kernel(), "image", None)
+    region = None if image is None or len(context.steps) > 1 else _region(context, index)
+    if image is None or region is None:
+        return None
+    start = time.perf_counter()
+    model, part = context.model, region.tile
+    with _named(context, index, "computing"):
+        pixels, outside = image(model, part, region.mask)
+        _check_outside(model, context.grid[index], outside)
+        pixels = patch_first(model, context.kernel(), part, pixels)
+        seconds = time.perf_counter() - start
+        corner = (part.slow0, part.fast0)
+        summary = summarise(pixels, corner, region.mask, outside, seconds)
+    return TileResult(index, _padded(pixels, part, context.grid[index]), summary)
 
 
 def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:

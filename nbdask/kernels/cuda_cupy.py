@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from nbdask.errors import BackendError
 from nbdask.kernels.cuda_device import load_cupy, this_card
+from nbdask.kernels.cuda_kernel import CudaKernel
 from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program
 from nbdask.kernels.cuda_nvrtc import compiled_file, cubin_path
 from nbdask.plan.memory import format_bytes, parse_bytes
@@ -195,6 +196,26 @@ class CupyTask:
         return made
 
 
+class CardKernel(CudaKernel):
+    """The kernel on the card that this process sees first.
+
+    Parameters
+    ----------
+    precision : str
+        As for :class:`~.cuda_kernel.CudaKernel`.
+
+    Raises
+    ------
+    BackendError
+        There is no card that can be used.
+    """
+
+    name = "cuda"
+
+    def __init__(self, precision: str = "float64") -> None:
+        super().__init__(precision, CupyLauncher())
+
+
 class Budget:
     """A number of bytes that is shared out, first come, first served.
 
@@ -220,7 +241,8 @@ class Budget:
         if wanted > self.total:
             raise BackendError(
                 f"--backend cuda: a task needs {format_bytes(wanted)} of the card's memory, but"
-                f" {format_bytes(self.total)} may be used: give a smaller --tile, or more by {LIMIT}"
+                f" {format_bytes(self.total)} may be used: give a smaller --tile, or more by"
+                f" {LIMIT}"
             )
         with self._turn:
             self._turn.wait_for(lambda: self._taken + wanted <= self.total)

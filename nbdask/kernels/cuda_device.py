@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
+
+from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 
@@ -95,7 +96,8 @@ def this_card() -> Card:
     if card.capability < OLDEST:
         raise BackendError(
             f"--backend cuda: the card {card.name} has compute capability"
-            f" {card.capability / 10:.1f}: {OLDEST / 10:.1f} or newer is needed; use --backend numba"
+            f" {card.capability / 10:.1f}: {OLDEST / 10:.1f} or newer is needed; use"
+            " --backend numba"
         )
     return card
 
@@ -146,6 +148,12 @@ def _hidden() -> str:
     return f": CUDA_VISIBLE_DEVICES = {given!r} leaves none; change it, or use --backend numba"
 
 
-def is_loaded() -> bool:
-    """Return True if this process has loaded CuPy."""
-    return "cupy" in sys.modules
+def to_card(array: NDArray[Any]) -> Any:
+    """Return a copy of an array in the card's memory, a ``cupy.ndarray``.
+
+    Raises
+    ------
+    BackendError
+        There is no card that can be used.
+    """
+    return load_cupy().asarray(array)

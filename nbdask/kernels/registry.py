@@ -8,30 +8,68 @@ from threading import Lock
 from nbdask.errors import BackendError
 from nbdask.kernels.interface import Kernel
 
-PRECISIONS = ("float64", "mixed")
+PRECISIONS = ("float64", "mixed", "pairs", "auto")
 
 #: Name -> module, class, packages it needs, how to get them.
 _KERNELS = {
     "numpy": ("nbdask.kernels.reference", "ReferenceKernel", (), ""),
     "numba": ("nbdask.kernels.numba_kernel", "NumbaKernel", ("numba", "llvmlite"), "numba"),
+    "cuda": ("nbdask.kernels.cuda_cupy", "CardKernel", (), ""),
+    # The kernel of the card compiled for this machine's processor: for tests.
+    "cuda-host": ("nbdask.kernels.cuda_host", "CudaHostKernel", (), ""),
 }
-#: Names that later versions may fill.
-_PLANNED = ("cuda",)
-NAMES = ("auto", *_KERNELS)
+#: Name -> precisions that it can compute in; "auto" is the first, except on a card.
+_ABLE = {
+    "numpy": ("float64",),
+    "numba": ("float64", "mixed"),
+    "cuda": ("float64", "mixed", "pairs", "auto"),
+    "cuda-host": ("float64", "mixed", "pairs", "auto"),
+}
+NAMES = ("auto", "numba", "cuda", "numpy")
 
 _made: dict[tuple[str, str], Kernel] = {}
 _lock = Lock()
 
 
-def get_kernel(name: str = "auto", precision: str = "float64") -> Kernel:
+def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str | None]:
+    """Return the backend that is meant, and what the user should be told of the choice.
+
+    Parameters
+    ----------
+    name : str or None
+        None: ``"cuda"`` on the cluster of that name, else ``"numba"``.  ``"auto"``: ``"cuda"``
+        where this process can use a card, else ``"numba"``; the only case of falling back.
+    cluster : str
+        Kind of cluster.
+
+    Returns
+    -------
+    name : str
+    note : str or None
+    """
+    if name is None:
+        return ("cuda" if cluster == "cuda" else "numba"), None
+    if name != "auto":
+        return name, None
+    from nbdask.kernels.cuda_device import unusable
+
+    reason = unusable()
+    if reason is None:
+        return "cuda", None
+    return "numba", f"--backend auto uses numba: {reason}"
+
+
+def get_kernel(name: str = "numba", precision: str = "float64") -> Kernel:
     """Return the kernel of this process for a name and a precision.
 
     Parameters
     ----------
     name : str
-        ``"numpy"``, ``"numba"`` or ``"auto"`` (the fastest one there is: numba).
+        ``"numpy"``, ``"numba"``, ``"cuda"``, or ``"auto"`` (cuda where a card can be used, else
+        numba).
     precision : str
-        ``"float64"`` or ``"mixed"`` (numba only).
+        ``"float64"``; ``"mixed"`` (not numpy); ``"pairs"`` (cuda only); ``"auto"``: on a card what
+        its float64 rate suggests, elsewhere float64.
 
     Returns
     -------
@@ -45,14 +83,16 @@ def get_kernel(name: str = "auto", precision: str = "float64") -> Kernel:
     """
     if precision not in PRECISIONS:
         raise BackendError(f"--precision = {precision!r}: must be one of {', '.join(PRECISIONS)}")
-    if name in _PLANNED:
-        raise BackendError(f"--backend {name} is not available in this version: use numba or numpy")
-    if name not in NAMES:
+    if name not in (*NAMES, *_KERNELS):
         raise BackendError(f"--backend = {name!r}: must be one of {', '.join(NAMES)}")
-    name = "numba" if name == "auto" else name
-    if name == "numpy" and precision != "float64":
+    name = choose_backend(name)[0]
+    if precision == "auto" and "auto" not in _ABLE[name]:
+        precision = "float64"
+    if precision not in _ABLE[name]:
+        able = " or ".join(other for other in ("numba", "cuda") if precision in _ABLE[other])
         raise BackendError(
-            f"--backend numpy computes in float64 only: --precision {precision} needs numba"
+            f"--backend {name} computes in {' and '.join(_ABLE[name])} only: --precision"
+            f" {precision} needs --backend {able}"
         )
     with _lock:
         if (name, precision) not in _made:

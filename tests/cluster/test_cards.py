@@ -1,0 +1,76 @@
+"""One worker per card, tried with cards that are only names."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+import nbdask
+from nbdask.cluster import spec
+from nbdask.cluster.cards import card_orders
+from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.spec import parse_cluster
+from nbdask.errors import BackendError, ClusterError
+from nbdask.kernels import cuda_device
+from tests.helpers import small_experiment
+
+
+@pytest.fixture
+def two_cards(monkeypatch) -> None:
+    """Pretend that the driver sees two cards."""
+    monkeypatch.setattr(cuda_device, "visible_cards", lambda: ("4", "GPU-7f"))
+    monkeypatch.setattr(spec, "available_cores", lambda: 16)
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_one_worker_per_card() -> None:
+    """Workers are as many as cards, with a few threads each; fewer may be asked for."""
+    found = parse_cluster("cuda")
+    assert (found.workers, found.threads, found.cards) == (2, 6, ("4", "GPU-7f"))
+    assert parse_cluster("cuda", workers=1, threads=3).threads == 3
+    with pytest.raises(ClusterError, match="one worker per card, and there are 2"):
+        parse_cluster("cuda", workers=3)
+
+
+def test_every_worker_has_its_own_card_first() -> None:
+    """The others follow, so that a library that looks at all cards still finds them."""
+    assert card_orders(("0", "1", "2"), 2) == ["0,1,2", "1,2,0"]
+
+
+@pytest.mark.skipif(cuda_device.unusable() is None, reason="there is a card")
+def test_without_cards_the_cluster_is_refused() -> None:
+    """Before anything starts."""
+    with pytest.raises(BackendError, match="--backend cuda"):
+        parse_cluster("cuda")
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_workers_see_their_cards_on_loopback() -> None:
+    """CUDA_VISIBLE_DEVICES of the two processes, and where they listen."""
+    with open_cluster(parse_cluster("cuda", threads=1)) as executor:
+        seen = executor.client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"])  # type: ignore[attr-defined]
+        children = psutil.Process().children(recursive=True)
+        listening = {
+            c.laddr.ip
+            for p in [psutil.Process(), *children]
+            for c in p.net_connections("inet")
+            if c.status == psutil.CONN_LISTEN
+        }
+    assert sorted(seen.values()) == ["4,GPU-7f", "GPU-7f,4"]
+    assert listening == {"127.0.0.1"}
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_run_on_the_cluster(tmp_path) -> None:
+    """The workers compute a whole image; another backend may be named."""
+    experiment = small_experiment()
+    here = nbdask.simulate(experiment, tmp_path / "a.zarr", backend="numpy", tile=8)
+    there = nbdask.simulate(
+        experiment, tmp_path / "b.zarr", backend="numpy", tile=8, cluster="cuda", threads=1
+    )
+    assert there.statistics == here.statistics
+    a, b = (nbdask.open(r.path).image.values for r in (here, there))
+    np.testing.assert_array_equal(a, b)
