@@ -8,16 +8,18 @@ from threading import Lock
 from nbdask.errors import BackendError
 from nbdask.kernels.interface import Kernel
 
-PRECISIONS = ("float64", "mixed")
+PRECISIONS = ("float64", "mixed", "pairs", "auto")
 
 #: Name -> module, class, packages it needs, how to get them.
 _KERNELS = {
     "numpy": ("nbdask.kernels.reference", "ReferenceKernel", (), ""),
     "numba": ("nbdask.kernels.numba_kernel", "NumbaKernel", ("numba", "llvmlite"), "numba"),
+    # The kernel of the card compiled for this machine's processor: for tests, and not in NAMES.
+    "cuda-host": ("nbdask.kernels.cuda_host", "CudaHostKernel", (), ""),
 }
 #: Names that later versions may fill.
 _PLANNED = ("cuda",)
-NAMES = ("auto", *_KERNELS)
+NAMES = ("auto", "numba", "numpy")
 
 _made: dict[tuple[str, str], Kernel] = {}
 _lock = Lock()
@@ -47,9 +49,16 @@ def get_kernel(name: str = "auto", precision: str = "float64") -> Kernel:
         raise BackendError(f"--precision = {precision!r}: must be one of {', '.join(PRECISIONS)}")
     if name in _PLANNED:
         raise BackendError(f"--backend {name} is not available in this version: use numba or numpy")
-    if name not in NAMES:
+    if name not in NAMES and name not in _KERNELS:
         raise BackendError(f"--backend = {name!r}: must be one of {', '.join(NAMES)}")
     name = "numba" if name == "auto" else name
+    if precision == "auto" and name in ("numba", "numpy"):
+        precision = "float64"
+    if precision == "pairs" and name in ("numba", "numpy"):
+        raise BackendError(
+            f"--precision pairs is for cards with slow float64: --backend {name} has float64 and"
+            " mixed"
+        )
     if name == "numpy" and precision != "float64":
         raise BackendError(
             f"--backend numpy computes in float64 only: --precision {precision} needs numba"
