@@ -102,7 +102,7 @@ class Launcher(Protocol):
         """Return the bytes of this machine's (not the card's) memory that a task needs."""
 
 
-def struct_of(dtype: np.dtype[Any], values: dict[str, Any]) -> np.void:
+def struct_of(dtype: np.dtype[Any], values: dict[str, Any]) -> Any:
     """Return a structure that is passed by value.
 
     Parameters
@@ -117,5 +117,5 @@ def struct_of(dtype: np.dtype[Any], values: dict[str, Any]) -> np.void:
         raise ValueError("a structure needs a value for each of its fields")
     for name, value in values.items():
         made[name] = value
-    scalar: np.void = made[()]
+    scalar: Any = made[()]
     return scalar

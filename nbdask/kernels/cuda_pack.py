@@ -1,7 +1,7 @@
 """From a model to what the CUDA kernels are called with: tables, a structure, a version.
 
 The numbers are those of the Numba kernel (:mod:`~nbdask.kernels.numba_inputs`); here they get the
-layout of the C structure ``Params`` (``cuda_src/params.h``), field by field in the same order.
+layout of the structure that the kernels are called with (:mod:`~nbdask.kernels.cuda_params`).
 """
 
 from __future__ import annotations
@@ -14,42 +14,29 @@ from numpy.typing import NDArray
 from nbdask.geometry.model import SQUARE, Model
 from nbdask.kernels import numba_inputs as cpu
 from nbdask.kernels.cuda_launch import Program, struct_of
+from nbdask.kernels.cuda_params import (
+    AXES_ROW,
+    CONSTANT,
+    EACH,
+    FEW,
+    FEW_ODD,
+    GAUSS,
+    GRATING,
+    NARROW_GAUSS,
+    NARROW_GRATING,
+    NEAREST,
+    ONCE,
+    PARAMS,
+    PRODUCTS,
+    SOURCE_ROW,
+    SPHERE,
+    TOPHAT,
+    TRICUBIC,
+)
 from nbdask.kernels.cuda_source import ENTRIES, program_text
 from nbdask.kernels.numba_inputs import inputs_of
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-
-#: Versions of the loops by lattice factor; the numbers are those of ``params.h``.
-FEW_ODD, FEW, GRATING, SPHERE, GAUSS, TOPHAT, NARROW_GRATING, NARROW_GAUSS = range(8)
-#: By amplitudes.
-CONSTANT, NEAREST, TRICUBIC = range(3)
-#: By the factors that go with every term: none, each its own, C's running product.
-ONCE, EACH, PRODUCTS = range(3)
-
-_F, _I, _L = "<f8", "<i4", "<i8"
-PARAMS = np.dtype(
-    [
-        ("fast", _F, 3), ("slow", _F, 3), ("normal", _F, 3), ("origin", _F, 3), ("beam", _F, 3),
-        ("pixel_size", _F), ("distance", _F), ("close_distance", _F), ("layer_step", _F),
-        ("depth", _F), ("kahn", _F), ("dmin", _F), ("height", _F),
-        ("cells", _F, 3), ("fudge", _F), ("triangle", _F, 6), ("sign", _F),
-        ("few", _F, (3, 5)), ("even", _F, 3), ("per_cell", _F),
-        ("default_squared", _F), ("low", _F, 3), ("high", _F, 3),
-        ("background", _F), ("scale", _F),
-        ("start", _L), ("stop", _L),
-        ("minimum", _I, 3), ("maximum", _I, 3), ("stride_h", _I), ("stride_k", _I),
-        ("offset", _I), ("whole_cells", _I, 3),
-        ("curved", _I), ("point_pixel", _I), ("oversample", _I), ("layers", _I),
-        ("sources", _I), ("turns", _I), ("each_thick", _I), ("each_polar", _I),
-        ("each_omega", _I), ("polarized", _I), ("skip_zero", _I),
-        ("slow0", _I), ("fast0", _I), ("width", _I), ("count", _I), ("listed", _I),
-        ("lattice", _I), ("amplitude", _I), ("factors", _I), ("degree", _I), ("pairs", _I),
-    ],
-    align=True,
-)  # fmt: skip
-#: Numbers of a row of the orientations and of the sources, padded for loads of 16 bytes.
-AXES_ROW, SOURCE_ROW = 10, 12
-
 
 class Packed(NamedTuple):
     """Everything that a model gives to the kernels.
@@ -61,10 +48,11 @@ class Packed(NamedTuple):
     program : Program
         The version of the loops.
     axes : (n, 10) float64 array
-        Cell vectors a, b, c [m] of each orientation, as float32 pairs for ``pairs``.
+        Cell vectors a, b, c [m] of each orientation; for ``pairs`` each number is two float32,
+        and the unit is 1e-10 m, so that nothing is out of float32's range.
     sources : (n, 12) float64 array
         Direction, 1 / wavelength [1/m], weight, electric and magnetic direction.
-    table : (n,) float64 array
+    table : (n,) float64 array, or float32 for ``pairs``
         Squared amplitudes (nearest), amplitudes (tricubic), or nothing.
     """
 
@@ -72,7 +60,7 @@ class Packed(NamedTuple):
     program: Program
     axes: NDArray[np.float64]
     sources: NDArray[np.float64]
-    table: NDArray[np.float64]
+    table: NDArray[np.float64] | NDArray[np.float32]
 
 
 class Version(NamedTuple):
@@ -118,10 +106,13 @@ def pack(model: Model, precision: str) -> Packed:
     values |= _place(model, inputs) | lattice | _amplitude(inputs.amplitude) | version._asdict()
     values |= {"height": height, "background": model.background, "scale": model.scale}
     table = getattr(inputs.amplitude, "table", np.zeros(1))
-    return Packed(values, version.program, _axes(inputs.axes), _sources(inputs.light), table)
+    if version.pairs and version.amplitude == NEAREST:
+        table = table.astype(np.float32)
+    axes = _axes(inputs.axes, bool(version.pairs))
+    return Packed(values, version.program, axes, _sources(inputs.light), table)
 
 
-def arguments(packed: Packed, tile: Tile, steps: StepRange, count: int, listed: bool) -> np.void:
+def arguments(packed: Packed, tile: Tile, steps: StepRange, count: int, listed: bool) -> Any:
     """Return the structure for one tile.
 
     Parameters
@@ -146,6 +137,8 @@ def arguments(packed: Packed, tile: Tile, steps: StepRange, count: int, listed: 
     return struct_of(PARAMS, packed.values | place)
 
 
+#: Unit of lengths in ``pairs`` [m].
+ANGSTROM = 1e-10
 _EMPTY = {name: 0 for name in PARAMS.names or ()}
 _AMPLITUDES = {
     cpu.ConstantAmplitude: CONSTANT,
@@ -169,6 +162,7 @@ def _place(model: Model, inputs: cpu.Inputs) -> dict[str, Any]:
         "layer_step", "depth", "curved", "point_pixel", "oversample", "layers",
     )  # fmt: skip
     return {name: getattr(place, name) for name in same} | {
+        "sub_size": place.pixel_size / place.oversample,
         "kahn": light.kahn,
         "dmin": light.dmin,
         "polarized": light.polarized,
@@ -231,10 +225,14 @@ def _amplitude(found: cpu.Amplitude) -> dict[str, Any]:
     return values
 
 
-def _axes(axes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _axes(axes: NDArray[np.float64], pairs: bool) -> NDArray[np.float64]:
     rows = np.zeros((axes.shape[0], AXES_ROW))
     rows[:, :9] = axes.reshape(-1, 9)
-    return rows
+    if not pairs:
+        return rows
+    upper = (rows / ANGSTROM).astype(np.float32)
+    lower = (rows / ANGSTROM - upper).astype(np.float32)
+    return np.stack([upper, lower], axis=-1).reshape(len(rows), -1).view(np.float64)
 
 
 def _sources(light: cpu.Light) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 The headers hold scalar formulas and the loops, ``kernels.cu`` the entries.  They are joined to a
 single text, so that whatever caches compiled code by its text notices a change in any of them.
+The structure of arguments comes from :mod:`~nbdask.kernels.cuda_params`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
+
+from nbdask.kernels.cuda_params import c_text
 
 SOURCES = Path(__file__).parent / "cuda_src"
 ENTRIES = ("nb_sum", "nb_finish")
@@ -28,4 +31,4 @@ def program_text() -> str:
         text = _ONCE.sub("", (SOURCES / name).read_text())
         return _INCLUDE.sub(lambda found: read(found[1]), text)
 
-    return read("kernels.cu")
+    return c_text() + read("kernels.cu")

@@ -3,7 +3,6 @@
 // A launch runs its blocks one after another.  Commonly a block has a single thread, so that
 // barriers have nothing to wait for; with NB_HOST_THREADS every thread of a block is a real one,
 // which shows whether the barriers are where they must be.
-#pragma once
 #include <atomic>
 #include <barrier>
 #include <cmath>
@@ -18,6 +17,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
 #ifdef NB_HOST_THREADS
@@ -83,6 +83,8 @@ static inline int __double2int_rn(double x) { return host_to_int(std::rint(x)); 
 static inline int __double2int_ru(double x) { return host_to_int(std::ceil(x)); }
 static inline int __double2int_rd(double x) { return host_to_int(std::floor(x)); }
 
+static inline int __float2int_rn(float x) { return host_to_int(std::rint(static_cast<double>(x))); }
+
 static inline float __fdividef(float a, float b) { return a / b; }
 
 // The card's first guesses are good to about 20 bits, and so are these: the steps that follow them
@@ -100,8 +102,6 @@ using std::floor;
 using std::fma;
 using std::rint;
 using std::sqrt;
-static inline float fmaf(float a, float b, float c) { return std::fma(a, b, c); }
-static inline float rintf(float x) { return std::rint(x); }
 
 template <class... A, std::size_t... I>
 static void host_call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
