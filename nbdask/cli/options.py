@@ -63,7 +63,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="KIND",
             help="Where tasks run: threads (of this process), local (worker processes), cuda (a"
             " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
-            " mpirun), or a running scheduler: tcp://HOST:PORT, tls://HOST:PORT, scheduler-file:PATH  [default: threads]",
+            " mpirun), or a running scheduler: tcp://HOST:PORT, tls://HOST:PORT,"
+            " scheduler-file:PATH  [default: threads]",
         ),
         click.option(
             "--profile", metavar="NAME", help="Set of options in dask's configuration, nbdask:."

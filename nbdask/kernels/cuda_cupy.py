@@ -78,7 +78,7 @@ class CupyLauncher:
         return buffer
 
     @contextmanager
-    def task(self, device_bytes: int = 0) -> Iterator[CupyTask]:
+    def task(self, device_bytes: int) -> Iterator[CupyTask]:
         """Return a task with a stream of its own, once its share of the card's memory is free.
 
         Parameters

@@ -38,6 +38,7 @@ from nbdask.kernels.numba_inputs import inputs_of
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+
 class Packed(NamedTuple):
     """Everything that a model gives to the kernels.
 

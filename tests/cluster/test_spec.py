@@ -40,7 +40,9 @@ def test_layout_counts_processes() -> None:
 )
 def test_unknown_clusters_are_refused(text) -> None:
     """The message says what there is."""
-    with pytest.raises(ClusterError, match=r"must be threads, local, cuda, slurm.*scheduler-file:PATH"):
+    with pytest.raises(
+        ClusterError, match=r"must be threads, local, cuda, slurm.*scheduler-file:PATH"
+    ):
         parse_cluster(text)
 
 

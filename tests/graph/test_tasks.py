@@ -233,9 +233,8 @@ def test_tasks_need_no_dask() -> None:
 @pytest.mark.parametrize(
     ("name", "precision", "text"),
     [
-        ("fortran", "float64", "must be one of auto, numpy, numba"),
-        ("cuda", "float64", "not available in this version"),
-        ("numpy", "mixed", "float64 only"),
+        ("fortran", "float64", "must be one of auto, numba, cuda, numpy"),
+        ("numpy", "mixed", "float64 only: --precision mixed needs"),
         ("numba", "float16", "must be one of float64, mixed"),
     ],
 )

@@ -1,8 +1,8 @@
 """As much of CuPy as the launcher for cards uses, in this machine's memory.
 
-Copies to the "card" made with a stream happen only when that stream is waited for, and buffers
-that nobody holds any more are spoiled, so that a launcher which reads too early, or lets page-locked
-memory go too soon, gives wrong pixels.  Entries run through the host's launcher.
+Whatever is put into a stream happens only when that stream is waited for, so that a launcher which
+reads too early, or writes into page-locked memory that is still to be copied, gives wrong pixels.
+Entries run through the host's launcher.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Standin(SimpleNamespace):
 
     def __init__(self, memory: int = 1 << 30) -> None:
         self.host = HostLauncher()
-        self.most_tasks, self.launches = 0, []
+        self.launches: list[tuple[str, tuple[int], tuple[int]]] = []
         self.text: dict[str, Any] = {}
         runtime = SimpleNamespace(
             CUDARuntimeError=CudaError,
@@ -156,7 +156,7 @@ class Standin(SimpleNamespace):
         """Return zeros."""
         return Array(np.zeros(count, dtype))
 
-    def RawModule(self, path: str) -> SimpleNamespace:  # noqa: N802 - CuPy's name
+    def RawModule(self, path: str) -> SimpleNamespace:
         """Load what the launcher compiled: its program, remembered by the file's name."""
         module = self.host.compile(self.text[path])
         return SimpleNamespace(get_function=lambda entry: Function(self, module, entry))
@@ -180,8 +180,8 @@ class Function:
                 assert word.size == 1
                 values.append(word[()])
         self.cupy.launches.append((self.entry, grid, block))
-        pixels = next(int(v["count"]) for v in values if isinstance(v, np.void))
-        with self.cupy.host.task() as task:
+        pixels = int(values[0]["count"])
+        with self.cupy.host.task(0) as task:
             running().work.append(
                 lambda: task.launch(self.module, self.entry, pixels, tuple(values))
             )
