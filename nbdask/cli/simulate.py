@@ -22,6 +22,7 @@ from nbdask.errors import FlagError
 if TYPE_CHECKING:
     from nbdask.experiment import Experiment
     from nbdask.experiment.flags import Outputs
+    from nbdask.export.flagfile import FlagFile
 
 _EPILOG = """\b
 nanoBragg flags (one dash) are taken as they are: nbdask flags lists them.
@@ -89,6 +90,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if not options["quiet"]:
         say_notes(result.notes)
         say_result(result)
+        for file in files:
+            say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
 
 
 def _experiment(
@@ -123,44 +126,41 @@ def _experiment(
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:
-    """Refuse an output file that is an input of the run, or lies in its store."""
-    if outputs is None or outputs.floatfile is None:
+    """Refuse an output file that is an input of the run, another output, or lies in its store."""
+    if outputs is None:
         return
-    target = Path(outputs.floatfile).resolve()
-    store = Path(out).resolve()
-    if "://" not in out and (target == store or store in target.parents):
-        raise FlagError(f"-floatfile {outputs.floatfile}: must lie outside the store --out {out}")
+    asked = {
+        "-floatfile": outputs.floatfile,
+        "-intfile": outputs.intfile,
+        "-pgmfile": None if outputs.nopgm else outputs.pgmfile,
+        "-noisefile": None if outputs.nonoise else outputs.noisefile,
+    }
     inputs = (
         experiment.structure.path,
         experiment.sampling.mask,
         experiment.crystal.matrix_file,
         experiment.sources.file,
     )
-    if any(path is not None and Path(path).resolve() == target for path in inputs):
-        raise FlagError(
-            f"-floatfile {outputs.floatfile}: is an input of this run; name another file"
-        )
+    taken = {Path(path).resolve(): "is an input of this run" for path in inputs if path is not None}
+    store = Path(out).resolve()
+    for flag, path in asked.items():
+        if path is None:
+            continue
+        target = Path(path).resolve()
+        if "://" not in out and (target == store or store in target.parents):
+            raise FlagError(f"{flag} {path}: must lie outside the store --out {out}")
+        if target in taken:
+            raise FlagError(f"{flag} {path}: {taken[target]}; name another file")
+        taken[target] = f"is the file of {flag} already"
 
 
-def _outputs(outputs: Outputs | None) -> tuple[list[Any], list[str]]:
-    """Return the files to write beside the store, and notes on those that are not written."""
+def _outputs(outputs: Outputs | None) -> tuple[list[FlagFile], list[str]]:
+    """Return the files to write beside the store, and notes on what is not done."""
     if outputs is None:
         return [], []
-    files = []
-    if outputs.floatfile is not None:
-        from nbdask.export.floatfile import FloatFile
+    from nbdask.export.flags import flag_files
 
-        files.append(FloatFile(Path(outputs.floatfile)))
-    asked = {
-        "-intfile": outputs.intfile,
-        "-pgmfile": outputs.pgmfile,
-        "-noisefile": outputs.noisefile,
-    }
-    notes = [
-        f"{flag} {path} is not written by this version; the store holds the image"
-        for flag, path in asked.items()
-        if path is not None
-    ]
+    notes = []
     if outputs.printout:
         notes.append("-printout prints nothing in this version; read the pixels from the store")
-    return files, notes
+    return flag_files(outputs), notes

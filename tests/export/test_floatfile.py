@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nbdask.errors import StoreError
-from nbdask.export import floatfile
+from nbdask.export import picture
 from nbdask.export.floatfile import FloatFile
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import EMPTY
@@ -40,7 +40,7 @@ def store(tmp_path):
 @pytest.mark.parametrize("band", [1, 128 * 1200 * 4, 1 << 30])
 def test_the_file_is_the_image(store, tmp_path, monkeypatch, band) -> None:
     """Whatever the height of the bands: little-endian, slow-major, no header."""
-    monkeypatch.setattr(floatfile, "BAND_BYTES", band)
+    monkeypatch.setattr(picture, "BAND_BYTES", band)
     FloatFile(tmp_path / "float.bin").write(store)
     assert (tmp_path / "float.bin").read_bytes() == IMAGE.astype("<f4").tobytes()
 
@@ -53,7 +53,7 @@ def test_an_older_file_is_replaced_as_a_whole(store, tmp_path, monkeypatch) -> N
     def fail(source: object, destination: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nbdask.export.floatfile.os.replace", fail)
+    monkeypatch.setattr("nbdask.export.files.os.replace", fail)
     with pytest.raises(StoreError, match=r"-floatfile .*No space left"):
         FloatFile(target).write(store)
     assert target.read_bytes() == b"old"

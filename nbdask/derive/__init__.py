@@ -1,0 +1,1 @@
+"""Image -> image: photon noise, detector effects, pyramids."""

@@ -1,0 +1,90 @@
+"""New files: whole under their name or not there at all, and room for them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbdask.errors import StoreError
+from nbdask.plan.memory import format_bytes
+
+
+def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) -> None:
+    """Make sure that a file can be written.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        Flag or option that names it, for messages.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    StoreError
+        The folder is missing or not writable; or the path is a folder, a device, or a file that
+        must not be replaced.
+    """
+    target = Path(path)
+    parent = target.absolute().parent
+    if target.exists() and not target.is_dir() and not target.is_file():
+        raise StoreError(
+            f"{what} {path} is a device, pipe or socket: give the path of a regular file"
+        )
+    if target.is_dir():
+        raise StoreError(f"{what} {path} is a folder: give the path of a file")
+    if not parent.is_dir():
+        raise StoreError(f"{what} {path}: the folder {parent} does not exist")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{what} {path}: no permission to write in the folder {parent}")
+    if target.exists() and not overwrite:
+        raise StoreError(f"{what} {path} exists: add --overwrite to replace it, or name another")
+
+
+@contextmanager
+def fresh_file(
+    path: str | os.PathLike[str], what: str, *, overwrite: bool, size: int = 0
+) -> Iterator[Path]:
+    """Give the path of a temporary file beside ``path`` that takes its name in the end.
+
+    After an error, or an interruption, neither is there (an older file stays as it was).
+
+    Parameters
+    ----------
+    path, what, overwrite
+        As for :func:`check_target`.
+    size : int
+        Bytes that will be written, where that is known.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    StoreError
+        As :func:`check_target`; too little room; or writing failed.
+    """
+    check_target(path, what, overwrite=overwrite)
+    target = Path(path).absolute()
+    free = shutil.disk_usage(target.parent).free
+    if size > free:
+        raise StoreError(
+            f"{what} {path} needs {format_bytes(size)}, but only {format_bytes(free)} are free in"
+            f" {target.parent}: free some space or name a file elsewhere"
+        )
+    # The suffix is kept: some libraries choose by it.
+    fresh = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
+    try:
+        yield fresh
+        check_target(path, what, overwrite=overwrite)
+        os.replace(fresh, target)
+    except OSError as error:
+        raise StoreError(f"{what} {path}: {error.strerror or error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""One file that a nanoBragg output flag names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbdask.export.files import check_target, fresh_file
+from nbdask.export.options import Options
+from nbdask.export.picture import Picture
+
+Writer = Callable[[Picture, Path, Options], list[str]]
+
+
+@dataclass(eq=False)
+class FlagFile:
+    """One file that a nanoBragg flag asks for.
+
+    A file that is there already is replaced as a whole, as nanoBragg does.
+
+    Parameters
+    ----------
+    flag : str
+        For messages.
+    path : str or Path
+    writer : callable
+        (picture, path of a new file, options) -> lines to report.
+    options : Options
+
+    Attributes
+    ----------
+    remarks : list of str
+        What should be reported, once the file is written.
+    """
+
+    flag: str
+    path: str | os.PathLike[str]
+    writer: Writer
+    options: Options = field(default_factory=Options)
+    remarks: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Make sure, before anything is computed, that the file can be written.
+
+        Raises
+        ------
+        StoreError
+            Its folder is missing or not writable, or the path is not that of a regular file.
+        """
+        check_target(self.path, self.flag, overwrite=True)
+
+    def write(self, store: str | os.PathLike[str]) -> None:
+        """Stream the image of a complete store into the file.
+
+        The file appears under its name only when it is whole.
+
+        Parameters
+        ----------
+        store : path or address
+
+        Raises
+        ------
+        StoreError
+            The store is missing or not complete, or writing failed.
+        """
+        picture = Picture(store)
+        with fresh_file(self.path, self.flag, overwrite=True) as fresh:
+            self.remarks = self.writer(picture, fresh, self.options)

@@ -1,0 +1,104 @@
+"""Where the exported rectangle stands: the placed detector, cut to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbdask.experiment import Experiment
+from nbdask.export.picture import Picture
+from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.rotation import settle_scan
+from nbdask.geometry.vectors import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Geometry:
+    """Detector and scan of a picture; lengths in metres, angles in radians.
+
+    Attributes
+    ----------
+    frame : DetectorFrame
+        Axes and distances of the whole detector.
+    rows, columns : int
+        Pixels of the picture.
+    pixel : float
+        Edge of a pixel.
+    extent_slow : float
+        Edge length along slow.
+    origin : (3,) float64 array
+        Outer corner of the picture's first pixel, lab frame.
+    f_beam, s_beam, f_close, s_close : float
+        Direct beam and near point along fast and slow, from that corner.
+    x_beam, y_beam : float
+        Direct beam in the convention's own axes, as given or by default.
+    phi0, osc, phi_step : float
+        Start, range and step of the rotation.
+    """
+
+    frame: DetectorFrame
+    rows: int
+    columns: int
+    pixel: float
+    extent_slow: float
+    origin: Array
+    f_beam: float
+    s_beam: float
+    f_close: float
+    s_close: float
+    x_beam: float
+    y_beam: float
+    phi0: float
+    osc: float
+    phi_step: float
+
+
+def geometry_of(picture: Picture) -> Geometry:
+    """Return the geometry of a picture.
+
+    Parameters
+    ----------
+    picture : Picture
+
+    Returns
+    -------
+    Geometry
+    """
+    experiment = picture.experiment
+    detector, (rows, columns) = experiment.detector, picture.shape
+    frame = place_detector(experiment.frame, detector, experiment.semantics)
+    p = detector.pixel_size
+    whole = (rows, columns) == experiment.shape
+    ds, df = picture.corner[0] * p, picture.corner[1] * p
+    x_shift, y_shift = _shifts(experiment, picture, ds, df)
+    _, osc, step = settle_scan(experiment.scan)
+    return Geometry(
+        frame=frame,
+        rows=rows,
+        columns=columns,
+        pixel=p,
+        # Not a whole number of pixels where the size was given in mm.
+        extent_slow=detector.extent_slow if whole else rows * p,
+        origin=frame.origin + df * frame.fast + ds * frame.slow,
+        f_beam=frame.f_beam - df,
+        s_beam=frame.s_beam - ds,
+        f_close=frame.f_close - df,
+        s_close=frame.s_close - ds,
+        x_beam=frame.x_beam - x_shift,
+        y_beam=frame.y_beam - y_shift,
+        phi0=experiment.scan.phi0,
+        osc=osc,
+        phi_step=step,
+    )
+
+
+def _shifts(experiment: Experiment, picture: Picture, ds: float, df: float) -> tuple[float, float]:
+    """Return how far the beam centre moves in the convention's own axes."""
+    convention = experiment.frame.convention
+    if convention in ("MOSFLM", "DENZO"):
+        return ds, df
+    if convention == "ADXV":
+        # Counted from the far edge of the slow axis.
+        return df, experiment.detector.extent_slow - picture.shape[
+            0
+        ] * experiment.detector.pixel_size - ds
+    return df, ds

@@ -1,0 +1,62 @@
+"""The 8-bit greymap that nanoBragg C writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nbdask.export.options import Options
+from nbdask.export.picture import Picture
+from nbdask.export.smv import automatic_scale
+from nbdask.export.values import grey8
+
+#: With the automatic scale, five standard deviations are this grey.
+GREY, DEVIATIONS = 250.0, 5.0
+
+
+def pgm_header(picture: Picture, scale: float) -> bytes:
+    """Return the header: magic number, columns and rows, the scale as a comment, the maximum."""
+    rows, columns = picture.shape
+    return f"P5\n{columns} {rows}\n# pixels scaled by {scale:g}\n255\n".encode("ascii")
+
+
+def file_bytes(picture: Picture) -> int:
+    """Return the size of the file, but for its header."""
+    return picture.shape[0] * picture.shape[1]
+
+
+def write_pgm(picture: Picture, path: Path, options: Options, smv_scale: float = 0.0) -> list[str]:
+    """Write the greymap.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : Path
+        A new file.
+    options : Options
+        ``scale``: 0 or below, or None: automatic, from the standard deviation of the whole image.
+    smv_scale : float
+        Scale of the integer image, which C takes where the standard deviation is 0; 0 or below:
+        that one's automatic scale.
+
+    Returns
+    -------
+    list of str
+        What should be reported.
+    """
+    scale = options.scale if options.scale and options.scale > 0.0 else 0.0
+    if scale == 0.0:
+        rmsd = picture.scales.rmsd
+        if rmsd > 0.0:
+            scale = GREY / (DEVIATIONS * rmsd)
+        else:
+            scale = smv_scale if smv_scale > 0.0 else automatic_scale(picture)
+    with open(path, "wb") as handle:
+        handle.write(pgm_header(picture, scale))
+        for start, pixels in picture.bands():
+            inside = picture.inside(start, len(pixels))
+            grey = np.zeros(pixels.shape, np.uint8)
+            grey[inside] = grey8(pixels[inside], scale)
+            handle.write(grey.data)
+    return [f"scale {scale:g}"]

@@ -1,0 +1,218 @@
+"""The image that is exported: a store, or a region of it, read in bands of rows."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import FieldError, InputError, NbdaskError, StoreError
+from nbdask.experiment import Experiment
+from nbdask.experiment.sampling import Roi
+from nbdask.inputs.smv import MaskFile, open_mask
+from nbdask.statistics import combine
+from nbdask.store.open import StoreReader
+from nbdask.store.schema import COMPLETE
+
+#: Most bytes of the image in memory at a time, where the store's chunks allow it.
+BAND_BYTES = 64 << 20
+
+Progress = Callable[[int, int], None]
+
+
+class Band(NamedTuple):
+    """Whole rows of the picture.
+
+    Attributes
+    ----------
+    start : int
+        Row of the picture that comes first.
+    pixels : (n, columns) float32 array
+        Photons; NaN where the store has no pixel yet.
+    """
+
+    start: int
+    pixels: NDArray[np.float32]
+
+
+class Scales(NamedTuple):
+    """What automatic scales are made of, over the whole image of the store."""
+
+    max: float
+    rmsd: float
+
+
+@dataclass(eq=False)
+class Picture:
+    """A store's image, or a rectangle of it.
+
+    Parameters
+    ----------
+    store : path or address
+    roi : tuple of 4 ints, optional
+        Rows and columns to take: slow_min, slow_max, fast_min, fast_max, inclusive, and cut to the
+        detector; None: the whole image.
+    incomplete : bool
+        Take a store whose run has not ended, too.
+    progress : callable, optional
+        Called with (rows done, rows in all).
+
+    Raises
+    ------
+    StoreError
+        The store is missing, damaged, or not complete.
+    InputError
+        A region without a pixel on the detector.
+    """
+
+    store: str | os.PathLike[str]
+    roi: Roi | None = None
+    incomplete: bool = False
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        """Open the store and settle the region."""
+        self.reader = reader = StoreReader(self.store)
+        if reader.attributes["status"] != COMPLETE and not self.incomplete:
+            raise StoreError(
+                f"{reader.path} is not complete: finish it with --resume first, or take what is"
+                " there with --incomplete"
+            )
+        n_slow, n_fast = reader.grid.shape
+        slow0, slow1, fast0, fast1 = self.roi or (0, n_slow - 1, 0, n_fast - 1)
+        if not (0 <= slow0 <= slow1 and 0 <= fast0 <= fast1 and slow0 < n_slow and fast0 < n_fast):
+            raise InputError(
+                f"--roi {fast0} {fast1} {slow0} {slow1}: must be the first and last pixel along"
+                " fast, then along slow, with at least one pixel on the detector of"
+                f" {n_fast} (fast) x {n_slow} (slow)"
+            )
+        #: Detector indices (slow, fast) of the first pixel.
+        self.corner = (slow0, fast0)
+        #: Rows and columns.
+        self.shape = (min(slow1, n_slow - 1) - slow0 + 1, min(fast1, n_fast - 1) - fast0 + 1)
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment on record."""
+        try:
+            return Experiment.from_dict(self.reader.attributes["experiment"])
+        except (KeyError, TypeError, FieldError) as error:
+            raise StoreError(
+                f"{self.reader.path}: the experiment on record cannot be read ({error})"
+            ) from error
+
+    @cached_property
+    def scales(self) -> Scales:
+        """Greatest pixel and standard deviation of the whole image; of an unfinished one so far."""
+        found = self.reader.attributes.get("statistics")
+        if found is None:
+            found = combine(self.reader.summaries())._asdict()
+        values = (math.nan if found[k] is None else float(found[k]) for k in ("max", "rmsd"))
+        return Scales(*values)
+
+    @cached_property
+    def active(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture inside the experiment's region of interest."""
+        roi = self.experiment.sampling.roi
+        if roi is None:
+            return slice(0, self.shape[0]), slice(0, self.shape[1])
+        limits = ((roi[0], roi[1] + 1), (roi[2], roi[3] + 1))
+        parts = []
+        for (low, high), corner, size in zip(limits, self.corner, self.shape, strict=True):
+            start = min(max(low - corner, 0), size)
+            parts.append(slice(start, max(start, min(high - corner, size))))
+        return parts[0], parts[1]
+
+    def inside(self, start: int, rows: int) -> tuple[slice, slice]:
+        """Return which rows and columns of a band lie in the region of interest.
+
+        Parameters
+        ----------
+        start, rows : int
+            First row of the band, and how many it has.
+        """
+        active, columns = self.active
+        first = min(max(active.start - start, 0), rows)
+        return slice(first, max(first, min(active.stop - start, rows))), columns
+
+    def unused(self, start: int, pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which pixels of a band hold no measurement.
+
+        Those outside the region of interest, masked, or not computed (NaN).
+
+        Parameters
+        ----------
+        start : int
+            First row.
+        pixels : (n, columns) float32 array
+
+        Returns
+        -------
+        (n, columns) bool array
+        """
+        inside = self.inside(start, len(pixels))
+        result = np.ones(pixels.shape, np.bool_)
+        result[inside] = np.isnan(pixels[inside])
+        if self._mask is not None:
+            slow, fast = self.corner[0] + start, self.corner[1]
+            result |= ~self._mask.read(slow, slow + len(pixels), fast, fast + self.shape[1])
+        return result
+
+    @cached_property
+    def _mask(self) -> MaskFile | None:
+        path = self.experiment.sampling.mask
+        return None if path is None else open_mask(path)
+
+    @property
+    def all_used(self) -> bool:
+        """Whether every pixel is a measurement, as far as the experiment tells."""
+        whole = (slice(0, self.shape[0]), slice(0, self.shape[1]))
+        return self.active == whole and self.experiment.sampling.mask is None
+
+    def bands(self, multiple: int = 1) -> Iterator[Band]:
+        """Read the picture from its first row to its last.
+
+        Parameters
+        ----------
+        multiple : int
+            Every band but the last has a multiple of so many rows.
+
+        Yields
+        ------
+        Band
+        """
+        n_rows, n_columns = self.shape
+        chunk = int(self.reader.image.chunks[0])
+        step = math.lcm(chunk, multiple) if multiple > 1 else chunk
+        # Where both do not fit into memory together, chunks are read twice rather than the many.
+        if step * n_columns * 4 > 2 * BAND_BYTES and multiple > 1:
+            step = multiple * max(1, chunk // multiple)
+        step *= max(1, BAND_BYTES // (4 * n_columns * step))
+        slow, fast = self.corner
+        # So that bands after the first end where chunks end.
+        first = step - slow % chunk if multiple == 1 and slow % chunk else step
+        start = 0
+        while start < n_rows:
+            stop = min(start + (first if start == 0 else step), n_rows)
+            yield Band(start, self._read(slow + start, slow + stop, fast, fast + n_columns))
+            start = stop
+            if self.progress is not None:
+                self.progress(stop, n_rows)
+
+    def _read(self, slow0: int, slow1: int, fast0: int, fast1: int) -> NDArray[np.float32]:
+        try:
+            block = self.reader.image[slow0:slow1, fast0:fast1]
+        except NbdaskError:
+            raise
+        except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+            raise StoreError(
+                f"{self.reader.path}: rows {slow0} to {slow1 - 1} cannot be read ({error});"
+                f" nbdask verify {self.reader.path} names the tiles"
+            ) from error
+        return np.ascontiguousarray(block, dtype=np.float32)

@@ -1,0 +1,161 @@
+"""Photons -> the numbers that files hold, a small block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Pixels whose float64 copies are in memory at once.
+_BLOCK = 1 << 18
+INT32_MAX = 2**31 - 1
+UINT16_MAX = 65535
+
+
+class Clipped(NamedTuple):
+    """How many pixels did not fit.
+
+    Attributes
+    ----------
+    above, below : int
+        Set to the greatest and to the least value.
+    """
+
+    above: int = 0
+    below: int = 0
+
+    def plus(self, other: Clipped) -> Clipped:
+        """Return the sum of both."""
+        return Clipped(self.above + other.above, self.below + other.below)
+
+    def describe(self, greatest: int, least: int = 0) -> list[str]:
+        """Return what should be reported, one phrase each."""
+        said = []
+        if self.above:
+            said.append(f"{_pixels(self.above)} above {greatest} set to {greatest}")
+        if self.below:
+            said.append(f"{_pixels(self.below)} below {least} set to {least}")
+        return said
+
+
+def _pixels(count: int) -> str:
+    return f"{count} pixel{'s' * (count != 1)}"
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, size, _BLOCK))
+
+
+def counts16(
+    pixels: NDArray[np.float32], scale: float, adc: float
+) -> tuple[NDArray[np.uint16], Clipped]:
+    """Return the counts of nanoBragg's integer image.
+
+    ``floor(float32(clip(pixel * scale + adc, 0, 65535) + 0.5))``, in double precision up to the
+    rounding to float32 that is part of C's result.  NaN becomes 0.
+
+    Parameters
+    ----------
+    pixels : (n, m) float32 array
+    scale, adc : float
+
+    Returns
+    -------
+    counts : (n, m) uint16 array
+    clipped : Clipped
+    """
+
+    def convert(block: NDArray[np.float64]) -> NDArray[np.float32]:
+        half: NDArray[np.float32] = (block + 0.5).astype(np.float32)
+        return np.floor(half)
+
+    return _counts(pixels, scale, adc, convert)
+
+
+def noise16(photons: NDArray[np.float32], adc: float) -> tuple[NDArray[np.uint16], Clipped]:
+    """Return the counts of nanoBragg's noise image: photons + adc, clipped and truncated.
+
+    What is below 0, and NaN, becomes 0 (C leaves it undefined).
+    """
+    return _counts(photons, 1.0, adc, np.trunc)
+
+
+def _counts(
+    pixels: NDArray[np.float32],
+    scale: float,
+    adc: float,
+    convert: Callable[..., NDArray[np.floating]],
+) -> tuple[NDArray[np.uint16], Clipped]:
+    flat = pixels.reshape(-1)
+    result = np.empty(flat.shape, np.uint16)
+    clipped = Clipped()
+    for part in _blocks(flat.size):
+        # Pixels beyond float32, and what becomes of them, are counted below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = flat[part].astype(np.float64) * scale + adc
+        np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+        above, below = block > UINT16_MAX, block < 0.0
+        clipped = clipped.plus(Clipped(int(above.sum()), int(below.sum())))
+        np.clip(block, 0.0, UINT16_MAX, out=block)
+        result[part] = convert(block).astype(np.uint16)
+    return result.reshape(pixels.shape), clipped
+
+
+def grey8(pixels: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
+    """Return the grey levels of nanoBragg's greymap: min(255, trunc(pixel * scale)).
+
+    What is below 0, and NaN, becomes 0.
+    """
+    flat = pixels.reshape(-1)
+    result = np.empty(flat.shape, np.uint8)
+    for part in _blocks(flat.size):
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = flat[part].astype(np.float64) * scale
+        np.nan_to_num(block, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+        result[part] = np.clip(block, 0.0, 255.0).astype(np.uint8)
+    return result.reshape(pixels.shape)
+
+
+def counts32(
+    pixels: NDArray[np.float32], scale: float, adc: float, least: int = 0
+) -> tuple[NDArray[np.int32], Clipped]:
+    """Return pixels * scale + adc, rounded to the nearest whole number (half to even), as int32.
+
+    Parameters
+    ----------
+    pixels : (n, m) float32 array
+        NaN becomes 0: mark it afterwards.
+    scale, adc : float
+    least : int
+        Values below are set to it.
+
+    Returns
+    -------
+    counts : (n, m) int32 array
+    clipped : Clipped
+    """
+    flat = pixels.reshape(-1)
+    result = np.empty(flat.shape, np.int32)
+    clipped = Clipped()
+    for part in _blocks(flat.size):
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = np.rint(flat[part].astype(np.float64) * scale + adc)
+        np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+        above, below = block > INT32_MAX, block < least
+        clipped = clipped.plus(Clipped(int(above.sum()), int(below.sum())))
+        result[part] = np.clip(block, least, INT32_MAX).astype(np.int32)
+    return result.reshape(pixels.shape), clipped
+
+
+def scaled(pixels: NDArray[np.float32], scale: float, adc: float) -> NDArray[np.float32]:
+    """Return pixels * scale + adc in single precision; unchanged for 1 and 0."""
+    if scale == 1.0 and adc == 0.0:
+        return pixels
+    flat = pixels.reshape(-1)
+    result = np.empty_like(flat)
+    for part in _blocks(flat.size):
+        with np.errstate(over="ignore", invalid="ignore"):
+            result[part] = flat[part].astype(np.float64) * scale + adc
+    return result.reshape(pixels.shape)

@@ -1,0 +1,63 @@
+"""Stores that hold a given image, as a run would have written it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nbdask.experiment import Experiment
+from nbdask.geometry.build import build_model
+from nbdask.plan.tiles import TileGrid
+from nbdask.statistics import EMPTY, combine, summarise
+from nbdask.store import schema
+from nbdask.store.create import create_store, update_attributes
+from nbdask.store.place import place_of
+from nbdask.store.provenance import end_attributes
+from nbdask.store.write import TileWriter
+
+
+def store_of(
+    path: Path,
+    experiment: Experiment,
+    image: np.ndarray[Any, Any],
+    tile: tuple[int, int] = (64, 64),
+    missing: tuple[int, ...] = (),
+) -> Path:
+    """Write ``image`` as the result of ``experiment``; tiles in ``missing`` are left out."""
+    grid = TileGrid((image.shape[0], image.shape[1]), tile)
+    attributes = {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        "status": schema.RUNNING,
+        "plan": {"tile": list(grid.tile)},
+        "experiment": experiment.to_dict(),
+        "fingerprint": experiment.fingerprint(),
+        "nbdask_version": "0.1.0",
+        "started": "2026-01-02T03:04:05+00:00",
+        "ended": None,
+        "statistics": None,
+    }
+    create_store(path, grid, attributes, pixel_size=experiment.detector.pixel_size)
+    model = build_model(experiment)
+    slow0, slow1, fast0, fast1 = model.roi
+    writer, summaries = TileWriter(path, grid.counts[1]), []
+    for index, t in enumerate(grid):
+        if index in missing:
+            continue
+        block = np.ascontiguousarray(image[t.slow0 : t.slow1, t.fast0 : t.fast1])
+        low = (max(t.slow0, slow0), max(t.fast0, fast0))
+        high = (min(t.slow1, slow1 + 1), min(t.fast1, fast1 + 1))
+        summary = EMPTY
+        if low[0] < high[0] and low[1] < high[1]:
+            inside = image[low[0] : high[0], low[1] : high[1]]
+            mask = None
+            if model.mask is not None:
+                mask = model.mask.read(low[0], high[0], low[1], high[1])
+            summary = summarise(np.ascontiguousarray(inside), low, mask)
+        summaries.append(summary)
+        writer(index, t, block, summary)
+    if not missing:
+        update_attributes(place_of(path), end_attributes(combine(summaries)))
+    return path
