@@ -2,7 +2,8 @@
 
     python -m benchmarks.large_kill_job STORE LIST CLUSTER [resume]
 
-Worker processes import this module too, so the same holds in them.
+Worker processes import this module too, so the same holds in them; workers of a running scheduler
+do so by ``--preload benchmarks.large_kill_job`` with the list named by ``NBDASK_KILL_LIST``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ AT_ONCE = 2
 #: Seconds by which each tile is slowed down, so that a kill finds it in any state.
 SLOWER = 0.03
 
-_LIST = "NBDASK_KILL_LIST"
+#: Variable that names the list.
+LIST = "NBDASK_KILL_LIST"
 _partial = ReferenceKernel.partial
 
 
@@ -34,7 +36,7 @@ def _noted(
     self: ReferenceKernel, model: Model, tile: Tile, steps: StepRange, mask: Mask | None
 ) -> Partial:
     """Put the tile on the list, as one write that no kill can split, then evaluate it."""
-    handle = os.open(os.environ[_LIST], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    handle = os.open(os.environ[LIST], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, f"{tile.slow0} {tile.fast0}\n".encode())
     os.close(handle)
     time.sleep(SLOWER)
@@ -44,8 +46,8 @@ def _noted(
 def main() -> None:
     """Begin the run, or finish it."""
     store, listed, cluster, *more = sys.argv[1:]
-    os.environ[_LIST] = listed
-    alone = cluster == "threads"
+    os.environ[LIST] = listed
+    alone, running = cluster == "threads", ":" in cluster
     simulate(
         Experiment.from_args(FLAGS.split()),
         store,
@@ -53,12 +55,12 @@ def main() -> None:
         tile=TILE,
         cluster=cluster,
         workers=None if alone else AT_ONCE,
-        threads=AT_ONCE if alone else 1,
+        threads=AT_ONCE if alone else None if running else 1,
         resume=bool(more),
     )
 
 
-if __name__ in ("__main__", "__mp_main__"):
+if __name__ in ("__main__", "__mp_main__") or LIST in os.environ:
     ReferenceKernel.partial = _noted  # type: ignore[method-assign]
 if __name__ == "__main__":
     main()

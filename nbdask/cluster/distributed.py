@@ -57,6 +57,8 @@ class DistributedExecutor:
         Seconds without any worker after which the run is given up.
     failures : list of str, optional
         Filled by whoever submits jobs with what the batch system said when it refused one.
+    replaced : bool
+        Whether somebody starts another worker for one that is lost; if not, the user is told.
     """
 
     def __init__(
@@ -65,23 +67,26 @@ class DistributedExecutor:
         threads: int,
         wait: float = WAIT,
         failures: list[str] | None = None,
+        *,
+        replaced: bool = True,
     ) -> None:
         self.client = client
         self.threads = threads
         self.wait = wait
         self.failures = [] if failures is None else failures
+        self.replaced = replaced
 
     def check(self, setup: Setup) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""
         with _lost_as_error():
-            _Watch(self.client, self.wait, self.failures).until_workers()
+            self._watch().until_workers()
             for worker, reason in self.client.run(make_check(setup)).items():
                 if reason is not None:
                     raise ClusterError(refusal(worker, reason))
 
     def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
-        watch = _Watch(self.client, self.wait, self.failures)
+        watch = self._watch()
         with _lost_as_error(), watch.refusals():
             plugin = make_plugin(setup)
             self.client.register_plugin(plugin)
@@ -91,9 +96,13 @@ class DistributedExecutor:
             finally:
                 self._clean_up(pending, plugin.name)
 
+    def _watch(self) -> _Watch:
+        return _Watch(self.client, self.wait, self.failures, tell_lost=not self.replaced)
+
     def _drive(self, graphs: Iterator[Any], done: Done, pending: set[Any], watch: _Watch) -> None:
         """Keep the window full until all graphs are done."""
         ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        watch.workers()
         self._submit(islice(graphs, self.threads + AHEAD), pending, ready)
         while pending:
             try:
@@ -101,11 +110,12 @@ class DistributedExecutor:
             except queue.Empty:
                 watch.look()
                 continue
-            watch.alive()
+            watch.result()
             pending.discard(future)
             done(future.result())
             future.release()
             self._submit(islice(graphs, 1), pending, ready)
+        watch.workers()
 
     def _submit(
         self, graphs: Iterator[Any], pending: set[Any], ready: queue.SimpleQueue[Any]
@@ -126,11 +136,15 @@ class DistributedExecutor:
 
 
 class _Watch:
-    """Notices that nobody works any more."""
+    """Notices that a worker, or all of them, are lost."""
 
-    def __init__(self, client: Client, wait: float, failures: list[str]) -> None:
+    def __init__(
+        self, client: Client, wait: float, failures: list[str], *, tell_lost: bool
+    ) -> None:
         self._client, self._wait, self._failures = client, wait, failures
-        self._since = time.monotonic()
+        self._tell_lost = tell_lost
+        self._workers: frozenset[str] = frozenset()
+        self._since = self._looked = time.monotonic()
         self._told = False
         self._refused: list[str] = []
 
@@ -151,9 +165,20 @@ class _Watch:
                 self._client.unsubscribe_topic(REFUSED)
 
     def alive(self) -> None:
-        """Note that a result came."""
+        """Note that somebody works."""
         self._since = time.monotonic()
         self._told = False
+
+    def result(self) -> None:
+        """Note that a result came; look at the workers now and then."""
+        self.alive()
+        if self._since - self._looked > LOOK:
+            self.workers()
+
+    def workers(self) -> None:
+        """Look which workers are there, where somebody is to be told of lost ones."""
+        if self._tell_lost:
+            self._count()
 
     def until_workers(self) -> None:
         """Wait for the first worker."""
@@ -176,7 +201,24 @@ class _Watch:
             raise CommClosedError("closed")
         if self._client.status != "running":
             return 0
-        return len(self._client.nthreads())
+        self._looked = time.monotonic()
+        found = frozenset(self._client.nthreads())
+        if self._tell_lost:
+            self._compare(found)
+        return len(found)
+
+    def _compare(self, found: frozenset[str]) -> None:
+        """Tell of workers that are gone: one that loses its link ends as if all were well."""
+        refused = " ".join(self._refused)
+        for worker in sorted(self._workers - found):
+            # One that was refused is no loss, and was told of.
+            if worker not in refused:
+                logger.warning(
+                    "nbdask: worker %s is lost, %d %s left: the run goes on; start a new one in its"
+                    " place, since a worker that ended or lost its network does not come back",
+                    *(worker, len(found), "is" if len(found) == 1 else "are"),
+                )
+        self._workers = found
 
     def _no_workers(self) -> None:
         if len(self._failures) >= MOST_FAILURES:

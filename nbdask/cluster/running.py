@@ -91,7 +91,8 @@ def running_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """
     assert spec.address is not None
     with quiet_logs(), _client(spec.kind, spec.address) as client:
-        yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)
+        threads = spec.workers * spec.threads
+        yield DistributedExecutor(client, threads, spec.wait, replaced=False)
 
 
 def _client(kind: str, address: str) -> Client:

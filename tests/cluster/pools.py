@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import numpy as np
 import zarr
+from dask.config import collect_env
 
 ROOT = Path(__file__).parents[2]
 #: A small image of 36 tiles, slow enough to be caught in the middle.
@@ -78,6 +80,13 @@ class Pool:
         self.workers.append(worker)
         return worker
 
+    def wait_for_workers(self, count: int, seconds: float = 90.0) -> None:
+        """Wait until so many workers have joined: a start takes long where much else runs."""
+        from distributed import Client
+
+        with security_of(self.variables), Client(self.address, set_as_default=False) as client:
+            wait_until(lambda: len(client.nthreads()) >= count, seconds)
+
     def close(self) -> None:
         """End every process of the pool."""
         for process in self.processes:
@@ -87,12 +96,21 @@ class Pool:
 
 
 @contextmanager
+def security_of(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let this process use the credentials that environment variables of dask name."""
+    with dask.config.set(collect_env(dict(variables))):
+        yield
+
+
+@contextmanager
 def pool(folder: Path, workers: int, variables: Mapping[str, str] | None = None) -> Iterator[Pool]:
-    """Start a pool; end it."""
+    """Start a pool whose workers have joined; end it."""
     made = Pool(folder, variables)
     try:
         for _ in range(workers):
             made.add_worker()
+        if workers:
+            made.wait_for_workers(workers)
         yield made
     finally:
         made.close()
