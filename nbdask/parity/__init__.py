@@ -1,0 +1,1 @@
+"""Regions of an image against the user's own nanoBragg C program."""

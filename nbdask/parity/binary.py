@@ -1,0 +1,274 @@
+"""Running the user's nanoBragg C program: one region, in a fresh directory.
+
+A directory that something was run in before may hold an ``Fdump.bin``, which C reads unasked when
+there is no list of amplitudes; so every run has an empty one of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.experiment import Experiment
+from nbdask.experiment.flags import to_args
+from nbdask.inputs.checksum import sha256_of
+from nbdask.parity.errors import ParityUsageError, RunnerError, ShapeError
+from nbdask.parity.inputs import link, place_inputs
+from nbdask.parity.window import for_c, shifted
+from nbdask.plan.tiles import Tile
+
+#: The variable that names the program where the caller does not.
+VARIABLE = "NB_C_BIN"
+#: C counts pixels in an int; it crashes beyond.
+MOST_PIXELS = 2**31 - 1
+#: Characters of C's standard output and error that are kept, of each the last.
+KEPT = 20_000
+_SIZE = re.compile(r"\((\d+)x(\d+) pixels\)")
+_IMAGE = "image.bin"
+_QUIET = ("-nonoise", "-nopgm", "-noprogress")
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """The C program.
+
+    Attributes
+    ----------
+    path : str
+        Absolute.
+    sha256 : str
+    threads : int
+        OpenMP threads of each run.
+    limit : float
+        Seconds after which a run is ended.
+    """
+
+    path: str
+    sha256: str
+    threads: int = 1
+    limit: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What C is given instead of words written from the experiment: the user's own.
+
+    Attributes
+    ----------
+    words : tuple of str
+        With input files under the names of ``files``.
+    files : tuple of (str, str)
+        Name in C's directory, path.
+    """
+
+    words: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CRun:
+    """What one run of C gave.
+
+    Attributes
+    ----------
+    image : (n_slow, n_fast) float32 array
+        The region.
+    words : tuple of str
+        Its arguments.
+    seconds : float
+        Wall time.
+    stdout, stderr : str
+        The last part of what it printed.
+    notes : tuple of str
+    """
+
+    image: NDArray[np.float32]
+    words: tuple[str, ...]
+    seconds: float
+    stdout: str
+    stderr: str
+    notes: tuple[str, ...] = ()
+
+
+def find_binary(path: str | None, threads: int = 1, limit: float = 3600.0) -> Binary:
+    """Return the C program that a path, or else ``NB_C_BIN``, names.
+
+    Raises
+    ------
+    ParityUsageError
+        Neither is given, or it is not an executable file.
+    """
+    name = path or os.environ.get(VARIABLE)
+    origin = "--c-bin" if path else VARIABLE
+    if not name:
+        raise ParityUsageError(
+            f"no C program: give --c-bin PATH, or set {VARIABLE} to the path of a nanoBragg binary"
+        )
+    if not os.path.isfile(name) or not os.access(name, os.X_OK):
+        what = "is not executable" if os.path.isfile(name) else "is not a file"
+        raise ParityUsageError(f"{origin} {name}: {what}; give the path of a nanoBragg binary")
+    full = os.path.realpath(name)
+    return Binary(full, sha256_of(full), threads, limit)
+
+
+def run_c(
+    binary: Binary,
+    experiment: Experiment,
+    region: Tile,
+    mode: str,
+    *,
+    words: Words | None = None,
+    keep: str | None = None,
+) -> CRun:
+    """Run C for one region of an image.
+
+    Parameters
+    ----------
+    binary : Binary
+    experiment : Experiment
+        Of the whole detector.
+    region : Tile
+    mode : str
+        ``"roi"``: the whole detector with ``-roi``; ``"window"``: a small detector that is the
+        region.
+    words : Words, optional
+        Arguments to use (``"roi"`` only) instead of those written from the experiment.
+    keep : str, optional
+        Folder that the run's directory is kept in; it gets the region's name.
+
+    Returns
+    -------
+    CRun
+
+    Raises
+    ------
+    RunnerError
+        C cannot be started, failed, took too long, or wrote no image of the right size.
+    """
+    name = f"slow{region.slow0}-{region.slow1 - 1}_fast{region.fast0}-{region.fast1 - 1}"
+    with tempfile.TemporaryDirectory(prefix="nbdask-parity-") as place:
+        folder = Path(place)
+        args, shape, notes = _arguments(experiment, region, mode, words, folder)
+        if mode == "roi" and shape[0] * shape[1] > MOST_PIXELS:
+            raise ParityUsageError(
+                f"--mode roi: {shape[0]} x {shape[1]} pixels are more than C can count"
+                f" ({MOST_PIXELS}): use --mode window"
+            )
+        start = time.perf_counter()
+        _start(binary, args, folder, name)
+        seconds = time.perf_counter() - start
+        stdout, stderr = (_tail(folder / f"{stream}.txt") for stream in ("stdout", "stderr"))
+        image = _read(folder / _IMAGE, shape, name, stdout, stderr)
+        part = image
+        if mode == "roi":
+            part = image[region.slow0 : region.slow1, region.fast0 : region.fast1]
+        pixels = np.array(part, dtype=np.float32)
+        if keep is not None:
+            (folder / "arguments.txt").write_text("\n".join(args) + "\n")
+            shutil.copytree(folder, Path(keep) / name, symlinks=True, dirs_exist_ok=True)
+        return CRun(pixels, tuple(args), seconds, stdout, stderr, notes)
+
+
+def _arguments(
+    experiment: Experiment, region: Tile, mode: str, words: Words | None, folder: Path
+) -> tuple[list[str], tuple[int, int], tuple[str, ...]]:
+    """Put the inputs in place; return C's arguments, the shape of its image, and notes."""
+    notes: tuple[str, ...] = ()
+    if words is not None and mode == "roi":
+        for name, path in words.files:
+            link(path, folder / name)
+        args, shape = list(words.words), experiment.shape
+    else:
+        plain, notes = for_c(experiment)
+        if mode == "window":
+            small = shifted(plain, region)
+            args = to_args(place_inputs(small, folder, region))
+            return [*args, "-floatfile", _IMAGE, *_QUIET], region.shape, notes
+        args, shape = to_args(place_inputs(plain, folder)), experiment.shape
+    whole = Tile(0, shape[0], 0, shape[1])
+    roi = experiment.sampling.roi or (0, shape[0] - 1, 0, shape[1] - 1)
+    part = region.intersect(Tile(roi[0], roi[1] + 1, roi[2], roi[3] + 1))
+    assert part is not None, "the region holds nothing of the region of interest"
+    if part != whole:
+        bounds = (part.fast0, part.fast1 - 1, part.slow0, part.slow1 - 1)
+        args += ["-roi", *(str(n) for n in bounds)]
+    return [*args, "-floatfile", _IMAGE, *_QUIET], shape, notes
+
+
+def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None:
+    """Run the program to its end."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(binary.threads),
+        "OMP_DYNAMIC": "false",
+    }
+    with (
+        open(folder / "stdout.txt", "wb") as out,
+        open(folder / "stderr.txt", "wb") as err,
+    ):
+        try:
+            process = subprocess.Popen(
+                [binary.path, *args],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RunnerError(f"{binary.path}: cannot be run: {error.strerror}") from error
+        try:
+            code = process.wait(binary.limit)
+        except subprocess.TimeoutExpired:
+            raise RunnerError(
+                f"C took more than {binary.limit:g} s for the region {name}: give more with"
+                " --time-limit, or smaller regions with --edge"
+            ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    if code != 0:
+        said = _tail(folder / "stderr.txt") or _tail(folder / "stdout.txt")
+        last = " / ".join(said.strip().splitlines()[-3:]) or "it said nothing"
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        raise RunnerError(f"C ended with {how} for the region {name}: {last}")
+
+
+def _tail(path: Path) -> str:
+    """Return the end of a text file."""
+    size = path.stat().st_size
+    with open(path, "rb") as handle:
+        handle.seek(max(0, size - KEPT))
+        return handle.read().decode("utf-8", "replace")
+
+
+def _read(
+    path: Path, shape: tuple[int, int], name: str, stdout: str, stderr: str
+) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
+    """Map the image that C wrote."""
+    wanted = 4 * shape[0] * shape[1]
+    found = path.stat().st_size if path.is_file() else None
+    size = _SIZE.search(stdout)
+    if size is not None and (int(size[2]), int(size[1])) != shape:
+        raise ShapeError(
+            f"C made an image of {size[2]} x {size[1]} pixels (slow x fast), nbdask one of"
+            f" {shape[0]} x {shape[1]}"
+        )
+    if found != wanted:
+        last = " / ".join((stderr or stdout).strip().splitlines()[-3:])
+        what = "no image" if found is None else f"an image of {found} bytes instead of {wanted}"
+        raise RunnerError(f"C wrote {what} for the region {name}: {last}")
+    return np.memmap(path, dtype="<f4", mode="r", shape=shape)

@@ -1,0 +1,301 @@
+"""``parity()``: an image against the user's nanoBragg C program, region by region."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.spec import ClusterSpec
+from nbdask.errors import StoreError
+from nbdask.experiment import Experiment
+from nbdask.graph.context import RunContext
+from nbdask.graph.mapped import forget_amplitudes
+from nbdask.kernels.registry import get_kernel
+from nbdask.parity.binary import MOST_PIXELS, Binary, Words
+from nbdask.parity.errors import ParityUsageError
+from nbdask.parity.measures import PEAKS
+from nbdask.parity.outcome import MAX_REL, Outcome, RegionResult, Thresholds
+from nbdask.parity.regions import Choice, Region, choose, default_mode
+from nbdask.parity.semantics import expected_differences, thread_notes, unique
+from nbdask.parity.tasks import Job, JobSetup, region_graph
+from nbdask.plan.plan import Plan
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.run import Progress, Settings, prepare
+from nbdask.store.open import StoreReader
+from nbdask.store.provenance import input_files, now
+from nbdask.store.schema import COMPLETE
+from nbdask.version import __version__
+
+#: Regions whose pictures are kept: the worst ones.
+MOST_PICTURES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be compared, and how.
+
+    Parameters
+    ----------
+    binary : Binary
+    choice : Choice
+        Which regions.
+    mode : str or None
+        ``"roi"``, ``"window"``; None: by the size of the detector.
+    semantics : str or None
+        Other semantics than the image's own: the regions are then computed anew.
+    thresholds : Thresholds or None
+        None: those of the image's precision.
+    settings : Settings
+        Cluster; for tiles that are computed also backend, precision and tile size.
+    peaks : int
+        Brightest local maxima to match in each region.
+    pictures : bool
+        Draw the regions, for a report.
+    keep : str or None
+        Folder in which the directories of C are kept.
+    progress, report : callable, optional
+        Called with (regions done, regions in all); with a line before something slow.
+    """
+
+    binary: Binary
+    choice: Choice = field(default_factory=Choice)
+    mode: str | None = None
+    semantics: str | None = None
+    thresholds: Thresholds | None = None
+    settings: Settings = field(default_factory=Settings)
+    peaks: int = PEAKS
+    pictures: bool = False
+    keep: str | None = None
+    progress: Progress | None = None
+    report: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """nbdask's side of the comparison."""
+
+    title: str
+    experiment: Experiment
+    settings: Settings
+    store: StoreReader | None
+    words: Words | None = None
+    notes: tuple[str, ...] = ()
+
+
+def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
+    """Compare regions of a store with C runs of the same regions.
+
+    Parameters
+    ----------
+    store : path or address
+    request : Request
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it is not complete.
+    ParityUsageError, RunnerError, ShapeError
+        See :mod:`nbdask.parity.errors`.
+    """
+    reader = StoreReader(store)
+    if reader.attributes["status"] != COMPLETE:
+        raise StoreError(f"{reader.path} is not complete: finish it with --resume first")
+    experiment = Experiment.from_dict(reader.attributes["experiment"])
+    plan, title = reader.attributes["plan"], str(reader.path)
+    settings = replace(
+        request.settings,
+        backend=reader.attributes["backend"],
+        precision=reader.attributes["precision"],
+        tile=(plan["tile"][0], plan["tile"][1]),
+        steps_per_task=plan["steps_per_task"],
+    )
+    own = experiment.semantics
+    if request.semantics in (None, own):
+        return _compare(_Side(title, experiment, settings, reader), request)
+    notes = (
+        f"the regions were computed again with --semantics {request.semantics}; the store holds"
+        f" {own}",
+    )
+    again = experiment.replace(semantics=request.semantics)
+    return _compare(_Side(title, again, settings, None, notes=notes), request)
+
+
+def parity_from_scratch(
+    experiment: Experiment,
+    request: Request,
+    words: Words | None = None,
+    notes: Sequence[str] = (),
+) -> Outcome:
+    """Compute an image, or regions of it, with both programs and compare.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    request : Request
+    words : Words, optional
+        The user's own arguments, for C; None: written from the experiment.
+    notes : sequence of str
+        What the reader should know of the arguments.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    ParityUsageError, RunnerError, ShapeError
+        See :mod:`nbdask.parity.errors`.
+    """
+    choice = request.choice
+    if choice.empty and default_mode(experiment.shape) == "roi":
+        request = replace(request, choice=replace(choice, whole=True))
+    side = _Side("nbdask, from flags", experiment, request.settings, None, words, tuple(notes))
+    return _compare(side, request)
+
+
+def _compare(side: _Side, request: Request) -> Outcome:
+    experiment = side.experiment
+    mode = request.mode or default_mode(experiment.shape)
+    words = side.words if mode == "roi" else None
+    _check(side, request, mode, words)
+    # Also where nothing is computed: input files that changed since are refused here.
+    model, plan, spec = prepare(experiment, side.settings)
+    if side.store is None and request.report is not None:
+        if get_kernel(plan.backend, plan.precision).needs_compiling(model):
+            request.report("compiling kernels for this kind of experiment, once on this machine")
+    needed = side.store is None or model.first_axes is not None
+    job = Job(
+        experiment=experiment,
+        binary=request.binary,
+        mode=mode,
+        context=RunContext.of(model, plan) if needed else None,
+        store=None if side.store is None else str(side.store.path),
+        words=words,
+        keep=request.keep,
+        peaks=request.peaks,
+        pictures=request.pictures,
+    )
+    slow0, slow1, fast0, fast1 = model.roi
+    bright = [] if side.store is None else _brightness(side.store)
+    computed = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+    regions = list(choose(plan.grid, request.choice, computed, bright))
+    grid = plan.grid if side.store is None else None
+    notes = [
+        *side.notes,
+        *expected_differences(experiment, verbatim=words is not None),
+        *thread_notes(experiment, request.binary.threads),
+        *model.notes,
+    ]
+    precision = plan.precision
+    return Outcome(
+        kind="parity",
+        image=side.title,
+        reference=f"nanoBragg C ({Path(request.binary.path).name})",
+        shape=experiment.shape,
+        thresholds=request.thresholds or Thresholds(max_rel=MAX_REL[precision]),
+        regions=_run(job, regions, grid, spec, request),
+        facts=_facts(side, request, plan, mode, words is not None),
+        notes=unique(notes),
+    )
+
+
+def _check(side: _Side, request: Request, mode: str, words: Words | None) -> None:
+    """Refuse, before anything is started, what C cannot do."""
+    experiment = side.experiment
+    n_slow, n_fast = experiment.shape
+    if mode == "roi" and n_slow * n_fast > MOST_PIXELS:
+        raise ParityUsageError(
+            f"--mode roi: {n_slow} x {n_fast} pixels are more than C can count ({MOST_PIXELS}):"
+            " use --mode window"
+        )
+    if request.choice.brightest and side.store is None:
+        raise ParityUsageError(
+            "--brightest: needs a store with its own semantics, whose tiles have been computed"
+        )
+    sources = experiment.sources
+    if sources.weights == "apply" and len({p.weight for p in sources.points}) > 1:
+        raise ParityUsageError(
+            "sources.weights = 'apply': C ignores the weights of sources, so the two cannot be"
+            " compared; simulate with --source-weights ignore"
+        )
+    if words is None:
+        width = experiment.sources.dispersion
+        step = width.step is not None and width.count != 1
+        if step and (width.count is None or (width.range, width.step) != (1.0, 1.0 / width.count)):
+            raise ParityUsageError(
+                "sources.dispersion.step: no flag of nanoBragg sets it, so C cannot be asked; give"
+                " range and count instead"
+            )
+
+
+def _brightness(reader: StoreReader) -> Iterator[tuple[float, int]]:
+    """Yield the brightest pixel and the number of each tile."""
+    for index, summary in enumerate(reader.summaries()):
+        yield summary.max, index
+
+
+def _run(
+    job: Job,
+    regions: Sequence[Region],
+    grid: TileGrid | None,
+    spec: ClusterSpec,
+    request: Request,
+) -> tuple[RegionResult, ...]:
+    """Compare the regions on the cluster; return the results in their order."""
+    setup = JobSetup(secrets.token_hex(8), job)
+    graphs = (region_graph(setup.run, i, r, grid) for i, r in enumerate(regions))
+    results: dict[Tile, RegionResult] = {}
+    pictured: list[tuple[float, Tile]] = []
+
+    def done(result: RegionResult) -> None:
+        """Keep a result, and pictures of the worst regions only."""
+        results[result.tile] = result
+        heapq.heappush(pictured, (result.measures.max_rel, result.tile))
+        if len(pictured) > MOST_PICTURES:
+            _, mildest = heapq.heappop(pictured)
+            results[mildest] = replace(results[mildest], pictures=None)
+        if request.progress is not None:
+            request.progress(len(results), len(regions))
+
+    try:
+        with open_cluster(spec) as executor:
+            executor.check(setup)
+            executor.run(setup, graphs, done)
+    finally:
+        forget_amplitudes(setup.run)
+    return tuple(results[region.tile] for region in regions)
+
+
+def _facts(side: _Side, request: Request, plan: Plan, mode: str, verbatim: bool) -> dict[str, Any]:
+    """Return what belongs on record."""
+    binary, experiment = request.binary, side.experiment
+    return {
+        "date": now(),
+        "nbdask_version": __version__,
+        "fingerprint": experiment.fingerprint(),
+        "semantics": experiment.semantics,
+        "pixels_from": "store" if side.store is not None else "computed",
+        "backend": plan.backend,
+        "precision": plan.precision,
+        "kernel_version": plan.kernel_version,
+        "program": {
+            "name": Path(binary.path).name,
+            "path": binary.path,
+            "sha256": binary.sha256,
+            "threads": binary.threads,
+        },
+        "arguments_from": "the command line" if verbatim else "the experiment",
+        "mode": mode,
+        "seed": request.choice.seed,
+        "inputs": input_files(experiment),
+    }

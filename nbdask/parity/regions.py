@@ -1,0 +1,223 @@
+"""Which parts of a detector are compared."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from nbdask.parity.errors import ParityUsageError
+from nbdask.plan.tiles import Tile, TileGrid
+
+#: Above so many pixels C is asked for small detectors instead of regions of the whole one.
+WINDOW_PIXELS = 16 * 2**20
+#: Tiles that are drawn where nothing else is said.
+DEFAULT_TILES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the caller asks for.
+
+    Parameters
+    ----------
+    tiles : int or None
+        Tiles drawn at random; -1: all.
+    places : tuple of (int, int)
+        Row and column of tiles in the grid.
+    roi : tuple of 4 ints or None
+        slow_min, slow_max, fast_min, fast_max, inclusive, in pixels.
+    brightest : int
+        Tiles with the brightest pixels.
+    seed : int
+        Of the draw.
+    edge : int or None
+        Compare only a square of this edge of each tile; None: whole tiles.
+    whole : bool
+        The whole image as one region.
+    only : bool
+        Leave out the corners and the centre, unless they are asked for.
+    """
+
+    tiles: int | None = None
+    places: tuple[tuple[int, int], ...] = ()
+    roi: tuple[int, int, int, int] | None = None
+    brightest: int = 0
+    seed: int = 0
+    edge: int | None = None
+    whole: bool = False
+    only: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked for."""
+        asked = self.places or self.roi is not None or self.brightest or self.whole
+        return self.tiles is None and not asked
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle to compare, and why.
+
+    Attributes
+    ----------
+    tile : Tile
+    why : str
+        ``"corner"``, ``"centre"``, ``"drawn"``, ``"asked"``, ``"brightest"``, ``"all"`` or
+        ``"whole"``.
+    """
+
+    tile: Tile
+    why: str
+
+
+def default_mode(shape: tuple[int, int]) -> str:
+    """Return how C is asked on a detector of this shape: ``"roi"`` or ``"window"``."""
+    return "window" if shape[0] * shape[1] > WINDOW_PIXELS else "roi"
+
+
+def choose(
+    grid: TileGrid,
+    choice: Choice,
+    roi: Tile,
+    bright: Iterable[tuple[float, int]] = (),
+) -> Iterator[Region]:
+    """Yield the regions, each rectangle once.
+
+    Parameters
+    ----------
+    grid : TileGrid
+    choice : Choice
+    roi : Tile
+        The experiment's region of interest: outside of it nothing is computed, so tiles that hold
+        none of it are not drawn.
+    bright : iterable of (float, int)
+        Brightest pixel and number of each tile; needed for ``brightest`` only.
+
+    Yields
+    ------
+    Region
+
+    Raises
+    ------
+    ParityUsageError
+        Something is asked for that is not on the detector, or nothing of it is computed.
+    """
+    if choice.whole:
+        yield Region(_inside(Tile(0, grid.shape[0], 0, grid.shape[1]), roi, "the image"), "whole")
+        return
+    if choice.tiles == -1:
+        for index in range(len(grid)):
+            if grid[index].intersect(roi) is not None:
+                yield Region(_cut(grid[index], choice.edge), "all")
+        return
+    yield from _once(_chosen(grid, choice, roi, bright))
+
+
+def _once(regions: Iterable[Region]) -> Iterator[Region]:
+    """Pass over rectangles that came before, or lie within one that did."""
+    seen: list[Tile] = []
+    for region in regions:
+        if not any(region.tile.intersect(other) == region.tile for other in seen):
+            seen.append(region.tile)
+            yield region
+
+
+def _chosen(
+    grid: TileGrid, choice: Choice, roi: Tile, bright: Iterable[tuple[float, int]]
+) -> Iterator[Region]:
+    if choice.roi is not None:
+        yield Region(_asked_roi(grid, choice.roi, roi), "asked")
+    for row, column in choice.places:
+        tile = _asked_tile(grid, row, column)
+        _inside(tile, roi, f"--tile {row},{column}")
+        yield Region(_cut(tile, choice.edge), "asked")
+    if not choice.only:
+        yield from _fixed(grid, choice.edge, roi)
+    if choice.brightest:
+        for _, index in heapq.nlargest(choice.brightest, bright):
+            yield Region(_cut(grid[index], choice.edge), "brightest")
+    count = choice.tiles
+    if choice.empty:
+        count = DEFAULT_TILES
+    for index in _drawn(grid, count or 0, choice.seed, roi):
+        yield Region(_cut(grid[index], choice.edge), "drawn")
+
+
+def _fixed(grid: TileGrid, edge: int | None, roi: Tile) -> Iterator[Region]:
+    """Yield the tiles at the corners and the centre of what is computed."""
+    rows, columns = (roi.slow0, roi.slow1 - 1), (roi.fast0, roi.fast1 - 1)
+    for slow in rows:
+        for fast in columns:
+            yield Region(_around(grid, slow, fast, edge), "corner")
+    middle = ((roi.slow0 + roi.slow1) // 2, (roi.fast0 + roi.fast1) // 2)
+    yield Region(_around(grid, *middle, edge), "centre")
+
+
+def _around(grid: TileGrid, slow: int, fast: int, edge: int | None) -> Tile:
+    """Return the tile that holds a pixel, or a square of it that does."""
+    row, column = slow // grid.tile[0], fast // grid.tile[1]
+    tile = grid[row * grid.counts[1] + column]
+    if edge is None:
+        return tile
+    slow0 = min(max(tile.slow0, slow - edge // 2), max(tile.slow0, tile.slow1 - edge))
+    fast0 = min(max(tile.fast0, fast - edge // 2), max(tile.fast0, tile.fast1 - edge))
+    square = Tile(slow0, slow0 + edge, fast0, fast0 + edge).intersect(tile)
+    assert square is not None
+    return square
+
+
+def _cut(tile: Tile, edge: int | None) -> Tile:
+    """Return the middle of a tile, a square of an edge; all of it where that is None."""
+    if edge is None:
+        return tile
+    sides = []
+    for start, stop in ((tile.slow0, tile.slow1), (tile.fast0, tile.fast1)):
+        size = min(edge, stop - start)
+        first = start + (stop - start - size) // 2
+        sides += [first, first + size]
+    return Tile(*sides)
+
+
+def _drawn(grid: TileGrid, count: int, seed: int, roi: Tile) -> Iterator[int]:
+    """Yield numbers of tiles drawn at random among those that hold something."""
+    first = (roi.slow0 // grid.tile[0], roi.fast0 // grid.tile[1])
+    last = ((roi.slow1 - 1) // grid.tile[0], (roi.fast1 - 1) // grid.tile[1])
+    columns = last[1] - first[1] + 1
+    among = (last[0] - first[0] + 1) * columns
+    for number in random.Random(seed).sample(range(among), min(count, among)):
+        row, column = divmod(number, columns)
+        yield (first[0] + row) * grid.counts[1] + first[1] + column
+
+
+def _asked_tile(grid: TileGrid, row: int, column: int) -> Tile:
+    rows, columns = grid.counts
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ParityUsageError(
+            f"--tile {row},{column}: must be a row from 0 to {rows - 1} and a column from 0 to"
+            f" {columns - 1} of the tiles of {grid.tile[0]} x {grid.tile[1]} pixels"
+        )
+    return grid[row * columns + column]
+
+
+def _asked_roi(grid: TileGrid, bounds: tuple[int, int, int, int], roi: Tile) -> Tile:
+    slow0, slow1, fast0, fast1 = bounds
+    text = f"--roi {slow0} {slow1} {fast0} {fast1}"
+    n_slow, n_fast = grid.shape
+    if not (0 <= slow0 <= slow1 < n_slow and 0 <= fast0 <= fast1 < n_fast):
+        raise ParityUsageError(
+            f"{text}: must be first and last pixel along slow (0 to {n_slow - 1}), then along fast"
+            f" (0 to {n_fast - 1})"
+        )
+    return _inside(Tile(slow0, slow1 + 1, fast0, fast1 + 1), roi, text)
+
+
+def _inside(tile: Tile, roi: Tile, what: str) -> Tile:
+    """Refuse a rectangle of which nothing is computed."""
+    if tile.intersect(roi) is None:
+        raise ParityUsageError(
+            f"{what} lies outside the experiment's region of interest, slow {roi.slow0} to"
+            f" {roi.slow1 - 1}, fast {roi.fast0} to {roi.fast1 - 1}: nothing is computed there"
+        )
+    return tile

@@ -1,0 +1,298 @@
+"""The tasks of a comparison: plain functions of a run's name and small numbers.
+
+For one region: C runs in one task, tiles that must be computed in others, and a last one compares.
+The pixels stay where they are made; what comes back is small.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import NbdaskError
+from nbdask.experiment import Experiment
+from nbdask.geometry.model import Model
+from nbdask.graph.context import RunContext, Setup
+from nbdask.graph.tasks import compute_tile
+from nbdask.kernels.first import find_first, patch_first
+from nbdask.parity.binary import Binary, CRun, Words, run_c
+from nbdask.parity.errors import RunnerError
+from nbdask.parity.measures import PEAKS, measure
+from nbdask.parity.outcome import RegionResult
+from nbdask.parity.pictures import region_pictures
+from nbdask.parity.regions import Region
+from nbdask.parity.semantics import outside_note
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store.open import StoreReader
+
+Image = NDArray[np.float32]
+#: Two values of a pixel that are the same but for rounding.
+_SAME = 2e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all tasks of a comparison share.  Picklable.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        With the semantics that is compared.
+    binary : Binary
+    mode : str
+        ``"roi"`` or ``"window"``.
+    context : RunContext or None
+        To compute tiles, or the first pixel of a region; None where neither is needed.
+    store : str or None
+        Where stored pixels are read; None: they are computed.
+    words : Words or None
+        The user's own arguments for C.
+    keep : str or None
+        Folder in which the directories of C are kept.
+    peaks : int
+        Brightest local maxima to match.
+    pictures : bool
+    """
+
+    experiment: Experiment
+    binary: Binary
+    mode: str
+    context: RunContext | None
+    store: str | None
+    words: Words | None = None
+    keep: str | None = None
+    peaks: int = PEAKS
+    pictures: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobSetup:
+    """Brings a comparison into a process, and takes it out again.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run, unique in the process.
+    job : Job
+    """
+
+    run: str
+    job: Job
+
+    @property
+    def requires(self) -> tuple[str, str, str] | None:
+        """Kernel that every process must have, where tiles are computed."""
+        context = self.job.context
+        if context is None:
+            return None
+        return context.backend, context.precision, context.kernel_version
+
+    def install(self) -> None:
+        """Make the job known to this process's tasks."""
+        context = self.job.context
+        if context is not None:
+            setup = Setup(self.run, context)
+            setup.install()
+            # Its model may have moved to a file by now.
+            object.__setattr__(self, "job", replace(self.job, context=setup.context))
+        with _lock:
+            _jobs[self.run] = self.job
+            _readers.pop(self.run, None)
+
+    def remove(self) -> None:
+        """Forget it."""
+        with _lock:
+            _jobs.pop(self.run, None)
+            _readers.pop(self.run, None)
+        if self.job.context is not None:
+            Setup(self.run, self.job.context).remove()
+
+
+_jobs: dict[str, Job] = {}
+_readers: dict[str, StoreReader] = {}
+_lock = Lock()
+
+
+class Computed(NamedTuple):
+    """A tile that was computed: its pixels, seconds, and evaluations outside the list's grid."""
+
+    tile: Tile
+    image: Image
+    seconds: float
+    outside: int
+
+
+class RegionGraph(NamedTuple):
+    """The dask graph of one region: ``graph[key]`` gives its :class:`RegionResult`."""
+
+    key: Any
+    graph: dict[Any, Any]
+
+
+def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -> RegionGraph:
+    """Return the graph of one region.
+
+    Parameters
+    ----------
+    run : str
+        Name under which the job is installed.
+    number : int
+        Of the region.
+    region : Region
+    grid : TileGrid or None
+        Tiles that are to be computed; None: the pixels are in a store.
+    """
+    bounds = tuple(int(x) for x in region.tile)
+    graph: dict[Any, Any] = {(f"c-{run}", number): (reference, run, *bounds)}
+    tiles: list[Any] = []
+    if grid is not None:
+        for index in _touched(grid, region.tile):
+            key = (f"tile-{run}", number, index)
+            graph[key] = (computed, run, index)
+            tiles.append(key)
+    key = (f"region-{run}", number)
+    graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
+    return RegionGraph(key, graph)
+
+
+def _touched(grid: TileGrid, region: Tile) -> list[int]:
+    """Return the numbers of the tiles that hold pixels of a region."""
+    rows = range(region.slow0 // grid.tile[0], (region.slow1 - 1) // grid.tile[0] + 1)
+    columns = range(region.fast0 // grid.tile[1], (region.fast1 - 1) // grid.tile[1] + 1)
+    return [row * grid.counts[1] + column for row in rows for column in columns]
+
+
+def reference(run: str, slow0: int, slow1: int, fast0: int, fast1: int) -> CRun:
+    """Run C for a region."""
+    job = _jobs[run]
+    region = Tile(slow0, slow1, fast0, fast1)
+    return run_c(job.binary, job.experiment, region, job.mode, words=job.words, keep=job.keep)
+
+
+def computed(run: str, index: int) -> Computed:
+    """Compute a tile."""
+    context = _jobs[run].context
+    assert context is not None
+    start = time.perf_counter()
+    try:
+        result = compute_tile(context, index)
+    except NbdaskError:
+        raise
+    except Exception as error:
+        raise RunnerError(f"nbdask, tile {index}: {type(error).__name__}: {error}") from error
+    assert result.image is not None
+    seconds = time.perf_counter() - start
+    return Computed(context.grid[index], result.image, seconds, result.summary.outside)
+
+
+def judged(
+    run: str,
+    slow0: int,
+    slow1: int,
+    fast0: int,
+    fast1: int,
+    why: str,
+    theirs: CRun,
+    tiles: Sequence[Computed],
+) -> RegionResult:
+    """Compare a region with what C made of it."""
+    job, region = _jobs[run], Tile(slow0, slow1, fast0, fast1)
+    if job.store is None:
+        ours, seconds = _pasted(region, tiles)
+        outside = sum(tile.outside for tile in tiles)
+    else:
+        ours, seconds, outside = _stored(run, job.store, region)
+    notes = list(theirs.notes)
+    if job.experiment.semantics == "spec":
+        notes += outside_note(outside)
+    notes += _as_first_of_run(job, region, ours)
+    return RegionResult(
+        region,
+        why,
+        measure(ours, theirs.image, (slow0, fast0), job.peaks),
+        seconds,
+        theirs.seconds,
+        theirs.words,
+        theirs.stdout,
+        theirs.stderr,
+        tuple(notes),
+        region_pictures(ours, theirs.image) if job.pictures else None,
+    )
+
+
+def _pasted(region: Tile, tiles: Sequence[Computed]) -> tuple[Image, float]:
+    """Return a region's pixels from the tiles that touch it, and the seconds that they took."""
+    image = np.zeros(region.shape, dtype=np.float32)
+    for tile, pixels, _, _ in tiles:
+        part = tile.intersect(region)
+        assert part is not None
+        image[
+            part.slow0 - region.slow0 : part.slow1 - region.slow0,
+            part.fast0 - region.fast0 : part.fast1 - region.fast0,
+        ] = pixels[
+            part.slow0 - tile.slow0 : part.slow1 - tile.slow0,
+            part.fast0 - tile.fast0 : part.fast1 - tile.fast0,
+        ]
+    return image, sum(tile.seconds for tile in tiles)
+
+
+def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
+    """Return a region's pixels from the store, its share of the tiles' seconds, and outsiders."""
+    with _lock:
+        reader = _readers.get(run)
+        if reader is None:
+            reader = _readers[run] = StoreReader(path)
+    # Copied, since the first pixel may be replaced.
+    image = np.array(
+        reader.image[region.slow0 : region.slow1, region.fast0 : region.fast1], dtype=np.float32
+    )
+    seconds, outside = 0.0, 0
+    for index in _touched(reader.grid, region):
+        record, part = reader.record(index), reader.grid[index].intersect(region)
+        if record is not None and part is not None:
+            seconds += record["seconds"] * part.pixels / reader.grid[index].pixels
+            outside += int(record["outside"])
+    return image, seconds, outside
+
+
+def _as_first_of_run(job: Job, region: Tile, image: Image) -> list[str]:
+    """Give the first pixel of a region the value that it has where C's run begins with it.
+
+    C's carry-over of rotations spares the very first evaluation of a run, which in a run of one
+    region is that region's.  The pixel is replaced only where it is right for the whole image.
+    """
+    context = job.context
+    if context is None or context.model.first_axes is None:
+        return []
+    model = _within(context.model, region)
+    first = None if model is None else find_first(model)
+    if model is None or first is None:
+        return []
+    pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
+    kernel, plain = context.kernel(), replace(model, first_axes=None)
+    total = kernel.partial(plain, pixel, StepRange(0, model.n_steps), None)
+    value = kernel.finish(plain, pixel, total, None)
+    here = (first.slow - region.slow0, first.fast - region.fast0)
+    if not abs(float(image[here]) - float(value[0, 0])) <= _SAME * abs(float(value[0, 0])):
+        return []
+    image[here] = patch_first(model, kernel, pixel, value)[0, 0]
+    return [
+        f"pixel slow {first.slow}, fast {first.fast} is compared as the first of a run of C, which"
+        " has no earlier rotation to carry over"
+    ]
+
+
+def _within(model: Model, region: Tile) -> Model | None:
+    """Return the model with a region as its region of interest; None: nothing is evaluated."""
+    slow0, slow1, fast0, fast1 = model.roi
+    part = region.intersect(Tile(slow0, slow1 + 1, fast0, fast1 + 1))
+    if part is None:
+        return None
+    return replace(model, roi=(part.slow0, part.slow1 - 1, part.fast0, part.fast1 - 1))
