@@ -1,0 +1,1 @@
+"""Image to image: photon noise, detector effects, pyramids, reduced images."""
