@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nbdask.derive.canvas import Canvas, factor_for, reduce_image
 from nbdask.derive.directions import Directions
@@ -317,9 +318,7 @@ def _draw_rings(axes: Axes, geometry: Directions, region: Tile, place: _Place) -
                 place(line[:, 1]), place(line[:, 0]), linestyle="--", linewidth=1.0, color=RINGS
             )
         if lines:
-            longest = max(lines, key=len)
-            # Rings that are whole are all named at the same side, away from each other.
-            at = longest[int(np.argmin(longest[:, 0]))]
+            at = label_place(lines)
             axes.annotate(
                 f"{d * 1e10:.3g} Å",
                 (place(at[1]), place(at[0])),
@@ -330,6 +329,19 @@ def _draw_rings(axes: Axes, geometry: Directions, region: Tile, place: _Place) -
                 annotation_clip=True,
                 path_effects=_outline(),
             )
+
+
+def label_place(lines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return where the name of a ring stands: (slow, fast), on its longest line.
+
+    Whole rings are all named at the same side, others in their middle.
+    """
+    longest = max(lines, key=len)
+    whole = bool(np.array_equal(longest[0], longest[-1]))
+    place: NDArray[np.float64] = longest[
+        int(np.argmin(longest[:, 0])) if whole else len(longest) // 2
+    ]
+    return place
 
 
 def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], place: _Place) -> None:
