@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +26,7 @@ from nbdask.graph.build import tile_graphs
 from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult
-from nbdask.graph.watch import Start, Watch
+from nbdask.graph.watch import Follower, Start, Watch
 from nbdask.kernels.registry import choose_backend, get_kernel
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
@@ -210,6 +211,7 @@ def simulate(
     watch: Watch | None = None,
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
+    followers: Sequence[Follower] = (),
 ) -> SimulationResult:
     """Simulate an image tile by tile into a zarr store.
 
@@ -236,6 +238,9 @@ def simulate(
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
         Remarks of the caller that belong on record.
+    followers : sequence of Follower
+        Work on the store while it is filled, such as
+        :class:`nbdask.derive.pyramid.GrowingPyramid`.
 
     Returns
     -------
@@ -269,7 +274,7 @@ def simulate(
             if resume:
                 run.reopen()
             run.check_space()
-            run.compute(overwrite, progress, watch, lock)
+            run.compute(overwrite, progress, watch, lock, followers)
             statistics, remarks = run.close()
     finally:
         forget_amplitudes(name)
@@ -384,11 +389,17 @@ class _Run:
         self.notes += check_space(self.place, self.plan.grid, left)
 
     def compute(
-        self, overwrite: bool, progress: Progress | None, watch: Watch | None, lock: Lock
+        self,
+        overwrite: bool,
+        progress: Progress | None,
+        watch: Watch | None,
+        lock: Lock,
+        followers: Sequence[Follower],
     ) -> None:
         """Make the store once the cluster is there; compute and write the missing tiles."""
         if self.finished == len(self.plan.grid):
-            return
+            with self._followed(followers):
+                return
         from nbdask.store.write import TileWriter
 
         writer = TileWriter(self.place, self.plan.grid.counts[1])
@@ -403,6 +414,8 @@ class _Run:
                 progress(self.finished, len(self.plan.grid))
             if watch is not None:
                 watch.tile(self.finished, result.summary)
+            for follower in followers:
+                follower.tile(result.index)
 
         graphs = tile_graphs(setup.run, self.missing, len(self.plan.steps))
         self.computed = True
@@ -414,7 +427,22 @@ class _Run:
                 self._mark_resumed(self.begun)
             if watch is not None:
                 watch.begin(self._start(executor))
-            executor.run(setup, graphs, done)
+            with self._followed(followers):
+                executor.run(setup, graphs, done)
+
+    @contextmanager
+    def _followed(self, followers: Sequence[Follower]) -> Iterator[None]:
+        """Let others work on the store meanwhile."""
+        complete, begun = False, []
+        try:
+            for follower in followers:
+                begun.append(follower)
+                follower.begin(self.place.name)
+            yield
+            complete = True
+        finally:
+            for follower in begun:
+                follower.end(complete)
 
     def close(self) -> tuple[Statistics, tuple[str, ...]]:
         """Mark the store complete; return the statistics and all notes."""

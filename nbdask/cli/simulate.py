@@ -51,6 +51,7 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 )
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @run_options
 @click.pass_context
@@ -83,6 +84,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             report=None if options["quiet"] else say,
             outputs=files,
             notes=[*notes, *unwritten],
+            followers=_followers(options["pyramid"]),
         )
     except KeyboardInterrupt:
         say_interrupted(line, ctx.meta[COMMAND_LINE])
@@ -123,6 +125,15 @@ def _experiment(
     from nbdask.experiment import Experiment
 
     return Experiment.from_toml(options["config"]), None, ()
+
+
+def _followers(pyramid: bool) -> list[Any]:
+    """Return what works on the store while it is filled."""
+    if not pyramid:
+        return []
+    from nbdask.derive.pyramid import GrowingPyramid
+
+    return [GrowingPyramid()]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

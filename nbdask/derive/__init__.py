@@ -1,1 +1,1 @@
-"""Image -> image: photon noise, detector effects, pyramids."""
+"""Image -> image: photon noise, detector effects, pyramids, reduced images."""

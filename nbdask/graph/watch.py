@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from nbdask.plan.plan import Plan
@@ -43,6 +44,25 @@ class Watch(Protocol):
             Tiles of the store that are finished now.
         summary : TileSummary
             That of the tile.
+        """
+
+
+class Follower(Protocol):
+    """Works on a store while a run fills it, under the lock of the run."""
+
+    def begin(self, store: Path | str) -> None:
+        """Begin; the store is there, with the tiles of earlier runs."""
+
+    def tile(self, index: int) -> None:
+        """Take note of one more finished tile; must return at once."""
+
+    def end(self, complete: bool) -> None:
+        """End, before the store is marked complete; called however the run ends.
+
+        Parameters
+        ----------
+        complete : bool
+            Whether all tiles are there.
         """
 
 

@@ -5,7 +5,7 @@ Formulas: specification, geometry (S-GEO).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,30 @@ def rays_at(
     size = model.pixel_size / n
     along_fast = size * (fast[None, :] * n + sub_fast) + size / 2.0
     along_slow = size * (slow[:, None] * n + sub_slow) + size / 2.0
-    depth = layer * model.layer_step
+    return rays_to(model, along_slow, along_fast, layer * model.layer_step)
+
+
+def rays_to(
+    model: Model,
+    along_slow: NDArray[np.floating[Any]],
+    along_fast: NDArray[np.floating[Any]],
+    depth: float = 0.0,
+) -> Ray:
+    """Return the rays to given places of the detector.
+
+    Parameters
+    ----------
+    model : Model
+    along_slow, along_fast : float64 arrays that broadcast
+        Distance from the outer corner of the first pixel along the detector's axes [m].
+    depth : float
+        Depth in the sensor, along the normal [m].
+
+    Returns
+    -------
+    Ray
+        Of the broadcast shape.
+    """
     x, y, z = (
         along_fast * model.fast[i]
         + along_slow * model.slow[i]

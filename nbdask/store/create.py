@@ -19,7 +19,7 @@ from nbdask.store.place import Place, place_of, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
-_CODEC = BloscCodec(cname="lz4", clevel=1, shuffle=BloscShuffle.bitshuffle)
+IMAGE_CODEC = BloscCodec(cname="lz4", clevel=1, shuffle=BloscShuffle.bitshuffle)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def _create_image(root: zarr.Group, grid: TileGrid) -> None:
         dtype="float32",
         # Zeros are pixels, so they must be written; only NaN means "not computed yet".
         fill_value=np.nan,
-        compressors=_CODEC,
+        compressors=IMAGE_CODEC,
         dimension_names=(schema.SLOW, schema.FAST),
         attributes={"long_name": "photons per pixel", "units": "photon"},
     )
@@ -101,7 +101,7 @@ def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: floa
         shape=(count,),
         chunks=(count,),
         dtype="int64",
-        compressors=_CODEC,
+        compressors=IMAGE_CODEC,
         dimension_names=(name,),
         attributes={
             "long_name": f"zero-based pixel index along {name}",

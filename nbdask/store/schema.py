@@ -12,8 +12,10 @@ FORMAT = "nbdask"
 FORMAT_VERSION = 1
 
 IMAGE, SLOW, FAST, TILES = "image", "slow", "fast", "tiles"
+#: Group of the coarser levels, where there are any.
+PYRAMID = "pyramid"
 #: Every entry that a store of this version may have at its top level.
-ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES})
+ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES, PYRAMID})
 RUNNING, COMPLETE = "running", "complete"
 #: In object storage, until all of a new store is there.
 CREATING = "creating"

@@ -1,0 +1,80 @@
+"""``nbdask preview``: a picture of a store's image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command(name="preview")
+@click.argument("store")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Picture to write: .png, .svg or .pdf."
+)
+@click.option(
+    "--roi",
+    type=int,
+    nargs=4,
+    metavar="S0 S1 F0 F1",
+    help="First and last pixel to show, slow then fast [default: all].",
+)
+@click.option("--log/--linear", default=True, show_default=True, help="Scale of the colours.")
+@click.option(
+    "--percentile",
+    type=float,
+    metavar="P",
+    help="Percentile of the pixels above 0 that gets the last colour [default: 99.9, linear: 99].",
+)
+@click.option(
+    "--colormap", default="inferno", show_default=True, help="Any of matplotlib's colour maps."
+)
+@click.option("--resolution-rings", is_flag=True, help="Draw rings of resolution, beam centre.")
+@click.option(
+    "--spots", type=int, default=0, metavar="N", help="Mark the N brightest spots with h k l."
+)
+@click.option(
+    "--downsample",
+    type=click.Choice(["max", "mean"]),
+    default="max",
+    show_default=True,
+    help="What a pixel of the picture shows of those that it stands for.",
+)
+@click.option(
+    "--size", type=int, default=1000, show_default=True, help="Longer side of the image [pixels]."
+)
+@click.option(
+    "--axes",
+    type=click.Choice(["pixels", "mm"]),
+    default="pixels",
+    show_default=True,
+    help="Numbers along the axes.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a picture that is there already.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def command(store: str, output: str, **options: Any) -> None:
+    """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
+    from nbdask.view.picture import Style, preview
+
+    style = Style(
+        log=options["log"],
+        percentile=options["percentile"],
+        colormap=options["colormap"],
+        rings=options["resolution_rings"],
+        spots=options["spots"],
+        downsample=options["downsample"],
+        size=options["size"],
+        axes=options["axes"],
+    )
+    made = preview(store, output, roi=options["roi"], style=style, overwrite=options["overwrite"])
+    if options["quiet"]:
+        return
+    low, high = made.contrast
+    text = f"{made.path}: {low:.3g} to {high:.3g} photons per pixel"
+    if made.factor > 1:
+        text += f", {options['downsample']} of {made.factor} x {made.factor} pixels"
+    if made.missing:
+        text += f", {made.missing:.1%} not computed yet (grey)"
+    click.echo(text)
+    for spot in made.spots:
+        click.echo(f"spot at slow {spot.slow}, fast {spot.fast}: {spot.photons:.6g} photons")

@@ -1,0 +1,32 @@
+"""``nbdask view``: a store in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+
+import click
+
+from nbdask.cli.running import say
+
+
+@click.command(name="view")
+@click.argument("store")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port of the page [default: 5006, or a free one]."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address of the page.")
+def command(store: str, port: int | None, no_browser: bool) -> None:
+    """Look at STORE in the browser, finished or while its run goes on; Ctrl-C ends it.
+
+    The page is served to this machine alone and asks no other.
+    """
+    from nbdask.view.server import serve
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        say("Ctrl-C ends the viewer")
+        if not no_browser:
+            webbrowser.open(address)
+
+    serve(store, port=port, ready=ready)
+    say("viewer ended")

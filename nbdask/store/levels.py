@@ -1,0 +1,383 @@
+"""The multiscale pyramid of a store: arrays of coarser levels, their chunks, OME-Zarr metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import Store
+from zarr.core.sync import sync
+
+from nbdask.errors import StoreError
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store import schema
+from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
+from nbdask.store.open import StoreReader
+from nbdask.store.place import Place, place_of, reason
+
+Flags = NDArray[np.bool_]
+
+MAX, MEAN = "max", "mean"
+#: Kinds of levels, the one that viewers show first in front.
+KINDS = (MAX, MEAN)
+#: Levels are added until both sides of the image are at most this long [pixels].
+SMALLEST = 512
+OME_VERSION = "0.5"
+
+_GROUP = schema.PYRAMID
+_NAMES = {MAX: "brightest pixel", MEAN: "mean"}
+_TYPES = {MAX: "maximum", MEAN: "mean"}
+
+
+def level_grid(grid: TileGrid, level: int) -> TileGrid:
+    """Return shape and chunks of a level of the pyramid of an image.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        That of the image.
+    level : int
+        0 is the image; each level has half the pixels, rounded up, along each side.
+
+    Returns
+    -------
+    TileGrid
+        One chunk covers four of the level below (fewer at the far edges).
+    """
+    if level == 0:
+        return grid
+    slow, fast = (-(-side // 2**level) for side in grid.shape)
+    return TileGrid((slow, fast), (min(grid.tile[0], slow), min(grid.tile[1], fast)))
+
+
+def level_count(grid: TileGrid, smallest: int = SMALLEST) -> int:
+    """Return how many levels bring both sides of an image down to ``smallest`` pixels."""
+    count = 0
+    while max(level_grid(grid, count).shape) > smallest:
+        count += 1
+    return count
+
+
+def level_path(kind: str, level: int) -> str:
+    """Return the array of a level within the store; level 0 is the image."""
+    return schema.IMAGE if level == 0 else f"{_GROUP}/{kind}/{level}"
+
+
+class Levels:
+    """The image of a store and the coarser levels that there are of it.
+
+    Parameters
+    ----------
+    out : path, address or Place
+    writable : bool
+        Whether :meth:`write` will be called.
+
+    Attributes
+    ----------
+    reader : StoreReader
+    grid : TileGrid
+        Of the image.
+    kinds : tuple of str
+        Kinds of levels that the store has: ``"max"``, ``"mean"``, both or none.
+    count : int
+        Levels beyond the image; 0 without a pyramid.
+
+    Raises
+    ------
+    StoreError
+        No nbdask store is there, or it is damaged.
+    """
+
+    def __init__(self, out: str | os.PathLike[str] | Place, *, writable: bool = False) -> None:
+        self.place = place_of(out)
+        self.reader = StoreReader(self.place)
+        self.grid = self.reader.grid
+        about = pyramid_attributes(self.place)
+        self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
+        self.count: int = about["levels"] if about else 0
+        self._store = self.place.zarr_store(read_only=not writable)
+        self._mode = "r+" if writable else "r"
+        self._arrays: dict[tuple[str, int], Any] = {}
+
+    @property
+    def pixel_size(self) -> float:
+        """Size of a pixel of the image [m]."""
+        array = zarr.open_array(self._store, path=schema.SLOW, mode="r", zarr_format=3)
+        return float(cast(float, array.attrs["pixel_size_m"]))
+
+    def level_grid(self, level: int) -> TileGrid:
+        """Return shape and chunks of a level."""
+        return level_grid(self.grid, level)
+
+    def top(self, kind: str) -> int:
+        """Return the coarsest level of a kind; 0 where there is none but the image."""
+        return self.count if kind in self.kinds else 0
+
+    def _array(self, kind: str, level: int) -> Any:
+        if level == 0:
+            return self.reader.image
+        array = self._arrays.get((kind, level))
+        if array is None:
+            # Every chunk is written, also one that is all fill value: its file is the record.
+            options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
+            try:
+                array = zarr.open_array(
+                    self._store, path=level_path(kind, level), mode=self._mode, **options
+                )
+            except (OSError, ValueError, KeyError) as error:
+                raise StoreError(
+                    f"{self.place.name}: level {level} of its pyramid cannot be read ({error})"
+                ) from error
+            self._arrays[kind, level] = array
+        return array
+
+    def read(self, kind: str, level: int, part: Tile) -> NDArray[np.float32]:
+        """Return pixels of a level.
+
+        Parameters
+        ----------
+        kind : str
+        level : int
+        part : Tile
+            In pixels of the level.
+
+        Returns
+        -------
+        (n_slow, n_fast) float32 array
+            NaN where the level is not built yet.
+
+        Raises
+        ------
+        StoreError
+            A file is damaged or cannot be read.
+        """
+        array = self._array(kind, level)
+        try:
+            return np.asarray(
+                array[part.slow0 : part.slow1, part.fast0 : part.fast1], dtype=np.float32
+            )
+        except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+            what = "the image" if level == 0 else f"level {level} of its pyramid"
+            raise StoreError(
+                f"{self.place.name}: {what} cannot be read at slow {part.slow0} to {part.slow1},"
+                f" fast {part.fast0} to {part.fast1} ({' '.join(str(error).split())});"
+                " nbdask verify tells which tiles are damaged"
+            ) from error
+
+    def write(self, kind: str, level: int, index: int, values: NDArray[np.float32]) -> None:
+        """Write one chunk of a level, as one file.
+
+        Parameters
+        ----------
+        kind : str
+        level : int
+            1 or more.
+        index : int
+            Number of the chunk in the level's grid.
+        values : (n_slow, n_fast) float32 array
+
+        Raises
+        ------
+        StoreError
+            The store is gone, the disk is full, or writing failed otherwise.
+        """
+        part = self.level_grid(level)[index]
+        try:
+            self.place.check_alive()
+            array = self._array(kind, level)
+            array[part.slow0 : part.slow1, part.fast0 : part.fast1] = values
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(
+                f"{self.place.name}: cannot write level {level} of its pyramid: {reason(error)}"
+            ) from error
+
+    def done(self, kinds: Iterable[str], level: int) -> Flags:
+        """Return which chunks of a level are there, by the names of the files.
+
+        Parameters
+        ----------
+        kinds : iterable of str
+            A chunk counts where it is there for all of them.
+        level : int
+            0: the image, whose tiles count where their record is there.
+
+        Returns
+        -------
+        (chunks_slow, chunks_fast) bool array
+        """
+        if level == 0:
+            return self._listed(schema.TILES, self.grid)
+        found = np.ones(self.level_grid(level).counts, dtype=np.bool_)
+        for kind in kinds:
+            found &= self._listed(level_path(kind, level), self.level_grid(level))
+        return found
+
+    def _listed(self, array: str, grid: TileGrid) -> Flags:
+        flags = np.zeros(grid.counts, dtype=np.bool_)
+        prefix = f"{array}/c/"
+        for key in list_keys(self._store, prefix):
+            words = key.removeprefix(prefix).split("/")
+            if len(words) >= 2 and all(word.isdecimal() for word in words):
+                row, column = int(words[0]), int(words[1])
+                if row < flags.shape[0] and column < flags.shape[1]:
+                    flags[row, column] = True
+        return flags
+
+
+def list_keys(store: Store, prefix: str) -> list[str]:
+    """Return the names of all files of a store below a prefix that ends with a slash."""
+
+    async def collect() -> list[str]:
+        return [key async for key in store.list_prefix(prefix)]
+
+    try:
+        return sync(collect())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"{store}: cannot be listed: {reason(error)}") from error
+
+
+def pyramid_attributes(place: Place) -> dict[str, Any] | None:
+    """Return kinds and number of levels of the pyramid of a store, or None without one."""
+    data = place.read(f"{_GROUP}/zarr.json")
+    if data is None:
+        return None
+    try:
+        about = json.loads(data)["attributes"]
+        return {"kinds": [str(kind) for kind in about["kinds"]], "levels": int(about["levels"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{place.name}: the metadata of its pyramid is damaged") from error
+
+
+def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) -> Levels:
+    """Give a store the arrays of a pyramid that it lacks, and OME-Zarr metadata.
+
+    What is there already, with all its chunks, stays; then also the number of levels does.
+
+    Parameters
+    ----------
+    place : Place
+        The caller holds its lock.
+    kinds : sequence of str
+    smallest : int
+        Levels are added until both sides are at most so long [pixels].
+
+    Returns
+    -------
+    Levels
+        Writable.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it cannot be written.
+    """
+    levels = Levels(place, writable=True)
+    before = set(levels.kinds)
+    if before >= set(kinds):
+        return levels
+    count = levels.count if before else level_count(levels.grid, smallest)
+    every = [kind for kind in KINDS if kind in before | set(kinds)]
+    size = levels.pixel_size
+    store = place.zarr_store(read_only=False)
+    try:
+        place.check_alive()
+        for kind in every:
+            _create_kind(store, levels.grid, kind, count, size, kind in before)
+        # Last of the arrays' metadata: where this file is, all of them are.
+        group = zarr.open_group(store, path=_GROUP, mode="a", zarr_format=3)
+        group.update_attributes({"kinds": every, "levels": count})
+        with quiet_zarr():
+            zarr.consolidate_metadata(store)
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"{place.name}: cannot add a pyramid to the store: {reason(error)}"
+        ) from error
+    update_attributes(place, {"ome": ome_metadata(every, count, size)})
+    return Levels(place, writable=True)
+
+
+def _create_kind(
+    store: Store, grid: TileGrid, kind: str, count: int, size: float, there: bool
+) -> None:
+    """Make the group of a kind with one array for each level."""
+    if there:
+        return
+    path = f"{_GROUP}/{kind}"
+    datasets = [_dataset(str(level), level, size) for level in range(1, count + 1)]
+    ome = {"version": OME_VERSION, "multiscales": [_multiscale(kind, ("y", "x"), datasets)]}
+    zarr.create_group(
+        store, path=path, zarr_format=3, overwrite=True, attributes={"ome": ome} if datasets else {}
+    )
+    for level in range(1, count + 1):
+        here = level_grid(grid, level)
+        chunks = schema.image_chunks(here)
+        zarr.create_array(
+            store,
+            name=level_path(kind, level),
+            shape=here.shape,
+            chunks=chunks.chunks,
+            shards=chunks.shards,
+            dtype="float32",
+            fill_value=np.nan,
+            compressors=IMAGE_CODEC,
+            zarr_format=3,
+            dimension_names=(schema.SLOW, schema.FAST),
+            attributes={
+                "long_name": f"photons per pixel, {_NAMES[kind]} of {2**level} x {2**level} pixels",
+                "units": "photon",
+            },
+        )
+
+
+def ome_metadata(kinds: Sequence[str], count: int, size: float) -> dict[str, Any]:
+    """Return the OME-Zarr metadata of a store: one multiscale image for each kind.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+    count : int
+        Levels beyond the image.
+    size : float
+        Pixel size of the image [m].
+
+    Returns
+    -------
+    dict
+        The value of the attribute ``ome``.  The axes have the names of the arrays' dimensions, as
+        the format demands.  Coordinates are those of the pixels' centres, from the first pixel's.
+    """
+    images = []
+    for kind in kinds:
+        datasets = [_dataset(level_path(kind, k), k, size) for k in range(count + 1)]
+        images.append(_multiscale(kind, (schema.SLOW, schema.FAST), datasets))
+    return {"version": OME_VERSION, "multiscales": images}
+
+
+def _multiscale(kind: str, axes: tuple[str, str], datasets: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": _NAMES[kind],
+        "type": _TYPES[kind],
+        "axes": [{"name": name, "type": "space", "unit": "meter"} for name in axes],
+        "datasets": datasets,
+        "metadata": {
+            "description": f"each level is the {_TYPES[kind]} of 2 x 2 pixels of the one before",
+            "method": f"nbdask pyramid --kind {kind}",
+        },
+    }
+
+
+def _dataset(path: str, level: int, size: float) -> dict[str, Any]:
+    """Return a level with its scale and the place of its first pixel's centre [m]."""
+    scale = size * 2**level
+    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [scale, scale]}]
+    if level:
+        shift = size * (2**level - 1) / 2
+        transforms.append({"type": "translation", "translation": [shift, shift]})
+    return {"path": path, "coordinateTransformations": transforms}

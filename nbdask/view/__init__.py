@@ -1,0 +1,1 @@
+"""Pictures of stores, and the viewer."""

@@ -1,0 +1,54 @@
+"""Picture files: their kinds, and writing one as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from nbdask.errors import InputError
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path, overwrite: bool) -> None:
+    """Make sure that a picture may be written.
+
+    Raises
+    ------
+    InputError
+        Another suffix than .png, .svg or .pdf, no such folder, or something is there already.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"-o {path}: the folder {path.absolute().parent} does not exist")
+    if path.is_dir():
+        raise InputError(f"-o {path}: is a folder; name a file")
+    if os.path.lexists(path) and not overwrite:
+        raise InputError(f"-o {path} exists already: --overwrite replaces it")
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under another name beside it, then rename it.
+
+    Parameters
+    ----------
+    path : Path
+    write : callable
+        Called with the temporary path, which has the same suffix.
+
+    Raises
+    ------
+    InputError
+        It cannot be written; nothing is left behind.
+    """
+    fresh = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        write(fresh)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        fresh.unlink(missing_ok=True)

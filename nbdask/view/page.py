@@ -1,0 +1,354 @@
+"""The viewer's page: the image with its controls, as a Bokeh document of one browser tab."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import bokeh.events
+import bokeh.models
+import bokeh.plotting
+from bokeh import palettes
+from bokeh.document import Document
+from bokeh.layouts import column, row
+
+from nbdask.plan.tiles import Tile
+from nbdask.view.contrast import choose
+from nbdask.view.picture import MISSING, RINGS, label_place
+from nbdask.view.scene import Scene, Window
+from nbdask.view.texts import pointer_text, progress_text, provenance_text
+
+#: Bokeh's own types do not know what its models accept.
+events: Any = bokeh.events
+models: Any = bokeh.models
+plotting: Any = bokeh.plotting
+
+PALETTES: dict[str, tuple[str, ...]] = {
+    "inferno": palettes.Inferno256,
+    "viridis": palettes.Viridis256,
+    "magma": palettes.Magma256,
+    "turbo": palettes.Turbo256,
+    "grey": palettes.Greys256,
+    "grey, inverted": palettes.Greys256[::-1],
+}
+_KINDS = [("max", "brightest pixel (spots stay)"), ("mean", "mean (photons per pixel)")]
+#: The contrast slider reaches so many powers of ten below the brightest pixel.
+_DECADES = 8.0
+#: Frame before the browser tells its size [pixels]; pause between looks for news [ms].
+_FRAME, _NEWS = 800, 500
+_PANEL = 340
+
+
+class Page:
+    """One tab: its models, and what happens when the user moves or zooms.
+
+    Images are read in another thread; while one is read, only the latest wish is kept.
+
+    Parameters
+    ----------
+    scene : Scene
+    document : Document
+    pool : ThreadPoolExecutor
+        Of one thread, shared by all tabs.
+    """
+
+    def __init__(self, scene: Scene, document: Document, pool: ThreadPoolExecutor) -> None:
+        self.scene, self.document, self.pool = scene, document, pool
+        self.kind = _KINDS[0][0]
+        self._wanted: tuple[float, float, float, float] | None = None
+        self._sides: dict[str, int] = {}
+        self._busy = False
+        self._pointer: tuple[float, float] | None = None
+        self._pointer_busy = False
+        self._version = scene.progress.version
+        overview = scene.overview(self.kind)
+        self._make_mappers(overview)
+        self._make_figure(overview)
+        self._make_controls()
+        side = column(
+            self.status, self.pointer, *self._controls, self.provenance, width=_PANEL, name="panel"
+        )
+        document.add_root(row(self.plot, side, sizing_mode="stretch_both"))
+        document.title = f"{Path(str(scene.levels.place.name)).name} – nbdask"
+        document.add_periodic_callback(self._news, _NEWS)
+
+    def _make_mappers(self, overview: Window) -> None:
+        low, high = choose(overview.values)
+        options: dict[str, Any] = {
+            "palette": PALETTES["inferno"],
+            "low": low,
+            "high": high,
+            "nan_color": MISSING,
+        }
+        self.log = models.LogColorMapper(**options, name="log")
+        self.linear = models.LinearColorMapper(**options, name="linear")
+
+    def _make_figure(self, overview: Window) -> None:
+        slow, fast = self.scene.shape
+        self.plot = plotting.figure(
+            x_range=models.Range1d(-0.5, fast - 0.5),
+            # Rows run downwards, as in every picture of a detector.
+            y_range=models.Range1d(slow - 0.5, -0.5),
+            tools="pan,wheel_zoom,box_zoom,reset",
+            active_scroll="wheel_zoom",
+            x_axis_label="fast [pixels]",
+            y_axis_label="slow [pixels]",
+            sizing_mode="stretch_both",
+            background_fill_color="#404040",
+            lod_threshold=None,
+            output_backend="canvas",
+            name="plot",
+        )
+        self.plot.grid.visible = False
+        self.plot.toolbar.logo = None
+        self.plot.select_one(models.BoxZoomTool).match_aspect = True
+        self.base = models.ColumnDataSource(_columns(overview), name="base")
+        self.detail = models.ColumnDataSource(_columns(overview), name="detail")
+        self.images = [
+            self.plot.image(
+                image="image", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=self.log
+            )
+            for source in (self.base, self.detail)
+        ]
+        self.bar = models.ColorBar(color_mapper=self.log, title="photons", width=12)
+        self.plot.add_layout(self.bar, "right")
+        self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
+        self.names = models.ColumnDataSource({"x": [], "y": [], "text": []})
+        self.rings = [
+            self.plot.multi_line(
+                "xs", "ys", source=self.lines, line_color=RINGS, line_dash="dashed", visible=False
+            ),
+            self.plot.text(
+                "x",
+                "y",
+                "text",
+                source=self.names,
+                text_color=RINGS,
+                text_font_size="12px",
+                background_fill_color="black",
+                background_fill_alpha=0.7,
+                visible=False,
+            ),
+            self.plot.scatter(
+                [self.scene.geometry.beam_centre[1]],
+                [self.scene.geometry.beam_centre[0]],
+                marker="cross",
+                size=16,
+                line_color=RINGS,
+                visible=False,
+            ),
+        ]
+        self.plot.on_event(events.RangesUpdate, self._moved)
+        self.plot.on_event(events.MouseMove, self._hovered)
+        for side in ("inner_width", "inner_height"):
+            self.plot.on_change(side, self._resized)
+
+    def _make_controls(self) -> None:
+        low, high = math.log10(self.log.low), math.log10(self.log.high)
+        self.status = models.Div(text=progress_text(self.scene), name="status")
+        self.pointer = models.Div(
+            text="move the pointer over the image", min_height=95, name="pointer"
+        )
+        self.provenance = models.Div(
+            text=provenance_text(self.scene.levels.reader.attributes), width=_PANEL - 20
+        )
+        self.contrast = models.RangeSlider(
+            title="contrast [log10 photons]",
+            start=high - _DECADES,
+            end=high + 2.0,
+            step=0.05,
+            value=(low, high),
+            name="contrast",
+        )
+        # In the browser itself: colours follow the slider without the way to the server.
+        self.contrast.js_on_change(
+            "value",
+            models.CustomJS(
+                args={"mappers": [self.log, self.linear]},
+                code="""const [low, high] = cb_obj.value
+for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(high, low + 0.05)})
+""",
+            ),
+        )
+        self.scale = models.RadioButtonGroup(
+            labels=["logarithmic", "linear"], active=0, name="scale"
+        )
+        self.scale.on_change("active", self._scaled)
+        self.colours = models.Select(title="colours", options=list(PALETTES), value="inferno")
+        self.colours.on_change("value", self._coloured)
+        self.choice = models.Select(title="when zoomed out, show", options=_KINDS, value=self.kind)
+        self.choice.on_change("value", self._chosen)
+        self.switch = models.CheckboxGroup(labels=["resolution rings, beam centre"], active=[])
+        self.switch.on_change("active", self._switched)
+        self._controls = [self.contrast, self.scale, self.colours, self.choice, self.switch]
+
+    # What the user does.
+
+    def _moved(self, event: Any) -> None:
+        """Note what is in sight, and read it."""
+        self._want(event.x0, event.x1, event.y0, event.y1)
+
+    def _resized(self, name: str, old: object, new: int) -> None:
+        """Give both axes one scale, around what is in sight."""
+        self._sides[name] = new
+        if len(self._sides) < 2:
+            return
+        width, height = self._frame()
+        x, y = self.plot.x_range, self.plot.y_range
+        scale = max(abs(x.end - x.start) / width, abs(y.end - y.start) / height)
+        middle = ((x.start + x.end) / 2, (y.start + y.end) / 2)
+        half = (scale * width / 2, scale * height / 2)
+        x.update(start=middle[0] - half[0], end=middle[0] + half[0])
+        y.update(start=middle[1] + half[1], end=middle[1] - half[1])
+        for axis in (x, y):
+            axis.update(reset_start=axis.start, reset_end=axis.end)
+        self._want(x.start, x.end, y.start, y.end)
+
+    def _hovered(self, event: Any) -> None:
+        """Note where the pointer is, and tell what is there."""
+        if event.x is None or event.y is None:
+            return
+        self._pointer = (float(event.y), float(event.x))
+        self._tell()
+
+    def _scaled(self, name: str, old: object, new: int) -> None:
+        """Change between logarithmic and linear colours."""
+        mapper = (self.log, self.linear)[new]
+        for image in self.images:
+            image.glyph.color_mapper = mapper
+        self.bar.color_mapper = mapper
+
+    def _coloured(self, name: str, old: object, new: str) -> None:
+        for mapper in (self.log, self.linear):
+            mapper.palette = list(PALETTES[new])
+
+    def _chosen(self, name: str, old: object, new: str) -> None:
+        """Change between brightest pixel and mean."""
+        self.kind = new
+        self.base.data = _columns(self.scene.overview(new))
+        self._again()
+
+    def _switched(self, name: str, old: object, new: list[int]) -> None:
+        for glyph in self.rings:
+            glyph.visible = bool(new)
+        self._again()
+
+    def _news(self) -> None:
+        """Show what was computed or read meanwhile."""
+        version = self.scene.progress.version
+        if version == self._version:
+            return
+        self._version = version
+        self.base.data = _columns(self.scene.overview(self.kind))
+        self.status.text = progress_text(self.scene)
+        self.provenance.text = provenance_text(self.scene.levels.reader.attributes)
+        self._again()
+
+    # Reading, in the other thread.
+
+    def _frame(self) -> tuple[int, int]:
+        """Return width and height of the frame [pixels of the screen]."""
+        return self._sides.get("inner_width", _FRAME), self._sides.get("inner_height", _FRAME)
+
+    def _again(self) -> None:
+        x, y = self.plot.x_range, self.plot.y_range
+        self._want(x.start, x.end, y.start, y.end)
+
+    def _want(self, x0: float, x1: float, y0: float, y1: float) -> None:
+        self._wanted = (x0, x1, y0, y1)
+        if not self._busy:
+            self._read()
+
+    def _read(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        assert wanted is not None
+        region = self._in_sight(wanted)
+        if region is None:
+            return
+        width, height = self._frame()
+        across = max(abs(wanted[1] - wanted[0]) / width, abs(wanted[3] - wanted[2]) / height)
+        factor = 2 ** max(0, round(math.log2(max(across, 1e-9))))
+        self._busy = True
+        rings = self.rings[0].visible
+        self._away(partial(self._work, region, factor, rings), self._shown)
+
+    def _in_sight(self, wanted: tuple[float, float, float, float]) -> Tile | None:
+        """Return the pixels of the image that are in sight, or None."""
+        x0, x1 = sorted(wanted[:2])
+        y0, y1 = sorted(wanted[2:])
+        slow, fast = self.scene.shape
+        part = Tile(
+            math.floor(y0 + 0.5), math.ceil(y1 + 0.5), math.floor(x0 + 0.5), math.ceil(x1 + 0.5)
+        )
+        return part.intersect(Tile(0, slow, 0, fast))
+
+    def _work(self, region: Tile, factor: int, rings: bool) -> tuple[Window, list[Any]]:
+        window = self.scene.window(self.kind, region, factor)
+        geometry = self.scene.geometry
+        found = []
+        if rings:
+            found = [(d, geometry.ring(d, region)) for d in geometry.rings(region)]
+        return window, found
+
+    def _shown(self, result: tuple[Window, list[Any]]) -> None:
+        window, rings = result
+        self.detail.data = _columns(window)
+        if rings:
+            lines = [line for _, found in rings for line in found]
+            self.lines.data = {
+                "xs": [line[:, 1] for line in lines],
+                "ys": [line[:, 0] for line in lines],
+            }
+            named = [(d, label_place(found)) for d, found in rings if found]
+            self.names.data = {
+                "x": [float(at[1]) for _, at in named],
+                "y": [float(at[0]) for _, at in named],
+                "text": [f"{d * 1e10:.3g} Å" for d, _ in named],
+            }
+
+    def _tell(self) -> None:
+        if self._pointer_busy or self._pointer is None:
+            return
+        slow, fast = self._pointer
+        self._pointer, self._pointer_busy = None, True
+        self._away(partial(pointer_text, self.scene, slow, fast), self._told)
+
+    def _told(self, text: str) -> None:
+        self.pointer.text = text
+
+    def _away(self, work: Callable[[], Any], use: Callable[[Any], None]) -> None:
+        """Do work in the other thread, and use its result in this tab's turn."""
+        self.pool.submit(work).add_done_callback(
+            lambda future: self.document.add_next_tick_callback(partial(self._back, future, use))
+        )
+
+    def _back(self, future: Future[Any], use: Callable[[Any], None]) -> None:
+        error = future.exception()
+        if error is None:
+            use(future.result())
+        else:
+            self.status.text = progress_text(self.scene, str(error))
+        if use == self._told:
+            self._pointer_busy = False
+            self._tell()
+        else:
+            self._busy = False
+            if self._wanted is not None:
+                self._read()
+
+
+def _columns(window: Window) -> dict[str, list[Any]]:
+    """Return a window as Bokeh takes it; a whole number is the centre of a pixel."""
+    region = window.region
+    return {
+        "image": [window.values],
+        "x": [region.fast0 - 0.5],
+        "y": [region.slow0 - 0.5],
+        "dw": [region.shape[1]],
+        "dh": [region.shape[0]],
+        "factor": [window.factor],
+    }

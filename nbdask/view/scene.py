@@ -1,0 +1,287 @@
+"""What the viewer shows of a store: windows at any zoom, an overview, single pixels.
+
+Everything is read in pieces of bounded size.  Where a store has no pyramid, or an unfinished one,
+the overview is made in memory in the background, from whatever is the coarsest there is.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.derive.canvas import Canvas, factor_for, finished, pieces
+from nbdask.derive.directions import Directions
+from nbdask.errors import StoreError
+from nbdask.experiment import Experiment
+from nbdask.plan.tiles import Tile
+from nbdask.store import schema
+from nbdask.store.levels import KINDS, MAX, Flags, Levels
+from nbdask.store.open import StoreReader
+
+#: Longest side of the overview [pixels], and most pixels that are read for one window.
+OVERVIEW, LIMIT = 1024, 16 * 2**20
+#: Seconds between looks at a store that a run is writing.
+PAUSE = 2.0
+#: Side [pixels] and number of the blocks that are kept for reading single pixels.
+_BLOCK, _BLOCKS = 256, 64
+
+
+class Window(NamedTuple):
+    """A part of the image as it is shown.
+
+    Attributes
+    ----------
+    values : (n_slow, n_fast) float32 array
+        Photons; NaN where nothing is computed yet.
+    region : Tile
+        What it covers, in pixels of the image; it may reach beyond the far edges.
+    factor : int
+        Pixels of the image along each side of one of ``values``.
+    """
+
+    values: NDArray[np.float32]
+    region: Tile
+    factor: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a store and its overview are.
+
+    Attributes
+    ----------
+    tiles, shown, total : int
+        Tiles that are computed, that the overview shows, and in all.
+    complete : bool
+        Whether the run is.
+    version : int
+        Grows when there is something new to show.
+    error : str or None
+        Why nothing more is read.
+    """
+
+    tiles: int
+    shown: int
+    total: int
+    complete: bool
+    version: int = 0
+    error: str | None = None
+
+
+class Overview:
+    """The whole image, reduced; filled piece by piece.
+
+    Parameters
+    ----------
+    levels : Levels
+    kind : str
+        ``"max"`` or ``"mean"``.
+    """
+
+    def __init__(self, levels: Levels, kind: str) -> None:
+        slow, fast = levels.grid.shape
+        self.kind, self._levels = kind, levels
+        self._whole = Tile(0, slow, 0, fast)
+        self._canvas = Canvas((slow, fast), self._whole, factor_for(self._whole, OVERVIEW), kind)
+        self._shown: Flags = np.zeros(levels.grid.counts, dtype=np.bool_)
+
+    @property
+    def shown(self) -> int:
+        """Tiles that the overview shows."""
+        return int(self._shown.sum())
+
+    @property
+    def window(self) -> Window:
+        """What there is so far."""
+        return Window(self._canvas.values().copy(), self._canvas.region, self._canvas.factor)
+
+    def fill(self, done: list[Flags], seconds: float) -> bool:
+        """Add what is new, for about so many seconds; return whether that was all.
+
+        Parameters
+        ----------
+        done : list of bool arrays
+            From :func:`~nbdask.derive.canvas.finished`.
+        seconds : float
+        """
+        end = time.monotonic() + seconds
+        fresh = self._fresh(done)
+        for piece in pieces(self._levels, fresh, self._whole, self._canvas.factor):
+            self._canvas.add(self._levels.read(self.kind, piece.level, piece.part), piece)
+            tile, step = self._levels.grid.tile, 2**piece.level
+            part = piece.part
+            self._shown[
+                part.slow0 * step // tile[0] : -(-part.slow1 * step // tile[0]),
+                part.fast0 * step // tile[1] : -(-part.fast1 * step // tile[1]),
+            ] = True
+            if time.monotonic() > end:
+                return False
+        return True
+
+    def _fresh(self, done: list[Flags]) -> list[Flags]:
+        """Return the chunks that cover nothing that is shown already: means count pixels once."""
+        shown = self._shown
+        result: list[Flags] = [done[0] & ~shown]
+        for flags in done[1:]:
+            padded = np.zeros((2 * flags.shape[0], 2 * flags.shape[1]), dtype=np.bool_)
+            padded[: shown.shape[0], : shown.shape[1]] = shown
+            shown = np.asarray(
+                padded.reshape(flags.shape[0], 2, flags.shape[1], 2).any(axis=(1, 3))
+            )
+            result.append(flags & ~shown)
+        return result
+
+
+class Scene:
+    """A store as the viewer needs it.
+
+    Parameters
+    ----------
+    path : path or str
+        The store, or its address.
+
+    Attributes
+    ----------
+    levels : Levels
+    geometry : Directions
+    progress : Progress
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it is damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.levels = Levels(path)
+        self.geometry = Directions.of(
+            Experiment.from_dict(self.levels.reader.attributes["experiment"])
+        )
+        self._overviews = {MAX: Overview(self.levels, MAX)}
+        self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._done: dict[str, list[Flags]] = {}
+        self.progress = Progress(0, 0, len(self.levels.grid), False)
+        self._look()
+        # With a pyramid, or a small image, this is all of it.
+        self._fill(0.5)
+        self._thread = threading.Thread(target=self._follow, name="nbdask-view", daemon=True)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels of the image, (slow, fast)."""
+        return self.levels.grid.shape
+
+    def start(self) -> None:
+        """Begin to read the rest of the overview, and to follow a run, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading in the background."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+
+    def _look(self) -> None:
+        """Look which tiles and chunks there are by now."""
+        # Before the files: what is complete now is there when they are listed.
+        attributes = StoreReader(self.levels.place).attributes
+        complete = attributes["status"] == schema.COMPLETE
+        if complete != self.progress.complete or self.levels.count == 0:
+            self.levels = Levels(self.levels.place)
+        self._done = {kind: finished(self.levels, kind) for kind in KINDS}
+        self.levels.reader.attributes = attributes
+        self.progress.complete = complete
+        tiles = int(self._done[MAX][0].sum())
+        if tiles != self.progress.tiles:
+            self.progress.tiles = tiles
+            self.progress.version += 1
+            with self._lock:
+                self._blocks.clear()
+
+    def _fill(self, seconds: float) -> bool:
+        """Read some of what the overviews lack; return whether they lack nothing."""
+        every = True
+        for overview in list(self._overviews.values()):
+            before = overview.shown
+            every &= overview.fill(self._done[overview.kind], seconds)
+            if overview.shown != before:
+                self.progress.version += 1
+        self.progress.shown = min(o.shown for o in self._overviews.values())
+        return every
+
+    def _follow(self) -> None:
+        try:
+            while not self._stop.is_set():
+                if self._fill(0.5):
+                    self._stop.wait(0.2 if self.progress.complete else PAUSE)
+                    if not self.progress.complete:
+                        self._look()
+        except StoreError as error:
+            self.progress.error = str(error)
+            self.progress.version += 1
+
+    def overview(self, kind: str) -> Window:
+        """Return the whole image, reduced; NaN where it is not computed, or not read yet."""
+        if kind not in self._overviews:
+            overview = Overview(self.levels, kind)
+            overview.fill(self._done[kind], 0.5)
+            self._overviews = {**self._overviews, kind: overview}
+        return self._overviews[kind].window
+
+    def window(self, kind: str, region: Tile, factor: int) -> Window:
+        """Return a part of the image at a resolution, from memory where reading takes too long.
+
+        Parameters
+        ----------
+        kind : str
+        region : Tile
+            In pixels of the image.
+        factor : int
+            A power of two.
+
+        Returns
+        -------
+        Window
+            Of that factor, or of the overview's.
+
+        Raises
+        ------
+        StoreError
+            A file is damaged.
+        """
+        found = list(pieces(self.levels, self._done[kind], region, factor))
+        if sum(piece.part.pixels for piece in found) > LIMIT:
+            return self.overview(kind)
+        canvas = Canvas(self.shape, region, factor, kind)
+        for piece in found:
+            canvas.add(self.levels.read(kind, piece.level, piece.part), piece)
+        return Window(canvas.values(), canvas.region, factor)
+
+    def photons(self, slow: int, fast: int) -> float:
+        """Return one pixel of the image; NaN where it is not computed yet or there is none."""
+        if not (0 <= slow < self.shape[0] and 0 <= fast < self.shape[1]):
+            return float("nan")
+        key = (slow // _BLOCK, fast // _BLOCK)
+        with self._lock:
+            block = self._blocks.get(key)
+        if block is None:
+            corner = (key[0] * _BLOCK, key[1] * _BLOCK)
+            whole = Tile(0, self.shape[0], 0, self.shape[1])
+            part = Tile(corner[0], corner[0] + _BLOCK, corner[1], corner[1] + _BLOCK)
+            inside = part.intersect(whole)
+            assert inside is not None
+            block = self.levels.read(MAX, 0, inside)
+            with self._lock:
+                self._blocks[key] = block
+                while len(self._blocks) > _BLOCKS:
+                    self._blocks.popitem(last=False)
+        return float(block[slow - key[0] * _BLOCK, fast - key[1] * _BLOCK])

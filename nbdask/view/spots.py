@@ -1,0 +1,79 @@
+"""The brightest spots of an image, found on its reduced form and placed at full resolution."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.derive.canvas import Canvas
+from nbdask.plan.tiles import Tile
+from nbdask.store.levels import MAX, Levels
+
+#: Spots are at least this part of the picture apart.
+_APART = 0.04
+
+
+class Spot(NamedTuple):
+    """A local maximum: indices of its pixel and photons there."""
+
+    slow: int
+    fast: int
+    photons: float
+
+
+def brightest(levels: Levels, canvas: Canvas, region: Tile, count: int) -> list[Spot]:
+    """Find the brightest spots of a region.
+
+    Parameters
+    ----------
+    levels : Levels
+    canvas : Canvas
+        The region reduced by maximum.
+    region : Tile
+        In pixels of the image.
+    count : int
+        Most spots.
+
+    Returns
+    -------
+    list of Spot
+        Brightest first, apart from each other by 4 % of the picture.
+    """
+    values = np.where(np.isfinite(canvas.values()), canvas.values(), 0.0)
+    slow, fast = _local_maxima(values)
+    order = np.argsort(values[slow, fast], kind="stable")[::-1]
+    least = max(2.0, _APART * max(values.shape))
+    chosen: list[tuple[int, int]] = []
+    for index in order:
+        place = (int(slow[index]), int(fast[index]))
+        if all(abs(place[0] - s) > least or abs(place[1] - f) > least for s, f in chosen):
+            chosen.append(place)
+        if len(chosen) == count:
+            break
+    return [_placed(levels, canvas, region, place) for place in chosen]
+
+
+def _local_maxima(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return places above 0 that none of the eight neighbours exceeds."""
+    padded = np.pad(values, 1)
+    highest = values > 0.0
+    rows, columns = values.shape
+    for s in range(3):
+        for f in range(3):
+            highest &= values >= padded[s : s + rows, f : f + columns]
+    found = np.nonzero(highest)
+    return found[0], found[1]
+
+
+def _placed(levels: Levels, canvas: Canvas, region: Tile, place: tuple[int, int]) -> Spot:
+    """Find the brightest pixel of the image under one of the canvas."""
+    factor, corner = canvas.factor, canvas.region
+    slow, fast = corner.slow0 + place[0] * factor, corner.fast0 + place[1] * factor
+    part = Tile(slow, slow + factor, fast, fast + factor).intersect(region)
+    assert part is not None
+    pixels = levels.read(MAX, 0, part)
+    where = int(np.nanargmax(pixels))
+    row, column = divmod(where, pixels.shape[1])
+    return Spot(part.slow0 + row, part.fast0 + column, float(pixels[row, column]))

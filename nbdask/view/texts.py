@@ -1,0 +1,93 @@
+"""The viewer's texts as HTML: what is under the pointer, how far the run is, provenance."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+from nbdask.view.scene import Scene
+
+#: Attributes of the root that the panel shows, and their names.
+_SHOWN = (
+    ("command", "command"),
+    ("started", "started"),
+    ("ended", "ended"),
+    ("semantics", "semantics"),
+    ("backend", "kernel"),
+    ("precision", "precision"),
+    ("cluster", "cluster"),
+    ("host", "host"),
+    ("cpu", "processor"),
+    ("nbdask_version", "nbdask"),
+    ("git_commit", "commit"),
+    ("fingerprint", "fingerprint"),
+)
+
+
+def pointer_text(scene: Scene, slow: float, fast: float) -> str:
+    """Return what is under the pointer: pixel, photons, resolution, Miller indices.
+
+    Parameters
+    ----------
+    scene : Scene
+    slow, fast : float
+        Pixel coordinates.
+    """
+    row, column = math.floor(slow + 0.5), math.floor(fast + 0.5)
+    if not (0 <= row < scene.shape[0] and 0 <= column < scene.shape[1]):
+        return "<b>outside the detector</b>"
+    photons = scene.photons(row, column)
+    value = "not computed yet" if math.isnan(photons) else f"{photons:.6g} photons"
+    d = float(scene.geometry.resolution(slow, fast)) * 1e10
+    h, k, el = (float(x) for x in scene.geometry.miller(slow, fast))
+    rows = [
+        ("slow, fast", f"{row}, {column}"),
+        ("intensity", value),
+        ("resolution", f"{d:.4g} Å"),
+        ("h, k, l", f"{h:.3f}, {k:.3f}, {el:.3f}"),
+    ]
+    return _table(rows)
+
+
+def progress_text(scene: Scene, note: str = "") -> str:
+    """Return how far the run and the overview are."""
+    p = scene.progress
+    if p.error:
+        return f"<b>{html.escape(p.error)}</b>"
+    state = "complete" if p.complete else f"{p.tiles} of {p.total} tiles computed"
+    lines = [f"<b>{state}</b>"]
+    if p.shown < p.tiles:
+        lines.append(
+            f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this quick)"
+        )
+    if note:
+        lines.append(html.escape(note))
+    return "<br>".join(lines)
+
+
+def provenance_text(attributes: dict[str, Any]) -> str:
+    """Return how a store was made."""
+    rows = [(name, str(attributes[key])) for key, name in _SHOWN if attributes.get(key) is not None]
+    statistics = attributes.get("statistics") or {}
+    rows += [
+        (name, f"{value:.6g}" if isinstance(value, float) else str(value))
+        for name, value in statistics.items()
+    ]
+    rows += [
+        (item["role"], f"{item['path']} sha256 {item['sha256'][:16]}…")
+        for item in attributes.get("inputs", [])
+    ]
+    rows += [("note", str(note)) for note in attributes.get("notes", [])]
+    versions = attributes.get("versions", {})
+    rows.append(("versions", ", ".join(f"{name} {value}" for name, value in versions.items())))
+    return f"<details><summary><b>Provenance</b></summary>{_table(rows)}</details>"
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(
+        f"<tr><td style='vertical-align:top;padding-right:8px;color:#666'>{html.escape(name)}</td>"
+        f"<td style='overflow-wrap:anywhere'>{html.escape(value)}</td></tr>"
+        for name, value in rows
+    )
+    return f"<table style='font-size:13px;width:100%'>{cells}</table>"
