@@ -33,6 +33,37 @@ class Ray(NamedTuple):
     path: Array
 
 
+def sub_pixel_places(
+    model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int
+) -> tuple[Array, Array, Array]:
+    """Return where one sub-pixel of every pixel of a tile is, in the lab frame [m].
+
+    Parameters
+    ----------
+    model, tile, layer, sub_slow, sub_fast
+        As for :func:`sub_pixel_rays`.
+
+    Returns
+    -------
+    x, y, z : (n_slow, n_fast) float64 arrays
+    """
+    n = model.oversample
+    size = model.pixel_size / n
+    fast = np.arange(tile.fast0, tile.fast1)[None, :]
+    slow = np.arange(tile.slow0, tile.slow1)[:, None]
+    along_fast = size * (fast * n + sub_fast) + size / 2.0
+    along_slow = size * (slow * n + sub_slow) + size / 2.0
+    depth = layer * model.layer_step
+    x, y, z = (
+        along_fast * model.fast[i]
+        + along_slow * model.slow[i]
+        + depth * model.normal[i]
+        + model.origin[i]
+        for i in range(3)
+    )
+    return _on_sphere(model, y, z) if model.curved else (x, y, z)
+
+
 def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int) -> Ray:
     """Return the rays to one sub-pixel of every pixel of a tile.
 
@@ -49,22 +80,7 @@ def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast
     -------
     Ray
     """
-    n = model.oversample
-    size = model.pixel_size / n
-    fast = np.arange(tile.fast0, tile.fast1)[None, :]
-    slow = np.arange(tile.slow0, tile.slow1)[:, None]
-    along_fast = size * (fast * n + sub_fast) + size / 2.0
-    along_slow = size * (slow * n + sub_slow) + size / 2.0
-    depth = layer * model.layer_step
-    x, y, z = (
-        along_fast * model.fast[i]
-        + along_slow * model.slow[i]
-        + depth * model.normal[i]
-        + model.origin[i]
-        for i in range(3)
-    )
-    if model.curved:
-        x, y, z = _on_sphere(model, y, z)
+    x, y, z = sub_pixel_places(model, tile, layer, sub_slow, sub_fast)
     path = np.sqrt(x * x + y * y + z * z)
     return Ray(x / path, y / path, z / path, path)
 
