@@ -86,8 +86,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     except KeyboardInterrupt:
         say_interrupted(line, ctx.meta[COMMAND_LINE])
         ctx.exit(130)
+    notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
-        say_notes(result.notes)
+        say_notes([*result.notes, *notes])
         say_result(result)
 
 
@@ -161,6 +162,18 @@ def _outputs(outputs: Outputs | None) -> tuple[list[Any], list[str]]:
         for flag, path in asked.items()
         if path is not None
     ]
-    if outputs.printout:
-        notes.append("-printout prints nothing in this version; read the pixels from the store")
     return files, notes
+
+
+def _print_pixels(
+    outputs: Outputs | None, experiment: Experiment, store: Path | str
+) -> tuple[str, ...]:
+    """Print what -printout and -printout_pixel ask for; return notes."""
+    if outputs is None or not outputs.printout:
+        return ()
+    from nbdask.trace.printout import printout
+
+    text, notes = printout(experiment, store, outputs.printout_pixel)
+    if text:
+        click.echo(text)
+    return notes

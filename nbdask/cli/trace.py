@@ -81,6 +81,18 @@ def _range_option(name: str, what: str) -> Decorator:
     type=click.Choice(["spec", "c"]),
     help="[default: the store's own, else spec; c with --against]",
 )
+@click.option(
+    "--source-weights",
+    type=click.Choice(["ignore", "apply"]),
+    help="With nanoBragg flags: weights of a -sourcefile.",
+)
+@click.option(
+    "--pix0-vector-mm",
+    type=float,
+    nargs=3,
+    metavar="X Y Z",
+    help="With nanoBragg flags: outer corner of the first pixel (lab frame, mm).",
+)
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> int:
     """Show every intermediate value of the pixel SLOW FAST, with its unit and formula.
@@ -93,6 +105,13 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     slow, fast, store, words = _arguments(ctx.meta[WORDS])
     experiment, notes = _experiment(store, words, options)
     target = _json_target(options["json_file"], options["overwrite"])
+    log = None
+    if options["against"] is not None:
+        from nbdask.trace.clog import read_log
+
+        if options["taps"] is not None:
+            raise click.UsageError("--taps beside --against: leave it out, all values are compared")
+        log = read_log(options["against"], slow, fast)
     everything = options["against"] is not None or target is not None
     trace = trace_pixel(
         experiment,
@@ -110,11 +129,10 @@ def command(ctx: click.Context, /, **options: Any) -> int:
         )
     say_notes([*notes, *trace.notes])
     found = None
-    if options["against"] is not None:
+    if log is not None:
         from nbdask.trace.against import compare
-        from nbdask.trace.clog import read_log
 
-        found = compare(trace, read_log(options["against"], slow, fast), options["rtol"])
+        found = compare(trace, log, options["rtol"])
     if target is not None:
         _write_json(trace, found, target)
     if found is not None:
@@ -176,7 +194,11 @@ def _experiment(
     else:
         from nbdask.experiment.flags import parse_args
 
-        parsed = parse_args(list(words))
+        parsed = parse_args(
+            list(words),
+            source_weights=options["source_weights"] or "ignore",
+            pix0=None if options["pix0_vector_mm"] is None else _metres(options["pix0_vector_mm"]),
+        )
         found, notes = parsed.experiment, list(parsed.notes)
     if wanted is None and options["against"] is not None and found.semantics != "c":
         wanted = "c"
@@ -184,6 +206,12 @@ def _experiment(
     if wanted is not None and wanted != found.semantics:
         found = found.replace(semantics=wanted)
     return found, notes
+
+
+def _metres(pix0: tuple[float, float, float]) -> tuple[float, float, float]:
+    from nbdask.units import from_mm
+
+    return (from_mm(pix0[0]), from_mm(pix0[1]), from_mm(pix0[2]))
 
 
 def _json_target(path: str | None, overwrite: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -82,7 +83,9 @@ class Entry:
 
 
 def _plain(value: Value) -> Any:
-    return value[0] if len(value) == 1 else list(value)
+    """Return numbers as JSON has them; it has no NaN and no infinity."""
+    found = [repr(x) if isinstance(x, float) and not math.isfinite(x) else x for x in value]
+    return found[0] if len(found) == 1 else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

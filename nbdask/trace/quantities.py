@@ -117,4 +117,14 @@ PIXEL = {
 }
 QUANTITIES = FRAME | SUB_PIXEL | SOURCE | TERM | BOUNDARY | PIXEL
 #: Groups of quantities.
-TAPS = tuple(dict.fromkeys(q.tap for q in QUANTITIES.values()))
+TAPS = (
+    "geometry",
+    "hkl_subpixel",
+    "f_latt",
+    "f_cell",
+    "accum",
+    "intensity",
+    "omega",
+    "polarization",
+    "capture",
+)
