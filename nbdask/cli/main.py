@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
     "warmup": "Compile the kernels into the cache ahead of a job.",
+    "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
 

@@ -89,8 +89,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     except KeyboardInterrupt:
         say_interrupted(line, ctx.meta[COMMAND_LINE])
         ctx.exit(130)
+    notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
-        say_notes(result.notes)
+        say_notes([*result.notes, *notes])
         say_result(result)
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
@@ -171,7 +172,18 @@ def _outputs(outputs: Outputs | None) -> tuple[list[FlagFile], list[str]]:
         return [], []
     from nbdask.export.flags import flag_files
 
-    notes = []
-    if outputs.printout:
-        notes.append("-printout prints nothing in this version; read the pixels from the store")
-    return flag_files(outputs), notes
+    return flag_files(outputs), []
+
+
+def _print_pixels(
+    outputs: Outputs | None, experiment: Experiment, store: Path | str
+) -> tuple[str, ...]:
+    """Print what -printout and -printout_pixel ask for; return notes."""
+    if outputs is None or not outputs.printout:
+        return ()
+    from nbdask.trace.printout import printout
+
+    text, notes = printout(experiment, store, outputs.printout_pixel)
+    if text:
+        click.echo(text)
+    return notes

@@ -61,22 +61,29 @@ def patch_first(
 
 
 def _first_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:
-    assert model.first_axes is not None
-    axes = model.axes.copy()
-    axes[: model.n_domains] = model.first_axes
-    unrotated = replace(model, axes=axes)
     pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
-    edges = (0, first.step, first.step + model.n_domains, model.n_steps)
     parts = [
-        kernel.partial(unrotated if number == 1 else model, pixel, StepRange(*edge), None)
-        for number, edge in enumerate(itertools.pairwise(edges))
-        if edge[0] < edge[1]
+        kernel.partial(part, pixel, steps, None) for part, steps in first_pixel_parts(model, first)
     ]
     total = parts[0]
     for part in parts[1:]:
         total = merge(total, part)
     value: np.float32 = kernel.finish(model, pixel, total, None)[0, 0]
     return value
+
+
+def first_pixel_parts(model: Model, first: FirstEvaluation) -> list[tuple[Model, StepRange]]:
+    """Return the step ranges of the first evaluated pixel, each with the model it is done with."""
+    assert model.first_axes is not None
+    axes = model.axes.copy()
+    axes[: model.n_domains] = model.first_axes
+    unrotated = replace(model, axes=axes)
+    edges = (0, first.step, first.step + model.n_domains, model.n_steps)
+    return [
+        (unrotated if number == 1 else model, StepRange(*edge))
+        for number, edge in enumerate(itertools.pairwise(edges))
+        if edge[0] < edge[1]
+    ]
 
 
 @lru_cache(maxsize=8)

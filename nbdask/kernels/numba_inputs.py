@@ -240,7 +240,7 @@ def inputs_of(model: Model, precision: str) -> Inputs:
 def _inputs(model: Model, precision: str) -> Inputs:
     amplitude = _amplitude(model)
     each = (bool(model.each_thick), bool(model.each_polar), bool(model.each_omega))
-    lattice, height = _lattice(model, precision)
+    lattice, height = lattice_inputs(model, precision)
     if isinstance(amplitude, ConstantAmplitude):
         height *= amplitude.default_squared
     return Inputs(
@@ -285,7 +285,7 @@ def _place(model: Model) -> Place:
     )
 
 
-def _lattice(model: Model, precision: str) -> tuple[Lattice, float]:
+def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
     """Return the lattice factor's numbers, and the height that its squared form leaves out."""
     a, b, c = (float(n) for n in model.n_cells)
     total = a * b * c

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,12 +24,67 @@ Bool = NDArray[np.bool_]
 _BLOCK = 32768
 
 
+class Term(NamedTuple):
+    """One evaluation of every pixel of a block, and what it made of the running sums.
+
+    Attributes
+    ----------
+    orientation : int
+        phi step * domains + domain.
+    axes : (3, 3) float64 array
+        a, b, c [m].
+    indices : three float64 arrays
+        Fractional h, k, l.
+    lattice, amplitude, term : float64 arrays
+        F_latt, F_cell, and what is added to the sum.
+    counted : bool array
+        False: left out of the sum.
+    total, gain : float64 arrays
+        Effect of the step range so far on the running sum; see :class:`~.interface.Partial`.
+    """
+
+    orientation: int
+    axes: Array
+    indices: tuple[Array, Array, Array]
+    lattice: Array
+    amplitude: Array
+    term: Array
+    counted: Bool
+    total: Array
+    gain: Array
+
+
+class Watcher(Protocol):
+    """Is shown the kernel's own intermediate values, block by block, in the order of the steps."""
+
+    def sub_pixel(self, layer: int, sub: int, ray: Ray) -> None:
+        """Note that a sub-pixel of a layer begins: its number and its rays."""
+
+    def source(self, source: int, q: Scattering, counted: Bool, factor: Array | None) -> None:
+        """Note that a source begins: scattering vectors, where dmin passes, factor of terms."""
+
+    def term(self, term: Term) -> None:
+        """Note an evaluation that was added."""
+
+    def finish(self, capture: Array, polar: Array, omega: Array, image: Array) -> None:
+        """Note the pixels' capture fraction, polarization factor, solid angle and photons."""
+
+
 class ReferenceKernel:
-    """The physics in plain NumPy, float64."""
+    """The physics in plain NumPy, float64.
+
+    Parameters
+    ----------
+    watcher : Watcher, optional
+        Is shown every intermediate value; it changes none.
+    """
 
     name = "numpy"
     precision = "float64"
     version = "1"
+
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        self.watcher = watcher
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``; see :class:`~.interface.Kernel`."""
@@ -38,7 +95,7 @@ class ReferenceKernel:
         for first in range(0, tile.shape[0], rows):
             part = slice(first, min(first + rows, tile.shape[0]))
             block = Tile(tile.slow0 + part.start, tile.slow0 + part.stop, tile.fast0, tile.fast1)
-            sums = _Sums(model, block, None if mask is None else mask[part])
+            sums = _Sums(model, block, None if mask is None else mask[part], self.watcher)
             with np.errstate(over="ignore", invalid="ignore"):
                 sums.run(steps)
             total[part] = sums.total
@@ -72,6 +129,9 @@ class ReferenceKernel:
             image = model.scale * (background + intensity)
             if mask is not None:
                 image = np.where(mask, image, 0.0)
+            if self.watcher is not None:
+                capture, polar, omega = (factor for _, factor in factors)
+                self.watcher.finish(capture, polar, omega, image)
             return image.astype(np.float32)
 
     def needs_compiling(self, model: Model) -> bool:
@@ -107,7 +167,10 @@ def pixel_polarization(model: Model, tile: Tile) -> Array:
 class _Sums:
     """Running sums of one block of pixels."""
 
-    def __init__(self, model: Model, tile: Tile, mask: Mask | None) -> None:
+    def __init__(
+        self, model: Model, tile: Tile, mask: Mask | None, watcher: Watcher | None
+    ) -> None:
+        self.watcher = watcher
         self.model = model
         self.tile = tile
         self.mask = mask
@@ -129,6 +192,8 @@ class _Sums:
     def _sub_pixel(self, layer: int, sub: int, steps: StepRange) -> None:
         model = self.model
         ray = sub_pixel_rays(model, self.tile, layer, *divmod(sub, model.oversample))
+        if self.watcher is not None:
+            self.watcher.sub_pixel(layer, sub, ray)
         orientations = model.n_phi * model.n_domains
         for source in range(steps.start // orientations, -(-steps.stop // orientations)):
             start = max(steps.start - source * orientations, 0)
@@ -138,6 +203,8 @@ class _Sums:
             if self.mask is not None:
                 counted = counted & self.mask
             factor = self._term_factor(layer, source, ray)
+            if self.watcher is not None:
+                self.watcher.source(source, q, counted, factor)
             for orientation in range(start, stop):
                 self._term(source, orientation, q, counted, factor)
 
@@ -172,9 +239,13 @@ class _Sums:
             if factor is not None:
                 term = term * factor
             self.total += np.where(counted, term, 0.0)
-            return
-        assert factor is not None
-        if model.background == 0.0:
-            counted = counted & (lattice != 0.0)
-        self.total = np.where(counted, (self.total + term) * factor, self.total)
-        self.gain = np.where(counted, self.gain * factor, self.gain)
+        else:
+            assert factor is not None
+            if model.background == 0.0:
+                counted = counted & (lattice != 0.0)
+            self.total = np.where(counted, (self.total + term) * factor, self.total)
+            self.gain = np.where(counted, self.gain * factor, self.gain)
+        if self.watcher is not None:
+            axes, indices = model.axes[orientation], (h, k, el)
+            parts = (orientation, axes, indices, lattice, amplitude, term, counted)
+            self.watcher.term(Term(*parts, self.total, self.gain))

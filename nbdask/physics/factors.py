@@ -25,14 +25,20 @@ def solid_angle(model: Model, ray: Ray) -> Array:
     return area / ray.path / ray.path * model.close_distance / ray.path
 
 
+def scattering_cosine(model: Model, source: int, ray: Ray) -> Array:
+    """Return the cosine of the scattering angle 2 theta: the product incident . d."""
+    x, y, z = model.incident[source]
+    cosine: Array = x * ray.x + y * ray.y + z * ray.z
+    return cosine
+
+
 def polarization_factor(model: Model, source: int, ray: Ray) -> Array:
     """Return the polarization factor of one source (Kahn et al., J. Appl. Cryst. 15 (1982) 330).
 
     ``0.5 * (1 + c^2 - K cos(2 psi) (1 - c^2))`` with c the cosine of the scattering angle and psi
     the angle between the ray's projection on the source's E-B plane and E.
     """
-    x, y, z = model.incident[source]
-    c = x * ray.x + y * ray.y + z * ray.z
+    c = scattering_cosine(model, source, ray)
     squared = c * c
     if model.kahn == 0.0:
         unpolarized: Array = 0.5 * (1.0 + squared)

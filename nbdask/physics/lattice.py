@@ -48,6 +48,36 @@ def sphere(x: Array) -> Array:
     return np.where(np.abs(x) < 0.05, series, direct)
 
 
+def grating_factors(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Array, Array]:
+    """Return the factors of a square crystal along a, b and c; 1 along an axis of one cell."""
+    along_a, along_b, along_c = (
+        grating(index, float(count)) if count > 1.0 else np.ones_like(index)
+        for index, count in zip((h, k, el), model.n_cells, strict=True)
+    )
+    return along_a, along_b, along_c
+
+
+def sphere_argument(model: Model, h: Array, k: Array, el: Array) -> Array:
+    """Return x of a round crystal's factor: pi times the distance to the spot, in fringes."""
+    dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
+    cells = model.n_cells
+    radius = dh * dh * cells[0] ** 2 + dk * dk * cells[1] ** 2 + dl * dl * cells[2] ** 2
+    argument: Array = np.pi * np.sqrt(radius * model.fudge)
+    return argument
+
+
+def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
+    """Return rho^2 of gauss and tophat spots [1/Angstrom^2].
+
+    It is the squared distance to the spot times the squared number of cells.
+    """
+    dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
+    cells, (a, b, c) = model.n_cells, model.star
+    x, y, z = (dh * a[i] + dk * b[i] + dl * c[i] for i in range(3))
+    squared: Array = (x * x + y * y + z * z) * (cells[0] ** 2 * cells[1] ** 2 * cells[2] ** 2)
+    return squared
+
+
 def lattice_factor(model: Model, h: Array, k: Array, el: Array) -> Array:
     """Return the lattice factor F_latt for fractional Miller indices.
 
@@ -63,21 +93,13 @@ def lattice_factor(model: Model, h: Array, k: Array, el: Array) -> Array:
     float64 array
         Dimensionless; its sign is not that of the complex transform.
     """
-    cells = model.n_cells
     if model.shape == SQUARE:
-        factor = np.ones_like(h)
-        for index, count in ((h, cells[0]), (k, cells[1]), (el, cells[2])):
-            if count > 1.0:
-                factor = factor * grating(index, float(count))
-        return factor
-    dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
+        along_a, along_b, along_c = grating_factors(model, h, k, el)
+        return along_a * along_b * along_c
     total = model.n_cells_total
     if model.shape == ROUND:
-        radius = dh * dh * cells[0] ** 2 + dk * dk * cells[1] ** 2 + dl * dl * cells[2] ** 2
-        return total * ROUND_SCALE * sphere(np.pi * np.sqrt(radius * model.fudge))
-    a, b, c = model.star
-    x, y, z = (dh * a[i] + dk * b[i] + dl * c[i] for i in range(3))
-    squared = (x * x + y * y + z * z) * (cells[0] ** 2 * cells[1] ** 2 * cells[2] ** 2)
+        return total * ROUND_SCALE * sphere(sphere_argument(model, h, k, el))
+    squared = spot_radius_squared(model, h, k, el)
     if model.shape == GAUSS:
         spot: Array = total * np.exp(-(squared / GAUSS_WIDTH * model.fudge))
         return spot

@@ -33,25 +33,46 @@ class Ray(NamedTuple):
     path: Array
 
 
-def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int) -> Ray:
-    """Return the rays to one sub-pixel of every pixel of a tile.
+def places(
+    model: Model,
+    along_slow: NDArray[np.floating[Any]],
+    along_fast: NDArray[np.floating[Any]],
+    depth: float = 0.0,
+) -> tuple[Array, Array, Array]:
+    """Return where points of the detector are, in the lab frame [m].
 
     Parameters
     ----------
     model : Model
-    tile : Tile
-    layer : int
-        Sensor layer, 0 at the front.
-    sub_slow, sub_fast : int
-        Sub-pixel indices, 0 to ``model.oversample - 1``.
+    along_slow, along_fast : float64 arrays that broadcast
+        Distance from the outer corner of the first pixel along the detector's axes [m].
+    depth : float
+        Depth in the sensor, along the normal [m].
 
     Returns
     -------
-    Ray
+    x, y, z : float64 arrays of the broadcast shape
     """
-    fast = np.arange(tile.fast0, tile.fast1)
-    slow = np.arange(tile.slow0, tile.slow1)
-    return rays_at(model, slow, fast, layer, sub_slow, sub_fast)
+    x, y, z = (
+        along_fast * model.fast[i]
+        + along_slow * model.slow[i]
+        + depth * model.normal[i]
+        + model.origin[i]
+        for i in range(3)
+    )
+    return _on_sphere(model, y, z) if model.curved else (x, y, z)
+
+
+def rays_to(
+    model: Model,
+    along_slow: NDArray[np.floating[Any]],
+    along_fast: NDArray[np.floating[Any]],
+    depth: float = 0.0,
+) -> Ray:
+    """Return the rays to points of the detector; parameters as for :func:`places`."""
+    x, y, z = places(model, along_slow, along_fast, depth)
+    path = np.sqrt(x * x + y * y + z * z)
+    return Ray(x / path, y / path, z / path, path)
 
 
 def rays_at(
@@ -78,45 +99,54 @@ def rays_at(
     -------
     Ray
     """
-    n = model.oversample
-    size = model.pixel_size / n
-    along_fast = size * (fast[None, :] * n + sub_fast) + size / 2.0
-    along_slow = size * (slow[:, None] * n + sub_slow) + size / 2.0
-    return rays_to(model, along_slow, along_fast, layer * model.layer_step)
+    along_slow, along_fast = _along(model, slow, sub_slow), _along(model, fast, sub_fast)
+    return rays_to(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
 
 
-def rays_to(
-    model: Model,
-    along_slow: NDArray[np.floating[Any]],
-    along_fast: NDArray[np.floating[Any]],
-    depth: float = 0.0,
-) -> Ray:
-    """Return the rays to given places of the detector.
+def sub_pixel_places(
+    model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int
+) -> tuple[Array, Array, Array]:
+    """Return where one sub-pixel of every pixel of a tile is, in the lab frame [m].
+
+    Parameters
+    ----------
+    model, tile, layer, sub_slow, sub_fast
+        As for :func:`sub_pixel_rays`.
+
+    Returns
+    -------
+    x, y, z : (n_slow, n_fast) float64 arrays
+    """
+    along_slow = _along(model, np.arange(tile.slow0, tile.slow1), sub_slow)
+    along_fast = _along(model, np.arange(tile.fast0, tile.fast1), sub_fast)
+    return places(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
+
+
+def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int) -> Ray:
+    """Return the rays to one sub-pixel of every pixel of a tile.
 
     Parameters
     ----------
     model : Model
-    along_slow, along_fast : float64 arrays that broadcast
-        Distance from the outer corner of the first pixel along the detector's axes [m].
-    depth : float
-        Depth in the sensor, along the normal [m].
+    tile : Tile
+    layer : int
+        Sensor layer, 0 at the front.
+    sub_slow, sub_fast : int
+        Sub-pixel indices, 0 to ``model.oversample - 1``.
 
     Returns
     -------
     Ray
-        Of the broadcast shape.
     """
-    x, y, z = (
-        along_fast * model.fast[i]
-        + along_slow * model.slow[i]
-        + depth * model.normal[i]
-        + model.origin[i]
-        for i in range(3)
-    )
-    if model.curved:
-        x, y, z = _on_sphere(model, y, z)
-    path = np.sqrt(x * x + y * y + z * z)
-    return Ray(x / path, y / path, z / path, path)
+    slow, fast = np.arange(tile.slow0, tile.slow1), np.arange(tile.fast0, tile.fast1)
+    return rays_at(model, slow, fast, layer, sub_slow, sub_fast)
+
+
+def _along(model: Model, index: NDArray[np.integer], sub: int) -> Array:
+    """Return how far along its axis the middle of one sub-pixel of each pixel is [m]."""
+    n = model.oversample
+    size = model.pixel_size / n
+    return np.asarray(size * (index * n + sub) + size / 2.0)
 
 
 def _on_sphere(model: Model, y: Array, z: Array) -> tuple[Array, Array, Array]:

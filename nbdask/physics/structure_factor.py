@@ -13,6 +13,7 @@ from nbdask.physics.scattering import nearest
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+Weights = tuple[Array, Array, Array, Array]
 
 
 def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Bool | None]:
@@ -36,12 +37,25 @@ def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Boo
         return np.full_like(h, model.default_F), None
     if not model.interpolate:
         return _nearest_amplitude(model, h, k, el), None
-    inside = np.ones(h.shape, dtype=np.bool_)
-    for axis, index in enumerate((h, k, el)):
-        inside &= (index >= model.interp_low[axis]) & (index <= model.interp_high[axis])
+    inside = interpolates(model, h, k, el)
     result = np.full_like(h, model.default_F)
     result[inside] = _tricubic(model, h[inside], k[inside], el[inside])
     return result, ~inside
+
+
+def interpolates(model: Model, h: Array, k: Array, el: Array) -> Bool:
+    """Return True where the 64 neighbours of an interpolation are inside the grid."""
+    inside = np.ones(h.shape, dtype=np.bool_)
+    for axis, index in enumerate((h, k, el)):
+        inside &= (index >= model.interp_low[axis]) & (index <= model.interp_high[axis])
+    return inside
+
+
+def neighbours(model: Model, axis: int, index: Array) -> tuple[NDArray[np.int64], Weights]:
+    """Return where in the grid the four neighbours along one axis begin, and their weights."""
+    below = np.floor(index)
+    first = (below - 1.0 - model.f_min[axis]).astype(np.int64)
+    return first, cubic_weights(index - below)
 
 
 def _nearest_amplitude(model: Model, h: Array, k: Array, el: Array) -> Array:
@@ -55,7 +69,7 @@ def _nearest_amplitude(model: Model, h: Array, k: Array, el: Array) -> Array:
     return np.where(inside, model.f_grid[tuple(places)], model.default_F)
 
 
-def cubic_weights(fraction: Array) -> tuple[Array, Array, Array, Array]:
+def cubic_weights(fraction: Array) -> Weights:
     """Return Lagrange's weights of the values at -1, 0, 1, 2 for a place between 0 and 1."""
     t = fraction
     return (
@@ -68,9 +82,8 @@ def cubic_weights(fraction: Array) -> tuple[Array, Array, Array, Array]:
 
 def _tricubic(model: Model, h: Array, k: Array, el: Array) -> Array:
     """Interpolate through the 4 x 4 x 4 amplitudes around each place."""
-    floors = [np.floor(index) for index in (h, k, el)]
-    weights = [cubic_weights(i - f) for i, f in zip((h, k, el), floors, strict=True)]
-    bases = [(f - 1.0 - model.f_min[axis]).astype(np.int64) for axis, f in enumerate(floors)]
+    found = [neighbours(model, axis, index) for axis, index in enumerate((h, k, el))]
+    bases, weights = [base for base, _ in found], [weight for _, weight in found]
     result = np.zeros_like(h)
     for i in range(4):
         for j in range(4):

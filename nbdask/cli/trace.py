@@ -1,0 +1,259 @@
+"""``nbdask trace``: one pixel's every intermediate value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbdask.cli.options import Decorator
+from nbdask.cli.running import say_notes
+from nbdask.cli.words import WORDS, FlagCommand
+from nbdask.errors import InputError
+
+if TYPE_CHECKING:
+    from nbdask.experiment import Experiment
+    from nbdask.trace.against import Comparison
+    from nbdask.trace.entries import Trace
+
+_EPILOG = """\b
+Example: nbdask trace 685 1039 run.zarr --domain 0:2
+Example: nbdask trace 12 30 --against c.log -- -cell 70 80 90 75 85 95 -N 5 -default_F 100"""
+
+
+class _TraceCommand(FlagCommand):
+    """SLOW, FAST and a store or nanoBragg flags, which may follow ``--``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words after ``--`` as they are, and split the others."""
+        at = args.index("--") if "--" in args else len(args)
+        rest = super().parse_args(ctx, args[:at])
+        ctx.meta[WORDS] += args[at + 1 :]
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show what comes where."""
+        return ["SLOW FAST [OPTIONS] [STORE | -- NANOBRAGG FLAGS]"]
+
+
+def _range_option(name: str, what: str) -> Decorator:
+    return click.option(f"--{name}", metavar="N|A:B", help=f"Show only {what}.")
+
+
+@click.command(name="trace", cls=_TraceCommand, epilog=_EPILOG)
+@click.option("--config", metavar="FILE", help="TOML file that describes the experiment.")
+@click.option(
+    "--taps",
+    metavar="NAMES",
+    help="Show only these groups: geometry, hkl_subpixel, f_latt, f_cell, accum, intensity, omega,"
+    " polarization, capture.",
+)
+@click.option(
+    "--kernels",
+    metavar="NAMES",
+    default="reference",
+    help="Further kernels side by side: reference,numba,cuda.",
+)
+@_range_option("layer", "these sensor layers")
+@_range_option("sub-pixel", "these sub-pixels, counted slow * n + fast")
+@_range_option("source", "these sources")
+@_range_option("phi", "these rotation steps")
+@_range_option("domain", "these mosaic domains")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Most evaluations that are printed; --json takes all that are chosen.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write all that is chosen; - prints it.")
+@click.option("--overwrite", is_flag=True, help="Replace the JSON file that is there already.")
+@click.option(
+    "--against",
+    metavar="LOG",
+    help="What nanoBragg C printed (-printout, or TRACE_C: lines): tell the first difference.",
+)
+@click.option("--rtol", type=float, help="Relative difference that --against lets pass.")
+@click.option(
+    "--semantics",
+    type=click.Choice(["spec", "c"]),
+    help="[default: the store's own, else spec; c with --against]",
+)
+@click.option(
+    "--source-weights",
+    type=click.Choice(["ignore", "apply"]),
+    help="With nanoBragg flags: weights of a -sourcefile.",
+)
+@click.option(
+    "--pix0-vector-mm",
+    type=float,
+    nargs=3,
+    metavar="X Y Z",
+    help="With nanoBragg flags: outer corner of the first pixel (lab frame, mm).",
+)
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> int:
+    """Show every intermediate value of the pixel SLOW FAST, with its unit and formula.
+
+    The numbers of the formulas are those of the specification.  With --against the exit code is
+    0 where all values agree and 1 where one differs.
+    """
+    from nbdask.trace.walk import MOST, trace_pixel
+
+    slow, fast, store, words = _arguments(ctx.meta[WORDS])
+    experiment, notes = _experiment(store, words, options)
+    target = _json_target(options["json_file"], options["overwrite"])
+    log = None
+    if options["against"] is not None:
+        from nbdask.trace.clog import read_log
+
+        if options["taps"] is not None:
+            raise click.UsageError("--taps beside --against: leave it out, all values are compared")
+        log = read_log(options["against"], slow, fast)
+    everything = options["against"] is not None or target is not None
+    trace = trace_pixel(
+        experiment,
+        slow,
+        fast,
+        chosen={name: options[name.replace("-", "_")] for name in _LEVELS},
+        kernels=_split(options["kernels"]),
+        most=MOST if everything else options["limit"],
+        **({} if options["taps"] is None else {"taps": _split(options["taps"])}),
+    )
+    if target is not None and trace.selected > trace.recorded:
+        raise InputError(
+            f"--json: {trace.selected} evaluations are chosen and a trace holds at most {MOST}:"
+            " choose with --layer, --sub-pixel, --source, --phi, --domain"
+        )
+    say_notes([*notes, *trace.notes])
+    found = None
+    if log is not None:
+        from nbdask.trace.against import compare
+
+        found = compare(trace, log, options["rtol"])
+    if target is not None:
+        _write_json(trace, found, target)
+    if found is not None:
+        from nbdask.trace.against import report
+
+        click.echo(report(trace, found), err=target == "-")
+    elif target != "-":
+        from nbdask.trace.text import describe
+
+        click.echo(describe(trace, options["limit"]))
+    same = store is None or _same_as_stored(store, trace, experiment)
+    return 0 if same and (found is None or found.first is None) else 1
+
+
+_LEVELS = ("layer", "sub-pixel", "source", "phi", "domain")
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _arguments(words: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
+    """Return the pixel, the store if one is named, and the nanoBragg flags."""
+    try:
+        slow, fast = int(words[0]), int(words[1])
+    except (IndexError, ValueError):
+        given = " ".join(words[:2]) or "nothing"
+        raise click.UsageError(
+            f"SLOW FAST ({given}): must be the two whole numbers of a pixel, slow first, such as"
+            " nbdask trace 685 1039 run.zarr"
+        ) from None
+    rest = list(words[2:])
+    store = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    if store is not None and rest:
+        raise click.UsageError(
+            f"{rest[0]} after the store {store}: give a store or nanoBragg flags, not both"
+        )
+    return slow, fast, store, rest
+
+
+def _experiment(
+    store: str | None, words: Sequence[str], options: dict[str, Any]
+) -> tuple[Experiment, list[str]]:
+    """Return the experiment of a store, a TOML file or flags, and notes."""
+    from nbdask.experiment import Experiment
+
+    wanted = options["semantics"]
+    if store is None and options["config"] is None and not words:
+        raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
+    if options["config"] is not None and (store is not None or words):
+        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
+    notes: list[str] = []
+    if store is not None:
+        from nbdask.store.open import StoreReader
+
+        found = Experiment.from_dict(StoreReader(store).attributes["experiment"])
+    elif options["config"] is not None:
+        found = Experiment.from_toml(options["config"])
+    else:
+        from nbdask.experiment.flags import parse_args
+
+        parsed = parse_args(
+            list(words),
+            source_weights=options["source_weights"] or "ignore",
+            pix0=None if options["pix0_vector_mm"] is None else _metres(options["pix0_vector_mm"]),
+        )
+        found, notes = parsed.experiment, list(parsed.notes)
+    if wanted is None and options["against"] is not None and found.semantics != "c":
+        wanted = "c"
+        notes.append("compared under --semantics c, which follows C's own order of evaluation")
+    if wanted is not None and wanted != found.semantics:
+        found = found.replace(semantics=wanted)
+    return found, notes
+
+
+def _metres(pix0: tuple[float, float, float]) -> tuple[float, float, float]:
+    from nbdask.units import from_mm
+
+    return (from_mm(pix0[0]), from_mm(pix0[1]), from_mm(pix0[2]))
+
+
+def _json_target(path: str | None, overwrite: bool) -> str | None:
+    """Make sure, before anything is computed, that the JSON file may be written."""
+    if path is None or path == "-":
+        return path
+    target = Path(path)
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise InputError(f"--json {path}: must be a file in a folder that exists")
+    if target.exists() and not overwrite:
+        raise InputError(f"--json {path} is there already: --overwrite replaces it")
+    return path
+
+
+def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
+    """Write everything that was chosen; the file appears when it is whole."""
+    import json
+    import os
+    import secrets
+
+    content = trace.to_dict()
+    if found is not None:
+        from nbdask.trace.against import rows
+
+        content["against"] = {"log": found.log.path, "compared": list(rows(found))}
+    text = json.dumps(content, indent=1)
+    if target == "-":
+        click.echo(text)
+        return
+    path = Path(target).absolute()
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        fresh.write_text(text + "\n", encoding="utf-8")
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _same_as_stored(store: str, trace: Trace, experiment: Experiment) -> bool:
+    """Tell the store's pixel beside the traced one; False where rounding explains no more."""
+    from nbdask.trace.stored import compare_stored
+
+    same, line = compare_stored(store, trace, experiment)
+    click.echo(line, err=True)
+    return same

@@ -1,0 +1,1 @@
+"""One pixel's every intermediate value, and where it first differs from the C program's."""

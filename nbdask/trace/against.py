@@ -1,0 +1,303 @@
+"""The first quantity of a trace that differs from what nanoBragg C printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nbdask.geometry.model import Model
+from nbdask.trace.clog import CLog, LogValue
+from nbdask.trace.entries import Entry, Place, Trace, Value, place_of_step
+from nbdask.trace.names import level_of
+from nbdask.trace.quantities import QUANTITIES
+from nbdask.trace.text import word
+
+#: Relative differences that rounding explains, beside the digits that C printed.
+_TIGHT = 1e-10
+_LOOSE = {
+    "F_latt_abc": 1e-7,
+    "F_latt": 1e-7,
+    "F_cell": 1e-8,
+    "sum_sub_pixel": 2e-7,
+    "I": 2e-7,
+    "I/steps": 2e-7,
+    "pixel_float64": 2e-7,
+    "pixel": 2e-7,
+}
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One line of a log beside the value here.
+
+    Attributes
+    ----------
+    order : int
+        Place of the entry in the trace: the order in which the data flow.
+    log : LogValue
+    entry : Entry
+    ours, theirs : tuple of float
+        In C's unit, which is that of the log.
+    deviation, allowed : float
+        Largest difference relative to the largest number, and what rounding explains.
+    """
+
+    order: int
+    log: LogValue
+    entry: Entry
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    deviation: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether rounding explains the difference."""
+        return self.deviation <= self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What comparing a trace with a log gave.
+
+    Attributes
+    ----------
+    log : CLog
+    compared : tuple of Compared
+        In the order in which the data flow.
+    skipped : tuple of str
+        Names of the log that were not compared, with the reason.
+    """
+
+    log: CLog
+    compared: tuple[Compared, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def first(self) -> Compared | None:
+        """The first quantity that differs; None: all agree."""
+        return next((c for c in self.compared if not c.agrees), None)
+
+
+def compare(trace: Trace, log: CLog, rtol: float | None = None) -> Comparison:
+    """Compare a trace with what C printed of the same pixel.
+
+    Parameters
+    ----------
+    trace : Trace
+        With all taps.
+    log : CLog
+    rtol : float, optional
+        Relative difference that passes for every quantity, beside the digits that C printed;
+        None: what rounding explains.
+
+    Returns
+    -------
+    Comparison
+    """
+    if log.kind == "-printout":
+        return _compared(trace, log, _last_places(trace, log), rtol)
+    found = _compared(trace, log, _followed(trace, log), rtol)
+    single = not _repeats(log)
+    if single and found.first is not None and trace.model.n_steps > 1:
+        # Of one evaluation only: the first, or, where it was printed after the loops, the last.
+        last = _compared(trace, log, _last_places(trace, log), rtol)
+        if last.first is None or last.first.order > found.first.order:
+            return last
+    return found
+
+
+def _repeats(log: CLog) -> bool:
+    names = [v.name for v in log.values if level_of(v.mapped.quantity) > 0]
+    return len(names) > len(set(names))
+
+
+def _last_places(trace: Trace, log: CLog) -> list[Place]:
+    """Return the places of values that were printed after the loops."""
+    model, last = trace.model, trace.last
+    final = Place(model.layers - 1, model.oversample**2 - 1, model.n_sources - 1)
+    # C has gone through all sub-pixels and sources, also where dmin kept it from going on.
+    ends = (Place(), Place(*final[:2]), final, last)
+    return [ends[level_of(value.mapped.quantity)] for value in log.values]
+
+
+def _followed(trace: Trace, log: CLog) -> list[Place]:
+    """Return the place of each value of a log that was printed within the loops."""
+    cursor = _Cursor(trace)
+    return [cursor.place(value.mapped.quantity, value.name) for value in log.values]
+
+
+@dataclass
+class _Cursor:
+    """Follows the loops of C by the names that come again."""
+
+    trace: Trace
+    step: int = 0
+    seen: list[set[str]] = field(default_factory=lambda: [set(), set(), set(), set()])
+
+    def __post_init__(self) -> None:
+        """Find out which sources dmin keeps C from going on with."""
+        self.skipped = {
+            entry.place
+            for entry in self.trace.entries
+            if entry.name == "passes_dmin" and entry.value == (0,)
+        }
+        model = self.trace.model
+        turns = model.n_phi * model.n_domains
+        self.lengths = (0, turns * model.n_sources, turns, 1)
+
+    def place(self, quantity: str, name: str) -> Place:
+        """Return the place of the next value of a log."""
+        level = level_of(quantity)
+        if level == 0:
+            return Place()
+        if name in self.seen[level]:
+            self._advance(level)
+        self.seen[level].add(name)
+        whole = place_of_step(self.trace.model, min(self.step, self.trace.model.n_steps - 1))
+        return Place(*whole[: level + 1]) if level < 3 else whole
+
+    def _advance(self, level: int) -> None:
+        model: Model = self.trace.model
+        length = self.lengths[level]
+        self.step += length - self.step % length
+        while level == 3 and self.step < model.n_steps:
+            place = place_of_step(model, self.step)
+            if Place(*place[:3]) not in self.skipped:
+                break
+            self.step += self.lengths[2] - self.step % self.lengths[2]
+        for deeper in range(level, 4):
+            self.seen[deeper].clear()
+
+
+def _compared(trace: Trace, log: CLog, places: list[Place], rtol: float | None) -> Comparison:
+    entries = {(e.name, e.place): (i, e) for i, e in enumerate(trace.entries)}
+    done, skipped = [], [f"{name} (no counterpart)" for name in log.unknown]
+    for value, place in zip(log.values, places, strict=True):
+        wanted = _candidates(trace, value.mapped.quantity, place)
+        found = [entries[key] for key in wanted if key in entries]
+        if not found:
+            skipped.append(f"{value.name} (not in this trace)")
+            continue
+        beside = [_beside(trace, *item, value, rtol) for item in found]
+        done.append(min(beside, key=lambda c: c.deviation))
+    done.sort(key=lambda c: c.order)
+    return Comparison(log, tuple(done), tuple(dict.fromkeys(skipped)))
+
+
+def _candidates(trace: Trace, name: str, place: Place) -> list[tuple[str, Place]]:
+    """Return the entries that a value of C may be: C keeps some values for later sub-pixels."""
+    model, last = trace.model, trace.last
+    if name == "solid_angle" and not model.each_omega:
+        return [(name, place), (name, Place(0, 0))]
+    # With factors of their own for each term, those of the last term are printed.
+    if name == "pixel_solid_angle" and model.each_omega:
+        return [("solid_angle", Place(*last[:2]))]
+    if name == "pixel_polarization" and model.each_polar:
+        return [("polarization", Place(*last[:3]))]
+    if name == "pixel_capture" and model.each_thick:
+        return [("capture", Place(*last[:2]))]
+    return [(name, place)]
+
+
+def _beside(
+    trace: Trace, order: int, entry: Entry, value: LogValue, rtol: float | None
+) -> Compared:
+    """Compare one value of a log with an entry."""
+    mapped, numbers, halves = value.mapped, value.numbers, value.halves
+    ours = _floats(entry.value if mapped.item is None else (entry.value[mapped.item],))
+    if mapped.power != 1.0:
+        halves = tuple(
+            mapped.power * abs(n) ** (mapped.power - 1.0) * half
+            for n, half in zip(numbers, halves, strict=True)
+        )
+        numbers = tuple(n**mapped.power for n in numbers)
+    floor = _floor(trace, entry.name)
+    allowed = _LOOSE.get(entry.name, _TIGHT) if rtol is None else rtol
+    best: tuple[float, tuple[float, ...]] | None = None
+    for unit in mapped.units:
+        theirs = tuple(n * unit for n in numbers)
+        if entry.name in ("F_latt", "F_latt_abc"):  # its sign is not kept, and drops out
+            ours, theirs = tuple(map(abs, ours)), tuple(map(abs, theirs))
+        deviation = _deviation(ours, theirs, tuple(h * unit for h in halves), floor)
+        if best is None or deviation < best[0]:
+            best = (deviation, theirs)
+    assert best is not None
+    return Compared(order, value, entry, ours, best[1], best[0], allowed)
+
+
+def _floats(value: Value) -> tuple[float, ...]:
+    return tuple(float(x) for x in value)
+
+
+def _floor(trace: Trace, name: str) -> float:
+    """Return what a difference is at least relative to."""
+    if name == "hkl":
+        return 1.0
+    # Where a sine goes through 0, C's rounding of its large argument is left.
+    return 1e-4 * trace.model.n_cells_total if name in ("F_latt", "F_latt_abc") else _TINY
+
+
+def _deviation(
+    ours: tuple[float, ...], theirs: tuple[float, ...], halves: tuple[float, ...], floor: float
+) -> float:
+    """Return the largest relative difference beyond the digits that were printed."""
+    if len(ours) != len(theirs):
+        return math.inf
+    scale = max(floor, *(abs(x) for x in (*ours, *theirs) if math.isfinite(x)), _TINY)
+    worst = 0.0
+    for one, other, half in zip(ours, theirs, halves, strict=True):
+        if one == other or (math.isnan(one) and math.isnan(other)):
+            continue
+        beyond = (abs(one - other) - half * (1.0 + 1e-9)) / scale
+        worst = max(worst, math.inf if math.isnan(beyond) else beyond)
+    return worst
+
+
+def report(trace: Trace, found: Comparison) -> str:
+    """Return in words what a comparison gave."""
+    first, log = found.first, found.log
+    count = len(found.compared)
+    lines = []
+    if first is None:
+        lines.append(f"all {count} values of {log.path} ({log.kind}) agree")
+    else:
+        quantity = QUANTITIES[first.entry.name]
+        unit = f" [{quantity.unit}]" if quantity.unit else ""
+        agree = sum(c.agrees for c in found.compared)
+        lines += [
+            f"first difference: {first.entry.name} ({quantity.formula}), {quantity.meaning}",
+            f"  where       {first.entry.place.describe(trace.model.oversample)}",
+            f"  nbdask      {' '.join(map(word, first.ours))}{unit}",
+            f"  C           {' '.join(map(word, first.theirs))}{unit}, {first.log.name} in line"
+            f" {first.log.line} of {log.path}",
+            f"  difference  {first.deviation:.2e} relative, beyond the printed digits; rounding"
+            f" explains {first.allowed:.0e}",
+            f"{agree} of {count} values agree; differing quantities: {_names(found)}",
+        ]
+    if found.skipped:
+        lines.append("not compared: " + ", ".join(found.skipped))
+    return "\n".join(lines)
+
+
+def _names(found: Comparison) -> str:
+    names = dict.fromkeys(c.entry.name for c in found.compared if not c.agrees)
+    return ", ".join(names)
+
+
+def rows(found: Comparison) -> Iterator[dict[str, object]]:
+    """Yield the comparison, value by value, as JSON-able dicts."""
+    for item in found.compared:
+        yield {
+            "name": item.entry.name,
+            **{k: v for k, v in item.entry.place._asdict().items() if v >= 0},
+            "c_name": item.log.name,
+            "line": item.log.line,
+            "nbdask": list(item.ours),
+            "c": list(item.theirs),
+            "deviation": item.deviation,
+            "allowed": item.allowed,
+            "agrees": item.agrees,
+        }

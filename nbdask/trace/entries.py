@@ -1,0 +1,250 @@
+"""The values of a trace, and which evaluations of a pixel it is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nbdask.errors import InputError, NbdaskError
+from nbdask.geometry.model import Model
+from nbdask.trace.quantities import QUANTITIES
+
+Value = tuple[float | int | str, ...]
+
+
+class TraceError(NbdaskError):
+    """A traced pixel that is not the kernel's: a mistake in nbdask."""
+
+    exit_code = 1
+
+
+class Place(NamedTuple):
+    """Where in the loops over a pixel a value belongs; -1: to all of that level."""
+
+    layer: int = -1
+    sub: int = -1
+    source: int = -1
+    phi: int = -1
+    domain: int = -1
+
+    def describe(self, oversample: int) -> str:
+        """Return it in words."""
+        words = []
+        if self.layer >= 0:
+            slow, fast = divmod(self.sub, oversample)
+            words.append(f"layer {self.layer}, sub-pixel {self.sub} (slow {slow}, fast {fast})")
+        if self.source >= 0:
+            words.append(f"source {self.source}")
+        if self.phi >= 0:
+            words.append(f"phi step {self.phi}, domain {self.domain}")
+        return ", ".join(words) or "the whole pixel"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One value of a trace.
+
+    Attributes
+    ----------
+    name : str
+        A key of :data:`~nbdask.trace.quantities.QUANTITIES`.
+    place : Place
+    value : tuple
+        Numbers in full precision, or one word.
+    others : dict
+        Kernel -> the values that its own formulas give.
+    shown : bool
+        False: only kept for comparisons.
+    """
+
+    name: str
+    place: Place
+    value: Value
+    others: dict[str, Value] = field(default_factory=dict)
+    shown: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+        quantity = QUANTITIES[self.name]
+        where = {k: v for k, v in self.place._asdict().items() if v >= 0}
+        result: dict[str, Any] = {
+            "name": self.name,
+            **where,
+            "value": _plain(self.value),
+            "unit": quantity.unit,
+            "formula": quantity.formula,
+            "tap": quantity.tap,
+        }
+        if self.others:
+            result["kernels"] = {name: _plain(value) for name, value in self.others.items()}
+        return result
+
+
+def _plain(value: Value) -> Any:
+    """Return numbers as JSON has them; it has no NaN and no infinity."""
+    found = [repr(x) if isinstance(x, float) and not math.isfinite(x) else x for x in value]
+    return found[0] if len(found) == 1 else found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Everything that is known of one pixel.
+
+    Attributes
+    ----------
+    slow, fast : int
+    semantics : str
+    model : Model
+    entries : tuple of Entry
+        In the order in which the data flow.
+    selected : int
+        Evaluations that were asked for.
+    recorded : int
+        Evaluations of these that are in ``entries``.
+    last : Place
+        The last evaluation that counts; all -1 where none does.
+    kernels : tuple of str
+        Columns beside the reference kernel's.
+    notes : tuple of str
+    """
+
+    slow: int
+    fast: int
+    semantics: str
+    model: Model
+    entries: tuple[Entry, ...]
+    selected: int
+    recorded: int
+    last: Place
+    kernels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def pixel(self) -> float:
+        """Photons, rounded to single precision."""
+        return float(self.value("pixel")[0])
+
+    def value(self, name: str, place: Place | None = None) -> Value:
+        """Return the value of a quantity.
+
+        Raises
+        ------
+        KeyError
+            It is not in the trace.
+        """
+        for entry in self.entries:
+            if entry.name == name and (place is None or entry.place == place):
+                return entry.value
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+        m = self.model
+        return {
+            "pixel": {"slow": self.slow, "fast": self.fast},
+            "shape": [m.n_slow, m.n_fast],
+            "semantics": self.semantics,
+            "counts": counts(m),
+            "evaluations": m.n_steps,
+            "selected": self.selected,
+            "recorded": self.recorded,
+            "kernels": ["reference", *self.kernels],
+            "notes": list(self.notes),
+            "values": [entry.to_dict() for entry in self.entries if entry.shown],
+        }
+
+
+def counts(model: Model) -> dict[str, int]:
+    """Return how many there are of each level."""
+    return {
+        "layer": model.layers,
+        "sub-pixel": model.oversample**2,
+        "source": model.n_sources,
+        "phi": model.n_phi,
+        "domain": model.n_domains,
+    }
+
+
+def place_of_step(model: Model, step: int) -> Place:
+    """Return the place of a flat step."""
+    rest, domain = divmod(step, model.n_domains)
+    rest, phi = divmod(rest, model.n_phi)
+    rest, source = divmod(rest, model.n_sources)
+    return Place(*divmod(rest, model.oversample**2), source, phi, domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Half-open ranges of the evaluations that a trace shows.
+
+    Parameters
+    ----------
+    layer, sub, source, phi, domain : range
+    """
+
+    layer: range
+    sub: range
+    source: range
+    phi: range
+    domain: range
+
+    @classmethod
+    def of(cls, model: Model, given: dict[str, str | None]) -> Selection:
+        """Read ranges such as ``3``, ``0:10`` or ``5:``; what is not given is everything.
+
+        Parameters
+        ----------
+        model : Model
+        given : dict
+            ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> text or None.
+
+        Raises
+        ------
+        InputError
+            A text that is no range, or one that lies outside of what there is.
+        """
+        return cls(*(_range(name, given.get(name), n) for name, n in counts(model).items()))
+
+    def __contains__(self, place: object) -> bool:
+        """Whether a place, of whatever level, is selected."""
+        assert isinstance(place, Place)
+        return all(i < 0 or i in r for i, r in zip(place, self._ranges(), strict=True))
+
+    def _ranges(self) -> tuple[range, ...]:
+        return (self.layer, self.sub, self.source, self.phi, self.domain)
+
+    @property
+    def size(self) -> int:
+        """Evaluations that are selected."""
+        size = 1
+        for part in self._ranges():
+            size *= len(part)
+        return size
+
+    def steps(self, model: Model) -> Iterator[int]:
+        """Yield the flat steps that are selected."""
+        for layer in self.layer:
+            for sub in self.sub:
+                for source in self.source:
+                    base = (layer * model.oversample**2 + sub) * model.n_sources + source
+                    for phi in self.phi:
+                        for domain in self.domain:
+                            yield (base * model.n_phi + phi) * model.n_domains + domain
+
+
+def _range(name: str, text: str | None, count: int) -> range:
+    if text is None:
+        return range(count)
+    first, colon, last = text.partition(":")
+    try:
+        start = int(first) if first or not colon else 0
+        stop = (int(last) if last else count) if colon else start + 1
+    except ValueError:
+        start, stop = -1, -1
+    if not 0 <= start < stop <= count:
+        raise InputError(
+            f"--{name} {text}: must be a number or a range such as 0:10 within 0:{count}"
+        )
+    return range(start, stop)

@@ -1,0 +1,53 @@
+"""What is the same for every evaluation of a pixel: detector, crystal, beam."""
+
+from __future__ import annotations
+
+from nbdask import units
+from nbdask.experiment import Experiment
+from nbdask.geometry.crystal_frame import orient_crystal
+from nbdask.geometry.detector_frame import place_detector
+from nbdask.geometry.model import Array, Model
+from nbdask.geometry.rotation import carried_angles, phi_angles
+from nbdask.trace.entries import Value
+
+
+def numbers(values: Array) -> Value:
+    """Return an array's numbers as plain floats."""
+    return tuple(float(x) for x in values.reshape(-1))
+
+
+def frame_values(experiment: Experiment, model: Model) -> dict[str, Value]:
+    """Return the values of :data:`~nbdask.trace.quantities.FRAME`."""
+    placed = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    crystal = orient_crystal(experiment.crystal, experiment.beam)
+    divisor = model.n_sources * model.n_domains * model.n_phi * model.oversample**2
+    axes = {name: numbers(crystal.axes[i]) for i, name in enumerate("abc")}
+    stars = {f"{name}*": numbers(model.star[i]) for i, name in enumerate("abc")}
+    return {
+        "fluence": (float(experiment.beam.effective_fluence),),
+        "r_e^2": (units.R_E_SQR,),
+        "steps": (divisor,),
+        "background": (float(model.background),),
+        "per_term": tuple(int(x) for x in (model.each_thick, model.each_polar, model.each_omega)),
+        "fast": numbers(model.fast),
+        "slow": numbers(model.slow),
+        "normal": numbers(model.normal),
+        "beam": numbers(model.beam),
+        "spindle": numbers(placed.spindle),
+        "pixel_size": (float(model.pixel_size),),
+        "distance": (float(model.distance),),
+        "close_distance": (float(model.close_distance),),
+        "origin": numbers(model.origin),
+        "sensor": (float(model.thickness), float(model.layer_step), float(model.mu)),
+        **axes,
+        **stars,
+        "cells": numbers(model.n_cells),
+        "kahn": (float(model.kahn),),
+    }
+
+
+def phi_table(experiment: Experiment) -> list[Value]:
+    """Return (nominal angle, angle used) of every phi step [rad]."""
+    nominal = phi_angles(experiment.scan)
+    used = carried_angles(nominal) if experiment.semantics == "c" else nominal
+    return [(float(a), float(b)) for a, b in zip(nominal, used, strict=True)]

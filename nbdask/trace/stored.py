@@ -1,0 +1,63 @@
+"""A traced pixel beside the one that a store holds."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from nbdask.experiment import Experiment
+from nbdask.kernels.registry import get_kernel
+from nbdask.plan.steps import split_steps
+from nbdask.plan.tiles import Tile
+from nbdask.store.open import StoreReader
+from nbdask.trace.entries import Trace
+from nbdask.trace.walk import is_evaluated, kernel_pixel
+
+#: Relative differences between kernels that rounding explains.
+_TOLERANCE = {"float64": 2e-7, "mixed": 1e-5}
+
+
+def compare_stored(
+    store: str | os.PathLike[str], trace: Trace, experiment: Experiment
+) -> tuple[bool, str]:
+    """Compare a traced pixel with the stored one.
+
+    Parameters
+    ----------
+    store : path or address
+    trace : Trace
+    experiment : Experiment
+        The one that was traced.
+
+    Returns
+    -------
+    same : bool
+        False where the stored pixel is another one.
+    line : str
+        What was found, in words.
+    """
+    reader = StoreReader(store)
+    attributes = reader.attributes
+    stored = np.asarray(reader.image[trace.slow, trace.fast], dtype=np.float32)[()]
+    backend, precision = attributes["backend"], attributes["precision"]
+    line = f"{reader.path} ({backend}, {precision}) holds {float(stored)!r}"
+    if np.isnan(stored):
+        return True, line + ": this tile is not computed yet"
+    if attributes["semantics"] != experiment.semantics:
+        return True, line + f", computed under --semantics {attributes['semantics']}"
+    ours = np.float32(trace.pixel)
+    if stored == ours:
+        return True, line + ", the traced pixel bit for bit"
+    scale = max(abs(float(stored)), abs(float(ours)))
+    apart = abs(float(stored) - float(ours)) / scale
+    line += f", {apart:.1e} from the traced pixel"
+    if apart <= _TOLERANCE.get(precision, 0.0):
+        return True, line + " (rounding)"
+    model = trace.model
+    pixel = Tile(trace.slow, trace.slow + 1, trace.fast, trace.fast + 1)
+    if is_evaluated(model, trace.slow, trace.fast):
+        ranges = split_steps(model.n_steps, attributes["plan"]["steps_per_task"])
+        again = kernel_pixel(model, get_kernel(backend, precision), pixel, ranges)
+        line += f"; the {backend} kernel gives {float(again)!r} now"
+    return False, line + ": the store holds another pixel, see nbdask verify"

@@ -1,0 +1,256 @@
+"""``trace_pixel()``: one pixel through the reference kernel, every value kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nbdask.errors import BackendError, InputError
+from nbdask.experiment import Experiment
+from nbdask.geometry.build import build_model
+from nbdask.geometry.model import Model
+from nbdask.kernels.first import find_first, first_pixel_parts, patch_first
+from nbdask.kernels.interface import Kernel, Partial, merge
+from nbdask.kernels.probe import get_probe
+from nbdask.kernels.reference import ReferenceKernel
+from nbdask.kernels.registry import get_kernel
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+from nbdask.trace.entries import Entry, Place, Selection, Trace, TraceError
+from nbdask.trace.frame import frame_values, phi_table
+from nbdask.trace.quantities import QUANTITIES, TAPS
+from nbdask.trace.recorder import Recorder
+
+#: Evaluations that a trace may hold.
+MOST = 100_000
+#: Names of ``--kernels``; the first is always there.
+KERNELS = ("reference", "numba", "cuda")
+
+Parts = list[tuple[Model, StepRange]]
+
+
+def trace_pixel(
+    experiment: Experiment,
+    slow: int,
+    fast: int,
+    *,
+    chosen: dict[str, str | None] | None = None,
+    taps: Sequence[str] = TAPS,
+    kernels: Sequence[str] = (),
+    most: int = MOST,
+) -> Trace:
+    """Evaluate one pixel with the reference kernel and keep its intermediate values.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    slow, fast : int
+        The pixel.
+    chosen : dict, optional
+        ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> a number or a range such as
+        ``"0:10"``.  What is not named is everything.
+    taps : sequence of str
+        Groups of quantities that are kept.
+    kernels : sequence of str
+        Further kernels whose own values stand beside: ``"numba"``, ``"cuda"``.
+    most : int
+        Evaluations that are kept at most, in the order of the loops; the sums and the pixel are
+        those of all.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    InputError
+        A pixel that is not on the detector; a selection, tap or kernel that there is not.
+    BackendError
+        A kernel that cannot run here.
+    TraceError
+        The traced pixel is not the kernel's own.
+    """
+    columns = _kernels(kernels)
+    unknown = [tap for tap in taps if tap not in TAPS]
+    if unknown:
+        raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
+    if not 0 <= slow < experiment.shape[0] or not 0 <= fast < experiment.shape[1]:
+        raise InputError(
+            f"pixel slow {slow}, fast {fast}: must lie on the detector of {experiment.shape[0]}"
+            f" (slow) x {experiment.shape[1]} (fast) pixels"
+        )
+    model = build_model(experiment)
+    selection = Selection.of(model, chosen or {})
+    pixel = Tile(slow, slow + 1, fast, fast + 1)
+    phi = phi_table(experiment)
+    recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
+    frame = [Entry(name, Place(), value) for name, value in frame_values(experiment, model).items()]
+    notes = list(model.notes)
+    evaluated = _is_evaluated(model, pixel)
+    if evaluated:
+        notes += _run(model, pixel, recorder)
+        value = recorder.entries[-1].value[0]
+    else:
+        notes.append(
+            f"pixel slow {slow}, fast {fast} is masked or outside the region of interest: it is 0"
+            " and nothing is evaluated"
+        )
+        value = 0.0
+    with np.errstate(over="ignore"):
+        rounded = np.float32(value)
+    _check(model, pixel, rounded, evaluated)
+    entries = [*frame, *recorder.entries, Entry("pixel", Place(), (float(rounded),))]
+    for name, kernel in columns.items():
+        if evaluated:
+            _fill(name, kernel, model, pixel, entries)
+    entries = [entry for entry in entries if QUANTITIES[entry.name].tap in taps]
+    return Trace(
+        slow,
+        fast,
+        experiment.semantics,
+        model,
+        tuple(entries),
+        selection.size if evaluated else 0,
+        recorder.recorded,
+        recorder.last,
+        tuple(columns),
+        tuple(notes),
+    )
+
+
+def _kernels(names: Sequence[str]) -> dict[str, Kernel]:
+    """Return the kernels of the further columns."""
+    result = {}
+    for name in names:
+        if name not in KERNELS:
+            raise InputError(f"--kernels {name}: must be some of {', '.join(KERNELS)}")
+        if name != "reference":
+            try:
+                result[name] = get_kernel(name)
+            except BackendError as error:
+                raise BackendError(f"--kernels {name}: {error}") from error
+    return result
+
+
+def parts_of(model: Model, pixel: Tile) -> Parts:
+    """Return the step ranges of a pixel, each with the model it is evaluated with."""
+    first = find_first(model) if model.first_axes is not None else None
+    if first is not None and (first.slow, first.fast) == (pixel.slow0, pixel.fast0):
+        return first_pixel_parts(model, first)
+    return [(model, StepRange(0, model.n_steps))]
+
+
+def kernel_pixel(
+    model: Model, kernel: Kernel, pixel: Tile, ranges: Sequence[StepRange] = ()
+) -> np.float32:
+    """Return a pixel as a run computes it.
+
+    Parameters
+    ----------
+    model : Model
+    kernel : Kernel
+    pixel : Tile
+        One pixel that is evaluated.
+    ranges : sequence of StepRange
+        How a run splits the steps; none: not at all.
+    """
+    total: Partial | None = None
+    for steps in ranges or (StepRange(0, model.n_steps),):
+        part = kernel.partial(model, pixel, steps, None)
+        total = part if total is None else merge(total, part)
+    assert total is not None
+    image = kernel.finish(model, pixel, total, None)
+    value: np.float32 = patch_first(model, kernel, pixel, image)[0, 0]
+    return value
+
+
+def is_evaluated(model: Model, slow: int, fast: int) -> bool:
+    """Whether region of interest and mask let a pixel be evaluated."""
+    return _is_evaluated(model, Tile(slow, slow + 1, fast, fast + 1))
+
+
+def _is_evaluated(model: Model, pixel: Tile) -> bool:
+    slow0, slow1, fast0, fast1 = model.roi
+    if not (slow0 <= pixel.slow0 <= slow1 and fast0 <= pixel.fast0 <= fast1):
+        return False
+    return model.mask is None or bool(model.mask.read(*pixel)[0, 0])
+
+
+def _run(model: Model, pixel: Tile, recorder: Recorder) -> list[str]:
+    """Evaluate the pixel under the eyes of the recorder; return notes."""
+    kernel = ReferenceKernel(recorder)
+    total: Partial | None = None
+    for part, steps in parts_of(model, pixel):
+        recorder.model = part
+        found = kernel.partial(part, pixel, steps, None)
+        total = found if total is None else merge(total, found)
+        recorder.before = total
+    assert total is not None
+    recorder.model = model
+    recorder.close()
+    kernel.finish(model, pixel, total, None)
+    if not total.outside:
+        return []
+    text = f"{total.outside} evaluations need structure factors outside the list: default_F is used"
+    if model.refuse_outside:
+        text += " here, while nanoBragg C goes on without interpolation and a run is refused"
+    return [text]
+
+
+def _check(model: Model, pixel: Tile, traced: np.float32, evaluated: bool) -> None:
+    """Compare the traced pixel with the reference kernel's, bit by bit."""
+    expected = kernel_pixel(model, ReferenceKernel(), pixel) if evaluated else np.float32(0.0)
+    if traced.tobytes() != expected.tobytes():
+        raise TraceError(
+            f"the traced pixel is {float(traced)!r}, the reference kernel's {float(expected)!r}:"
+            " a mistake in nbdask, please report it"
+        )
+
+
+def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequence[Entry]) -> None:
+    """Put a kernel's own values beside those of the reference."""
+    parts = parts_of(model, pixel)
+    probe = get_probe(name)
+    sums = _sums(kernel, parts, pixel, model)
+    for entry in entries:
+        if entry.name == "sum_sub_pixel":
+            entry.others[name] = (sums[entry.place.layer * model.oversample**2 + entry.place.sub],)
+        elif entry.name == "I":
+            entry.others[name] = (sums[-1],)
+        elif entry.name == "pixel":
+            entry.others[name] = (float(kernel_pixel(model, kernel, pixel)),)
+        elif entry.place.layer >= 0:
+            step = _step(model, entry.place)
+            part = next(part for part, steps in parts if steps.start <= step < steps.stop)
+            if entry.name == "term" and not model.running_product:
+                found = kernel.partial(part, pixel, StepRange(step, step + 1), None)
+                entry.others[name] = (float(found.total[0, 0]),)
+            elif probe is not None:
+                value = probe(part, pixel.slow0, pixel.fast0, step).get(entry.name)
+                if value is not None:
+                    entry.others[name] = value
+
+
+def _sums(kernel: Kernel, parts: Parts, pixel: Tile, model: Model) -> list[float]:
+    """Return a kernel's running sum after each sub-pixel, background included."""
+    sums: list[float] = []
+    running: Partial | None = None
+    for end in range(model.n_inner, model.n_steps + 1, model.n_inner):
+        for part, steps in parts:
+            low, high = max(steps.start, end - model.n_inner), min(steps.stop, end)
+            if low < high:
+                found = kernel.partial(part, pixel, StepRange(low, high), None)
+                running = found if running is None else merge(running, found)
+        assert running is not None
+        gain = 1.0 if running.gain is None else float(running.gain[0, 0])
+        sums.append(float(running.total[0, 0]) + gain * model.background)
+    return sums
+
+
+def _step(model: Model, place: Place) -> int:
+    """Return the first flat step of a place."""
+    step = place.layer * model.oversample**2 + place.sub
+    step = step * model.n_sources + max(place.source, 0)
+    step = step * model.n_phi + max(place.phi, 0)
+    return step * model.n_domains + max(place.domain, 0)
