@@ -1,0 +1,242 @@
+"""What happens to an image on its way through a detector, one frozen dataclass for each step.
+
+A step takes values at pixels (float64) and gives values.  All but the point-spread functions look
+at one pixel at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.derive.counter import check_seed
+from nbdask.derive.work import Work
+from nbdask.errors import FieldError
+from nbdask.experiment.checks import assign, not_negative, number, optional
+
+
+class Step:
+    """Base of the steps.
+
+    Attributes
+    ----------
+    kind : str
+        Name in the dict form.
+    code : int
+        Where its random numbers come from: 1 to 15; 0 for steps that draw none.
+    """
+
+    kind: ClassVar[str]
+    code: ClassVar[int] = 0
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws random numbers from the pipeline's seed."""
+        return self.code > 0
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a region that its result depends on."""
+        return 0
+
+    def check(self, shape: tuple[int, int], corner: tuple[int, int]) -> None:
+        """Raise an error if it cannot be done to an image of this shape and corner (slow, fast)."""
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Return the values after this step.
+
+        Parameters
+        ----------
+        values : (slow, fast) float64 array
+            May be overwritten.  For a step with a halo, padded by it with zeros where the detector
+            ends.
+        work : Work
+            Its corner is that of ``values``.
+
+        Returns
+        -------
+        float64 array
+            As ``values``, less the halo.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Flicker(Step):
+    """Fluctuation of intensity, of the beam as a whole or pixel by pixel, new in every frame.
+
+    Each value times (1 + frame_rms n)(1 + pixel_rms m), with n one standard normal deviate for the
+    frame, m one for each pixel of the frame; a negative factor counts as 0.
+
+    Parameters
+    ----------
+    frame_rms, pixel_rms : float
+        Relative standard deviations.
+    """
+
+    kind: ClassVar[str] = "flicker"
+    code: ClassVar[int] = 3
+    frame_rms: float = 0.0
+    pixel_rms: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        assign(
+            self,
+            frame_rms=not_negative("flicker.frame_rms", self.frame_rms),
+            pixel_rms=not_negative("flicker.pixel_rms", self.pixel_rms),
+        )
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Multiply by the factors."""
+        if self.frame_rms:
+            # The pixels' deviates have the stream's low numbers, the frame's the high one.
+            whole = work._replace(corner=(0, 0), stream=work.stream | 8)
+            values *= max(0.0, 1.0 + self.frame_rms * float(whole.normal((1, 1))[0, 0]))
+        if self.pixel_rms:
+            values *= _factors(self.pixel_rms, work.normal(values.shape))
+        return values
+
+
+@dataclass(frozen=True)
+class Poisson(Step):
+    """Counting of photons: a Poisson deviate whose mean is the value."""
+
+    kind: ClassVar[str] = "poisson"
+    code: ClassVar[int] = 1
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Draw the counts."""
+        return work.poisson(values)
+
+
+@dataclass(frozen=True)
+class Calibration(Step):
+    """Error of the pixels' calibration: a factor 1 + rms n, the same in every frame.
+
+    Parameters
+    ----------
+    rms : float
+        Relative standard deviation.
+    seed : int, optional
+        That of the detector, so that images with different seeds have the same errors; None: the
+        pipeline's.
+    """
+
+    kind: ClassVar[str] = "calibration"
+    code: ClassVar[int] = 4
+    rms: float = 0.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        name = "calibration.seed"
+        assign(
+            self,
+            rms=not_negative("calibration.rms", self.rms),
+            seed=None if self.seed is None else check_seed(self.seed, name),
+        )
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws from the pipeline's seed."""
+        return self.seed is None
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Multiply by the factors."""
+        seed = work.seed if self.seed is None else self.seed
+        values *= _factors(self.rms, work._replace(seed=seed, frame=0).normal(values.shape))
+        return values
+
+
+def _factors(rms: float, deviates: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.maximum(1.0 + rms * deviates, 0.0))
+
+
+@dataclass(frozen=True)
+class Readout(Step):
+    """Noise of the read-out electronics: a normal deviate is added.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation, in the unit that the values have at this place of the pipeline.
+    """
+
+    kind: ClassVar[str] = "readout"
+    code: ClassVar[int] = 2
+    sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the field."""
+        assign(self, sigma=not_negative("readout.sigma", self.sigma))
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Add the deviates."""
+        values += self.sigma * work.normal(values.shape)
+        return values
+
+
+@dataclass(frozen=True)
+class Offset(Step):
+    """A constant that the read-out adds.
+
+    Parameters
+    ----------
+    value : float
+    """
+
+    kind: ClassVar[str] = "offset"
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the field."""
+        assign(self, value=number("offset.value", self.value))
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Add it."""
+        values += self.value
+        return values
+
+
+@dataclass(frozen=True)
+class Saturation(Step):
+    """Limits of what a pixel can hold.
+
+    Parameters
+    ----------
+    maximum : float
+        Values above it become it.
+    minimum : float, optional
+        Values below it become it; None: no limit.
+    """
+
+    kind: ClassVar[str] = "saturation"
+    maximum: float
+    minimum: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        least = optional(number, "saturation.minimum", self.minimum)
+        assign(self, maximum=number("saturation.maximum", self.maximum), minimum=least)
+        if least is not None and least > self.maximum:
+            raise FieldError("saturation.minimum", least, f"at most the maximum, {self.maximum:g}")
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Clip the values."""
+        return np.clip(values, self.minimum, self.maximum, out=values)
+
+
+@dataclass(frozen=True)
+class Rounding(Step):
+    """Conversion to whole numbers: floor(value + 1/2)."""
+
+    kind: ClassVar[str] = "rounding"
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Round."""
+        values += 0.5
+        return np.asarray(np.floor(values, out=values))
