@@ -69,7 +69,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
-    files, unwritten = _outputs(outputs)
+    files = _outputs(outputs)
     _check_apart(outputs, experiment, options["out"])
     line = ProgressLine(options["quiet"])
     try:
@@ -83,7 +83,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             watch=line,
             report=None if options["quiet"] else say,
             outputs=files,
-            notes=[*notes, *unwritten],
+            notes=notes,
             followers=_followers(options["pyramid"]),
         )
     except KeyboardInterrupt:
@@ -166,13 +166,13 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
         taken[target] = f"is the file of {flag} already"
 
 
-def _outputs(outputs: Outputs | None) -> tuple[list[FlagFile], list[str]]:
-    """Return the files to write beside the store, and notes on what is not done."""
+def _outputs(outputs: Outputs | None) -> list[FlagFile]:
+    """Return the files to write beside the store."""
     if outputs is None:
-        return [], []
+        return []
     from nbdask.export.flags import flag_files
 
-    return flag_files(outputs), []
+    return flag_files(outputs)
 
 
 def _print_pixels(
