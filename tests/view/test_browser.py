@@ -107,6 +107,12 @@ class Tab:
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.page.goto(address)
         self.wait("model('plot').inner_width > 0 && model('detail').data.factor[0] == 1")
+        # The server gives both axes one scale when it learns the size of the frame.
+        self.wait(
+            "Math.abs((model('plot').x_range.end - model('plot').x_range.start)"
+            " / model('plot').inner_width * model('plot').inner_height"
+            " / (model('plot').y_range.start - model('plot').y_range.end) - 1) < 0.01"
+        )
         self.page.wait_for_timeout(300)
 
     def wait(self, condition: str) -> None:
@@ -132,12 +138,14 @@ class Tab:
             " model('plot').y_range.start, model('plot').y_range.end]"
         )
         left, top, width, height = self.page.evaluate(
-            "() => { const view = Bokeh.index.get_by_id("
-            "Bokeh.documents[0].get_model_by_name('plot').id);"
-            " const box = view.frame.bbox, el = view.el.getBoundingClientRect();"
+            "() => { const find = view => { if (view.model.name == 'plot') return view;"
+            " for (const child of view.child_views) { const found = find(child);"
+            " if (found) return found } };"
+            " const view = find(Bokeh.index.roots[0]), box = view.frame.bbox;"
+            " const el = view.canvas_view.el.getBoundingClientRect();"
             " return [el.left + box.left, el.top + box.top, box.width, box.height] }"
         )
-        return left + (fast - x0) / (x1 - x0) * width, top + (slow - y0) / (y1 - y0) * height
+        return left + (fast - x0) / (x1 - x0) * width, top + (slow - y1) / (y0 - y1) * height
 
     def colour(self, slow: float, fast: float) -> int:
         """Return the sum of the colours at a pixel of the image, from a screenshot."""
@@ -178,7 +186,7 @@ def test_zoom_reads_what_is_in_sight(tab) -> None:
     """The wheel zooms to the pointer; the detail covers just what is shown, spots stay put."""
     slow, fast = SPOTS[0]
     tab.page.mouse.move(*tab.place(slow + 3.5, fast + 3.5))
-    tab.page.mouse.wheel(0, -600)
+    tab.page.mouse.wheel(0, -300)
     tab.wait("model('plot').x_range.end - model('plot').x_range.start < 150")
     tab.wait("model('detail').data.dw[0] < 160")
     tab.page.wait_for_timeout(300)
@@ -187,6 +195,16 @@ def test_zoom_reads_what_is_in_sight(tab) -> None:
     )
     assert tab.colour(slow + 3.5, fast + 3.5) > 500
     assert tab.colour(slow + 3.5, fast + 13.5) < 250
+
+
+def test_reset_shows_the_whole_image_again(tab) -> None:
+    """Whatever was done before."""
+    tab.page.get_by_title("Reset").click()
+    tab.wait("model('plot').x_range.end - model('plot').x_range.start > 200")
+    tab.wait("model('detail').data.dw[0] == 200")
+    tab.page.wait_for_timeout(300)
+    slow, fast = SPOTS[2]
+    assert tab.colour(slow + 3.5, fast + 3.5) > 500
 
 
 def test_controls(tab) -> None:
