@@ -35,6 +35,17 @@ def _missing_c_binary() -> str | None:
     return None if os.access(name, os.X_OK) else f"NB_C_BIN = {name}: not an executable file"
 
 
+def chromium() -> str | None:
+    """Return the path of the Chromium program, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+def _missing_browser() -> str | None:
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed"
+    return None if chromium() else "chromium is not on the path"
+
+
 def golden_folder() -> Path | None:
     """Return the folder of the full set of reference images, or None.
 
@@ -56,6 +67,7 @@ NEEDS = {
     "slurm": _missing_slurm,
     "c_binary": _missing_c_binary,
     "shared": _missing_golden,
+    "browser": _missing_browser,
 }
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: Part of the pixels above 0 that is brighter than the scale, of logarithmic and linear ones.
+#: Percentiles of the pixels above 0 that the upper ends of the scales rest on.
 LOG_PERCENTILE, LINEAR_PERCENTILE = 99.9, 99.0
 #: Widest logarithmic scale that is chosen [powers of ten], and narrowest.
 _WIDEST, _NARROWEST = 4.0, 1.5
@@ -31,9 +31,10 @@ def choose(
         Photons; what is not finite does not count.
     log : bool
         Logarithmic scale: from the faint tenth of the pixels, at most four powers of ten below the
-        upper end.  Linear: from 0.
+        upper end, to halfway (in powers of ten) between the percentile 99.9 and the maximum.
+        Linear: from 0 to the percentile 99.
     percentile : float, optional
-        Percentile of the pixels above 0 that becomes the upper end.
+        Percentile of the pixels above 0 that becomes the upper end instead.
 
     Returns
     -------
@@ -45,6 +46,9 @@ def choose(
         return Contrast(0.1 if log else 0.0, 1.0)
     upper = percentile if percentile is not None else (LOG_PERCENTILE if log else LINEAR_PERCENTILE)
     faint, high = (float(x) for x in np.percentile(bright, [10.0, upper]))
+    if log and percentile is None:
+        # Few spots on a background: the percentile alone could lie within the background.
+        high = float(np.sqrt(high * bright.max()))
     if not log:
         return Contrast(0.0, high)
     low = min(max(faint, high * 10.0**-_WIDEST), high * 10.0**-_NARROWEST)

@@ -61,6 +61,7 @@ class Page:
         self.kind = _KINDS[0][0]
         self._wanted: tuple[float, float, float, float] | None = None
         self._sides: dict[str, int] = {}
+        self._fitted = False
         self._busy = False
         self._pointer: tuple[float, float] | None = None
         self._pointer_busy = False
@@ -193,20 +194,29 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._want(event.x0, event.x1, event.y0, event.y1)
 
     def _resized(self, name: str, old: object, new: int) -> None:
-        """Give both axes one scale, around what is in sight."""
+        """Give both axes one scale: at first for the whole image, then that of what is in sight."""
         self._sides[name] = new
         if len(self._sides) < 2:
             return
         width, height = self._frame()
         x, y = self.plot.x_range, self.plot.y_range
-        scale = max(abs(x.end - x.start) / width, abs(y.end - y.start) / height)
-        middle = ((x.start + x.end) / 2, (y.start + y.end) / 2)
-        half = (scale * width / 2, scale * height / 2)
-        x.update(start=middle[0] - half[0], end=middle[0] + half[0])
-        y.update(start=middle[1] + half[1], end=middle[1] - half[1])
-        for axis in (x, y):
-            axis.update(reset_start=axis.start, reset_end=axis.end)
-        self._want(x.start, x.end, y.start, y.end)
+        slow, fast = self.scene.shape
+        whole = max(fast / width, slow / height)
+        middles = ((fast - 1) / 2, (slow - 1) / 2)
+        for axis, middle, half in zip(
+            (x, y), middles, (whole * width / 2, -whole * height / 2), strict=True
+        ):
+            axis.update(reset_start=middle - half, reset_end=middle + half)
+        if not self._fitted:
+            self._fitted = True
+            for axis in (x, y):
+                axis.update(start=axis.reset_start, end=axis.reset_end)
+        else:
+            # The numbers along the axis below change the width as one zooms, never the height.
+            middle = (x.start + x.end) / 2
+            half = abs(y.end - y.start) / height * width / 2
+            x.update(start=middle - half, end=middle + half)
+        self._again()
 
     def _hovered(self, event: Any) -> None:
         """Note where the pointer is, and tell what is there."""

@@ -258,8 +258,7 @@ def _draw_image(axes: Axes, canvas: Canvas, style: Style, contrast: Contrast, sc
     import matplotlib
     from matplotlib.colors import LogNorm, Normalize
 
-    colours = matplotlib.colormaps[style.colormap].copy()
-    colours.set_bad(MISSING)
+    colours = matplotlib.colormaps[style.colormap].with_extremes(bad=MISSING)
     values = canvas.values()
     if style.log:
         # No colour stands for nothing: zeros and what is fainter get the first one.

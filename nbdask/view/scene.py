@@ -199,10 +199,9 @@ class Scene:
             self.levels = Levels(self.levels.place)
         self._done = {kind: finished(self.levels, kind) for kind in KINDS}
         self.levels.reader.attributes = attributes
-        self.progress.complete = complete
         tiles = int(self._done[MAX][0].sum())
-        if tiles != self.progress.tiles:
-            self.progress.tiles = tiles
+        if (tiles, complete) != (self.progress.tiles, self.progress.complete):
+            self.progress.tiles, self.progress.complete = tiles, complete
             self.progress.version += 1
             with self._lock:
                 self._blocks.clear()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from nbdask.errors import InputError, NbdaskError
+from nbdask.errors import InputError
 from nbdask.view.scene import Scene
 
 HOST = "127.0.0.1"
@@ -46,7 +46,7 @@ def serve(
         There is no store, or it is damaged.
     """
     if importlib.util.find_spec("bokeh") is None:
-        raise NbdaskError(
+        raise InputError(
             "the viewer needs the package bokeh: pip install 'nbdask[view]'; nbdask preview draws"
             " pictures without it"
         )

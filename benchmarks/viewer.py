@@ -1,0 +1,179 @@
+"""Time to the first view of a store in the browser, and of each step of zooming into it.
+
+    python -m benchmarks.viewer STORE [--steps 7] [--runs 3] [--chromium PROGRAM] [--json FILE]
+        [--shots FOLDER]
+
+The viewer is started as a user would start it, and a real browser without a screen opens its page.
+First view: from asking for the page until the image is on the page at the resolution of the screen.
+Step: from the turn of the wheel until the pixels of the new view are on the page and drawn; each
+step doubles the magnification.  The store needs its pyramid (nbdask pyramid) to be quick.
+Needs playwright and Chromium; Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.large_memory import peak
+from benchmarks.machine import facts
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZE = {"width": 1280, "height": 900}
+#: Seconds to the first view, and for a step, that are quick enough.
+FIRST, STEP = 2.0, 0.3
+#: Part of the image, (slow, fast), at which the pointer stays.
+_AT = (0.46, 0.55)
+#: In the page: remembers when new pixels came and were drawn (after two frames of the screen).
+_WATCH = """() => {
+  const find = name => Bokeh.documents[0].get_model_by_name(name)
+  window.drawn = {factor: find('detail').data.factor[0], at: performance.now()}
+  find('detail').properties.data.change.connect(() => {
+    const factor = find('detail').data.factor[0]
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      window.drawn = {factor, at: performance.now()}
+    }))
+  })
+  document.addEventListener('wheel', () => { window.turned = performance.now() }, {capture: true})
+}"""
+_READY = """() => {
+  if (!window.Bokeh || !Bokeh.documents.length) return false
+  const find = name => Bokeh.documents[0].get_model_by_name(name)
+  const plot = find('plot')
+  if (!plot || !(plot.inner_width > 0)) return false
+  const across = (plot.x_range.end - plot.x_range.start) / plot.inner_width
+  const down = (plot.y_range.start - plot.y_range.end) / plot.inner_height
+  // Equal scales: the server knows the frame, and answered with the pixels for it.
+  return Math.abs(across / down - 1) < 0.01 && find('detail').data.factor[0] <= 1.5 * across
+}"""
+
+
+def load() -> float:
+    """Return the mean number of processes that wanted to run in the last minute."""
+    return float(Path("/proc/loadavg").read_text().split()[0])
+
+
+def zoom(page: Any, place: tuple[float, float], steps: int) -> list[dict[str, float]]:
+    """Zoom in step by step; return magnification and seconds of each."""
+    page.evaluate(_WATCH)
+    page.mouse.move(*place)
+    found = []
+    for _ in range(steps):
+        before = page.evaluate("window.drawn.factor")
+        if before <= 1:
+            break
+        # Bokeh's zoom halves what is in sight for this turn of the wheel.
+        page.mouse.wheel(0, -300)
+        page.wait_for_function(f"window.drawn.factor < {before}", timeout=20000, polling=10)
+        seconds = page.evaluate("(window.drawn.at - window.turned) / 1000")
+        found.append({"factor": page.evaluate("window.drawn.factor"), "seconds": round(seconds, 3)})
+        page.wait_for_timeout(700)
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Start the viewer, open its page, zoom."""
+    from playwright.sync_api import sync_playwright
+
+    start = time.perf_counter()
+    viewer = subprocess.Popen(
+        [sys.executable, "-m", "nbdask", "view", str(options.store), "--no-browser"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert viewer.stdout is not None
+    result: dict[str, Any] = {"load": load()}
+    try:
+        address = viewer.stdout.readline().strip()
+        result["viewer_ready"] = round(time.perf_counter() - start, 3)
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=options.chromium, args=FLAGS)
+            # A browser that was just started has caches to make; a user's is running.
+            warm = browser.new_page()
+            warm.goto("data:text/html,<canvas></canvas>")
+            page = browser.new_page(viewport=SIZE)
+            start = time.perf_counter()
+            page.goto(address)
+            page.wait_for_function(_READY, timeout=60000, polling=20)
+            result["first_view"] = round(time.perf_counter() - start, 3)
+            page.wait_for_timeout(2000)
+            shot(page, options.shots, "viewer.png")
+            place = (60 + _AT[1] * 620, 20 + _AT[0] * 820)
+            result["steps"] = zoom(page, place, options.steps)
+            page.mouse.move(place[0] + 3, place[1] + 3)
+            page.get_by_text("resolution rings").click()
+            page.mouse.move(*place)
+            page.wait_for_timeout(1500)
+            shot(page, options.shots, "viewer-zoomed.png")
+            browser.close()
+        result["viewer_peak_bytes"] = peak(viewer.pid)
+    finally:
+        viewer.send_signal(signal.SIGINT)
+        viewer.wait(timeout=30)
+    return result
+
+
+def shot(page: Any, folder: Path | None, name: str) -> None:
+    """Keep a picture of the page, half as large."""
+    if folder is None:
+        return
+    import io
+
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    small = picture.resize(
+        (picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS
+    )
+    small.quantize(160).save(folder / name, optimize=True)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Speed of the viewer in a browser.")
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=3, help="all are recorded, the best counts")
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--shots", type=Path, help="keep pictures of the page in this folder")
+    options = parser.parse_args()
+    runs = []
+    for _ in range(options.runs):
+        run = measure(options)
+        runs.append(run)
+        steps = " ".join(f"{step['factor']}:{step['seconds']}" for step in run["steps"])
+        print(
+            f"load {run['load']:.1f}: viewer ready {run['viewer_ready']} s, first view"
+            f" {run['first_view']} s, steps {steps} s,"
+            f" viewer {run['viewer_peak_bytes'] / 2**20:.0f} MiB",
+            flush=True,
+        )
+    best = {
+        "first_view": min(run["first_view"] for run in runs),
+        "slowest_step": min(max(step["seconds"] for step in run["steps"]) for run in runs),
+    }
+    print(best)
+    if options.json is not None:
+        record = {"machine": facts(), "store": options.store.name, "best": best, "runs": runs}
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+    return 0 if best["first_view"] < FIRST and best["slowest_step"] < STEP else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""The pyramid: its pixels, what is built when, what is refused, what other programs read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+
+import nbdask
+from nbdask.derive.halving import halved
+from nbdask.derive.pyramid import GrowingPyramid, build_pyramid
+from nbdask.errors import InputError, StoreError
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store.levels import KINDS, Levels, level_count, level_grid
+from nbdask.store.lock import Lock
+from nbdask.store.place import place_of
+from tests.pictured import SHAPE, experiment, forget, image_of, make, put_back, reduced, set_pixels
+
+LEVELS = 3  # 75 x 61 -> 38 x 31 -> 19 x 16 -> 10 x 8
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    """A complete store of 80 tiles."""
+    return make(tmp_path_factory.mktemp("original") / "run.zarr")
+
+
+@pytest.fixture
+def store(original, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(original, tmp_path / "run.zarr"))
+
+
+def whole(levels: Levels, kind: str, level: int) -> np.ndarray:
+    """All pixels of a level."""
+    slow, fast = levels.level_grid(level).shape
+    return levels.read(kind, level, Tile(0, slow, 0, fast))
+
+
+def chunks(store: Path) -> dict[str, int]:
+    """Files of chunks of the levels, and when they were written."""
+    found = (store / "pyramid").rglob("*")
+    return {
+        str(p.relative_to(store)): p.stat().st_mtime_ns
+        for p in found
+        if p.is_file() and p.name != "zarr.json"
+    }
+
+
+@pytest.mark.parametrize("tile", [8, 9, 16, 33, 100])
+def test_every_pixel_of_every_level(tmp_path, tile) -> None:
+    """Greatest pixel exactly and mean, of just the pixels that it covers, for any size of tile."""
+    store = make(tmp_path / "run.zarr", tile=tile)
+    made = build_pyramid(store, smallest=10, threads=2)
+    assert made.shapes == ((38, 31), (19, 16), (10, 8))
+    assert made.missing == 0
+    levels, image = Levels(store), image_of(store)
+    for level in range(1, LEVELS + 1):
+        found = {kind: whole(levels, kind, level) for kind in KINDS}
+        assert np.array_equal(found["max"], reduced(image, 2**level, "max"))
+        np.testing.assert_allclose(found["mean"], reduced(image, 2**level, "mean"), rtol=1e-6)
+
+
+def test_pixels_that_are_no_numbers_do_not_count(store) -> None:
+    """NaN pixels of a finished tile are left out of maximum and mean."""
+    image = image_of(store)
+    image[0:4, 0:4] = np.nan
+    image[9, 9] = np.nan
+    set_pixels(store, image)
+    build_pyramid(store, smallest=10)
+    levels = Levels(store)
+    for kind in KINDS:
+        found = whole(levels, kind, 1)
+        np.testing.assert_allclose(found, reduced(image, 2, kind), rtol=1e-6)
+    assert np.isnan(found[0, 0])
+    assert not np.isnan(found[4, 4])
+
+
+def test_a_mean_does_not_overflow() -> None:
+    """Four pixels near the greatest single precision number have a mean."""
+    values = np.full((2, 2), 3e38, dtype=np.float32)
+    assert halved(values, "mean", (np.ones(2), np.ones(2)))[0, 0] == np.float32(3e38)
+
+
+def test_unfinished_tiles_are_waited_for(store) -> None:
+    """Chunks whose tiles are there are built; later the others, and none of the first again."""
+    kept = forget(store, 0, 79)
+    first = build_pyramid(store, smallest=10)
+    assert first.missing > 0
+    before = chunks(store)
+    assert np.isnan(whole(Levels(store), "max", LEVELS)).any()
+    assert build_pyramid(store, smallest=10).built == 0
+    put_back(kept)
+    second = build_pyramid(store, smallest=10)
+    assert (second.built, second.missing) == (first.missing, 0)
+    after = chunks(store)
+    assert {name: after[name] for name in before} == before
+    assert np.array_equal(whole(Levels(store), "max", 2), reduced(image_of(store), 4, "max"))
+
+
+def test_a_build_that_was_cut_off_goes_on(store) -> None:
+    """Half-written files are swept; a chunk that is missing is built, the others are kept."""
+    build_pyramid(store, smallest=10)
+    before = chunks(store)
+    lost = store / "pyramid" / "mean" / "1" / "c" / "1" / "1"
+    lost.unlink()
+    rest = store / "pyramid" / "mean" / "1" / "c" / "1" / "1.partial"
+    rest.write_bytes(b"half")
+    assert build_pyramid(store, smallest=10).built == 1
+    assert not rest.exists()
+    after = chunks(store)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {f"pyramid/{kind}/1/c/1/1" for kind in KINDS}
+
+
+def test_levels_grow_while_a_run_goes_on(store, tmp_path) -> None:
+    """The very files of a pyramid built afterwards; they are there when the run is complete."""
+    grown = make(tmp_path / "grown.zarr", followers=[GrowingPyramid(smallest=10)])
+    later = store
+    build_pyramid(later, smallest=10)
+    names = sorted(chunks(grown))
+    assert names == sorted(chunks(later))
+    assert [(grown / n).read_bytes() for n in names] == [(later / n).read_bytes() for n in names]
+    assert zarr.open_group(grown, mode="r").attrs["ome"] == ome(later)
+
+
+def test_a_run_that_is_resumed_completes_its_levels(tmp_path) -> None:
+    """Stopped halfway, the run leaves some chunks; the resumed one builds the rest."""
+    store = tmp_path / "run.zarr"
+
+    def stop(done: int, total: int) -> None:
+        if done == 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(store, followers=[GrowingPyramid(smallest=10)], progress=stop)
+    assert threading.active_count() == 1
+    assert len(chunks(store)) < 2 * 30
+    make(store, followers=[GrowingPyramid(smallest=10)], resume=True)
+    assert np.array_equal(whole(Levels(store), "max", 3), reduced(image_of(store), 8, "max"))
+    # Also of a run that has nothing left to compute.
+    (store / "pyramid" / "max" / "3" / "c" / "0" / "0").unlink()
+    make(store, followers=[GrowingPyramid(smallest=10)], resume=True)
+    assert build_pyramid(store).built == 0
+
+
+def test_a_damaged_tile_is_refused(store) -> None:
+    """No level is built from pixels that are not those of the record; repair, and it is."""
+    file = store / "image" / "c" / "0" / "0"
+    good = file.read_bytes()
+    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(StoreError, match=r"tile 0 .*nbdask repair|nbdask verify"):
+        build_pyramid(store, smallest=10)
+    nbdask.repair(store)
+    assert build_pyramid(store, smallest=10).missing == 0
+
+
+def test_a_failure_is_told_at_the_end_of_the_run(tmp_path, monkeypatch) -> None:
+    """The image is complete but for its status, and the message says what to do."""
+
+    def full(*_: object) -> None:
+        raise StoreError("run.zarr: the disk is full")
+
+    monkeypatch.setattr(Levels, "write", full)
+    with pytest.raises(StoreError, match="disk is full; the image is there, nbdask pyramid"):
+        make(tmp_path / "run.zarr", followers=[GrowingPyramid(smallest=10)])
+    assert image_of(tmp_path / "run.zarr").shape == SHAPE
+
+
+def test_kinds_come_one_after_the_other(store) -> None:
+    """A kind that is added later leaves the first as it is."""
+    assert build_pyramid(store, kinds=["max"], smallest=10).kinds == ("max",)
+    before = chunks(store)
+    assert build_pyramid(store, kinds=["mean"], smallest=1).kinds == ("max", "mean")
+    names = set(chunks(store))
+    assert {n.replace("/mean/", "/max/") for n in names} == set(before)
+    assert [m["type"] for m in ome(store)["multiscales"]] == ["maximum", "mean"]
+
+
+def test_what_is_refused(store, tmp_path) -> None:
+    """Unknown kinds and sizes, no store, a store that a run writes to."""
+    with pytest.raises(InputError, match="kind 'median' of a pyramid: must be max or mean"):
+        build_pyramid(store, kinds=["median"])
+    with pytest.raises(InputError, match="no kind"):
+        GrowingPyramid(kinds=[])
+    with pytest.raises(InputError, match="smallest = 0"):
+        build_pyramid(store, smallest=0)
+    with pytest.raises(StoreError, match="does not exist"):
+        build_pyramid(tmp_path / "no.zarr")
+    with Lock(place_of(store)), pytest.raises(StoreError, match="process"):
+        build_pyramid(store)
+    (store / "zarr.json").rename(tmp_path / "zarr.json")
+    with pytest.raises(StoreError, match="is not an nbdask store"):
+        build_pyramid(store)
+
+
+def test_damaged_metadata_is_named(store) -> None:
+    """Metadata of the pyramid that is no metadata."""
+    build_pyramid(store, smallest=10)
+    (store / "pyramid" / "zarr.json").write_text("{}")
+    with pytest.raises(StoreError, match="metadata of its pyramid is damaged"):
+        Levels(store)
+
+
+def test_the_store_stays_what_it_was(store) -> None:
+    """xarray reads the same without a warning, verify is content, --overwrite replaces it all."""
+    before = xarray.open_zarr(store)
+    build_pyramid(store, smallest=10)
+    after = xarray.open_zarr(store)
+    assert list(after.variables) == list(before.variables)
+    assert np.array_equal(after.image, before.image)
+    assert nbdask.verify(store).ok
+    make(store, overwrite=True)
+    assert not (store / "pyramid").exists()
+    assert "ome" not in zarr.open_group(store, mode="r").attrs
+
+
+def test_a_large_detector_needs_few_levels() -> None:
+    """From 65536 to 512 pixels in seven levels; a chunk of one covers four of the one below."""
+    grid = TileGrid((65536, 65536), (1024, 1024))
+    assert level_count(grid) == 7
+    assert [level_grid(grid, k).counts[0] for k in range(8)] == [64, 32, 16, 8, 4, 2, 1, 1]
+    assert level_count(TileGrid((512, 300), (64, 64))) == 0
+
+
+def ome(store: Path) -> dict[str, Any]:
+    """The OME-Zarr metadata of a store, as they are in the file."""
+    metadata: dict[str, Any] = json.loads((store / "zarr.json").read_text())["attributes"]["ome"]
+    return metadata
+
+
+def test_metadata_are_ome_zarr(store) -> None:
+    """The rules of OME-Zarr 0.5: names, order of levels, scales, dimension names of arrays."""
+    build_pyramid(store, smallest=10)
+    metadata = ome(store)
+    assert metadata["version"] == "0.5"
+    group = zarr.open_group(store, mode="r")
+    size = experiment().detector.pixel_size
+    for image in metadata["multiscales"]:
+        names = [axis["name"] for axis in image["axes"]]
+        assert len(set(names)) == len(names) == 2
+        assert [(axis["type"], axis["unit"]) for axis in image["axes"]] == [("space", "meter")] * 2
+        sides = []
+        for level, dataset in enumerate(image["datasets"]):
+            # Through the consolidated metadata of the root, as other programs go.
+            array = group[dataset["path"]]
+            assert isinstance(array, zarr.Array)
+            assert list(array.metadata.dimension_names) == names
+            sides.append(array.shape)
+            kinds = [t["type"] for t in dataset["coordinateTransformations"]]
+            assert kinds in (["scale"], ["scale", "translation"])
+            scale = dataset["coordinateTransformations"][0]["scale"]
+            assert scale == [size * 2**level] * 2
+            if level:
+                # The centre of the first pixel of a level is that of those which it covers.
+                shift = dataset["coordinateTransformations"][1]["translation"]
+                assert shift == pytest.approx([size * (2**level - 1) / 2] * 2)
+        assert image["datasets"][0]["path"] == "image"
+        assert sides == sorted(sides, reverse=True)
+        assert len(sides) == LEVELS + 1
+
+
+def test_another_program_finds_the_metadata_valid(store) -> None:
+    """The package ome-zarr-models accepts store and metadata."""
+    models = pytest.importorskip("ome_zarr_models.v05.image", reason="needs ome-zarr-models")
+    build_pyramid(store, smallest=10)
+    image = models.Image.from_zarr(zarr.open_group(store, mode="r"))
+    first = image.ome_attributes.multiscales[0]
+    assert [d.path for d in first.datasets] == ["image", *(f"pyramid/max/{k}" for k in (1, 2, 3))]
+
+
+def test_each_kind_is_an_image_of_its_own(store) -> None:
+    """For viewers that want axes named y and x: the levels without the image."""
+    build_pyramid(store, smallest=10)
+    for kind in KINDS:
+        group = zarr.open_group(store / "pyramid" / kind, mode="r")
+        image = group.attrs["ome"]["multiscales"][0]
+        assert [axis["name"] for axis in image["axes"]] == ["y", "x"]
+        assert next(group[d["path"]].shape for d in image["datasets"]) == (38, 31)
+
+
+def test_a_small_image_needs_no_levels(store) -> None:
+    """The image alone is the multiscale image, and a second call finds nothing to do."""
+    assert build_pyramid(store).shapes == ()
+    assert [d["path"] for d in ome(store)["multiscales"][0]["datasets"]] == ["image"]
+    assert build_pyramid(store).built == 0

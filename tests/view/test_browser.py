@@ -1,0 +1,277 @@
+"""The viewer in a real browser: what it shows, what it asks for, how it ends."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nbdask.derive.pyramid import build_pyramid
+from tests.conftest import chromium
+from tests.pictured import forget, image_of, make, put_back, set_pixels
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHAPE = (260, 200)
+#: Blocks of 8 x 8 bright pixels: no picture of a faint image has them by chance.
+SPOTS = [(40, 30), (40, 160), (220, 100)]
+
+
+class Viewer:
+    """A running ``nbdask view``."""
+
+    def __init__(self, store: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nbdask", "view", str(store), "--no-browser"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+
+    @property
+    def port(self) -> int:
+        """Port of the page."""
+        return int(self.address.split(":")[2].split("/")[0])
+
+    def end(self) -> tuple[int, str]:
+        """Send what Ctrl-C sends; return exit code and all that was written to stderr."""
+        self.process.send_signal(signal.SIGINT)
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A faint image with three bright spots, and its pyramid."""
+    path = make(tmp_path_factory.mktemp("browser") / "run.zarr", tile=64, shape=SHAPE)
+    image = np.full(SHAPE, 1.0, dtype=np.float32)
+    for slow, fast in SPOTS:
+        image[slow : slow + 8, fast : fast + 8] = 1000.0
+    image[100, 50] = 123.25
+    set_pixels(path, image)
+    build_pyramid(path, smallest=64)
+    return path
+
+
+@pytest.fixture(scope="module")
+def viewer(store) -> Iterator[Viewer]:
+    """The viewer of that store."""
+    running = Viewer(store)
+    yield running
+    if running.process.poll() is None:
+        running.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser without a screen."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        program = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield program
+        program.close()
+
+
+class Tab:
+    """A page of the viewer, opened."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.page = browser.new_page(viewport={"width": 1100, "height": 760})
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("websocket", lambda socket: self.asked.append(socket.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.goto(address)
+        self.wait("model('plot').inner_width > 0 && model('detail').data.factor[0] == 1")
+        # The server gives both axes one scale when it learns the size of the frame.
+        self.wait(
+            "Math.abs((model('plot').x_range.end - model('plot').x_range.start)"
+            " / model('plot').inner_width * model('plot').inner_height"
+            " / (model('plot').y_range.start - model('plot').y_range.end) - 1) < 0.01"
+        )
+        self.page.wait_for_timeout(300)
+
+    def wait(self, condition: str) -> None:
+        """Wait until an expression holds; ``model(name)`` is one of Bokeh's models."""
+        self.page.wait_for_function(
+            "() => { if (!window.Bokeh || !Bokeh.documents.length) return false;"
+            " const model = name => Bokeh.documents[0].get_model_by_name(name);"
+            f" return {condition} }}",
+            timeout=20000,
+        )
+
+    def value(self, expression: str) -> Any:
+        """Evaluate an expression with ``model(name)``."""
+        return self.page.evaluate(
+            "() => { const model = name => Bokeh.documents[0].get_model_by_name(name);"
+            f" return {expression} }}"
+        )
+
+    def place(self, slow: float, fast: float) -> tuple[float, float]:
+        """Return where a pixel of the image is on the screen."""
+        x0, x1, y0, y1 = self.value(
+            "[model('plot').x_range.start, model('plot').x_range.end,"
+            " model('plot').y_range.start, model('plot').y_range.end]"
+        )
+        left, top, width, height = self.page.evaluate(
+            "() => { const find = view => { if (view.model.name == 'plot') return view;"
+            " for (const child of view.child_views) { const found = find(child);"
+            " if (found) return found } };"
+            " const view = find(Bokeh.index.roots[0]), box = view.frame.bbox;"
+            " const el = view.canvas_view.el.getBoundingClientRect();"
+            " return [el.left + box.left, el.top + box.top, box.width, box.height] }"
+        )
+        return left + (fast - x0) / (x1 - x0) * width, top + (slow - y1) / (y0 - y1) * height
+
+    def colour(self, slow: float, fast: float) -> int:
+        """Return the sum of the colours at a pixel of the image, from a screenshot."""
+        x, y = self.place(slow, fast)
+        shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        return sum(shot.getpixel((round(x), round(y))))
+
+
+@pytest.fixture(scope="module")
+def tab(browser, viewer) -> Iterator[Tab]:
+    """An open page."""
+    opened = Tab(browser, viewer.address)
+    yield opened
+    opened.page.close()
+
+
+def test_spots_are_on_the_screen(tab) -> None:
+    """Bright where the image is, dark elsewhere, the first row on top."""
+    for slow, fast in SPOTS:
+        assert tab.colour(slow + 3.5, fast + 3.5) > 500
+        assert tab.colour(slow + 3.5, fast + 20) < 250
+    assert tab.place(0, 0)[1] < tab.place(200, 0)[1]
+    assert tab.place(0, 0)[0] < tab.place(0, 100)[0]
+
+
+def test_pointer_tells_pixel_photons_resolution_and_indices(tab) -> None:
+    """As Python computes them."""
+    tab.page.mouse.move(*tab.place(20, 20))
+    tab.page.mouse.move(*tab.place(100, 50))
+    tab.wait("model('pointer').text.includes('123.25')")
+    text = tab.value("model('pointer').text")
+    assert "100, 50" in text
+    assert re.search(r"[\d.]+ Å", text)
+    assert re.search(r"-?\d+\.\d{3}, -?\d+\.\d{3}, -?\d+\.\d{3}", text)
+
+
+def test_zoom_reads_what_is_in_sight(tab) -> None:
+    """The wheel zooms to the pointer; the detail covers just what is shown, spots stay put."""
+    slow, fast = SPOTS[0]
+    tab.page.mouse.move(*tab.place(slow + 3.5, fast + 3.5))
+    tab.page.mouse.wheel(0, -300)
+    tab.wait("model('plot').x_range.end - model('plot').x_range.start < 150")
+    tab.wait("model('detail').data.dw[0] < 160")
+    tab.page.wait_for_timeout(300)
+    assert tab.value("model('detail').data.dw[0] + 2") >= tab.value(
+        "Math.min(model('plot').x_range.end, 200) - Math.max(model('plot').x_range.start, 0)"
+    )
+    assert tab.colour(slow + 3.5, fast + 3.5) > 500
+    assert tab.colour(slow + 3.5, fast + 13.5) < 250
+
+
+def test_reset_shows_the_whole_image_again(tab) -> None:
+    """Whatever was done before."""
+    tab.page.get_by_title("Reset").click()
+    tab.wait("model('plot').x_range.end - model('plot').x_range.start > 200")
+    tab.wait("model('detail').data.dw[0] == 200")
+    tab.page.wait_for_timeout(300)
+    slow, fast = SPOTS[2]
+    assert tab.colour(slow + 3.5, fast + 3.5) > 500
+
+
+def test_controls(tab) -> None:
+    """Rings and colours follow the controls; the slider acts in the browser itself."""
+    tab.page.get_by_text("resolution rings").click()
+    tab.wait("model('rings').data.xs.length > 0")
+    tab.page.get_by_label("colours").select_option("grey, inverted")
+    tab.wait("model('log').palette[0] != model('base').id && model('log').palette[0] != '#000003'")
+    low = tab.value("model('log').low")
+    tab.value("model('contrast').value = [1.0, 2.0]")
+    assert tab.value("[model('log').low, model('linear').high]") == pytest.approx([10.0, 100.0])
+    assert low != 10.0
+    tab.page.get_by_text("linear").click()
+    tab.page.wait_for_timeout(300)
+    tab.page.get_by_text("Provenance").click()
+    assert tab.page.get_by_text("fingerprint").is_visible()
+
+
+def test_nobody_else_is_asked(tab, viewer) -> None:
+    """Every request and socket went to the viewer itself, and nothing failed."""
+    hosts = {re.sub(r"^\w+://([^/]+)/.*", r"\1", url) for url in tab.asked}
+    assert hosts == {f"127.0.0.1:{viewer.port}"}
+    assert tab.errors == []
+
+
+def test_only_this_machine_is_served(viewer) -> None:
+    """Bound to the loopback address alone, under an address that cannot be guessed."""
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    listening = [
+        line.split()[1]
+        for name in ("tcp", "tcp6")
+        if os.path.exists(f"/proc/{viewer.process.pid}/net/{name}")
+        for line in Path(f"/proc/{viewer.process.pid}/net/{name}").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{viewer.port:04X}")
+    ]
+    assert listening == [f"0100007F:{viewer.port:04X}"]
+    assert re.fullmatch(rf"http://127\.0\.0\.1:{viewer.port}/[0-9a-f]{{16}}", viewer.address)
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"http://127.0.0.1:{viewer.port}/")
+
+
+def test_a_run_is_followed_and_ends_on_ctrl_c(browser, tmp_path) -> None:
+    """Tiles that are computed meanwhile appear by themselves; Ctrl-C ends without a word of woe."""
+    store = make(tmp_path / "run.zarr", tile=64, shape=SHAPE)
+    set_pixels(store, np.full(SHAPE, 700.0, dtype=np.float32))
+    kept = forget(store, 5)
+    root = store / "zarr.json"
+    complete = root.read_text()
+    root.write_text(complete.replace('"status": "complete"', '"status": "running"'))
+    running = Viewer(store)
+    try:
+        tab = Tab(browser, running.address)
+        tab.wait("model('status').text.includes('19 of 20 tiles')")
+        x, y = tab.place(96, 96)
+        shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
+        assert shot.getpixel((round(x), round(y))) == (128, 128, 128)
+        put_back(kept)
+        root.write_text(complete)
+        tab.wait("model('status').text.includes('complete')")
+        tab.page.wait_for_timeout(500)
+        shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
+        assert shot.getpixel((round(x), round(y))) != (128, 128, 128)
+        assert image_of(store)[96, 96] == 700.0
+    finally:
+        code, said = running.end()
+    assert code == 0
+    assert "Traceback" not in said
+    assert said.splitlines() == ["nbdask: Ctrl-C ends the viewer", "nbdask: viewer ended"]

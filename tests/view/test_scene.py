@@ -1,0 +1,174 @@
+"""What the viewer reads: windows, overview and pixels, of finished and growing stores."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbdask.derive.canvas import finished
+from nbdask.derive.pyramid import build_pyramid
+from nbdask.errors import InputError, StoreError
+from nbdask.plan.tiles import Tile
+from nbdask.store.levels import KINDS, Levels
+from nbdask.view import scene as module
+from nbdask.view import server
+from nbdask.view.scene import Overview, Scene
+from nbdask.view.texts import pointer_text, progress_text, provenance_text
+from tests.pictured import SHAPE, forget, image_of, make, put_back, reduced
+
+WHOLE = Tile(0, SHAPE[0], 0, SHAPE[1])
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    """A complete store."""
+    return make(tmp_path_factory.mktemp("scene") / "run.zarr", tile=16)
+
+
+@pytest.fixture
+def store(original, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(original, tmp_path / "run.zarr"))
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    """An overview of 10 pixels, and windows of few."""
+    monkeypatch.setattr(module, "OVERVIEW", 10)
+    monkeypatch.setattr(module, "LIMIT", 900)
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layered", [False, True])
+def test_overview_of_a_store_that_grows(store, small, kind, layered) -> None:
+    """Filled in bits, with tiles and levels that come later: each pixel counts once."""
+    kept = forget(store, 0, 5, 10, 19)
+    if layered:
+        build_pyramid(store, smallest=10)
+    levels = Levels(store)
+    overview = Overview(levels, kind)
+    while not overview.fill(finished(levels, kind), 0.0):
+        pass
+    assert overview.shown == 16
+    assert np.isnan(overview.window.values).any() or overview.window.factor > 8
+    put_back(kept)
+    if layered:
+        build_pyramid(store, smallest=10)
+    while not overview.fill(finished(levels, kind), 0.0):
+        pass
+    window = overview.window
+    assert window.factor == 8
+    np.testing.assert_allclose(window.values, reduced(image_of(store), 8, kind), rtol=1e-6)
+
+
+def test_a_run_is_followed(store, small) -> None:
+    """Tiles that come later are shown by themselves, and the version grows."""
+    kept = forget(store, 1)
+    root = store / "zarr.json"
+    complete = root.read_text()
+    root.write_text(complete.replace('"status": "complete"', '"status": "running"'))
+    scene = Scene(store)
+    scene.start()
+    try:
+        assert (scene.progress.tiles, scene.progress.complete) == (19, False)
+        assert "19 of 20 tiles computed" in progress_text(scene)
+        assert np.isnan(scene.photons(2, 26))
+        assert "not computed yet" in pointer_text(scene, 2, 26)
+        before = scene.progress.version
+        put_back(kept)
+        root.write_text(complete)
+        end = time.monotonic() + 20
+        while scene.progress.shown < 20 or not scene.progress.complete:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert scene.progress.version > before
+        assert scene.photons(2, 26) == image_of(store)[2, 26]
+        assert "complete" in progress_text(scene)
+    finally:
+        scene.stop()
+
+
+@pytest.mark.parametrize("layered", [False, True])
+def test_windows(store, small, layered) -> None:
+    """Read where that is quick, else from the overview; a pyramid makes all of them quick."""
+    if layered:
+        build_pyramid(store, smallest=10)
+    scene = Scene(store)
+    part = Tile(8, 30, 40, 55)
+    window = scene.window("max", part, 1)
+    assert np.array_equal(window.values, image_of(store)[8:30, 40:55])
+    assert (window.region, window.factor) == (part, 1)
+    scene.overview("mean")
+    while not scene._fill(1.0):
+        pass
+    wide = scene.window("mean", WHOLE, 4)
+    assert wide.factor == (4 if layered else 8)
+    np.testing.assert_allclose(
+        wide.values, reduced(image_of(store), wide.factor, "mean"), rtol=1e-6
+    )
+
+
+def test_pixels(store, monkeypatch) -> None:
+    """Each is that of the image, however many blocks were read before; outside there are none."""
+    monkeypatch.setattr(module, "_BLOCK", 8)
+    monkeypatch.setattr(module, "_BLOCKS", 3)
+    scene, image = Scene(store), image_of(store)
+    for slow in range(0, SHAPE[0], 7):
+        assert scene.photons(slow, 60) == image[slow, 60]
+    assert np.isnan(scene.photons(-1, 0))
+    assert np.isnan(scene.photons(0, SHAPE[1]))
+
+
+def test_pointer(store) -> None:
+    """The pixel whose centre is nearest, its photons, resolution and indices."""
+    scene = Scene(store)
+    text = pointer_text(scene, 10.4, 20.6)
+    assert "10, 21" in text
+    assert f"{image_of(store)[10, 21]:.6g} photons" in text
+    d = float(scene.geometry.resolution(10.4, 20.6)) * 1e10
+    assert f"{d:.4g} Å" in text
+    assert "outside the detector" in pointer_text(scene, -0.6, 3)
+
+
+def test_provenance_cannot_write_html(store) -> None:
+    """Whatever a store's attributes hold is shown as text."""
+    attributes = dict(Scene(store).levels.reader.attributes)
+    attributes["command"] = "<script>alert(1)</script>"
+    text = provenance_text(attributes)
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert attributes["fingerprint"] in text
+
+
+def test_damage_is_told(store) -> None:
+    """A tile that cannot be read is named on the page, and the viewer goes on."""
+    for file in (store / "image" / "c").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="nbdask verify"):
+        Scene(store)
+
+
+def test_ports(store) -> None:
+    """One that is taken is refused in a line; without a wish another is found."""
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind((server.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"--port {port}: is taken"):
+            server.serve(store, port=port)
+    assert server._port(None) > 0
+
+
+def test_bokeh_is_asked_for(store, monkeypatch) -> None:
+    """Without the package: what to install, and what works without it."""
+    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'nbdask\[view\]'"):
+        server.serve(store)
