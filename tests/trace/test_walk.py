@@ -167,6 +167,7 @@ def test_selection_and_limit() -> None:
     few = trace_pixel(MANY, 3, 4, chosen=chosen, most=5)
     assert (few.selected, few.recorded) == (12, 5)
     assert few.pixel == trace.pixel
+    assert sum(e.name == "sum_sub_pixel" for e in few.entries) == 1
     text = describe(few, 5)
     assert "7 of 12 evaluations are not shown: --limit N shows more" in text
     assert "360 evaluations: 1 layer, 4 sub-pixels, 3 sources, 3 phi steps, 10 domains" in text
@@ -183,6 +184,26 @@ def test_a_long_pixel_stays_short() -> None:
     assert sum(e.name == "term" for e in trace.entries if e.shown) == 4
     assert trace.last == Place(0, 3, 2, 2, 9)
     assert len(trace.to_dict()["values"]) < 200
+
+
+def test_sums_after_many_sub_pixels() -> None:
+    """16 of them whatever the limit of evaluations, and a line on the others."""
+    made = small_experiment(sampling=Sampling(oversample=5))
+    said: list[str] = []
+    trace = trace_pixel(made, 3, 4, most=1, report=said.append)
+    assert said == []
+    text = describe(trace, 1)
+    assert text.count("  sum_sub_pixel ") == 16
+    assert text.endswith("9 of 25 sums after sub-pixels are not shown")
+    assert describe(trace_pixel(made, 3, 4), 25).count("  sum_sub_pixel ") == 25
+
+
+def test_a_long_wait_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many evaluations there are, and about how long they take."""
+    monkeypatch.setattr(walk, "LONG", 100)
+    said: list[str] = []
+    trace_pixel(MANY, 3, 4, most=1, report=said.append)
+    assert said == ["360 evaluations, one by one: about 0 s"]
 
 
 def test_pixels_that_are_not_evaluated() -> None:
