@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.cli.options import Decorator
-from nbdask.cli.running import say_notes
+from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
 
@@ -120,6 +120,7 @@ def command(ctx: click.Context, /, **options: Any) -> int:
         chosen={name: options[name.replace("-", "_")] for name in _LEVELS},
         kernels=_split(options["kernels"]),
         most=MOST if everything else options["limit"],
+        report=say,
         **({} if options["taps"] is None else {"taps": _split(options["taps"])}),
     )
     if target is not None and trace.selected > trace.recorded:

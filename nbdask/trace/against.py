@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from nbdask.geometry.model import Model
 from nbdask.trace.clog import CLog, LogValue
-from nbdask.trace.entries import Entry, Place, Trace, Value, place_of_step
+from nbdask.trace.cursor import Cursor
+from nbdask.trace.entries import Entry, Place, Trace, Value
 from nbdask.trace.names import level_of
 from nbdask.trace.quantities import QUANTITIES
 from nbdask.trace.text import word
 
 #: Relative differences that rounding explains, beside the digits that C printed.
-_TIGHT = 1e-10
+_TIGHT = 1e-12
 _LOOSE = {
     "F_latt_abc": 1e-7,
     "F_latt": 1e-7,
@@ -125,51 +125,8 @@ def _last_places(trace: Trace, log: CLog) -> list[Place]:
 
 def _followed(trace: Trace, log: CLog) -> list[Place]:
     """Return the place of each value of a log that was printed within the loops."""
-    cursor = _Cursor(trace)
+    cursor = Cursor(trace)
     return [cursor.place(value.mapped.quantity, value.name) for value in log.values]
-
-
-@dataclass
-class _Cursor:
-    """Follows the loops of C by the names that come again."""
-
-    trace: Trace
-    step: int = 0
-    seen: list[set[str]] = field(default_factory=lambda: [set(), set(), set(), set()])
-
-    def __post_init__(self) -> None:
-        """Find out which sources dmin keeps C from going on with."""
-        self.skipped = {
-            entry.place
-            for entry in self.trace.entries
-            if entry.name == "passes_dmin" and entry.value == (0,)
-        }
-        model = self.trace.model
-        turns = model.n_phi * model.n_domains
-        self.lengths = (0, turns * model.n_sources, turns, 1)
-
-    def place(self, quantity: str, name: str) -> Place:
-        """Return the place of the next value of a log."""
-        level = level_of(quantity)
-        if level == 0:
-            return Place()
-        if name in self.seen[level]:
-            self._advance(level)
-        self.seen[level].add(name)
-        whole = place_of_step(self.trace.model, min(self.step, self.trace.model.n_steps - 1))
-        return Place(*whole[: level + 1]) if level < 3 else whole
-
-    def _advance(self, level: int) -> None:
-        model: Model = self.trace.model
-        length = self.lengths[level]
-        self.step += length - self.step % length
-        while level == 3 and self.step < model.n_steps:
-            place = place_of_step(model, self.step)
-            if Place(*place[:3]) not in self.skipped:
-                break
-            self.step += self.lengths[2] - self.step % self.lengths[2]
-        for deeper in range(level, 4):
-            self.seen[deeper].clear()
 
 
 def _compared(trace: Trace, log: CLog, places: list[Place], rtol: float | None) -> Comparison:
@@ -234,7 +191,9 @@ def _floats(value: Value) -> tuple[float, ...]:
 
 def _floor(trace: Trace, name: str) -> float:
     """Return what a difference is at least relative to."""
-    if name == "hkl":
+    if name in ("q", "sin_theta/lambda"):  # a difference of two unit vectors over lambda
+        return 1.0 / float(trace.model.wavelength.max())
+    if name in ("hkl", "capture", "pixel_capture"):  # likewise differences
         return 1.0
     # Where a sine goes through 0, C's rounding of its large argument is left.
     return 1e-4 * trace.model.n_cells_total if name in ("F_latt", "F_latt_abc") else _TINY

@@ -99,8 +99,10 @@ class Trace:
     model : Model
     entries : tuple of Entry
         In the order in which the data flow.
+    chosen : Selection
+        Which evaluations were asked for.
     selected : int
-        Evaluations that were asked for.
+        How many these are.
     recorded : int
         Evaluations of these that are in ``entries``.
     last : Place
@@ -115,6 +117,7 @@ class Trace:
     semantics: str
     model: Model
     entries: tuple[Entry, ...]
+    chosen: Selection
     selected: int
     recorded: int
     last: Place

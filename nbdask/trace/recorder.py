@@ -27,6 +27,9 @@ from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Entry, Place, Selection, Value
 from nbdask.trace.frame import numbers
 
+#: Sums after sub-pixels that are kept however few evaluations are.
+SUMS = 16
+
 
 class Recorder:
     """Watches the reference kernel evaluate one pixel.
@@ -140,7 +143,7 @@ class Recorder:
     def _close(self) -> None:
         if self._sub.layer >= 0:
             shown = self._sub in self.chosen
-            if shown and len(self._boundaries) < self.most:
+            if shown and len(self._boundaries) < max(self.most, SUMS):
                 self._boundaries.append(Entry("sum_sub_pixel", self._sub, self._sum))
 
     def _upper(self, shown: bool) -> None:

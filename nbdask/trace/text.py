@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nbdask.trace.entries import Entry, Place, Trace, Value, counts
 from nbdask.trace.quantities import QUANTITIES
+from nbdask.trace.recorder import SUMS
 
 _NAME, _FORMULA = 24, 22
 
@@ -25,7 +26,7 @@ def describe(trace: Trace, limit: int = 4) -> str:
         if entry.shown and entry.place.domain >= 0 and len(told) < limit:
             told.add(entry.place)
     above = {Place(*place[:n]) for place in told for n in (2, 3)}
-    sums = max(limit, 16)
+    sums = max(limit, SUMS)
     place = None
     for entry in trace.entries:
         if entry.name == "sum_sub_pixel":
@@ -45,6 +46,11 @@ def describe(trace: Trace, limit: int = 4) -> str:
             f"{left} of {trace.selected} evaluations are not shown: --limit N shows more; --layer,"
             " --sub-pixel, --source, --phi, --domain choose; --json takes all that are chosen",
         ]
+    boundaries = len(trace.chosen.layer) * len(trace.chosen.sub)
+    if trace.selected and boundaries > max(limit, SUMS):
+        lines.append(
+            f"{boundaries - max(limit, SUMS)} of {boundaries} sums after sub-pixels are not shown"
+        )
     return "\n".join(lines)
 
 

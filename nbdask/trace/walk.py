@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from nbdask.trace.recorder import Recorder
 
 #: Evaluations that a trace may hold.
 MOST = 100_000
+#: Evaluations that take so long that it is said.
+LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
 KERNELS = ("reference", "numba", "cuda")
 
@@ -39,6 +41,7 @@ def trace_pixel(
     taps: Sequence[str] = TAPS,
     kernels: Sequence[str] = (),
     most: int = MOST,
+    report: Callable[[str], None] | None = None,
 ) -> Trace:
     """Evaluate one pixel with the reference kernel and keep its intermediate values.
 
@@ -57,6 +60,8 @@ def trace_pixel(
     most : int
         Evaluations that are kept at most, in the order of the loops; the sums and the pixel are
         those of all.
+    report : callable, optional
+        Called with a line of text before something that takes long.
 
     Returns
     -------
@@ -88,6 +93,8 @@ def trace_pixel(
     frame = [Entry(name, Place(), value) for name, value in frame_values(experiment, model).items()]
     notes = list(model.notes)
     evaluated = _is_evaluated(model, pixel)
+    if report is not None and evaluated and model.n_steps > LONG:
+        report(f"{model.n_steps} evaluations, one by one: about {model.n_steps // 3000} s")
     if evaluated:
         notes += _run(model, pixel, recorder)
         value = recorder.entries[-1].value[0]
@@ -111,6 +118,7 @@ def trace_pixel(
         experiment.semantics,
         model,
         tuple(entries),
+        selection,
         selection.size if evaluated else 0,
         recorder.recorded,
         recorder.last,
