@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -67,6 +68,8 @@ def command(store: str, out: tuple[str, ...], format_: str | None, **options: An
     for path in out:
         format_of(path, format_)
         check_target(path, "output", overwrite=options["overwrite"])
+    if len({Path(path).resolve() for path in out}) < len(out):
+        raise click.UsageError("two of the files have the same name: give each a name of its own")
     for path in out:
         with bar(path, quiet) as progress:
             written = export(store, path, format_, progress=progress, **options)

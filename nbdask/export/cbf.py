@@ -15,12 +15,14 @@ from nbdask.experiment import Experiment
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture
-from nbdask.export.values import INT32_MAX, Clipped, counts32
+from nbdask.export.values import Clipped, counts32
 from nbdask.units import to_degrees
 from nbdask.version import __version__
 
 #: What pixels without a measurement hold, as in the gaps of a Pilatus.
 NOTHING = -1
+#: Greatest pixel: its difference from -1 still fits 32 bits, which every program can unpack.
+GREATEST = 2**31 - 2
 _MARK = b"\x0c\x1a\x04\xd5"
 _PADDING = 4095
 _BOUNDARY = "--CIF-BINARY-FORMAT-SECTION--"
@@ -56,7 +58,7 @@ def write_cbf(picture: Picture, path: Path, options: Options) -> list[str]:
         handle.write(f"\r\n{_BOUNDARY}--\r\n;\r\n".encode())
         handle.seek(place)
         handle.write(_binary_header(picture, size, md5))
-    said = clipped.describe(INT32_MAX)
+    said = clipped.describe(GREATEST)
     if _tilted(geometry):
         said.append("tilts are in comment lines only: the mini header has no entries for them")
     return said
@@ -66,7 +68,7 @@ def _write_pixels(handle: BinaryIO, picture: Picture, options: Options) -> tuple
     """Write the packed pixels; return their number of bytes, their MD5 in base 64, what is lost."""
     digest, size, last, clipped = hashlib.md5(usedforsecurity=False), 0, 0, Clipped()
     for start, pixels in picture.bands():
-        counts, lost = counts32(pixels, options.factor, options.offset)
+        counts, lost = counts32(pixels, options.factor, options.offset, GREATEST)
         counts[picture.unused(start, pixels)] = NOTHING
         clipped = clipped.plus(lost)
         packed = pack(counts.reshape(-1), last)
@@ -83,7 +85,7 @@ def pack(values: NDArray[np.int32], before: int) -> bytes:
     Parameters
     ----------
     values : (n,) int32 array
-        From -1 to 2^31 - 1: a difference of more than 32 bits is not needed for them.
+        From -1 to 2^31 - 2.
     before : int
         The value that stands before the first.
 
@@ -155,12 +157,12 @@ def _entries(experiment: Experiment, g: Geometry, started: str) -> list[str]:
         f"Exposure_time {seconds:.7f} s",
         f"Exposure_period {seconds:.7f} s",
         "Tau = 0 s",
-        f"Count_cutoff {INT32_MAX} counts",
+        f"Count_cutoff {GREATEST} counts",
         "Threshold_setting: 0 eV",
         f"Wavelength {beam.wavelength * 1e10:.9g} A",
-        f"Detector_distance {g.frame.distance:.9g} m",
+        f"Detector_distance {g.distance:.9g} m",
         "Detector_Voffset 0 m",
-        f"Beam_xy ({g.f_beam / g.pixel:.9g}, {g.s_beam / g.pixel:.9g}) pixels",
+        f"Beam_xy ({g.f_spot / g.pixel:.9g}, {g.s_spot / g.pixel:.9g}) pixels",
         f"Flux {beam.flux:g}",
         "Filter_transmission 1.0000",
         f"Start_angle {to_degrees(g.phi0):.9g} deg.",

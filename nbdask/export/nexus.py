@@ -185,10 +185,10 @@ def _detector(group: Any, experiment: Experiment, geometry: Geometry, turn: Arra
     for axis, following in zip(chain.axes, names[1:], strict=True):
         _axis(transformations, axis, following, turn)
     _module(_group(group, "module", "NXdetector_module"), chain, g, names[0], turn)
-    _number(group, "distance", g.frame.distance, "m")
+    _number(group, "distance", g.distance, "m")
     _number(group, "distance_derived", True)
-    _number(group, "beam_center_x", g.f_beam / g.pixel, "pixel")
-    _number(group, "beam_center_y", g.s_beam / g.pixel, "pixel")
+    _number(group, "beam_center_x", g.f_spot / g.pixel, "pixel")
+    _number(group, "beam_center_y", g.s_spot / g.pixel, "pixel")
     _number(group, "beam_center_derived", True)
     _number(group, "x_pixel_size", g.pixel, "m")
     _number(group, "y_pixel_size", g.pixel, "m")

@@ -79,9 +79,9 @@ def _description(picture: Picture) -> str:
     return (
         "nbdask simulation, pixels in photons\n"
         f"pixel size {g.pixel * 1e3:.9g} mm\n"
-        f"distance {g.frame.distance * 1e3:.9g} mm\n"
+        f"distance {g.distance * 1e3:.9g} mm\n"
         f"wavelength {experiment.beam.wavelength * 1e10:.9g} Angstrom\n"
-        f"beam centre {g.f_beam / g.pixel:.9g} (fast) {g.s_beam / g.pixel:.9g} (slow) pixels\n"
+        f"beam centre {g.f_spot / g.pixel:.9g} (fast) {g.s_spot / g.pixel:.9g} (slow) pixels\n"
         f"fingerprint {picture.reader.attributes.get('fingerprint')}"
     )
 

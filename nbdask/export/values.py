@@ -119,7 +119,7 @@ def grey8(pixels: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
 
 
 def counts32(
-    pixels: NDArray[np.float32], scale: float, adc: float, least: int = 0
+    pixels: NDArray[np.float32], scale: float, adc: float, greatest: int = INT32_MAX
 ) -> tuple[NDArray[np.int32], Clipped]:
     """Return pixels * scale + adc, rounded to the nearest whole number (half to even), as int32.
 
@@ -128,8 +128,8 @@ def counts32(
     pixels : (n, m) float32 array
         NaN becomes 0: mark it afterwards.
     scale, adc : float
-    least : int
-        Values below are set to it.
+    greatest : int
+        Values above are set to it, those below 0 to 0.
 
     Returns
     -------
@@ -143,9 +143,9 @@ def counts32(
         with np.errstate(over="ignore", invalid="ignore"):
             block = np.rint(flat[part].astype(np.float64) * scale + adc)
         np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
-        above, below = block > INT32_MAX, block < least
+        above, below = block > greatest, block < 0.0
         clipped = clipped.plus(Clipped(int(above.sum()), int(below.sum())))
-        result[part] = np.clip(block, least, INT32_MAX).astype(np.int32)
+        result[part] = np.clip(block, 0.0, greatest).astype(np.int32)
     return result.reshape(pixels.shape), clipped
 
 
