@@ -75,7 +75,7 @@ def _tiff_rows(path: Path, columns: int, row: int) -> Any:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+        page: Any = file.pages[0]
         side, across = page.tilelength, -(-columns // page.tilewidth)
         parts = []
         for index in range(row // side * across, (row // side + 1) * across):
@@ -161,6 +161,16 @@ def export(store: str, folder: Path, name: str) -> Export:
     return Export(name, round(seconds, 1), size, peak, said.split(": ", 1)[-1], equal)
 
 
+def _record(path: Path, shape: tuple[int, int], done: list[Export]) -> None:
+    """Write the figures; those of other formats that the file holds already stay."""
+    new = {each.name: asdict(each) for each in done}
+    old = json.loads(path.read_text())["exports"] if path.is_file() else []
+    merged = {**{each["name"]: each for each in old}, **new}
+    exports = [merged[name] for name in EXPORTS if name in merged]
+    record = {"machine": facts(), "shape": list(shape), "exports": exports}
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
 def main() -> None:
     """Export in every format and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -183,9 +193,7 @@ def main() -> None:
                 flush=True,
             )
             if given.json:
-                record = {"machine": facts(), "shape": list(shape)}
-                record["exports"] = [asdict(each) for each in done]
-                Path(given.json).write_text(json.dumps(record, indent=1) + "\n")
+                _record(Path(given.json), shape, done)
     sys.exit(any(not one.equal or one.peak > MOST for one in done))
 
 
