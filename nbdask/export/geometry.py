@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from nbdask.experiment import Experiment
 from nbdask.export.picture import Picture
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
@@ -28,7 +30,10 @@ class Geometry:
     origin : (3,) float64 array
         Outer corner of the picture's first pixel, lab frame.
     f_beam, s_beam, f_close, s_close : float
-        Direct beam and near point along fast and slow, from that corner.
+        Direct beam and near point along fast and slow, from that corner, as nanoBragg's headers
+        give them: under a 2theta swing this is not where the beam meets the detector.
+    f_spot, s_spot, distance : float
+        Where the beam meets the detector's plane, and how far from the sample.
     x_beam, y_beam : float
         Direct beam in the convention's own axes, as given or by default.
     phi0, osc, phi_step : float
@@ -45,6 +50,9 @@ class Geometry:
     s_beam: float
     f_close: float
     s_close: float
+    f_spot: float
+    s_spot: float
+    distance: float
     x_beam: float
     y_beam: float
     phi0: float
@@ -70,6 +78,8 @@ def geometry_of(picture: Picture) -> Geometry:
     whole = (rows, columns) == experiment.shape
     ds, df = picture.corner[0] * p, picture.corner[1] * p
     x_shift, y_shift = _shifts(experiment, picture, ds, df)
+    origin = frame.origin + df * frame.fast + ds * frame.slow
+    f_spot, s_spot, distance = _spot(frame, origin)
     _, osc, step = settle_scan(experiment.scan)
     return Geometry(
         frame=frame,
@@ -78,17 +88,30 @@ def geometry_of(picture: Picture) -> Geometry:
         pixel=p,
         # Not a whole number of pixels where the size was given in mm.
         extent_slow=detector.extent_slow if whole else rows * p,
-        origin=frame.origin + df * frame.fast + ds * frame.slow,
+        origin=origin,
         f_beam=frame.f_beam - df,
         s_beam=frame.s_beam - ds,
         f_close=frame.f_close - df,
         s_close=frame.s_close - ds,
+        f_spot=f_spot,
+        s_spot=s_spot,
+        distance=distance,
         x_beam=frame.x_beam - x_shift,
         y_beam=frame.y_beam - y_shift,
         phi0=experiment.scan.phi0,
         osc=osc,
         phi_step=step,
     )
+
+
+def _spot(frame: DetectorFrame, origin: Array) -> tuple[float, float, float]:
+    """Return where the beam meets the plane, along fast and slow, and its length to there [m]."""
+    # origin + f fast + s slow = d beam
+    axes = np.stack([frame.fast, frame.slow, -frame.beam], axis=1)
+    if abs(float(np.linalg.det(axes))) < 1e-9:  # the beam runs along the plane
+        return frame.f_beam, frame.s_beam, frame.distance
+    f, s, d = np.linalg.solve(axes, -origin)
+    return float(f), float(s), float(d)
 
 
 def _shifts(experiment: Experiment, picture: Picture, ds: float, df: float) -> tuple[float, float]:

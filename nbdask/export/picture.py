@@ -20,8 +20,9 @@ from nbdask.statistics import combine
 from nbdask.store.open import StoreReader
 from nbdask.store.schema import COMPLETE
 
-#: Most bytes of the image in memory at a time, where the store's chunks allow it.
-BAND_BYTES = 64 << 20
+#: Most bytes of the image that are read at a time, where the store's chunks allow it; and most
+#: bytes that are passed on at a time, where the format allows it, since writers make copies.
+BAND_BYTES, PIECE_BYTES = 64 << 20, 8 << 20
 
 Progress = Callable[[int, int], None]
 
@@ -197,13 +198,18 @@ class Picture:
         slow, fast = self.corner
         # So that bands after the first end where chunks end.
         first = step - slow % chunk if multiple == 1 and slow % chunk else step
+        piece = max(1, PIECE_BYTES // (4 * n_columns)) if multiple == 1 else step
         start = 0
         while start < n_rows:
             stop = min(start + (first if start == 0 else step), n_rows)
-            yield Band(start, self._read(slow + start, slow + stop, fast, fast + n_columns))
-            start = stop
+            block = self._read(slow + start, slow + stop, fast, fast + n_columns)
+            # Before the rows are passed on: not every reader comes back after the last ones.
             if self.progress is not None:
                 self.progress(stop, n_rows)
+            for low in range(0, stop - start, piece):
+                yield Band(start + low, block[low : low + piece])
+            del block
+            start = stop
 
     def _read(self, slow0: int, slow1: int, fast0: int, fast1: int) -> NDArray[np.float32]:
         try:

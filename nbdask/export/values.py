@@ -92,15 +92,31 @@ def _counts(
     result = np.empty(flat.shape, np.uint16)
     clipped = Clipped()
     for part in _blocks(flat.size):
-        # Pixels beyond float32, and what becomes of them, are counted below.
-        with np.errstate(over="ignore", invalid="ignore"):
-            block = flat[part].astype(np.float64) * scale + adc
-        np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
-        above, below = block > UINT16_MAX, block < 0.0
-        clipped = clipped.plus(Clipped(int(above.sum()), int(below.sum())))
-        np.clip(block, 0.0, UINT16_MAX, out=block)
-        result[part] = convert(block).astype(np.uint16)
+        block = _transformed(flat[part], scale, adc)
+        clipped = clipped.plus(_clip(block, UINT16_MAX))
+        # Through int32, which processors convert to quickest.
+        result[part] = convert(block).astype(np.int32)
     return result.reshape(pixels.shape), clipped
+
+
+def _transformed(pixels: NDArray[np.float32], scale: float, adc: float) -> NDArray[np.float64]:
+    """Return pixels * scale + adc in double precision."""
+    # Pixels beyond float32, and what becomes of them, are counted later.
+    with np.errstate(over="ignore", invalid="ignore"):
+        block = pixels.astype(np.float64)
+        block *= scale
+        block += adc
+    return block
+
+
+def _clip(block: NDArray[np.float64], greatest: float) -> Clipped:
+    """Clip to 0 and ``greatest`` in place, with 0 for NaN; return how many were clipped."""
+    if block.size and block.min() >= 0.0 and block.max() <= greatest:
+        return Clipped()  # as nearly always; NaN is not >= 0
+    above, below = int((block > greatest).sum()), int((block < 0.0).sum())
+    np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    np.clip(block, 0.0, greatest, out=block)
+    return Clipped(above, below)
 
 
 def grey8(pixels: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
@@ -111,15 +127,14 @@ def grey8(pixels: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
     flat = pixels.reshape(-1)
     result = np.empty(flat.shape, np.uint8)
     for part in _blocks(flat.size):
-        with np.errstate(over="ignore", invalid="ignore"):
-            block = flat[part].astype(np.float64) * scale
-        np.nan_to_num(block, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-        result[part] = np.clip(block, 0.0, 255.0).astype(np.uint8)
+        block = _transformed(flat[part], scale, 0.0)
+        _clip(block, 255.0)
+        result[part] = block.astype(np.int32)
     return result.reshape(pixels.shape)
 
 
 def counts32(
-    pixels: NDArray[np.float32], scale: float, adc: float, least: int = 0
+    pixels: NDArray[np.float32], scale: float, adc: float, greatest: int = INT32_MAX
 ) -> tuple[NDArray[np.int32], Clipped]:
     """Return pixels * scale + adc, rounded to the nearest whole number (half to even), as int32.
 
@@ -128,8 +143,8 @@ def counts32(
     pixels : (n, m) float32 array
         NaN becomes 0: mark it afterwards.
     scale, adc : float
-    least : int
-        Values below are set to it.
+    greatest : int
+        Values above are set to it, those below 0 to 0.
 
     Returns
     -------
@@ -140,12 +155,10 @@ def counts32(
     result = np.empty(flat.shape, np.int32)
     clipped = Clipped()
     for part in _blocks(flat.size):
-        with np.errstate(over="ignore", invalid="ignore"):
-            block = np.rint(flat[part].astype(np.float64) * scale + adc)
-        np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
-        above, below = block > INT32_MAX, block < least
-        clipped = clipped.plus(Clipped(int(above.sum()), int(below.sum())))
-        result[part] = np.clip(block, least, INT32_MAX).astype(np.int32)
+        with np.errstate(invalid="ignore"):
+            block = np.rint(_transformed(flat[part], scale, adc))
+        clipped = clipped.plus(_clip(block, greatest))
+        result[part] = block
     return result.reshape(pixels.shape), clipped
 
 

@@ -68,15 +68,43 @@ def test_floatfile_holds_the_stored_image(tmp_path: Path) -> None:
     assert np.array_equal(pixels, nbdask.open(store).image)
 
 
-def test_unwritten_output_flags_are_accepted_and_say_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_nanobragg_output_files_are_written_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scripts that ask for integer images keep running."""
+    """Integer, grey and noise images, with their scales; files that were there are replaced."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.img").write_bytes(b"old")
     flags = "-intfile a.img -pgmfile a.pgm -noisefile n.img -seed 3 -adc 10 -noprogress"
-    assert run(*GOOD.split(), *flags.split(), "--out", str(tmp_path / "run.zarr")) == 0
+    assert run(*GOOD.split(), *flags.split(), "--out", "run.zarr") == 0
     said = capsys.readouterr().err
-    for name in ("-intfile a.img", "-pgmfile a.pgm", "-noisefile n.img"):
-        assert name in said
+    assert "-intfile a.img: written, scale " in said
+    assert "-pgmfile a.pgm: written, scale " in said
+    assert "-noisefile n.img: written, seed 3, " in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.img", "a.pgm", "n.img", "run.zarr"]
+    assert (tmp_path / "a.img").stat().st_size == 512 + 2 * 1600
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("-intfile a.img -noisefile a.img", "-noisefile a.img: is the file of -intfile already"),
+        ("-pgmfile run.zarr/a.pgm", "-pgmfile run.zarr/a.pgm: must lie outside the store"),
+        ("-intfile no/a.img", "-intfile no/a.img: the folder"),
+        ("-noisefile a.img -seed -7", "-seed -7: must be 0 or more"),
+    ],
+)
+def test_output_files_that_cannot_be_are_refused_before_the_run(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+    message: str,
+) -> None:
+    """Nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    assert run(*GOOD.split(), *flags.split(), "--out", "run.zarr") == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(

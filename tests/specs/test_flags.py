@@ -452,16 +452,18 @@ def test_refusal_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_outputs_that_are_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+def test_outputs_that_are_named_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """-floatfile is; of the others a note says that they are not."""
+    """-floatfile and -intfile; C's default names for the others are not."""
     monkeypatch.chdir(tmp_path)
     flags = "-detpixels 16 -pixel 1 -N 5 -oversample 1 -floatfile f.bin -intfile i.img"
     assert run(f"simulate {BASE} {flags}", tmp_path) == 0
-    assert "-intfile" in "".join(capfd.readouterr())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.bin", "run.zarr"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.bin", "i.img", "run.zarr"]
     import zarr
 
     stored = np.asarray(zarr.open_array(tmp_path / "run.zarr" / "image")[...])
     assert (tmp_path / "f.bin").read_bytes() == stored.astype("<f4").tobytes()
+    scale = 55000.0 / float(stored.max())
+    counts = np.floor((stored.astype(float) * scale + 40.0 + 0.5).astype(np.float32))
+    assert (tmp_path / "i.img").read_bytes()[512:] == counts.astype("<u2").tobytes()

@@ -1,0 +1,77 @@
+"""``nbdask export``: a store's image as files that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbdask.cli.mending import bar
+
+_EPILOG = """\b
+Formats, by the ending of OUT:
+  .img .smv         smv    SMV as nanoBragg's -intfile (16 bits, scaled)
+  (--format only)   smv-noise  SMV as nanoBragg's -noisefile (its own noise)
+  .pgm              pgm    greymap as nanoBragg's -pgmfile
+  .bin .float       float  float32 as nanoBragg's -floatfile
+  .h5 .hdf5 .nxs    nxmx   NeXus NXmx, HDF5, bitshuffle-LZ4
+  .cbf              cbf    CBF with a mini header, int32
+  .tif .tiff        tiff   BigTIFF with tiles
+Example: nbdask export run.zarr image.img image.h5"""
+
+
+class _ExportCommand(click.Command):
+    """Names the nearest option where one is not known."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and word the error of an unknown option as the other commands do."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            close = error.possibilities
+            hint = f"did you mean {close[0]}?" if close else "see nbdask export --help"
+            raise click.UsageError(f"no such option: {error.option_name} ({hint})") from error
+
+
+@click.command(name="export", cls=_ExportCommand, epilog=_EPILOG)
+@click.argument("store")
+@click.argument("out", nargs=-1, required=True)
+@click.option("--format", "format_", metavar="NAME", help="The format, whatever OUT is called.")
+@click.option(
+    "--roi",
+    type=int,
+    nargs=4,
+    metavar="FMIN FMAX SMIN SMAX",
+    help="Only these pixels: fast, then slow, inclusive, as nanoBragg's -roi.",
+)
+@click.option("--scale", type=float, help="Multiply pixels by this [default: by the format].")
+@click.option("--adc", type=float, help="Add this afterwards [default: 40 in SMV, else 0].")
+@click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
+@click.option("--seed", type=int, help="Seed of smv-noise [default: from the clock].")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option(
+    "--incomplete",
+    is_flag=True,
+    help="Export an unfinished store; missing pixels are NaN, -1 or (SMV, PGM) 0.",
+)
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def command(store: str, out: tuple[str, ...], format_: str | None, **options: Any) -> None:
+    """Write the image of STORE to one or more files OUT."""
+    from nbdask.export.files import check_target
+    from nbdask.export.formats import export, format_of
+
+    quiet, roi = options.pop("quiet"), options.pop("roi")
+    if roi is not None:
+        options["roi"] = (roi[2], roi[3], roi[0], roi[1])
+    # Everything that can be told beforehand is, so that a mistake in the last name costs nothing.
+    for path in out:
+        format_of(path, format_)
+        check_target(path, "output", overwrite=options["overwrite"])
+    if len({Path(path).resolve() for path in out}) < len(out):
+        raise click.UsageError("two of the files have the same name: give each a name of its own")
+    for path in out:
+        with bar(path, quiet) as progress:
+            written = export(store, path, format_, progress=progress, **options)
+        if not quiet:
+            click.echo(written.describe())

@@ -1,0 +1,183 @@
+"""CBF with the mini header of Pilatus detectors, compressed by byte offsets, streamed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from fabio.compression import compByteOffset
+from numpy.typing import NDArray
+
+from nbdask.experiment import Experiment
+from nbdask.export.geometry import Geometry, geometry_of
+from nbdask.export.options import Options
+from nbdask.export.picture import Picture
+from nbdask.export.values import Clipped, counts32
+from nbdask.units import to_degrees
+from nbdask.version import __version__
+
+#: What pixels without a measurement hold, as in the gaps of a Pilatus.
+NOTHING = -1
+#: Greatest pixel: its difference from -1 still fits 32 bits, which every program can unpack.
+GREATEST = 2**31 - 2
+_MARK = b"\x0c\x1a\x04\xd5"
+_PADDING = 4095
+_BOUNDARY = "--CIF-BINARY-FORMAT-SECTION--"
+_SIZE_DIGITS, _MD5_DIGITS = 15, 24
+
+
+def write_cbf(picture: Picture, path: Path, options: Options) -> list[str]:
+    """Write a CBF of signed 32-bit integers.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : Path
+        A new file.
+    options : Options
+        ``scale`` and ``adc``: 1 and 0 unless given.  Pixels are rounded to the nearest whole
+        number; masked ones, those outside the region of interest, and those not computed are -1.
+
+    Returns
+    -------
+    list of str
+        What should be reported.
+    """
+    geometry = geometry_of(picture)
+    with open(path, "wb") as handle:
+        handle.write(_header(picture, geometry))
+        # Size and checksum of the packed pixels are filled in when they are known.
+        place = handle.tell()
+        handle.write(_binary_header(picture, 0, "A" * _MD5_DIGITS))
+        handle.write(_MARK)
+        size, md5, clipped = _write_pixels(handle, picture, options)
+        handle.write(bytes(_PADDING))
+        handle.write(f"\r\n{_BOUNDARY}--\r\n;\r\n".encode())
+        handle.seek(place)
+        handle.write(_binary_header(picture, size, md5))
+    said = clipped.describe(GREATEST)
+    if _tilted(geometry):
+        said.append("tilts are in comment lines only: the mini header has no entries for them")
+    return said
+
+
+def _write_pixels(handle: BinaryIO, picture: Picture, options: Options) -> tuple[int, str, Clipped]:
+    """Write the packed pixels; return their number of bytes, their MD5 in base 64, what is lost."""
+    digest, size, last, clipped = hashlib.md5(usedforsecurity=False), 0, 0, Clipped()
+    for start, pixels in picture.bands():
+        counts, lost = counts32(pixels, options.factor, options.offset, GREATEST)
+        counts[picture.unused(start, pixels)] = NOTHING
+        clipped = clipped.plus(lost)
+        packed = pack(counts.reshape(-1), last)
+        last = int(counts[-1, -1])
+        digest.update(packed)
+        size += len(packed)
+        handle.write(packed)
+    return size, base64.b64encode(digest.digest()).decode(), clipped
+
+
+def pack(values: NDArray[np.int32], before: int) -> bytes:
+    """Return values as differences, each from the one before it, in one, three or seven bytes.
+
+    Parameters
+    ----------
+    values : (n,) int32 array
+        From -1 to 2^31 - 2.
+    before : int
+        The value that stands before the first.
+
+    Returns
+    -------
+    bytes
+    """
+    # The package starts from 0: pack ``before`` too, and leave away what it became.
+    lead = np.array([before], np.int32)
+    packed: bytes = compByteOffset(np.concatenate([lead, values]))
+    return packed[len(compByteOffset(lead)) :]
+
+
+def _binary_header(picture: Picture, size: int, md5: str) -> bytes:
+    rows, columns = picture.shape
+    lines = (
+        "",
+        _BOUNDARY,
+        "Content-Type: application/octet-stream;",
+        '     conversions="x-CBF_BYTE_OFFSET"',
+        "Content-Transfer-Encoding: BINARY",
+        f"X-Binary-Size: {size:{_SIZE_DIGITS}d}",
+        "X-Binary-ID: 1",
+        'X-Binary-Element-Type: "signed 32-bit integer"',
+        "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
+        f"Content-MD5: {md5}",
+        f"X-Binary-Number-of-Elements: {rows * columns}",
+        f"X-Binary-Size-Fastest-Dimension: {columns}",
+        f"X-Binary-Size-Second-Dimension: {rows}",
+        f"X-Binary-Size-Padding: {_PADDING}",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode("ascii")
+
+
+def _header(picture: Picture, geometry: Geometry) -> bytes:
+    """Return everything before the binary section."""
+    name = Path(str(picture.reader.path)).stem
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)
+    started = str(picture.reader.attributes.get("started") or "1970-01-01T00:00:00")
+    lines = [
+        f"###CBF: VERSION 1.5, nbdask {__version__}",
+        "",
+        f"data_{safe}",
+        "",
+        '_array_data.header_convention "PILATUS_1.2"',
+        "_array_data.header_contents",
+        ";",
+        *(f"# {line}" for line in _entries(picture.experiment, geometry, started[:19] + ".000")),
+        ";",
+        "",
+        "_array_data.data",
+        ";",
+    ]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def _entries(experiment: Experiment, g: Geometry, started: str) -> list[str]:
+    """Return the entries of the mini header."""
+    beam, detector = experiment.beam, experiment.detector
+    seconds = beam.exposure if beam.exposure > 0.0 else 1.0
+    p = f"{g.pixel * 1e6:.9g}e-6"
+    entries = [
+        "Detector: simulated by nbdask, S/N 000",
+        started,
+        f"Pixel_size {p} m x {p} m",
+        f"Silicon sensor, thickness {detector.thickness:.6f} m",
+        f"Exposure_time {seconds:.7f} s",
+        f"Exposure_period {seconds:.7f} s",
+        "Tau = 0 s",
+        f"Count_cutoff {GREATEST} counts",
+        "Threshold_setting: 0 eV",
+        f"Wavelength {beam.wavelength * 1e10:.9g} A",
+        f"Detector_distance {g.distance:.9g} m",
+        "Detector_Voffset 0 m",
+        f"Beam_xy ({g.f_spot / g.pixel:.9g}, {g.s_spot / g.pixel:.9g}) pixels",
+        f"Flux {beam.flux:g}",
+        "Filter_transmission 1.0000",
+        f"Start_angle {to_degrees(g.phi0):.9g} deg.",
+        f"Angle_increment {to_degrees(g.osc):.9g} deg.",
+        f"Detector_2theta {to_degrees(detector.twotheta):.9g} deg.",
+        f"Polarization {beam.polarization:.9g}",
+    ]
+    if _tilted(g):
+        for name, vector in (("Fast_axis", g.frame.fast), ("Slow_axis", g.frame.slow)):
+            entries.append(f"{name} " + " ".join(f"{x:.12g}" for x in vector))
+        entries.append("Origin " + " ".join(f"{x:.12g}" for x in g.origin) + " m")
+        entries.append("Beam_axis " + " ".join(f"{x:.12g}" for x in g.frame.beam))
+    return entries
+
+
+def _tilted(g: Geometry) -> bool:
+    """Return whether the beam meets the detector at an angle."""
+    return max(abs(float(axis @ g.frame.beam)) for axis in (g.frame.fast, g.frame.slow)) > 1e-9

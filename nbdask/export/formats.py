@@ -1,0 +1,249 @@
+"""The formats that a store can be exported to, and the export itself."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbdask.errors import InputError, StoreError
+from nbdask.experiment.sampling import Roi
+from nbdask.export.files import check_target, fresh_file
+from nbdask.export.options import Options
+from nbdask.export.picture import Picture, Progress
+from nbdask.plan.memory import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of file.
+
+    Parameters
+    ----------
+    name : str
+        What ``--format`` takes.
+    suffixes : tuple of str
+        Of file names, from which the format is told; empty: only by its name.
+    writer : str
+        ``module:function`` below ``nbdask.export``.
+    takes : frozenset of str
+        Fields of :class:`Options` that mean something.
+    help : str
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    writer: str
+    takes: frozenset[str]
+    help: str
+
+
+_VALUES = frozenset({"scale", "adc"})
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("float", (".bin", ".float"), "floatfile:write_raw", _VALUES, "bare float32"),
+        Format("smv", (".img", ".smv"), "smv:write_smv", _VALUES, "SMV, unsigned 16 bits"),
+        Format(
+            "smv-noise",
+            (),
+            "smv:write_noise",
+            frozenset({"adc", "seed"}),
+            "SMV with nanoBragg's own photon noise",
+        ),
+        Format("pgm", (".pgm",), "pgm:write_pgm", frozenset({"scale"}), "8-bit greymap"),
+        Format(
+            "nxmx",
+            (".h5", ".hdf5", ".nxs"),
+            "nexus:write_nexus",
+            _VALUES | {"dtype"},
+            "NeXus NXmx in HDF5",
+        ),
+        Format("cbf", (".cbf",), "cbf:write_cbf", _VALUES, "CBF with mini header, int32"),
+        Format(
+            "tiff", (".tif", ".tiff"), "tiff:write_tiff", _VALUES | {"dtype"}, "BigTIFF with tiles"
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+    shape : tuple of int
+        Pixels, (slow, fast).
+    size : int
+        Bytes.
+    remarks : tuple of str
+        Scales, and pixels that did not fit.
+    """
+
+    path: Path
+    format: str
+    shape: tuple[int, int]
+    size: int
+    remarks: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what was written, in one line."""
+        text = f"{self.path}: {self.format}, {self.shape[0]} (slow) x {self.shape[1]} (fast) pixels"
+        return ", ".join([text, format_bytes(self.size), *self.remarks])
+
+
+def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
+    """Return the format of a file by its name's ending, or as asked for.
+
+    Parameters
+    ----------
+    path : path
+    name : str, optional
+        One of :data:`FORMATS`.
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    InputError
+        Neither tells a format.
+    """
+    if name is not None:
+        if name not in FORMATS:
+            close = difflib.get_close_matches(name, list(FORMATS), n=1)
+            hint = f"did you mean {close[0]}?" if close else "one of " + ", ".join(FORMATS)
+            raise InputError(f"--format {name}: no such format ({hint})")
+        return FORMATS[name]
+    suffix = Path(path).suffix.lower()
+    for found in FORMATS.values():
+        if suffix in found.suffixes:
+            return found
+    known = ", ".join(" ".join(f.suffixes) for f in FORMATS.values() if f.suffixes)
+    what = f"the ending {suffix}" if suffix else "no ending"
+    raise InputError(
+        f"{path}: {what} tells no format; the endings are {known}, or give --format (one of"
+        f" {', '.join(FORMATS)})"
+    )
+
+
+def _writer(format_: Format) -> Callable[[Picture, Path, Options], list[str]]:
+    module, function = format_.writer.split(":")
+    try:
+        return getattr(importlib.import_module(f"nbdask.export.{module}"), function)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'--format {format_.name} needs the package {error.name}: pip install "nbdask[io]"'
+        ) from error
+
+
+def _check_options(format_: Format, options: Options) -> None:
+    for name in ("scale", "adc", "dtype", "seed"):
+        if getattr(options, name) is not None and name not in format_.takes:
+            takers = [f.name for f in FORMATS.values() if name in f.takes]
+            raise InputError(
+                f"--{name} has no meaning for {format_.name}: leave it out, or take"
+                f" {' or '.join(takers)}"
+            )
+    if options.seed is not None:
+        from nbdask.export.smv import check_seed
+
+        check_seed(options.seed)
+
+
+def _file_bytes(format_: Format, picture: Picture) -> int:
+    """Return the bytes that a file will have, 0 where compression decides."""
+    module = importlib.import_module(f"nbdask.export.{format_.writer.split(':')[0]}")
+    size: Any = getattr(module, "file_bytes", None)
+    return 0 if size is None else int(size(picture))
+
+
+def export(
+    store: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    *,
+    roi: Roi | None = None,
+    scale: float | None = None,
+    adc: float | None = None,
+    dtype: str | None = None,
+    seed: int | None = None,
+    incomplete: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write the image of a store into a file that other programs read.
+
+    The image is read and written in bands of rows, so memory does not grow with its height, and
+    the file appears under its name only when it is whole.
+
+    Parameters
+    ----------
+    store : path or address
+    path : path
+        The file.
+    format : str, optional
+        One of ``float``, ``smv``, ``smv-noise``, ``pgm``, ``nxmx``, ``cbf``, ``tiff``; None: by the
+        ending of ``path``.
+    roi : tuple of 4 ints, optional
+        Only these pixels: slow_min, slow_max, fast_min, fast_max, inclusive.  The geometry in the
+        file is that of the cut-out.
+    scale, adc : float, optional
+        Pixels are multiplied by ``scale``, then ``adc`` is added.  Defaults: for ``smv`` the
+        greatest pixel of the whole image becomes 55000 and 40 is added; for ``pgm`` five standard
+        deviations become 250; else 1 and 0 (``smv-noise``: 40).
+    dtype : str, optional
+        ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
+    seed : int, optional
+        Seed of ``smv-noise``; None: from the clock.
+    incomplete : bool
+        Export a store whose run has not ended.  Missing pixels are NaN in float files, -1 in
+        signed integers (and masked in ``nxmx``), 0 in ``smv`` and ``pgm``.
+    overwrite : bool
+        Replace a file that is there already.
+    progress : callable, optional
+        Called with (rows done, rows in all).
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    StoreError
+        The store is missing, damaged or not complete; the file is there already, or cannot be
+        written.
+    InputError
+        An unknown format, a choice that the format does not have, a region outside the image, or
+        a missing package.
+    """
+    options = Options(scale, adc, dtype, seed)
+    chosen = format_of(path, format)
+    _check_options(chosen, options)
+    picture = Picture(store, roi, incomplete, progress)
+    target = Path(path)
+    _check_outside(picture, target)
+    check_target(target, "output", overwrite=overwrite)
+    write = _writer(chosen)
+    size = _file_bytes(chosen, picture)
+    with fresh_file(target, "output", overwrite=overwrite, size=size) as fresh:
+        remarks = write(picture, fresh, options)
+        written = fresh.stat().st_size
+    return Exported(target, chosen.name, picture.shape, written, tuple(remarks))
+
+
+def _check_outside(picture: Picture, target: Path) -> None:
+    """Refuse a file inside the store, which would damage it."""
+    if not isinstance(picture.reader.path, Path):
+        return
+    store, file = picture.reader.path.resolve(), target.resolve()
+    if file == store or store in file.parents:
+        raise StoreError(f"output {target}: must lie outside the store {picture.reader.path}")

@@ -1,0 +1,83 @@
+"""``nbdask export``, used as a user would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbdask.cli.main import main
+from tests.export.stores import store_of
+from tests.helpers import small_experiment
+
+IMAGE = np.random.default_rng(3).gamma(0.5, 40.0, (32, 24)).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a complete store."""
+    monkeypatch.chdir(tmp_path)
+    store_of(tmp_path / "run.zarr", small_experiment(), IMAGE, tile=(16, 16))
+    return tmp_path
+
+
+def test_several_files_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each by its ending; one line each, with the scale."""
+    assert main(["export", "run.zarr", "a.img", "a.pgm", "a.bin", "a.h5"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 4
+    assert said[0].startswith("a.img: smv, 32 (slow) x 24 (fast) pixels, 2.0 KiB, scale ")
+    assert said[2] == "a.bin: float, 32 (slow) x 24 (fast) pixels, 3.0 KiB"
+    assert (folder / "a.bin").read_bytes() == IMAGE.tobytes()
+
+
+def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--roi is fast, then slow, inclusive, as -roi; --format wins over the name."""
+    words = "export run.zarr x.dat --format float --roi 2 9 4 30 --scale 2 --adc 1 --quiet"
+    assert main(words.split()) == 0
+    assert capsys.readouterr().out == ""
+    wanted = (IMAGE[4:31, 2:10].astype(np.float64) * 2.0 + 1.0).astype(np.float32)
+    assert (folder / "x.dat").read_bytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run.zarr a.xyz", "a.xyz: the ending .xyz tells no format; the endings are .bin .float"),
+        ("run.zarr a.img b.xyz", "b.xyz: the ending .xyz"),
+        ("run.zarr a.img --formt smv", "no such option: --formt (did you mean --format?)"),
+        ("run.zarr a.img --format svm", "no such format (did you mean smv?)"),
+        ("run.zarr a.img --dtype int32", "--dtype has no meaning for smv"),
+        ("run.zarr", "Missing argument 'OUT...'"),
+        ("no.zarr a.img", "no.zarr does not exist"),
+        ("run.zarr no/a.img", "the folder"),
+        ("run.zarr a.img --roi 24 30 0 3", "--roi 24 30 0 3: must be the first and last pixel"),
+        ("run.zarr run.zarr/image/a.img", "must lie outside the store"),
+    ],
+)
+def test_mistakes_end_with_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    """Exit code 2, what is allowed, nothing written."""
+    assert main(["export", *words.split()]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert [p.name for p in folder.iterdir()] == ["run.zarr"]
+
+
+def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--overwrite replaces it; with several files nothing is begun before all are checked."""
+    (folder / "b.img").write_bytes(b"old")
+    assert main(["export", "run.zarr", "a.img", "b.img"]) == 2
+    assert "b.img exists: add --overwrite" in capsys.readouterr().err
+    assert sorted(p.name for p in folder.iterdir()) == ["b.img", "run.zarr"]
+    assert main(["export", "run.zarr", "a.img", "b.img", "--overwrite"]) == 0
+    assert (folder / "b.img").read_bytes() == (folder / "a.img").read_bytes()
+
+
+def test_two_files_of_one_name_are_refused(folder: Path) -> None:
+    """The second would replace the first."""
+    assert main(["export", "run.zarr", "a.img", "./a.img", "--overwrite"]) == 2
+    assert [p.name for p in folder.iterdir()] == ["run.zarr"]
