@@ -19,6 +19,7 @@ from nbdask.version import __version__
 SUBCOMMANDS = {
     "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
     "info": "Say what a store holds and how it was made.",
+    "noise": "Add photon noise and detector effects to the image of a store.",
     "verify": "Read every tile of a store against its checksum.",
     "repair": "Compute missing and corrupt tiles of a store again.",
     "example": "Simulate a bundled example crystal and draw it.",

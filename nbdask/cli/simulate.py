@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import run_options
 from nbdask.cli.running import (
     describe_disk,
@@ -51,6 +52,12 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option(
+    "--noise",
+    metavar="PATH",
+    help="Also write a copy with photon noise and detector effects, by the options that follow.",
+)
+@noise_options
 @run_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -68,6 +75,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files, unwritten = _outputs(outputs)
+    files += _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
     _check_apart(outputs, experiment, options["out"])
     line = ProgressLine(options["quiet"])
     try:
@@ -120,6 +128,25 @@ def _experiment(
     from nbdask.experiment import Experiment
 
     return Experiment.from_toml(options["config"]), None, ()
+
+
+def _noisy_copy(experiment: Experiment, options: dict[str, Any], command: list[str]) -> list[Any]:
+    """Return the noisy store to write beside the other one, if it is asked for."""
+    path = options["noise"]
+    if path is None:
+        given = given_options(options)
+        if given:
+            raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
+        return []
+    from nbdask.derive.noise import NoisyCopy
+    from nbdask.store.place import place_of
+
+    if place_of(path).name == place_of(options["out"]).name:
+        raise click.UsageError(f"--noise {path} is the store --out too: name another one")
+    pipeline = pipeline_of(options, experiment.detector.pixel_size)
+    names = ("cluster", "workers", "threads", "jobs", "overwrite", "resume")
+    kept = {name: options[name] for name in names} | {"command": command}
+    return [NoisyCopy(path, pipeline, experiment.shape, kept)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

@@ -20,6 +20,7 @@ from nbdask.derive.steps import (
     Flicker,
     Offset,
     Poisson,
+    PoissonC,
     Readout,
     Rounding,
     Saturation,
@@ -33,6 +34,7 @@ from nbdask.plan.tiles import Tile, TileGrid
 STEPS: tuple[type[Step], ...] = (
     Flicker,
     Poisson,
+    PoissonC,
     GaussianPSF,
     FibrePSF,
     Calibration,

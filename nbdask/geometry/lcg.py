@@ -45,6 +45,21 @@ class MinimalStandard:
         else:
             self._state = -seed
 
+    @property
+    def state(self) -> int:
+        """The seed of the next number."""
+        return self._state
+
+    @property
+    def last(self) -> int:
+        """The number behind the last deviate, which chooses the next place in the table."""
+        return self._last
+
+    @property
+    def table(self) -> tuple[int, ...]:
+        """The numbers that wait in the shuffle table."""
+        return tuple(self._table)
+
     def _advance(self) -> None:
         # Integers here do not overflow, so Schrage's splitting is not needed for the same value.
         self._state = self._state * _MULTIPLIER % _MODULUS
