@@ -48,7 +48,7 @@ KINDS = {step.kind: step for step in STEPS}
 #: Most steps of one kind in a pipeline: each has its own random numbers.
 MOST_OF_A_KIND = 8
 #: Side of the blocks that are worked on at once [pixels]; halos come on top.
-BLOCK = 256
+BLOCK = 512
 
 
 class _Place(NamedTuple):
