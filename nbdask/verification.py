@@ -319,6 +319,12 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
 def _context(reader: StoreReader, doing: str, threads: int) -> RunContext:
     """Prepare computing tiles of a store again, with the plan that it was made with."""
     attributes = reader.attributes
+    if "derived" in attributes:
+        source = attributes["derived"]["source"]["path"]
+        raise StoreError(
+            f"{doing}: {reader.path} was derived from {source}, not simulated: leave"
+            " --recompute out"
+        )
     plan = attributes["plan"]
     experiment = Experiment.from_dict(attributes["experiment"])
     settings = Settings(

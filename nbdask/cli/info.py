@@ -33,7 +33,8 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     attributes = summary["attributes"]
     shape, tiles = summary["shape"], summary["tiles"]
     lines = [
-        f"{store}: image {shape[0]} (slow) x {shape[1]} (fast) float32 [photons]",
+        f"{store}: image {shape[0]} (slow) x {shape[1]} (fast) float32"
+        + ("" if "derived" in attributes else " [photons]"),
         f"status       {attributes['status']}, {tiles['done']} of {tiles['total']} tiles of"
         f" {tiles['shape'][0]} x {tiles['shape'][1]}",
     ]
@@ -47,6 +48,7 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
         if attributes.get(key) is not None:
             lines.append(f"{key:12s} {attributes[key]}")
+    lines += _origin(attributes.get("derived"))
     for item in attributes.get("inputs", []):
         lines.append(f"input        {item['path']} sha256 {item['sha256'][:16]}...")
     for note in attributes.get("notes", []):
@@ -54,3 +56,20 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     versions = attributes.get("versions", {})
     lines.append("versions     " + ", ".join(f"{k} {v}" for k, v in versions.items()))
     return "\n".join(lines)
+
+
+def _origin(derived: dict[str, Any] | None) -> list[str]:
+    """Return what was done to which stores, the last step first."""
+    lines: list[str] = []
+    while derived is not None:
+        source, pipeline = derived["source"], derived["pipeline"]
+        lines.append(
+            f"{derived['by']:12s} seed {pipeline['seed']}, frame {pipeline['frame']},"
+            f" {pipeline['generator']}"
+        )
+        for step in pipeline["steps"]:
+            fields = ", ".join(f"{k} {v}" for k, v in step.items() if k not in ("step", "sha256"))
+            lines.append(f"  step       {step['step']} {fields}".rstrip())
+        lines.append(f"source       {source['path']} fingerprint {source['fingerprint'][:16]}...")
+        derived = source.get("derived")
+    return lines

@@ -20,6 +20,7 @@ SUBCOMMANDS = {
     "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
     "info": "Say what a store holds and how it was made.",
     "export": "Write the image to SMV, PGM, NeXus, CBF, TIFF or float files.",
+    "noise": "Add photon noise and detector effects to the image of a store.",
     "verify": "Read every tile of a store against its checksum.",
     "repair": "Compute missing and corrupt tiles of a store again.",
     "preview": "Draw a picture of a store's image.",

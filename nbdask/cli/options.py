@@ -43,7 +43,7 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--quiet", is_flag=True, help="Print errors only."),
     ]
-    return _apply(decorators, function)
+    return apply_all(decorators, function)
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +89,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Fewest and most workers; their number follows the work.",
         ),
     ]
-    return _apply(decorators, begin)
+    return apply_all(decorators, begin)
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,7 +97,8 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return work_options(cluster_options(function))
 
 
-def _apply(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:
+def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply decorators so that their options are listed in the order given."""
     for decorator in reversed(decorators):
         function = decorator(function)
     return function

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import run_options
 from nbdask.cli.running import (
     describe_disk,
@@ -53,6 +54,12 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option(
+    "--noise",
+    metavar="PATH",
+    help="Also write a copy with photon noise and detector effects, by the options that follow.",
+)
+@noise_options
 @run_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -70,6 +77,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files = _outputs(outputs)
+    noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
     _check_apart(outputs, experiment, options["out"])
     line = ProgressLine(options["quiet"])
     try:
@@ -82,7 +90,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             command=ctx.meta[COMMAND_LINE],
             watch=line,
             report=None if options["quiet"] else say,
-            outputs=files,
+            outputs=[*files, *noisy],
             notes=notes,
             followers=_followers(options["pyramid"]),
         )
@@ -135,6 +143,25 @@ def _followers(pyramid: bool) -> list[Any]:
     from nbdask.derive.pyramid import GrowingPyramid
 
     return [GrowingPyramid()]
+
+
+def _noisy_copy(experiment: Experiment, options: dict[str, Any], command: list[str]) -> list[Any]:
+    """Return the noisy store to write beside the other one, if it is asked for."""
+    path = options["noise"]
+    if path is None:
+        given = given_options(options)
+        if given:
+            raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
+        return []
+    from nbdask.derive.noise import NoisyCopy
+    from nbdask.store.place import place_of
+
+    if place_of(path).name == place_of(options["out"]).name:
+        raise click.UsageError(f"--noise {path} is the store --out too: name another one")
+    pipeline = pipeline_of(options, experiment.detector.pixel_size)
+    names = ("cluster", "workers", "threads", "jobs", "overwrite", "resume")
+    kept = {name: options[name] for name in names} | {"command": command}
+    return [NoisyCopy(path, pipeline, experiment.shape, kept)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

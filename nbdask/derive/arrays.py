@@ -33,8 +33,18 @@ def apply(pipeline: Pipeline, image: Any, corner: tuple[int, int], backend: str)
         raise FieldError("corner", corner, "two whole numbers of at least 0, (slow, fast)")
     frame = _Frame(pipeline, (first[0], first[1]), (image.shape[0], image.shape[1]), backend)
     pipeline.check(frame.shape, frame.corner)
+    # It imports the pipeline, which imports this module's function when it is called.
+    from nbdask.derive.sequential import split
+
+    rest = split(pipeline)
     if _is_dask(image):
+        if rest is not None:
+            raise FieldError("steps", "poisson_c", "left out: lazy arrays have no first pixel")
         return _lazy(image, frame)
+    if rest is not None:
+        from nbdask.derive.noise_c import CNoise
+
+        return apply(rest, CNoise(pipeline.seed).image_rows(image), corner, backend)
     return frame.tile(image, Tile(0, image.shape[0], 0, image.shape[1]))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive import counter, elementary
-from nbdask.derive.photons import NEGLIGIBLE, REJECTION_FROM
+from nbdask.derive.photons import NEGLIGIBLE, RECIPROCALS, REJECTION_FROM
 from nbdask.kernels.cache import cache_directory
 from nbdask.kernels.numba_jit import bits_of, float_of
 
@@ -75,7 +75,7 @@ _TAIL_UPPER, _TAIL_LOWER = elementary.TAIL
 _FAR_UPPER, _FAR_LOWER = elementary.FAR_TAIL
 _HALF_WIDTH, _CENTRE_SHIFT = elementary.CENTRE_HALF_WIDTH, elementary.CENTRE_SHIFT
 _TAIL_SHIFT, _FAR = elementary.TAIL_SHIFT, elementary.FAR
-_REJECTION_FROM, _NEGLIGIBLE = REJECTION_FROM, NEGLIGIBLE
+_REJECTION_FROM, _NEGLIGIBLE, _RECIPROCALS = REJECTION_FROM, NEGLIGIBLE, RECIPROCALS
 _DRAWS = np.uint64(24)
 
 
@@ -139,16 +139,16 @@ def _normal(u: float) -> Any:
 @_inner
 def _by_inversion(mean: float, u: float) -> Any:
     """Search for the count whose cumulative probability passes the deviate."""
-    count = 0.0
+    count = 0
     probability = _exp_minus(mean)
     total = probability
     while u > total:
-        count += 1.0
-        probability = probability * mean / count
+        count += 1
+        probability *= mean * _RECIPROCALS[count]
         if probability < _NEGLIGIBLE:
             break
         total += probability
-    return count
+    return float(count)
 
 
 @_inner
@@ -260,6 +260,16 @@ def spread_separable(
                 row[x] += weight * (above[x] + below[x])
 
 
+@_inner
+def _add_two(row: Any, both: Any, reach: int, d: int, first: float, second: float) -> None:
+    """Add the light of the pixels at the distances d and d + 1 on both sides."""
+    left, right = both[reach - d :], both[reach + d :]
+    more_left, more_right = both[reach - d - 1 :], both[reach + d + 1 :]
+    for x in range(row.size):
+        value = row[x] + first * (left[x] + right[x])
+        row[x] = value + second * (more_left[x] + more_right[x])
+
+
 @_entry
 def spread_round(
     padded: NDArray[np.float64], quadrant: NDArray[np.float64], out: NDArray[np.float64]
@@ -286,14 +296,17 @@ def spread_round(
                 above, below = padded[y + reach - dy], padded[y + reach + dy]
                 for x in range(both.size):
                     both[x] = above[x] + below[x]
-            for d in range(reach + 1):
+            weight = quadrant[dy, 0]
+            for x in range(n_fast):
+                row[x] += weight * both[x + reach]
+            d = 1
+            # Two at a time where there are two: half as often through memory, the same sums.
+            while d < reach and quadrant[dy, d + 1] != 0.0:
+                _add_two(row, both, reach, d, quadrant[dy, d], quadrant[dy, d + 1])
+                d += 2
+            while d <= reach and quadrant[dy, d] != 0.0:
                 weight = quadrant[dy, d]
-                if weight == 0.0:
-                    break
                 left, right = both[reach - d :], both[reach + d :]
-                if d == 0:
-                    for x in range(n_fast):
-                        row[x] += weight * left[x]
-                else:
-                    for x in range(n_fast):
-                        row[x] += weight * (left[x] + right[x])
+                for x in range(n_fast):
+                    row[x] += weight * (left[x] + right[x])
+                d += 1

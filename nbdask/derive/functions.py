@@ -24,17 +24,18 @@ from nbdask.errors import FieldError
 def flicker(
     image: Any, *, seed: int, frame: int = 0, frame_rms: float = 0.0, pixel_rms: float = 0.0
 ) -> Any:
-    """Return an image with the fluctuation of intensity of a frame and of its pixels.
+    """Return an image with the flicker of a frame and of its pixels.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     seed : int
+        0 to 2**64 - 1; equal seeds give equal noise.
     frame : int
-    frame_rms : float
-    pixel_rms : float
-        See :class:`~.Flicker` and :class:`~.Pipeline`.
+        Number of the image in a series, 0 to 2**32 - 1.
+    frame_rms, pixel_rms : float
+        Relative standard deviations.
 
     Returns
     -------
@@ -45,20 +46,25 @@ def flicker(
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    Flicker : the step, for pipelines
     """
-    return Pipeline((Flicker(frame_rms=frame_rms, pixel_rms=pixel_rms),), seed, frame).apply(image)
+    return Pipeline((Flicker(frame_rms, pixel_rms),), seed, frame).apply(image)
 
 
 def poisson(image: Any, *, seed: int, frame: int = 0) -> Any:
-    """Return an image with Poisson deviates whose means are the pixels.
+    """Return an image of photon counts: Poisson deviates whose means are the pixels.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     seed : int
+        0 to 2**64 - 1; equal seeds give equal noise.
     frame : int
-        See :class:`~.Poisson` and :class:`~.Pipeline`.
+        Number of the image in a series, 0 to 2**32 - 1.
 
     Returns
     -------
@@ -69,20 +75,25 @@ def poisson(image: Any, *, seed: int, frame: int = 0) -> Any:
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    Poisson : the step, for pipelines
     """
     return Pipeline((Poisson(),), seed, frame).apply(image)
 
 
-def gaussian_psf(image: Any, *, fwhm: float, radius: int | None = None) -> Any:
-    """Return an image with a Gaussian point-spread function.
+def gaussian_psf(image: Any, fwhm: float, radius: int | None = None) -> Any:
+    """Return an image whose light is spread by a Gaussian.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     fwhm : float
-    radius : int | None
-        See :class:`~.GaussianPSF`.
+        Full width at half maximum [pixels].
+    radius : int, optional
+        Reach [pixels]; None: chosen.
 
     Returns
     -------
@@ -93,20 +104,25 @@ def gaussian_psf(image: Any, *, fwhm: float, radius: int | None = None) -> Any:
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    GaussianPSF : the step, for pipelines
     """
     return Pipeline((GaussianPSF(fwhm, radius),)).apply(image)
 
 
-def fibre_psf(image: Any, *, fwhm: float, radius: int | None = None) -> Any:
-    """Return an image with the point-spread function of a fibre-optic taper.
+def fibre_psf(image: Any, fwhm: float, radius: int | None = None) -> Any:
+    """Return an image whose light is spread by a fibre-optic taper.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     fwhm : float
-    radius : int | None
-        See :class:`~.FibrePSF`.
+        Full width at half maximum [pixels].
+    radius : int, optional
+        Reach [pixels]; None: chosen.
 
     Returns
     -------
@@ -117,20 +133,25 @@ def fibre_psf(image: Any, *, fwhm: float, radius: int | None = None) -> Any:
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    FibrePSF : the step, for pipelines
     """
     return Pipeline((FibrePSF(fwhm, radius),)).apply(image)
 
 
-def calibration(image: Any, *, seed: int, rms: float) -> Any:
-    """Return an image with an error of calibration that is the same in every frame.
+def calibration(image: Any, rms: float, *, seed: int) -> Any:
+    """Return an image with errors of the pixels' calibration, the same in every frame.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
-    seed : int
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     rms : float
-        See :class:`~.Calibration`.
+        Relative standard deviation.
+    seed : int
+        That of the detector, 0 to 2**64 - 1.
 
     Returns
     -------
@@ -141,21 +162,27 @@ def calibration(image: Any, *, seed: int, rms: float) -> Any:
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    Calibration : the step, for pipelines
     """
     return Pipeline((Calibration(rms, seed),)).apply(image)
 
 
-def readout(image: Any, *, seed: int, frame: int = 0, sigma: float) -> Any:
+def readout(image: Any, sigma: float, *, seed: int, frame: int = 0) -> Any:
     """Return an image with the noise of the read-out electronics.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
-    seed : int
-    frame : int
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     sigma : float
-        See :class:`~.Readout` and :class:`~.Pipeline`.
+        Standard deviation [unit of the image].
+    seed : int
+        0 to 2**64 - 1; equal seeds give equal noise.
+    frame : int
+        Number of the image in a series, 0 to 2**32 - 1.
 
     Returns
     -------
@@ -166,19 +193,23 @@ def readout(image: Any, *, seed: int, frame: int = 0, sigma: float) -> Any:
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    Readout : the step, for pipelines
     """
     return Pipeline((Readout(sigma),), seed, frame).apply(image)
 
 
-def offset(image: Any, *, value: float) -> Any:
-    """Return an image with a constant.
+def offset(image: Any, value: float) -> Any:
+    """Return an image with a constant added.
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     value : float
-        See :class:`~.Offset`.
+        [unit of the image]
 
     Returns
     -------
@@ -189,20 +220,45 @@ def offset(image: Any, *, value: float) -> Any:
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    Offset : the step, for pipelines
     """
     return Pipeline((Offset(value),)).apply(image)
 
 
-def saturation(image: Any, *, maximum: float, minimum: float | None = None) -> Any:
-    """Return an image with the limits of what a pixel holds.
+def rounding(image: Any) -> Any:
+    """Return an image rounded to whole numbers, floor(value + 1/2).
 
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+
+    Returns
+    -------
+    (slow, fast) float32 array
+        Of the same kind as the image.
+
+    See Also
+    --------
+    Rounding : the step, for pipelines
+    """
+    return Pipeline((Rounding(),)).apply(image)
+
+
+def saturation(image: Any, maximum: float, minimum: float | None = None) -> Any:
+    """Return an image within the limits of what a pixel holds.
+
+    Parameters
+    ----------
+    image : (slow, fast) array
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     maximum : float
-    minimum : float | None
-        See :class:`~.Saturation`.
+        Values above it become it.
+    minimum : float, optional
+        Values below it become it; None: no limit.
 
     Returns
     -------
@@ -213,24 +269,12 @@ def saturation(image: Any, *, maximum: float, minimum: float | None = None) -> A
     ------
     FieldError
         A value that is refused.
+
+    See Also
+    --------
+    Saturation : the step, for pipelines
     """
-    return Pipeline((Saturation(maximum=maximum, minimum=minimum),)).apply(image)
-
-
-def rounding(image: Any) -> Any:
-    """Return an image with rounding to whole numbers, floor(value + 1/2).
-
-    Parameters
-    ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
-
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-    """
-    return Pipeline((Rounding(),)).apply(image)
+    return Pipeline((Saturation(maximum, minimum),)).apply(image)
 
 
 def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:
@@ -239,7 +283,7 @@ def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:
     Parameters
     ----------
     image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; lazy ones give a lazy result.
+        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
     factor : float
         Detector units per photon.
     map : (slow, fast) array, or path of a NumPy file, optional
@@ -253,6 +297,10 @@ def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:
     ------
     NbdaskError
         A value that is refused, or a map of another shape.
+
+    See Also
+    --------
+    Gain : the step, for pipelines
     """
     if map is None or not hasattr(map, "shape"):
         return Pipeline((Gain(factor, map),)).apply(image)

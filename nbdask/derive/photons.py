@@ -20,8 +20,10 @@ from nbdask.derive.elementary import exp_minus, log, log_probability
 
 #: Means from here on are drawn by rejection.
 REJECTION_FROM = 10.0
-#: The search for an inverse ends where probabilities are below this.
+#: The search for an inverse ends where probabilities are below this; counts are below 64 then.
 NEGLIGIBLE = 1e-18
+#: 1/count, since multiplication is faster than division.
+RECIPROCALS: NDArray[np.float64] = 1.0 / np.maximum(np.arange(64.0), 1.0)
 
 
 class Hat(NamedTuple):
@@ -98,7 +100,7 @@ def _by_inversion(mean: NDArray[np.float64], place: _Places) -> NDArray[np.float
     open_ = np.flatnonzero(u > total)
     while open_.size:
         count[open_] += 1.0
-        probability[open_] = probability[open_] * mean[open_] / count[open_]
+        probability[open_] *= mean[open_] * RECIPROCALS[count[open_].astype(np.int64)]
         open_ = open_[probability[open_] >= NEGLIGIBLE]
         total[open_] += probability[open_]
         open_ = open_[u[open_] > total[open_]]

@@ -20,6 +20,7 @@ from nbdask.derive.steps import (
     Flicker,
     Offset,
     Poisson,
+    PoissonC,
     Readout,
     Rounding,
     Saturation,
@@ -33,6 +34,7 @@ from nbdask.plan.tiles import Tile, TileGrid
 STEPS: tuple[type[Step], ...] = (
     Flicker,
     Poisson,
+    PoissonC,
     GaussianPSF,
     FibrePSF,
     Calibration,
@@ -46,7 +48,7 @@ KINDS = {step.kind: step for step in STEPS}
 #: Most steps of one kind in a pipeline: each has its own random numbers.
 MOST_OF_A_KIND = 8
 #: Side of the blocks that are worked on at once [pixels]; halos come on top.
-BLOCK = 256
+BLOCK = 512
 
 
 class _Place(NamedTuple):

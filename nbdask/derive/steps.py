@@ -240,3 +240,24 @@ class Rounding(Step):
         """Round."""
         values += 0.5
         return np.asarray(np.floor(values, out=values))
+
+
+@dataclass(frozen=True)
+class PoissonC(Step):
+    """Counting of photons as nanoBragg C does it, in its own sequence of random numbers.
+
+    Each count depends on all pixels before it, so this step needs a whole image, from its first
+    row to its last: it comes first in a pipeline, whose other steps look at one pixel at a time.
+    The sequence is that of the pipeline's seed.
+    """
+
+    kind: ClassVar[str] = "poisson_c"
+
+    @property
+    def random(self) -> bool:
+        """Whether the seed matters."""
+        return True
+
+    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+        """Refuse a part of an image."""
+        raise FieldError("steps", self.kind, "used on whole images in memory, or on stores")

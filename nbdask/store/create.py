@@ -37,6 +37,7 @@ def create_store(
     *,
     pixel_size: float,
     overwrite: bool = False,
+    image: Mapping[str, str] = schema.PHOTONS,
 ) -> None:
     """Create a store without pixels.
 
@@ -51,6 +52,8 @@ def create_store(
         [m], recorded on the coordinates.
     overwrite : bool
         Replace an nbdask store that is there already.
+    image : mapping
+        What the image holds: ``long_name`` and ``units``.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def create_store(
     """
     with place_of(out).new(overwrite) as store:
         root = zarr.create_group(store, zarr_format=3, attributes=dict(attributes))
-        _create_image(root, grid)
+        _create_image(root, grid, image)
         for axis, name in enumerate((schema.SLOW, schema.FAST)):
             _create_coordinate(root, name, grid.shape[axis], pixel_size)
         root.create_array(
@@ -79,7 +82,7 @@ def create_store(
             zarr.consolidate_metadata(store)
 
 
-def _create_image(root: zarr.Group, grid: TileGrid) -> None:
+def _create_image(root: zarr.Group, grid: TileGrid, attributes: Mapping[str, str]) -> None:
     chunks = schema.image_chunks(grid)
     root.create_array(
         schema.IMAGE,
@@ -91,7 +94,7 @@ def _create_image(root: zarr.Group, grid: TileGrid) -> None:
         fill_value=np.nan,
         compressors=IMAGE_CODEC,
         dimension_names=(schema.SLOW, schema.FAST),
-        attributes={"long_name": "photons per pixel", "units": "photon"},
+        attributes=dict(attributes),
     )
 
 

@@ -20,6 +20,9 @@ RUNNING, COMPLETE = "running", "complete"
 #: In object storage, until all of a new store is there.
 CREATING = "creating"
 
+#: What the image of a simulation holds.
+PHOTONS = {"long_name": "photons per pixel", "units": "photon"}
+
 #: Longest side of an inner chunk [pixels]; shortest that is still worth a shard.
 INNER_MOST, INNER_LEAST = 512, 64
 

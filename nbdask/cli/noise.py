@@ -1,0 +1,87 @@
+"""``nbdask noise``: photon noise and detector effects, from one store to another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbdask.cli.mending import bar
+from nbdask.cli.noise_options import noise_options, pipeline_of
+from nbdask.cli.options import cluster_options
+from nbdask.cli.running import peak_text, say, say_notes
+from nbdask.cli.words import COMMAND_LINE
+
+if TYPE_CHECKING:
+    from nbdask.derive.noise import NoiseResult
+
+_EPILOG = """\b
+The steps are done in the order in which their options stand above.
+Example: nbdask noise run.zarr --out noisy.zarr --seed 1 --psf-gauss 1.5px --readout 3"""
+
+
+class _Recorded(click.Command):
+    """A command whose words are kept for the record."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words."""
+        ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
+        return super().parse_args(ctx, args)
+
+
+@click.command(name="noise", cls=_Recorded, epilog=_EPILOG)
+@click.argument("store")
+@click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
+@noise_options
+@click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
+@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@click.option("--tile", metavar="N|SLOW,FAST", help="Tile size in pixels [default: STORE's].")
+@click.option(
+    "--backend",
+    type=click.Choice(["numba", "numpy"]),
+    default="numba",
+    show_default=True,
+    help="numba is fast, numpy the readable reference; the bits are the same.",
+)
+@cluster_options
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Add photon noise and detector effects to the image of STORE, into another store."""
+    from nbdask.derive.noise import noise
+    from nbdask.experiment import Experiment
+    from nbdask.store.open import StoreReader
+
+    if options["out"] is None:
+        raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")
+    attributes = StoreReader(options["store"]).attributes
+    pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
+    pipeline = pipeline_of(options, pixel_size)
+    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "overwrite", "resume")
+    try:
+        with bar("noise", options["quiet"]) as progress:
+            result = noise(
+                options["store"],
+                options["out"],
+                pipeline,
+                command=ctx.meta[COMMAND_LINE],
+                progress=progress,
+                **{name: options[name] for name in names},
+            )
+    except KeyboardInterrupt:
+        say("interrupted; the same command with --resume computes what is missing")
+        ctx.exit(130)
+    if not options["quiet"]:
+        say_notes(result.notes)
+        say_noise(result)
+
+
+def say_noise(result: NoiseResult) -> None:
+    """Print what was made."""
+    statistics = result.statistics
+    slow, fast = result.shape
+    click.echo(
+        f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
+        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
+        f" mean {statistics.mean:.6g}, rmsd {statistics.rmsd:.6g}"
+    )

@@ -1,0 +1,189 @@
+"""Root attributes of a derived store: those of its source, and how it was made from that."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbdask.derive.pipeline import Pipeline
+from nbdask.errors import FieldError, StoreError
+from nbdask.plan.machine import cpu_name
+from nbdask.plan.tiles import TileGrid
+from nbdask.store import schema
+from nbdask.store.open import StoreReader
+from nbdask.store.provenance import git_commit, now, versions
+from nbdask.version import __version__
+
+#: Changed whenever the same pipeline would give other bits.
+VERSION = 1
+#: What a derived store takes over from its source: what was simulated, and how.
+_INHERITED = (
+    "experiment",
+    "semantics",
+    "backend",
+    "precision",
+    "kernel_version",
+)
+#: Steps after which values are no photons any more.
+_UNITS = ("gain", "offset", "rounding", "saturation")
+
+
+def start(
+    source: StoreReader,
+    pipeline: Pipeline,
+    grid: TileGrid,
+    command: Sequence[str] | None,
+    cluster: str,
+) -> dict[str, Any]:
+    """Return the attributes of a store whose run begins now.
+
+    Parameters
+    ----------
+    source : StoreReader
+    pipeline : Pipeline
+    grid : TileGrid
+        Of the new store.
+    command : sequence of str, optional
+        The words of the command line.
+    cluster : str
+        Kind of cluster.
+
+    Returns
+    -------
+    dict
+        JSON-able.  ``derived`` says what was done and to which store: path, fingerprint, a
+        checksum of all pixels, and, where that store was derived too, its own ``derived``.
+    """
+    old = source.attributes
+    content = pixels_checksum(source)
+    parent = {
+        "path": str(source.path),
+        "fingerprint": old["fingerprint"],
+        "pixels_sha256": content,
+        "command": old.get("command"),
+        "nbdask_version": old.get("nbdask_version"),
+    }
+    if "derived" in old:
+        parent["derived"] = old["derived"]
+    maps = [
+        {"role": "gain map", "path": step["map"], "sha256": step["sha256"]}
+        for step in pipeline.to_dict()["steps"]
+        if "map" in step
+    ]
+    text = f"{old['fingerprint']} {pipeline.fingerprint()} {VERSION}"
+    return {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        "status": schema.RUNNING,
+        "nbdask_version": __version__,
+        "git_commit": git_commit(),
+        "command": None if command is None else shlex.join(command),
+        **{name: old[name] for name in _INHERITED},
+        "seeds": {**old["seeds"], "noise": pipeline.seed},
+        "inputs": [*old["inputs"], *maps],
+        "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
+        "derived": {
+            "by": "noise",
+            "version": VERSION,
+            "pipeline": pipeline.to_dict(),
+            "source": parent,
+        },
+        "plan": {**old["plan"], "tile": list(grid.tile), "tiles": len(grid)},
+        "cluster": cluster,
+        "versions": versions(),
+        "host": platform.node(),
+        "cpu": cpu_name(),
+        "started": now(),
+        "ended": None,
+        "notes": [],
+        "statistics": None,
+    }
+
+
+def check_seed_is_new(source: StoreReader, pipeline: Pipeline) -> None:
+    """Refuse random numbers that are in the image already: they would not be independent.
+
+    Raises
+    ------
+    FieldError
+        A step of the same kind was done to the source, or to its own source, with the same seed.
+    """
+    drawn = {step.kind for step in pipeline.steps if step.random}
+    derived = source.attributes.get("derived")
+    while derived is not None:
+        old = derived["pipeline"]
+        again = drawn & {step["step"] for step in old["steps"]}
+        if again and (old["seed"], old["frame"]) == (pipeline.seed, pipeline.frame):
+            allowed = f"another one than that of the {sorted(again)[0]} noise in {source.path}"
+            raise FieldError("seed", pipeline.seed, allowed)
+        derived = derived["source"].get("derived")
+
+
+def pixels_checksum(reader: StoreReader) -> str:
+    """Return a SHA-256 of a complete image: of its shape, its tiles and their CRC-32C."""
+    digest = hashlib.sha256(repr((reader.grid.shape, reader.grid.tile)).encode())
+    column = schema.FIELDS.index("crc32c")
+    for row in reader.record_rows():
+        digest.update(np.ascontiguousarray(row[:, column], dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def image_attributes(pipeline: Pipeline) -> dict[str, str]:
+    """Return name and unit of what the image holds."""
+    if any(step.kind in _UNITS for step in pipeline.steps):
+        return {"long_name": "detector reading per pixel", "units": "adu"}
+    return dict(schema.PHOTONS)
+
+
+def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
+    """Make sure that a run would write the very pixels that a store was begun with.
+
+    Raises
+    ------
+    StoreError
+        With every difference as ``name: stored -> now``.
+    """
+    stored = reader.attributes
+    if "derived" not in stored:
+        raise StoreError(
+            f"--resume: {reader.path} was not made by nbdask noise; name another store with --out"
+        )
+    then, now_ = dict(_flat(_essence(stored))), dict(_flat(_essence(attributes)))
+    differences = [
+        f"{name}: {then.get(name, 'none')} -> {now_.get(name, 'none')}"
+        for name in sorted({**then, **now_})
+        if then.get(name) != now_.get(name)
+    ]
+    if differences:
+        raise StoreError(
+            f"--resume: {reader.path} was begun with other settings (stored -> now):"
+            f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
+        )
+
+
+def _essence(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the bits of a derived store depend on, and its tiles."""
+    derived = attributes["derived"]
+    return {
+        "tile": list(attributes["plan"]["tile"]),
+        "version": derived["version"],
+        "pipeline": derived["pipeline"],
+        "source pixels": derived["source"]["pixels_sha256"][:16],
+    }
+
+
+def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted name and value of every entry of nested dicts and lists."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
+        for number, value in enumerate(data, 1):
+            yield from _flat(value, f"{prefix} {number}")
+    else:
+        yield prefix, data

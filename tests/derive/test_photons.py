@@ -1,0 +1,65 @@
+"""Poisson deviates: the distribution, both implementations, special values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nbdask.derive import photons
+from nbdask.derive.work import Work
+from tests.derive.support import chi_square, moments
+
+WORK = Work((7, 2**32 - 400), 2**63 + 12345, 3, 16)
+MEANS = [1e-4, 1e-3, 0.03, 0.7, 3.0, 9.99, 10.0, 12.5, 40.0, 1e3, 1e5, 1e7, 1e9]
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_distribution(mean) -> None:
+    """Chi-square, mean and variance against the Poisson distribution."""
+    counts = WORK.poisson(np.full((600, 400), mean))
+    assert chi_square(counts, mean) > 1e-3
+    assert np.abs(moments(counts, mean)).max() < 3.5
+    assert np.array_equal(counts, np.floor(counts))
+
+
+@pytest.mark.parametrize("mean", [1e12, 1e15, 1e30])
+def test_means_beyond_whole_doubles(mean) -> None:
+    """Where doubles are far apart, mean and deviation are still those of the distribution."""
+    counts = WORK.poisson(np.full((300, 300), mean))
+    first = (counts - mean).mean() / np.sqrt(mean)
+    # Spacing of doubles over the standard deviation: nothing is left of the noise at 1e32.
+    grain = np.spacing(mean) / np.sqrt(mean)
+    assert abs(first) < 3.5 / 300 + grain
+    if grain < 0.1:
+        assert np.std(counts - mean) / np.sqrt(mean) == pytest.approx(1.0, abs=0.01)
+
+
+def test_both_implementations_give_the_same_bits() -> None:
+    """Every mean from 1e-4 to 1e12, and around the change of method."""
+    random = np.random.default_rng(0)
+    means = np.exp(random.uniform(np.log(1e-4), np.log(1e12), (150, 150)))
+    means[:40] = random.uniform(5, 15, (40, 150))
+    assert np.array_equal(WORK.poisson(means.copy()), WORK._replace(backend="numpy").poisson(means))
+    assert np.array_equal(
+        WORK.normal((150, 150)), WORK._replace(backend="numpy").normal((150, 150))
+    )
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_special_values(backend) -> None:
+    """No photons give none; NaN and infinity stay what they are; tiny means are never negative."""
+    values = np.array([[0.0, -0.0, -3.0, -np.inf, np.nan, np.inf, 1e-300, 5e-324]])
+    found = WORK._replace(backend=backend).poisson(values)
+    assert np.array_equal(found, [[0, 0, 0, 0, np.nan, np.inf, 0, 0]], equal_nan=True)
+
+
+def test_search_ends_where_nothing_is_left() -> None:
+    """The greatest deviate, 1 - 2**-53, gives a count that is not absurd."""
+    u = np.array([1.0 - 2.0**-53])
+    place = photons._Places(np.array([0]), np.array([0]), 0, 0, 16)
+    original = photons._Places.uniforms
+    try:
+        photons._Places.uniforms = lambda self, draw: (u, u)  # type: ignore[method-assign]
+        assert 30 < photons._by_inversion(np.array([9.9]), place)[0] < 60
+    finally:
+        photons._Places.uniforms = original  # type: ignore[method-assign]
