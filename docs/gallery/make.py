@@ -1,0 +1,199 @@
+"""Make the pictures of docs/gallery.md.
+
+    python docs/gallery/make.py [--out docs/images] [NAME ...]
+
+Each picture is a function below; without names all are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray
+from matplotlib.colors import LogNorm
+
+import nbdask
+from nbdask import derive
+from nbdask.example.write import write_example
+from nbdask.experiment import Background, Experiment, Spread, StructureFactors
+
+matplotlib.use("Agg")
+
+
+def example(name: str = "quartz", pixels: int = 512) -> Experiment:
+    """Return one of the bundled crystals on a detector of so many pixels, of the same size."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = write_example(name, folder)
+        # The amplitudes come along: the file may go.
+        experiment = Experiment.from_args(words)
+        rows = [line.split() for line in Path(words[1]).read_text().splitlines()]
+    reflections = tuple((int(h), int(k), int(el), float(f)) for h, k, el, f in rows)
+    structure = dataclasses.replace(
+        experiment.structure, path=None, sha256=None, reflections=reflections
+    )
+    size = experiment.detector.pixel_size * 512 / pixels
+    detector = dataclasses.replace(
+        experiment.detector, pixels_fast=pixels, pixels_slow=pixels, pixel_size=size
+    )
+    return experiment.replace(structure=structure, detector=detector)
+
+
+def panels(
+    images: Sequence[tuple[str, xarray.DataArray]], path: Path, decades: float = 4.0
+) -> None:
+    """Draw images side by side, each on a logarithmic scale below its own brightest pixels."""
+    count = len(images)
+    figure, axes = plt.subplots(1, count, figsize=(4.0 * count, 4.3), layout="constrained")
+    for place, (title, image) in zip(np.atleast_1d(axes), images, strict=True):
+        values = np.asarray(image, dtype=np.float64)
+        top = float(np.percentile(values, 99.95))
+        norm = LogNorm(top * 10**-decades, top, clip=True)
+        place.imshow(np.maximum(values, top * 10**-decades), norm=norm, cmap="inferno")
+        place.set_title(title)
+        place.set_axis_off()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def shapes(path: Path) -> None:
+    """Draw the same spots for the four crystal shapes."""
+    base = example("halite", 1024)
+    # One amplitude for all: otherwise it changes half-way between spots of so small a crystal.
+    base = base.replace(structure=StructureFactors(default_F=100.0))
+    images = {}
+    # These two are very narrow by nanoBragg's formula; -fudge widens them to the others' width.
+    fudge = {"gauss": 0.005, "tophat": 0.005}
+    for shape in ("square", "round", "gauss", "tophat"):
+        crystal = dataclasses.replace(
+            base.crystal,
+            shape=shape,
+            fudge=fudge.get(shape, 1.0),
+            n_cells=(9, 9, 9),
+            mosaic_spread=None,
+            mosaic_domains=None,
+        )
+        scan = dataclasses.replace(base.scan, osc=math.radians(6.0), count=12)
+        images[shape] = nbdask.image(base.replace(crystal=crystal, scan=scan)).compute()
+    inner = images["gauss"].where(images["gauss"].nbdask.resolution() < 1.6, 0.0)
+    slow, fast = np.unravel_index(int(np.argmax(inner.values)), inner.shape)
+    window = (slice(max(0, slow - 130), slow + 130), slice(max(0, fast - 130), fast + 130))
+    names = {
+        shape: f"{shape}, -fudge {fudge[shape]:g}" if shape in fudge else shape for shape in images
+    }
+    panels([(names[shape], image[window]) for shape, image in images.items()], path, decades=5.0)
+
+
+def mosaic(path: Path) -> None:
+    """Draw one crystal with growing mosaic spread."""
+    base = example("quartz")
+    images = []
+    for spread in (0.0, 0.8, 3.0):
+        crystal = dataclasses.replace(
+            base.crystal,
+            mosaic_spread=math.radians(spread),
+            mosaic_domains=1 if spread == 0.0 else 40,
+        )
+        image = nbdask.image(base.replace(crystal=crystal))
+        images.append((f"mosaic spread {spread:g}°", image))
+    panels(images, path, decades=3.0)
+
+
+def beams(path: Path) -> None:
+    """Draw a still with an ideal, a divergent and a polychromatic beam."""
+    base = example("pyrope")
+    crystal = dataclasses.replace(base.crystal, mosaic_spread=None, mosaic_domains=None)
+    still = dataclasses.replace(base.scan, osc=None, step=None, count=1)
+    base = base.replace(crystal=crystal, scan=still)
+    wide, none = Spread(range=math.radians(1.0), count=7), Spread()
+    sources = {
+        "ideal beam": base.sources,
+        "divergence 1°": dataclasses.replace(base.sources, horizontal=wide, vertical=wide),
+        "dispersion 20 %": dataclasses.replace(
+            base.sources, horizontal=none, vertical=none, dispersion=Spread(range=0.2, count=41)
+        ),
+    }
+    images = [(name, nbdask.image(base.replace(sources=s))) for name, s in sources.items()]
+    panels(images, path)
+
+
+def detectors(path: Path) -> None:
+    """Draw the image on a flat, a swung and a curved detector, with rings of resolution."""
+    base = example("quartz")
+    far = dataclasses.replace(base.detector, twotheta=math.radians(25.0))
+    curved = dataclasses.replace(base.detector, curved=True)
+    figure, axes = plt.subplots(1, 3, figsize=(12.0, 4.3), layout="constrained")
+    places = {"flat": base.detector, "swung by 25°": far, "curved": curved}
+    for place, (title, detector) in zip(axes, places.items(), strict=True):
+        image = nbdask.image(base.replace(detector=detector))
+        values = np.asarray(image, dtype=np.float64)
+        top = float(np.percentile(values, 99.9))
+        norm = LogNorm(top * 1e-3, top, clip=True)
+        place.imshow(np.maximum(values, top * 1e-3), norm=norm, cmap="inferno")
+        d = image.nbdask.resolution()
+        lines = place.contour(d, levels=[0.6, 0.8, 1.2, 2.4], colors="#7fd4ff", linewidths=0.8)
+        place.clabel(lines, fmt="%g Å", fontsize=8)
+        place.set_title(title)
+        place.set_axis_off()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def noise(path: Path) -> None:
+    """Draw the bare image, with water and photon noise, and as a detector reads it."""
+    base = example("pyrope")
+    beam = dataclasses.replace(base.beam, fluence=base.beam.fluence * 0.05)
+    water = Background(water=4e-7)
+    bare = nbdask.image(base)
+    wet = nbdask.image(base.replace(beam=beam, background=water))
+    counted = derive.poisson(wet, seed=1)
+    blurred = derive.poisson(derive.gaussian_psf(wet, fwhm=1.6), seed=1)
+    read = derive.readout(blurred, sigma=1.5, seed=2)
+    images = [("photons expected", bare), ("water, counted", counted), ("read out", read)]
+    panels(images, path, decades=3.0)
+
+
+def profile(path: Path) -> None:
+    """Draw the radial profile of an image above its resolution axis."""
+    image = nbdask.image(example("silicon"))
+    rings = image.nbdask.radial_profile(bins=400)
+    figure, axes = plt.subplots(figsize=(8.0, 3.2), layout="constrained")
+    axes.semilogy(rings["q"], rings["mean"], color="#8a226a", linewidth=1.0)
+    axes.set_xlabel("q = 2π/d [1/Å]")
+    axes.set_ylabel("mean photons per pixel")
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+PICTURES: dict[str, Callable[[Path], None]] = {
+    "shapes": shapes,
+    "mosaic": mosaic,
+    "beams": beams,
+    "detectors": detectors,
+    "noise": noise,
+    "profile": profile,
+}
+
+
+def main() -> None:
+    """Make what was asked for."""
+    parser = argparse.ArgumentParser(description="Make the pictures of the gallery.")
+    parser.add_argument("names", nargs="*", choices=[*PICTURES, []], metavar="NAME")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "images")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.names or PICTURES:
+        path = options.out / f"gallery-{name}.png"
+        PICTURES[name](path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
