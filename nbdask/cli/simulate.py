@@ -16,6 +16,7 @@ from nbdask.cli.running import (
     say_notes,
     say_result,
 )
+from nbdask.cli.startup import import_libraries
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
 from nbdask.errors import FlagError
 
@@ -69,6 +70,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files, unwritten = _outputs(outputs)
     _check_apart(outputs, experiment, options["out"])
+    import_libraries(options["backend"])
     line = ProgressLine(options["quiet"])
     try:
         result = simulate(
