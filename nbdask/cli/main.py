@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from nbdask.cli.startup import claim_process
 from nbdask.errors import FieldError, NbdaskError
 from nbdask.version import __version__
 
@@ -150,6 +151,7 @@ def entry() -> NoReturn:
     0.3 s) unless worker processes or connections may still have to be closed.
     """
     gc.set_threshold(50_000)
+    claim_process()
     code = main()
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()

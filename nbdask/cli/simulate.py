@@ -17,6 +17,7 @@ from nbdask.cli.running import (
     say_notes,
     say_result,
 )
+from nbdask.cli.startup import import_libraries
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
 from nbdask.errors import FlagError
 
@@ -79,6 +80,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     files = _outputs(outputs)
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
     _check_apart(outputs, experiment, options["out"])
+    import_libraries(options["backend"])
     line = ProgressLine(options["quiet"])
     try:
         result = simulate(

@@ -101,36 +101,3 @@ def _look_up(amplitude: Any, rows: Any, count: int) -> None:
     # makes no vector code of a loop that does both.
     for i in range(count):
         rows.total[i] += rows.term[i] * amplitude.table[np.uint32(rows.place[i])]
-
-
-def keep_place(amplitude: Any, places: Any, i: int, h: float, k: float, el: float) -> None:
-    """Keep where the table holds the squared amplitude at fractional indices."""
-    raise TypeError("only compiled code may call this")
-
-
-@chosen_by_type(keep_place)
-def _choose_keep_place(amplitude: Any, places: Any, i: Any, h: Any, k: Any, el: Any) -> Any:
-    if amplitude.instance_class is ConstantAmplitude:
-        return lambda amplitude, places, i, h, k, el: None
-    return _keep_place
-
-
-def _keep_place(amplitude: Any, places: Any, i: int, h: float, k: float, el: float) -> None:
-    places[i] = place_of(amplitude, np.ceil(h - 0.5), np.ceil(k - 0.5), np.ceil(el - 0.5))
-
-
-def scale_terms(amplitude: Any, terms: Any, places: Any, count: int) -> None:
-    """Multiply terms in float32 by the squared amplitudes at the kept places."""
-    raise TypeError("only compiled code may call this")
-
-
-@chosen_by_type(scale_terms)
-def _choose_scale(amplitude: Any, terms: Any, places: Any, count: Any) -> Any:
-    if amplitude.instance_class is ConstantAmplitude:
-        return lambda amplitude, terms, places, count: None
-    return _scale_terms
-
-
-def _scale_terms(amplitude: Any, terms: Any, places: Any, count: int) -> None:
-    for i in range(count):
-        terms[i] *= np.float32(amplitude.table[np.uint32(places[i])])

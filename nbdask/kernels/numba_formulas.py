@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nbdask.kernels.numba_jit import bits_of, float32_of, float_of, formula
+from nbdask.kernels.numba_jit import bits_of, float_of, formula
 
 #: Added to an index away from its nearest whole number, so that 0 / 0 becomes N * tiny / tiny.
 #: It changes no number above 1e-84, and the product of three of its squares' roots is still normal.
 TINY = 1e-100
-#: The same for float32 numbers, whose least fraction is 2^-32.
-TINY32 = np.float32(1e-12)
 
 _LOG2_E = 1.4426950408889634
 #: Adding and subtracting this rounds to a whole number, which then stands in the lowest bits.
@@ -87,41 +85,6 @@ def power_of_two(x: float) -> float:
 def exponential(x: float) -> float:
     """Return exp(x); infinite above 690, 0 below -707; relative error (4 + |x|) * 1e-16."""
     return power_of_two(x * _LOG2_E) if x < 690.0 else np.inf
-
-
-@formula
-def fraction_bits(x: float) -> np.int32:
-    """Return x less its nearest whole number, in units of 2^-32 and rounded to them.
-
-    |x| must stay below 2^18.  A half, which int32 cannot hold, becomes minus a half.
-    """
-    # The last bit of a number near 1.5 * 2^20 is worth 2^-32.
-    return np.int32(bits_of(x + 1572864.0))
-
-
-@formula
-def sine_ratio32(u: np.float32) -> np.float32:
-    """Return sin(pi x) / x for u = x * x in float32, x from -1/2 to 1/2; relative error 2e-7."""
-    p = np.float32(-0.5982421293056371) + u * np.float32(0.07756039138971979)
-    p = np.float32(2.55006972693506) + u * p
-    p = np.float32(-5.167709684842006) + u * p
-    return np.float32(3.1415926368961182) + u * p
-
-
-@formula
-def power_of_two32(x: np.float32) -> np.float32:
-    """Return 2^x in float32 for x from -126 to 0; 0 below; relative error 2e-7 and half of x's."""
-    bounded = max(x, np.float32(-126.0))
-    whole = np.rint(bounded)
-    f = bounded - whole
-    p = np.float32(0.0013399930860573837) + f * np.float32(0.00015345789023112974)
-    p = np.float32(0.009618489047563157) + f * p
-    p = np.float32(0.0555032877838501) + f * p
-    p = np.float32(0.24022646889789742) + f * p
-    p = np.float32(0.6931472057362058) + f * p
-    scale = float32_of(np.int32((np.int32(whole) + 127) << 23))
-    power = (np.float32(1.000000000554256) + f * p) * scale
-    return power if x > np.float32(-126.0) else np.float32(0.0)
 
 
 @formula

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from nbdask.errors import PlanError
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
+from nbdask.kernels.numba_jit import has_wide_vectors
+from nbdask.kernels.numba_lanes import WHOLE_ZERO
+from nbdask.kernels.numba_tables import SCALE, grating_table
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
 
 Array = NDArray[np.float64]
@@ -26,6 +29,9 @@ Coefficients = tuple[float, ...]
 #: Degrees of the polynomials worth writing out: for up to 6 cells, and for up to 10.  Higher ones
 #: would cost digits to cancellation.
 _FEW_DEGREES = (2, 4)
+#: Up to so many cells float32 uses tables of polynomials, of this degree or one more.
+_FEW_CELLS, _MORE_CELLS = 6, 10
+LEAST_DEGREE = 4
 _LOG2_E = 1.4426950408889634
 
 
@@ -128,6 +134,20 @@ class NarrowGrating(NamedTuple):
     per_cell: float
 
 
+class NarrowFew(NamedTuple):
+    """Few cells along each axis, in float32: polynomials from :mod:`.numba_tables`."""
+
+    table: NDArray[np.float32]
+    scale: float
+
+
+class NarrowMore(NamedTuple):
+    """The same with one coefficient more."""
+
+    table: NDArray[np.float32]
+    scale: float
+
+
 class Sphere(NamedTuple):
     """An ellipsoid: cells along each axis, and the factor on the squared radius."""
 
@@ -179,6 +199,17 @@ class NearestAmplitude(NamedTuple):
     default_squared: float
 
 
+class NarrowAmplitude(NamedTuple):
+    """The same grid in float32, relative to its largest square, for biased whole indices."""
+
+    table: NDArray[np.float32]
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: tuple[int, ...]
+    default_squared: float
+
+
 class TricubicAmplitude(NamedTuple):
     """Amplitudes of the list, and inside which bounds they are interpolated."""
 
@@ -191,8 +222,12 @@ class TricubicAmplitude(NamedTuple):
     default_squared: float
 
 
-Lattice = FewOdd | Few | Grating | NarrowGrating | Sphere | Gauss | NarrowGauss | Tophat
-Amplitude = ConstantAmplitude | NearestAmplitude | TricubicAmplitude
+Lattice = (
+    FewOdd | Few | Grating | NarrowGrating | NarrowFew | NarrowMore | Sphere | Gauss | NarrowGauss
+    | Tophat
+)  # fmt: skip
+NARROW = (NarrowGrating, NarrowFew, NarrowMore, NarrowGauss)
+Amplitude = ConstantAmplitude | NearestAmplitude | NarrowAmplitude | TricubicAmplitude
 
 
 class Inputs(NamedTuple):
@@ -238,11 +273,9 @@ def inputs_of(model: Model, precision: str) -> Inputs:
 # The last models stay here with their tables: one run has one model.
 @lru_cache(maxsize=3)
 def _inputs(model: Model, precision: str) -> Inputs:
-    amplitude = _amplitude(model)
     each = (bool(model.each_thick), bool(model.each_polar), bool(model.each_omega))
     lattice, height = lattice_inputs(model, precision)
-    if isinstance(amplitude, ConstantAmplitude):
-        height *= amplitude.default_squared
+    amplitude, strength = _amplitude(model, isinstance(lattice, NARROW))
     return Inputs(
         place=_place(model),
         light=Light(
@@ -262,7 +295,7 @@ def _inputs(model: Model, precision: str) -> Inputs:
         lattice=lattice,
         amplitude=amplitude,
         axes=_array(model.axes),
-        height=float(height),
+        height=float(height * strength),
     )
 
 
@@ -292,9 +325,8 @@ def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
     narrow = precision == "mixed"
     if model.shape == SQUARE:
         few = [degree for degree in _FEW_DEGREES if (max(a, b, c) - 1) // 2 <= degree]
-        # With few cells and a list of amplitudes float32 would be no faster.
-        if narrow and not (few and model.f_grid.size):
-            return NarrowGrating(int(a), int(b), int(c), 1.0 / total), total**2
+        if narrow:
+            return _narrow_square(model.n_cells), total**2
         return (_few(model.n_cells, few[0]) if few else Grating(a, b, c)), 1.0
     if model.shape == ROUND:
         # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
@@ -305,6 +337,17 @@ def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
         triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
         return (NarrowGauss if narrow else Gauss)(triangle, sign), total**2
     return Tophat(_triangle(model, width / TOPHAT_LIMIT), sign), total**2
+
+
+def _narrow_square(cells: Array) -> NarrowFew | NarrowMore | NarrowGrating:
+    most = max(cells)
+    whole = np.asarray(cells).astype(np.int64)
+    if most > _MORE_CELLS or not has_wide_vectors():
+        a, b, c = (int(n) for n in whole)
+        return NarrowGrating(a, b, c, 1.0 / (a * b * c))
+    if most <= _FEW_CELLS:
+        return NarrowFew(grating_table(whole, LEAST_DEGREE, 1.0), 1.0)
+    return NarrowMore(grating_table(whole, LEAST_DEGREE + 1, SCALE), SCALE**-3)
 
 
 def _triangle(model: Model, factor: float) -> tuple[float, ...]:
@@ -350,21 +393,24 @@ def grating_polynomial(cells: int, degree: int) -> Coefficients:
     return tuple(float(x) for x in coefficients)
 
 
-def _amplitude(model: Model) -> Amplitude:
+def _amplitude(model: Model, narrow: bool) -> tuple[Amplitude, float]:
+    """Return the amplitudes, and the factor on the squares that they leave out."""
+    default_squared = float(model.default_F) * float(model.default_F)
     if model.f_grid.size == 0:
-        return ConstantAmplitude(float(model.default_F) * float(model.default_F))
+        return ConstantAmplitude(default_squared), default_squared
     shape = model.f_grid.shape
     low = _three(model.f_min)
     if model.interpolate:
-        return TricubicAmplitude(
+        listed = TricubicAmplitude(
             table=_array(model.f_grid).reshape(-1),
             minimum=low,
             low=_three(model.interp_low),
             high=_three(model.interp_high),
             stride_h=shape[1] * shape[2],
             stride_k=shape[2],
-            default_squared=float(model.default_F) ** 2,
+            default_squared=default_squared,
         )
+        return listed, 1.0
     size = [n + 2 for n in shape]
     if size[0] * size[1] * size[2] >= 2**31:
         raise PlanError(
@@ -373,16 +419,34 @@ def _amplitude(model: Model) -> Amplitude:
         )
     table = np.full(size, model.default_F**2)
     table[1:-1, 1:-1, 1:-1] = model.f_grid**2
+    if narrow:
+        return _narrow_amplitude(model, table)
     stride_h, stride_k = float(size[1] * size[2]), float(size[2])
-    return NearestAmplitude(
+    nearest = NearestAmplitude(
         table=table.reshape(-1),
         low=_three(np.array(low) - 1.0),
         high=_three(np.array(low) + np.array(shape)),
         stride_h=stride_h,
         stride_k=stride_k,
         offset=-((low[0] - 1.0) * stride_h + (low[1] - 1.0) * stride_k + (low[2] - 1.0)),
+        default_squared=default_squared,
+    )
+    return nearest, 1.0
+
+
+def _narrow_amplitude(model: Model, table: Array) -> tuple[NarrowAmplitude, float]:
+    largest = float(table.max()) or 1.0
+    first = [int(n) - 1 + WHOLE_ZERO for n in model.f_min]
+    stride_h, stride_k = table.shape[1] * table.shape[2], table.shape[2]
+    amplitude = NarrowAmplitude(
+        table=(table / largest).astype(np.float32).reshape(-1),
+        low=tuple(first),
+        high=tuple(n + size - 1 for n, size in zip(first, table.shape, strict=True)),
+        strides=(stride_h, stride_k),
+        offset=(-(first[0] * stride_h + first[1] * stride_k + first[2]),),
         default_squared=float(model.default_F) ** 2,
     )
+    return amplitude, largest
 
 
 def _array(values: Array) -> Array:

@@ -69,6 +69,14 @@ def processor() -> str:
     return f"{binding.get_host_cpu_name()} {features}"
 
 
+@lru_cache(maxsize=1)
+def has_wide_vectors() -> bool:
+    """Return True if code is compiled for a processor with 512 bit vectors (AVX-512)."""
+    if numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None:
+        return "+avx512f" in str(numba.config.CPU_FEATURES)
+    return bool(binding.get_host_cpu_features().get("avx512f", False))
+
+
 @intrinsic
 def full_width_vectors(_context: Any) -> Any:
     """Let LLVM use the widest vectors of the processor in the function that calls this.
@@ -105,13 +113,3 @@ def float_of(_context: Any, _bits: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
     return kinds.float64(kinds.int64), generate
-
-
-@intrinsic
-def float32_of(_context: Any, _bits: Any) -> Any:
-    """Return the float32 whose 32 bits are those of an int32."""
-
-    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return kinds.float32(kinds.int32), generate

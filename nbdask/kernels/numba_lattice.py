@@ -17,10 +17,12 @@ _LOOPS = {
     inputs.FewOdd: square.add_few_odd,
     inputs.Few: square.add_few,
     inputs.Grating: square.add_grating,
-    inputs.NarrowGrating: narrow.add_grating,
+    inputs.NarrowFew: narrow.add_narrow,
+    inputs.NarrowMore: narrow.add_narrow,
+    inputs.NarrowGrating: narrow.add_narrow,
     inputs.Sphere: shapes.add_sphere,
     inputs.Gauss: shapes.add_gauss,
-    inputs.NarrowGauss: narrow.add_gauss,
+    inputs.NarrowGauss: narrow.add_narrow,
     inputs.Tophat: shapes.add_tophat,
 }
 

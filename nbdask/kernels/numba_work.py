@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -18,28 +19,25 @@ MULTIPLE = 32
 ROW, COLUMN, DX, DY, DZ, PATH, QX, QY, QZ, WEIGHT, COUNTED, SUM, TOTAL, PLANE, H, K, L = range(17)
 TERM = PLANE
 _ROWS = 17
-# Rows of the 32-bit scratch, int32 and float32.
-BITS_H, BITS_K, BITS_L, PLACE = range(4)
-SUM32, TERM32 = range(2)
+# Row of the 32-bit scratch.
+PLACE = 0
 
 _LINE = 64
 _Number = TypeVar("_Number", np.float64, np.float32, np.int32)
 
 
 class Work(NamedTuple):
-    """Rows of a block: float64, int32 and float32, each starting at a cache line."""
+    """Rows of a block: float64 and int32, each starting at a cache line."""
 
     wide: NDArray[np.float64]
     bits: NDArray[np.int32]
-    narrow: NDArray[np.float32]
 
 
 def new_work() -> Work:
     """Return fresh scratch memory."""
     return Work(
-        _aligned((_ROWS, BLOCK), np.float64),
-        _aligned((4, BLOCK), np.int32),
-        _aligned((2, BLOCK), np.float32),
+        aligned((_ROWS, BLOCK), np.float64),
+        aligned((1, BLOCK), np.int32),
     )
 
 
@@ -48,8 +46,9 @@ def work_bytes() -> int:
     return sum(array.nbytes for array in new_work())
 
 
-def _aligned(shape: tuple[int, int], kind: type[_Number]) -> NDArray[_Number]:
-    size = shape[0] * shape[1] * np.dtype(kind).itemsize
+def aligned(shape: tuple[int, ...], kind: type[_Number]) -> NDArray[_Number]:
+    """Return zeros that begin at a cache line."""
+    size = prod(shape) * np.dtype(kind).itemsize
     raw = np.zeros(size + _LINE, dtype=np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(kind).reshape(shape)

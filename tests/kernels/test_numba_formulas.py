@@ -85,27 +85,6 @@ def test_power_of_two_is_exact_for_whole_numbers():
     assert np.array_equal(evaluate(formulas.power_of_two, powers), 2.0**powers)
 
 
-@pytest.mark.parametrize("whole", [0, 1, -7, 4711, -131072])
-def test_fraction_bits_keeps_the_distance_to_the_nearest_whole_number(whole):
-    """In units of 2^-32, to half a unit, whatever the whole number."""
-    fractions = np.linspace(-0.4999, 0.4999, 501)
-    bits = evaluate(formulas.fraction_bits, whole + fractions)
-    exact = (whole + fractions) - whole
-    assert np.max(np.abs(bits * 2.0**-32 - exact)) <= 2.0**-33 + 1e-16
-    assert at(formulas.fraction_bits, whole + 0.5) == -(2**31)
-
-
-def test_float32_formulas_have_float32_accuracy():
-    """The sine and the power of the mixed precision, to 4 units in the last place."""
-    x = np.float32(HALVES[HALVES != 0.0])
-    ours = np.float64(evaluate(formulas.sine_ratio32, x * x, np.float32))
-    assert np.max(np.abs(ours / (np.sin(np.pi * np.float64(x)) / np.float64(x)) - 1)) < 4 * 6e-8
-    e = np.float32(np.linspace(-40.0, 0.0, 2001))
-    powers = np.float64(evaluate(formulas.power_of_two32, e, np.float32))
-    assert np.max(np.abs(powers / 2.0 ** np.float64(e) - 1)) < 4 * 6e-8
-    assert at(formulas.power_of_two32, np.float32(-200.0)) == 0.0
-
-
 def test_polarization_needs_no_angle():
     """The algebraic form equals the one with psi = -atan2(b, e), both components 0 included."""
     ours = numba.njit(lambda c, e, b, kahn: formulas.polarization(c, e, b, kahn))
