@@ -38,6 +38,7 @@ from nbdask.kernels.numba_inputs import inputs_of
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+
 class Packed(NamedTuple):
     """Everything that a model gives to the kernels.
 
@@ -95,12 +96,14 @@ def pack(model: Model, precision: str) -> Packed:
     """
     inputs = inputs_of(model, "float64")
     lattice, height = _lattice(model, inputs, precision)
+    amplitude = _AMPLITUDES[type(inputs.amplitude)]
+    narrow = lattice["lattice"] in (NARROW_GRATING, NARROW_GAUSS)
     version = Version(
         lattice=lattice["lattice"],
-        amplitude=_AMPLITUDES[type(inputs.amplitude)],
+        amplitude=amplitude,
         factors=PRODUCTS if model.running_product else EACH if any(inputs.each) else ONCE,
         degree=lattice["degree"],
-        pairs=int(precision == "pairs" and lattice["lattice"] in (NARROW_GRATING, NARROW_GAUSS)),
+        pairs=int(precision == "pairs" and narrow and amplitude != TRICUBIC),
     )
     values: dict[str, Any] = dict(_EMPTY)
     values |= _place(model, inputs) | lattice | _amplitude(inputs.amplitude) | version._asdict()
@@ -129,12 +132,29 @@ def arguments(packed: Packed, tile: Tile, steps: StepRange, count: int, listed: 
         "slow0": tile.slow0,
         "fast0": tile.fast0,
         "width": tile.shape[1],
-        "start": steps.start,
-        "stop": steps.stop,
         "count": count,
         "listed": listed,
     }
+    place |= _range(packed.values["sources"], packed.values["turns"], steps)
     return struct_of(PARAMS, packed.values | place)
+
+
+def _range(sources: int, turns: int, steps: StepRange) -> dict[str, int]:
+    """Return a range of flat steps as the loops count them."""
+    inner = sources * turns
+    outer0, low = divmod(steps.start, inner)
+    outer1 = -(-steps.stop // inner)
+    high = steps.stop - (outer1 - 1) * inner
+    source0, turn0 = divmod(low, turns)
+    source1 = -(-high // turns)
+    return {
+        "outer0": outer0,
+        "outer1": outer1,
+        "source0": source0,
+        "source1": source1,
+        "turn0": turn0,
+        "turn1": high - (source1 - 1) * turns,
+    }
 
 
 #: Unit of lengths in ``pairs`` [m].
@@ -162,6 +182,7 @@ def _place(model: Model, inputs: cpu.Inputs) -> dict[str, Any]:
         "layer_step", "depth", "curved", "point_pixel", "oversample", "layers",
     )  # fmt: skip
     return {name: getattr(place, name) for name in same} | {
+        "per_distance": 1.0 / place.distance,
         "sub_size": place.pixel_size / place.oversample,
         "kahn": light.kahn,
         "dmin": light.dmin,
@@ -209,10 +230,9 @@ def _amplitude(found: cpu.Amplitude) -> dict[str, Any]:
     if isinstance(found, cpu.NearestAmplitude):
         values |= {
             "minimum": found.low,
-            "maximum": found.high,
+            "last": np.subtract(found.high, found.low),
             "stride_h": found.stride_h,
             "stride_k": found.stride_k,
-            "offset": found.offset,
         }
     elif isinstance(found, cpu.TricubicAmplitude):
         values |= {
