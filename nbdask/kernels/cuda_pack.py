@@ -39,6 +39,11 @@ from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
 
+#: Threads of a block, blocks that a multiprocessor holds at once (which leaves 128 registers to a
+#: thread), and pixels of a thread.
+THREADS, BLOCKS, PIXELS = 256, 2, 2
+
+
 class Packed(NamedTuple):
     """Everything that a model gives to the kernels.
 
@@ -76,8 +81,11 @@ class Version(NamedTuple):
     @property
     def program(self) -> Program:
         """What is compiled for it."""
-        names = ("NB_LATTICE", "NB_AMPLITUDE", "NB_FACTORS", "NB_DEGREE", "NB_PAIRS")
-        return Program(program_text(), tuple(zip(names, self, strict=True)), ENTRIES)
+        # Interpolation alone fills the registers.
+        pixels = 1 if self.amplitude == TRICUBIC else PIXELS
+        defines = {f"NB_{name.upper()}": value for name, value in self._asdict().items()}
+        defines |= {"NB_THREADS": THREADS, "NB_BLOCKS": BLOCKS, "NB_PIXELS": pixels}
+        return Program(program_text(), tuple(defines.items()), ENTRIES, THREADS, pixels)
 
 
 def pack(model: Model, precision: str) -> Packed:

@@ -33,8 +33,9 @@ PARAMS = np.dtype(
         ("fast", _F, 3), ("slow", _F, 3), ("normal", _F, 3), ("origin", _F, 3), ("beam", _F, 3),
         # Edge of a sub-pixel; absorption of one layer, below 0: no sensor; what multiplies every
         # term.
-        ("pixel_size", _F), ("sub_size", _F), ("distance", _F), ("per_distance", _F), ("close_distance", _F),
-        ("layer_step", _F), ("depth", _F), ("kahn", _F), ("dmin", _F), ("height", _F),
+        ("pixel_size", _F), ("sub_size", _F), ("distance", _F), ("per_distance", _F),
+        ("close_distance", _F), ("layer_step", _F), ("depth", _F), ("kahn", _F),
+        ("dmin", _F), ("height", _F),
         # Of the lattice factor: see Few, Gauss and so on in numba_inputs.
         ("cells", _F, 3), ("fudge", _F), ("triangle", _F, 6), ("sign", _F),
         ("few", _F, (3, 5)), ("even", _F, 3), ("per_cell", _F),

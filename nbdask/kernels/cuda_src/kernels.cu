@@ -11,7 +11,7 @@ __device__ __forceinline__ unsigned pixel_number(int j) {
 // axes, sources: rows of AXES_ROW and SOURCE_ROW numbers; table: (squared) amplitudes; listed: flat
 // indices in the tile, read where p.listed; totals, gains: the effect on each pixel's running sum
 // (gains only for products); outside: evaluations whose interpolation left the list.
-extern "C" __global__ void __launch_bounds__(NB_THREADS)
+extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     nb_sum(const __grid_constant__ Params p, const double* __restrict__ axes,
            const double* __restrict__ sources, const double* __restrict__ table,
            const int* __restrict__ listed, double* __restrict__ totals,
