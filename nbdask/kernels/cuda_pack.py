@@ -38,7 +38,6 @@ from nbdask.kernels.numba_inputs import inputs_of
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
-
 #: Threads of a block, blocks that a multiprocessor holds at once (which leaves 128 registers to a
 #: thread), and pixels of a thread.
 THREADS, BLOCKS, PIXELS = 256, 2, 2
@@ -81,8 +80,9 @@ class Version(NamedTuple):
     @property
     def program(self) -> Program:
         """What is compiled for it."""
-        # Interpolation alone fills the registers.
-        pixels = 1 if self.amplitude == TRICUBIC else PIXELS
+        # Interpolation, or a running product, alone fills the registers.
+        full = self.amplitude == TRICUBIC or self.factors == PRODUCTS
+        pixels = 1 if full else PIXELS
         defines = {f"NB_{name.upper()}": value for name, value in self._asdict().items()}
         defines |= {"NB_THREADS": THREADS, "NB_BLOCKS": BLOCKS, "NB_PIXELS": pixels}
         return Program(program_text(), tuple(defines.items()), ENTRIES, THREADS, pixels)

@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
 }
 
 // Turns sums over all steps into photons.
-extern "C" __global__ void __launch_bounds__(NB_THREADS)
+extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     nb_finish(const __grid_constant__ Params p, const double* __restrict__ sources,
               const int* __restrict__ listed, const double* __restrict__ totals,
               const double* __restrict__ gains, float* __restrict__ image) {
