@@ -63,6 +63,7 @@ class Entry:
     shared: int
 
 
+@lru_cache(maxsize=64)
 def compile_program(program: Program, target: str) -> tuple[bytes, str]:
     """Compile with NVRTC, which asks for neither card nor driver.
 
