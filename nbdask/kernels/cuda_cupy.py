@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,13 +23,18 @@ from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program
 from nbdask.kernels.cuda_nvrtc import compiled_file, cubin_path
 from nbdask.plan.memory import format_bytes, parse_bytes
 
-#: Threads of a block, and pixels of a thread.
-THREADS, PIXELS = 128, 4
 #: Share of the card's free memory that is used when nothing else is said.
 SHARE = 0.8
 #: Environment variable that limits the card's memory of each process, such as ``8GB``.
 LIMIT = "NBDASK_GPU_MEMORY"
-_DEFINES = (("NB_THREADS", THREADS), ("NB_PIXELS", PIXELS))
+
+
+class _Loaded(NamedTuple):
+    """A program on the card: its entries, the threads of a block, the pixels of a thread."""
+
+    entries: dict[str, Any]
+    threads: int
+    pixels: int
 
 
 class CupyLauncher:
@@ -47,7 +52,7 @@ class CupyLauncher:
         self.name = self._card.name
         self.slow_float64 = self._card.slow_float64
         self._device = self._cupy.cuda.Device(0)
-        self._modules: dict[Program, Any] = {}
+        self._modules: dict[Program, _Loaded] = {}
         self._streams: list[Any] = []
         self._lock = Lock()
         self._pool = self._cupy.cuda.MemoryPool()
@@ -58,17 +63,16 @@ class CupyLauncher:
         """Return the loaded program, compiled if need be; see :class:`~.cuda_launch.Launcher`."""
         with self._lock, self._device:
             if program not in self._modules:
-                path = compiled_file(program, self._card.capability, _DEFINES)
+                path = compiled_file(program, self._card.capability)
                 with self._clear_errors():
                     module = self._cupy.RawModule(path=str(path))
-                    self._modules[program] = {
-                        entry: module.get_function(entry) for entry in program.entries
-                    }
+                    entries = {name: module.get_function(name) for name in program.entries}
+                    self._modules[program] = _Loaded(entries, program.threads, program.pixels)
             return self._modules[program]
 
     def is_compiled(self, program: Program) -> bool:
         """Return True if the program is on disk for this card."""
-        return cubin_path(program, self._card.capability, _DEFINES).exists()
+        return cubin_path(program, self._card.capability).exists()
 
     def resident(self, array: NDArray[Any]) -> Buffer:
         """Copy an array to the card; it is freed with the returned buffer."""
@@ -169,10 +173,10 @@ class CupyTask:
         self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
     ) -> None:
         """Start an entry; see :class:`~.cuda_launch.Task`."""
-        blocks = -(-pixels // (THREADS * PIXELS))
+        blocks = -(-pixels // (module.threads * module.pixels))
         # CuPy passes structures by value as arrays of one element.
         words = tuple(np.array(a) if isinstance(a, np.void) else a for a in arguments)
-        module[entry]((blocks,), (THREADS,), words)
+        module.entries[entry]((blocks,), (module.threads,), words)
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Wait for the buffer and return its content, in page-locked memory of its own."""

@@ -31,15 +31,20 @@ class Program(NamedTuple):
     text : str
         One self-contained CUDA C++17 text, no ``#include``.
     defines : tuple of (str, int)
-        Macros, each ``NAME=VALUE``, that choose the version of the loops.  A launcher adds
-        ``NB_THREADS`` (threads of a block) and ``NB_PIXELS`` (pixels of a thread).
+        Macros, each ``NAME=VALUE``, that choose the version of the loops for a card.
     entries : tuple of str
         Names of the ``extern "C" __global__`` functions.
+    threads : int
+        Threads of a block on a card (one of ``defines``, too).
+    pixels : int
+        Pixels of a thread on a card (one of ``defines``, too).
     """
 
     text: str
     defines: tuple[tuple[str, int], ...]
     entries: tuple[str, ...]
+    threads: int
+    pixels: int
 
 
 class Task(Protocol):
@@ -59,7 +64,7 @@ class Task(Protocol):
     ) -> None:
         """Start an entry with as many blocks as ``pixels`` need; do not wait for its end.
 
-        A block covers ``NB_THREADS * NB_PIXELS`` pixels.
+        On a card a block of ``threads`` covers ``threads * pixels`` of the program's.
         """
 
     def download(self, buffer: Buffer) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from nbdask.kernels.cuda_launch import Program
 OPTIONS = ("--std=c++17", "-lineinfo")
 
 
-def cubin_of(program: Program, capability: int, defines: tuple[tuple[str, int], ...] = ()) -> bytes:
+def cubin_of(program: Program, capability: int) -> bytes:
     """Compile for one compute capability.
 
     Parameters
@@ -24,8 +24,6 @@ def cubin_of(program: Program, capability: int, defines: tuple[tuple[str, int], 
     program : Program
     capability : int
         Such as 90 for compute capability 9.0.
-    defines : tuple of (str, int)
-        Further macros.
 
     Returns
     -------
@@ -40,7 +38,7 @@ def cubin_of(program: Program, capability: int, defines: tuple[tuple[str, int], 
     nvrtc = _nvrtc()
     handle = nvrtc.createProgram(program.text, "kernels.cu", (), ())
     try:
-        nvrtc.compileProgram(handle, _options(program, capability, defines))
+        nvrtc.compileProgram(handle, _options(program, capability))
         code = nvrtc.getCUBIN(handle)
     except nvrtc.NVRTCError as error:
         lines = [line for line in nvrtc.getProgramLog(handle).splitlines() if "error" in line]
@@ -53,20 +51,16 @@ def cubin_of(program: Program, capability: int, defines: tuple[tuple[str, int], 
     return bytes(code)
 
 
-def cubin_path(
-    program: Program, capability: int, defines: tuple[tuple[str, int], ...] = ()
-) -> Path:
+def cubin_path(program: Program, capability: int) -> Path:
     """Return where the compiled program is kept on disk, whether or not it is there yet."""
     digest = hashlib.sha256()
     version = ".".join(map(str, _nvrtc().getVersion()))
-    for part in (program.text, *_options(program, capability, defines), version):
+    for part in (program.text, *_options(program, capability), version):
         digest.update(part.encode() + b"\0")
     return folder_of("cuda") / f"{digest.hexdigest()[:24]}.cubin"
 
 
-def compiled_file(
-    program: Program, capability: int, defines: tuple[tuple[str, int], ...] = ()
-) -> Path:
+def compiled_file(program: Program, capability: int) -> Path:
     """Return the file with the compiled program, made if need be.
 
     Many processes may share the folder: the file appears under its name when it is whole.
@@ -76,9 +70,9 @@ def compiled_file(
     BackendError
         As for :func:`cubin_of`.
     """
-    path = cubin_path(program, capability, defines)
+    path = cubin_path(program, capability)
     if not path.exists():
-        code = cubin_of(program, capability, defines)
+        code = cubin_of(program, capability)
         descriptor, fresh = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(code)
@@ -86,10 +80,8 @@ def compiled_file(
     return path
 
 
-def _options(
-    program: Program, capability: int, defines: tuple[tuple[str, int], ...]
-) -> tuple[str, ...]:
-    macros = tuple(f"-D{name}={value}" for name, value in (*program.defines, *defines))
+def _options(program: Program, capability: int) -> tuple[str, ...]:
+    macros = tuple(f"-D{name}={value}" for name, value in program.defines)
     return (f"--gpu-architecture=sm_{capability}", *OPTIONS, *macros)
 
 

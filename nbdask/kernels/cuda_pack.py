@@ -38,6 +38,10 @@ from nbdask.kernels.numba_inputs import inputs_of
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+#: Threads of a block, blocks that a multiprocessor holds at once (which leaves 128 registers to a
+#: thread), and pixels of a thread.
+THREADS, BLOCKS, PIXELS = 256, 2, 2
+
 
 class Packed(NamedTuple):
     """Everything that a model gives to the kernels.
@@ -76,8 +80,12 @@ class Version(NamedTuple):
     @property
     def program(self) -> Program:
         """What is compiled for it."""
-        names = ("NB_LATTICE", "NB_AMPLITUDE", "NB_FACTORS", "NB_DEGREE", "NB_PAIRS")
-        return Program(program_text(), tuple(zip(names, self, strict=True)), ENTRIES)
+        # Interpolation, or a running product, alone fills the registers.
+        full = self.amplitude == TRICUBIC or self.factors == PRODUCTS
+        pixels = 1 if full else PIXELS
+        defines = {f"NB_{name.upper()}": value for name, value in self._asdict().items()}
+        defines |= {"NB_THREADS": THREADS, "NB_BLOCKS": BLOCKS, "NB_PIXELS": pixels}
+        return Program(program_text(), tuple(defines.items()), ENTRIES, THREADS, pixels)
 
 
 def pack(model: Model, precision: str) -> Packed:
@@ -96,12 +104,14 @@ def pack(model: Model, precision: str) -> Packed:
     """
     inputs = inputs_of(model, "float64")
     lattice, height = _lattice(model, inputs, precision)
+    amplitude = _AMPLITUDES[type(inputs.amplitude)]
+    narrow = lattice["lattice"] in (NARROW_GRATING, NARROW_GAUSS)
     version = Version(
         lattice=lattice["lattice"],
-        amplitude=_AMPLITUDES[type(inputs.amplitude)],
+        amplitude=amplitude,
         factors=PRODUCTS if model.running_product else EACH if any(inputs.each) else ONCE,
         degree=lattice["degree"],
-        pairs=int(precision == "pairs" and lattice["lattice"] in (NARROW_GRATING, NARROW_GAUSS)),
+        pairs=int(precision == "pairs" and narrow and amplitude != TRICUBIC),
     )
     values: dict[str, Any] = dict(_EMPTY)
     values |= _place(model, inputs) | lattice | _amplitude(inputs.amplitude) | version._asdict()
@@ -130,12 +140,29 @@ def arguments(packed: Packed, tile: Tile, steps: StepRange, count: int, listed: 
         "slow0": tile.slow0,
         "fast0": tile.fast0,
         "width": tile.shape[1],
-        "start": steps.start,
-        "stop": steps.stop,
         "count": count,
         "listed": listed,
     }
+    place |= _range(packed.values["sources"], packed.values["turns"], steps)
     return struct_of(PARAMS, packed.values | place)
+
+
+def _range(sources: int, turns: int, steps: StepRange) -> dict[str, int]:
+    """Return a range of flat steps as the loops count them."""
+    inner = sources * turns
+    outer0, low = divmod(steps.start, inner)
+    outer1 = -(-steps.stop // inner)
+    high = steps.stop - (outer1 - 1) * inner
+    source0, turn0 = divmod(low, turns)
+    source1 = -(-high // turns)
+    return {
+        "outer0": outer0,
+        "outer1": outer1,
+        "source0": source0,
+        "source1": source1,
+        "turn0": turn0,
+        "turn1": high - (source1 - 1) * turns,
+    }
 
 
 #: Unit of lengths in ``pairs`` [m].
@@ -163,6 +190,7 @@ def _place(model: Model, inputs: cpu.Inputs) -> dict[str, Any]:
         "layer_step", "depth", "curved", "point_pixel", "oversample", "layers",
     )  # fmt: skip
     return {name: getattr(place, name) for name in same} | {
+        "per_distance": 1.0 / place.distance,
         "sub_size": place.pixel_size / place.oversample,
         "kahn": light.kahn,
         "dmin": light.dmin,
@@ -210,10 +238,9 @@ def _amplitude(found: cpu.Amplitude) -> dict[str, Any]:
     if isinstance(found, cpu.NearestAmplitude):
         values |= {
             "minimum": found.low,
-            "maximum": found.high,
+            "last": np.subtract(found.high, found.low),
             "stride_h": found.stride_h,
             "stride_k": found.stride_k,
-            "offset": found.offset,
         }
     elif isinstance(found, cpu.TricubicAmplitude):
         values |= {

@@ -26,6 +26,9 @@ BOUNDS = {
     ("numpy", "float64"): PARITY,
     ("numba", "float64"): PARITY,
     ("numba", "mixed"): 1e-5,
+    ("cuda-host", "float64"): PARITY,
+    ("cuda-host", "mixed"): 1e-5,
+    ("cuda-host", "pairs"): 1e-5,
 }
 
 pytestmark = pytest.mark.shared

@@ -16,6 +16,7 @@ from nbdask.geometry.build import build_model
 from nbdask.kernels import cuda_cupy, cuda_device
 from nbdask.kernels.cuda_cupy import Budget, CardKernel
 from nbdask.kernels.cuda_host import CudaHostKernel
+from nbdask.kernels.cuda_pack import pack
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment
@@ -33,11 +34,10 @@ def cupy(monkeypatch) -> Standin:
     monkeypatch.setitem(sys.modules, "cupy", made)
     monkeypatch.delenv(cuda_cupy.LIMIT, raising=False)
 
-    def compiled(program, capability, defines):
+    def compiled(program, capability):
         path = Path(f"{hash(program)}.cubin")
         made.text[str(path)] = program
         assert capability == 90
-        assert dict(defines) == {"NB_THREADS": cuda_cupy.THREADS, "NB_PIXELS": cuda_cupy.PIXELS}
         return path
 
     monkeypatch.setattr(cuda_cupy, "compiled_file", compiled)
@@ -58,12 +58,13 @@ def test_pixels_go_there_and_come_back(cupy) -> None:
 
 
 def test_blocks_cover_the_pixels(cupy) -> None:
-    """As many blocks as 128 threads of four pixels need."""
+    """As many blocks as the program's threads and pixels per thread need."""
     CardKernel().partial(MODEL, WHOLE, STEPS, None)
     entry, grid, block = cupy.launches[0]
+    program = pack(MODEL, "float64").program
     assert entry == "nb_sum"
-    assert block == (128,)
-    assert grid == (-(-WHOLE.pixels // 512),)
+    assert block == (program.threads,)
+    assert grid == (-(-WHOLE.pixels // (program.threads * program.pixels)),)
 
 
 def test_many_threads_share_a_card(cupy) -> None:

@@ -2,19 +2,23 @@
 #pragma once
 #include "choice.h"
 
-__device__ __forceinline__ int between(int x, int low, int high) {
-  return x < low ? low : x > high ? high : x;
+// An index counted from the grid's first one, and held within the grid.
+__device__ __forceinline__ int grid_index(int whole, int minimum, int last) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  return __viaddmin_s32_relu(whole, -minimum, last);
+#else
+  const int index = whole - minimum;
+  return index < 0 ? 0 : index < last ? index : last;
+#endif
 }
 
 // Where the table holds the amplitude of whole indices.  Those outside the list fall on the border
 // of the grid, which holds the default.
 __device__ __forceinline__ unsigned place_of(const Params& p, const int* whole) {
-  const unsigned h = between(whole[0], p.minimum[0], p.maximum[0]);
-  const unsigned k = between(whole[1], p.minimum[1], p.maximum[1]);
-  const unsigned l = between(whole[2], p.minimum[2], p.maximum[2]);
-  // Sums of 32 bits may wrap around on the way; the place itself is below 2^31.
-  return h * static_cast<unsigned>(p.stride_h) + k * static_cast<unsigned>(p.stride_k) + l +
-         static_cast<unsigned>(p.offset);
+  const unsigned h = grid_index(whole[0], p.minimum[0], p.last[0]);
+  const unsigned k = grid_index(whole[1], p.minimum[1], p.last[1]);
+  const unsigned l = grid_index(whole[2], p.minimum[2], p.last[2]);
+  return h * static_cast<unsigned>(p.stride_h) + k * static_cast<unsigned>(p.stride_k) + l;
 }
 
 // Lagrange's weights of the values at -1, 0, 1, 2 for a place between 0 and 1.

@@ -106,7 +106,7 @@ __device__ __forceinline__ float power_of_two32(float x) {
 __device__ __forceinline__ double polarization(double c, double on_e, double on_b, double kahn) {
   // cos(2 psi) of psi = -atan2(b, e), without the angle; psi is 0 where both components are.
   const double e2 = on_e * on_e, b2 = on_b * on_b, length = e2 + b2;
-  const double cos_2psi = length > 0.0 ? (e2 - b2) / length : 1.0;
+  const double cos_2psi = length > 0.0 ? (e2 - b2) * safe_reciprocal(length) : 1.0;
   const double squared = c * c;
   return 0.5 * (1.0 + squared - kahn * cos_2psi * (1.0 - squared));
 }
@@ -114,5 +114,8 @@ __device__ __forceinline__ double polarization(double c, double on_e, double on_
 // The share of photons that stop in one sensor layer of the given depth (thickness times
 // absorption); rho is the cosine between ray and detector normal.
 __device__ __forceinline__ double captured(int layer, double depth, double rho) {
-  return exponential(-layer * depth / rho) - exponential(-(layer + 1.0) * depth / rho);
+  const double one = depth * safe_reciprocal(rho);
+  // Not 0 * infinity.
+  const double before = layer == 0 ? 1.0 : exponential(-layer * one);
+  return before - exponential(-(layer + 1.0) * one);
 }

@@ -85,7 +85,10 @@ static inline int __double2int_rd(double x) { return host_to_int(std::floor(x));
 
 static inline int __float2int_rn(float x) { return host_to_int(std::rint(static_cast<double>(x))); }
 
-static inline float __fdividef(float a, float b) { return a / b; }
+static inline float __fmul_rn(float a, float b) {
+  volatile float product = a * b;
+  return product;
+}
 
 // The card's first guesses are good to about 20 bits, and so are these: the steps that follow them
 // are tried in earnest.
@@ -93,6 +96,7 @@ static inline double host_guess(double x) {
   return __longlong_as_double(__double_as_longlong(x) & ~0xffffffffll);
 }
 static inline double nb_guess_reciprocal(double x) { return host_guess(1.0 / x); }
+static inline float nb_guess_reciprocal32(float x) { return 1.0f / x; }
 static inline double nb_guess_reciprocal_root(double x) { return host_guess(1.0 / std::sqrt(x)); }
 
 using std::ceil;

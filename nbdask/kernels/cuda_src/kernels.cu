@@ -6,12 +6,12 @@ __device__ __forceinline__ unsigned pixel_number(int j) {
   return (blockIdx.x * NB_PIXELS + j) * blockDim.x + threadIdx.x;
 }
 
-// Sums the terms of steps p.start to p.stop for p.count pixels.
+// Sums the terms of a range of steps for p.count pixels.
 //
 // axes, sources: rows of AXES_ROW and SOURCE_ROW numbers; table: (squared) amplitudes; listed: flat
 // indices in the tile, read where p.listed; totals, gains: the effect on each pixel's running sum
 // (gains only for products); outside: evaluations whose interpolation left the list.
-extern "C" __global__ void __launch_bounds__(NB_THREADS)
+extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     nb_sum(const __grid_constant__ Params p, const double* __restrict__ axes,
            const double* __restrict__ sources, const double* __restrict__ table,
            const int* __restrict__ listed, double* __restrict__ totals,
@@ -25,22 +25,20 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS)
     pixels[j].gain = 1.0;
     pixels[j].outside = 0;
   }
-  const long long inner = static_cast<long long>(p.sources) * p.turns;
-  const int subs = p.oversample * p.oversample;
   int loaded = -1;
-  for (long long outer = p.start / inner; outer * inner < p.stop; ++outer) {
-    const long long low = p.start > outer * inner ? p.start - outer * inner : 0;
-    const long long high = p.stop < (outer + 1) * inner ? p.stop - outer * inner : inner;
-    const int layer = static_cast<int>(outer / subs), sub = static_cast<int>(outer % subs);
+  for (int outer = p.outer0; outer < p.outer1; ++outer) {
+    const int subs = p.oversample * p.oversample;
+    const int layer = outer / subs, sub = outer - layer * subs;
+    const int sub_slow = sub / p.oversample, sub_fast = sub - sub_slow * p.oversample;
 #pragma unroll
     for (int j = 0; j < NB_PIXELS; ++j)
-      pixels[j].ray = find_ray(p, pixels[j].slow, pixels[j].fast, layer, sub / p.oversample,
-                               sub % p.oversample);
-    const int last_source = static_cast<int>((high + p.turns - 1) / p.turns);
-    for (int number = static_cast<int>(low / p.turns); number < last_source; ++number) {
-      const long long before = static_cast<long long>(number) * p.turns;
-      const int first = static_cast<int>(low > before ? low - before : 0);
-      const int last = static_cast<int>(high < before + p.turns ? high - before : p.turns);
+      pixels[j].ray = find_ray(p, pixels[j].slow, pixels[j].fast, layer, sub_slow, sub_fast);
+    // The range may begin and end inside a sub-pixel, and inside a source.
+    const bool begins = outer == p.outer0, ends = outer == p.outer1 - 1;
+    const int source0 = begins ? p.source0 : 0, source1 = ends ? p.source1 : p.sources;
+    for (int number = source0; number < source1; ++number) {
+      const int first = begins && number == source0 ? p.turn0 : 0;
+      const int last = ends && number == source1 - 1 ? p.turn1 : p.turns;
       const Source source = read_source(sources, number);
       bool any = false;
 #pragma unroll
@@ -76,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS)
 }
 
 // Turns sums over all steps into photons.
-extern "C" __global__ void __launch_bounds__(NB_THREADS)
+extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     nb_finish(const __grid_constant__ Params p, const double* __restrict__ sources,
               const int* __restrict__ listed, const double* __restrict__ totals,
               const double* __restrict__ gains, float* __restrict__ image) {

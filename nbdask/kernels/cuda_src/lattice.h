@@ -22,7 +22,8 @@ __device__ __forceinline__ void peel_even(double index, double& away, int& whole
   away = index - nearest;
   // -1/2, of which all other bits are 0: the lower neighbour is as near.
   const bool half = __double2hiint(away) == static_cast<int>(0xbfe00000u);
-  whole = __double2int_rn(nearest) - (half ? 1 : 0);
+  whole = __double2int_rn(nearest);
+  if (half) --whole;
 }
 
 __device__ __forceinline__ void peel(double index, double& away, int& whole) {

@@ -8,7 +8,6 @@ constexpr float UNIT = 2.3283064365386963e-10f;  // 2^-32
 // What is left of three indices, as 32-bit fractions.
 struct Fractions {
   int away[3];
-  int whole[3];
 };
 
 // A number as the sum of two float32.
@@ -23,30 +22,43 @@ __device__ __forceinline__ void split(double index, int& away, int& whole) {
   whole = __double2int_ru(index - 0.5);
 }
 
+// Rounds to a whole number without the slow conversion unit, |x| below 2^22.
+__device__ __forceinline__ float whole_number(float x) { return (x + 12582912.0f) - 12582912.0f; }
+
 // The product of a cell vector and a scattering vector in pairs.  Whole numbers are taken off each
-// product, exactly; what is left is added as integers, which wrap around at whole numbers.
+// product, exactly; what is left is added as a pair.
 __device__ __forceinline__ void split_pairs(const Pair* axis, const Pair* q, int& away,
                                             int& whole) {
-  float rest = 0.0f, about = 0.0f;
-  int left = 0, sum = 0;
+  float upper = 0.0f, lower = 0.0f, taken = 0.0f;
 #pragma unroll
   for (int i = 0; i < 3; ++i) {
-    const float product = axis[i].upper * q[i].upper;
-    rest += fmaf(axis[i].lower, q[i].upper,
-                 fmaf(axis[i].upper, q[i].lower, fmaf(axis[i].upper, q[i].upper, -product)));
-    const float nearest = rintf(product);
+    // Rounded whatever the compiler makes of multiplications that are followed by additions.
+    const float product = __fmul_rn(axis[i].upper, q[i].upper);
+    lower = fmaf(axis[i].lower, q[i].upper, lower);
+    lower = fmaf(axis[i].upper, q[i].lower, lower);
+    lower += fmaf(axis[i].upper, q[i].upper, -product);
+    const float nearest = whole_number(product);
     const float fraction = product - nearest;
-    about += fraction;
-    sum += static_cast<int>(nearest);
-    left = static_cast<int>(static_cast<unsigned>(left) +
-                            static_cast<unsigned>(__float2int_rn(fraction * 4294967296.0f)));
+    taken += nearest;
+    if (i == 0) {
+      upper = fraction;
+      continue;
+    }
+    // The sum and, exactly, what it loses.
+    const float sum = upper + fraction;
+    const float part = sum - upper;
+    lower += (upper - (sum - part)) + (fraction - part);
+    upper = sum;
   }
-  left = static_cast<int>(static_cast<unsigned>(left) +
-                          static_cast<unsigned>(__float2int_rn(rest * 4294967296.0f)));
-  away = left;
-  // The fractions add up to a whole number and what the integers hold.
-  sum += __float2int_rn(fmaf(static_cast<float>(left), -UNIT, about + rest));
-  whole = left == static_cast<int>(0x80000000u) ? sum - 1 : sum;
+  const float nearest = whole_number(upper);
+  taken += nearest;
+  upper -= nearest;
+  // As integers they wrap around at whole numbers.
+  away = static_cast<int>(static_cast<unsigned>(__float2int_rn(upper * 4294967296.0f)) +
+                          static_cast<unsigned>(__float2int_rn(lower * 4294967296.0f)));
+  // Near a half they may have wrapped around, and the difference is a whole number, all but.
+  whole = __float2int_rn(taken + fmaf(static_cast<float>(away), -UNIT, upper + lower));
+  if (away == static_cast<int>(0x80000000u)) --whole;
 }
 
 __device__ __forceinline__ float narrow_grating(const Params& p, const Fractions& at) {
@@ -62,7 +74,7 @@ __device__ __forceinline__ float narrow_grating(const Params& p, const Fractions
     below *= fmaf(x, sine_ratio32(x * x), tiny);
     above *= fmaf(y, sine_ratio32(y * y), static_cast<float>(p.cells[i]) * tiny);
   }
-  const float factor = __fdividef(above, below);
+  const float factor = above * nb_guess_reciprocal32(below);
   return factor * factor;
 }
 

@@ -34,7 +34,7 @@ __device__ __forceinline__ Ray find_ray(const Params& p, int slow, int fast, int
   double z = f * p.fast[2] + s * p.slow[2] + (depth * p.normal[2] + p.origin[2]);
   if (p.curved) {
     // Onto the sphere around the sample, with y and z read as angles.
-    const double up = y / p.distance, aside = z / p.distance;
+    const double up = y * p.per_distance, aside = z * p.per_distance;
     x = p.distance * p.beam[0];
     y = p.distance * p.beam[1];
     z = p.distance * p.beam[2];

@@ -76,10 +76,12 @@ __device__ __forceinline__ float narrow_evaluation(const Params& p, const Row& r
   Fractions fractions;
 #pragma unroll
   for (int i = 0; i < 3; ++i) {
-    if (PAIRS) split_pairs(row.pair + 3 * i, pixel.narrow_q, fractions.away[i], at.whole[i]);
-    if (!PAIRS || AMPLITUDE == TRICUBIC)
+    if (PAIRS) {
+      split_pairs(row.pair + 3 * i, pixel.narrow_q, fractions.away[i], at.whole[i]);
+    } else {
       at.h[i] = dot(row.number + 3 * i, pixel.q[0], pixel.q[1], pixel.q[2]);
-    if (!PAIRS) split(at.h[i], fractions.away[i], at.whole[i]);
+      split(at.h[i], fractions.away[i], at.whole[i]);
+    }
   }
   return narrow_factor(p, fractions);
 }
@@ -91,7 +93,7 @@ __device__ __forceinline__ void evaluate(const Params& p, const double* __restri
   Lattice lattice;
   if (LATTICE == NARROW_GRATING || LATTICE == NARROW_GAUSS) {
     const float squared = narrow_evaluation(p, row, pixel, at);
-    if (PAIRS && AMPLITUDE != TRICUBIC) {
+    if (PAIRS) {
       float term = squared;
       if (AMPLITUDE == NEAREST)
         term *= __ldg(reinterpret_cast<const float*>(table) + place_of(p, at.whole));
@@ -135,7 +137,7 @@ __device__ __forceinline__ void end_source(const Params& p, const Source& source
   if (FACTORS == PRODUCTS || !pixel.counted) return;
   double constant = source.weight * p.height;
   if (FACTORS == EACH) constant *= pixel.weight;
-  if (PAIRS && AMPLITUDE != TRICUBIC)
+  if (PAIRS)
     pixel.terms = static_cast<double>(pixel.narrow_terms.upper) + pixel.narrow_terms.lower;
   pixel.total = fma(pixel.terms, constant, pixel.total);
 }

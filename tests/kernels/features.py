@@ -1,0 +1,136 @@
+"""Small experiments that each use one feature of the physics, for the tests of every kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nbdask.experiment import (
+    Background,
+    Beam,
+    Crystal,
+    Detector,
+    Sampling,
+    Scan,
+    SourcePoint,
+    Sources,
+    Spread,
+    StructureFactors,
+)
+from nbdask.geometry.build import build_model
+from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.steps import StepRange
+from tests.helpers import deviation, reflections, small_experiment, tile_image, tile_sum, whole
+
+CELL = (7e-9, 8e-9, 9e-9, 1.31, 1.48, 1.66)
+LIST = StructureFactors(reflections=reflections(4), default_F=3.0)
+EVERY = {"oversample_thick": True, "oversample_polar": True, "oversample_omega": True}
+
+
+def crystal(cells=(5, 5, 5), **parts):
+    """Return a crystal with two mosaic domains."""
+    values = {"mosaic_spread": 0.01, "mosaic_domains": 2, **parts}
+    return Crystal(cell=CELL, n_cells=cells, **values)
+
+
+def sensor(**parts):
+    """Return a detector with three absorbing layers."""
+    values = {"thickness": 4e-4, "attenuation": 2e3, "thick_steps": 3, **parts}
+    return Detector(pixels_fast=24, pixels_slow=32, pixel_size=4e-4, **values)
+
+
+FEATURES = {
+    "few cells, odd": {"crystal": crystal()},
+    "few cells, even": {"crystal": crystal((4, 5, 6))},
+    "one and two cells": {"crystal": crystal((1, 2, 1))},
+    "up to ten cells": {"crystal": crystal((9, 10, 3))},
+    "nine cells": {"crystal": crystal((9, 7, 1))},
+    "many cells": {"crystal": crystal((40, 1, 23))},
+    "round": {"crystal": crystal((7, 8, 9), shape="round", fudge=1.3)},
+    "gauss": {"crystal": crystal(shape="gauss", fudge=0.7)},
+    "tophat": {"crystal": crystal(shape="tophat", fudge=0.3)},
+    "list": {"structure": LIST},
+    "list, even": {"structure": LIST, "crystal": crystal((4, 4, 3))},
+    "list, many cells": {"structure": LIST, "crystal": crystal((12, 13, 14))},
+    "list, round": {"structure": LIST, "crystal": crystal(shape="round")},
+    "list, gauss": {"structure": LIST, "crystal": crystal(shape="gauss")},
+    "list, tophat": {"structure": LIST, "crystal": crystal(shape="tophat", fudge=0.2)},
+    "interpolated": {"structure": LIST, "sampling": Sampling(oversample=1, interpolate=True)},
+    "interpolated, tophat": {
+        "structure": LIST,
+        "crystal": crystal(shape="tophat", fudge=0.2),
+        "sampling": Sampling(oversample=1, interpolate=True, dmin=1.2e-10),
+    },
+    "sources, phi and sub-pixels": {
+        "crystal": crystal(),
+        "sources": Sources(horizontal=Spread(range=0.004, count=3), dispersion=Spread(0.01, None)),
+        "scan": Scan(phi0=0.1, osc=0.02, count=2),
+        "sampling": Sampling(oversample=3),
+    },
+    "weighted sources": {
+        "sources": Sources(
+            points=(SourcePoint(-1.0, 0.0, 0.0, 3.0), SourcePoint(-1.0, 0.01, 0.0, 1.0)),
+            weights="apply",
+        )
+    },
+    "layers": {"detector": sensor(), "background": Background(water=1e-6)},
+    "dmin": {
+        "sources": Sources(horizontal=Spread(range=0.2, count=5)),
+        "sampling": Sampling(oversample=2, dmin=3.2e-10),
+        "background": Background(water=1e-6),
+    },
+    "polarized": {"beam": Beam(polarization=0.9)},
+    "unpolarized": {"beam": Beam(polarized=False)},
+    "curved": {"detector": sensor(curved=True)},
+    "point pixel": {"detector": sensor(point_pixel=True, rotx=0.1, twotheta=0.2)},
+    "all factors": {
+        "crystal": crystal(),
+        "sources": Sources(horizontal=Spread(range=0.1, count=3)),
+        "detector": sensor(),
+        "beam": Beam(polarization=0.5),
+        "sampling": Sampling(oversample=2, dmin=2e-10, **EVERY),
+        "background": Background(water=1e-6),
+    },
+    "no sensor": {"sampling": Sampling(oversample=1, oversample_thick=True)},
+    "factors, list": {
+        "structure": LIST,
+        "sampling": Sampling(oversample=1, oversample_polar=True),
+    },
+    "factors, interpolated tophat": {
+        "structure": LIST,
+        "crystal": crystal(shape="tophat", fudge=0.2),
+        "sampling": Sampling(oversample=1, interpolate=True, oversample_omega=True),
+    },
+    "factors, gauss": {
+        "crystal": crystal((30, 30, 30), shape="gauss"),
+        "sampling": Sampling(oversample=1, oversample_polar=True),
+    },
+    "factors, round": {
+        "crystal": crystal(shape="round"),
+        "sampling": Sampling(oversample=1, oversample_polar=True),
+    },
+}
+PRODUCTS = ["all factors", *(name for name in FEATURES if name.startswith("factors,"))]
+
+
+def model_of(name, semantics="spec"):
+    """Return the model of one feature."""
+    return build_model(small_experiment(**FEATURES[name], semantics=semantics))
+
+
+def compare(model, kernel, bound):
+    """Check a kernel's sums, gains, outside counts and photons of a whole detector.
+
+    The measure is the NumPy kernel; ``bound`` is that of the worst relative deviation.
+    """
+    reference = ReferenceKernel()
+    everything = [StepRange(0, model.n_steps)]
+    ours = tile_sum(model, kernel, whole(model), everything)
+    theirs = tile_sum(model, reference, whole(model), everything)
+    assert deviation(ours.total, theirs.total) <= bound
+    assert ours.outside == theirs.outside
+    assert (ours.gain is None) == (theirs.gain is None)
+    if ours.gain is not None:
+        assert deviation(ours.gain, theirs.gain) <= 1e-12
+    image = tile_image(model, kernel)
+    assert image.dtype == np.float32
+    assert deviation(image, tile_image(model, reference)) <= bound + 1.2e-7

@@ -1,0 +1,102 @@
+"""The CUDA kernels compiled for cards, with NVIDIA's compiler and without a card."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+import pytest
+
+from benchmarks.gpu_compile import (
+    ARCHITECTURES,
+    VERSIONS,
+    compile_program,
+    entries,
+    float64_operations,
+    inner_loop,
+)
+from nbdask.kernels.cuda_pack import BLOCKS, THREADS
+
+
+def _missing_compiler() -> str | None:
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed"
+    from cupy.cuda import nvrtc
+
+    try:
+        nvrtc.getVersion()
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"NVIDIA's run-time compiler cannot be loaded: {error}"
+    return None
+
+
+MISSING = _missing_compiler()
+compiled = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+#: Float64 operations per evaluation that a version may take at most (a multiprocessor starts 64
+#: a cycle): 60 per cent of an H100's peak at 1.5e11 evaluations per second is 68.
+BUDGET = {
+    "square, few cells, odd, list": 52,
+    "square, few cells, default_F": 58,
+    "square, up to 10 cells, list": 64,
+    "square, any cells, list": 82,
+    "round, list": 56,
+    "gauss, list": 42,
+    "tophat, list": 28,
+    "mixed: square, list": 16,
+    "mixed: gauss, list": 16,
+    "pairs: square, list": 0,
+    "pairs: gauss, list": 0,
+}
+#: Compiled for every architecture; the others for one.
+MAIN = ("square, few cells, odd, list", "mixed: square, list", "square, list, running product")
+TARGETS = [
+    (name, arch) for name in VERSIONS for arch in (ARCHITECTURES if name in MAIN else ("90",))
+]
+
+
+@compiled
+@pytest.mark.parametrize(("name", "arch"), TARGETS)
+def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name, arch):
+    """No local memory: no spills, no indexed arrays, no library trigonometry."""
+    code, log = compile_program(VERSIONS[name].program, f"sm_{arch}")
+    found = entries(log)
+    assert set(found) == {"nb_sum", "nb_finish"}
+    for entry in found.values():
+        assert 0 < entry.registers <= 65536 // (THREADS * BLOCKS)
+        assert (entry.spilled, entry.stack) == (0, 0)
+        assert entry.shared <= 8192
+    assert code.startswith(b"\x7fELF")
+
+
+@compiled
+@pytest.mark.parametrize("name", VERSIONS)
+def test_no_slow_paths(name):
+    """Neither calls nor local memory, nor divisions and roots of the library."""
+    ptx = compile_program(VERSIONS[name].program, "compute_90")[0].decode()
+    assert "ld.global.nc.f64" in ptx  # orientations, amplitudes and sources by the read-only path
+    for pattern in (r"\.local\b", r"\bcall", r"div\.rn", r"sqrt\.rn", r"sin\.", r"cos\."):
+        assert re.search(pattern, ptx) is None, pattern
+
+
+@compiled
+@pytest.mark.parametrize("name", BUDGET)
+def test_float64_operations_of_an_evaluation(name):
+    """As many as the page about the card says, and no more."""
+    assert float64_operations(VERSIONS[name].program) <= BUDGET[name]
+
+
+def test_the_loop_that_does_the_work_is_found():
+    """The innermost one with most of the wanted instructions."""
+    outer, inner, other = "$L1", "$L2", "$L3"
+    lines = [
+        (outer, ""),
+        (inner, ""),
+        (None, "fma.rn.f64 %fd1, %fd2, %fd3, %fd1;"),
+        (None, "@%p1 bra $L2;"),
+        (other, ""),
+        (None, "fma.rn.f64 %fd1, %fd2, %fd3, %fd1;"),
+        (None, "mul.f64 %fd1, %fd2, %fd3;"),
+        (None, "@%p2 bra $L3;"),
+        (None, "bra.uni $L1;"),
+    ]
+    assert inner_loop(lines, "fma|mul") == {"fma.rn.f64": 1, "mul.f64": 1, "bra": 1}
