@@ -21,6 +21,8 @@ SUBCOMMANDS = {
     "info": "Say what a store holds and how it was made.",
     "verify": "Read every tile of a store against its checksum.",
     "repair": "Compute missing and corrupt tiles of a store again.",
+    "parity": "Compare an image with the nanoBragg C program.",
+    "compare": "Compare two results.",
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
     "warmup": "Compile the kernels into the cache ahead of a job.",

@@ -20,7 +20,7 @@ from nbdask.kernels.registry import get_kernel
 from nbdask.parity.binary import MOST_PIXELS, Binary, Words
 from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.measures import PEAKS
-from nbdask.parity.outcome import MAX_REL, Outcome, RegionResult, Thresholds
+from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
 from nbdask.parity.regions import Choice, Region, choose, default_mode
 from nbdask.parity.semantics import expected_differences, thread_notes, unique
 from nbdask.parity.tasks import Job, JobSetup, region_graph
@@ -49,8 +49,9 @@ class Request:
         ``"roi"``, ``"window"``; None: by the size of the detector.
     semantics : str or None
         Other semantics than the image's own: the regions are then computed anew.
-    thresholds : Thresholds or None
-        None: those of the image's precision.
+    thresholds : Thresholds
+    by_precision : bool
+        Take the largest allowed deviation from the kernel's precision, not from ``thresholds``.
     settings : Settings
         Cluster; for tiles that are computed also backend, precision and tile size.
     peaks : int
@@ -67,7 +68,8 @@ class Request:
     choice: Choice = field(default_factory=Choice)
     mode: str | None = None
     semantics: str | None = None
-    thresholds: Thresholds | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    by_precision: bool = True
     settings: Settings = field(default_factory=Settings)
     peaks: int = PEAKS
     pictures: bool = False
@@ -170,9 +172,9 @@ def _compare(side: _Side, request: Request) -> Outcome:
     _check(side, request, mode, words)
     # Also where nothing is computed: input files that changed since are refused here.
     model, plan, spec = prepare(experiment, side.settings)
-    if side.store is None and request.report is not None:
-        if get_kernel(plan.backend, plan.precision).needs_compiling(model):
-            request.report("compiling kernels for this kind of experiment, once on this machine")
+    kernel = get_kernel(plan.backend, plan.precision)
+    if side.store is None and request.report is not None and kernel.needs_compiling(model):
+        request.report("compiling kernels for this kind of experiment, once on this machine")
     needed = side.store is None or model.first_axes is not None
     job = Job(
         experiment=experiment,
@@ -196,13 +198,15 @@ def _compare(side: _Side, request: Request) -> Outcome:
         *thread_notes(experiment, request.binary.threads),
         *model.notes,
     ]
-    precision = plan.precision
+    thresholds = request.thresholds
+    if request.by_precision:
+        thresholds = thresholds.for_precisions(plan.precision)
     return Outcome(
         kind="parity",
         image=side.title,
         reference=f"nanoBragg C ({Path(request.binary.path).name})",
         shape=experiment.shape,
-        thresholds=request.thresholds or Thresholds(max_rel=MAX_REL[precision]),
+        thresholds=thresholds,
         regions=_run(job, regions, grid, spec, request),
         facts=_facts(side, request, plan, mode, words is not None),
         notes=unique(notes),

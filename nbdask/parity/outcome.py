@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbdask.parity.errors import BEYOND, EQUAL
@@ -61,6 +61,10 @@ class Thresholds:
                 f"a peak is {found.peaks.distance_max:.3g} pixels away, more than {self.peak_tol:g}"
             )
         return tuple(faults)
+
+    def for_precisions(self, *precisions: str | None) -> Thresholds:
+        """Return these with the largest deviation that the least precise kernel is allowed."""
+        return replace(self, max_rel=MAX_REL["mixed" if "mixed" in precisions else "float64"])
 
     def to_dict(self) -> dict[str, float]:
         """Return the bounds by name."""

@@ -154,9 +154,8 @@ def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -
     tiles: list[Any] = []
     if grid is not None:
         for index in _touched(grid, region.tile):
-            key = (f"tile-{run}", number, index)
-            graph[key] = (computed, run, index)
-            tiles.append(key)
+            tiles.append((f"tile-{run}", number, index))
+            graph[tiles[-1]] = (computed, run, index)
     key = (f"region-{run}", number)
     graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
     return RegionGraph(key, graph)
