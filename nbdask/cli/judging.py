@@ -75,6 +75,9 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--html", "html_file", metavar="FILE", help="Write a report with pictures, one file."
         ),
+        click.option(
+            "--map", "map_file", metavar="FILE", help="Write the report's map of the image as PNG."
+        ),
         click.option("--overwrite", is_flag=True, help="Replace FILEs that are there already."),
         click.option("--quiet", is_flag=True, help="Print errors only; the exit code says it."),
     ]
@@ -101,7 +104,7 @@ def check_files(options: dict[str, Any]) -> None:
     """
     from nbdask.parity.errors import FileError
 
-    for flag in ("json", "html"):
+    for flag in ("json", "html", "map"):
         name = options[f"{flag}_file"]
         if name is None or (flag == "json" and name == "-"):
             continue
@@ -131,6 +134,10 @@ def give(outcome: Outcome, options: dict[str, Any]) -> int:
             _write(Path(name), text)
     if options["html_file"] is not None:
         _write(Path(options["html_file"]), page(outcome))
+    if options["map_file"] is not None:
+        from nbdask.parity.pictures import detector_map
+
+        _write(Path(options["map_file"]), detector_map(outcome))
     if not options["quiet"] and name != "-":
         for note in outcome.notes:
             print("nbdask: note: " + note, file=sys.stderr)
@@ -138,14 +145,14 @@ def give(outcome: Outcome, options: dict[str, Any]) -> int:
     return outcome.exit_code
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     """Write a file so that it appears as a whole."""
     from nbdask.parity.errors import FileError
 
     path = path.absolute()
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
         os.replace(fresh, path)
     except OSError as error:
         raise FileError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -225,7 +225,6 @@ def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                start_new_session=True,
             )
         except OSError as error:
             raise RunnerError(f"{binary.path}: cannot be run: {error.strerror}") from error
@@ -238,7 +237,7 @@ def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None
             ) from None
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
     if code != 0:
         said = _tail(folder / "stderr.txt") or _tail(folder / "stdout.txt")

@@ -110,6 +110,9 @@ class RegionResult:
     stdout, stderr : str
         What C printed (the last part).
     notes : tuple of str
+    first : tuple of int or None
+        Place (slow, fast) of the pixel that was compared as the first of a run of C, which has no
+        earlier rotation to carry over.
     pictures : Pictures or None
     """
 
@@ -122,6 +125,7 @@ class RegionResult:
     stdout: str = ""
     stderr: str = ""
     notes: tuple[str, ...] = ()
+    first: tuple[int, int] | None = None
     pictures: Pictures | None = None
 
     def to_dict(self, thresholds: Thresholds) -> dict[str, Any]:
@@ -141,6 +145,8 @@ class RegionResult:
             result["seconds_reference"] = round(self.seconds_reference, 4)
         if self.words:
             result |= {"arguments": list(self.words), "stdout": self.stdout, "stderr": self.stderr}
+        if self.first is not None:
+            result["first_of_run"] = list(self.first)
         if self.notes:
             result["notes"] = list(self.notes)
         return result

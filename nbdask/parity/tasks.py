@@ -221,7 +221,7 @@ def judged(
     notes = list(theirs.notes)
     if job.experiment.semantics == "spec":
         notes += outside_note(outside)
-    notes += _as_first_of_run(job, region, ours)
+    first = _as_first_of_run(job, region, ours)
     return RegionResult(
         region,
         why,
@@ -232,6 +232,7 @@ def judged(
         theirs.stdout,
         theirs.stderr,
         tuple(notes),
+        first,
         region_pictures(ours, theirs.image) if job.pictures else None,
     )
 
@@ -271,31 +272,29 @@ def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
     return image, seconds, outside
 
 
-def _as_first_of_run(job: Job, region: Tile, image: Image) -> list[str]:
+def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | None:
     """Give the first pixel of a region the value that it has where C's run begins with it.
 
     C's carry-over of rotations spares the very first evaluation of a run, which in a run of one
-    region is that region's.  The pixel is replaced only where it is right for the whole image.
+    region is that region's.  The pixel is replaced only where it is right for the whole image;
+    its place (slow, fast) is returned.
     """
     context = job.context
     if context is None or context.model.first_axes is None:
-        return []
+        return None
     model = _within(context.model, region)
     first = None if model is None else find_first(model)
     if model is None or first is None:
-        return []
+        return None
     pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
     kernel, plain = context.kernel(), replace(model, first_axes=None)
     total = kernel.partial(plain, pixel, StepRange(0, model.n_steps), None)
     value = kernel.finish(plain, pixel, total, None)
     here = (first.slow - region.slow0, first.fast - region.fast0)
     if not abs(float(image[here]) - float(value[0, 0])) <= _SAME * abs(float(value[0, 0])):
-        return []
+        return None
     image[here] = patch_first(model, kernel, pixel, value)[0, 0]
-    return [
-        f"pixel slow {first.slow}, fast {first.fast} is compared as the first of a run of C, which"
-        " has no earlier rotation to carry over"
-    ]
+    return first.slow, first.fast
 
 
 def _within(model: Model, region: Tile) -> Model | None:

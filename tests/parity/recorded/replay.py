@@ -80,7 +80,7 @@ def main() -> int:
     """Play back one run."""
     arguments = sys.argv[1:]
     key = key_of(arguments)
-    runs = {"runs": {}}
+    runs: dict = {"runs": {}}
     if RUNS.exists():
         runs = json.loads(RUNS.read_text())
     program = os.environ.get("NBDASK_RECORD_FROM")
