@@ -51,6 +51,15 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     lines += _origin(attributes.get("derived"))
     for item in attributes.get("inputs", []):
         lines.append(f"input        {item['path']} sha256 {item['sha256'][:16]}...")
+    verdicts = attributes.get("parity", [])
+    if verdicts:
+        last = verdicts[-1]
+        lines.append(
+            f"parity       {len(verdicts)} comparison(s), the last:"
+            f" {'equal' if last['ok'] else 'different'}, {last['regions']} regions,"
+            f" worst deviation {_number(last['max_rel'])}, program sha256"
+            f" {last['program_sha256'][:16]}..., {last['date']}"
+        )
     for note in attributes.get("notes", []):
         lines.append(f"note         {note}")
     versions = attributes.get("versions", {})

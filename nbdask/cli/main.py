@@ -27,6 +27,8 @@ SUBCOMMANDS = {
     "preview": "Draw a picture of a store's image.",
     "view": "Look at a store in the browser.",
     "pyramid": "Add coarser levels of the image to a store.",
+    "parity": "Compare an image with the nanoBragg C program.",
+    "compare": "Compare two results.",
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
     "warmup": "Compile the kernels into the cache ahead of a job.",

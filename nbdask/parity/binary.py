@@ -170,10 +170,10 @@ def run_c(
         seconds = time.perf_counter() - start
         stdout, stderr = (_tail(folder / f"{stream}.txt") for stream in ("stdout", "stderr"))
         image = _read(folder / _IMAGE, shape, name, stdout, stderr)
-        part = image
-        if mode == "roi":
-            part = image[region.slow0 : region.slow1, region.fast0 : region.fast1]
-        pixels = np.array(part, dtype=np.float32)
+        whole = mode == "window"
+        slow = slice(None) if whole else slice(region.slow0, region.slow1)
+        fast = slice(None) if whole else slice(region.fast0, region.fast1)
+        pixels = np.array(image[slow, fast], dtype=np.float32)
         if keep is not None:
             (folder / "arguments.txt").write_text("\n".join(args) + "\n")
             shutil.copytree(folder, Path(keep) / name, symlinks=True, dirs_exist_ok=True)
@@ -225,7 +225,6 @@ def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                start_new_session=True,
             )
         except OSError as error:
             raise RunnerError(f"{binary.path}: cannot be run: {error.strerror}") from error
@@ -238,7 +237,7 @@ def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None
             ) from None
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
     if code != 0:
         said = _tail(folder / "stderr.txt") or _tail(folder / "stdout.txt")

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbdask.cluster.executor import open_cluster
 from nbdask.cluster.spec import ClusterSpec
-from nbdask.errors import StoreError
+from nbdask.errors import BackendError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
 from nbdask.graph.mapped import forget_amplitudes
@@ -20,11 +20,10 @@ from nbdask.kernels.registry import get_kernel
 from nbdask.parity.binary import MOST_PIXELS, Binary, Words
 from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.measures import PEAKS
-from nbdask.parity.outcome import MAX_REL, Outcome, RegionResult, Thresholds
+from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
 from nbdask.parity.regions import Choice, Region, choose, default_mode
 from nbdask.parity.semantics import expected_differences, thread_notes, unique
 from nbdask.parity.tasks import Job, JobSetup, region_graph
-from nbdask.plan.plan import Plan
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Progress, Settings, prepare
 from nbdask.store.open import StoreReader
@@ -49,8 +48,9 @@ class Request:
         ``"roi"``, ``"window"``; None: by the size of the detector.
     semantics : str or None
         Other semantics than the image's own: the regions are then computed anew.
-    thresholds : Thresholds or None
-        None: those of the image's precision.
+    thresholds : Thresholds
+    by_precision : bool
+        Take the largest allowed deviation from the kernel's precision, not from ``thresholds``.
     settings : Settings
         Cluster; for tiles that are computed also backend, precision and tile size.
     peaks : int
@@ -67,7 +67,8 @@ class Request:
     choice: Choice = field(default_factory=Choice)
     mode: str | None = None
     semantics: str | None = None
-    thresholds: Thresholds | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    by_precision: bool = True
     settings: Settings = field(default_factory=Settings)
     peaks: int = PEAKS
     pictures: bool = False
@@ -112,10 +113,11 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
         raise StoreError(f"{reader.path} is not complete: finish it with --resume first")
     experiment = Experiment.from_dict(reader.attributes["experiment"])
     plan, title = reader.attributes["plan"], str(reader.path)
+    backend, precision = _kernel_of(reader)
     settings = replace(
         request.settings,
-        backend=reader.attributes["backend"],
-        precision=reader.attributes["precision"],
+        backend=backend,
+        precision=precision,
         tile=(plan["tile"][0], plan["tile"][1]),
         steps_per_task=plan["steps_per_task"],
     )
@@ -128,6 +130,16 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
     )
     again = experiment.replace(semantics=request.semantics)
     return _compare(_Side(title, again, settings, None, notes=notes), request)
+
+
+def _kernel_of(reader: StoreReader) -> tuple[str, str]:
+    """Return backend and precision of a store; of a kernel that cannot run here, the default."""
+    backend, precision = reader.attributes["backend"], reader.attributes["precision"]
+    try:
+        get_kernel(backend, precision)
+    except BackendError:
+        return "auto", "float64"
+    return backend, precision
 
 
 def parity_from_scratch(
@@ -170,9 +182,9 @@ def _compare(side: _Side, request: Request) -> Outcome:
     _check(side, request, mode, words)
     # Also where nothing is computed: input files that changed since are refused here.
     model, plan, spec = prepare(experiment, side.settings)
-    if side.store is None and request.report is not None:
-        if get_kernel(plan.backend, plan.precision).needs_compiling(model):
-            request.report("compiling kernels for this kind of experiment, once on this machine")
+    kernel = get_kernel(plan.backend, plan.precision)
+    if side.store is None and request.report is not None and kernel.needs_compiling(model):
+        request.report("compiling kernels for this kind of experiment, once on this machine")
     needed = side.store is None or model.first_axes is not None
     job = Job(
         experiment=experiment,
@@ -190,21 +202,29 @@ def _compare(side: _Side, request: Request) -> Outcome:
     computed = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
     regions = list(choose(plan.grid, request.choice, computed, bright))
     grid = plan.grid if side.store is None else None
+    results = _run(job, regions, grid, spec, request)
     notes = [
         *side.notes,
         *expected_differences(experiment, verbatim=words is not None),
+        *(note for region in results for note in region.notes),
         *thread_notes(experiment, request.binary.threads),
         *model.notes,
     ]
-    precision = plan.precision
+    thresholds = request.thresholds
+    made = {"backend": plan.backend, "precision": plan.precision}
+    made |= {"kernel_version": plan.kernel_version}
+    if side.store is not None:
+        made = {name: side.store.attributes[name] for name in made}
+    if request.by_precision:
+        thresholds = thresholds.for_precisions(made["precision"])
     return Outcome(
         kind="parity",
         image=side.title,
         reference=f"nanoBragg C ({Path(request.binary.path).name})",
         shape=experiment.shape,
-        thresholds=request.thresholds or Thresholds(max_rel=MAX_REL[precision]),
-        regions=_run(job, regions, grid, spec, request),
-        facts=_facts(side, request, plan, mode, words is not None),
+        thresholds=thresholds,
+        regions=results,
+        facts=_facts(side, request, mode, words is not None) | made,
         notes=unique(notes),
     )
 
@@ -276,7 +296,7 @@ def _run(
     return tuple(results[region.tile] for region in regions)
 
 
-def _facts(side: _Side, request: Request, plan: Plan, mode: str, verbatim: bool) -> dict[str, Any]:
+def _facts(side: _Side, request: Request, mode: str, verbatim: bool) -> dict[str, Any]:
     """Return what belongs on record."""
     binary, experiment = request.binary, side.experiment
     return {
@@ -285,9 +305,6 @@ def _facts(side: _Side, request: Request, plan: Plan, mode: str, verbatim: bool)
         "fingerprint": experiment.fingerprint(),
         "semantics": experiment.semantics,
         "pixels_from": "store" if side.store is not None else "computed",
-        "backend": plan.backend,
-        "precision": plan.precision,
-        "kernel_version": plan.kernel_version,
         "program": {
             "name": Path(binary.path).name,
             "path": binary.path,

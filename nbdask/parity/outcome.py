@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbdask.parity.errors import BEYOND, EQUAL
@@ -62,6 +62,10 @@ class Thresholds:
             )
         return tuple(faults)
 
+    def for_precisions(self, *precisions: str | None) -> Thresholds:
+        """Return these with the largest deviation that the least precise kernel is allowed."""
+        return replace(self, max_rel=MAX_REL["mixed" if "mixed" in precisions else "float64"])
+
     def to_dict(self) -> dict[str, float]:
         """Return the bounds by name."""
         return {
@@ -106,6 +110,9 @@ class RegionResult:
     stdout, stderr : str
         What C printed (the last part).
     notes : tuple of str
+    first : tuple of int or None
+        Place (slow, fast) of the pixel that was compared as the first of a run of C, which has no
+        earlier rotation to carry over.
     pictures : Pictures or None
     """
 
@@ -118,6 +125,7 @@ class RegionResult:
     stdout: str = ""
     stderr: str = ""
     notes: tuple[str, ...] = ()
+    first: tuple[int, int] | None = None
     pictures: Pictures | None = None
 
     def to_dict(self, thresholds: Thresholds) -> dict[str, Any]:
@@ -137,6 +145,8 @@ class RegionResult:
             result["seconds_reference"] = round(self.seconds_reference, 4)
         if self.words:
             result |= {"arguments": list(self.words), "stdout": self.stdout, "stderr": self.stderr}
+        if self.first is not None:
+            result["first_of_run"] = list(self.first)
         if self.notes:
             result["notes"] = list(self.notes)
         return result

@@ -18,8 +18,16 @@ SIDE, MAP_SIDE = 160, 640
 _DECADES, _SPAN, _WORST = 4.0, 3.0, 1e-6
 #: Colours from faint to bright.
 _HEAT = np.array(
-    [(0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21)]
-    + [(250, 193, 39), (252, 255, 164)],
+    [
+        (0, 0, 4),
+        (40, 11, 84),
+        (101, 21, 110),
+        (159, 42, 99),
+        (212, 72, 66),
+        (245, 125, 21),
+        (250, 193, 39),
+        (252, 255, 164),
+    ],
     dtype=np.float64,
 )
 #: From no deviation (blue) over the middle of what is allowed (green) to the bound (yellow).

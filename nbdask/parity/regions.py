@@ -112,7 +112,13 @@ def choose(
             if grid[index].intersect(roi) is not None:
                 yield Region(_cut(grid[index], choice.edge), "all")
         return
-    yield from _once(_chosen(grid, choice, roi, bright))
+    seen: list[Tile] = []
+    for region in _once(_chosen(grid, choice, roi, bright)):
+        seen.append(region.tile)
+        yield region
+    count = DEFAULT_TILES if choice.empty else choice.tiles or 0
+    for tile in _drawn(grid, count, choice.seed, roi, seen):
+        yield Region(_cut(tile, choice.edge), "drawn")
 
 
 def _once(regions: Iterable[Region]) -> Iterator[Region]:
@@ -138,11 +144,6 @@ def _chosen(
     if choice.brightest:
         for _, index in heapq.nlargest(choice.brightest, bright):
             yield Region(_cut(grid[index], choice.edge), "brightest")
-    count = choice.tiles
-    if choice.empty:
-        count = DEFAULT_TILES
-    for index in _drawn(grid, count or 0, choice.seed, roi):
-        yield Region(_cut(grid[index], choice.edge), "drawn")
 
 
 def _fixed(grid: TileGrid, edge: int | None, roi: Tile) -> Iterator[Region]:
@@ -180,15 +181,30 @@ def _cut(tile: Tile, edge: int | None) -> Tile:
     return Tile(*sides)
 
 
-def _drawn(grid: TileGrid, count: int, seed: int, roi: Tile) -> Iterator[int]:
-    """Yield numbers of tiles drawn at random among those that hold something."""
+def _drawn(grid: TileGrid, count: int, seed: int, roi: Tile, seen: list[Tile]) -> Iterator[Tile]:
+    """Yield tiles drawn at random among those that hold something and were not chosen yet."""
     first = (roi.slow0 // grid.tile[0], roi.fast0 // grid.tile[1])
     last = ((roi.slow1 - 1) // grid.tile[0], (roi.fast1 - 1) // grid.tile[1])
     columns = last[1] - first[1] + 1
     among = (last[0] - first[0] + 1) * columns
-    for number in random.Random(seed).sample(range(among), min(count, among)):
+    # Each region that was chosen may touch several tiles; a rectangle of pixels touches many.
+    touched = sum(_tiles_of(grid, tile) for tile in seen)
+    draw = random.Random(seed).sample(range(among), min(count + touched, among))
+    for number in draw:
+        if count <= 0:
+            return
         row, column = divmod(number, columns)
-        yield (first[0] + row) * grid.counts[1] + first[1] + column
+        tile = grid[(first[0] + row) * grid.counts[1] + first[1] + column]
+        if not any(tile.intersect(other) for other in seen):
+            count -= 1
+            yield tile
+
+
+def _tiles_of(grid: TileGrid, tile: Tile) -> int:
+    """Return how many tiles a rectangle touches."""
+    rows = (tile.slow1 - 1) // grid.tile[0] - tile.slow0 // grid.tile[0] + 1
+    columns = (tile.fast1 - 1) // grid.tile[1] - tile.fast0 // grid.tile[1] + 1
+    return rows * columns
 
 
 def _asked_tile(grid: TileGrid, row: int, column: int) -> Tile:

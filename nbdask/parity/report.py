@@ -201,6 +201,11 @@ def _pictured(outcome: Outcome, region: RegionResult) -> str:
         f" {region.measures.max_rel:.2e}</h2>"
     ]
     parts += [f'<p class="note">{html.escape(note)}</p>' for note in region.notes]
+    if region.first is not None:
+        parts.append(
+            f"<p>Pixel {region.first[0]}, {region.first[1]} is compared as the first of a run of"
+            " C, which has no earlier rotation to carry over.</p>"
+        )
     if region.pictures is not None:
         theirs = "C" if outcome.kind == "parity" else "reference"
         for uri, text in (

@@ -60,9 +60,9 @@ def outside_note(outside: int) -> tuple[str, ...]:
     if not outside:
         return ()
     return (
-        f"expected difference: {outside} evaluations in the tiles interpolate amplitudes beyond"
-        " the grid of the list; C then switches interpolation off for all that follows, so that"
-        " its result depends on the order of evaluation and cannot be reproduced",
+        "expected difference: in some tiles amplitudes are interpolated beyond the grid of the"
+        " list; C then switches interpolation off for all that follows, so that its result depends"
+        " on the order of evaluation and cannot be reproduced",
     )
 
 

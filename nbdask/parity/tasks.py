@@ -6,7 +6,6 @@ The pixels stay where they are made; what comes back is small.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -102,6 +101,8 @@ class JobSetup:
             setup.install()
             # Its model may have moved to a file by now.
             object.__setattr__(self, "job", replace(self.job, context=setup.context))
+            if self.job.store is None:
+                _warm_up(setup.context)
         with _lock:
             _jobs[self.run] = self.job
             _readers.pop(self.run, None)
@@ -113,6 +114,14 @@ class JobSetup:
             _readers.pop(self.run, None)
         if self.job.context is not None:
             Setup(self.run, self.job.context).remove()
+
+
+def _warm_up(context: RunContext) -> None:
+    """Load the compiled kernel, so that it does not count as time of the first tile."""
+    model = context.model
+    pixel = Tile(model.roi[0], model.roi[0] + 1, model.roi[2], model.roi[2] + 1)
+    kernel = context.kernel()
+    kernel.finish(model, pixel, kernel.partial(model, pixel, StepRange(0, 1), None), None)
 
 
 _jobs: dict[str, Job] = {}
@@ -154,9 +163,8 @@ def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -
     tiles: list[Any] = []
     if grid is not None:
         for index in _touched(grid, region.tile):
-            key = (f"tile-{run}", number, index)
-            graph[key] = (computed, run, index)
-            tiles.append(key)
+            tiles.append((f"tile-{run}", number, index))
+            graph[tiles[-1]] = (computed, run, index, *bounds)
     key = (f"region-{run}", number)
     graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
     return RegionGraph(key, graph)
@@ -176,20 +184,21 @@ def reference(run: str, slow0: int, slow1: int, fast0: int, fast1: int) -> CRun:
     return run_c(job.binary, job.experiment, region, job.mode, words=job.words, keep=job.keep)
 
 
-def computed(run: str, index: int) -> Computed:
-    """Compute a tile."""
+def computed(run: str, index: int, slow0: int, slow1: int, fast0: int, fast1: int) -> Computed:
+    """Compute what a region needs of a tile; the rest of the tile is 0."""
     context = _jobs[run].context
     assert context is not None
-    start = time.perf_counter()
+    model = _within(context.model, Tile(slow0, slow1, fast0, fast1))
+    assert model is not None, "the region holds nothing of the region of interest"
     try:
-        result = compute_tile(context, index)
+        result = compute_tile(replace(context, model=model), index)
     except NbdaskError:
         raise
     except Exception as error:
         raise RunnerError(f"nbdask, tile {index}: {type(error).__name__}: {error}") from error
     assert result.image is not None
-    seconds = time.perf_counter() - start
-    return Computed(context.grid[index], result.image, seconds, result.summary.outside)
+    tile, summary = context.grid[index], result.summary
+    return Computed(tile, result.image, summary.seconds, summary.outside)
 
 
 def judged(
@@ -212,7 +221,7 @@ def judged(
     notes = list(theirs.notes)
     if job.experiment.semantics == "spec":
         notes += outside_note(outside)
-    notes += _as_first_of_run(job, region, ours)
+    first = _as_first_of_run(job, region, ours)
     return RegionResult(
         region,
         why,
@@ -223,6 +232,7 @@ def judged(
         theirs.stdout,
         theirs.stderr,
         tuple(notes),
+        first,
         region_pictures(ours, theirs.image) if job.pictures else None,
     )
 
@@ -262,31 +272,29 @@ def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
     return image, seconds, outside
 
 
-def _as_first_of_run(job: Job, region: Tile, image: Image) -> list[str]:
+def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | None:
     """Give the first pixel of a region the value that it has where C's run begins with it.
 
     C's carry-over of rotations spares the very first evaluation of a run, which in a run of one
-    region is that region's.  The pixel is replaced only where it is right for the whole image.
+    region is that region's.  The pixel is replaced only where it is right for the whole image;
+    its place (slow, fast) is returned.
     """
     context = job.context
     if context is None or context.model.first_axes is None:
-        return []
+        return None
     model = _within(context.model, region)
     first = None if model is None else find_first(model)
     if model is None or first is None:
-        return []
+        return None
     pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
     kernel, plain = context.kernel(), replace(model, first_axes=None)
     total = kernel.partial(plain, pixel, StepRange(0, model.n_steps), None)
     value = kernel.finish(plain, pixel, total, None)
     here = (first.slow - region.slow0, first.fast - region.fast0)
     if not abs(float(image[here]) - float(value[0, 0])) <= _SAME * abs(float(value[0, 0])):
-        return []
+        return None
     image[here] = patch_first(model, kernel, pixel, value)[0, 0]
-    return [
-        f"pixel slow {first.slow}, fast {first.fast} is compared as the first of a run of C, which"
-        " has no earlier rotation to carry over"
-    ]
+    return first.slow, first.fast
 
 
 def _within(model: Model, region: Tile) -> Model | None:

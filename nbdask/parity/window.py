@@ -9,6 +9,7 @@ swings carry along.  Everything else stays as the experiment says it.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from nbdask.geometry.detector_frame import effective_pivot, place_detector
 from nbdask.plan.tiles import Tile
 
 #: Placement fields that a window sets anew.
-_FREE = ("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y")
+_FREE: dict[str, Any] = dict.fromkeys(("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y"))
 
 
 def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
@@ -50,9 +51,7 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     place = _placed(centre, pivot)
     custom = replace(
         detector,
-        **dict.fromkeys(_FREE),
-        beam_x=place[0],
-        beam_y=place[1],
+        **(_FREE | {"beam_x": place[0], "beam_y": place[1]}),
         pivot=pivot,
     )
     note = f"pivot {pivot} under {frame.convention}: given to C as a CUSTOM detector"
@@ -84,7 +83,7 @@ def shifted(experiment: Experiment, region: Tile) -> Experiment:
     # One rounding only: the shift is a product, the difference is exact or rounded once.
     fast, slow = fast - region.fast0 * pixel, slow - region.slow0 * pixel
     n_slow, n_fast = region.shape
-    values = dict.fromkeys(_FREE) | _as_given(convention, pivot, pixel, fast, slow, n_slow)
+    values = _FREE | _as_given(convention, pivot, pixel, fast, slow, n_slow)
     small = replace(
         detector,
         **values,
@@ -135,10 +134,8 @@ def _by_origin(experiment: Experiment) -> Experiment:
     fast, slow, close = (float(x) for x in np.linalg.solve(columns, placed.origin))
     detector = replace(
         given,
-        **dict.fromkeys(_FREE),
+        **(_FREE | {"beam_x": fast, "beam_y": slow}),
         pix0=None,
-        beam_x=fast,
-        beam_y=slow,
         close_distance=close,
         pivot="sample",
     )

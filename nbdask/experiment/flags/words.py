@@ -113,7 +113,7 @@ def to_args(experiment: Experiment) -> list[str]:
     ]
 
 
-def _given(flag: str, value: float | None, conversion: str = "plain") -> Iterator[str]:
+def _given(flag: str, value: float | int | None, conversion: str = "plain") -> Iterator[str]:
     """Yield a flag and its word, or nothing where no value is given."""
     if isinstance(value, int):
         yield from (flag, str(value))

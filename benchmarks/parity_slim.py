@@ -1,0 +1,34 @@
+"""Make the JSON outcome of ``nbdask parity`` small enough to keep: no output of C, no paths.
+
+python -m benchmarks.parity_slim OUTCOME.json benchmarks/results/NAME.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+DROPPED = ("stdout", "stderr", "arguments")
+
+
+def main() -> None:
+    """Read, drop, write."""
+    source, target = (Path(name) for name in sys.argv[1:])
+    outcome = json.loads(source.read_text())
+    for region in outcome["regions"]:
+        for key in DROPPED:
+            region.pop(key, None)
+    outcome["program"].pop("path")
+    outcome["image"] = Path(outcome["image"]).name
+    outcome["reference"] = "nanoBragg C"
+    outcome["program"]["name"] = "nanoBragg"
+    for item in outcome.get("inputs", []):
+        item["path"] = Path(item["path"]).name
+    rows = ",\n  ".join(json.dumps(region) for region in outcome.pop("regions"))
+    head = json.dumps(outcome, indent=1)[:-2]
+    target.write_text(f'{head},\n "regions": [\n  {rows}\n ]\n}}\n')
+
+
+if __name__ == "__main__":
+    main()

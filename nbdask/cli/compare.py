@@ -1,0 +1,56 @@
+"""``nbdask compare``: two results against each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
+from nbdask.cli.mending import bar
+
+_EPILOG = """\b
+Exit codes: 0 all within thresholds, 2 usage, 3 beyond thresholds, 4 shapes differ, 5 input or
+output error.
+Example: nbdask compare numba.zarr numpy.zarr --html report.html"""
+
+
+@click.command(name="compare", epilog=_EPILOG)
+@click.argument("image")
+@click.argument("reference")
+@click.option(
+    "--shape",
+    type=click.IntRange(min=1),
+    nargs=2,
+    metavar="SLOW FAST",
+    help="Pixels of a bare float file [default: those of the other image].",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@threshold_options
+def command(
+    image: str,
+    reference: str,
+    shape: tuple[int, int] | None,
+    threads: int | None,
+    **options: Any,
+) -> int:
+    """Compare IMAGE with REFERENCE, block by block.
+
+    Each is a store, a .npy file, or a bare file of little-endian float32 as nanoBragg writes it.
+    """
+    from nbdask.parity.compare import compare
+
+    with exit_codes(usage=2):
+        check_files(options)
+        with bar("comparing", options["quiet"]) as progress:
+            outcome = compare(
+                image,
+                reference,
+                shape=shape,
+                peaks=options["peaks"],
+                threads=threads,
+                pictures=options["html_file"] is not None,
+                progress=progress,
+                **thresholds_of(options),
+            )
+        return give(outcome, options)

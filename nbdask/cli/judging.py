@@ -1,0 +1,203 @@
+"""What ``nbdask parity`` and ``nbdask compare`` share: thresholds, reports, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbdask.cli.options import Decorator
+from nbdask.errors import (
+    BackendError,
+    ClusterError,
+    FieldError,
+    InputFileError,
+    NbdaskError,
+    SemanticsError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from nbdask.parity.outcome import Outcome
+
+_POSITIVE = click.FloatRange(min=0.0)
+
+
+def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the bounds of what counts as equal, and where the outcome goes."""
+    decorators: list[Decorator] = [
+        click.option(
+            "--max-rel",
+            type=_POSITIVE,
+            help="Worst relative deviation of a pixel [default: 2e-7; precision mixed: 1e-5].",
+        ),
+        click.option(
+            "--min-corr",
+            type=click.FloatRange(-1.0, 1.0),
+            default=0.999999,
+            show_default=True,
+            help="Least Pearson correlation of a region.",
+        ),
+        click.option(
+            "--sum-tol",
+            type=_POSITIVE,
+            default=1e-6,
+            show_default=True,
+            help="How far the ratio of the sums may be from 1.",
+        ),
+        click.option(
+            "--peak-tol",
+            type=_POSITIVE,
+            default=0.5,
+            show_default=True,
+            help="Largest distance of matching peaks [pixels].",
+        ),
+        click.option(
+            "--peaks",
+            type=click.IntRange(min=0),
+            default=20,
+            show_default=True,
+            help="Brightest local maxima of a region that are matched.",
+        ),
+        click.option(
+            "--json",
+            "json_file",
+            metavar="FILE",
+            help="Write the outcome as JSON; -: to standard output.",
+        ),
+        click.option(
+            "--html", "html_file", metavar="FILE", help="Write a report with pictures, one file."
+        ),
+        click.option(
+            "--map", "map_file", metavar="FILE", help="Write the report's map of the image as PNG."
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace FILEs that are there already."),
+        click.option("--quiet", is_flag=True, help="Print errors only; the exit code says it."),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def thresholds_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the bounds that the options give, as keywords ``thresholds`` and ``by_precision``."""
+    from nbdask.parity.outcome import Thresholds
+
+    names = ("max_rel", "min_corr", "sum_tol", "peak_tol")
+    given = {name: options[name] for name in names if options[name] is not None}
+    return {"thresholds": Thresholds(**given), "by_precision": options["max_rel"] is None}
+
+
+def check_files(options: dict[str, Any]) -> None:
+    """Refuse, before anything is done, files that are there already or cannot be written.
+
+    Raises
+    ------
+    FileError
+    """
+    from nbdask.parity.errors import FileError
+
+    for flag in ("json", "html", "map"):
+        name = options[f"{flag}_file"]
+        if name is None or (flag == "json" and name == "-"):
+            continue
+        path = Path(name).absolute()
+        if path.is_dir():
+            raise FileError(f"--{flag} {name} is a folder: give the path of a file")
+        if path.exists() and not path.is_file():
+            raise FileError(f"--{flag} {name} is a device, pipe or socket: give a regular file")
+        if path.exists() and not options["overwrite"]:
+            raise FileError(f"--{flag} {name} is there already: give another, or --overwrite")
+        if not path.parent.is_dir():
+            raise FileError(f"--{flag} {name}: the folder {path.parent} does not exist")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise FileError(f"--{flag} {name}: no permission to write in {path.parent}")
+
+
+def give(outcome: Outcome, options: dict[str, Any]) -> int:
+    """Print and write an outcome; return the exit code."""
+    from nbdask.parity.report import page, table_lines
+
+    name = options["json_file"]
+    if name is not None:
+        text = json.dumps(outcome.to_dict(), indent=1) + "\n"
+        if name == "-":
+            click.echo(text, nl=False)
+        else:
+            _write(Path(name), text)
+    if options["html_file"] is not None:
+        _write(Path(options["html_file"]), page(outcome))
+    if options["map_file"] is not None:
+        from nbdask.parity.pictures import detector_map
+
+        _write(Path(options["map_file"]), detector_map(outcome))
+    if not options["quiet"] and name != "-":
+        for note in outcome.notes:
+            print("nbdask: note: " + note, file=sys.stderr)
+        click.echo("\n".join(table_lines(outcome)))
+    return outcome.exit_code
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a file so that it appears as a whole."""
+    from nbdask.parity.errors import FileError
+
+    path = path.absolute()
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.replace(fresh, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def exit_codes(usage: int) -> Iterator[None]:
+    """Give every error the exit code of a comparison.
+
+    Parameters
+    ----------
+    usage : int
+        For whatever the caller can mend by other words.
+    """
+    from nbdask.parity import errors
+
+    try:
+        yield
+    except (errors.ShapeError, errors.RunnerError, errors.FileError, BrokenPipeError):
+        raise
+    except click.ClickException as error:
+        raise _coded(error.format_message(), usage) from error
+    except FieldError as error:
+        from nbdask.experiment.flags import flag_of_field
+
+        flag = flag_of_field(error.field)
+        text = str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"
+        raise _coded(text, usage) from error
+    except errors.ParityUsageError as error:
+        raise _coded(str(error), usage) from error
+    except (InputFileError, StoreError) as error:
+        raise _coded(str(error), errors.IO) from error
+    except (BackendError, ClusterError, SemanticsError) as error:
+        raise _coded(str(error), errors.RUNNER) from error
+    except NbdaskError as error:
+        raise _coded(str(error), errors.RUNNER if error.exit_code == 1 else usage) from error
+    except OSError as error:
+        text = f"{error.filename or 'system'}: {error.strerror or error}"
+        raise _coded(text, errors.IO) from error
+
+
+def _coded(message: str, code: int) -> NbdaskError:
+    error = NbdaskError(message)
+    # The class says what an error is in general; here the command decides.
+    error.exit_code = code
+    return error

@@ -1,0 +1,269 @@
+"""``nbdask parity``: an image against the user's own nanoBragg C program."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
+from nbdask.cli.mending import bar
+from nbdask.cli.options import cluster_options
+
+if TYPE_CHECKING:
+    from nbdask.parity.judge import Request
+    from nbdask.parity.outcome import Outcome
+
+#: Key of ``click.Context.meta`` under which the nanoBragg words are kept; None: there was no "--".
+_WORDS = "nbdask.parity.words"
+#: Exit code for a wrong command line.
+_USAGE = 1
+
+_EPILOG = """\b
+Exit codes: 0 all within thresholds, 1 usage, 2 a program failed, 3 beyond thresholds, 4 shapes
+differ, 5 input or output error.
+\b
+nbdask parity run.zarr --c-bin ./nanoBragg --tiles 12 --html report.html
+nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5 -lambda 1"""
+
+
+class _ParityCommand(click.Command):
+    """A command with nanoBragg's words after ``--``, and exit codes of its own."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse; errors of usage get the exit code of this command."""
+        with exit_codes(_USAGE):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Set the words after ``--`` aside, and explain flags that stand before it."""
+        own, words = args, None
+        if "--" in args:
+            place = args.index("--")
+            own, words = args[:place], args[place + 1 :]
+        ctx.meta[_WORDS] = words
+        known = [name for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)]
+        for word in own:
+            name = word.partition("=")[0]
+            if len(name) > 2 and name[0] == "-" and name[1].isalpha():
+                raise click.UsageError(f"{word}: put -- before the nanoBragg flags")
+            if name.startswith("--") and name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else "see nbdask parity --help"
+                raise click.UsageError(f"no such option: {name} ({hint})")
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show where the nanoBragg flags go."""
+        return [*super().collect_usage_pieces(ctx), "[-- NANOBRAGG FLAGS]"]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; every error gets its exit code."""
+        with exit_codes(_USAGE):
+            return super().invoke(ctx)
+
+
+def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Read ``--tiles``: a number, or all (-1)."""
+    if value is None:
+        return None
+    if value == "all":
+        return -1
+    if not value.isdigit():
+        raise click.BadParameter(f"{value!r}: must be a whole number of at least 0, or all")
+    return int(value)
+
+
+def _places(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[int, int], ...]:
+    """Read ``--tile s,f``."""
+    places = []
+    for value in values:
+        pieces = value.split(",")
+        if len(pieces) != 2 or not all(piece.strip().isdigit() for piece in pieces):
+            raise click.BadParameter(f"{value!r}: must be row,column of a tile, such as 3,7")
+        places.append((int(pieces[0]), int(pieces[1])))
+    return tuple(places)
+
+
+@click.command(name="parity", cls=_ParityCommand, epilog=_EPILOG)
+@click.argument("store", required=False)
+@click.option("--c-bin", metavar="PATH", help="The nanoBragg C program [default: $NB_C_BIN].")
+@click.option(
+    "--tiles",
+    metavar="N|all",
+    callback=_tiles,
+    help="Tiles drawn at random, or all [default: 12; a small image from flags: the whole].",
+)
+@click.option(
+    "--tile",
+    "places",
+    metavar="S,F",
+    multiple=True,
+    callback=_places,
+    help="The tile in row S, column F of the tiles, from 0; repeatable.",
+)
+@click.option(
+    "--roi",
+    type=click.IntRange(min=0),
+    nargs=4,
+    metavar="SLOW0 SLOW1 FAST0 FAST1",
+    help="These pixels, inclusive.",
+)
+@click.option(
+    "--brightest",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="The N tiles with the brightest pixels.",
+)
+@click.option(
+    "--only",
+    is_flag=True,
+    help="Leave out the corners and the centre, which are otherwise always compared.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random draw.")
+@click.option(
+    "--edge",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    help="Compare only a square of this edge of each tile.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["roi", "window"]),
+    help="roi: C's -roi on the whole detector; window: a small, shifted detector"
+    " [default: window above 16 Mpixel].",
+)
+@click.option(
+    "--semantics",
+    type=click.Choice(["spec", "c"]),
+    help="Compute the regions anew with these semantics [default: the image's own].",
+)
+@click.option(
+    "--c-threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="OpenMP threads of each run of C.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0.001),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest run of C.",
+)
+@click.option("--keep", metavar="FOLDER", help="Keep the directories in which C ran here.")
+@click.option("--no-record", is_flag=True, help="Leave the store's attributes as they are.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "numba", "numpy"]),
+    help="Kernel, for flags [default: auto].",
+)
+@click.option(
+    "--precision", type=click.Choice(["float64", "mixed"]), help="For flags [default: float64]."
+)
+@click.option(
+    "--tile-size", metavar="N|SLOW,FAST", help="Pixels of a tile, for flags [default: chosen]."
+)
+@cluster_options
+@threshold_options
+@click.pass_context
+def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
+    """Compare STORE, or an image from nanoBragg flags, with the nanoBragg C program.
+
+    Of a STORE, tiles are compared with C runs of the same regions.  With flags after -- both
+    programs compute the image, or the regions that are asked for.
+    """
+    words: list[str] | None = ctx.meta[_WORDS]
+    _check_form(store, words, options)
+    check_files(options)
+    with bar("comparing", options["quiet"]) as progress:
+        request = _request(options, progress)
+        if store is not None:
+            from nbdask.parity.judge import parity
+
+            outcome = parity(store, request)
+        else:
+            assert words is not None
+            outcome = _from_flags(words, options["semantics"] or "spec", request)
+    if store is not None and not options["no_record"]:
+        from nbdask.parity.record import record
+
+        record(store, outcome)
+    return give(outcome, options)
+
+
+def _check_form(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
+    """Refuse what does not go together."""
+    if store is None and not words:
+        raise click.UsageError("nothing to compare: name a store, or give nanoBragg flags after --")
+    if store is None:
+        return
+    if words is not None:
+        raise click.UsageError("give either a store or nanoBragg flags after --, not both")
+    for name in ("backend", "precision", "tile_size"):
+        if options[name] is not None:
+            flag = "--" + name.replace("_", "-")
+            raise click.UsageError(
+                f"{flag}: a store has its own; it goes with nanoBragg flags only"
+            )
+
+
+def _request(options: dict[str, Any], progress: Any) -> Request:
+    from nbdask.cli.running import say
+    from nbdask.parity.binary import find_binary
+    from nbdask.parity.judge import Request
+    from nbdask.parity.regions import Choice
+    from nbdask.run import Settings
+
+    if options["tiles"] == -1 and (options["places"] or options["brightest"] or options["roi"]):
+        raise click.UsageError("--tiles all leaves nothing for --tile, --roi or --brightest to add")
+    names = ("cluster", "workers", "threads", "jobs")
+    return Request(
+        binary=find_binary(options["c_bin"], options["c_threads"], options["time_limit"]),
+        choice=Choice(
+            tiles=options["tiles"],
+            places=options["places"],
+            roi=options["roi"],
+            brightest=options["brightest"],
+            seed=options["seed"],
+            edge=options["edge"],
+            only=options["only"],
+        ),
+        mode=options["mode"],
+        semantics=options["semantics"],
+        **thresholds_of(options),
+        settings=Settings(
+            backend=options["backend"] or "auto",
+            precision=options["precision"] or "float64",
+            tile=options["tile_size"],
+            **{name: options[name] for name in names},
+        ),
+        peaks=options["peaks"],
+        pictures=options["html_file"] is not None,
+        keep=options["keep"],
+        progress=progress,
+        report=None if options["quiet"] else say,
+    )
+
+
+def _from_flags(words: list[str], semantics: str, request: Request) -> Outcome:
+    """Compute and compare an image that nanoBragg flags describe."""
+    from nbdask.experiment.flags import parse_args
+    from nbdask.parity.judge import parity_from_scratch
+    from nbdask.parity.verbatim import verbatim
+
+    parsed = parse_args(words, semantics=semantics)
+    own = verbatim(words, parsed.experiment)
+    return parity_from_scratch(parsed.experiment, request, own, parsed.notes)

@@ -1,0 +1,249 @@
+"""``compare()``: two results, pixel by pixel, block by block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.parity.errors import FileError, ParityUsageError, ShapeError
+from nbdask.parity.measures import PEAKS, measure
+from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
+from nbdask.parity.pictures import region_pictures
+from nbdask.plan.machine import available_cores
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.run import Progress
+from nbdask.store.open import StoreReader
+from nbdask.store.place import SCHEME
+from nbdask.store.provenance import now
+from nbdask.store.schema import COMPLETE
+from nbdask.version import __version__
+
+#: Edge of the blocks of images without tiles of their own [pixels].
+BLOCK = 1024
+#: Most blocks; larger images are cut into larger ones.
+MOST_BLOCKS = 4096
+#: Blocks per thread that are handed out at a time.
+_WINDOW = 4
+#: Blocks whose pictures are drawn: the first, since the worst are not known beforehand.
+MOST_PICTURES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image that is read piece by piece.
+
+    Attributes
+    ----------
+    name : str
+        Path or address.
+    pixels : array-like
+        (n_slow, n_fast) float32, sliced when a part is needed.
+    tile : tuple of int or None
+        Its own tiles (slow, fast).
+    facts : dict
+        What is known of it: fingerprint, versions.
+    """
+
+    name: str
+    pixels: Any
+    tile: tuple[int, int] | None
+    facts: dict[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels (slow, fast)."""
+        return (int(self.pixels.shape[0]), int(self.pixels.shape[1]))
+
+
+def compare(
+    image: str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    *,
+    shape: tuple[int, int] | None = None,
+    thresholds: Thresholds | None = None,
+    by_precision: bool = True,
+    peaks: int = PEAKS,
+    threads: int | None = None,
+    pictures: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Compare two images that are stores, ``.npy`` files or bare float32 files.
+
+    Parameters
+    ----------
+    image, reference : path or address
+        Deviations are relative to ``reference``.
+    shape : tuple of int, optional
+        Pixels (slow, fast) of bare float files; None: those of the other image.
+    thresholds : Thresholds, optional
+    by_precision : bool
+        Take the largest allowed deviation from the lower of both precisions.
+    peaks : int
+        Brightest local maxima to match in each block.
+    threads : int, optional
+        None: one per core.
+    pictures : bool
+        Draw the blocks.
+    progress : callable, optional
+        Called with (blocks done, blocks in all).
+
+    Returns
+    -------
+    Outcome
+        With one region for each block: a tile, or several where there are very many.
+
+    Raises
+    ------
+    StoreError, FileError
+        An image that is missing, unreadable or not complete.
+    ShapeError
+        The images have different shapes.
+    ParityUsageError
+        A bare float file without a shape.
+    """
+    a, b = _open_both(image, reference, shape)
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
+            f" {b.shape[0]} x {b.shape[1]}"
+        )
+    grid = _blocks(a.shape, a.tile or b.tile or (BLOCK, BLOCK))
+    drawn = pictures and len(grid) <= MOST_PICTURES
+
+    def one(index: int) -> RegionResult:
+        tile = grid[index]
+        ours, theirs = _part(a, tile), _part(b, tile)
+        found = measure(ours, theirs, (tile.slow0, tile.fast0), peaks)
+        shown = region_pictures(ours, theirs) if drawn else None
+        return RegionResult(tile, "all", found, pictures=shown)
+
+    results = []
+    for result in _mapped(one, len(grid), threads or available_cores()):
+        results.append(result)
+        if progress is not None:
+            progress(len(results), len(grid))
+    bounds = thresholds or Thresholds()
+    if by_precision:
+        bounds = bounds.for_precisions(a.facts.get("precision"), b.facts.get("precision"))
+    return Outcome(
+        kind="compare",
+        image=a.name,
+        reference=b.name,
+        shape=a.shape,
+        thresholds=bounds,
+        regions=tuple(results),
+        facts={
+            "date": now(),
+            "nbdask_version": __version__,
+            "image_facts": a.facts,
+            "reference_facts": b.facts,
+        },
+        notes=_notes(a, b),
+    )
+
+
+def _notes(a: Source, b: Source) -> tuple[str, ...]:
+    """Say where the two were made from different experiments."""
+    one, other = (s.facts.get("fingerprint") for s in (a, b))
+    if one is None or other is None or one == other:
+        return ()
+    return ("the two stores were made from different experiments (nbdask info shows them)",)
+
+
+def _open_both(
+    image: str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    shape: tuple[int, int] | None,
+) -> tuple[Source, Source]:
+    """Open both images; a bare float file takes the other's shape."""
+    names = (os.fspath(image), os.fspath(reference))
+    bare = [_is_bare(name) for name in names]
+    if not any(bare) and shape is not None:
+        raise ParityUsageError("--shape: only a bare float file needs one")
+    if all(bare) and shape is None:
+        raise ParityUsageError(
+            f"{names[0]}: a bare float file has no shape of its own: give --shape SLOW FAST"
+        )
+    opened: dict[int, Source] = {}
+    for number in sorted((0, 1), key=lambda i: bare[i]):
+        if bare[number]:
+            wanted = shape or opened[1 - number].shape
+            opened[number] = _bare(names[number], wanted)
+        else:
+            opened[number] = _known(names[number])
+    return opened[0], opened[1]
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a name is that of a file which may hold nothing but numbers."""
+    return not (name.startswith(SCHEME) or name.endswith(".npy") or os.path.isdir(name))
+
+
+def _known(name: str) -> Source:
+    """Open a store or a NumPy file."""
+    if not name.endswith(".npy") or os.path.isdir(name):
+        reader = StoreReader(name)
+        if reader.attributes["status"] != COMPLETE:
+            raise FileError(f"{reader.path} is not complete: finish it with --resume first")
+        kept = ("fingerprint", "semantics", "backend", "precision", "kernel_version")
+        facts = {key: reader.attributes.get(key) for key in (*kept, "nbdask_version")}
+        return Source(str(reader.path), reader.image, reader.grid.tile, facts)
+    try:
+        pixels = np.load(name, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+    if pixels.ndim != 2 or pixels.dtype.kind != "f" or pixels.size == 0:
+        raise FileError(
+            f"{name}: holds {pixels.dtype} of shape {pixels.shape}: must be floats (slow, fast)"
+        )
+    return Source(name, pixels, None, {})
+
+
+def _bare(name: str, shape: tuple[int, int]) -> Source:
+    """Open a bare file of little-endian float32, slow-major."""
+    if not os.path.exists(name):
+        raise FileError(f"{name}: does not exist")
+    wanted, found = 4 * shape[0] * shape[1], os.path.getsize(name)
+    if found != wanted:
+        raise ShapeError(
+            f"{name}: has {found} bytes; {shape[0]} x {shape[1]} pixels (slow x fast) of float32"
+            f" are {wanted}"
+        )
+    try:
+        pixels = np.memmap(name, dtype="<f4", mode="r", shape=shape)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+    return Source(name, pixels, None, {})
+
+
+def _blocks(shape: tuple[int, int], tile: tuple[int, int]) -> TileGrid:
+    """Return blocks that are tiles, or squares of tiles where these are too many."""
+    factor = 1
+    while len(TileGrid(shape, (tile[0] * factor, tile[1] * factor))) > MOST_BLOCKS:
+        factor *= 2
+    return TileGrid(shape, (tile[0] * factor, tile[1] * factor))
+
+
+def _part(source: Source, tile: Tile) -> NDArray[np.float32]:
+    """Read a rectangle."""
+    try:
+        part = source.pixels[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
+        return np.asarray(part, dtype=np.float32)
+    except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+        raise FileError(
+            f"{source.name}: slow {tile.slow0} to {tile.slow1 - 1}, fast {tile.fast0} to"
+            f" {tile.fast1 - 1} cannot be read: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _mapped(function: Any, count: int, threads: int) -> Iterator[RegionResult]:
+    """Apply a function to 0..count-1 on threads, in order, with few blocks in hand at a time."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="nbdask") as pool:
+        for start in range(0, count, _WINDOW * threads):
+            yield from pool.map(function, range(start, min(start + _WINDOW * threads, count)))

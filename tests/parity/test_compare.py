@@ -1,0 +1,128 @@
+"""``nbdask compare``: stores, NumPy files and bare float files against each other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from nbdask.export.floatfile import FloatFile
+from nbdask.parity.compare import compare
+from nbdask.store.open import StoreReader
+from tests.parity.conftest import Run
+
+Stored = Callable[..., Path]
+
+
+def test_a_store_equals_its_own_float_image(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """A bare file takes the store's shape; a NumPy file has its own."""
+    store = stored("curved")
+    FloatFile(tmp_path / "image.bin").write(store)
+    np.save(tmp_path / "image.npy", np.asarray(StoreReader(store).image[...]))
+    for other in ("image.bin", "image.npy"):
+        for pair in ((store, tmp_path / other), (tmp_path / other, store)):
+            code, said, error = run("compare", *pair)
+            assert (code, error) == (0, "")
+            assert "equal: 9 regions" in said
+            assert "1600, 0 of them differ" in said
+
+
+def test_differences_are_found_block_by_block(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """A changed pixel ends with exit code 3; the JSON form names block and pixel."""
+    store = stored("curved")
+    other = tmp_path / "other.zarr"
+    shutil.copytree(store, other)
+    image: Any = zarr.open_array(other / "image", mode="r+")
+    image[20, 5] = image[20, 5] * np.float32(1.01)
+    out = tmp_path / "outcome.json"
+    code, said, _ = run("compare", other, store, "--json", out, "--html", tmp_path / "r.html")
+    assert code == 3
+    assert "slow 20, fast 5" in said
+    outcome = json.loads(out.read_text())
+    bad = [item for item in outcome["regions"] if not item["ok"]]
+    assert [(item["slow"], item["fast"]) for item in bad] == [([16, 31], [0, 15])]
+    assert bad[0]["max_rel"] == pytest.approx(0.01, rel=1e-4)
+    assert outcome["reference_facts"]["semantics"] == "c"
+    assert (tmp_path / "r.html").read_text().count("<figure>") == 27
+    assert run("compare", other, store, "--max-rel", "0.1", "--sum-tol", "0.1")[0] == 0
+
+
+def test_json_to_standard_output_is_all_there_is(run: Run, stored: Stored) -> None:
+    """So that it can be piped."""
+    store = stored("curved")
+    code, said, error = run("compare", store, store, "--json", "-")
+    assert (code, error) == (0, "")
+    assert json.loads(said)["ok"]
+
+
+def test_stores_of_other_experiments_are_pointed_out(run: Run, stored: Stored) -> None:
+    """The numbers stand, with a remark."""
+    code, _, error = run("compare", stored("mosflm_default"), stored("curved"))
+    assert code == 3
+    assert "made from different experiments" in error
+
+
+def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
+    """Images from elsewhere are cut into blocks; peaks and sums are those of the whole."""
+    image = np.zeros((1500, 1100), np.float32)
+    image[3, 4], image[1400, 1090] = 5.0, 7.0
+    np.save(tmp_path / "a.npy", image)
+    image.tofile(tmp_path / "b.bin")
+    outcome = compare(tmp_path / "a.npy", tmp_path / "b.bin", threads=2)
+    assert outcome.ok
+    assert len(outcome.regions) == 4
+    assert outcome.total.pixels == image.size
+    assert outcome.total.peaks.count == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("a.npy", "no.npy"), 5, "no.npy: No such file or directory"),
+        (("a.npy", "no.zarr"), 5, "no.zarr: does not exist"),
+        (("a.npy", "wide.npy"), 4, "a.npy has 6 x 8 pixels (slow x fast), wide.npy has 8 x 6"),
+        (("a.npy", "short.bin"), 4, "short.bin: has 100 bytes"),
+        (("short.bin", "short.bin"), 2, "give --shape SLOW FAST"),
+        (("a.npy", "a.npy", "--shape", "6", "8"), 2, "only a bare float file needs one"),
+        (("a.npy", "whole.npy"), 5, "holds int64"),
+        (("a.npy",), 2, "Missing argument"),
+        (("a.npy", "a.npy", "--max-rl", "1"), 2, "--max-rel"),
+        (("a.npy", "a.npy", "--json", "a.npy"), 5, "is there already"),
+    ],
+)
+def test_wrong_words_have_their_exit_code(
+    words: tuple[str, ...],
+    code: int,
+    message: str,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line each, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.ones((6, 8), np.float32))
+    np.save("wide.npy", np.ones((8, 6), np.float32))
+    np.save("whole.npy", np.ones((6, 8), np.int64))
+    Path("short.bin").write_bytes(bytes(100))
+    before = Path("a.npy").read_bytes()
+    found, said, error = run("compare", *words)
+    assert (found, said) == (code, "")
+    assert message in error
+    assert error.count("\n") == 1
+    assert Path("a.npy").read_bytes() == before
+
+
+def test_an_unfinished_store_is_refused(run: Run, stored: Stored) -> None:
+    """Its missing tiles would be NaN."""
+    store = stored("curved")
+    path = store / "zarr.json"
+    path.write_text(path.read_text().replace('"status": "complete"', '"status": "running"'))
+    code, _, error = run("compare", store, store)
+    assert code == 5
+    assert "is not complete" in error
