@@ -1,11 +1,13 @@
 """Kill runs with SIGKILL at random moments, resume them, and compare with an unbroken run.
 
-    python -m benchmarks.large_kills [--moments 50] [--seed 1] [--json FILE]
+    python -m benchmarks.large_kills [--moments 50] [--clusters threads local running] [--seed 1]
+        [--json FILE]
 
 Each moment is drawn from the whole run: after so many tiles were begun, plus a part of the time of
 a tile.  Killed are, in turn: all processes of a run on threads; a worker, the leading process
-(client and scheduler), and all processes of a run on two worker processes.  Exit status 1: pixels
-or records differ, or more work was done again than was in flight.  Linux only.
+(client and scheduler), and all processes of a run on two worker processes; and the scheduler, the
+client, a worker, and all processes of a run on a scheduler of its own with two workers.  Exit
+status 1: pixels or records differ, or more work was done again than was in flight.  Linux only.
 """
 
 from __future__ import annotations
@@ -19,21 +21,32 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.large_kill_job import AT_ONCE, SLOWER, TILES
+from benchmarks.large_kill_job import AT_ONCE, LIST, SLOWER, TILES
 from benchmarks.large_memory import descendants, role
 from benchmarks.machine import facts
 from nbdask.store.open import StoreReader
 
 #: (cluster, who is killed)
-VICTIMS = (("threads", "all"), ("local", "worker"), ("local", "leader"), ("local", "all"))
+VICTIMS = (
+    ("threads", "all"),
+    ("local", "worker"),
+    ("local", "leader"),
+    ("local", "all"),
+    ("running", "scheduler"),
+    ("running", "client"),
+    ("running", "worker"),
+    ("running", "all"),
+)
 #: Tiles that may be in flight: running, and with worker processes those handed out ahead.
-IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2}
+IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2, "running": AT_ONCE + 2}
 #: Attributes that tell when, where and how often; everything else must be the same.
 TIMING = frozenset({"started", "ended", "resumed", "host", "command"})
 _SECONDS = 120.0
@@ -83,6 +96,34 @@ def begin(store: Path, cluster: str, *more: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(root)}
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=root, env=environment, stdout=quiet, stderr=quiet)
+
+
+@contextmanager
+def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
+    """Start a scheduler and two workers; yield its ``--cluster``, and process -> role."""
+    file = store.with_suffix(f".{len(list(store.parent.glob('*.json')))}.json")
+    root = Path(__file__).parents[1]
+    # The list's name is also what makes workers that import the job note their tiles.
+    environment = {**os.environ, "PYTHONPATH": str(root), LIST: str(listed(store))}
+    options: dict[str, Any] = {
+        "cwd": store.parent,
+        "env": environment,
+        "stdout": subprocess.DEVNULL,
+    }
+    words = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
+    each = ["--nthreads", "1", "--no-nanny", "--preload", "benchmarks.large_kill_job"]
+    each += ["--local-directory", str(store.parent), "--death-timeout", "10"]
+    started = []
+    for what, more in (("scheduler", ["--port", "0"]), ("worker", each), ("worker", each)):
+        full = [sys.executable, "-m", f"distributed.cli.dask_{what}", *words, *more]
+        started.append((subprocess.Popen(full, **options), what))
+        _wait(lambda: file.exists())
+    try:
+        yield f"scheduler-file:{file}", {process.pid: what for process, what in started}
+    finally:
+        for process, _ in started:
+            process.kill()
+            process.wait()
 
 
 def listed(store: Path) -> Path:
@@ -163,28 +204,17 @@ def kill_once(folder: Path, whole_store: Path, case: tuple[str, str], seed: int)
     cluster, victim = case
     draw = random.Random(seed)
     store = folder / f"{cluster}-{victim}-{seed}.zarr"
-    after, pause = draw.randint(1, TILES - 4), draw.uniform(0.0, 2 * SLOWER)
-    process = begin(store, cluster)
-    family = [process.pid]
-    try:
-        _wait(lambda: begun(store) >= after or process.poll() is not None)
-        time.sleep(pause)
-        family = descendants(process.pid)
-        moment = begun(store)
-        _kill(_victims(process.pid, family, victim, draw))
-        start = time.perf_counter()
-        if victim == "worker":
-            finish(process)
-        else:
-            process.wait(timeout=_SECONDS)
-            # Workers whose leader is gone end by themselves.
-            _wait(lambda: not any(_alive(pid) for pid in family))
+    with ExitStack() as stack:
+        where, others = cluster, dict[int, str]()
+        if cluster == "running":
+            where, others = stack.enter_context(scheduler(store))
+        moment, start = _broken(store, where, others, victim, draw)
         recorded = int(StoreReader(store).done().sum())
-        finish(begin(store, cluster, "resume"))
-        seconds = time.perf_counter() - start
-    finally:
-        _kill([pid for pid in family if _alive(pid)])
-        process.wait()
+    with ExitStack() as stack:
+        if cluster == "running":
+            where, _ = stack.enter_context(scheduler(store))
+        finish(begin(store, where, "resume"))
+    seconds = time.perf_counter() - start
     return Outcome(
         cluster=cluster,
         victim=victim,
@@ -197,13 +227,41 @@ def kill_once(folder: Path, whole_store: Path, case: tuple[str, str], seed: int)
     )
 
 
-def _victims(leader: int, family: list[int], victim: str, draw: random.Random) -> list[int]:
-    """Return the processes to kill."""
-    if victim == "leader":
-        return [leader]
+def _broken(
+    store: Path, where: str, others: dict[int, str], victim: str, draw: random.Random
+) -> tuple[int, float]:
+    """Begin a run, kill, wait until all has ended; return tiles begun and the time of the kill."""
+    after, pause = draw.randint(1, TILES - 4), draw.uniform(0.0, 2 * SLOWER)
+    process = begin(store, where)
+    family = [process.pid]
+    try:
+        _wait(lambda: begun(store) >= after or process.poll() is not None)
+        time.sleep(pause)
+        family = descendants(process.pid)
+        roles = {pid: role(pid, process.pid) for pid in family} | others
+        moment = begun(store)
+        _kill(_victims(roles, victim, draw))
+        start = time.perf_counter()
+        if victim == "worker":
+            finish(process)
+        else:
+            process.wait(timeout=_SECONDS)
+            # Workers whose leader is gone end by themselves.
+            _wait(lambda: not any(_alive(pid) for pid in family))
+    finally:
+        _kill([pid for pid in family if _alive(pid)])
+        process.wait()
+    return moment, start
+
+
+def _victims(roles: dict[int, str], victim: str, draw: random.Random) -> list[int]:
+    """Return the processes to kill, of process -> role."""
     if victim == "all":
-        return family
-    return [draw.choice([pid for pid in family if role(pid, leader) == "worker"])]
+        return list(roles)
+    # The client of a scheduler of its own is what leads a run.
+    wanted = "leader" if victim == "client" else victim
+    found = [pid for pid, name in roles.items() if name == wanted]
+    return [draw.choice(found)]
 
 
 def _kill(pids: list[int]) -> None:
@@ -241,21 +299,24 @@ def main() -> int:
     """Kill at every moment and print the table."""
     parser = argparse.ArgumentParser(description="Kill runs at random moments and resume them.")
     parser.add_argument("--moments", type=int, default=50)
+    clusters = list(IN_FLIGHT)
+    parser.add_argument("--clusters", nargs="+", choices=clusters, default=clusters)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the outcomes here too")
     options = parser.parse_args()
+    victims = [case for case in VICTIMS if case[0] in options.clusters]
     outcomes: list[Outcome] = []
     print(f"{TILES} tiles, {AT_ONCE} at once")
-    print("seed  cluster  killed  begun  recorded  redone (at most)  bits equal  seconds")
+    print("seed  cluster  killed     begun  recorded  redone (at most)  bits equal  seconds")
     with tempfile.TemporaryDirectory(prefix="nbdask-kills-") as name:
         folder = Path(name)
         reference = whole(folder)
         for number in range(options.moments):
-            seed, case = options.seed + number, VICTIMS[number % len(VICTIMS)]
+            seed, case = options.seed + number, victims[number % len(victims)]
             out = kill_once(folder, reference, case, seed)
             outcomes.append(out)
             print(
-                f"{seed:4d}  {out.cluster:8s} {out.victim:7s} {out.moment:5d} {out.recorded:9d}"
+                f"{seed:4d}  {out.cluster:8s} {out.victim:9s} {out.moment:5d} {out.recorded:9d}"
                 f" {out.redone:7d} {'(' + str(out.allowed) + ')':>9s}  {out.same!s:>10s}"
                 f" {out.seconds:8.1f}",
                 flush=True,

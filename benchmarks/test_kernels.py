@@ -1,6 +1,6 @@
 """Kernel benchmarks; the ordinary tests run each once, untimed, and check its image.
 
-python -m pytest benchmarks --benchmark-enable --benchmark-json kernels.json
+python -m pytest -n 0 benchmarks --benchmark-enable --benchmark-json kernels.json
 """
 
 from __future__ import annotations

@@ -71,8 +71,20 @@ NEEDS = {
 }
 
 
+#: Files whose tests mostly wait for others (daemons, time-outs): they come first, so that none of
+#: them is what all else has to wait for at the end.
+WAITING = ("test_slurm", "test_links", "test_running", "test_kills", "test_s3", "test_mpi")
+
+
+def _place(item: pytest.Item) -> int:
+    """Return where an item's file stands among those that come first."""
+    name = item.path.stem
+    return WAITING.index(name) if name in WAITING else len(WAITING)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, tests that need what this machine does not have."""
+    """Put slow files first; skip, with the reason, tests that need what this machine lacks."""
+    items.sort(key=_place)
     reasons: dict[str, str | None] = {}
     for item in items:
         for name, missing in NEEDS.items():

@@ -36,6 +36,19 @@ ENVIRONMENT = {
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
 
+#: What distributed keeps of the past in schedulers and workers that nbdask starts.  By its defaults
+#: a process grows for its first thousand tasks, and for the first quarter of an hour by profiles.
+HISTORY: dict[str, Any] = {
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.system-monitor.log-length": 600,
+    "distributed.worker.profile.enabled": False,
+}
+#: The same as environment variables, for workers that are started by a shell.
+HISTORY_VARIABLES = {
+    "DASK_" + name.replace("-", "_").replace(".", "__").upper(): str(value)
+    for name, value in HISTORY.items()
+}
+
 logger = logging.getLogger("nbdask")
 
 

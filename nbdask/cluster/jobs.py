@@ -18,7 +18,14 @@ import dask
 from distributed import Client
 from distributed.core import Status
 
-from nbdask.cluster.distributed import ENVIRONMENT, MOST_FAILURES, DistributedExecutor, logger
+from nbdask.cluster.distributed import (
+    ENVIRONMENT,
+    HISTORY,
+    HISTORY_VARIABLES,
+    MOST_FAILURES,
+    DistributedExecutor,
+    logger,
+)
 from nbdask.cluster.security import temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
 from nbdask.errors import ClusterError
@@ -106,7 +113,8 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
 def _exports() -> list[str]:
     """Shell lines that give workers the environment that a run needs."""
     passed = {name: os.environ[name] for name in _PASSED if os.environ.get(name)}
-    return [f"export {name}={shlex.quote(value)}" for name, value in (ENVIRONMENT | passed).items()]
+    given = ENVIRONMENT | HISTORY_VARIABLES | passed
+    return [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
 
 
 def _worker_arguments(job: JobSpec) -> list[str]:
@@ -274,7 +282,7 @@ def job_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     failures: list[str] = []
     least, most = spec.adapt or (spec.workers, spec.workers)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
+        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES, **HISTORY}),
         _open(spec, failures) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -11,7 +11,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, WorkerPlugin
 
-from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
+from nbdask.cluster.distributed import ENVIRONMENT, HISTORY, DistributedExecutor
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 
@@ -40,7 +40,7 @@ def local_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     ClusterError
         The processes do not start.
     """
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT, **HISTORY}):
         try:
             cluster = LocalCluster(
                 n_workers=spec.workers,

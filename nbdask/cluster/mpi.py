@@ -15,7 +15,13 @@ from typing import Any
 import dask
 from distributed import Client
 
-from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor, connect, quiet_logs
+from nbdask.cluster.distributed import (
+    ENVIRONMENT,
+    HISTORY,
+    DistributedExecutor,
+    connect,
+    quiet_logs,
+)
 from nbdask.cluster.security import temporary_security
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
@@ -65,6 +71,7 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
             " (scheduler, leading process, workers): mpirun -np N nbdask simulate --cluster mpi ..."
         )
     os.environ.update(ENVIRONMENT)
+    dask.config.set(HISTORY)
     # All ranks share one terminal: scheduler and workers speak up only when something is wrong.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if interface is None and len(set(ranks.allgather(MPI.Get_processor_name()))) == 1:
