@@ -1,11 +1,15 @@
 """Time nbdask, beside the nanoBragg C program where NB_C_BIN names one.
 
     python -m benchmarks.run --json results.json [--groups kernel,size,tile,command]
-        [--repeats 5] [--threads 2] [--golden GOLDEN] [--only NAME]
+        [--repeats 5] [--threads 2] [--golden GOLDEN] [--only NAME] [--again]
 
 Each record holds the best and all repeats in seconds, evaluations, nanoseconds per evaluation,
 a checksum of the image, and with the C program its seconds, the ratio and the worst deviation of
-the two images.  Ratios are of best times of runs that alternate: ours, C, ours, C.
+the two images.  Ratios are of best times of runs that alternate: ours, C, ours, C.  C is run as
+often as ours, but no more once it has taken ``--c-seconds`` in a case; ``all_c_seconds`` shows it.
+
+The file is written after every case.  Run again, it keeps the records of the same machine,
+versions and commit and measures what is missing, unless ``--again`` says otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,38 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.registry import get_kernel
 
 C_BINARY = os.environ.get("NB_C_BIN")
+PRECISIONS = ("float64", "mixed")
+#: Beyond so many evaluations the image is not compared with C's: that needs a run on one thread.
+_COMPARED = 3e7
+
+
+@dataclass(frozen=True)
+class Job:
+    """A record that is still to be measured.
+
+    Parameters
+    ----------
+    group, name : str
+    measure : callable
+        Returns the record.
+    label : dict
+        What tells it from other records of its name.
+    """
+
+    group: str
+    name: str
+    measure: Callable[[], dict[str, Any]]
+    label: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What a record is known by."""
+        return key_of({"group": self.group, "name": self.name, **self.label})
+
+
+def key_of(record: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a record is known by."""
+    return tuple(record.get(k) for k in ("group", "name", "precision"))
 
 
 def worst_deviation(ours: NDArray[np.float32], c: NDArray[np.float32]) -> float:
@@ -43,6 +80,19 @@ def model_of(words: list[str]) -> Model:
     return build_model(parse_args(words, semantics="c").experiment)
 
 
+def alternate(
+    ours: Callable[[], float], c: Callable[[], float] | None, options: argparse.Namespace
+) -> tuple[list[float], list[float]]:
+    """Run ours and C in turn; return the seconds of each."""
+    seconds: list[float] = []
+    c_seconds: list[float] = []
+    for _ in range(options.repeats):
+        seconds.append(ours())
+        if c is not None and sum(c_seconds) < options.c_seconds:
+            c_seconds.append(c())
+    return seconds, c_seconds
+
+
 def time_kernel(
     case: Case, precision: str, options: argparse.Namespace, tile: int = 256
 ) -> dict[str, Any]:
@@ -50,16 +100,21 @@ def time_kernel(
     model = model_of(case.arguments)
     kernel = get_kernel(options.backend, precision)
     evaluations = model.n_slow * model.n_fast * model.n_steps
-    ours, c, image = [], [], None
-    timing.kernel_image(model, kernel, options.threads, tile)  # compiled and warm
-    for _ in range(options.repeats):
+    images: list[NDArray[np.float32]] = []
+
+    def ours() -> float:
         seconds, image = timing.kernel_image(model, kernel, options.threads, tile)
-        ours.append(seconds)
-        if C_BINARY and precision == "float64" and not options.no_c:
-            c.append(timing.c_kernel_seconds(C_BINARY, case.arguments, options.threads))
-    assert image is not None
+        images[:] = [image]
+        return seconds
+
+    def c() -> float:
+        assert C_BINARY is not None
+        return timing.c_kernel_seconds(C_BINARY, case.arguments, options.threads)
+
+    ours()  # compiled and warm
+    beside = C_BINARY is not None and precision == "float64" and not options.no_c
+    seconds, c_seconds = alternate(ours, c if beside else None, options)
     record: dict[str, Any] = {
-        "name": case.name,
         "precision": precision,
         "tile": tile,
         "threads": options.threads,
@@ -67,54 +122,80 @@ def time_kernel(
         "pixels": [model.n_slow, model.n_fast],
         "steps": model.n_steps,
         "evaluations": evaluations,
-        "seconds": min(ours),
-        "all_seconds": ours,
-        "ns_per_evaluation": min(ours) / evaluations * 1e9,
-        "image_sha256": timing.checksum(image),
+        "seconds": min(seconds),
+        "all_seconds": seconds,
+        "ns_per_evaluation": min(seconds) / evaluations * 1e9,
+        "image_sha256": timing.checksum(images[0]),
         "target": case.target if precision == "float64" else None,
     }
-    if c:
-        assert C_BINARY is not None
-        _, c_image = timing.c_seconds(C_BINARY, case.arguments, 1)
-        record |= {
-            "c_seconds": min(c),
-            "all_c_seconds": c,
-            "ratio": min(c) / min(ours),
-            "deviation": worst_deviation(image, c_image),
-        }
+    if case.operations is not None and options.peak:
+        rate = case.operations[PRECISIONS.index(precision)] / record["ns_per_evaluation"]
+        record["of_peak"] = rate / options.peak
+    if c_seconds:
+        record |= compared(seconds, c_seconds)
+        if evaluations < _COMPARED:
+            assert C_BINARY is not None
+            _, image = timing.c_seconds(C_BINARY, case.arguments, 1)
+            record["deviation"] = worst_deviation(images[0], image)
     return record
 
 
-def wanted(cases: list[Case], options: argparse.Namespace) -> list[Case]:
-    """Return the cases whose name holds what ``--only`` says."""
-    return [c for c in cases if not options.only or options.only in c.name]
+def compared(seconds: list[float], c_seconds: list[float]) -> dict[str, Any]:
+    """Return the part of a record that is about C."""
+    return {
+        "c_seconds": min(c_seconds),
+        "all_c_seconds": c_seconds,
+        "ratio": min(c_seconds) / min(seconds),
+    }
 
 
-def kernel_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[dict[str, Any]]:
+def kernel_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]:
     """Every feature, in both precisions."""
-    for case in wanted(kernel_cases(amplitudes), options):
-        for precision in ("float64", "mixed"):
-            yield time_kernel(case, precision, options)
+    for case in kernel_cases(amplitudes):
+        for precision in PRECISIONS:
+            yield Job(
+                "kernel",
+                case.name,
+                lambda case=case, precision=precision: time_kernel(case, precision, options),
+                {"precision": precision},
+            )
 
 
-def size_group(options: argparse.Namespace, _: Path) -> Iterator[dict[str, Any]]:
-    """One feature over detector sizes."""
-    for case in wanted(size_cases(), options):
-        yield time_kernel(case, "float64", options)
+def size_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
+    """One feature over detector sizes, in both precisions."""
+    for case in size_cases():
+        for precision in PRECISIONS:
+            yield Job(
+                "size",
+                case.name,
+                lambda case=case, precision=precision: time_kernel(case, precision, options),
+                {"precision": precision},
+            )
 
 
-def tile_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[dict[str, Any]]:
-    """One feature over tile sizes and thread counts, without C."""
+def tile_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]:
+    """One feature over tile sizes and thread counts, in both precisions, without C."""
     case = kernel_cases(amplitudes)[0]
-    for tile in (64, 128, 256, 512):
-        for threads in (1, 2):
-            settings = argparse.Namespace(**{**vars(options), "threads": threads, "no_c": True})
-            record = time_kernel(case, "float64", settings, tile)
-            yield {**record, "name": f"tile {tile}, {threads} thread(s)", "target": None}
+    most = len(os.sched_getaffinity(0))
+    for precision in PRECISIONS:
+        for tile in (32, 64, 128, 256, 512):
+            for threads in sorted({1, 2, most}):
+                if threads > most:
+                    continue
+                settings = argparse.Namespace(**{**vars(options), "threads": threads, "no_c": True})
+                yield Job(
+                    "tile",
+                    f"tile {tile}, {threads} thread(s)",
+                    lambda tile=tile, precision=precision, settings=settings: {
+                        **time_kernel(case, precision, settings, tile),
+                        "target": None,
+                    },
+                    {"precision": precision},
+                )
 
 
-def command_group(options: argparse.Namespace, _: Path) -> Iterator[dict[str, Any]]:
-    """Whole commands, start-up and writing included."""
+def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
+    """Whole commands, start-up and writing included; at last the first run ever."""
     small = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 1024"
     large = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 16384"
     large += " -pixel 0.01 -phi 1 -osc 1 -phisteps 10"
@@ -128,29 +209,45 @@ def command_group(options: argparse.Namespace, _: Path) -> Iterator[dict[str, An
         commands["lysozyme 2463 x 2527, 10 steps"] = (text.split(), options.repeats, 2.0)
     commands["16384 x 16384, 10 steps"] = (large.split(), min(2, options.repeats), 6.0)
     for name, (words, repeats, target) in commands.items():
-        if options.only and options.only not in name:
-            continue
-        timing.command_seconds([*words, "--semantics", "c"])
-        ours, c = [], []
-        for _ in range(repeats):
-            ours.append(timing.command_seconds([*words, "--semantics", "c"]))
-            if C_BINARY:
-                c.append(timing.c_seconds(C_BINARY, words, options.threads)[0])
-        record = {
-            "name": name,
-            "flags": " ".join(words),
-            "seconds": min(ours),
-            "all_seconds": ours,
-            "target": target,
-        }
-        if c:
-            record |= {"c_seconds": min(c), "all_c_seconds": c, "ratio": min(c) / min(ours)}
-        yield record
-    if options.only:
-        return
+        settings = argparse.Namespace(**{**vars(options), "repeats": repeats})
+        yield Job(
+            "command",
+            name,
+            lambda words=words, target=target, settings=settings: {
+                **time_command(words, settings),
+                "target": target,
+            },
+        )
+    yield Job("command", "1024 x 1024, first run ever", lambda: time_first_run(small.split()))
+
+
+def time_command(words: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Time a whole command, ours and C's, as processes of their own."""
+    ours_words = [*words, "--semantics", "c", "--threads", str(options.threads)]
+
+    def c() -> float:
+        assert C_BINARY is not None
+        return timing.c_seconds(C_BINARY, words, options.threads)[0]
+
+    timing.command_seconds(ours_words)
+    beside = C_BINARY is not None and not options.no_c
+    seconds, c_seconds = alternate(
+        lambda: timing.command_seconds(ours_words), c if beside else None, options
+    )
+    record = {
+        "threads": options.threads,
+        "flags": " ".join(words),
+        "seconds": min(seconds),
+        "all_seconds": seconds,
+    }
+    return record | (compared(seconds, c_seconds) if c_seconds else {})
+
+
+def time_first_run(words: list[str]) -> dict[str, Any]:
+    """Time a command whose folder of compiled kernels is empty."""
     with tempfile.TemporaryDirectory() as empty:
-        seconds = timing.command_seconds(small.split(), Path(empty))
-        yield {"name": "1024 x 1024, first run ever", "seconds": seconds, "all_seconds": [seconds]}
+        seconds = timing.command_seconds(words, Path(empty))
+    return {"flags": " ".join(words), "seconds": seconds, "all_seconds": [seconds]}
 
 
 GROUPS = {
@@ -161,30 +258,68 @@ GROUPS = {
 }
 
 
+def measure_all(options: argparse.Namespace, amplitudes: Path) -> None:
+    """Measure what the file lacks, writing it after every record."""
+    result: dict[str, Any] = {"machine": machine.facts(), "c_program": bool(C_BINARY)}
+    if options.peak:
+        result["multiply_adds_per_ns"] = options.peak
+    records = [] if options.again else kept(options.json, result["machine"])
+    known = {key_of(record) for record in records}
+    for group in options.groups.split(","):
+        for job in GROUPS[group](options, amplitudes):
+            if (options.only and options.only not in job.name) or job.key in known:
+                continue
+            record = {"group": group, "name": job.name, **job.measure()}
+            records.append(record)
+            show(record)
+            write(options.json, {**result, "records": records})
+
+
+def kept(path: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a file that were measured here, with the same code."""
+    if not path.exists():
+        return []
+    found: dict[str, Any] = json.loads(path.read_text())
+    now = {name: value for name, value in facts.items() if name != "date"}
+    if {name: value for name, value in found["machine"].items() if name != "date"} != now:
+        print(f"{path}: of another machine, version or commit; everything is measured again")
+        return []
+    records: list[dict[str, Any]] = found["records"]
+    return records
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """Replace the file as a whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(result, indent=1) + "\n")
+    temporary.replace(path)
+
+
 def main() -> None:
     """Run the groups asked for and write the records."""
     parser = argparse.ArgumentParser(description="Time nbdask, beside C where NB_C_BIN is set.")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--groups", default=",".join(GROUPS))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--c-seconds", type=float, default=20.0, help="of C, per case")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--backend", default="numba")
     parser.add_argument("--golden", type=Path, help="folder of C images, for the lysozyme command")
     parser.add_argument("--only", help="run the records whose name holds this text")
     parser.add_argument("--no-c", action="store_true", help="do not run the C program")
+    parser.add_argument("--again", action="store_true", help="measure what is there already too")
     options = parser.parse_args()
-    records = []
+    options.peak = None
+    if options.backend == "numba":
+        from benchmarks.peak import multiply_adds
+
+        options.peak = multiply_adds(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         amplitudes = Path(folder) / "pyrope.hkl"
         write_example("pyrope", folder)
         if options.golden is not None:
             amplitudes = options.golden.resolve() / "inputs" / "lysozyme_F.hkl"
-        for group in options.groups.split(","):
-            for record in GROUPS[group](options, amplitudes):
-                records.append({"group": group, **record})
-                show(records[-1])
-    result = {"machine": machine.facts(), "c_program": bool(C_BINARY), "records": records}
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
+        measure_all(options, amplitudes)
 
 
 def show(record: dict[str, Any]) -> None:
@@ -197,6 +332,8 @@ def show(record: dict[str, Any]) -> None:
         text += f"  C {record['c_seconds']:8.3f} s  ratio {record['ratio']:6.2f}"
     if record.get("target"):
         text += f"  (target {record['target']:g})"
+    if "of_peak" in record:
+        text += f"  {100 * record['of_peak']:.0f} % of peak"
     if "deviation" in record:
         text += f"  deviation {record['deviation']:.1e}"
     print(text, flush=True)

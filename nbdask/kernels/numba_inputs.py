@@ -418,7 +418,7 @@ def _amplitude(model: Model, narrow: bool) -> tuple[Amplitude, float]:
             " must hold less than 2^31 amplitudes; leave out reflections far from the others"
         )
     table = np.full(size, model.default_F**2)
-    table[1:-1, 1:-1, 1:-1] = model.f_grid**2
+    np.square(model.f_grid, out=table[1:-1, 1:-1, 1:-1])
     if narrow:
         return _narrow_amplitude(model, table)
     stride_h, stride_k = float(size[1] * size[2]), float(size[2])
@@ -438,8 +438,9 @@ def _narrow_amplitude(model: Model, table: Array) -> tuple[NarrowAmplitude, floa
     largest = float(table.max()) or 1.0
     first = [int(n) - 1 + WHOLE_ZERO for n in model.f_min]
     stride_h, stride_k = table.shape[1] * table.shape[2], table.shape[2]
+    table /= largest
     amplitude = NarrowAmplitude(
-        table=(table / largest).astype(np.float32).reshape(-1),
+        table=table.astype(np.float32).reshape(-1),
         low=tuple(first),
         high=tuple(n + size - 1 for n, size in zip(first, table.shape, strict=True)),
         strides=(stride_h, stride_k),

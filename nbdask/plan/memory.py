@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -73,12 +74,17 @@ def format_bytes(count: float) -> str:
 def model_bytes(model: Model) -> int:
     """Return the bytes of the model's arrays, which every process holds once.
 
-    A large amplitude table is not counted: it is mapped, and gives way when memory is short.
+    A large amplitude table is not counted: it is mapped, and gives way when memory is short.  The
+    squared amplitudes that kernels look up without interpolation are: they have a border of their
+    own, and every process makes them for itself.
     """
     arrays = {name: getattr(model, name) for name in model.__slots__}
     if model.f_grid.nbytes >= MAPPED_BYTES:
         del arrays["f_grid"]
-    return sum(a.nbytes for a in arrays.values() if isinstance(a, np.ndarray))
+    squared = 0
+    if model.f_grid.size and not model.interpolate:
+        squared = 8 * math.prod(n + 2 for n in model.f_grid.shape)
+    return squared + sum(a.nbytes for a in arrays.values() if isinstance(a, np.ndarray))
 
 
 def task_bytes(

@@ -24,7 +24,7 @@ def test_every_feature_has_a_default() -> None:
 
 def test_mixed_is_cheaper_unless_measured() -> None:
     """Mixed precision costs a part of float64, or what was measured."""
-    key = "numba/mixed/round/list"
+    key = "another/mixed/round/list"
     assert cost.Costs().lookup(key) == pytest.approx(
         cost.MIXED_FACTOR * cost.DEFAULTS["numba/float64/round/list"]
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nbdask.errors import PlanError
+from nbdask.experiment import StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan import memory
-from tests.helpers import small_experiment
+from tests.helpers import reflections, small_experiment
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,15 @@ def test_task_bytes_grow_with_pixels_and_ranges() -> None:
     assert whole > need(model, 1 << 20) + (1 << 20) * 8
     assert memory.task_bytes(model, 1 << 20, 3, need) > whole
     assert memory.task_bytes(model, 1 << 22, 1, need) > 3 * whole
+
+
+def test_model_bytes_counts_the_copy_of_squared_amplitudes() -> None:
+    """A list that is not interpolated is held twice: as it is, and squared with a border."""
+    structure = StructureFactors(reflections=reflections(3))
+    model = build_model(small_experiment(structure=structure))
+    assert not model.interpolate
+    arrays = [getattr(model, name) for name in model.__slots__]
+    alone = sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+    size = np.array(model.f_grid.shape) + 2
+    assert memory.model_bytes(model) == alone + 8 * int(np.prod(size))
+    assert memory.model_bytes(replace(model, interpolate=True)) == alone
