@@ -109,30 +109,13 @@ def printout(
     Printout
     """
     model = build_model(experiment)
-    slow0, slow1, fast0, fast1 = model.roi
-    tile = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
-    notes: tuple[str, ...] = ()
-    if pixel is not None and pixel[0] >= 0:
-        fast, slow = pixel
-        if not (slow0 <= slow <= slow1 and fast0 <= fast <= fast1):
-            note = (
-                f"-printout_pixel {fast} {slow} (fast, slow) is not in the region that is"
-                f" evaluated, fast {fast0} to {fast1}, slow {slow0} to {slow1}: nothing is printed"
-            )
-            return Printout("", (note,))
-        tile = Tile(slow, slow + 1, fast, fast + 1)
-    elif tile.pixels > most:
-        rows = -(-most // tile.shape[1])
-        notes = (
-            f"-printout: the first {most} of {tile.pixels} pixels are printed; -printout_pixel FAST"
-            " SLOW prints any one, and nbdask trace tells more about it",
-        )
-        tile = Tile(slow0, slow0 + rows, fast0, min(fast1 + 1, fast0 + most))
+    tile, notes = _region(model, pixel, most)
+    if tile is None:
+        return Printout("", notes)
     mask = None if model.mask is None else model.mask.read(*tile)
     last = _evaluate(model, tile, mask)
-    image = np.asarray(
-        StoreReader(store).image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1], dtype=np.float32
-    )
+    stored = StoreReader(store).image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
+    image = np.asarray(stored, dtype=np.float32)
     lines: list[str] = []
     for number, (row, column) in enumerate(np.ndindex(tile.shape)):
         if number < most and (mask is None or mask[row, column]):
@@ -140,6 +123,31 @@ def printout(
     if mask is not None and not mask.any():
         notes += ("-printout: masked pixels are not evaluated and not printed",)
     return Printout("\n".join(lines), notes)
+
+
+def _region(
+    model: Model, pixel: tuple[int, int] | None, most: int
+) -> tuple[Tile | None, tuple[str, ...]]:
+    """Return the pixels to print (whole rows; ``most`` cuts the last), and notes."""
+    slow0, slow1, fast0, fast1 = model.roi
+    tile = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+    if pixel is not None and pixel[0] >= 0:
+        fast, slow = pixel
+        if slow0 <= slow <= slow1 and fast0 <= fast <= fast1:
+            return Tile(slow, slow + 1, fast, fast + 1), ()
+        note = (
+            f"-printout_pixel {fast} {slow} (fast, slow) is not in the region that is"
+            f" evaluated, fast {fast0} to {fast1}, slow {slow0} to {slow1}: nothing is printed"
+        )
+        return None, (note,)
+    if tile.pixels <= most:
+        return tile, ()
+    note = (
+        f"-printout: the first {most} of {tile.pixels} pixels are printed; -printout_pixel FAST"
+        " SLOW prints any one, and nbdask trace tells more about it"
+    )
+    rows = -(-most // tile.shape[1])
+    return Tile(slow0, slow0 + rows, fast0, min(fast1 + 1, fast0 + most)), (note,)
 
 
 def _evaluate(model: Model, tile: Tile, mask: Bool | None) -> _Last:

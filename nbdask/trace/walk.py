@@ -29,6 +29,10 @@ LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
 KERNELS = ("reference", "numba", "cuda")
 
+_NOT_EVALUATED = (
+    "pixel slow {}, fast {} is masked or outside the region of interest: it is 0 and nothing is"
+    " evaluated"
+)
 Parts = list[tuple[Model, StepRange]]
 
 
@@ -76,55 +80,53 @@ def trace_pixel(
     TraceError
         The traced pixel is not the kernel's own.
     """
+    _check_given(experiment, slow, fast, taps)
     columns = _kernels(kernels)
-    unknown = [tap for tap in taps if tap not in TAPS]
-    if unknown:
-        raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
-    if not 0 <= slow < experiment.shape[0] or not 0 <= fast < experiment.shape[1]:
-        raise InputError(
-            f"pixel slow {slow}, fast {fast}: must lie on the detector of {experiment.shape[0]}"
-            f" (slow) x {experiment.shape[1]} (fast) pixels"
-        )
     model = build_model(experiment)
     selection = Selection.of(model, chosen or {})
     pixel = Tile(slow, slow + 1, fast, fast + 1)
     phi = phi_table(experiment)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
-    frame = [Entry(name, Place(), value) for name, value in frame_values(experiment, model).items()]
-    notes = list(model.notes)
-    evaluated = _is_evaluated(model, pixel)
+    evaluated = is_evaluated(model, slow, fast)
     if report is not None and evaluated and model.n_steps > LONG:
         report(f"{model.n_steps} evaluations, one by one: about {model.n_steps // 3000} s")
-    if evaluated:
-        notes += _run(model, pixel, recorder)
-        value = recorder.entries[-1].value[0]
-    else:
-        notes.append(
-            f"pixel slow {slow}, fast {fast} is masked or outside the region of interest: it is 0"
-            " and nothing is evaluated"
-        )
-        value = 0.0
+    notes = _run(model, pixel, recorder) if evaluated else [_NOT_EVALUATED.format(slow, fast)]
+    value = recorder.entries[-1].value[0] if evaluated else 0.0
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     _check(model, pixel, rounded, evaluated)
-    entries = [*frame, *recorder.entries, Entry("pixel", Place(), (float(rounded),))]
+    frame = frame_values(experiment, model)
+    entries = [Entry(name, Place(), found) for name, found in frame.items()]
+    entries += [*recorder.entries, Entry("pixel", Place(), (float(rounded),))]
     for name, kernel in columns.items():
         if evaluated:
             _fill(name, kernel, model, pixel, entries)
-    entries = [entry for entry in entries if QUANTITIES[entry.name].tap in taps]
     return Trace(
         slow,
         fast,
         experiment.semantics,
         model,
-        tuple(entries),
+        tuple(entry for entry in entries if QUANTITIES[entry.name].tap in taps),
         selection,
         selection.size if evaluated else 0,
         recorder.recorded,
         recorder.last,
         tuple(columns),
-        tuple(notes),
+        (*model.notes, *notes),
     )
+
+
+def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
+    """Refuse taps that there are not and pixels that are not on the detector."""
+    unknown = [tap for tap in taps if tap not in TAPS]
+    if unknown:
+        raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
+    n_slow, n_fast = experiment.shape
+    if not (0 <= slow < n_slow and 0 <= fast < n_fast):
+        raise InputError(
+            f"pixel slow {slow}, fast {fast}: must lie on the detector of {n_slow} (slow) x"
+            f" {n_fast} (fast) pixels"
+        )
 
 
 def _kernels(names: Sequence[str]) -> dict[str, Kernel]:
@@ -175,14 +177,10 @@ def kernel_pixel(
 
 def is_evaluated(model: Model, slow: int, fast: int) -> bool:
     """Whether region of interest and mask let a pixel be evaluated."""
-    return _is_evaluated(model, Tile(slow, slow + 1, fast, fast + 1))
-
-
-def _is_evaluated(model: Model, pixel: Tile) -> bool:
     slow0, slow1, fast0, fast1 = model.roi
-    if not (slow0 <= pixel.slow0 <= slow1 and fast0 <= pixel.fast0 <= fast1):
+    if not (slow0 <= slow <= slow1 and fast0 <= fast <= fast1):
         return False
-    return model.mask is None or bool(model.mask.read(*pixel)[0, 0])
+    return model.mask is None or bool(model.mask.read(slow, slow + 1, fast, fast + 1)[0, 0])
 
 
 def _run(model: Model, pixel: Tile, recorder: Recorder) -> list[str]:
