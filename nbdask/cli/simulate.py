@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.mending import bar
 from nbdask.cli.options import run_options
 from nbdask.cli.running import (
     describe_disk,
@@ -70,6 +72,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files, unwritten = _outputs(outputs)
     _check_apart(outputs, experiment, options["out"])
+    for file in files:
+        file.bar = partial(bar, quiet=options["quiet"])
     line = ProgressLine(options["quiet"])
     try:
         result = simulate(
