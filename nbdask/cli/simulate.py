@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import run_options
 from nbdask.cli.running import (
@@ -81,6 +83,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
     _check_apart(outputs, experiment, options["out"])
     import_libraries(options["backend"])
+    for file in files:
+        file.bar = partial(bar, quiet=options["quiet"])
     line = ProgressLine(options["quiet"])
     try:
         result = simulate(

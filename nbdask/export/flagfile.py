@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbdask.export.files import check_target, fresh_file
 from nbdask.export.options import Options
-from nbdask.export.picture import Picture
+from nbdask.export.picture import Picture, Progress
 
 Writer = Callable[[Picture, Path, Options], list[str]]
 
@@ -33,6 +34,8 @@ class FlagFile:
     ----------
     remarks : list of str
         What should be reported, once the file is written.
+    bar : callable or None
+        Gives, for a label, a context with a progress callback (or None); set by who shows one.
     """
 
     flag: str
@@ -40,6 +43,7 @@ class FlagFile:
     writer: Writer
     options: Options = field(default_factory=Options)
     remarks: list[str] = field(default_factory=list)
+    bar: Callable[[str], AbstractContextManager[Progress | None]] | None = None
 
     def check(self) -> None:
         """Make sure, before anything is computed, that the file can be written.
@@ -65,6 +69,8 @@ class FlagFile:
         StoreError
             The store is missing or not complete, or writing failed.
         """
-        picture = Picture(store)
-        with fresh_file(self.path, self.flag, overwrite=True) as fresh:
-            self.remarks = self.writer(picture, fresh, self.options)
+        shown = nullcontext() if self.bar is None else self.bar(self.flag)
+        with shown as progress:
+            picture = Picture(store, progress=progress)
+            with fresh_file(self.path, self.flag, overwrite=True) as fresh:
+                self.remarks = self.writer(picture, fresh, self.options)

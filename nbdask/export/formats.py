@@ -237,6 +237,7 @@ def export(
     with fresh_file(target, "output", overwrite=overwrite, size=size) as fresh:
         remarks = write(picture, fresh, options)
         written = fresh.stat().st_size
+    remarks = [*remarks, *picture.remarks]
     return Exported(target, chosen.name, picture.shape, written, tuple(remarks))
 
 

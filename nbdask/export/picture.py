@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import FieldError, InputError, NbdaskError, StoreError
+from nbdask.errors import FieldError, InputError, InputFileError, NbdaskError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
 from nbdask.inputs.smv import MaskFile, open_mask
@@ -76,6 +76,8 @@ class Picture:
     roi: Roi | None = None
     incomplete: bool = False
     progress: Progress | None = None
+    #: What should be reported of the image itself.
+    remarks: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Open the store and settle the region."""
@@ -168,13 +170,17 @@ class Picture:
     @cached_property
     def _mask(self) -> MaskFile | None:
         path = self.experiment.sampling.mask
-        return None if path is None else open_mask(path)
-
-    @property
-    def all_used(self) -> bool:
-        """Whether every pixel is a measurement, as far as the experiment tells."""
-        whole = (slice(0, self.shape[0]), slice(0, self.shape[1]))
-        return self.active == whole and self.experiment.sampling.mask is None
+        if path is None:
+            return None
+        try:
+            mask = open_mask(path)
+        except InputFileError as error:
+            self.remarks.append(f"masked pixels are not marked, they are 0 ({error})")
+            return None
+        if (mask.n_slow, mask.n_fast) != self.reader.grid.shape:
+            self.remarks.append(f"masked pixels are not marked, they are 0 ({path} has changed)")
+            return None
+        return mask
 
     def bands(self, multiple: int = 1) -> Iterator[Band]:
         """Read the picture from its first row to its last.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nbdask.experiment import Experiment
+from nbdask.experiment import Detector, Experiment
 from nbdask.geometry.build import build_model
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import EMPTY, combine, summarise
@@ -16,6 +16,35 @@ from nbdask.store.create import create_store, update_attributes
 from nbdask.store.place import place_of
 from nbdask.store.provenance import end_attributes
 from nbdask.store.write import TileWriter
+from tests.helpers import small_experiment
+
+RANDOM = np.random.default_rng(7)
+
+
+def picture_of(shape: tuple[int, int], high: float = 3000.0) -> np.ndarray:
+    """Return photons with fractions and a few strong pixels."""
+    image = RANDOM.gamma(0.5, 40.0, shape).astype(np.float32)
+    image[RANDOM.random(shape) > 0.99] *= np.float32(high)
+    return image
+
+
+def experiment_of(rows: int, columns: int, **parts: Any) -> Experiment:
+    """Return an experiment of a tilted detector, unless told otherwise."""
+    detector = Detector(
+        pixels_fast=columns,
+        pixels_slow=rows,
+        pixel_size=1.72e-4,
+        distance=0.2313,
+        rotx=0.03,
+        roty=-0.02,
+        twotheta=0.1,
+    )
+    return small_experiment(**{"detector": detector, **parts})
+
+
+def rounded(image: np.ndarray) -> np.ndarray:
+    """Return the nearest whole numbers."""
+    return np.rint(image.astype(float)).astype(np.int32)
 
 
 def store_of(
