@@ -216,7 +216,7 @@ def _print_pixels(
         return ()
     from nbdask.trace.printout import printout
 
-    text, notes = printout(experiment, store, outputs.printout_pixel)
+    text, notes = printout(experiment, store, outputs.printout_pixel, report=say)
     if text:
         click.echo(text)
     return notes

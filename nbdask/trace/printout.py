@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from nbdask.physics.scattering import Scattering, nearest
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from nbdask.store.open import StoreReader
+from nbdask.trace.walk import LONG
 
 #: Pixels that are printed at most.
 MOST = 1024
@@ -87,6 +88,7 @@ def printout(
     store: str | os.PathLike[str],
     pixel: tuple[int, int] | None = None,
     most: int = MOST,
+    report: Callable[[str], None] | None = None,
 ) -> Printout:
     """Return what nanoBragg C prints of pixels, with the pixel values that a store holds.
 
@@ -103,6 +105,8 @@ def printout(
         one: every pixel.
     most : int
         Pixels that are printed at most, in raster order of the region of interest.
+    report : callable, optional
+        Called with a line of text before something that takes long.
 
     Returns
     -------
@@ -112,6 +116,8 @@ def printout(
     tile, notes = _region(model, pixel, most)
     if tile is None:
         return Printout("", notes)
+    if report is not None and model.n_steps > LONG:
+        report(f"-printout: {model.n_steps} evaluations, one by one")
     mask = None if model.mask is None else model.mask.read(*tile)
     last = _evaluate(model, tile, mask)
     stored = StoreReader(store).image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]

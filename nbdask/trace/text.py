@@ -46,11 +46,9 @@ def describe(trace: Trace, limit: int = 4) -> str:
             f"{left} of {trace.selected} evaluations are not shown: --limit N shows more; --layer,"
             " --sub-pixel, --source, --phi, --domain choose; --json takes all that are chosen",
         ]
-    boundaries = len(trace.chosen.layer) * len(trace.chosen.sub)
-    if trace.selected and boundaries > max(limit, SUMS):
-        lines.append(
-            f"{boundaries - max(limit, SUMS)} of {boundaries} sums after sub-pixels are not shown"
-        )
+    boundaries, most = len(trace.chosen.layer) * len(trace.chosen.sub), max(limit, SUMS)
+    if boundaries > most and sums < most:
+        lines.append(f"{boundaries - most} of {boundaries} sums after sub-pixels are not shown")
     return "\n".join(lines)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.golden.provenance import DATA, complaints, seeds_of
-from tests.helpers import GOLDEN
+from tests.golden.provenance import DATA, complaints, digest, seeds_of
+from tests.golden.regenerate import named, run_case
+from tests.helpers import GOLDEN, PARITY, deviation, golden_cases
 
 TESTS = Path(__file__).parents[1]
 FOLDERS = (GOLDEN, TESTS / "trace" / "data")
@@ -80,6 +81,21 @@ def test_numbers_that_nobody_recorded_are_refused(folder: Path) -> None:
     assert complaints(folder) == [f"{folder / 'inputs'}: not the files that the program read"]
     (folder / "provenance.json").unlink()
     assert complaints(folder) == [f"{folder}: no provenance.json"]
+
+
+@pytest.mark.c_binary
+@pytest.mark.parametrize("name", ["curved", "mosaic_seed", "carry_over"])
+def test_the_program_gives_the_recorded_numbers_again(name: str) -> None:
+    """Bit for bit where it is the very program; another compiler may round another way."""
+    binary = named("NB_C_BIN")
+    assert binary is not None
+    record = json.loads((GOLDEN / "provenance.json").read_text())
+    image, facts = run_case(binary, golden_cases()[name])
+    with np.load(GOLDEN / "images.npz") as archive:
+        assert deviation(image, archive[name]) <= PARITY
+    assert facts["mean_rms_rmsd"] == pytest.approx(record["cases"][name]["mean_rms_rmsd"], rel=1e-5)
+    if digest(Path(binary).read_bytes()) == record["program_sha256"]:
+        assert digest(image.tobytes()) == record["cases"][name]["sha256"]
 
 
 def test_seeds_are_those_of_the_command() -> None:
