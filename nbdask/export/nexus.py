@@ -184,7 +184,8 @@ def _detector(group: Any, experiment: Experiment, geometry: Geometry, turn: Arra
     transformations = _group(group, "transformations", "NXtransformations")
     for axis, following in zip(chain.axes, names[1:], strict=True):
         _axis(transformations, axis, following, turn)
-    _module(_group(group, "module", "NXdetector_module"), chain, g, names[0], turn)
+    _axis(transformations, chain.offset, names[0], turn)
+    _module(_group(group, "module", "NXdetector_module"), chain, g, turn)
     _number(group, "distance", g.distance, "m")
     _number(group, "distance_derived", True)
     _number(group, "beam_center_x", g.f_spot / g.pixel, "pixel")
@@ -199,13 +200,12 @@ def _detector(group: Any, experiment: Experiment, geometry: Geometry, turn: Arra
     _number(group, "sensor_thickness", detector.thickness, "m")
 
 
-def _module(group: Any, chain: Chain, g: Geometry, depends_on: str, turn: Array) -> None:
+def _module(group: Any, chain: Chain, g: Geometry, turn: Array) -> None:
     """Write the one module, which is the whole detector."""
     _number(group, "data_origin", np.array([0, 0]))
     _number(group, "data_size", np.array([g.rows, g.columns]))
     _number(group, "data_stride", np.array([1, 1]))
-    _axis(group, chain.offset, depends_on, turn)
-    offset = f"{DETECTOR}/module/module_offset"
+    offset = f"{DETECTOR}/transformations/{chain.offset.name}"
     for name, vector in (("fast", chain.fast), ("slow", chain.slow)):
         axis = Axis(f"{name}_pixel_direction", "translation", g.pixel, vector)
         _axis(group, axis, offset, turn)
@@ -229,8 +229,6 @@ def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
         )
 
     data = dataset("data", "<i4" if whole else "<f4", (1,))
-    # Chunks of the mask in which nothing is masked are never written, and take no room.
-    mask = dataset("pixel_mask", "<u4", ())
     data.attrs["long_name"] = "photons"
     _number(group, "pixel_mask_applied", False)
     _number(group, "bit_depth_readout", 32)
@@ -249,6 +247,8 @@ def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
         else:
             data[0, start:stop] = scaled(pixels, options.factor, options.offset)
         if unused.any():
+            # Chunks of the mask in which nothing is masked are never written, and take no room.
+            mask = group["pixel_mask"] if masked else dataset("pixel_mask", "<u4", ())
             masked += int(unused.sum())
             _mask_rows(mask, start, unused, chunk)
     said = [f"{masked} pixels masked"] if masked else []
