@@ -159,7 +159,7 @@ def export(store: str, folder: Path, name: str, rows: int | None) -> Export:
         picture = Picture(store, (first, last, 0, n_fast - 1))
         n_rows, columns = picture.shape
         # The middle, where the beam is, unless the format can only be read from its start.
-        row = 0 if name == "cbf" else n_rows // 2 - 1
+        row = 0 if name == "cbf" else n_rows // 2
         if rows_of is not None:
             pixels = np.asarray(picture.reader.image[first + row : first + row + _ROWS], np.float32)
             wanted = expected(picture, name, pixels).reshape(-1)

@@ -12,6 +12,7 @@ import hdf5plugin
 import numpy as np
 
 from nbdask.experiment import Experiment
+from nbdask.export.files import check_room
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.nexus_frame import ROTATION, Axis, Chain, detector_chain, lab_to_nexus
 from nbdask.export.options import Options
@@ -25,6 +26,8 @@ from nbdask.version import __version__
 
 #: Longest side of a chunk [pixels].
 CHUNK = 512
+#: Room on the disk that is left for HDF5's own records [bytes].
+_MARGIN = 64 << 10
 #: Bit of the pixel mask for pixels without a measurement: "user defined mask".
 MASKED = 1 << 8
 #: What int32 pixels hold where nothing was computed.
@@ -62,7 +65,7 @@ def write_nexus(picture: Picture, path: Path, options: Options) -> list[str]:
         _text(source, "name", "simulated", short_name="simulated")
         detector = _group(instrument, "detector", "NXdetector")
         _detector(detector, experiment, geometry, turn)
-        said = _pixels(detector, picture, options)
+        said = _pixels(detector, picture, options, path)
         data = _group(entry, "data", "NXdata", signal="data")
         data["data"] = detector["data"]
         _record(_group(entry, "nbdask", "NXcollection"), picture, turn)
@@ -211,7 +214,7 @@ def _module(group: Any, chain: Chain, g: Geometry, turn: Array) -> None:
         _axis(group, axis, offset, turn)
 
 
-def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
+def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[str]:
     """Write pixels and mask, a band of chunks at a time."""
     rows, columns = picture.shape
     chunk = (min(CHUNK, rows), min(CHUNK, columns))
@@ -237,6 +240,8 @@ def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
         _number(group, "underload_value", 0)
     clipped, masked = Clipped(), 0
     for start, pixels in picture.bands(multiple=chunk[0]):
+        # Pixels and mask as if they could not be packed, and what HDF5 itself needs.
+        check_room(path, 2 * pixels.nbytes + _MARGIN)
         stop = start + len(pixels)
         unused = picture.unused(start, pixels)
         if whole:
