@@ -47,6 +47,7 @@ class Export:
     peak: int
     said: str
     equal: bool
+    rows: int
 
 
 def _float_rows(path: Path, columns: int, row: int) -> Any:
@@ -140,25 +141,32 @@ def measure(words: list[str]) -> tuple[float, int, str]:
     return time.monotonic() - begin, peak, said
 
 
-def export(store: str, folder: Path, name: str) -> Export:
-    """Export in one format, compare some rows, delete the file."""
+def export(store: str, folder: Path, name: str, rows: int | None) -> Export:
+    """Export in one format, compare some rows, delete the file.
+
+    ``rows``: only so many in the middle of the image; None: all.
+    """
     file, options, rows_of = EXPORTS[name]
     path = folder / file
+    n_slow, n_fast = StoreReader(store).grid.shape
+    first = 0 if rows is None else (n_slow - rows) // 2
+    last = n_slow - 1 if rows is None else first + rows - 1
     command = [sys.executable, "-m", "nbdask", "export", store, str(path), *options]
+    command += ["--roi", "0", str(n_fast - 1), str(first), str(last)]
     seconds, peak, said = measure(command)
     try:
         size, equal = path.stat().st_size, True
-        picture = Picture(store)
+        picture = Picture(store, (first, last, 0, n_fast - 1))
         n_rows, columns = picture.shape
         # The middle, where the beam is, unless the format can only be read from its start.
-        row = 0 if name == "cbf" else n_rows // 2 - 1
+        row = 0 if name == "cbf" else n_rows // 2
         if rows_of is not None:
-            pixels = np.asarray(picture.reader.image[row : row + _ROWS], np.float32)
+            pixels = np.asarray(picture.reader.image[first + row : first + row + _ROWS], np.float32)
             wanted = expected(picture, name, pixels).reshape(-1)
             equal = bool(np.array_equal(rows_of(path, columns, row), wanted))
     finally:
         path.unlink(missing_ok=True)
-    return Export(name, round(seconds, 1), size, peak, said.split(": ", 1)[-1], equal)
+    return Export(name, round(seconds, 1), size, peak, said.split(": ", 1)[-1], equal, n_rows)
 
 
 def _record(path: Path, shape: tuple[int, int], done: list[Export]) -> None:
@@ -177,6 +185,7 @@ def main() -> None:
     parser.add_argument("store")
     parser.add_argument("--folder", help="for the files [default: a temporary folder]")
     parser.add_argument("--formats", nargs="+", choices=list(EXPORTS), default=list(EXPORTS))
+    parser.add_argument("--rows", type=int, help="only so many in the middle [default: all]")
     parser.add_argument("--nice", type=int, default=0, help="lower the priority by so much")
     parser.add_argument("--json", help="write the figures to this file")
     given = parser.parse_args()
@@ -185,7 +194,7 @@ def main() -> None:
     done: list[Export] = []
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         for name in given.formats:
-            done.append(export(given.store, Path(folder), name))
+            done.append(export(given.store, Path(folder), name, given.rows))
             one = done[-1]
             print(
                 f"{one.name:13s} {one.seconds:7.1f} s {one.bytes / 1e9:7.2f} GB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -44,6 +45,21 @@ def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) ->
         raise StoreError(f"{what} {path}: no permission to write in the folder {parent}")
     if target.exists() and not overwrite:
         raise StoreError(f"{what} {path} exists: add --overwrite to replace it, or name another")
+
+
+def check_room(path: Path, size: int) -> None:
+    """Make sure that more bytes can be written beside ``path``.
+
+    For libraries that do not end well when the disk is full: HDF5 keeps what it could not write and
+    complains once more when it is closed.
+
+    Raises
+    ------
+    OSError
+        There is no room for them.
+    """
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager

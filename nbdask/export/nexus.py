@@ -12,6 +12,7 @@ import hdf5plugin
 import numpy as np
 
 from nbdask.experiment import Experiment
+from nbdask.export.files import check_room
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.nexus_frame import ROTATION, Axis, Chain, detector_chain, lab_to_nexus
 from nbdask.export.options import Options
@@ -25,6 +26,8 @@ from nbdask.version import __version__
 
 #: Longest side of a chunk [pixels].
 CHUNK = 512
+#: Room on the disk that is left for HDF5's own records [bytes].
+_MARGIN = 64 << 10
 #: Bit of the pixel mask for pixels without a measurement: "user defined mask".
 MASKED = 1 << 8
 #: What int32 pixels hold where nothing was computed.
@@ -62,7 +65,7 @@ def write_nexus(picture: Picture, path: Path, options: Options) -> list[str]:
         _text(source, "name", "simulated", short_name="simulated")
         detector = _group(instrument, "detector", "NXdetector")
         _detector(detector, experiment, geometry, turn)
-        said = _pixels(detector, picture, options)
+        said = _pixels(detector, picture, options, path)
         data = _group(entry, "data", "NXdata", signal="data")
         data["data"] = detector["data"]
         _record(_group(entry, "nbdask", "NXcollection"), picture, turn)
@@ -184,7 +187,8 @@ def _detector(group: Any, experiment: Experiment, geometry: Geometry, turn: Arra
     transformations = _group(group, "transformations", "NXtransformations")
     for axis, following in zip(chain.axes, names[1:], strict=True):
         _axis(transformations, axis, following, turn)
-    _module(_group(group, "module", "NXdetector_module"), chain, g, names[0], turn)
+    _axis(transformations, chain.offset, names[0], turn)
+    _module(_group(group, "module", "NXdetector_module"), chain, g, turn)
     _number(group, "distance", g.distance, "m")
     _number(group, "distance_derived", True)
     _number(group, "beam_center_x", g.f_spot / g.pixel, "pixel")
@@ -199,19 +203,18 @@ def _detector(group: Any, experiment: Experiment, geometry: Geometry, turn: Arra
     _number(group, "sensor_thickness", detector.thickness, "m")
 
 
-def _module(group: Any, chain: Chain, g: Geometry, depends_on: str, turn: Array) -> None:
+def _module(group: Any, chain: Chain, g: Geometry, turn: Array) -> None:
     """Write the one module, which is the whole detector."""
     _number(group, "data_origin", np.array([0, 0]))
     _number(group, "data_size", np.array([g.rows, g.columns]))
     _number(group, "data_stride", np.array([1, 1]))
-    _axis(group, chain.offset, depends_on, turn)
-    offset = f"{DETECTOR}/module/module_offset"
+    offset = f"{DETECTOR}/transformations/{chain.offset.name}"
     for name, vector in (("fast", chain.fast), ("slow", chain.slow)):
         axis = Axis(f"{name}_pixel_direction", "translation", g.pixel, vector)
         _axis(group, axis, offset, turn)
 
 
-def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
+def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[str]:
     """Write pixels and mask, a band of chunks at a time."""
     rows, columns = picture.shape
     chunk = (min(CHUNK, rows), min(CHUNK, columns))
@@ -229,8 +232,6 @@ def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
         )
 
     data = dataset("data", "<i4" if whole else "<f4", (1,))
-    # Chunks of the mask in which nothing is masked are never written, and take no room.
-    mask = dataset("pixel_mask", "<u4", ())
     data.attrs["long_name"] = "photons"
     _number(group, "pixel_mask_applied", False)
     _number(group, "bit_depth_readout", 32)
@@ -239,6 +240,8 @@ def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
         _number(group, "underload_value", 0)
     clipped, masked = Clipped(), 0
     for start, pixels in picture.bands(multiple=chunk[0]):
+        # Pixels and mask as if they could not be packed, and what HDF5 itself needs.
+        check_room(path, 2 * pixels.nbytes + _MARGIN)
         stop = start + len(pixels)
         unused = picture.unused(start, pixels)
         if whole:
@@ -249,6 +252,8 @@ def _pixels(group: Any, picture: Picture, options: Options) -> list[str]:
         else:
             data[0, start:stop] = scaled(pixels, options.factor, options.offset)
         if unused.any():
+            # Chunks of the mask in which nothing is masked are never written, and take no room.
+            mask = group["pixel_mask"] if masked else dataset("pixel_mask", "<u4", ())
             masked += int(unused.sum())
             _mask_rows(mask, start, unused, chunk)
     said = [f"{masked} pixels masked"] if masked else []

@@ -104,7 +104,7 @@ def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     for f, s in ((0.0, 0.0), (width, 0.0), (0.0, height)):
         wanted = g.origin + f * g.frame.fast + s * g.frame.slow
         if length(chain.place(f, s) - wanted) > 1e-12 * max(1.0, length(wanted)):
-            return Chain((), _shift("module_offset", g.origin), g.frame.fast, g.frame.slow)
+            return Chain((), _shift("corner", g.origin), g.frame.fast, g.frame.slow)
     return chain
 
 
@@ -136,7 +136,7 @@ def _as_given(experiment: Experiment, g: Geometry) -> Chain:
         spot = placed + centre.f_beam * g.frame.fast + centre.s_beam * g.frame.slow
         corner = (df - centre.f_beam) * fast + (ds - centre.s_beam) * slow
         axes = (*turns, _shift("translation", spot))
-    return Chain(axes, _shift("module_offset", corner), fast, slow)
+    return Chain(axes, _shift("corner", corner), fast, slow)
 
 
 def _shift(name: str, vector: Array) -> Axis:

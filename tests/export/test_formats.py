@@ -294,6 +294,10 @@ def test_too_little_room_is_told_before(store, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("nbdask.export.files.shutil.disk_usage", lambda _: usage(9, 9, 100))
     with pytest.raises(StoreError, match=r"needs 134.8 KiB, but only 100 B are free"):
         export(store, tmp_path / "a.bin")
+    # How much HDF5 will pack is not known before: it is asked for band by band.
+    with pytest.raises(StoreError, match=r"output .*a.h5: No space left on device"):
+        export(store, tmp_path / "a.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_progress_reaches_the_end(store, tmp_path) -> None:
