@@ -386,3 +386,19 @@ def test_remote_modules_are_loaded_only_for_addresses() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert importlib.util.find_spec("obstore") is not None
+
+
+def test_noise_from_and_to_an_address(address, local, tmp_path, capsys) -> None:
+    """A derived store is one as on disk, and so is its source; it is repaired from there."""
+    words = ["--seed", "1", "--psf-gauss", "1.5", "--backend", "numpy", "--quiet"]
+    run(address, tile=8, steps_per_task=5)
+    there, here = address.replace("run.zarr", "noisy.zarr"), tmp_path / "noisy.zarr"
+    assert main(["noise", address, "--out", there, *words]) == 0
+    assert main(["noise", str(local), "--out", str(here), *words]) == 0
+    assert np.array_equal(pixels(there), pixels(here))
+    place_of(there).remove("tiles/c/1/1/0")
+    assert main(["verify", there]) == 1
+    assert main(["repair", there]) == 0
+    assert np.array_equal(pixels(there), pixels(here))
+    assert main(["noise", there, "--out", there, "--seed", "2"]) == 2
+    assert "is the store that is read" in capsys.readouterr().err

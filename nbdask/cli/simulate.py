@@ -167,7 +167,8 @@ def _noisy_copy(experiment: Experiment, options: dict[str, Any], command: list[s
     pipeline = pipeline_of(options, experiment.detector.pixel_size)
     names = ("cluster", "workers", "threads", "jobs", "overwrite", "resume")
     kept = {name: options[name] for name in names} | {"command": command}
-    return [NoisyCopy(path, pipeline, experiment.shape, kept)]
+    report = None if options["quiet"] else say
+    return [NoisyCopy(path, pipeline, experiment.shape, kept, report)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

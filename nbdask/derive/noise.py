@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nbdask.cluster.executor import open_cluster
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import parse_cluster
+from nbdask.cluster.spec import ClusterSpec, parse_cluster
 from nbdask.derive import provenance
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles, split
@@ -118,42 +118,45 @@ def noise(
     """
     start = time.perf_counter()
     place = place_of(out)
-    check_place(place, overwrite, resume)
     reader = complete_source(source, place)
+    check_place(place, overwrite, resume)
     pipeline.check(reader.grid.shape)
     provenance.check_seed_is_new(reader, pipeline)
     rest = split(pipeline)
-    chosen = reader.grid.tile if tile is None else parse_tile(tile)
-    if rest is not None and tile is None:
-        chosen = fitting(chosen, reader.grid.shape)
-    if resume and tile is None:
-        chosen = StoreReader(place).grid.tile
-    grid = TileGrid(reader.grid.shape, chosen)
-    context = Context(
-        Source(reader.place), pipeline, grid, TileWriter(place, grid.counts[1]), backend
-    )
-    check_backend(backend)
+    grid = TileGrid(reader.grid.shape, _tile(tile, reader, rest, place if resume else None))
+    writer = TileWriter(place, grid.counts[1])
+    context = Context(Source(reader.place), pipeline, grid, writer, check_backend(backend))
     spec = parse_cluster(cluster, workers, threads, jobs)
-    attributes = provenance.start(reader, pipeline, grid, command, spec.kind)
-    run = _Run(context, place, attributes)
+    run = _Run(context, place, provenance.start(reader, pipeline, grid, command, spec.kind))
     with Lock(place) as lock:
         if resume:
             run.reopen()
         run.notes += check_space(place, grid, len(grid) - run.finished)
         if run.finished < len(grid):
             done = run.follower(lock, progress)
-            if rest is not None:
+            if rest is None:
+                run.on_cluster(spec, overwrite, done)
+            else:
                 run.begin(overwrite)
                 run.in_sequence(rest, done)
-            else:
-                setup = Setup(secrets.token_hex(8), context)
-                with open_cluster(spec) as executor:
-                    executor.check(setup)
-                    run.begin(overwrite)
-                    executor.run(setup, derive_graphs(setup.run, run.missing), done)
         statistics = run.close()
     seconds = time.perf_counter() - start
     return NoiseResult(place.name, grid.shape, statistics, run.notes, seconds)
+
+
+def _tile(
+    given: int | str | tuple[int, int] | None,
+    source: StoreReader,
+    rest: Pipeline | None,
+    begun: Place | None,
+) -> tuple[int, int]:
+    """Choose the size of tiles: as given, as a store was begun, or as the source has them."""
+    if given is not None:
+        return parse_tile(given)
+    if begun is not None:
+        return StoreReader(begun).grid.tile
+    tile = source.grid.tile
+    return tile if rest is None else fitting(tile, source.grid.shape)
 
 
 def check_place(place: Place, overwrite: bool, resume: bool) -> None:
@@ -239,6 +242,16 @@ class _Run:
 
         return done
 
+    def on_cluster(
+        self, spec: ClusterSpec, overwrite: bool, done: Callable[[TileResult], None]
+    ) -> None:
+        """Compute and write all missing tiles as tasks, a bounded number of them at a time."""
+        setup = Setup(secrets.token_hex(8), self.context)
+        with open_cluster(spec) as executor:
+            executor.check(setup)
+            self.begin(overwrite)
+            executor.run(setup, derive_graphs(setup.run, self.missing), done)
+
     def in_sequence(self, rest: Pipeline, done: Callable[[TileResult], None]) -> None:
         """Make and write all missing tiles in raster order, here."""
         context, missing = self.context, set(self.missing)
@@ -279,12 +292,15 @@ class NoisyCopy:
         Pixels of the image, (slow, fast).
     options : dict
         Further arguments of :func:`noise`.
+    report : callable, optional
+        Called with a line of text before the work begins.
     """
 
     path: str | os.PathLike[str]
     pipeline: Pipeline
     shape: tuple[int, int]
     options: dict[str, Any]
+    report: Callable[[str], None] | None = None
 
     def _resumes(self) -> bool:
         # A run that was cut off before its noise has begun has nothing to resume here.
@@ -298,4 +314,6 @@ class NoisyCopy:
 
     def write(self, store: Path | str) -> None:
         """Write it from the complete store."""
+        if self.report is not None:
+            self.report(f"adding noise: {self.path}")
         noise(store, self.path, self.pipeline, **{**self.options, "resume": self._resumes()})

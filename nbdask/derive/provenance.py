@@ -60,16 +60,6 @@ def start(
         checksum of all pixels, and, where that store was derived too, its own ``derived``.
     """
     old = source.attributes
-    content = pixels_checksum(source)
-    parent = {
-        "path": str(source.path),
-        "fingerprint": old["fingerprint"],
-        "pixels_sha256": content,
-        "command": old.get("command"),
-        "nbdask_version": old.get("nbdask_version"),
-    }
-    if "derived" in old:
-        parent["derived"] = old["derived"]
     maps = [
         {"role": "gain map", "path": step["map"], "sha256": step["sha256"]}
         for step in pipeline.to_dict()["steps"]
@@ -91,7 +81,7 @@ def start(
             "by": "noise",
             "version": VERSION,
             "pipeline": pipeline.to_dict(),
-            "source": parent,
+            "source": _parent(source),
         },
         "plan": {**old["plan"], "tile": list(grid.tile), "tiles": len(grid)},
         "cluster": cluster,
@@ -103,6 +93,19 @@ def start(
         "notes": [],
         "statistics": None,
     }
+
+
+def _parent(source: StoreReader) -> dict[str, Any]:
+    """Return what is on record of the store that a store is made from."""
+    old = source.attributes
+    parent = {
+        "path": str(source.path),
+        "fingerprint": old["fingerprint"],
+        "pixels_sha256": pixels_checksum(source),
+        "command": old.get("command"),
+        "nbdask_version": old.get("nbdask_version"),
+    }
+    return parent | ({"derived": old["derived"]} if "derived" in old else {})
 
 
 def check_seed_is_new(source: StoreReader, pipeline: Pipeline) -> None:

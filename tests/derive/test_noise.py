@@ -65,7 +65,7 @@ def test_pixels_are_those_of_the_pipeline(run, noisy) -> None:
         {"tile": 13},
         {"tile": (60, 8), "threads": 1},
         {"tile": 60, "backend": "numpy"},
-        {"cluster": "local", "workers": 2, "threads": 1},
+        {"cluster": "local", "workers": 1, "threads": 2},
     ],
     ids=str,
 )
