@@ -10,8 +10,8 @@ SQUARE = f"{CRYSTAL} -default_F 100 -N 5"
 
 #: Vector instructions per evaluation: 8 evaluations at a time in float64, 16 in mixed precision.
 FEW = (57 / 8, 69 / 16)
-MANY = (93 / 8, 97 / 16)
-GAUSS = (50 / 8, 64 / 16)
+MANY = (93 / 8, 93 / 16)
+GAUSS = (50 / 8, 57 / 16)
 
 
 @dataclass(frozen=True, slots=True)

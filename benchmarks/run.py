@@ -19,7 +19,8 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def kernel_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]
             yield Job(
                 "kernel",
                 case.name,
-                lambda case=case, precision=precision: time_kernel(case, precision, options),
+                partial(time_kernel, case, precision, options),
                 {"precision": precision},
             )
 
@@ -168,14 +169,14 @@ def size_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
             yield Job(
                 "size",
                 case.name,
-                lambda case=case, precision=precision: time_kernel(case, precision, options),
+                partial(time_kernel, case, precision, options),
                 {"precision": precision},
             )
 
 
 def tile_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]:
     """One feature over tile sizes and thread counts, in both precisions, without C."""
-    case = kernel_cases(amplitudes)[0]
+    aimless = replace(kernel_cases(amplitudes)[0], target=None)
     most = len(os.sched_getaffinity(0))
     for precision in PRECISIONS:
         for tile in (32, 64, 128, 256, 512):
@@ -186,10 +187,7 @@ def tile_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]:
                 yield Job(
                     "tile",
                     f"tile {tile}, {threads} thread(s)",
-                    lambda tile=tile, precision=precision, settings=settings: {
-                        **time_kernel(case, precision, settings, tile),
-                        "target": None,
-                    },
+                    partial(time_kernel, aimless, precision, settings, tile),
                     {"precision": precision},
                 )
 
@@ -199,7 +197,9 @@ def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
     small = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 1024"
     large = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 16384"
     large += " -pixel 0.01 -phi 1 -osc 1 -phisteps 10"
-    commands = {"1024 x 1024, 1 step": (small.split(), options.repeats, None)}
+    commands: dict[str, tuple[list[str], int, float | None]] = {
+        "1024 x 1024, 1 step": (small.split(), options.repeats, None)
+    }
     if options.golden is not None:
         folder = options.golden.resolve()
         cases = {c["name"]: c for c in json.loads((folder / "cases.json").read_text())}
@@ -213,15 +213,14 @@ def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
         yield Job(
             "command",
             name,
-            lambda words=words, target=target, settings=settings: {
-                **time_command(words, settings),
-                "target": target,
-            },
+            partial(time_command, words, settings, target),
         )
-    yield Job("command", "1024 x 1024, first run ever", lambda: time_first_run(small.split()))
+    yield Job("command", "1024 x 1024, first run ever", partial(time_first_run, small.split()))
 
 
-def time_command(words: list[str], options: argparse.Namespace) -> dict[str, Any]:
+def time_command(
+    words: list[str], options: argparse.Namespace, target: float | None
+) -> dict[str, Any]:
     """Time a whole command, ours and C's, as processes of their own."""
     ours_words = [*words, "--semantics", "c", "--threads", str(options.threads)]
 
@@ -239,6 +238,7 @@ def time_command(words: list[str], options: argparse.Namespace) -> dict[str, Any
         "flags": " ".join(words),
         "seconds": min(seconds),
         "all_seconds": seconds,
+        "target": target,
     }
     return record | (compared(seconds, c_seconds) if c_seconds else {})
 

@@ -5,14 +5,16 @@ python -m pytest -n 0 benchmarks --benchmark-enable --benchmark-json kernels.jso
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import report, timing
-from benchmarks.cases import Case, kernel_cases
+from benchmarks import peak, report, run, timing
+from benchmarks.cases import SQUARE, Case, kernel_cases
 from nbdask.example.write import write_example
 from nbdask.experiment.flags import parse_args
 from nbdask.geometry.build import build_model
@@ -68,5 +70,89 @@ def test_report_shows_every_record() -> None:
         "date": "2026-01-01",
     }
     text = report.markdown({"machine": machine, "records": [record]})
-    assert "| square | float64 | 0.500 | 20 % | 2.000 | 12.000 | 24.0 | 20 | 6e-08 |" in text
+    assert "| square | float64 | 0.500 | 20 % | 2.000 |  | 12.000 | 24.0 | 20 | 6e-08 |" in text
     assert "a processor, 2 cores" in text
+
+
+def settings(path: Path, **given: Any) -> Any:
+    """Return options of a quick benchmark of kernels."""
+    values = {
+        "json": path, "groups": "kernel", "repeats": 2, "c_seconds": 1.0, "threads": 1,
+        "backend": "numpy", "golden": None, "only": "tophat", "no_c": True, "again": False,
+        "peak": 2.0,
+    }  # fmt: skip
+    return argparse.Namespace(**{**values, **given})
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make measuring quick; return the list of what is measured."""
+    measured: list[str] = []
+
+    def time_kernel(case: Case, precision: str, options: Any, tile: int = 256) -> dict[str, Any]:
+        measured.append(f"{case.name}, {precision}")
+        return {"precision": precision, "seconds": 1.0, "all_seconds": [1.0], "tile": tile}
+
+    monkeypatch.setattr(run, "time_kernel", time_kernel)
+    return measured
+
+
+def test_a_benchmark_goes_on_where_it_stopped(tmp_path: Path, small: list[str]) -> None:
+    """Records are in the file one by one, and are kept unless they are asked for again."""
+    path = tmp_path / "a.json"
+    run.measure_all(settings(path), tmp_path)
+    assert small == ["tophat, float64", "tophat, mixed"]
+    found = json.loads(path.read_text())
+    assert [r["precision"] for r in found["records"]] == ["float64", "mixed"]
+    found["records"].pop()
+    path.write_text(json.dumps(found))
+    run.measure_all(settings(path), tmp_path)
+    assert small[2:] == ["tophat, mixed"]
+    run.measure_all(settings(path, again=True), tmp_path)
+    assert len(small) == 5
+    found["machine"]["cpu"] = "another"
+    path.write_text(json.dumps(found))
+    run.measure_all(settings(path), tmp_path)
+    assert len(small) == 7
+
+
+def test_a_kernel_record_says_what_was_measured(tmp_path: Path) -> None:
+    """Rates, the share of the machine's peak and the image's checksum, of a small detector."""
+    case = Case("square", f"{SQUARE} -oversample 1", pixels=16, target=3.0, operations=(8.0, 4.0))
+    record = run.time_kernel(case, "float64", settings(tmp_path / "a.json"))
+    assert record["evaluations"] == 256
+    assert len(record["all_seconds"]) == 2
+    assert record["ns_per_evaluation"] == pytest.approx(record["seconds"] / 256 * 1e9)
+    assert record["of_peak"] == pytest.approx(8.0 / record["ns_per_evaluation"] / 2.0)
+    assert len(record["image_sha256"]) == 64
+
+
+def test_c_is_run_until_its_time_is_spent(tmp_path: Path) -> None:
+    """Ours as often as asked for; C no more once it has had its seconds."""
+    options = settings(tmp_path, repeats=5, c_seconds=3.0)
+    ours, c = run.alternate(lambda: 1.0, lambda: 2.0, options)
+    assert (ours, c) == ([1.0] * 5, [2.0] * 2)
+
+
+def test_every_plot_is_drawn(tmp_path: Path) -> None:
+    """One file for each kind of record, pictures all of them."""
+    kernel = {"name": "a", "precision": "mixed", "ns_per_evaluation": 2.0, "evaluations": 10}
+    records = [{**kernel, "group": "kernel"}, {**kernel, "group": "kernel", "precision": "float64"}]
+    for edge in (256, 512):
+        size = {**kernel, "group": "size", "name": f"{edge}", "pixels": [edge, edge]}
+        records.append({**size, "c_seconds": 1e-6})
+        for threads in (1, 2):
+            name = f"{edge}, {threads}"
+            records.append(
+                {**kernel, "group": "tile", "name": name, "tile": edge, "threads": threads}
+            )
+    written = report.plots({"machine": {"cores": 2}, "records": records}, tmp_path)
+    assert [path.name for path in written] == ["kernel.png", "size.png", "tile.png", "threads.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    only = report.plots({"machine": {"cores": 2}, "records": records[:2]}, tmp_path / "b")
+    assert [path.name for path in only] == ["kernel.png"]
+
+
+def test_the_peak_is_more_than_one_instruction_in_four_cycles() -> None:
+    """The yardstick is of the right order on any processor of this century."""
+    assert 0.05 < peak.multiply_adds(1, repeats=1) < 50.0
