@@ -92,7 +92,7 @@ class HostLauncher:
         return np.ascontiguousarray(array)
 
     @contextmanager
-    def task(self) -> Iterator[HostTask]:
+    def task(self, device_bytes: int) -> Iterator[HostTask]:
         """Return a task whose calls run at once."""
         yield HostTask(self._threads)
 

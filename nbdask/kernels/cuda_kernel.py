@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from nbdask.plan.tiles import Tile
 PRECISIONS = ("float64", "mixed", "pairs")
 #: Models whose tables stay on the device: one run has one model, and one more for its first pixel.
 _MODELS = 3
+#: Bytes of a task's smallest buffers, each rounded up by the device's pool.
+_SMALL = 4096
 
 
 class CudaKernel:
@@ -59,7 +62,7 @@ class CudaKernel:
         active = _active(tile, mask)
         if active is not None and active.size == 0:
             return Partial(np.zeros(tile.shape), np.ones(tile.shape) if running else None, 0)
-        with self.launcher.task() as task:
+        with self.launcher.task(_device_bytes(model, tile, active)) as task:
             sums = self._sum(task, model, tile, steps, active)
             total = _spread(task.download(sums.total), tile, active, 0.0)
             gain = _spread(task.download(sums.gain), tile, active, 1.0) if running else None
@@ -72,7 +75,7 @@ class CudaKernel:
         active = _active(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32)
-        with self.launcher.task() as task:
+        with self.launcher.task(_device_bytes(model, tile, active)) as task:
             total = task.upload(_chosen(partial.total, active))
             gain = task.empty(1, np.float64)
             if partial.gain is not None:
@@ -99,10 +102,32 @@ class CudaKernel:
         active = _active(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32), 0
-        with self.launcher.task() as task:
+        with self.launcher.task(_device_bytes(model, tile, active)) as task:
             sums = self._sum(task, model, tile, StepRange(0, model.n_steps), active)
             image = self._finish(task, model, tile, sums, active)
             return image, int(task.download(sums.outside)[0])
+
+    def repeat(
+        self, model: Model, tiles: Sequence[Tile], steps: StepRange, mark: Callable[[], None]
+    ) -> None:
+        """Sum tiles one after another in one task, and leave the sums there: for benchmarks.
+
+        Parameters
+        ----------
+        model : Model
+        tiles : sequence of Tile
+            Of one size.
+        steps : StepRange
+        mark : callable
+            Called before the first tile and after each has been started; on a card it can record
+            an event in the current stream.
+        """
+        with self.launcher.task(len(tiles) * _device_bytes(model, tiles[0], None)) as task:
+            mark()
+            for tile in tiles:
+                sums = self._sum(task, model, tile, steps, None)
+                mark()
+            task.download(sums.outside)
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile the loops for this model."""
@@ -211,6 +236,14 @@ def _active(tile: Tile, mask: Mask | None) -> NDArray[np.int32] | None:
     if mask is None or mask.all():
         return None
     return np.flatnonzero(mask).astype(np.int32)
+
+
+def _device_bytes(model: Model, tile: Tile, active: NDArray[np.int32] | None) -> int:
+    """Return the most bytes of a tile's buffers on the device."""
+    count = tile.pixels if active is None else active.size
+    # Sum (float64) and image (float32), the gains of a running product, the list of pixels.
+    each = 12 + (8 if model.running_product else 0) + (0 if active is None else 4)
+    return each * count + _SMALL
 
 
 def _listed(task: Task, active: NDArray[np.int32] | None) -> Buffer:

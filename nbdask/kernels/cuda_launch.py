@@ -100,8 +100,19 @@ class Launcher(Protocol):
     def resident(self, array: NDArray[Any]) -> Buffer:
         """Copy an array to the device, to be read by all tasks for as long as it is kept."""
 
-    def task(self) -> AbstractContextManager[Task]:
-        """Return a new task: a stream of its own, memory from the pool."""
+    def task(self, device_bytes: int) -> AbstractContextManager[Task]:
+        """Return a new task: a stream of its own, memory from the pool.
+
+        Parameters
+        ----------
+        device_bytes : int
+            Most bytes of its buffers; where memory is limited, the task waits for its share.
+
+        Raises
+        ------
+        BackendError
+            There is not so much memory.
+        """
 
     def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
         """Return the bytes of this machine's (not the card's) memory that a task needs."""
