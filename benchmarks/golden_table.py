@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 import nbdask
 from nbdask.experiment.flags import parse_args
 
-BOUND = {"float64": 2e-7, "mixed": 1e-5}
+BOUND = {"float64": 2e-7, "mixed": 1e-5, "pairs": 1e-5}
 
 
 def deviation(ours: NDArray[Any], c: NDArray[Any], largest: float) -> float:

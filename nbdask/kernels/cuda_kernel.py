@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -105,6 +106,28 @@ class CudaKernel:
             sums = self._sum(task, model, tile, StepRange(0, model.n_steps), active)
             image = self._finish(task, model, tile, sums, active)
             return image, int(task.download(sums.outside)[0])
+
+    def repeat(
+        self, model: Model, tiles: Sequence[Tile], steps: StepRange, mark: Callable[[], None]
+    ) -> None:
+        """Sum tiles one after another in one task, and leave the sums there: for benchmarks.
+
+        Parameters
+        ----------
+        model : Model
+        tiles : sequence of Tile
+            Of one size.
+        steps : StepRange
+        mark : callable
+            Called before the first tile and after each has been started; on a card it can record
+            an event in the current stream.
+        """
+        with self.launcher.task(len(tiles) * _device_bytes(model, tiles[0], None)) as task:
+            mark()
+            for tile in tiles:
+                sums = self._sum(task, model, tile, steps, None)
+                mark()
+            task.download(sums.outside)
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile the loops for this model."""
