@@ -30,7 +30,7 @@ BLOCK = 1024
 MOST_BLOCKS = 4096
 #: Blocks per thread that are handed out at a time.
 _WINDOW = 4
-#: Blocks whose pictures are drawn: the first, since the worst are not known beforehand.
+#: Blocks that are drawn at all; of more, the map and the numbers must do.
 MOST_PICTURES = 64
 
 
@@ -113,6 +113,30 @@ def compare(
             f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
             f" {b.shape[0]} x {b.shape[1]}"
         )
+    bounds = thresholds or Thresholds()
+    if by_precision:
+        bounds = bounds.for_precisions(a.facts.get("precision"), b.facts.get("precision"))
+    return Outcome(
+        kind="compare",
+        image=a.name,
+        reference=b.name,
+        shape=a.shape,
+        thresholds=bounds,
+        regions=_measured(a, b, peaks, threads or available_cores(), pictures, progress),
+        facts={
+            "date": now(),
+            "nbdask_version": __version__,
+            "image_facts": a.facts,
+            "reference_facts": b.facts,
+        },
+        notes=_notes(a, b),
+    )
+
+
+def _measured(
+    a: Source, b: Source, peaks: int, threads: int, pictures: bool, progress: Progress | None
+) -> tuple[RegionResult, ...]:
+    """Compare two images of the same shape, block by block."""
     grid = _blocks(a.shape, a.tile or b.tile or (BLOCK, BLOCK))
     drawn = pictures and len(grid) <= MOST_PICTURES
 
@@ -124,28 +148,11 @@ def compare(
         return RegionResult(tile, "all", found, pictures=shown)
 
     results = []
-    for result in _mapped(one, len(grid), threads or available_cores()):
+    for result in _mapped(one, len(grid), threads):
         results.append(result)
         if progress is not None:
             progress(len(results), len(grid))
-    bounds = thresholds or Thresholds()
-    if by_precision:
-        bounds = bounds.for_precisions(a.facts.get("precision"), b.facts.get("precision"))
-    return Outcome(
-        kind="compare",
-        image=a.name,
-        reference=b.name,
-        shape=a.shape,
-        thresholds=bounds,
-        regions=tuple(results),
-        facts={
-            "date": now(),
-            "nbdask_version": __version__,
-            "image_facts": a.facts,
-            "reference_facts": b.facts,
-        },
-        notes=_notes(a, b),
-    )
+    return tuple(results)
 
 
 def _notes(a: Source, b: Source) -> tuple[str, ...]:
