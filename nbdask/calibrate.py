@@ -36,7 +36,7 @@ _RIGHT = math.pi / 2
 
 
 def calibrate(
-    backend: str = "auto",
+    backend: str = "numba",
     precisions: Iterable[str] = ("float64",),
     *,
     report: Callable[[str, float], None] | None = None,

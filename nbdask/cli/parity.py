@@ -167,11 +167,13 @@ def _places(
 @click.option("--no-record", is_flag=True, help="Leave the store's attributes as they are.")
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "numba", "numpy"]),
-    help="Kernel, for flags [default: auto].",
+    type=click.Choice(["numba", "cuda", "auto", "numpy"]),
+    help="Kernel, for flags [default: numba].",
 )
 @click.option(
-    "--precision", type=click.Choice(["float64", "mixed"]), help="For flags [default: float64]."
+    "--precision",
+    type=click.Choice(["float64", "mixed", "pairs", "auto"]),
+    help="For flags [default: float64].",
 )
 @click.option(
     "--tile-size", metavar="N|SLOW,FAST", help="Pixels of a tile, for flags [default: chosen]."
@@ -245,7 +247,7 @@ def _request(options: dict[str, Any], progress: Any) -> Request:
         semantics=options["semantics"],
         **thresholds_of(options),
         settings=Settings(
-            backend=options["backend"] or "auto",
+            backend=options["backend"],
             precision=options["precision"] or "float64",
             tile=options["tile_size"],
             **{name: options[name] for name in names},

@@ -16,7 +16,7 @@ from typing import Any
 #: Modules that Numba and zarr look for, and do without.
 _NUMBA_OPTIONS = ("scipy.linalg.cython_blas", "cffi")
 _ZARR_OPTIONS = ("cupy",)
-_NUMBA_BACKENDS = ("auto", "numba")
+_NUMBA_BACKENDS = (None, "auto", "numba")
 
 _process = {"own": False}
 
@@ -46,7 +46,7 @@ def absent(*names: str) -> Iterator[None]:
                 del modules[name]
 
 
-def import_libraries(backend: str) -> None:
+def import_libraries(backend: str | None) -> None:
     """Import zarr, and Numba if it is wanted, without what no command uses.
 
     Does nothing in a process that is not claimed.  A library that is not installed is reported

@@ -138,7 +138,7 @@ def _kernel_of(reader: StoreReader) -> tuple[str, str]:
     try:
         get_kernel(backend, precision)
     except BackendError:
-        return "auto", "float64"
+        return "numba", "float64"
     return backend, precision
 
 

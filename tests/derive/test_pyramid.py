@@ -252,7 +252,7 @@ def test_metadata_are_ome_zarr(store) -> None:
             # Through the consolidated metadata of the root, as other programs go.
             array = group[dataset["path"]]
             assert isinstance(array, zarr.Array)
-            assert list(array.metadata.dimension_names) == names
+            assert list(getattr(array.metadata, "dimension_names", None)) == names
             sides.append(array.shape)
             kinds = [t["type"] for t in dataset["coordinateTransformations"]]
             assert kinds in (["scale"], ["scale", "translation"])
@@ -281,9 +281,12 @@ def test_each_kind_is_an_image_of_its_own(store) -> None:
     build_pyramid(store, smallest=10)
     for kind in KINDS:
         group = zarr.open_group(store / "pyramid" / kind, mode="r")
-        image = group.attrs["ome"]["multiscales"][0]
+        attributes: dict[str, Any] = dict(group.attrs)
+        image = attributes["ome"]["multiscales"][0]
         assert [axis["name"] for axis in image["axes"]] == ["y", "x"]
-        assert next(group[d["path"]].shape for d in image["datasets"]) == (38, 31)
+        first = group[image["datasets"][0]["path"]]
+        assert isinstance(first, zarr.Array)
+        assert first.shape == (38, 31)
 
 
 def test_a_small_image_needs_no_levels(store) -> None:
