@@ -199,11 +199,13 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
         else:
             assert words is not None
             outcome = _from_flags(words, options["semantics"] or "spec", request)
+    code = give(outcome, options)
+    # Last, so that a store that cannot be written costs nothing but its record.
     if store is not None and not options["no_record"]:
         from nbdask.parity.record import record
 
         record(store, outcome)
-    return give(outcome, options)
+    return code
 
 
 def _check_form(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:

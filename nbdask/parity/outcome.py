@@ -43,7 +43,7 @@ class Thresholds:
         """Return what exceeds the bounds, in words; nothing where all is well."""
         faults = []
         if found.one_sided:
-            faults.append(f"{found.one_sided} pixels are finite in one image only")
+            faults.append(f"pixels that are finite in one image only: {found.one_sided}")
         if found.max_rel > self.max_rel and not found.one_sided:
             slow, fast = found.max_rel_at
             faults.append(

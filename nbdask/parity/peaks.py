@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 _MORE = 8
 #: By how much a peak stands above the mean of its neighbours; what still counts as rounding.
 _MARGIN, _ROUNDING = 1e-5, 1e-6
+#: Steps (slow, fast) to the eight neighbours, those before a pixel in raster order first.
+_NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 Array = NDArray[np.float64]
 
@@ -82,33 +84,24 @@ def brightest_peaks(image: Array, count: int, slack: float = 0.0) -> NDArray[np.
         of a smooth background makes no peaks.  Without slack it is also above those neighbours
         that come before it in raster order, so that a plateau counts once.
     """
-    n_slow, n_fast = image.shape
     if count < 1 or image.size == 0:
         return np.zeros((0, 2), np.int64)
     padded = np.pad(image, 1, mode="edge")
-    top = image > 0.0
-    least = image * (1.0 + slack)
-    mean = np.zeros_like(image)
-    for slow in (0, 1, 2):
-        for fast in (0, 1, 2):
-            if (slow, fast) == (1, 1):
-                continue
-            other = padded[slow : slow + n_slow, fast : fast + n_fast]
-            mean += other / 8.0
-            top &= least >= other
-            if slack == 0.0 and (slow, fast) < (1, 1):
-                top[max(0, 1 - slow) :, _within(fast)] &= (image > other)[
-                    max(0, 1 - slow) :, _within(fast)
-                ]
-    top &= image > mean * (1.0 + (_MARGIN if slack == 0.0 else _MARGIN / 2))
-    places = np.argwhere(top)
-    order = np.argsort(-image[top], kind="stable")[:count]
-    return places[order]
-
-
-def _within(fast: int) -> slice:
-    """Return the columns whose neighbour at offset ``fast`` - 1 is on the image."""
-    return (slice(1, None), slice(None), slice(None, -1))[fast]
+    highest = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    highest = np.maximum(np.maximum(highest[:, :-2], highest[:, 1:-1]), highest[:, 2:])
+    places = np.argwhere((image > 0.0) & (image * (1.0 + slack) >= highest))
+    values = image[places[:, 0], places[:, 1]]
+    mean, kept = np.zeros(len(places)), np.ones(len(places), dtype=np.bool_)
+    for offset in _NEIGHBOURS:
+        slow, fast = (places + offset).T
+        other = padded[slow + 1, fast + 1]
+        mean += other / len(_NEIGHBOURS)
+        if slack == 0.0 and offset < (0, 0):
+            outside = (slow < 0) | (fast < 0) | (fast >= image.shape[1])
+            kept &= (values > other) | outside
+    kept &= values > mean * (1.0 + (_MARGIN if slack == 0.0 else _MARGIN / 2))
+    order = np.argsort(-values[kept], kind="stable")[:count]
+    return places[kept][order]
 
 
 def match_peaks(image: Array, reference: Array, count: int) -> PeakMatch:

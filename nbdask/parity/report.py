@@ -173,7 +173,7 @@ def _table(rows: Iterable[_Pair]) -> str:
 def _row(outcome: Outcome, region: RegionResult) -> str:
     t, m = region.tile, region.measures
     faults = outcome.thresholds.beyond(m)
-    seconds = f"C {_seconds(region.seconds_reference)}<br>nbdask {_seconds(region.seconds)}"
+    seconds = f"C {_seconds(region.seconds_reference)}, nbdask {_seconds(region.seconds)}"
     cells = [
         f"{t.slow0} to {t.slow1 - 1}",
         f"{t.fast0} to {t.fast1 - 1}",
@@ -191,7 +191,8 @@ def _row(outcome: Outcome, region: RegionResult) -> str:
         seconds if region.seconds_reference is not None else "",
     ]
     mark = f'<td class="bad">{html.escape("; ".join(faults))}</td>' if faults else "<td></td>"
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + mark + "</tr>"
+    columns = [f"<td>{cell}</td>" for cell in cells]
+    return "<tr>" + "".join([*columns[:3], mark, *columns[3:]]) + "</tr>"
 
 
 def _pictured(outcome: Outcome, region: RegionResult) -> str:

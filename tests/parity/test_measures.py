@@ -93,7 +93,7 @@ def test_nan_is_counted_and_must_be_in_both() -> None:
     assert (found.nan_a, found.nan_b, found.one_sided) == (2, 1, 1)
     assert math.isinf(found.max_rel)
     assert found.max_rel_at == (17, 18)
-    assert "1 pixels are finite in one image only" in Thresholds(max_rel=1e9).beyond(found)
+    assert "pixels that are finite in one image only: 1" in Thresholds(max_rel=1e9).beyond(found)
     assert found.to_dict()["max_rel"] is None
 
 
