@@ -26,6 +26,10 @@ class _ExportCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and word the error of an unknown option as the other commands do."""
+        options = {name for param in self.params for name in param.opts}
+        for word in args:
+            if not word.startswith("--") and f"-{word}" in options:
+                raise click.UsageError(f"no such option: {word} (did you mean -{word}?)")
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

@@ -31,6 +31,8 @@ def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) ->
         The folder is missing or not writable; or the path is a folder, a device, or a file that
         must not be replaced.
     """
+    if "://" in str(path):
+        raise StoreError(f"{what} {path}: files are written to local paths only; give a path")
     target = Path(path)
     parent = target.absolute().parent
     if target.exists() and not target.is_dir() and not target.is_file():

@@ -47,6 +47,8 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr a.xyz", "a.xyz: the ending .xyz tells no format; the endings are .bin .float"),
         ("run.zarr a.img b.xyz", "b.xyz: the ending .xyz"),
         ("run.zarr a.img --formt smv", "no such option: --formt (did you mean --format?)"),
+        ("run.zarr a.img -scale 3", "no such option: -scale (did you mean --scale?)"),
+        ("run.zarr s3://b/a.img", "s3://b/a.img: files are written to local paths only"),
         ("run.zarr a.img --format svm", "no such format (did you mean smv?)"),
         ("run.zarr a.img --dtype int32", "--dtype has no meaning for smv"),
         ("run.zarr", "Missing argument 'OUT...'"),
