@@ -181,3 +181,20 @@ def test_infinite_pixels_do_not_warn() -> None:
     """Values beyond single precision become infinite."""
     image = np.full((4, 4), 3e38, dtype=np.float32)
     assert np.isinf(derive.gain(image, 10.0)).all()
+
+
+def test_halos_wider_than_the_image() -> None:
+    """Nothing beyond the edges takes part; chunks far shorter than the halo are merged."""
+    flat = np.ones((30, 23), dtype=np.float32)
+    pipeline = derive.Pipeline((derive.GaussianPSF(9.0),))
+    assert pipeline.halo > 30
+    whole = pipeline.apply(flat)
+    assert np.array_equal(pipeline.apply(da.from_array(flat, chunks=10)).compute(), whole)
+    assert whole[15, 11] > whole[0, 0] > 0.0
+
+
+def test_empty_and_whole_number_arrays() -> None:
+    """No pixels give none; whole numbers are means like any others."""
+    assert derive.poisson(np.ones((0, 5)), seed=1).shape == (0, 5)
+    counts = derive.poisson(np.full((4, 5), 3), seed=1)
+    assert np.array_equal(counts, derive.poisson(np.full((4, 5), 3.0), seed=1))
