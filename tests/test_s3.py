@@ -402,3 +402,25 @@ def test_noise_from_and_to_an_address(address, local, tmp_path, capsys) -> None:
     assert np.array_equal(pixels(there), pixels(here))
     assert main(["noise", there, "--out", there, "--seed", "2"]) == 2
     assert "is the store that is read" in capsys.readouterr().err
+
+
+def test_pyramid_and_picture(address, tmp_path) -> None:
+    """Levels in object storage are the files of those on disk, and pictures are drawn of them."""
+    from nbdask.derive.pyramid import build_pyramid
+    from nbdask.view.picture import preview
+
+    run(address, tile=8, steps_per_task=5)
+    place: Any = place_of(address)
+    for tile in ("tiles/c/0/0/0",):
+        kept = place.read(tile)
+        place.remove(tile)
+    assert build_pyramid(address, smallest=8).missing > 0
+    put(address, "tiles/c/0/0/0", kept)
+    assert build_pyramid(address, smallest=8).missing == 0
+    run(tmp_path / "run.zarr", tile=8, steps_per_task=5)
+    build_pyramid(tmp_path / "run.zarr", smallest=8)
+    chunks = [key for key in objects(address) if key.startswith("pyramid/")]
+    assert len(chunks) > 8
+    for key in chunks:
+        assert place.read(key) == (tmp_path / "run.zarr" / key).read_bytes()
+    assert preview(address, tmp_path / "a.png").missing == 0.0

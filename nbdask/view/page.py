@@ -61,7 +61,7 @@ class Page:
         self.kind = _KINDS[0][0]
         self._wanted: tuple[float, float, float, float] | None = None
         self._sides: dict[str, int] = {}
-        self._fitted = False
+        self._fitted = self._moving = False
         self._busy = False
         self._pointer: tuple[float, float] | None = None
         self._pointer_busy = False
@@ -99,6 +99,9 @@ class Page:
             x_axis_label="fast [pixels]",
             y_axis_label="slow [pixels]",
             sizing_mode="stretch_both",
+            # Room for the longest numbers, so that zooming does not change the frame.
+            min_border_left=80,
+            min_border_bottom=50,
             background_fill_color="#404040",
             lod_threshold=None,
             output_backend="canvas",
@@ -108,7 +111,10 @@ class Page:
         self.plot.toolbar.logo = None
         self.plot.select_one(models.BoxZoomTool).match_aspect = True
         self.base = models.ColumnDataSource(_columns(overview), name="base")
-        self.detail = models.ColumnDataSource(_columns(overview), name="detail")
+        # Empty until the browser has told the size of the frame.
+        self.detail = models.ColumnDataSource(
+            {name: [] for name in _columns(overview)}, name="detail"
+        )
         self.images = [
             self.plot.image(
                 image="image", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=self.log
@@ -143,7 +149,10 @@ class Page:
                 visible=False,
             ),
         ]
-        self.plot.on_event(events.RangesUpdate, self._moved)
+        # Not the event of ranges: it comes half a second after the last turn of the wheel.
+        for axis in (self.plot.x_range, self.plot.y_range):
+            for end in ("start", "end"):
+                axis.on_change(end, self._moved)
         self.plot.on_event(events.MouseMove, self._hovered)
         for side in ("inner_width", "inner_height"):
             self.plot.on_change(side, self._resized)
@@ -189,9 +198,15 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
 
     # What the user does.
 
-    def _moved(self, event: Any) -> None:
-        """Note what is in sight, and read it."""
-        self._want(event.x0, event.x1, event.y0, event.y1)
+    def _moved(self, name: str, old: object, new: object) -> None:
+        """Read what is in sight, once all four ends of the axes are known."""
+        if not self._moving:
+            self._moving = True
+            self.document.add_next_tick_callback(self._arrived)
+
+    def _arrived(self) -> None:
+        self._moving = False
+        self._again()
 
     def _resized(self, name: str, old: object, new: int) -> None:
         """Give both axes one scale: at first for the whole image, then that of what is in sight."""
@@ -281,7 +296,8 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
             return
         width, height = self._frame()
         across = max(abs(wanted[1] - wanted[0]) / width, abs(wanted[3] - wanted[2]) / height)
-        factor = 2 ** max(0, round(math.log2(max(across, 1e-9))))
+        # Between 0.6 and 1.2 pixels of the level for each of the screen.
+        factor = 2 ** max(0, round(math.log2(max(across, 1e-9)) + 0.25))
         self._busy = True
         rings = self.rings[0].visible
         self._away(partial(self._work, region, factor, rings), self._shown)

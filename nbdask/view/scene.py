@@ -26,7 +26,7 @@ from nbdask.store.levels import KINDS, MAX, Flags, Levels
 from nbdask.store.open import StoreReader
 
 #: Longest side of the overview [pixels], and most pixels that are read for one window.
-OVERVIEW, LIMIT = 1024, 16 * 2**20
+OVERVIEW, LIMIT = 512, 16 * 2**20
 #: Seconds between looks at a store that a run is writing.
 PAUSE = 2.0
 #: Side [pixels] and number of the blocks that are kept for reading single pixels.

@@ -79,9 +79,12 @@ def _server(scene: Scene, port: int) -> tuple[Any, str]:
     from bokeh.application.handlers.function import FunctionHandler
     from bokeh.document import Document
     from bokeh.server.server import Server
+    from bokeh.settings import settings
 
     from nbdask.view.page import Page
 
+    # Whatever the environment says: scripts come from here and never from another machine.
+    settings.resources = "server"
     logging.getLogger("bokeh").setLevel(logging.ERROR)
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
     pool = ThreadPoolExecutor(1, thread_name_prefix="nbdask-page")
@@ -89,14 +92,27 @@ def _server(scene: Scene, port: int) -> tuple[Any, str]:
     def make(document: Document) -> None:
         Page(scene, document, pool)
 
+    # The first document takes Bokeh longest: not while somebody waits for the page.
+    first = Document()
+    make(first)
+    first.to_json()
+    first.clear()
     word = secrets.token_hex(8)
-    server = Server(
+    server: Any = Server(
         {f"/{word}": Application(FunctionHandler(make))},
         address=HOST,
         port=port,
         use_index=False,
         allow_websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"],
     )
+    application = server._tornado
+    plain = application.resources
+
+    def needed(absolute_url: str | bool | None = None) -> Any:
+        """Leave out the scripts of tables, formulas and WebGL, more than half of all."""
+        return plain(absolute_url).clone(components=["bokeh", "bokeh-widgets"])
+
+    application.resources = needed
     return server, f"http://{HOST}:{port}/{word}"
 
 

@@ -1,0 +1,104 @@
+"""``nbdask preview``, ``pyramid`` and ``view``, used as a user would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nbdask.cli.main import main
+from tests.pictured import forget, make
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A complete store."""
+    return make(tmp_path_factory.mktemp("looking") / "run.zarr", tile=32)
+
+
+def said(capsys) -> str:
+    """The one line of an error."""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("nbdask: error: ")
+    return str(lines[0])
+
+
+def test_preview_says_what_it_drew(store, tmp_path, capsys) -> None:
+    """Range of photons and spots; nothing with --quiet; other words for other pictures."""
+    target = tmp_path / "a.png"
+    words = ["preview", str(store), "-o", str(target), "--size", "64"]
+    assert main([*words, "--spots", "2", "--resolution-rings", "--axes", "mm"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"{target}: ")
+    assert "photons per pixel, max of 2 x 2 pixels" in out[0]
+    assert len([line for line in out if line.startswith("spot at slow ")]) == 2
+    before = target.read_bytes()
+    linear = ["--linear", "--percentile", "50", "--colormap", "gray_r", "--downsample", "mean"]
+    assert main([*words, *linear, "--overwrite", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert target.read_bytes() != before
+
+
+def test_preview_of_an_unfinished_store(tmp_path, capsys) -> None:
+    """How much of it is grey."""
+    store = make(tmp_path / "run.zarr", tile=32)
+    forget(store, 0)
+    assert main(["preview", str(store), "-o", str(tmp_path / "a.png")]) == 0
+    assert "22.4% not computed yet (grey)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["preview", "STORE"], "--output"),
+        (["preview", "STORE", "-o", "a.txt"], ".png, .svg, .pdf"),
+        (["preview", "none.zarr", "-o", "a.png"], "does not exist"),
+        (["preview", "STORE", "-o", "a.png", "--roi", "0", "99", "0", "5"], "within 0 to 74"),
+        (["preview", "STORE", "-o", "a.png", "--colourmap", "gray"], "--colormap"),
+        (["preview", "STORE", "-o", "a.png", "--percentile", "101"], "at most 100"),
+        (["preview", "STORE", "-o", "a.png", "--size", "5"], "64 to 16384"),
+        (["pyramid", "none.zarr"], "does not exist"),
+        (["pyramid", "STORE", "--kind", "median"], "median"),
+        (["view", "none.zarr", "--no-browser"], "does not exist"),
+        (["view", "STORE", "--port", "99999"], "99999"),
+    ],
+)
+def test_mistakes_are_one_line(store, tmp_path, monkeypatch, capsys, words, names) -> None:
+    """Exit code 2, what is wrong, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    assert main([str(store) if word == "STORE" else word for word in words]) == 2
+    assert names in said(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pyramid_and_what_it_says(tmp_path, capsys) -> None:
+    """Levels and chunks; chunks that wait; that there is nothing to do."""
+    store = make(tmp_path / "run.zarr", tile=128, shape=(600, 130))
+    kept = forget(store, 0)
+    assert main(["pyramid", str(store), "--kind", "max", "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "1 levels (max) down to 300 x 65 pixels, 2 chunks built, 1 wait for tiles" in out
+    for file, data in kept.items():
+        file.write_bytes(data)
+    assert main(["pyramid", str(store), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["pyramid", str(store)]) == 0
+    assert "0 chunks built" in capsys.readouterr().out
+
+
+def test_pyramid_of_a_small_image(store, capsys) -> None:
+    """It needs no levels."""
+    assert main(["pyramid", str(store)]) == 0
+    assert "needs no coarser levels" in capsys.readouterr().out
+
+
+def test_simulate_builds_a_pyramid(tmp_path) -> None:
+    """With --pyramid the levels are there when the run ends."""
+    words = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 520 -pixel 0.3 -oversample 1"
+    options = ["--tile", "260", "--pyramid", "--quiet", "--out", str(tmp_path / "run.zarr")]
+    assert main(["simulate", *words.split(), *options]) == 0
+    files = (tmp_path / "run.zarr" / "pyramid").rglob("c/*/*")
+    assert sorted(str(p.relative_to(tmp_path)) for p in files if p.is_file()) == [
+        f"run.zarr/pyramid/{kind}/1/c/0/0" for kind in ("max", "mean")
+    ]
