@@ -152,7 +152,7 @@ def export(store: str, folder: Path, name: str, rows: int | None) -> Export:
     first = 0 if rows is None else (n_slow - rows) // 2
     last = n_slow - 1 if rows is None else first + rows - 1
     command = [sys.executable, "-m", "nbdask", "export", store, str(path), *options]
-    command += ["--roi", "0", str(n_fast - 1), str(first), str(last)]
+    command += ["--roi", str(first), str(last), "0", str(n_fast - 1)]
     seconds, peak, said = measure(command)
     try:
         size, equal = path.stat().st_size, True

@@ -46,8 +46,8 @@ class _ExportCommand(click.Command):
     "--roi",
     type=int,
     nargs=4,
-    metavar="FMIN FMAX SMIN SMAX",
-    help="Only these pixels: fast, then slow, inclusive, as nanoBragg's -roi.",
+    metavar="S0 S1 F0 F1",
+    help="First and last pixel to export, slow then fast [default: all].",
 )
 @click.option("--scale", type=float, help="Multiply pixels by this [default: by the format].")
 @click.option("--adc", type=float, help="Add this afterwards [default: 40 in SMV, else 0].")
@@ -67,7 +67,7 @@ def command(store: str, out: tuple[str, ...], format_: str | None, **options: An
 
     quiet, roi = options.pop("quiet"), options.pop("roi")
     if roi is not None:
-        options["roi"] = (roi[2], roi[3], roi[0], roi[1])
+        options["roi"] = roi
     # Everything that can be told beforehand is, so that a mistake in the last name costs nothing.
     for path in out:
         format_of(path, format_)

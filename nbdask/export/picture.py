@@ -91,9 +91,9 @@ class Picture:
         slow0, slow1, fast0, fast1 = self.roi or (0, n_slow - 1, 0, n_fast - 1)
         if not (0 <= slow0 <= slow1 and 0 <= fast0 <= fast1 and slow0 < n_slow and fast0 < n_fast):
             raise InputError(
-                f"--roi {fast0} {fast1} {slow0} {slow1}: must be the first and last pixel along"
-                " fast, then along slow, with at least one pixel on the detector of"
-                f" {n_fast} (fast) x {n_slow} (slow)"
+                f"--roi {slow0} {slow1} {fast0} {fast1}: must be the first and last pixel along"
+                " slow, then along fast, with at least one pixel on the detector of"
+                f" {n_slow} (slow) x {n_fast} (fast)"
             )
         #: Detector indices (slow, fast) of the first pixel.
         self.corner = (slow0, fast0)

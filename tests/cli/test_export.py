@@ -33,8 +33,8 @@ def test_several_files_at_once(folder: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--roi is fast, then slow, inclusive, as -roi; --format wins over the name."""
-    words = "export run.zarr x.dat --format float --roi 2 9 4 30 --scale 2 --adc 1 --quiet"
+    """--roi is slow, then fast, inclusive; --format wins over the name."""
+    words = "export run.zarr x.dat --format float --roi 4 30 2 9 --scale 2 --adc 1 --quiet"
     assert main(words.split()) == 0
     assert capsys.readouterr().out == ""
     wanted = (IMAGE[4:31, 2:10].astype(np.float64) * 2.0 + 1.0).astype(np.float32)
@@ -54,7 +54,7 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr", "Missing argument 'OUT...'"),
         ("no.zarr a.img", "no.zarr does not exist"),
         ("run.zarr no/a.img", "the folder"),
-        ("run.zarr a.img --roi 24 30 0 3", "--roi 24 30 0 3: must be the first and last pixel"),
+        ("run.zarr a.img --roi 0 3 24 30", "--roi 0 3 24 30: must be the first and last pixel"),
         ("run.zarr run.zarr/image/a.img", "must lie outside the store"),
     ],
 )

@@ -263,8 +263,8 @@ def test_mistakes_are_refused_with_what_is_allowed(store, tmp_path) -> None:
         (("a.img", "smv-noise"), {"scale": 4.0}, "--scale has no meaning for smv-noise"),
         (("a.img", "smv-noise"), {"seed": -4}, "-seed -4: must be 0 or more"),
         (("a.img",), {"scale": float("nan")}, "--scale nan: must be a finite"),
-        (("a.img",), {"roi": (0, 3, 230, 231)}, "--roi 230 231 0 3: must be"),
-        (("a.img",), {"roi": (5, 3, 0, 1)}, "--roi 0 1 5 3"),
+        (("a.img",), {"roi": (0, 3, 230, 231)}, "--roi 0 3 230 231: must be"),
+        (("a.img",), {"roi": (5, 3, 0, 1)}, "--roi 5 3 0 1"),
     ]
     for words, choices, message in refused:
         with pytest.raises(InputError, match=message):
