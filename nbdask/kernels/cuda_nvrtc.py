@@ -48,7 +48,9 @@ def cubin_of(program: Program, capability: int) -> bytes:
         ) from error
     finally:
         nvrtc.destroyProgram(handle)
-    return bytes(code)
+    # CuPy takes the code's last byte, a zero, for the end of a text and leaves it out; a file
+    # without it is no complete ELF file.
+    return bytes(code) + b"\0"
 
 
 def cubin_path(program: Program, capability: int) -> Path:
