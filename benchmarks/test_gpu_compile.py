@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import struct
 
 import pytest
 
@@ -65,7 +66,10 @@ def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name, arch):
         assert 0 < entry.registers <= 65536 // (THREADS * BLOCKS)
         assert (entry.spilled, entry.stack) == (0, 0)
         assert entry.shared <= 8192
+    # A complete ELF file: its table of program headers stands at its end.
+    (start,), (count,) = struct.unpack_from("<Q", code, 32), struct.unpack_from("<H", code, 56)
     assert code.startswith(b"\x7fELF")
+    assert len(code) == start + 56 * count
 
 
 @compiled
