@@ -24,8 +24,10 @@ FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -pixel 0.2 -detpixels 96 -o
 TILE, TILES = 12, 64
 #: Tasks that run at once, in every kind of run.
 AT_ONCE = 2
-#: Seconds by which each tile is slowed down, so that a kill finds it in any state.
-SLOWER = 0.03
+#: Seconds by which each tile is slowed down, so that a kill finds it in any state; the variable
+#: gives another number.
+SLOWER_BY = "NBDASK_KILL_SLOWER"
+SLOWER = float(os.environ.get(SLOWER_BY, "0.03"))
 
 #: Variable that names the list.
 LIST = "NBDASK_KILL_LIST"

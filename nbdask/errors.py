@@ -6,6 +6,16 @@ line prints the message alone, on one line, and ends with :attr:`NbdaskError.exi
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+#: Options of the command line that in Python are fields of ``jobs=JobOptions(...)``.
+_OF_JOBS = frozenset({"memory", "walltime", "queue", "account", "job-extra", "adapt", "profile"})
+
 
 class NbdaskError(Exception):
     """Base of every error that nbdask raises for a reason that its user can act upon."""
@@ -67,3 +77,28 @@ class BackendError(NbdaskError):
 
 class SemanticsError(InputError):
     """A simulation whose result nanoBragg C leaves undefined, asked for with its semantics."""
+
+
+def in_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a function's errors tell users of Python which arguments the options named are.
+
+    The note is part of the traceback, not of the message, so the command line does not show it.
+    """
+
+    @wraps(function)
+    def called(*args: _P.args, **keywords: _P.kwargs) -> _R:
+        try:
+            return function(*args, **keywords)
+        except NbdaskError as error:
+            names = dict.fromkeys(re.findall(r"(?<!\S)--([a-z][a-z-]*[a-z])", str(error)))
+            if names:
+                error.add_note("In Python: " + ", ".join(map(_argument, names)))
+            raise
+
+    return called
+
+
+def _argument(name: str) -> str:
+    python = name.replace("-", "_")
+    spelt = f"jobs=JobOptions({python}=...)" if name in _OF_JOBS else f"{python}=..."
+    return f"--{name} is {spelt}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_tile
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 
+@in_python
 def image(
     experiment: Experiment,
     *,

@@ -18,7 +18,7 @@ from nbdask import html
 from nbdask.cluster.executor import Executor, dashboard_of, open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import ClusterSpec, parse_cluster
-from nbdask.errors import StoreError
+from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
@@ -171,6 +171,11 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     NbdaskError
         Whatever would end the run before its first tile, but for the place of the store.
     """
+    if not isinstance(experiment, Experiment):
+        raise InputError(
+            f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
+            " Experiment.from_args(words) or Experiment.from_toml(path)"
+        )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
     limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
@@ -190,6 +195,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     return Prepared((model, plan, spec))
 
 
+@in_python
 def simulate(
     experiment: Experiment,
     out: str | os.PathLike[str],

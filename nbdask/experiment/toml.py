@@ -55,8 +55,9 @@ def read_toml(path: str | Path) -> Experiment:
         Flags that cannot be understood.
     """
     try:
-        with open(path, "rb") as handle:
-            data = tomllib.load(handle)
+        # Some editors put a mark of the encoding before the text.
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            data = tomllib.loads(handle.read())
     except OSError as error:
         raise unreadable(path, error, "an experiment in TOML") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from nbdask.errors import InputFileError
 
-#: A decimal number as C's scanf reads it; nan, inf and hexadecimal forms are left out.
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+#: A decimal number as C's scanf reads it, so digits are those of ASCII; nan, inf and hexadecimal
+#: forms are left out.
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SHOWN = 60
 
 

@@ -204,8 +204,12 @@ def check_free(path: Path, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        hint = "--overwrite replaces it, or " if read_root(path) is not None else ""
-        raise StoreError(f"--out {path} exists already: {hint}choose another path")
+        hint = "--overwrite replaces it, or choose another path"
+        if read_root(path) is None:
+            hint = "choose another path"
+            if path.is_dir():
+                hint = f"it is no store; name a new one, such as {path / 'run.zarr'}"
+        raise StoreError(f"--out {path} exists already: {hint}")
     check_replaceable(path)
 
 
@@ -217,7 +221,12 @@ def check_replaceable(path: Path) -> None:
     StoreError
         It is not, so it is never deleted.
     """
-    if path.is_symlink() or not path.is_dir() or read_root(path) is None:
+    if path.is_symlink():
+        raise StoreError(
+            f"--out {path} is a symbolic link, which --overwrite does not replace: give the path"
+            f" that it leads to, {path.resolve()}, or remove the link"
+        )
+    if not path.is_dir() or read_root(path) is None:
         raise StoreError(
             f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
             " choose another path"

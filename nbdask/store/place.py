@@ -101,11 +101,16 @@ def place_of(out: str | os.PathLike[str] | Place) -> Place:
     Raises
     ------
     StoreError
-        Empty, another kind of address, or a package that object storage needs is missing.
+        Empty, no path at all, another kind of address, or a package that object storage needs is
+        missing.
     """
     if not isinstance(out, (str, os.PathLike)):
+        if not hasattr(out, "zarr_store"):
+            raise StoreError(f"{out!r} is no path: give that of a store, such as 'run.zarr'")
         return out
     text = os.fspath(out)
+    if not isinstance(text, str):
+        raise StoreError(f"{text!r} is no path: give a text, such as 'run.zarr'")
     if text.startswith(SCHEME):
         return _object_place(text)
     if "://" in text:

@@ -11,17 +11,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import dask
 import numpy as np
 import zarr
-from dask.config import collect_env
+
+from benchmarks import large_kill_job
 
 ROOT = Path(__file__).parents[2]
-#: A small image of 36 tiles, slow enough to be caught in the middle.
-_FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 48 -pixel 1 -oversample 1 -osc 1 -phisteps 1000"
+#: A small image of 36 tiles.
+_FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 48 -pixel 1 -oversample 1 -osc 1 -phisteps 20"
 WORDS = [*_FLAGS.split(), "--backend", "numpy", "--tile", "8"]
 TILES = 36
+
+
+def slow_workers(seconds: float = 0.1) -> dict[str, str]:
+    """Return variables that make each tile take that long in a worker, to be caught in the middle.
+
+    It sleeps, so the tests are as quick on a busy machine.
+    """
+    return {
+        large_kill_job.LIST: os.devnull,
+        large_kill_job.SLOWER_BY: str(seconds),
+        "DASK_DISTRIBUTED__WORKER__PRELOAD": "benchmarks.large_kill_job",
+    }
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -76,7 +89,9 @@ class Pool:
         """Start a worker of one thread, with further environment variables."""
         words = ["--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny"]
         words += ["--local-directory", str(self.folder), "--memory-limit", "1GB"]
-        worker = self._start("worker", *words, **more)
+        # One with another nbdask cannot load what slows it.
+        slow = {} if "PYTHONPATH" in more else slow_workers()
+        worker = self._start("worker", *words, **slow, **more)
         self.workers.append(worker)
         return worker
 
@@ -84,7 +99,8 @@ class Pool:
         """Wait until so many workers have joined: a start takes long where much else runs."""
         from distributed import Client
 
-        with security_of(self.variables), Client(self.address, set_as_default=False) as client:
+        security = security_of(self.variables)
+        with Client(self.address, security=security, set_as_default=False) as client:
             wait_until(lambda: len(client.nthreads()) >= count, seconds)
 
     def close(self) -> None:
@@ -95,11 +111,19 @@ class Pool:
             process.wait()
 
 
-@contextmanager
-def security_of(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let this process use the credentials that environment variables of dask name."""
-    with dask.config.set(collect_env(dict(variables))):
-        yield
+def security_of(variables: Mapping[str, str]) -> Any:
+    """Return the credentials that environment variables of dask name; None: there are none."""
+    from distributed.security import Security
+
+    if not variables:
+        return None
+    tls = {name.partition("__TLS__")[2]: value for name, value in variables.items()}
+    return Security(
+        tls_ca_file=tls["CA_FILE"],
+        tls_client_cert=tls["CLIENT__CERT"],
+        tls_client_key=tls["CLIENT__KEY"],
+        require_encryption=True,
+    )
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cluster import slurm
-from tests.cluster.pools import command, environment, pixels, run, running, tiles_done, wait_until
+from tests.cluster.pools import pixels, run, running, slow_workers, tiles_done, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -40,8 +39,8 @@ def system() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def variables(system: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """Environment of a run: Slurm, and a folder for its jobs."""
-    return {**system, "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs")}
+    """Environment of a run: Slurm, a folder for its jobs, which take their time for each tile."""
+    return {**system, **slow_workers(0.2), "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs")}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def test_cancelled_job_is_replaced(
 def test_interrupt_ends_the_jobs(variables: dict[str, str], tmp_path: Path) -> None:
     """After Ctrl-C no job is left in the queue."""
     out = tmp_path / "a.zarr"
-    with running(out, *JOB, "-phisteps", "2000", **variables) as process:
+    with running(out, *JOB, **variables) as process:
         wait_until(lambda: tiles_done(out) >= 2)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -116,22 +115,16 @@ def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    "NBDASK_LONG_TESTS" not in os.environ, reason="takes two minutes: set NBDASK_LONG_TESTS=1"
+    "NBDASK_LONG_TESTS" not in os.environ,
+    reason="takes over a minute: set NBDASK_LONG_TESTS=1",
 )
 def test_workers_leave_before_their_wall_time(variables: dict[str, str], tmp_path: Path) -> None:
     """With jobs of one minute workers leave by themselves, and later jobs finish the image."""
-    # Steps enough for the one worker to need more than a job's time.
-    more = ["-phisteps", "12000"]
-    plain = subprocess.run(
-        command(tmp_path / "b.zarr", *more, "--cluster", "threads", "--threads", "2"),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    plain = run(tmp_path / "b.zarr", "--cluster", "threads", "--threads", "2")
     assert plain.returncode == 0, plain.stderr
-    words = [*JOB, "--workers", "1", "--walltime", "60s", *more]
-    done = run(tmp_path / "a.zarr", *words, **variables)
+    # Tiles slow enough for the one worker to need more than a job's time.
+    words = [*JOB, "--workers", "1", "--walltime", "60s"]
+    done = run(tmp_path / "a.zarr", *words, **{**variables, **slow_workers(1.2)})
     assert done.returncode == 0, done.stderr
     assert np.array_equal(pixels(tmp_path / "a.zarr"), pixels(tmp_path / "b.zarr"))
     logs = workers_said(tmp_path / "jobs")

@@ -223,3 +223,17 @@ def test_help_text_names_every_flag_within_the_width() -> None:
     words = set(text.replace(",", " ").replace("(", " ").replace(")", " ").split())
     assert set(BY_NAME) <= words
     assert max(len(line) for line in text.splitlines()) <= 96
+
+
+@pytest.mark.parametrize(("word", "meant"), [("-λ", "-lambda"), ("-φ", "-phi")])
+def test_greek_letters_get_a_suggestion(word: str, meant: str) -> None:
+    """By their names."""
+    with pytest.raises(FlagError, match=f"did you mean .*{meant}"):
+        parse([word, "1"])
+
+
+@pytest.mark.parametrize("words", [["-lambda", "١"], ["-phisteps", "٣"], ["-lambda", "１"]])
+def test_numbers_are_written_in_ascii_digits(words: list[str]) -> None:
+    """As nanoBragg reads them."""
+    with pytest.raises(FlagError, match="must be a"):
+        parse(words)

@@ -102,3 +102,22 @@ def test_missing_file(tmp_path: Path) -> None:
     """A file that is not there is refused by name."""
     with pytest.raises(InputFileError, match=r"run\.toml: no such file or directory"):
         read_toml(tmp_path / "run.toml")
+
+
+def test_a_mark_of_the_encoding_is_passed_over(tmp_path: Path) -> None:
+    """Some editors write one before the text."""
+    text = '[nanobragg]\nflags = "-cell 70 -default_F 10 -N 5"\n'
+    (tmp_path / "plain.toml").write_text(text)
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_toml(tmp_path / "marked.toml") == read_toml(tmp_path / "plain.toml")
+
+
+def test_weights_without_sources_are_told(tmp_path: Path) -> None:
+    """Nothing is passed over in silence."""
+    words = ["-cell", "70", "-default_F", "10", "-N", "5"]
+    note = "--source-weights apply: has no effect without -sourcefile"
+    assert note in parse_args(words, source_weights="apply").notes
+    assert note not in parse_args(words).notes
+    (tmp_path / "s.txt").write_text("-1 0 0 2\n-1 0.01 0 1\n")
+    words += ["-sourcefile", "s.txt"]
+    assert note not in parse_args(words, source_weights="apply", base_dir=tmp_path).notes

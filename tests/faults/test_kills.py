@@ -23,8 +23,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return large_kills.whole(tmp_path_factory.mktemp("whole"))
 
 
+CASES = (
+    ("threads", "all"),
+    ("local", "worker"),
+    ("local", "all"),
+    ("running", "scheduler"),
+    ("running", "client"),
+    ("running", "all"),
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "case"), list(enumerate(large_kills.VICTIMS, start=11)))
+@pytest.mark.parametrize(("seed", "case"), list(enumerate(CASES, start=11)))
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, whole, seed, case) -> None:
     """Pixels and records are an unbroken run's; at most what was in flight is done again."""
     outcome = large_kills.kill_once(tmp_path, whole, case, seed)

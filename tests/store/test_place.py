@@ -128,3 +128,17 @@ def test_other_addresses_are_refused(out) -> None:
     """An empty path, other kinds of object storage, and addresses without bucket or name."""
     with pytest.raises(StoreError, match="--out"):
         place_of(out)
+
+
+def test_a_folder_that_is_no_store_gets_a_name_in_it(tmp_path) -> None:
+    """As with --out . for the working folder."""
+    with pytest.raises(StoreError, match=r"it is no store; name a new one, such as .*run\.zarr"):
+        check_free(tmp_path, overwrite=False)
+
+
+def test_a_link_to_a_store_is_told_from_what_is_no_store(tmp_path) -> None:
+    """--overwrite would replace the link, so the path behind it is named."""
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"is a symbolic link, .* leads to, .*a\.zarr"):
+        check_free(tmp_path / "link.zarr", overwrite=True)

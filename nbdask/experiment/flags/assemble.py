@@ -80,6 +80,8 @@ def parse_args(
     _finish_misset(builder)
     _finish_rest(builder, given)
     builder.set("sources.weights", source_weights, "--source-weights " + source_weights)
+    if source_weights != "ignore" and not builder.get("sources.points"):
+        builder.note(f"--source-weights {source_weights}: has no effect without -sourcefile")
     try:
         experiment = _build(builder, semantics)
     except FieldError as error:

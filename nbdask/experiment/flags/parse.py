@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from nbdask.inputs.text import to_number
 
 Value = float | int | str
 
-_WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
+_WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE)
 #: C's int, in which nanoBragg holds every whole number.
 _MAX_WHOLE = 2**31 - 1
@@ -153,8 +154,17 @@ def _unknown(word: str, before: Given | None) -> FlagError:
             f"stray word {word!r} after {before.text}: {before.flag.name} is used as"
             f" '{before.flag.usage}'"
         )
-    near = difflib.get_close_matches(word, list(BY_NAME), n=3, cutoff=0.6)
+    word_ascii = "".join(_latin(letter) for letter in word)
+    near = difflib.get_close_matches(word_ascii, list(BY_NAME), n=3, cutoff=0.6)
     if not near:
-        near = difflib.get_close_matches(word.lower(), list(BY_NAME), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(word_ascii.lower(), list(BY_NAME), n=3, cutoff=0.5)
     hint = f": did you mean {' or '.join(near)}?" if near else ": see the list of flags in --help"
     return FlagError(f"unknown flag {word}{hint}")
+
+
+def _latin(letter: str) -> str:
+    """Return a Greek letter's name, as flags spell it; anything else as it is."""
+    name = unicodedata.name(letter, "")
+    if not name.startswith("GREEK "):
+        return letter
+    return name.split()[-1].lower().replace("lamda", "lambda")
