@@ -59,11 +59,14 @@ def markdown(result: dict[str, Any]) -> str:
         f" {(machine['commit'] or 'no commit')[:12]}; {machine['date']}.",
     ]
     if "multiply_adds_per_ns" in result:
+        rates = ", ".join(
+            f"{rate:.2f} on {threads} thread(s)"
+            for threads, rate in result["multiply_adds_per_ns"].items()
+        )
         lines += [
             "",
-            f"Vector multiply-adds started in a nanosecond, all threads:"
-            f' {result["multiply_adds_per_ns"]:.2f}; "of peak" are vector instructions of the inner'
-            " loop beside that.",
+            f'Vector multiply-adds started in a nanosecond: {rates}; "of peak" are the vector'
+            " instructions of the inner loop beside that.",
         ]
     for group, title in TITLES.items():
         records = [r for r in result["records"] if r["group"] == group]

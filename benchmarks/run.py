@@ -129,9 +129,9 @@ def time_kernel(
         "image_sha256": timing.checksum(images[0]),
         "target": case.target if precision == "float64" else None,
     }
-    if case.operations is not None and options.peak:
+    if case.operations is not None and options.threads in options.peak:
         rate = case.operations[PRECISIONS.index(precision)] / record["ns_per_evaluation"]
-        record["of_peak"] = rate / options.peak
+        record["of_peak"] = rate / options.peak[options.threads]
     if c_seconds:
         record |= compared(seconds, c_seconds)
         if evaluations < _COMPARED:
@@ -309,11 +309,13 @@ def main() -> None:
     parser.add_argument("--no-c", action="store_true", help="do not run the C program")
     parser.add_argument("--again", action="store_true", help="measure what is there already too")
     options = parser.parse_args()
-    options.peak = None
+    options.peak = {}
     if options.backend == "numba":
         from benchmarks.peak import multiply_adds
 
-        options.peak = multiply_adds(options.threads)
+        most = len(os.sched_getaffinity(0))
+        counts = {threads for threads in (1, 2, most, options.threads) if threads <= most}
+        options.peak = {threads: multiply_adds(threads) for threads in sorted(counts)}
     with tempfile.TemporaryDirectory() as folder:
         amplitudes = Path(folder) / "pyrope.hkl"
         write_example("pyrope", folder)

@@ -69,7 +69,9 @@ def test_report_shows_every_record() -> None:
         "commit": None,
         "date": "2026-01-01",
     }
-    text = report.markdown({"machine": machine, "records": [record]})
+    result = {"machine": machine, "records": [record], "multiply_adds_per_ns": {"2": 9.0}}
+    text = report.markdown(result)
+    assert "9.00 on 2 thread(s)" in text
     assert "| square | float64 | 0.500 | 20 % | 2.000 |  | 12.000 | 24.0 | 20 | 6e-08 |" in text
     assert "a processor, 2 cores" in text
 
@@ -79,7 +81,7 @@ def settings(path: Path, **given: Any) -> Any:
     values = {
         "json": path, "groups": "kernel", "repeats": 2, "c_seconds": 1.0, "threads": 1,
         "backend": "numpy", "golden": None, "only": "tophat", "no_c": True, "again": False,
-        "peak": 2.0,
+        "peak": {1: 2.0},
     }  # fmt: skip
     return argparse.Namespace(**{**values, **given})
 
