@@ -25,7 +25,7 @@ WORDS = [*_FLAGS.split(), "--backend", "numpy", "--tile", "8"]
 TILES = 36
 
 
-def slow_workers(seconds: float = 0.1) -> dict[str, str]:
+def slow_workers(seconds: float = 0.2) -> dict[str, str]:
     """Return variables that make each tile take that long in a worker, to be caught in the middle.
 
     It sleeps, so the tests are as quick on a busy machine.

@@ -158,8 +158,11 @@ def test_other_version_that_joins_later_is_refused(tmp_path: Path, other_version
         running(out, "--cluster", made.address) as process,
     ):
         wait_until(lambda: tiles_done(out) >= 1)
+        # The run must not end before the late worker has joined, however long that takes.
+        made.workers[0].send_signal(signal.SIGSTOP)
         late = made.add_worker(PYTHONPATH=other_version)
-        late.wait(timeout=60)
+        late.wait(timeout=120)
+        made.workers[0].send_signal(signal.SIGCONT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert "nbdask is version 0.0.1 there" in said

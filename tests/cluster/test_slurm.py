@@ -40,7 +40,7 @@ def system() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def variables(system: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """Environment of a run: Slurm, a folder for its jobs, which take their time for each tile."""
-    return {**system, **slow_workers(0.2), "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs")}
+    return {**system, **slow_workers(0.4), "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs")}
 
 
 @pytest.fixture(scope="module")
