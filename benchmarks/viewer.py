@@ -110,9 +110,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         result["viewer_ready"] = round(time.perf_counter() - start, 3)
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=options.chromium, args=FLAGS)
-            # A browser that was just started has caches to make; a user's is running.
-            warm = browser.new_page()
-            warm.goto("data:text/html,<canvas></canvas>")
+            # A user's browser is running and has shown pages; this one has to be started first.
+            warm = browser.new_page(viewport=SIZE)
+            warm.goto(address.rsplit("/", 1)[0] + "/static/favicon.ico")
+            warm.set_content("<canvas></canvas>")
+            warm.wait_for_timeout(500)
             page = browser.new_page(viewport=SIZE)
             start = time.perf_counter()
             page.goto(address)
