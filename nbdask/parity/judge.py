@@ -111,6 +111,12 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
     reader = StoreReader(store)
     if reader.attributes["status"] != COMPLETE:
         raise StoreError(f"{reader.path} is not complete: finish it with --resume first")
+    if "derived" in reader.attributes:
+        source = reader.attributes["derived"]["source"]["path"]
+        raise ParityUsageError(
+            f"{reader.path} holds noise or detector effects, which the C program does not compute:"
+            f" give the image that it was derived from, {source}"
+        )
     experiment = Experiment.from_dict(reader.attributes["experiment"])
     plan, title = reader.attributes["plan"], str(reader.path)
     backend, precision = _kernel_of(reader)

@@ -44,6 +44,8 @@ def compare_stored(
     line = f"{reader.path} ({backend}, {precision}) holds {float(stored)!r}"
     if np.isnan(stored):
         return True, line + ": this tile is not computed yet"
+    if "derived" in attributes:
+        return True, line + ", the traced pixel with noise or detector effects added"
     if attributes["semantics"] != experiment.semantics:
         return True, line + f", computed under --semantics {attributes['semantics']}"
     ours = np.float32(trace.pixel)

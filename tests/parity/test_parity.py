@@ -285,3 +285,19 @@ def test_the_program_itself_agrees(
     """Stored tiles against runs of the real program."""
     code, said, _ = run("parity", stored(case), "--mode", mode, "--tiles", "1")
     assert code == 0, said
+
+
+@pytest.mark.usefixtures("recorded")
+def test_noise_is_not_compared_with_c(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """A store with noise is refused, and the message names the image that it comes from."""
+    store, noisy = stored("curved"), tmp_path / "noisy.zarr"
+    assert (
+        run("noise", store, "--out", noisy, "--seed", "1", "--backend", "numpy", "--quiet")[0] == 0
+    )
+    code, _, error = run("parity", noisy)
+    assert code == 1
+    assert "holds noise or detector effects" in error
+    assert str(store) in error
+    code, said, _ = run("trace", "3", "4", noisy)
+    assert code == 0
+    assert "with noise or detector effects added" in said
