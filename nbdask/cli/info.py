@@ -33,8 +33,7 @@ def _text(store: str, summary: dict[str, Any]) -> str:
     attributes = summary["attributes"]
     shape, tiles = summary["shape"], summary["tiles"]
     lines = [
-        f"{store}: image {shape[0]} (slow) x {shape[1]} (fast) float32"
-        + ("" if "derived" in attributes else " [photons]"),
+        f"{store}: image {shape[0]} (slow) x {shape[1]} (fast) float32 [{summary['unit']}]",
         f"status       {attributes['status']}, {tiles['done']} of {tiles['total']} tiles of"
         f" {tiles['shape'][0]} x {tiles['shape'][1]}",
     ]
@@ -45,6 +44,7 @@ def _text(store: str, summary: dict[str, Any]) -> str:
             f"statistics   {peak}; "
             + ", ".join(f"{name} {_number(statistics[name])}" for name in ("mean", "rms", "rmsd"))
         )
+    lines.append(f"nbdask       {attributes.get('nbdask_version', 'unknown version')}")
     for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
         if attributes.get(key) is not None:
             lines.append(f"{key:12s} {attributes[key]}")

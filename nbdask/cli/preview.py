@@ -70,11 +70,12 @@ def command(store: str, output: str, **options: Any) -> None:
     if options["quiet"]:
         return
     low, high = made.contrast
-    text = f"{made.path}: {low:.3g} to {high:.3g} photons per pixel"
+    text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
     if made.factor > 1:
         text += f", {options['downsample']} of {made.factor} x {made.factor} pixels"
     if made.missing:
         text += f", {made.missing:.1%} not computed yet (grey)"
     click.echo(text)
-    for spot in made.spots:
-        click.echo(f"spot at slow {spot.slow}, fast {spot.fast}: {spot.photons:.6g} photons")
+    for spot, label in zip(made.spots, made.labels, strict=True):
+        where = f"spot at slow {spot.slow}, fast {spot.fast}"
+        click.echo(f"{where}: {spot.photons:.6g} {made.unit}, {label}")

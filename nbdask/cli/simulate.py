@@ -79,10 +79,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
+    import_libraries(options["backend"])
     files = _outputs(outputs)
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
     _check_apart(outputs, experiment, options["out"])
-    import_libraries(options["backend"])
     for file in files:
         file.bar = partial(bar, quiet=options["quiet"])
     line = ProgressLine(options["quiet"])
@@ -203,6 +203,8 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
 def _outputs(outputs: Outputs | None) -> list[FlagFile]:
     """Return the files to write beside the store."""
     if outputs is None:
+        return []
+    if not any((outputs.floatfile, outputs.intfile, outputs.pgmfile, outputs.noisefile)):
         return []
     from nbdask.export.flags import flag_files
 

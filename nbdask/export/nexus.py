@@ -232,7 +232,7 @@ def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[
         )
 
     data = dataset("data", "<i4" if whole else "<f4", (1,))
-    data.attrs["long_name"] = "photons"
+    data.attrs["long_name"] = picture.reader.unit
     _number(group, "pixel_mask_applied", False)
     _number(group, "bit_depth_readout", 32)
     if whole:

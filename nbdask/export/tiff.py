@@ -77,7 +77,7 @@ def _description(picture: Picture) -> str:
     """Return what programs show as the image's description."""
     g, experiment = geometry_of(picture), picture.experiment
     return (
-        "nbdask simulation, pixels in photons\n"
+        f"nbdask simulation, pixels in {picture.reader.unit}\n"
         f"pixel size {g.pixel * 1e3:.9g} mm\n"
         f"distance {g.distance * 1e3:.9g} mm\n"
         f"wavelength {experiment.beam.wavelength * 1e10:.9g} Angstrom\n"

@@ -74,6 +74,12 @@ class StoreReader:
                 f"{self.path} is damaged: the metadata of its arrays cannot be read ({error})"
             ) from error
 
+    @property
+    def unit(self) -> str:
+        """What a pixel counts: ``"photons"``, or ``"adu"`` once a detector has read it."""
+        unit = str(self.image.attrs.get("units", schema.PHOTONS["units"]))
+        return "photons" if unit == schema.PHOTONS["units"] else unit
+
     def record_rows(self) -> Iterator[NDArray[np.float64]]:
         """Yield the records of one row of tiles after another, (tiles_fast, fields) float64."""
         for row in range(self.grid.counts[0]):
@@ -139,7 +145,8 @@ def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
 
     store = reader.place.zarr_store(read_only=True)
     dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
-    dataset["image"].attrs["experiment"] = json.dumps(reader.attributes["experiment"])
+    if "experiment" in reader.attributes:
+        dataset["image"].attrs["experiment"] = json.dumps(reader.attributes["experiment"])
     return dataset
 
 
@@ -149,7 +156,7 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``attributes``, ``shape`` (slow, fast) and ``tiles`` with ``done``, ``total`` and
+        ``attributes``, ``unit``, ``shape`` (slow, fast) and ``tiles`` with ``done``, ``total`` and
         ``shape``.
 
     Raises
@@ -163,6 +170,7 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
         done = int(reader.done().sum())
     return {
         "attributes": reader.attributes,
+        "unit": reader.unit,
         "shape": list(reader.grid.shape),
         "tiles": {"done": done, "total": len(reader.grid), "shape": list(reader.grid.tile)},
     }

@@ -110,6 +110,8 @@ class Trace:
     kernels : tuple of str
         Columns beside the reference kernel's.
     notes : tuple of str
+    pixel : float
+        Photons, rounded to single precision; known whatever taps were asked for.
     """
 
     slow: int
@@ -123,11 +125,7 @@ class Trace:
     last: Place
     kernels: tuple[str, ...]
     notes: tuple[str, ...]
-
-    @property
-    def pixel(self) -> float:
-        """Photons, rounded to single precision."""
-        return float(self.value("pixel")[0])
+    pixel: float
 
     def value(self, name: str, place: Place | None = None) -> Value:
         """Return the value of a quantity.

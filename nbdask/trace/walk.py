@@ -113,6 +113,7 @@ def trace_pixel(
         recorder.last,
         tuple(columns),
         (*model.notes, *notes),
+        next(float(entry.value[0]) for entry in entries if entry.name == "pixel"),
     )
 
 

@@ -121,7 +121,9 @@ class Page:
             )
             for source in (self.base, self.detail)
         ]
-        self.bar = models.ColorBar(color_mapper=self.log, title="photons", width=12)
+        self.bar = models.ColorBar(
+            color_mapper=self.log, title=self.scene.levels.reader.unit, width=12
+        )
         self.plot.add_layout(self.bar, "right")
         self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
         self.names = models.ColumnDataSource({"x": [], "y": [], "text": []})
@@ -167,7 +169,7 @@ class Page:
             text=provenance_text(self.scene.levels.reader.attributes), width=_PANEL - 20
         )
         self.contrast = models.RangeSlider(
-            title="contrast [log10 photons]",
+            title=f"contrast [log10 {self.scene.levels.reader.unit}]",
             start=high - _DECADES,
             end=high + 2.0,
             step=0.05,

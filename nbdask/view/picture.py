@@ -86,6 +86,10 @@ class Preview:
     missing : float
         Part of the region that is not computed yet, 0 to 1.
     spots : tuple of Spot
+    labels : tuple of str
+        Nearest Miller indices and resolution of each spot.
+    unit : str
+        What a pixel counts.
     """
 
     path: Path
@@ -94,6 +98,8 @@ class Preview:
     contrast: Contrast
     missing: float
     spots: tuple[Spot, ...]
+    labels: tuple[str, ...]
+    unit: str
 
 
 def preview(
@@ -146,7 +152,25 @@ def preview(
     figure = _figure(levels, canvas, region, style, contrast, found)
     write_whole(target, lambda fresh: figure.savefig(fresh, dpi=_DPI))
     missing = float(np.isnan(canvas.values()).mean())
-    return Preview(target, region, factor, contrast, missing, tuple(found))
+    labels = _labels(levels, found)
+    unit = levels.reader.unit
+    return Preview(target, region, factor, contrast, missing, tuple(found), labels, unit)
+
+
+def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
+    """Return what spots are: nearest Miller indices, resolution."""
+    if not spots:
+        return ()
+    geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
+    return tuple(
+        f"h k l {_index(geometry, spot)},"
+        f" {float(geometry.resolution(spot.slow, spot.fast)) * 1e10:.4g} Angstrom"
+        for spot in spots
+    )
+
+
+def _index(geometry: Directions, spot: Spot) -> str:
+    return " ".join(f"{int(n)}" for n in np.rint(geometry.miller(spot.slow, spot.fast)))
 
 
 def check_style(style: Style) -> None:
@@ -235,7 +259,10 @@ def _figure(
     values = canvas.values()
     over, under = bool((values > contrast.high).any()), bool((values < contrast.low).any())
     figure.colorbar(
-        shown, cax=bar, label="photons per pixel", extend=ends.get((over, under), "neither")
+        shown,
+        cax=bar,
+        label=f"{levels.reader.unit} per pixel",
+        extend=ends.get((over, under), "neither"),
     )
     if style.rings or spots:
         geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
@@ -346,10 +373,9 @@ def label_place(lines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], place: _Place) -> None:
     for spot in spots:
         at = (place(spot.fast), place(spot.slow))
-        index = " ".join(f"{int(n)}" for n in np.rint(geometry.miller(spot.slow, spot.fast)))
         axes.plot(*at, marker="o", markersize=12, fillstyle="none", color=SPOTS)
         axes.annotate(
-            index,
+            _index(geometry, spot),
             at,
             textcoords="offset points",
             xytext=(8, 5),

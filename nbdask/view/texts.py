@@ -38,7 +38,9 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
     if not (0 <= row < scene.shape[0] and 0 <= column < scene.shape[1]):
         return "<b>outside the detector</b>"
     photons = scene.photons(row, column)
-    value = "not computed yet" if math.isnan(photons) else f"{photons:.6g} photons"
+    value = (
+        "not computed yet" if math.isnan(photons) else f"{photons:.6g} {scene.levels.reader.unit}"
+    )
     d = float(scene.geometry.resolution(slow, fast)) * 1e10
     h, k, el = (float(x) for x in scene.geometry.miller(slow, fast))
     rows = [
