@@ -11,10 +11,12 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
+from dask.utils import key_split
 from distributed import Client
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
+from nbdask.cluster import gate
 from nbdask.cluster.executor import Done, Setup
 from nbdask.cluster.gate import REFUSED, make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
@@ -117,6 +119,7 @@ class DistributedExecutor:
         ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         watch.workers()
         self._submit(islice(graphs, self.threads + AHEAD), pending, ready)
+        results = 0
         while pending:
             try:
                 future = ready.get(timeout=LOOK)
@@ -128,7 +131,21 @@ class DistributedExecutor:
             done(future.result())
             future.release()
             self._submit(islice(graphs, 1), pending, ready)
+            results += 1
+            if results % gate.FORGET_AFTER == 0:
+                self._forget_keys()
         watch.workers()
+
+    def _forget_keys(self) -> None:
+        """Empty what dask remembers of keys that it has seen, here and in the scheduler.
+
+        It would keep the last 100000, so that processes grew with the number of tiles.  The plugin
+        does the same in the workers.
+        """
+        key_split.cache_clear()
+        # A scheduler that runs nobody's functions keeps its 100000.
+        with suppress(Exception):
+            self.client.run_on_scheduler(key_split.cache_clear)
 
     def _submit(
         self, graphs: Iterator[Any], pending: set[Any], ready: queue.SimpleQueue[Any]

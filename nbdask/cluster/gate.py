@@ -20,6 +20,9 @@ from nbdask.version import __version__
 #: Topic under which workers report that they were refused.
 REFUSED = "nbdask-refused"
 
+#: Results after which a process forgets the keys of tasks that are done, which dask would remember.
+FORGET_AFTER = 1000
+
 #: Returns why a process may not take part; None: it may.
 Check = Callable[[], "str | None"]
 
@@ -76,13 +79,14 @@ def make_plugin(setup: Setup) -> Any:
     distributed.WorkerPlugin
         Pickled by value.  A worker that joins later and is refused reports it and closes.
     """
-    check, payload, topic = make_check(setup), dumps(setup), REFUSED
+    check, payload, topic, every = make_check(setup), dumps(setup), REFUSED, FORGET_AFTER
     label = f"nbdask-{setup.run}"
 
     class Bring(WorkerPlugin):
         idempotent = True
         name = label
         installed: Any = None
+        results = 0
 
         async def setup(self, worker: Any) -> None:
             from asyncio import sleep
@@ -105,6 +109,14 @@ def make_plugin(setup: Setup) -> Any:
             # Until this returns the worker does not even look at its tasks; the report goes out.
             await sleep(0.5)
             worker.loop.add_callback(worker.close)
+
+        def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+            if finish == "memory":
+                self.results += 1
+                if self.results % every == 0:
+                    from dask.utils import key_split
+
+                    key_split.cache_clear()
 
         def teardown(self, worker: Any) -> None:
             if self.installed is not None:

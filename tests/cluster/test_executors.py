@@ -165,3 +165,18 @@ def test_threads_run_at_the_same_time() -> None:
         found: list[int] = []
         made.run(Mark("h", 0), items(meet, "h", 6), found.append)
     assert sorted(found) == [0, 1, 2, 3, 4, 5]
+
+
+def test_no_process_remembers_all_keys(monkeypatch) -> None:
+    """However many tasks there were, dask's memory of their keys stays small everywhere."""
+    from dask.utils import key_split
+
+    from nbdask.cluster import gate
+
+    monkeypatch.setattr(gate, "FORGET_AFTER", 50)
+    with open_cluster(ClusterSpec("local", 1, 2)) as made:
+        made.run(Mark("k", 0), items(square, "k", 430), lambda value: None)
+        here = key_split.cache_info().currsize
+        (there,) = made.client.run(lambda: key_split.cache_info().currsize).values()  # type: ignore[attr-defined]
+    assert here < 200
+    assert there < 200
