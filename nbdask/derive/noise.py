@@ -21,7 +21,7 @@ from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles, split
 from nbdask.derive.tasks import Context, Setup, Source, derive_graphs, summary_of
 from nbdask.derive.work import check_backend
-from nbdask.errors import StoreError
+from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import parse_tile
@@ -117,6 +117,8 @@ def noise(
         status ``running`` and the tiles that are done.
     """
     start = time.perf_counter()
+    if not isinstance(pipeline, Pipeline):
+        raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
     place = place_of(out)
     reader = complete_source(source, place)
     check_place(place, overwrite, resume)
@@ -177,16 +179,26 @@ def complete_source(source: str | os.PathLike[str] | Place, out: Place) -> Store
     Raises
     ------
     StoreError
-        It is not, or it is the store to write.
+        It is not, or it is the store to write, or one of them lies inside the other.
     """
     reader = StoreReader(source)
-    if reader.path == out.name:
+    there, here = _resolved(reader.path), _resolved(out.name)
+    if there == here:
         raise StoreError(f"--out {out.name} is the store that is read: name another one")
+    if here.startswith(f"{there}/"):
+        raise StoreError(f"--out {out.name}: must lie outside the store {reader.path}")
+    if there.startswith(f"{here}/"):
+        raise StoreError(f"--out {out.name}: holds the store that is read, {reader.path}")
     if reader.attributes["status"] != COMPLETE:
         raise StoreError(
             f"{reader.path} is not complete: finish its run with --resume first, then add noise"
         )
     return reader
+
+
+def _resolved(name: Path | str) -> str:
+    """Return a path without links, or an address as it is."""
+    return str(name.resolve()) if isinstance(name, Path) else name.rstrip("/")
 
 
 class _Run:
