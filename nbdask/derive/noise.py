@@ -182,18 +182,35 @@ def complete_source(source: str | os.PathLike[str] | Place, out: Place) -> Store
         It is not, or it is the store to write, or one of them lies inside the other.
     """
     reader = StoreReader(source)
-    there, here = _resolved(reader.path), _resolved(out.name)
-    if there == here:
+    if _resolved(reader.path) == _resolved(out.name):
         raise StoreError(f"--out {out.name} is the store that is read: name another one")
-    if here.startswith(f"{there}/"):
-        raise StoreError(f"--out {out.name}: must lie outside the store {reader.path}")
-    if there.startswith(f"{here}/"):
-        raise StoreError(f"--out {out.name}: holds the store that is read, {reader.path}")
+    check_outside(out.name, reader.path, "--out")
     if reader.attributes["status"] != COMPLETE:
         raise StoreError(
             f"{reader.path} is not complete: finish its run with --resume first, then add noise"
         )
     return reader
+
+
+def check_outside(path: Path | str, store: Path | str, flag: str) -> None:
+    """Refuse a store to write that lies in another one, or holds it.
+
+    Parameters
+    ----------
+    path, store : Path or str
+        The store to write and the other one; names of places.
+    flag : str
+        What names ``path``.
+
+    Raises
+    ------
+    StoreError
+    """
+    here, there = _resolved(path), _resolved(store)
+    if here.startswith(f"{there}/"):
+        raise StoreError(f"{flag} {path}: must lie outside the store {store}")
+    if there.startswith(f"{here}/"):
+        raise StoreError(f"{flag} {path}: must not hold the store {store}")
 
 
 def _resolved(name: Path | str) -> str:

@@ -186,6 +186,10 @@ def test_without_a_place_to_write(run, tmp_path, capsys) -> None:
     assert "--readout needs --noise PATH" in capsys.readouterr().err
     assert main([*words, "--noise", str(tmp_path / "x.zarr"), "--seed", "1"]) == 2
     assert "is the store --out too" in capsys.readouterr().err
+    assert main([*words, "--noise", str(tmp_path / "x.zarr" / "n"), "--seed", "1"]) == 2
+    assert "must lie outside the store" in capsys.readouterr().err
+    assert main([*words, "--noise", str(tmp_path), "--seed", "1"]) == 2
+    assert "must not hold the store" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
