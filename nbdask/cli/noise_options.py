@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.cli.options import Decorator, apply_all
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError, InputError, InputFileError
 
 if TYPE_CHECKING:
     from nbdask.derive import Pipeline, Step
@@ -250,6 +250,17 @@ def _has_seed(options: dict[str, Any]) -> bool:
     return options["pipeline"] is not None and "seed" in _read(options["pipeline"])
 
 
+def _check_once(options: dict[str, Any], data: dict[str, Any], pipeline: Pipeline) -> None:
+    """Refuse a seed or frame that is not the one in the file."""
+    for name in ("seed", "frame"):
+        given, stands = options[name], getattr(pipeline, name)
+        if name in data and given is not None and given != stands:
+            raise click.UsageError(
+                f"--{name} {given}: {options['pipeline']} has {name} = {stands}; give it in one"
+                " place"
+            )
+
+
 def _from_file(options: dict[str, Any]) -> Pipeline:
     from nbdask.derive import Pipeline
 
@@ -259,7 +270,10 @@ def _from_file(options: dict[str, Any]) -> Pipeline:
             f"--pipeline describes all steps: leave out {beside[0]} or put it in the file"
         )
     path = options["pipeline"]
+    data = _read(path)
     try:
-        return Pipeline.from_dict(_read(path))
-    except FieldError as error:
+        pipeline = Pipeline.from_dict(data)
+    except InputError as error:
         raise InputFileError(f"--pipeline {path}: {error}") from None
+    _check_once(options, data, pipeline)
+    return pipeline

@@ -159,11 +159,13 @@ def _noisy_copy(experiment: Experiment, options: dict[str, Any], command: list[s
         if given:
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
-    from nbdask.derive.noise import NoisyCopy
+    from nbdask.derive.noise import NoisyCopy, check_outside
     from nbdask.store.place import place_of
 
-    if place_of(path).name == place_of(options["out"]).name:
+    here, there = place_of(path).name, place_of(options["out"]).name
+    if here == there:
         raise click.UsageError(f"--noise {path} is the store --out too: name another one")
+    check_outside(here, there, "--noise")
     pipeline = pipeline_of(options, experiment.detector.pixel_size)
     names = ("cluster", "workers", "threads", "jobs", "overwrite", "resume")
     kept = {name: options[name] for name in names} | {"command": command}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nbdask.derive.gain import Gain
+from nbdask.derive.gain import Gain, refused_factor
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.psf import FibrePSF, GaussianPSF
 from nbdask.derive.steps import (
@@ -18,7 +18,7 @@ from nbdask.derive.steps import (
     Rounding,
     Saturation,
 )
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, InputError
 
 
 def flicker(
@@ -306,5 +306,9 @@ def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:
         return Pipeline((Gain(factor, map),)).apply(image)
     if tuple(map.shape) != tuple(image.shape):
         raise FieldError("gain.map", f"shape {tuple(map.shape)}", f"of shape {tuple(image.shape)}")
+    if isinstance(map, np.ndarray) and map.ndim == 2:
+        wrong = refused_factor(map)
+        if wrong is not None:
+            raise InputError(f"gain.map: {wrong}")
     product = image.astype(np.float64) * Gain(factor).factor * map
     return product.astype(np.float32)

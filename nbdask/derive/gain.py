@@ -9,11 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.steps import Step
+from nbdask.derive.steps import Step, single
 from nbdask.derive.work import Work
 from nbdask.errors import InputFileError
-from nbdask.experiment.checks import assign, number
+from nbdask.experiment.checks import assign, positive
 from nbdask.inputs.checksum import sha256_of
+
+#: Values of a map that are checked at a time.
+_STRIP = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,10 @@ class Gain(Step):
     Parameters
     ----------
     factor : float
-        Detector units per photon.
+        Detector units per photon, above 0.
     map : str, optional
-        NumPy file (``.npy``) with an array of the image's shape, (slow, fast).
+        NumPy file (``.npy``) with an array of the image's shape, (slow, fast): numbers of at least
+        0; a dead pixel has 0.
     sha256 : str, optional
         Checksum of the file; None: computed.
     """
@@ -37,15 +41,18 @@ class Gain(Step):
 
     def __post_init__(self) -> None:
         """Check the fields; find out the file's checksum."""
-        assign(self, factor=number("gain.factor", self.factor))
+        assign(self, factor=positive("gain.factor", single("gain.factor", self.factor)))
         if self.map is None:
             assign(self, sha256=None)
             return
         path = os.path.abspath(os.fspath(self.map))
-        _open(path)
+        values = _open(path)
         found = sha256_of(path)
         if self.sha256 not in (None, found):
             raise InputFileError(f"gain map {path}: its content has changed since it was recorded")
+        wrong = refused_factor(values)
+        if wrong is not None:
+            raise InputFileError(f"gain map {path}: {wrong}")
         assign(self, map=path, sha256=found)
 
     def check(self, shape: tuple[int, int], corner: tuple[int, int]) -> None:
@@ -73,6 +80,21 @@ class Gain(Step):
         return values
 
 
+def refused_factor(values: NDArray[Any]) -> str | None:
+    """Return what is wrong with the first value of a map that is not finite or below 0."""
+    rows = max(1, _STRIP // max(1, values.shape[1]))
+    for start in range(0, len(values), rows):
+        strip = np.asarray(values[start : start + rows])
+        bad = ~((strip >= 0) & np.isfinite(strip))
+        if bad.any():
+            slow, fast = np.argwhere(bad)[0]
+            return (
+                f"the factor at slow {start + slow}, fast {fast} is {strip[slow, fast]:g}: must be"
+                " a finite number of at least 0 (0: a dead pixel)"
+            )
+    return None
+
+
 def _open(path: str) -> NDArray[Any]:
     """Map a file of numbers into memory.
 
@@ -86,8 +108,15 @@ def _open(path: str) -> NDArray[Any]:
         good = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu"
     except FileNotFoundError:
         raise InputFileError(f"gain map {path} does not exist") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputFileError(f"gain map {path}: cannot be read as a .npy file: {error}") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise InputFileError(f"gain map {path}: cannot be read: {why}") from error
+    except (ValueError, EOFError) as error:
+        # NumPy's own words are about its arguments, not about the file.
+        raise InputFileError(
+            f"gain map {path}: cannot be read as a .npy file: it is another kind of file, or cut"
+            " short; numpy.save writes one"
+        ) from error
     if not good:
         raise InputFileError(f"gain map {path}: must be a .npy file with a 2-D array of numbers")
     return np.asarray(values)

@@ -21,7 +21,7 @@ from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles, split
 from nbdask.derive.tasks import Context, Setup, Source, derive_graphs, summary_of
 from nbdask.derive.work import check_backend
-from nbdask.errors import StoreError
+from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import parse_tile
@@ -117,6 +117,8 @@ def noise(
         status ``running`` and the tiles that are done.
     """
     start = time.perf_counter()
+    if not isinstance(pipeline, Pipeline):
+        raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
     place = place_of(out)
     reader = complete_source(source, place)
     check_place(place, overwrite, resume)
@@ -177,16 +179,43 @@ def complete_source(source: str | os.PathLike[str] | Place, out: Place) -> Store
     Raises
     ------
     StoreError
-        It is not, or it is the store to write.
+        It is not, or it is the store to write, or one of them lies inside the other.
     """
     reader = StoreReader(source)
-    if reader.path == out.name:
+    if _resolved(reader.path) == _resolved(out.name):
         raise StoreError(f"--out {out.name} is the store that is read: name another one")
+    check_outside(out.name, reader.path, "--out")
     if reader.attributes["status"] != COMPLETE:
         raise StoreError(
             f"{reader.path} is not complete: finish its run with --resume first, then add noise"
         )
     return reader
+
+
+def check_outside(path: Path | str, store: Path | str, flag: str) -> None:
+    """Refuse a store to write that lies in another one, or holds it.
+
+    Parameters
+    ----------
+    path, store : Path or str
+        The store to write and the other one; names of places.
+    flag : str
+        What names ``path``.
+
+    Raises
+    ------
+    StoreError
+    """
+    here, there = _resolved(path), _resolved(store)
+    if here.startswith(f"{there}/"):
+        raise StoreError(f"{flag} {path}: must lie outside the store {store}")
+    if there.startswith(f"{here}/"):
+        raise StoreError(f"{flag} {path}: must not hold the store {store}")
+
+
+def _resolved(name: Path | str) -> str:
+    """Return a path without links, or an address as it is."""
+    return str(name.resolve()) if isinstance(name, Path) else name.rstrip("/")
 
 
 class _Run:

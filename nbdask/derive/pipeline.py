@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from nbdask.derive.steps import (
     Step,
 )
 from nbdask.derive.work import Work, check_backend
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, InputError
 from nbdask.plan.tiles import Tile, TileGrid
 
 #: Every step, in the order in which a detector does them.
@@ -81,10 +82,14 @@ class Pipeline:
         """Check the fields."""
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "frame", check_frame(self.frame))
+        allowed = "steps such as Poisson() or Readout(3.0)"
+        given: object = self.steps
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise FieldError("steps", given, f"a tuple of {allowed}")
         object.__setattr__(self, "steps", tuple(self.steps))
         for step in self.steps:
             if not isinstance(step, Step):
-                raise FieldError("steps", step, "steps such as Poisson() or Readout(3.0)")
+                raise FieldError("steps", step, allowed)
         for kind in KINDS:
             if sum(step.kind == kind for step in self.steps) > MOST_OF_A_KIND:
                 raise FieldError("steps", kind, f"at most {MOST_OF_A_KIND} times in a pipeline")
@@ -115,19 +120,21 @@ class Pipeline:
 
         Raises
         ------
-        FieldError
-            An unknown step or field, or a value that is refused.
+        InputError
+            An unknown step or field, or a value that is refused; the step is named by its number.
         """
-        unknown = set(data) - {"generator", "seed", "frame", "steps"}
-        if unknown:
-            name = sorted(unknown)[0]
-            raise FieldError(name, data[name], "left out; known are seed, frame and steps")
+        names = ("generator", "seed", "frame", "steps")
+        for name in sorted(set(data) - set(names)):
+            hint = _nearest(name, names) or "known are seed, frame and steps"
+            raise InputError(f"{name}: there is no such entry in a pipeline ({hint})")
         if data.get("generator", GENERATOR) != GENERATOR:
             raise FieldError("generator", data["generator"], GENERATOR)
-        items = data.get("steps")
+        if "steps" not in data:
+            raise InputError('steps is missing: give a list of steps, such as [{step = "poisson"}]')
+        items = data["steps"]
         if not isinstance(items, (list, tuple)):
             raise FieldError("steps", items, "a list of steps")
-        steps = tuple(_step(item) for item in items)
+        steps = tuple(_numbered(number, item) for number, item in enumerate(items, 1))
         return cls(steps, data.get("seed", 0), data.get("frame", 0))
 
     def fingerprint(self) -> str:
@@ -263,19 +270,38 @@ def _fields(step: Step) -> dict[str, Any]:
     return {name: getattr(step, name) for name in names if getattr(step, name) is not None}
 
 
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Return the question whether the nearest known word was meant; empty where none is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def _numbered(number: int, item: Any) -> Step:
+    """Build a step from its dict form; errors name it by its number, from 1."""
+    try:
+        return _step(item)
+    except InputError as error:
+        raise InputError(f"step {number}: {error}") from None
+
+
 def _step(item: Any) -> Step:
-    """Build a step from its dict form."""
-    if not isinstance(item, Mapping) or item.get("step") not in KINDS:
-        given = item.get("step") if isinstance(item, Mapping) else item
-        raise FieldError("steps.step", given, "one of " + ", ".join(KINDS))
-    made = KINDS[item["step"]]
-    known = {field.name: field for field in dataclasses.fields(made)}  # type: ignore[arg-type]
+    kinds = "one of " + ", ".join(KINDS)
+    if not isinstance(item, Mapping):
+        raise InputError(f"{item!r}: must be a table with the entry step, {kinds}")
+    if "step" not in item:
+        raise InputError(f"the entry step is missing: give {kinds}")
+    kind = item["step"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = _nearest(kind, KINDS) if isinstance(kind, str) else ""
+        raise InputError(f"step = {kind!r}: must be {kinds}" + (f" ({hint})" if hint else ""))
+    known = {field.name: field for field in dataclasses.fields(KINDS[kind])}  # type: ignore[arg-type]
     values = {name: value for name, value in item.items() if name != "step"}
     for name in values:
         if name not in known:
-            allowed = "one of " + ", ".join(known) if known else "left out; the step has no fields"
-            raise FieldError(f"{made.kind}.{name}", values[name], allowed)
+            allowed = "it has " + ", ".join(known) if known else "the step has no fields"
+            hint = _nearest(name, known) or allowed
+            raise InputError(f"{kind}.{name}: there is no such field ({hint})")
     for name, field in known.items():
         if field.default is dataclasses.MISSING and name not in values:
-            raise FieldError(f"{made.kind}.{name}", "nothing", "given")
-    return made(**values)
+            raise InputError(f"{kind}.{name} is missing: it must be given")
+    return KINDS[kind](**values)

@@ -23,11 +23,11 @@ from nbdask.errors import InputError, StoreError
 from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile
 from nbdask.run import Progress
-from nbdask.store.levels import KINDS, MAX, SMALLEST, Flags, Levels, create_levels
+from nbdask.store.checked import CheckedImage
+from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
 from nbdask.store.open import StoreReader
 from nbdask.store.place import place_of
-from nbdask.store.write import checksum
 
 #: Chunks per thread that are handed out at a time.
 _WINDOW = 8
@@ -143,6 +143,7 @@ class Builder:
 
     def __init__(self, levels: Levels) -> None:
         self.levels = levels
+        self._image = CheckedImage(levels.reader)
         # A record that cannot be read counts as missing, so the records are read here.
         tiles = levels.reader.done().reshape(levels.grid.counts)
         self.done: list[Flags] = [tiles]
@@ -236,14 +237,7 @@ class Builder:
 
     def _tile(self, index: int) -> Image:
         """Read a tile against its checksum."""
-        pixels = self.levels.read(MAX, 0, self.levels.grid[index])
-        record = self.levels.reader.record(index)
-        if record is None or checksum(pixels) != record["crc32c"]:
-            raise StoreError(
-                f"{self.levels.place.name}: tile {index} is not what its record says: no pyramid is"
-                " built from it; nbdask repair computes it again"
-            )
-        return pixels
+        return self._image.read(self.levels.grid[index])
 
 
 def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> None:

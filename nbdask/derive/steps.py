@@ -17,6 +17,22 @@ from nbdask.derive.work import Work
 from nbdask.errors import FieldError
 from nbdask.experiment.checks import assign, not_negative, number, optional
 
+_GREATEST = float(np.finfo(np.float32).max)
+
+
+def single(field: str, value: object) -> float:
+    """Return ``value`` as a number that float32, the type of a store's pixels, can hold.
+
+    Raises
+    ------
+    FieldError
+        It is no finite number, or beyond.
+    """
+    result = number(field, value)
+    if abs(result) > _GREATEST:
+        raise FieldError(field, value, f"from -{_GREATEST:.7g} to {_GREATEST:.7g} (float32)")
+    return result
+
 
 class Step:
     """Base of the steps.
@@ -172,7 +188,7 @@ class Readout(Step):
 
     def __post_init__(self) -> None:
         """Check the field."""
-        assign(self, sigma=not_negative("readout.sigma", self.sigma))
+        assign(self, sigma=single("readout.sigma", not_negative("readout.sigma", self.sigma)))
 
     def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
         """Add the deviates."""
@@ -194,7 +210,7 @@ class Offset(Step):
 
     def __post_init__(self) -> None:
         """Check the field."""
-        assign(self, value=number("offset.value", self.value))
+        assign(self, value=single("offset.value", self.value))
 
     def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
         """Add it."""
@@ -220,8 +236,8 @@ class Saturation(Step):
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        least = optional(number, "saturation.minimum", self.minimum)
-        assign(self, maximum=number("saturation.maximum", self.maximum), minimum=least)
+        least = optional(single, "saturation.minimum", self.minimum)
+        assign(self, maximum=single("saturation.maximum", self.maximum), minimum=least)
         if least is not None and least > self.maximum:
             raise FieldError("saturation.minimum", least, f"at most the maximum, {self.maximum:g}")
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.pipeline import Pipeline
-from nbdask.errors import NbdaskError
+from nbdask.errors import NbdaskError, StoreError
 from nbdask.graph.build import TileGraph
 from nbdask.graph.tasks import TileError, TileResult
 from nbdask.plan.machine import release_large_blocks
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary, summarise
+from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from nbdask.store.place import Place
 from nbdask.store.write import TileWriter
@@ -33,7 +34,7 @@ class Source:
     """
 
     place: Place
-    _reader: StoreReader | None = field(default=None, init=False, repr=False)
+    _image: CheckedImage | None = field(default=None, init=False, repr=False)
     _lock: Any = field(default_factory=Lock, init=False, repr=False)
 
     def __getstate__(self) -> Place:
@@ -42,15 +43,23 @@ class Source:
 
     def __setstate__(self, state: Place) -> None:
         """Open it anew when it is needed."""
-        self.place, self._reader, self._lock = state, None, Lock()
+        self.place, self._image, self._lock = state, None, Lock()
 
     def read(self, part: Tile) -> NDArray[np.float32]:
-        """Return a rectangle of pixels."""
+        """Return a rectangle of pixels, of tiles that are what their records say.
+
+        Raises
+        ------
+        StoreError
+            A tile is damaged.
+        """
         with self._lock:
-            if self._reader is None:
-                self._reader = StoreReader(self.place)
-        pixels = self._reader.image[part.slow0 : part.slow1, part.fast0 : part.fast1]
-        return np.asarray(pixels, dtype=np.float32)
+            if self._image is None:
+                self._image = CheckedImage(StoreReader(self.place))
+        try:
+            return self._image.read(part)
+        except StoreError as error:
+            raise StoreError(f"{error}; then the same command with --resume goes on") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

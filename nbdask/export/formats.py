@@ -225,10 +225,12 @@ def export(
         An unknown format, a choice that the format does not have, a region outside the image, or
         a missing package.
     """
+    _check_arguments(path, roi, scale)
     options = Options(scale, adc, dtype, seed)
     chosen = format_of(path, format)
     _check_options(chosen, options)
     picture = Picture(store, roi, incomplete, progress)
+    _check_region(picture, roi)
     target = Path(path)
     _check_outside(picture, target)
     check_target(target, "output", overwrite=overwrite)
@@ -239,6 +241,37 @@ def export(
         written = fresh.stat().st_size
     remarks = [*remarks, *picture.remarks]
     return Exported(target, chosen.name, picture.shape, written, tuple(remarks))
+
+
+def _check_arguments(path: object, roi: object, scale: object) -> None:
+    """Refuse what is no path, no region or no scale."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"{path!r} is no path: give that of the file to write, such as 'a.img'")
+    if roi is not None:
+        four = list(roi) if isinstance(roi, (tuple, list)) else []
+        if len(four) != 4 or not all(hasattr(n, "__index__") for n in four):
+            raise InputError(
+                f"--roi {roi!r}: must be four whole numbers, the first and last pixel along slow,"
+                " then along fast"
+            )
+    if scale is not None:
+        if isinstance(scale, (str, bytes)) or not hasattr(scale, "__float__"):
+            raise InputError(f"--scale {scale!r}: must be a number above 0")
+        # C takes 0 or less for its automatic scale; here that is said by leaving it out.
+        if float(scale) <= 0.0:
+            raise InputError(
+                f"--scale {float(scale):g}: must be above 0; leave it out for the format's own"
+            )
+
+
+def _check_region(picture: Picture, roi: Roi | None) -> None:
+    """Refuse a region that goes beyond the detector."""
+    slow, fast = picture.reader.grid.shape
+    if roi is not None and (roi[1] >= slow or roi[3] >= fast):
+        raise InputError(
+            f"--roi {roi[0]} {roi[1]} {roi[2]} {roi[3]}: must be within 0 to {slow - 1} along slow"
+            f" and 0 to {fast - 1} along fast"
+        )
 
 
 def _check_outside(picture: Picture, target: Path) -> None:

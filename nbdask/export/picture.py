@@ -12,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import FieldError, InputError, InputFileError, NbdaskError, StoreError
+from nbdask.errors import FieldError, InputError, InputFileError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
 from nbdask.inputs.smv import MaskFile, open_mask
+from nbdask.plan.tiles import Tile
 from nbdask.statistics import combine
+from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from nbdask.store.schema import COMPLETE
 
@@ -193,7 +195,13 @@ class Picture:
         Yields
         ------
         Band
+
+        Raises
+        ------
+        StoreError
+            A tile is damaged.  Bands before may hold pixels of it.
         """
+        image = CheckedImage(self.reader, missing=self.reader.attributes["status"] != COMPLETE)
         n_rows, n_columns = self.shape
         chunk = int(self.reader.image.chunks[0])
         step = math.lcm(chunk, multiple) if multiple > 1 else chunk
@@ -208,7 +216,9 @@ class Picture:
         start = 0
         while start < n_rows:
             stop = min(start + (first if start == 0 else step), n_rows)
-            block = self._read(slow + start, slow + stop, fast, fast + n_columns)
+            block = image.read_next(Tile(slow + start, slow + stop, fast, fast + n_columns))
+            if stop == n_rows:
+                image.finish()
             # Before the rows are passed on: not every reader comes back after the last ones.
             if self.progress is not None:
                 self.progress(stop, n_rows)
@@ -216,15 +226,3 @@ class Picture:
                 yield Band(start + low, block[low : low + piece])
             del block
             start = stop
-
-    def _read(self, slow0: int, slow1: int, fast0: int, fast1: int) -> NDArray[np.float32]:
-        try:
-            block = self.reader.image[slow0:slow1, fast0:fast1]
-        except NbdaskError:
-            raise
-        except Exception as error:  # whatever zarr and its codecs raise for a damaged file
-            raise StoreError(
-                f"{self.reader.path}: rows {slow0} to {slow1 - 1} cannot be read ({error});"
-                f" nbdask verify {self.reader.path} names the tiles"
-            ) from error
-        return np.ascontiguousarray(block, dtype=np.float32)

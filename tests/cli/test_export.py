@@ -55,6 +55,9 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("no.zarr a.img", "no.zarr does not exist"),
         ("run.zarr no/a.img", "the folder"),
         ("run.zarr a.img --roi 0 3 24 30", "--roi 0 3 24 30: must be the first and last pixel"),
+        ("run.zarr a.img --roi 0 32 0 3", "--roi 0 32 0 3: must be within 0 to 31 along slow"),
+        ("run.zarr a.img --scale 0", "--scale 0: must be above 0; leave it out"),
+        ("run.zarr a.img --scale -1", "--scale -1: must be above 0"),
         ("run.zarr run.zarr/image/a.img", "must lie outside the store"),
     ],
 )
@@ -67,6 +70,28 @@ def test_mistakes_end_with_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert [p.name for p in folder.iterdir()] == ["run.zarr"]
+
+
+@pytest.mark.parametrize("roi", ["", "--roi 4 20 2 20", "--roi 0 3 0 3"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_damage_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], number: int, roi: str
+) -> None:
+    """A chunk of other pixels that decodes, also where the tile is wanted in part; no file left."""
+    chunks = folder / "run.zarr" / "image" / "c"
+    other = store_of(folder / "other.zarr", small_experiment(), IMAGE + 1, tile=(16, 16))
+    (chunks / "0" / str(number)).write_bytes(
+        (other / "image" / "c" / "0" / str(number)).read_bytes()
+    )
+    names = sorted(p.name for p in folder.iterdir())
+    wanted = 0 if number == 1 and roi.endswith("3") else 2
+    assert main(["export", "run.zarr", "a.bin", *roi.split()]) == wanted
+    if wanted == 2:
+        said = capsys.readouterr().err
+        assert f"tile {number} (slow 0 to 16, fast " in said
+        assert "is damaged: CRC-32C" in said
+        assert "run.zarr computes them again" in said
+        assert sorted(p.name for p in folder.iterdir()) == names
 
 
 def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

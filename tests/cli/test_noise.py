@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,12 +91,14 @@ def test_simulate_writes_a_noisy_copy(run, tmp_path) -> None:
 
 
 def test_pipeline_from_a_file(run, tmp_path) -> None:
-    """Any order; the seed may stand there, and the command line's prevails."""
+    """Any order; the seed stands there or on the command line, or is the same in both."""
     file = tmp_path / "steps.toml"
     file.write_text(PIPELINE)
     expected = derive.Pipeline((derive.GaussianPSF(1.5), derive.Poisson()), seed=3)
     assert noise(run, tmp_path / "a.zarr", "--pipeline", str(file)) == 0
     assert np.array_equal(pixels(tmp_path / "a.zarr"), expected.apply(pixels(run)))
+    assert noise(run, tmp_path / "same.zarr", "--pipeline", str(file), "--seed", "3") == 0
+    file.write_text(PIPELINE.replace("seed = 3", ""))
     assert noise(run, tmp_path / "b.zarr", "--pipeline", str(file), "--seed", "4") == 0
     expected = derive.Pipeline(expected.steps, seed=4)
     assert np.array_equal(pixels(tmp_path / "b.zarr"), expected.apply(pixels(run)))
@@ -139,7 +142,10 @@ def test_damage_is_repaired_by_the_command(run, tmp_path, capsys) -> None:
         ("--seed 1 --calibration-seed 3", "needs --calibration"),
         ("--seed 1 --flicker much", "'much' is not a share"),
         ("--seed 1 --gain inf", "--gain inf: must be a finite number"),
+        ("--seed 1 --gain 0", "--gain 0.0: must be a number above 0"),
+        ("--seed 1 --offset 1e39", "--offset 1e+39: must be from -3.402823e+38 to"),
         ("--seed 1 --gain-map none.npy", "does not exist"),
+        ("--seed 1 --gain-map BAD", "another kind of file, or cut short"),
         ("--seed 1 --no-poisson", "leaves no step"),
         ("--seed 1 --no-poisson --noise-rng c", "exclude each other"),
         ("--seed 1 --noise-rng c --psf-gauss 1", "in a second run"),
@@ -147,7 +153,10 @@ def test_damage_is_repaired_by_the_command(run, tmp_path, capsys) -> None:
         ("--seed 1 --pipeline none.toml", "--pipeline none.toml: No such file"),
         ("--seed 1 --pipeline BAD", "is not TOML"),
         ("--seed 1 --pipeline STEP", "one of flicker, poisson"),
-        ("--seed 1 --pipeline GOOD --readout 1", "leave out --readout"),
+        ("--seed 1 --pipeline LIST", "step 1: step = ['poisson']: must be one of flicker"),
+        ("--seed 1 --pipeline EMPTY", "--pipeline EMPTY: steps is missing"),
+        ("--seed 1 --pipeline GOOD", "--seed 1: GOOD has seed = 3; give it in one place"),
+        ("--seed 3 --pipeline GOOD --readout 1", "leave out --readout"),
         ("--pipeline STEPLESS --seed 1", "nothing to do"),
         ("--seed 1 --readuot 2", "--readout"),
         ("--seed 1 --tile 3", "--tile"),
@@ -157,7 +166,7 @@ def test_bad_input(run, tmp_path, capsys, monkeypatch, words, message) -> None:
     """Exit code 2, one line, nothing written."""
     monkeypatch.chdir(tmp_path)
     files = {"BAD": "x = ", "STEP": '[[steps]]\nstep = "no"', "GOOD": PIPELINE}
-    files["STEPLESS"] = "steps = []"
+    files |= {"STEPLESS": "steps = []", "EMPTY": "", "LIST": '[[steps]]\nstep = ["poisson"]'}
     for name, text in files.items():
         Path(name).write_text(text)
     assert noise(run, tmp_path / "out.zarr", *words.split()) == 2
@@ -177,7 +186,44 @@ def test_without_a_place_to_write(run, tmp_path, capsys) -> None:
     assert "--readout needs --noise PATH" in capsys.readouterr().err
     assert main([*words, "--noise", str(tmp_path / "x.zarr"), "--seed", "1"]) == 2
     assert "is the store --out too" in capsys.readouterr().err
+    assert main([*words, "--noise", str(tmp_path / "x.zarr" / "n"), "--seed", "1"]) == 2
+    assert "must lie outside the store" in capsys.readouterr().err
+    assert main([*words, "--noise", str(tmp_path), "--seed", "1"]) == 2
+    assert "must not hold the store" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_source_is_refused(run, tmp_path, capsys) -> None:
+    """Chunks that cannot be decoded and chunks of other pixels; after repair the run goes on."""
+    source, out = tmp_path / "s.zarr", tmp_path / "noisy.zarr"
+    shutil.copytree(run, source)
+    chunks = source / "image" / "c"
+    shutil.copy(chunks / "0" / "0", chunks / "1" / "1")
+    for number, damage in ((3, None), (1, chunks / "0" / "1")):
+        if damage is not None:
+            damage.write_bytes(damage.read_bytes()[:-4] + b"\xff\xff\xff\xff")
+        assert noise(source, out, "--seed", "7", "--overwrite", "--cluster", "threads") == 2
+        said = capsys.readouterr().err
+        assert f"tile {number} (slow" in said
+        assert "is damaged: " in said
+        assert f"nbdask repair {source} computes them again; then the same" in said
+        assert "Error" not in said
+        if damage is None:
+            shutil.copy(run / "image" / "c" / "1" / "1", chunks / "1" / "1")
+    assert main(["repair", str(source)]) == 0
+    assert noise(source, out, "--seed", "7", "--resume") == 0
+    assert noise(run, tmp_path / "whole.zarr", "--seed", "7") == 0
+    assert np.array_equal(pixels(out), pixels(tmp_path / "whole.zarr"))
+
+
+def test_a_store_within_the_source_is_refused(run, tmp_path, capsys) -> None:
+    """Also by another way to it; nothing is written."""
+    before = sorted(p.name for p in run.iterdir())
+    (tmp_path / "link").symlink_to(run)
+    for out in (run / "sub", tmp_path / "link" / "deep" / "sub"):
+        assert noise(run, out, "--seed", "7") == 2
+        assert "must lie outside the store" in capsys.readouterr().err
+    assert sorted(p.name for p in run.iterdir()) == before
 
 
 def test_a_map_of_another_shape(run, tmp_path, capsys) -> None:

@@ -14,7 +14,7 @@ from nbdask.derive.mend import is_derived, repair
 from nbdask.derive.noise import noise
 from nbdask.derive.noise_c import CNoise
 from nbdask.derive.tasks import Context
-from nbdask.errors import FieldError, NbdaskError, StoreError
+from nbdask.errors import FieldError, InputError, NbdaskError, StoreError
 from nbdask.store.create import update_attributes
 from nbdask.store.open import StoreReader
 from nbdask.verification import verify
@@ -189,6 +189,10 @@ def test_own_sequence_draws_only_inside_the_region_of_interest(tmp_path) -> None
 
 def test_places_that_are_refused(run, noisy, tmp_path) -> None:
     """One line each, nothing written."""
+    with pytest.raises(InputError, match="must be a Pipeline"):
+        noise(run, tmp_path / "new.zarr", None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="None is no path"):
+        noise(None, tmp_path / "new.zarr", REALISTIC)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="is the store that is read"):
         noise(run, run, REALISTIC, overwrite=True)
     with pytest.raises(StoreError, match="exists already"):

@@ -9,7 +9,7 @@ import xarray
 
 from nbdask import derive
 from nbdask.derive import pipeline as module
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, InputError
 from nbdask.plan.tiles import TileGrid
 
 EVERYTHING = derive.Pipeline(
@@ -161,20 +161,41 @@ def test_dict_form() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({}, "a list of steps"),
+        ({}, "steps is missing: give a list of steps"),
+        ({"steps": None}, "steps = None: must be a list of steps"),
+        ({"step": [{"step": "poisson"}]}, "step: there is no such entry .* .did you mean steps"),
+        ({"steps": [{"step": ["poisson"]}]}, "step 1: step = .'poisson'.: must be one of flicker"),
+        ({"steps": [{"fwhm": 1}]}, "step 1: the entry step is missing: give one of flicker"),
+        ({"steps": [{"step": "poisson"}, {"step": "gausian_psf"}]}, "step 2: .*mean gaussian_psf"),
+        ({"steps": [{"step": "readout", "sigma": -1}]}, "step 1: readout.sigma = -1: must be"),
+        (
+            {"steps": [{"step": "readout", "sigam": 1}]},
+            r"sigam: there is no .* .did you mean sigma",
+        ),
         ({"steps": [{"step": "poison"}]}, "one of flicker, poisson"),
         ({"steps": ["poisson"]}, "one of flicker, poisson"),
         ({"steps": [{"step": "poisson", "mean": 1}]}, "the step has no fields"),
-        ({"steps": [{"step": "readout", "sgima": 1}]}, "one of sigma"),
-        ({"steps": [{"step": "gaussian_psf"}]}, "must be given"),
-        ({"steps": [], "seeed": 1}, "known are seed, frame and steps"),
+        ({"steps": [{"step": "readout", "width": 1}]}, "width: there is no .* .it has sigma"),
+        ({"steps": [{"step": "gaussian_psf"}]}, "fwhm is missing: it must be given"),
+        (
+            {"steps": [], "seeed": 1},
+            "seeed: there is no such entry in a pipeline .did you mean seed",
+        ),
+        ({"steps": [], "colour": 1}, "known are seed, frame and steps"),
         ({"steps": [], "generator": "mt19937"}, "philox4x32-10"),
     ],
 )
 def test_dicts_that_are_refused(data, message) -> None:
     """Unknown words are named."""
-    with pytest.raises(FieldError, match=message):
+    with pytest.raises(InputError, match=message):
         derive.Pipeline.from_dict(data)
+
+
+@pytest.mark.parametrize("steps", [3, "poisson", None, (derive.Poisson(), "poisson")])
+def test_what_is_no_tuple_of_steps(steps) -> None:
+    """From Python."""
+    with pytest.raises(FieldError, match="steps such as Poisson"):
+        derive.Pipeline(steps, seed=1)
 
 
 def test_infinite_pixels_do_not_warn() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nbdask import derive
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError, InputError, InputFileError
 
 FLAT = np.full((300, 300), 100.0, dtype=np.float32)
 
@@ -81,6 +81,20 @@ def test_gain_map(tmp_path) -> None:
         derive.Gain(map=str(tmp_path / "text.npy"))
     with pytest.raises(InputFileError, match="does not exist"):
         derive.Gain(map=str(tmp_path / "none.npy"))
+    np.save(path, factors)
+    whole = (tmp_path / "map.npy").read_bytes()
+    (tmp_path / "cut.npy").write_bytes(whole[:-8])
+    with pytest.raises(InputFileError, match=r"another kind of file, or cut short; numpy\.save"):
+        derive.Gain(map=str(tmp_path / "cut.npy"))
+    for value in (np.nan, np.inf, -1.0):
+        wrong = factors.copy()
+        wrong[2, 3] = value
+        np.save(path, wrong)
+        message = f"at slow 2, fast 3 is {value:g}: must be a finite number of at least 0"
+        with pytest.raises(InputFileError, match=message):
+            derive.Gain(map=path)
+        with pytest.raises(InputError, match=message):
+            derive.gain(image, map=wrong)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +105,12 @@ def test_gain_map(tmp_path) -> None:
         (lambda: derive.Flicker(pixel_rms=float("nan")), "flicker.pixel_rms"),
         (lambda: derive.Calibration(-0.1), "calibration.rms"),
         (lambda: derive.Calibration(0.1, seed=-1), "calibration.seed"),
-        (lambda: derive.Gain(float("inf")), "gain.factor"),
+        (lambda: derive.Gain(float("inf")), "gain.factor = inf: must be a finite number"),
+        (lambda: derive.Gain(0), "gain.factor = 0.0: must be a number above 0"),
+        (lambda: derive.Gain(1e39), "gain.factor = 1e+39: must be from -3.402823e+38 to"),
+        (lambda: derive.Offset(-1e39), "offset.value = -1e+39: must be from -3.402823e+38 to"),
+        (lambda: derive.Readout(1e39), "readout.sigma = 1e+39: must be from"),
+        (lambda: derive.Saturation(1e39), "saturation.maximum = 1e+39: must be from"),
         (lambda: derive.Offset("much"), "offset.value"),
         (lambda: derive.Saturation(1.0, 2.0), "saturation.minimum = 2.0: must be at most"),
         (lambda: derive.poisson(FLAT, seed=-1), "seed = -1"),

@@ -265,12 +265,21 @@ def test_mistakes_are_refused_with_what_is_allowed(store, tmp_path) -> None:
         (("a.img",), {"scale": float("nan")}, "--scale nan: must be a finite"),
         (("a.img",), {"roi": (0, 3, 230, 231)}, "--roi 0 3 230 231: must be"),
         (("a.img",), {"roi": (5, 3, 0, 1)}, "--roi 5 3 0 1"),
+        (("a.img",), {"roi": 3}, "--roi 3: must be four whole numbers"),
+        (("a.img",), {"roi": (0, 1, 0, 1.5)}, "must be four whole numbers"),
+        (("a.img",), {"roi": (0, 150, 0, 1)}, "--roi 0 150 0 1: must be within 0 to 149 along"),
+        (("a.img",), {"scale": -1.0}, "--scale -1: must be above 0"),
+        (("a.img",), {"scale": "2"}, "--scale '2': must be a number above 0"),
+        ((3,), {}, "3 is no path"),
     ]
     for words, choices, message in refused:
+        path = words[0] if isinstance(words[0], int) else tmp_path / words[0]
         with pytest.raises(InputError, match=message):
-            export(store, tmp_path / words[0], *words[1:], **choices)
+            export(store, path, *words[1:], **choices)
     with pytest.raises(StoreError, match="must lie outside the store"):
         export(store, store / "a.img")
+    with pytest.raises(StoreError, match="None is no path"):
+        export(None, tmp_path / "a.img")
     with pytest.raises(StoreError, match="does not exist"):
         export(tmp_path / "no.zarr", tmp_path / "a.img")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]

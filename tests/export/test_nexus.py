@@ -130,7 +130,7 @@ PLACED |= {
 }
 
 
-@pytest.mark.parametrize("roi", [None, (5, 20, 9, 30)])
+@pytest.mark.parametrize("roi", [None, (5, 20, 9, 22)])
 @pytest.mark.parametrize("name", PLACED)
 def test_nexus_geometry_gives_our_positions(name: str, roi: Any, tmp_path: Path) -> None:
     """The chain of axes, followed, leads to each pixel's place; a cut-out stays where it was."""

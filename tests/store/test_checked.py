@@ -1,0 +1,81 @@
+"""Reading against the records of tiles: what is damaged is named, however it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbdask.errors import StoreError
+from nbdask.plan.tiles import Tile
+from nbdask.store import checked
+from nbdask.store.checked import CheckedImage
+from nbdask.store.open import StoreReader
+from tests.export.stores import store_of
+from tests.helpers import small_experiment
+
+IMAGE = np.random.default_rng(3).gamma(0.5, 40.0, (32, 24)).astype(np.float32)
+WHOLE = Tile(0, 32, 0, 24)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Tiles 0 to 3 of 16 x 16 and 16 x 8 pixels."""
+    return store_of(tmp_path / "a.zarr", small_experiment(), IMAGE, tile=(16, 16))
+
+
+def damage(store: Path, number: int) -> None:
+    """Replace a chunk by one of other pixels that decodes."""
+    other = store_of(store.with_name("b.zarr"), small_experiment(), IMAGE + 1, tile=(16, 16))
+    chunk = f"image/c/{number // 2}/{number % 2}"
+    (store / chunk).write_bytes((other / chunk).read_bytes())
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16, 20, 32])
+@pytest.mark.parametrize("columns", [(0, 24), (3, 24), (5, 11)])
+@pytest.mark.parametrize("first", [0, 5])
+def test_pixels_in_order(store, monkeypatch, rows, columns, first) -> None:
+    """Bands of any height and width; what is wrong is found at the latest in the end."""
+    monkeypatch.setattr(checked, "_PIECE_BYTES", 100)
+    reader = StoreReader(store)
+
+    def read(image: CheckedImage) -> np.ndarray:
+        parts = [Tile(r, min(r + rows, 30), *columns) for r in range(first, 30, rows)]
+        pixels = np.concatenate([image.read_next(part) for part in parts])
+        image.finish()
+        return pixels
+
+    assert np.array_equal(read(CheckedImage(reader)), IMAGE[first:30, slice(*columns)])
+    damage(store, 2)
+    with pytest.raises(StoreError, match=r"tile 2 \(slow 16 to 32, fast 0 to 16\) is damaged: CRC"):
+        read(CheckedImage(reader))
+
+
+@pytest.mark.parametrize("part", [WHOLE, Tile(20, 21, 3, 4), Tile(0, 17, 0, 24)])
+def test_a_part_is_sound_before_it_is_returned(store, part) -> None:
+    """Tiles that it holds in part are read as a whole."""
+    image = CheckedImage(StoreReader(store))
+    wanted = IMAGE[part.slow0 : part.slow1, part.fast0 : part.fast1]
+    assert np.array_equal(image.read(part), wanted)
+    assert np.array_equal(image.read(part), wanted)
+    damage(store, 2)
+    fresh = CheckedImage(StoreReader(store))
+    with pytest.raises(StoreError, match=r"tile 2 .*nbdask repair"):
+        fresh.read(part)
+    assert np.array_equal(fresh.read(Tile(0, 16, 0, 24)), IMAGE[:16])
+
+
+def test_what_is_missing_and_what_cannot_be_decoded(store) -> None:
+    """A missing record, unless unfinished stores are wanted; a chunk or record of rubbish."""
+    (store / "tiles" / "c" / "0" / "1" / "0").unlink()
+    reader = StoreReader(store)
+    with pytest.raises(StoreError, match=r"tile 1 .* is damaged: it has no record"):
+        CheckedImage(reader).read(WHOLE)
+    assert np.array_equal(CheckedImage(reader, missing=True).read(WHOLE), IMAGE)
+    (store / "image" / "c" / "1" / "0").write_bytes(b"rubbish")
+    with pytest.raises(StoreError, match=r"tile 2 .* is damaged: its pixels cannot be read"):
+        CheckedImage(reader, missing=True).read(WHOLE)
+    (store / "tiles" / "c" / "0" / "0" / "0").write_bytes(b"rubbish")
+    with pytest.raises(StoreError, match=r"tile 0 .* is damaged: its record cannot be read"):
+        CheckedImage(reader).read(Tile(0, 1, 0, 1))
