@@ -205,14 +205,19 @@ class NbdaskAccessor:
         Raises
         ------
         FieldError
-            A resolution that is not above half the wavelength.
+            No sequence of numbers, or a resolution that is not above half the wavelength.
         InputError
             The detector is curved.
         """
+        try:
+            wanted = [float(d) for d in resolutions]
+        except (TypeError, ValueError):
+            allowed = "a list of numbers in Angstrom, such as [3.0, 2.0]"
+            raise FieldError("resolutions", resolutions, allowed) from None
         model = self._model()
         if model.curved:
             raise InputError("rings of a curved detector: draw contours of .nbdask.resolution()")
-        return {float(d): _ring(model, d / _ANGSTROM, points) for d in resolutions}
+        return {d: _ring(model, d / _ANGSTROM, points) for d in wanted}
 
     def _model(self) -> Model:
         return _geometry_of(json.dumps(self.experiment.to_dict(), sort_keys=True))

@@ -135,6 +135,7 @@ def test_amplitude_files_are_not_needed(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
+        (lambda i: i.nbdask.rings(3.0), FieldError, "resolutions = 3.0: must be a list of numbers"),
         (lambda i: i.nbdask.rings([0.1]), FieldError, "wavelength/2"),
         (lambda i: i.nbdask.radial_profile(0), FieldError, "bins"),
         (lambda i: i.nbdask.miller_index(domain=10**6), FieldError, "domain"),

@@ -41,7 +41,7 @@ def command(
     from nbdask.parity.compare import compare
 
     with exit_codes(usage=2):
-        check_files(options)
+        check_files(options, (image, reference))
         with bar("comparing", options["quiet"]) as progress:
             outcome = compare(
                 image,

@@ -6,13 +6,14 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.apart import Number, check_apart
 from nbdask.cli.options import Decorator
 from nbdask.errors import (
     BackendError,
@@ -27,7 +28,7 @@ from nbdask.errors import (
 if TYPE_CHECKING:
     from nbdask.parity.outcome import Outcome
 
-_POSITIVE = click.FloatRange(min=0.0)
+_POSITIVE = Number(0.0)
 
 
 def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +41,7 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--min-corr",
-            type=click.FloatRange(-1.0, 1.0),
+            type=Number(-1.0, 1.0),
             default=0.999999,
             show_default=True,
             help="Least Pearson correlation of a region.",
@@ -95,15 +96,25 @@ def thresholds_of(options: dict[str, Any]) -> dict[str, Any]:
     return {"thresholds": Thresholds(**given), "by_precision": options["max_rel"] is None}
 
 
-def check_files(options: dict[str, Any]) -> None:
-    """Refuse, before anything is done, files that are there already or cannot be written.
+def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
+    """Refuse, before anything is done, output files that would destroy something or fail.
+
+    Parameters
+    ----------
+    options : dict
+    inputs : iterable of str or None
+        Files and stores that are read.
 
     Raises
     ------
+    click.UsageError
+        A file that is an input, in a store that is read, or two files of one name.
     FileError
+        Files that are there already or cannot be written.
     """
     from nbdask.parity.errors import FileError
 
+    check_apart({f"--{flag}": options[f"{flag}_file"] for flag in ("json", "html", "map")}, inputs)
     for flag in ("json", "html", "map"):
         name = options[f"{flag}_file"]
         if name is None or (flag == "json" and name == "-"):

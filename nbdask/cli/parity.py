@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.apart import Number, check_apart, files_among, inputs_of_store
 from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
 from nbdask.cli.mending import bar
 from nbdask.cli.options import cluster_options
@@ -157,7 +160,7 @@ def _places(
 )
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0.001),
+    type=Number(0.001),
     default=3600.0,
     show_default=True,
     metavar="SECONDS",
@@ -189,7 +192,7 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
     """
     words: list[str] | None = ctx.meta[_WORDS]
     _check_form(store, words, options)
-    check_files(options)
+    _check_outputs(store, words, options)
     with bar("comparing", options["quiet"]) as progress:
         request = _request(options, progress)
         if store is not None:
@@ -222,6 +225,36 @@ def _check_form(store: str | None, words: list[str] | None, options: dict[str, A
             raise click.UsageError(
                 f"{flag}: a store has its own; it goes with nanoBragg flags only"
             )
+
+
+def _check_outputs(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
+    """Refuse, before C runs, what cannot be written or would destroy something that is read."""
+    from nbdask.parity.binary import VARIABLE
+    from nbdask.parity.errors import FileError, ParityUsageError
+
+    named = options["c_bin"] or os.environ.get(VARIABLE) or None
+    inputs: tuple[str | None, ...] = (store, named, *files_among(words or ()))
+    if store is not None:
+        inputs += inputs_of_store(store)
+    keep = options["keep"]
+    if keep is not None:
+        check_apart({"--keep": keep}, inputs)
+        above = next(p for p in (Path(keep).absolute(), *Path(keep).absolute().parents) if _is(p))
+        if not above.is_dir():
+            raise ParityUsageError(f"--keep {keep}: {above} is a file; give the path of a folder")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise FileError(f"--keep {keep}: no permission to write in {above}")
+    check_files(options, inputs)
+    local = store is not None and os.path.isdir(store)
+    if local and not options["no_record"] and not os.access(str(store), os.W_OK | os.X_OK):
+        raise FileError(
+            f"{store}: cannot be written, and the verdict is kept in it: --no-record leaves it out"
+        )
+
+
+def _is(path: Path) -> bool:
+    """Whether something, if only a broken link, has this name."""
+    return os.path.lexists(path)
 
 
 def _request(options: dict[str, Any], progress: Any) -> Request:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
 from nbdask.cli.options import Decorator
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
@@ -75,7 +76,7 @@ def _range_option(name: str, what: str) -> Decorator:
     metavar="LOG",
     help="What nanoBragg C printed (-printout, or TRACE_C: lines): tell the first difference.",
 )
-@click.option("--rtol", type=float, help="Relative difference that --against lets pass.")
+@click.option("--rtol", type=Number(0.0), help="Relative difference that --against lets pass.")
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
@@ -104,6 +105,8 @@ def command(ctx: click.Context, /, **options: Any) -> int:
 
     slow, fast, store, words = _arguments(ctx.meta[WORDS])
     experiment, notes = _experiment(store, words, options)
+    inputs = (store, options["config"], options["against"], *files_among(words))
+    check_apart({"--json": options["json_file"]}, (*inputs, *inputs_of(experiment)))
     target = _json_target(options["json_file"], options["overwrite"])
     log = None
     if options["against"] is not None:
@@ -247,6 +250,9 @@ def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
     try:
         fresh.write_text(text + "\n", encoding="utf-8")
         os.replace(fresh, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--json {target}: cannot be written: {reason}") from error
     finally:
         fresh.unlink(missing_ok=True)
 

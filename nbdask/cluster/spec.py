@@ -14,7 +14,7 @@ from nbdask.cluster.options import (
     memory_of,
     seconds_of,
 )
-from nbdask.errors import ClusterError
+from nbdask.errors import BackendError, ClusterError
 from nbdask.plan.machine import available_cores
 from nbdask.plan.plan import Workers
 
@@ -186,7 +186,13 @@ def _cards(workers: int | None, threads: int | None) -> ClusterSpec:
     """One process per card; a few threads in each, so that computing and writing overlap."""
     from nbdask.kernels.cuda_device import visible_cards
 
-    cards = visible_cards()
+    try:
+        cards = visible_cards()
+    except BackendError as error:
+        # The caller asked for a cluster: the remedies are in its words.
+        text = str(error).replace("--backend cuda", "--cluster cuda")
+        text = text.replace("--backend numba", "--cluster threads")
+        raise BackendError(text) from error
     if workers is not None and workers > len(cards):
         raise ClusterError(
             f"--workers {workers}: --cluster cuda has one worker per card, and there are"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbdask import html
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, FlagError
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
@@ -131,6 +131,8 @@ class Experiment:
         """
         from nbdask.experiment.flags import parse_args  # it imports this module
 
+        if isinstance(words, (str, bytes)):
+            raise FlagError(f"{words!r}: must be a list of words, such as words.split() gives")
         return parse_args(words).experiment
 
     @classmethod

@@ -34,6 +34,8 @@ VARIABLE = "NB_C_BIN"
 MOST_PIXELS = 2**31 - 1
 #: Characters of C's standard output and error that are kept, of each the last.
 KEPT = 20_000
+#: Characters of each of its last lines that go into an error.
+_LINE = 200
 _SIZE = re.compile(r"\((\d+)x(\d+) pixels\)")
 _IMAGE = "image.bin"
 _QUIET = ("-nonoise", "-nopgm", "-noprogress")
@@ -241,9 +243,8 @@ def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None
                 process.wait()
     if code != 0:
         said = _tail(folder / "stderr.txt") or _tail(folder / "stdout.txt")
-        last = " / ".join(said.strip().splitlines()[-3:]) or "it said nothing"
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        raise RunnerError(f"C ended with {how} for the region {name}: {last}")
+        raise RunnerError(f"C ended with {how} for the region {name}: {_last_words(said)}")
 
 
 def _tail(path: Path) -> str:
@@ -252,6 +253,15 @@ def _tail(path: Path) -> str:
     with open(path, "rb") as handle:
         handle.seek(max(0, size - KEPT))
         return handle.read().decode("utf-8", "replace")
+
+
+def _last_words(text: str) -> str:
+    """Return the last lines of what a program printed, cut and fit for a terminal."""
+    lines = [line[-_LINE:] for line in text.strip().splitlines()[-3:]]
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in " / ".join(lines)
+    )
+    return shown or "it said nothing"
 
 
 def _read(
@@ -267,7 +277,6 @@ def _read(
             f" {shape[0]} x {shape[1]}"
         )
     if found != wanted:
-        last = " / ".join((stderr or stdout).strip().splitlines()[-3:])
         what = "no image" if found is None else f"an image of {found} bytes instead of {wanted}"
-        raise RunnerError(f"C wrote {what} for the region {name}: {last}")
+        raise RunnerError(f"C wrote {what} for the region {name}: {_last_words(stderr or stdout)}")
     return np.memmap(path, dtype="<f4", mode="r", shape=shape)

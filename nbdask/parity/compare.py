@@ -32,6 +32,10 @@ MOST_BLOCKS = 4096
 _WINDOW = 4
 #: Blocks that are drawn at all; of more, the map and the numbers must do.
 MOST_PICTURES = 64
+_NO_ARRAY = (
+    "cannot be read as a .npy file: it is cut short or damaged, or holds no plain array of floats;"
+    " write it again with numpy.save"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +207,12 @@ def _known(name: str) -> Source:
         return Source(str(reader.path), reader.image, reader.grid.tile, facts)
     try:
         pixels = np.load(name, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise FileError(f"{name}: {error.strerror or _NO_ARRAY}") from error
+    except (ValueError, EOFError) as error:
+        raise FileError(f"{name}: {_NO_ARRAY}") from error
+    if not isinstance(pixels, np.ndarray):
+        raise FileError(f"{name}: {_NO_ARRAY}")
     if pixels.ndim != 2 or pixels.dtype.kind != "f" or pixels.size == 0:
         raise FileError(
             f"{name}: holds {pixels.dtype} of shape {pixels.shape}: must be floats (slow, fast)"
@@ -243,10 +251,14 @@ def _part(source: Source, tile: Tile) -> NDArray[np.float32]:
         part = source.pixels[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
         return np.asarray(part, dtype=np.float32)
     except Exception as error:  # whatever zarr and its codecs raise for a damaged file
-        raise FileError(
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = (
             f"{source.name}: slow {tile.slow0} to {tile.slow1 - 1}, fast {tile.fast0} to"
-            f" {tile.fast1 - 1} cannot be read: {type(error).__name__}: {error}"
-        ) from error
+            f" {tile.fast1 - 1} cannot be read: {what}"
+        )
+        if source.facts:
+            text += "; nbdask verify finds the damaged tiles and nbdask repair computes them again"
+        raise FileError(text) from error
 
 
 def _mapped(function: Any, count: int, threads: int) -> Iterator[RegionResult]:

@@ -86,6 +86,8 @@ class Measures:
         Brightest pixels; 0 where none is above 0.
     nan_a, nan_b : int
         Pixels that are NaN.
+    inf_a, inf_b : int
+        Pixels that are infinite.
     one_sided : int
         Pixels that are finite (or NaN, or infinite) in one image only.
     differing : int
@@ -102,6 +104,8 @@ class Measures:
     max_b: float = 0.0
     nan_a: int = 0
     nan_b: int = 0
+    inf_a: int = 0
+    inf_b: int = 0
     one_sided: int = 0
     differing: int = 0
     sums: Sums = field(default_factory=Sums)
@@ -149,6 +153,8 @@ class Measures:
             "max_reference": self.max_b,
             "nan": self.nan_a,
             "nan_reference": self.nan_b,
+            "infinite": self.inf_a,
+            "infinite_reference": self.inf_b,
             "one_sided": self.one_sided,
             "differing_pixels": self.differing,
             "peaks": self.peaks.to_dict(),
@@ -204,6 +210,8 @@ def measure(
         max_b=float(b.max(initial=0.0)),
         nan_a=int(np.isnan(image).sum()),
         nan_b=int(np.isnan(reference).sum()),
+        inf_a=int(np.isinf(image).sum()),
+        inf_b=int(np.isinf(reference).sum()),
         one_sided=one_sided,
         differing=int((~same).sum()),
         sums=_sums(a, b, finite, float(relative[finite].sum()), float((difference**2).sum())),
@@ -265,6 +273,8 @@ def total(parts: Iterable[Measures]) -> Measures:
             max_b=max(result.max_b, part.max_b),
             nan_a=result.nan_a + part.nan_a,
             nan_b=result.nan_b + part.nan_b,
+            inf_a=result.inf_a + part.inf_a,
+            inf_b=result.inf_b + part.inf_b,
             one_sided=result.one_sided + part.one_sided,
             differing=result.differing + part.differing,
             sums=result.sums + part.sums,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nbdask.parity.errors import BEYOND, EQUAL
+from nbdask.parity.errors import BEYOND, EQUAL, ParityUsageError
 from nbdask.parity.measures import Measures, total
 from nbdask.plan.tiles import Tile
 
@@ -38,6 +38,12 @@ class Thresholds:
     min_corr: float = 0.999999
     sum_tol: float = 1e-6
     peak_tol: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that nothing, or everything, is beyond."""
+        for name, value in self.to_dict().items():
+            if not math.isfinite(value):
+                raise ParityUsageError(f"{name} = {value!r}: must be a finite number")
 
     def beyond(self, found: Measures) -> tuple[str, ...]:
         """Return what exceeds the bounds, in words; nothing where all is well."""

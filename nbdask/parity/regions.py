@@ -49,6 +49,15 @@ class Choice:
     whole: bool = False
     only: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse a choice of nothing."""
+        asked = self.places or self.roi is not None or self.brightest or self.whole
+        if self.only and self.tiles == 0 and not asked:
+            raise ParityUsageError(
+                "--only with --tiles 0 leaves nothing to compare: give --tiles N, --tile, --roi or"
+                " --brightest"
+            )
+
     @property
     def empty(self) -> bool:
         """Whether nothing is asked for."""

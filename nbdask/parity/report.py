@@ -59,7 +59,7 @@ def table_lines(outcome: Outcome, most: int = 60) -> list[str]:
     """
     both = outcome.kind == "parity"
     head = f"{'slow':>13} {'fast':>13}  {'chosen':9} {'worst':>9} {'mean':>9} {'rmse':>9}"
-    head += f" {'max diff':>9} {'1-corr':>8} {'sum-1':>9} {'peaks':>9} {'NaN':>4}"
+    head += f" {'max diff':>9} {'1-corr':>8} {'sum-1':>9} {'peaks':>9} {'NaN':>4} {'inf':>4}"
     lines = [head + (f" {'C [s]':>7} {'nbdask':>7}" if both else "")]
     regions: Sequence[RegionResult] = outcome.regions
     if len(regions) > most:
@@ -84,7 +84,7 @@ def _line(region: RegionResult, both: bool) -> str:
     text = f"{_span(t.slow0, t.slow1):>13} {_span(t.fast0, t.fast1):>13}  {region.why:9}"
     text += f" {m.max_rel:9.2e} {m.mean_rel:9.2e} {m.rmse:9.2e} {m.max_abs:9.2e}"
     text += f" {1.0 - m.correlation:8.1e} {m.sum_ratio - 1.0:9.1e} {_peaks(m):>9}"
-    text += f" {m.nan_a + m.nan_b:>4}"
+    text += f" {m.nan_a + m.nan_b:>4} {m.inf_a + m.inf_b:>4}"
     if both:
         text += f" {_seconds(region.seconds_reference):>7} {_seconds(region.seconds):>7}"
     return text
@@ -123,6 +123,7 @@ def _totals(outcome: Outcome) -> list[_Pair]:
             f" max {peaks.distance_max:.3g} pixels",
         ),
         ("NaN", f"{m.nan_a} in the image, {m.nan_b} in the reference"),
+        ("infinite", f"{m.inf_a} in the image, {m.inf_b} in the reference"),
     ]
     if ours is not None and theirs is not None:
         ratio = f", C takes {theirs / ours:.3g} times as long" if ours > 0.0 else ""

@@ -141,7 +141,7 @@ def reason(error: Exception) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         text += "; free some space, then the same command with --resume goes on"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        text += "; the folder must be writable for every worker"
+        text += "; the folder must be writable (with --cluster, for every worker)"
     return text
 
 

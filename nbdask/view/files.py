@@ -12,13 +12,21 @@ from nbdask.errors import InputError
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def check_picture(path: Path, overwrite: bool) -> None:
+def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "") -> None:
     """Make sure that a picture may be written.
+
+    Parameters
+    ----------
+    path : Path
+    overwrite : bool
+    store : path or address, optional
+        Store that the picture is of: a picture inside of it is refused.
 
     Raises
     ------
     InputError
-        Another suffix than .png, .svg or .pdf, no such folder, or something is there already.
+        Another suffix than .png, .svg or .pdf, no such folder, within the store, or something is
+        there already.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")
@@ -26,6 +34,8 @@ def check_picture(path: Path, overwrite: bool) -> None:
         raise InputError(f"-o {path}: the folder {path.absolute().parent} does not exist")
     if path.is_dir():
         raise InputError(f"-o {path}: is a folder; name a file")
+    if os.path.isdir(store) and Path(store).resolve() in path.resolve().parents:
+        raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
     if os.path.lexists(path) and not overwrite:
         raise InputError(f"-o {path} exists already: --overwrite replaces it")
 

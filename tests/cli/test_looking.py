@@ -52,6 +52,7 @@ def test_preview_of_an_unfinished_store(tmp_path, capsys) -> None:
     ("words", "names"),
     [
         (["preview", "STORE"], "--output"),
+        (["preview", "STORE", "-o", "STORE/a.png"], "must lie outside the store"),
         (["preview", "STORE", "-o", "a.txt"], ".png, .svg, .pdf"),
         (["preview", "none.zarr", "-o", "a.png"], "does not exist"),
         (["preview", "STORE", "-o", "a.png", "--roi", "0", "99", "0", "5"], "within 0 to 74"),
@@ -67,7 +68,7 @@ def test_preview_of_an_unfinished_store(tmp_path, capsys) -> None:
 def test_mistakes_are_one_line(store, tmp_path, monkeypatch, capsys, words, names) -> None:
     """Exit code 2, what is wrong, nothing written."""
     monkeypatch.chdir(tmp_path)
-    assert main([str(store) if word == "STORE" else word for word in words]) == 2
+    assert main([word.replace("STORE", str(store)) for word in words]) == 2
     assert names in said(capsys)
     assert list(tmp_path.iterdir()) == []
 

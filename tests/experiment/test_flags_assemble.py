@@ -357,6 +357,12 @@ def test_from_args_equals_keywords() -> None:
     assert read.fingerprint() == built.fingerprint()
 
 
+def test_from_args_takes_no_single_text() -> None:
+    """Its letters would be read as words."""
+    with pytest.raises(FlagError, match=r"must be a list of words, such as words.split\(\) gives"):
+        Experiment.from_args("-lambda 1")
+
+
 def test_outputs_have_a_flag_for_every_field() -> None:
     """Every field of Outputs is set by some flag of the table."""
     from nbdask.experiment.flags import Outputs

@@ -14,6 +14,8 @@ import zarr
 
 from nbdask.export.floatfile import FloatFile
 from nbdask.parity.compare import compare
+from nbdask.parity.errors import ParityUsageError
+from nbdask.parity.outcome import Thresholds
 from nbdask.store.open import StoreReader
 from tests.parity.conftest import Run
 
@@ -93,7 +95,17 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
         (("a.npy", "whole.npy"), 5, "holds int64"),
         (("a.npy",), 2, "Missing argument"),
         (("a.npy", "a.npy", "--max-rl", "1"), 2, "--max-rel"),
-        (("a.npy", "a.npy", "--json", "a.npy"), 5, "is there already"),
+        (("a.npy", "a.npy", "--json", "short.bin"), 5, "is there already"),
+        (("a.npy", "a.npy", "--json", "a.npy"), 2, "is an input of this run"),
+        (("a.npy", "wide.npy", "--html", "./wide.npy", "--overwrite"), 2, "is an input of this"),
+        (("a.npy", "a.npy", "--map", "hard.npy", "--overwrite"), 2, "is an input of this run"),
+        (("a.npy", "a.npy", "--json", "x", "--html", "x"), 2, "is the file of --json already"),
+        (("a.npy", "a.npy", "--max-rel", "nan"), 2, "'nan': must be a finite number, 0 or more"),
+        (("a.npy", "a.npy", "--sum-tol", "inf"), 2, "must be a finite number"),
+        (("a.npy", "a.npy", "--min-corr", "x"), 2, "must be a finite number, from -1 to 1"),
+        (("a.npy", "objects.npy"), 5, "objects.npy: cannot be read as a .npy file"),
+        (("a.npy", "cut.npy"), 5, "cut.npy: cannot be read as a .npy file"),
+        (("a.npy", "many.npy"), 5, "many.npy: cannot be read as a .npy file"),
     ],
 )
 def test_wrong_words_have_their_exit_code(
@@ -109,6 +121,11 @@ def test_wrong_words_have_their_exit_code(
     np.save("a.npy", np.ones((6, 8), np.float32))
     np.save("wide.npy", np.ones((8, 6), np.float32))
     np.save("whole.npy", np.ones((6, 8), np.int64))
+    np.save("objects.npy", np.array([[{}]]), allow_pickle=True)
+    np.savez("many.npz", np.ones((6, 8)))
+    Path("many.npz").rename("many.npy")
+    Path("cut.npy").write_bytes(Path("a.npy").read_bytes()[:200])
+    Path("hard.npy").hardlink_to("a.npy")
     Path("short.bin").write_bytes(bytes(100))
     before = Path("a.npy").read_bytes()
     found, said, error = run("compare", *words)
@@ -116,6 +133,47 @@ def test_wrong_words_have_their_exit_code(
     assert message in error
     assert error.count("\n") == 1
     assert Path("a.npy").read_bytes() == before
+
+
+def test_a_store_that_is_read_is_not_written_into(run: Run, stored: Stored, tmp_path: Path) -> None:
+    """Its metadata would be lost."""
+    store = stored("curved")
+    before = (store / "zarr.json").read_bytes()
+    target = store / "zarr.json"
+    code, _, error = run("compare", store, store, "--json", target, "--overwrite")
+    assert code == 2
+    assert f"must lie outside the store {store}" in error
+    assert target.read_bytes() == before
+
+
+def test_infinite_pixels_are_told(run: Run, tmp_path: Path) -> None:
+    """Equal images that hold infinite pixels say so, as with NaN."""
+    image = np.ones((6, 8), np.float32)
+    image[2, 3] = np.inf
+    np.save(tmp_path / "a.npy", image)
+    code, said, _ = run("compare", tmp_path / "a.npy", tmp_path / "a.npy")
+    assert code == 0
+    assert "infinite             1 in the image, 1 in the reference" in said
+
+
+def test_a_damaged_chunk_names_the_remedy(run: Run, stored: Stored) -> None:
+    """What to do, and no name of a class."""
+    store = stored("curved")
+    chunk = next(p for p in sorted((store / "image" / "c").rglob("*")) if p.is_file())
+    data = bytearray(chunk.read_bytes())
+    data[:8] = b"\xff" * 8
+    chunk.write_bytes(data)
+    code, _, error = run("compare", store, store)
+    assert code == 5
+    assert "nbdask repair" in error
+    assert "Error:" not in error
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_bounds_are_finite(value: float) -> None:
+    """Nothing would ever be beyond them."""
+    with pytest.raises(ParityUsageError, match=r"sum_tol = .*: must be a finite number"):
+        Thresholds(sum_tol=value)
 
 
 def test_an_unfinished_store_is_refused(run: Run, stored: Stored) -> None:

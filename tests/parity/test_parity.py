@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable
@@ -210,7 +211,8 @@ def test_c_runs_in_a_fresh_directory_with_one_thread(
         ("echo broken >&2; exit 9", 2, "C ended with exit status 9 .*broken"),
         ("kill -SEGV $$", 2, "C ended with signal SIGSEGV"),
         ("exec sleep 20", 2, "C took more than 0.3 s"),
-        ("exit 0", 2, "C wrote no image"),
+        ("exit 0", 2, "C wrote no image for the region .*: it said nothing"),
+        (r"printf 'a\033[31mb\a' >&2; exit 3", 2, r"exit status 3 .*: a\\x1b\[31mb\\x07"),
         ("echo '(24x48 pixels)'; : > image.bin", 4, "C made an image of 48 x 24 pixels"),
     ],
 )
@@ -232,6 +234,9 @@ def test_runs_of_c_that_fail(
     ("words", "code", "message"),
     [
         ((), 1, "nothing to compare"),
+        (("--tiles", "0", "--only", "--", "-cell", "10"), 1, "leaves nothing to compare"),
+        (("no.zarr", "--time-limit", "nan"), 1, "'nan': must be a finite number, 0.001 or more"),
+        (("--json", "x", "--map", "x", "--", "-cell", "10"), 1, "is the file of --json already"),
         (("--tils", "3"), 1, "did you mean --tiles?"),
         (("no.zarr", "--", "-cell", "10"), 1, "either a store or nanoBragg flags"),
         (("-lambda", "1"), 1, "put -- before the nanoBragg flags"),
@@ -285,6 +290,40 @@ def test_the_program_itself_agrees(
     """Stored tiles against runs of the real program."""
     code, said, _ = run("parity", stored(case), "--mode", mode, "--tiles", "1")
     assert code == 0, said
+
+
+def test_nothing_that_is_read_is_overwritten(
+    run: Run, stored: Stored, script: Script, tmp_path: Path
+) -> None:
+    """Neither the program, nor the store, nor an input file of it; C does not even run."""
+    program, store, ran = script("touch ran"), stored("curved"), tmp_path / "kept"
+    listed = tmp_path / "list.hkl"
+    listed.write_text("1 0 0 10\n")
+    before = {p: p.read_bytes() for p in (Path(program), store / "zarr.json", listed)}
+    flags = ("--", "-cell", "70", "80", "90", "75", "85", "95", "-lambda", "1", "-N", "2")
+    for words, message in (
+        ((store, "--map", program), "is an input of this run"),
+        ((store, "--json", store / "zarr.json"), "must lie outside the store"),
+        ((store, "--keep", store / "kept"), "must lie outside the store"),
+        (("--html", listed, *flags, "-hkl", listed), "is an input of this run"),
+        ((store, "--keep", listed), f"--keep {listed}: {listed} is a file"),
+    ):
+        code, _, error = run("parity", "--c-bin", program, "--overwrite", *words)
+        assert (code, error.count("\n")) == (1, 1), error
+        assert message in error
+    assert {p: p.read_bytes() for p in before} == before
+    assert not ran.exists()
+
+
+def test_a_store_that_cannot_be_written_is_told_before_c_runs(
+    run: Run, stored: Stored, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the option that does without; root may write everywhere, so the test is told so."""
+    store, access = stored("curved"), os.access
+    monkeypatch.setattr(os, "access", lambda p, m: p != str(store) and access(p, m))
+    code, _, error = run("parity", store, "--c-bin", script("exit 7"))
+    assert code == 5
+    assert "--no-record leaves it out" in error
 
 
 @pytest.mark.usefixtures("recorded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -153,6 +154,7 @@ def test_a_store_with_another_pixel(
         (words("gauss", "--taps", "omega", "--against", "x"), "--taps beside --against"),
         (words("gauss", "--against", "no.log"), "--against no.log: No such file"),
         (words("gauss", "--json", "no/x.json"), "must be a file in a folder that exists"),
+        (words("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
         (words("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
         (words("gauss", "--kernels", "x"), "--kernels x: must be some of reference, numba, cuda"),
         (
@@ -169,6 +171,40 @@ def test_mistakes_end_in_one_line(
     seen = capsys.readouterr()
     assert seen.out == ""
     assert message in seen.err.splitlines()[-1]
+
+
+def test_nothing_that_is_read_is_overwritten(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the store nor a list of amplitudes nor what C printed."""
+    listed, log = tmp_path / "list.hkl", tmp_path / "c.log"
+    listed.write_text("1 0 0 10\n")
+    log.write_text("TRACE_C: omega_pixel 1\n")
+    flags = ["--", "-cell", "70", "80", "90", "75", "85", "95", "-lambda", "1", "-N", "2"]
+    before = {p: p.read_bytes() for p in (store / "zarr.json", listed, log)}
+    for target, rest, message in (
+        (store / "zarr.json", [str(store)], "must lie outside the store"),
+        (listed, [*flags, "-hkl", str(listed)], "is an input of this run"),
+        (log, ["--against", str(log), *flags, "-default_F", "1"], "is an input of this run"),
+    ):
+        assert main(["trace", "1", "1", "--json", str(target), "--overwrite", *rest]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_full_disk_names_the_file(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option, its file and the system's reason; exit code 2."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    target = tmp_path / "v.json"
+    assert main(["trace", "1", "1", str(store), "--json", str(target)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"--json {target}: cannot be written: No space left on device" in error
 
 
 def test_more_than_a_trace_can_hold(

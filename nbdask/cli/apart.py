@@ -1,0 +1,120 @@
+"""Outputs that must be neither inputs nor each other, and numbers that must be finite."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nbdask.experiment import Experiment
+
+
+class Number(click.ParamType):
+    """A finite number within bounds.
+
+    Parameters
+    ----------
+    low : float
+        Smallest value.
+    high : float, optional
+        Largest value; None: any finite number.
+    """
+
+    name = "float"
+
+    def __init__(self, low: float, high: float | None = None) -> None:
+        self.low, self.high = low, math.inf if high is None else high
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or say what is allowed."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and self.low <= number <= self.high):
+            above = f"{self.low:g} or more" if math.isinf(self.high) else f"from {self.low:g}"
+            upto = "" if math.isinf(self.high) else f" to {self.high:g}"
+            self.fail(f"{str(value)!r}: must be a finite number, {above}{upto}", param, ctx)
+        return number
+
+
+def check_apart(
+    outputs: Mapping[str, str | os.PathLike[str] | None],
+    inputs: Iterable[str | os.PathLike[str] | None],
+) -> None:
+    """Refuse an output that is an input, lies in a store that is read, or is another output.
+
+    Parameters
+    ----------
+    outputs : mapping of str to path or None
+        By flag; None and ``"-"`` are no files.
+    inputs : iterable of path or None
+        Files and stores that are read; addresses of object storage are passed over.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    read = [Path(name) for name in inputs if name is not None and "://" not in os.fspath(name)]
+    taken: list[tuple[str, Path]] = []
+    for flag, name in outputs.items():
+        if name is None or os.fspath(name) == "-":
+            continue
+        target = Path(name)
+        for source in read:
+            if source.is_dir() and source.resolve() in target.resolve().parents:
+                raise click.UsageError(f"{flag} {name}: must lie outside the store {source}")
+            if _same(source, target):
+                raise click.UsageError(f"{flag} {name}: is an input of this run; name another file")
+        for other, path in taken:
+            if _same(path, target):
+                raise click.UsageError(
+                    f"{flag} {name}: is the file of {other} already; name another file"
+                )
+        taken.append((flag, target))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, through links of either kind."""
+    if one.resolve() == other.resolve():
+        return True
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
+    """Return the paths of an experiment's input files."""
+    return (
+        experiment.structure.path,
+        experiment.sampling.mask,
+        experiment.crystal.matrix_file,
+        experiment.sources.file,
+    )
+
+
+def inputs_of_store(store: str) -> tuple[str | None, ...]:
+    """Return the paths of the input files of a store's experiment.
+
+    Raises
+    ------
+    StoreError
+        There is no store.
+    """
+    from nbdask.experiment import Experiment
+    from nbdask.store.open import StoreReader
+
+    return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
+
+
+def files_among(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words that are the names of files, such as the values of -hkl and -img."""
+    return tuple(word for word in words if os.path.isfile(word))
