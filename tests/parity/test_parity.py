@@ -337,6 +337,6 @@ def test_noise_is_not_compared_with_c(run: Run, stored: Stored, tmp_path: Path) 
     assert code == 1
     assert "holds noise or detector effects" in error
     assert str(store) in error
-    code, said, _ = run("trace", "3", "4", noisy)
+    code, _, error = run("trace", "3", "4", noisy)
     assert code == 0
-    assert "with noise or detector effects added" in said
+    assert "with noise or detector effects added" in error
