@@ -14,34 +14,22 @@ if TYPE_CHECKING:
     from nbdask.experiment import Experiment
 
 
-class Number(click.ParamType):
-    """A finite number within bounds.
-
-    Parameters
-    ----------
-    low : float
-        Smallest value.
-    high : float, optional
-        Largest value; None: any finite number.
-    """
-
-    name = "float"
-
-    def __init__(self, low: float, high: float | None = None) -> None:
-        self.low, self.high = low, math.inf if high is None else high
+class Number(click.FloatRange):
+    """A finite number within bounds; click's own lets NaN pass, and infinity where it is open."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number, or say what is allowed."""
+        low = -math.inf if self.min is None else self.min
+        high = math.inf if self.max is None else self.max
         try:
             number = float(value)
         except ValueError:
             number = math.nan
-        if not (math.isfinite(number) and self.low <= number <= self.high):
-            above = f"{self.low:g} or more" if math.isinf(self.high) else f"from {self.low:g}"
-            upto = "" if math.isinf(self.high) else f" to {self.high:g}"
-            self.fail(f"{str(value)!r}: must be a finite number, {above}{upto}", param, ctx)
+        if not (math.isfinite(number) and low <= number <= high):
+            allowed = f"{low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
+            self.fail(f"{str(value)!r}: must be a finite number, {allowed}", param, ctx)
         return number
 
 
