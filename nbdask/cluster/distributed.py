@@ -137,15 +137,14 @@ class DistributedExecutor:
         watch.workers()
 
     def _forget_keys(self) -> None:
-        """Empty what dask remembers of keys that it has seen, here and in the scheduler.
+        """Empty what dask remembers of tasks that are done, here and in the scheduler.
 
-        It would keep the last 100000, so that processes grew with the number of tiles.  The plugin
-        does the same in the workers.
+        The plugin does the same in the workers.
         """
         key_split.cache_clear()
-        # A scheduler that runs nobody's functions keeps its 100000.
+        # A scheduler that runs nobody's functions keeps its memories.
         with suppress(Exception):
-            self.client.run_on_scheduler(key_split.cache_clear)
+            self.client.run_on_scheduler(gate.make_forget())
 
     def _submit(
         self, graphs: Iterator[Any], pending: set[Any], ready: queue.SimpleQueue[Any]

@@ -140,6 +140,31 @@ def make_facts() -> Callable[[], tuple[int, int]]:
     return facts
 
 
+def make_forget() -> Callable[..., None]:
+    """Return a function that empties what a scheduler remembers of work that is done.
+
+    dask would keep the last 100000 keys, and a note on every graph that it was ever given, so that
+    the scheduler grew with the number of tiles.
+
+    Returns
+    -------
+    callable
+        For a process with the scheduler; pickled by value.
+    """
+
+    def forget(dask_scheduler: Any = None) -> None:
+        from dask.utils import key_split
+
+        key_split.cache_clear()
+        spans = getattr(dask_scheduler.extensions.get("spans"), "spans", {})
+        for span in spans.values():
+            notes = getattr(span, "_metadata", None)
+            if notes and isinstance(notes.get("collections"), list):
+                notes["collections"].clear()
+
+    return forget
+
+
 def refusal(worker: str, reason: str) -> str:
     """Return the one line that a user is told of a refused worker."""
     advice = f"install nbdask {__version__} with the same kernels where that worker runs"

@@ -177,6 +177,10 @@ def test_no_process_remembers_all_keys(monkeypatch) -> None:
     with open_cluster(ClusterSpec("local", 1, 2)) as made:
         made.run(Mark("k", 0), items(square, "k", 430), lambda value: None)
         here = key_split.cache_info().currsize
+        spans = made.client.cluster.scheduler.extensions["spans"].spans  # type: ignore[attr-defined]
+        notes = [len(span._metadata["collections"]) for span in spans.values() if span._metadata]
         (there,) = made.client.run(lambda: key_split.cache_info().currsize).values()  # type: ignore[attr-defined]
     assert here < 200
     assert there < 200
+    assert notes
+    assert max(notes) < 200
