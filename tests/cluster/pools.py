@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import zarr
 
 from benchmarks import large_kill_job
@@ -40,6 +41,17 @@ def slow_workers(seconds: float = 0.2) -> dict[str, str]:
 def environment(**more: str) -> dict[str, str]:
     """Return this process's environment, with the package on the path."""
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def listening() -> set[tuple[int, str, int]]:
+    """Return process, address and port of all that this process and its children listen on."""
+    own = psutil.Process()
+    return {
+        (process.pid, connection.laddr.ip, connection.laddr.port)
+        for process in [own, *own.children(recursive=True)]
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:

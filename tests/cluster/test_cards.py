@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 import nbdask
@@ -15,6 +14,7 @@ from nbdask.cluster.executor import open_cluster
 from nbdask.cluster.spec import parse_cluster
 from nbdask.errors import BackendError, ClusterError
 from nbdask.kernels import cuda_device
+from tests.cluster.pools import listening
 from tests.helpers import small_experiment
 
 
@@ -51,17 +51,12 @@ def test_without_cards_the_cluster_is_refused() -> None:
 @pytest.mark.usefixtures("two_cards")
 def test_workers_see_their_cards_on_loopback() -> None:
     """CUDA_VISIBLE_DEVICES of the two processes, and where they listen."""
+    before = listening()
     with open_cluster(parse_cluster("cuda", threads=1)) as executor:
         seen = executor.client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"])  # type: ignore[attr-defined]
-        children = psutil.Process().children(recursive=True)
-        listening = {
-            c.laddr.ip
-            for p in [psutil.Process(), *children]
-            for c in p.net_connections("inet")
-            if c.status == psutil.CONN_LISTEN
-        }
+        opened = listening() - before
     assert sorted(seen.values()) == ["4,GPU-7f", "GPU-7f,4"]
-    assert listening == {"127.0.0.1"}
+    assert {address for _, address, _ in opened} == {"127.0.0.1"}
 
 
 @pytest.mark.usefixtures("two_cards")

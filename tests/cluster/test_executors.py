@@ -16,6 +16,7 @@ from nbdask.cluster import threads as threads_module
 from nbdask.cluster.executor import Executor, open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError
+from tests.cluster.pools import listening
 
 SEEN: dict[str, int] = {}
 
@@ -136,20 +137,15 @@ def test_an_error_of_the_listener_arrives(executor) -> None:
 
 def test_local_workers_are_other_processes_on_loopback() -> None:
     """Two processes compute, nothing listens beyond loopback, none is left afterwards."""
+    before = listening()
     with open_cluster(ClusterSpec("local", 2, 1)) as made:
         found: list[tuple[int, int, int]] = []
         made.run(Mark("g", 0), items(square, "g", 60), found.append)
         workers = {f[2] for f in found}
-        children = psutil.Process().children(recursive=True)
-        listening = {
-            c.laddr.ip
-            for p in [psutil.Process(), *children]
-            for c in p.net_connections("inet")
-            if c.status == psutil.CONN_LISTEN
-        }
+        opened = listening() - before
     assert os.getpid() not in workers
     assert len(workers) == 2
-    assert listening == {"127.0.0.1"}
+    assert {address for _, address, _ in opened} == {"127.0.0.1"}
     assert not any(psutil.pid_exists(pid) for pid in workers)
 
 
