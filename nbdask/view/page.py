@@ -125,6 +125,16 @@ class Page:
             color_mapper=self.log, title=self.scene.levels.reader.unit, width=12
         )
         self.plot.add_layout(self.bar, "right")
+        self._make_rings()
+        # Not the event of ranges: it comes half a second after the last turn of the wheel.
+        for axis in (self.plot.x_range, self.plot.y_range):
+            for end in ("start", "end"):
+                axis.on_change(end, self._moved)
+        self.plot.on_event(events.MouseMove, self._hovered)
+        for side in ("inner_width", "inner_height"):
+            self.plot.on_change(side, self._resized)
+
+    def _make_rings(self) -> None:
         self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
         self.names = models.ColumnDataSource({"x": [], "y": [], "text": []})
         self.rings = [
@@ -151,13 +161,6 @@ class Page:
                 visible=False,
             ),
         ]
-        # Not the event of ranges: it comes half a second after the last turn of the wheel.
-        for axis in (self.plot.x_range, self.plot.y_range):
-            for end in ("start", "end"):
-                axis.on_change(end, self._moved)
-        self.plot.on_event(events.MouseMove, self._hovered)
-        for side in ("inner_width", "inner_height"):
-            self.plot.on_change(side, self._resized)
 
     def _make_controls(self) -> None:
         low, high = math.log10(self.log.low), math.log10(self.log.high)
