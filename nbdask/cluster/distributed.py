@@ -60,6 +60,22 @@ class ClusterLostError(ClusterError):
     exit_code = 1
 
 
+class UnbegunWait(logging.Filter):
+    """Drops what is logged when Ctrl-C meets a wait of distributed that has not yet begun.
+
+    ``distributed.utils.sync`` then cancels a future that it has not made, a NameError in a callback
+    of its loop; the interrupt itself arrives as it should.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for that one error."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(error, NameError) and "free variable 'future'" in str(error))
+
+
+_UNBEGUN = UnbegunWait()
+
+
 class DistributedExecutor:
     """Runs graphs through a client of a dask.distributed scheduler.
 
@@ -85,6 +101,7 @@ class DistributedExecutor:
         *,
         replaced: bool = True,
     ) -> None:
+        logging.getLogger("tornado.application").addFilter(_UNBEGUN)
         self.client = client
         self.threads = threads
         self.wait = wait

@@ -180,3 +180,27 @@ def test_no_process_remembers_all_keys(monkeypatch) -> None:
     assert there < 200
     assert notes
     assert max(notes) < 200
+
+
+def test_an_interrupted_wait_logs_nothing(caplog) -> None:
+    """What distributed logs when Ctrl-C meets a wait not yet begun is dropped, nothing else."""
+    import logging
+
+    from nbdask.cluster.distributed import UnbegunWait
+
+    def cancel() -> None:
+        if future is not None:
+            raise AssertionError
+
+    def log(make) -> None:
+        try:
+            make()
+        except Exception:
+            logging.getLogger("nbdask.test").exception("callback")
+
+    logging.getLogger("nbdask.test").addFilter(UnbegunWait())
+    log(cancel)
+    assert caplog.records == []
+    log(lambda: missing)  # type: ignore[name-defined]  # noqa: F821
+    assert len(caplog.records) == 1
+    future = None
