@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from nbdask.kernels.numba_jit import full_width_vectors, has_wide_vectors
+from nbdask.kernels.numba_jit import full_width_vectors
+from nbdask.kernels.processor import has_wide_vectors
 
 #: Sums that grow independently, more than a multiply-add takes cycles times two.
 _CHAINS = 16

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from nbdask.cli.startup import import_libraries
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -108,6 +110,7 @@ def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
     names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
     given = {name: options.pop(name) for name in names}
+    import_libraries(options["cluster"])
     from nbdask.cluster.options import JobOptions
     from nbdask.cluster.spec import parse_cluster
 

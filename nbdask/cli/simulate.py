@@ -19,7 +19,6 @@ from nbdask.cli.running import (
     say_notes,
     say_result,
 )
-from nbdask.cli.startup import import_libraries
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
 from nbdask.errors import FlagError
 
@@ -79,7 +78,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
-    import_libraries(options["backend"])
     files = _outputs(outputs)
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
     _check_apart(outputs, experiment, options["out"])

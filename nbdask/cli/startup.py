@@ -1,22 +1,23 @@
 """Quicker imports for a command that has the process to itself.
 
-Numba looks for SciPy's linear algebra and for cffi, and zarr for CuPy, whether or not they are
-used: where they are installed that takes longer than a small simulation.  A command uses none of
-these parts; programs that import nbdask may, so they get everything as usual.
+dask looks for what draws its graphs, and zarr for CuPy, whether or not they are used: where they
+are installed that takes longer than a small simulation.  A command uses none of these parts;
+programs that import nbdask may, so they get everything as usual.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-#: Modules that Numba and zarr look for, and do without.
-_NUMBA_OPTIONS = ("scipy.linalg.cython_blas", "cffi")
+#: Modules that dask and zarr look for, and do without: pictures of graphs, and another way to the
+#: number of cores.
+_DASK_OPTIONS = ("jinja2", "psutil") if hasattr(os, "sched_getaffinity") else ("jinja2",)
 _ZARR_OPTIONS = ("cupy",)
-_NUMBA_BACKENDS = (None, "auto", "numba")
 
 _process = {"own": False}
 
@@ -46,25 +47,21 @@ def absent(*names: str) -> Iterator[None]:
                 del modules[name]
 
 
-def import_libraries(backend: str | None) -> None:
-    """Import zarr, and Numba if it is wanted, without what no command uses.
+def import_libraries(cluster: str | None) -> None:
+    """Import dask and zarr without what a command does not use.
 
     Does nothing in a process that is not claimed.  A library that is not installed is reported
     where it is used.
 
     Parameters
     ----------
-    backend : str
-        As given to ``--backend``.
+    cluster : str or None
+        As given to ``--cluster``; other than threads of this process, dask gets everything.
     """
     if not _process["own"]:
         return
+    unused = _DASK_OPTIONS if cluster in (None, "threads") else ()
+    with suppress(ImportError), absent(*unused):
+        importlib.import_module("dask")
     with suppress(ImportError), absent(*_ZARR_OPTIONS):
         importlib.import_module("zarr")
-    if backend not in _NUMBA_BACKENDS:
-        return
-    with suppress(ImportError), absent(*_NUMBA_OPTIONS):
-        target = importlib.import_module("numba.core.registry").cpu_target
-        # What Numba imports when it first compiles or loads a function.
-        target.typing_context.refresh()
-        target.target_context.refresh()

@@ -4,8 +4,8 @@ The directory is ``$NBDASK_CACHE_DIR``, else ``$NUMBA_CACHE_DIR``, else ``$XDG_C
 else ``~/.cache/nbdask``; where that cannot be written, a directory of this user alone in the
 directory for temporary files.  Below it, one folder for each version of Python, Numba and the
 kernels' own sources: Numba itself only looks at the file that holds a compiled function, not at
-the other files whose formulas went into it.  Many processes may share the directory; Numba keeps
-the code of different processors apart and replaces files as a whole.
+the other files whose formulas went into it.  Many processes may share the directory: the code of
+different processors is kept apart, and files are replaced as a whole.
 
 Nothing here imports Numba.
 """
@@ -26,8 +26,7 @@ from pathlib import Path
 VARIABLE = "NBDASK_CACHE_DIR"
 
 #: Files whose text goes into the compiled code, beside the kernels' own.
-_CONSTANTS = ("../geometry/model.py", "../physics/lattice.py")
-_marked: set[tuple[str, str]] = set()
+_CONSTANTS = ("../geometry/model.py", "../physics/lattice.py", "machine_code.py")
 
 
 def base_directory() -> Path:
@@ -59,9 +58,9 @@ def is_warm() -> bool:
     """Return True if any kernel was compiled into the folder before.
 
     Whether the loops of one model are there, :meth:`~.numba_kernel.NumbaKernel.needs_compiling`
-    says, at the cost of importing Numba.
+    says.
     """
-    return any((cache_directory() / "compiled").glob("*/*"))
+    return any((cache_directory() / "code").glob("*/[!.]*"))
 
 
 @lru_cache(maxsize=1)
@@ -80,34 +79,16 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def mark_compiled(variant: str, processor: str) -> None:
-    """Note that a variant's compiled code is now in the folder.
+def code_folder(processor: str) -> Path:
+    """Return the folder of the machine code for a processor; it need not exist yet.
 
     Parameters
     ----------
-    variant : str
-        Name of a specialised kernel, letters, digits and dashes.
     processor : str
-        The processor that it was compiled for.
+        The processor that code is compiled for, as :func:`~.processor.processor` names it.
     """
-    if (variant, processor) in _marked:
-        return
-    _marked.add((variant, processor))
-    marker = _marker(variant, processor)
-    # A folder that cannot be written only costs the time to compile again.
-    with contextlib.suppress(OSError):
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-
-
-def is_compiled(variant: str, processor: str) -> bool:
-    """Return True if the variant was compiled here for this processor before."""
-    return _marker(variant, processor).exists()
-
-
-def _marker(variant: str, processor: str) -> Path:
     digest = hashlib.sha256(processor.encode()).hexdigest()[:12]
-    return cache_directory() / "compiled" / digest / variant
+    return cache_directory() / "code" / digest
 
 
 @lru_cache(maxsize=1)

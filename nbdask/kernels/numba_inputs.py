@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from nbdask.errors import PlanError
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
-from nbdask.kernels.numba_jit import has_wide_vectors
 from nbdask.kernels.numba_lanes import WHOLE_ZERO
 from nbdask.kernels.numba_tables import SCALE, grating_table
+from nbdask.kernels.processor import has_wide_vectors
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
 
 Array = NDArray[np.float64]

@@ -7,23 +7,26 @@ Every function is compiled without the interpreter's lock.  The only float flag 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from threading import RLock
 from typing import Any, TypeVar
 
 import numba
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
 from nbdask.kernels.cache import cache_directory
+from nbdask.kernels.machine_code import Code, UnfitCodeError, letters_of, undefined_symbols
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 # Functions that only compiled code calls need no code that takes Python's objects apart, which
-# takes long to compile.  Python must not call them: Numba does not check.
-_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# takes long to compile.  Python must not call them: Numba does not check.  They make no arrays, so
+# that nothing has to count who holds one.
+_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+#: Kinds of numbers that a compiled function takes -> letter, see :mod:`.machine_code`.
+_LETTERS = {"i64": "i", "double": "d", "i8": "b"}
 _lock = RLock()
 #: Numba's types, whose names its modules only make when they are imported.
 kinds: Any = types
@@ -42,7 +45,10 @@ def block(function: _Function) -> _Function:
 
 
 def entry(function: _Function) -> _Function:
-    """Compile a function that Python calls; its machine code is kept on disk."""
+    """Compile a function that :class:`~.compiled.Compiled` calls.
+
+    Called as it is, Numba keeps its machine code in files of its own.
+    """
     with _lock:
         # Set only while the function is made, so that other users of Numba keep their own place.
         before = numba.config.CACHE_DIR
@@ -54,27 +60,52 @@ def entry(function: _Function) -> _Function:
     return compiled
 
 
+def compile_entry(function: Any, kinds: str, arguments: Any) -> Code:
+    """Return the machine code of an entry.
+
+    Parameters
+    ----------
+    function : callable
+        Marked with :func:`entry`.
+    kinds : str
+        Kinds of its arguments.
+    arguments : tuple
+        Arguments of these kinds.
+
+    Returns
+    -------
+    Code
+
+    Raises
+    ------
+    UnfitCodeError
+        Numba makes another kind of function than :mod:`.machine_code` can call.
+    """
+    dispatcher = numba.njit(**_INNER)(function.py_func)
+    compile_for_numba(dispatcher, arguments)
+    (result,) = dispatcher.overloads.values()
+    convention = result.target_context.call_conv
+    takes = convention.get_function_type(result.fndesc.restype, result.fndesc.argtypes)
+    letters = ["p" if kind.is_pointer else _LETTERS.get(str(kind), "?") for kind in takes.args]
+    if "".join(letters) != "pp" + letters_of(arguments):
+        raise UnfitCodeError("arguments are handed over in another way")
+    if result.fndesc.restype not in (types.int64, types.none):
+        raise UnfitCodeError(f"returns {result.fndesc.restype}")
+    content = result.library.serialize_using_object_code()[2][0]
+    return Code(result.fndesc.mangled_name, kinds, undefined_symbols(content), content)
+
+
+def compile_for_numba(function: Any, arguments: Any) -> None:
+    """Compile a function for the kinds of some arguments, and do not run it."""
+    function.compile(tuple(numba.typeof(argument) for argument in arguments))
+
+
 def chosen_by_type(function: _Function) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function that returns the implementation of ``function`` for given types."""
     made: Callable[[Callable[..., Any]], Callable[..., Any]] = overload(
         function, jit_options=_INNER, strict=False
     )
     return made
-
-
-@lru_cache(maxsize=1)
-def processor() -> str:
-    """Return the name and features of the processor that code is compiled for."""
-    features = binding.get_host_cpu_features().flatten()
-    return f"{binding.get_host_cpu_name()} {features}"
-
-
-@lru_cache(maxsize=1)
-def has_wide_vectors() -> bool:
-    """Return True if code is compiled for a processor with 512 bit vectors (AVX-512)."""
-    if numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None:
-        return "+avx512f" in str(numba.config.CPU_FEATURES)
-    return bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
 @intrinsic

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +12,23 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels import numba_warmup
-from nbdask.kernels.cache import is_compiled, mark_compiled
+from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.interface import Mask, Partial
-from nbdask.kernels.numba_finish import finish_pixels
 from nbdask.kernels.numba_inputs import Each, inputs_of
-from nbdask.kernels.numba_jit import processor
-from nbdask.kernels.numba_loops import sum_steps
-from nbdask.kernels.numba_products import run_products
 from nbdask.kernels.numba_work import new_work, work_bytes
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
 PRECISIONS = ("float64", "mixed")
 _NOTHING = np.zeros(0)
+_SUM_STEPS = Compiled("nbdask.kernels.numba_loops", "sum_steps")
+_RUN_PRODUCTS = Compiled("nbdask.kernels.numba_products", "run_products")
+_FINISH_PIXELS = Compiled("nbdask.kernels.numba_finish", "finish_pixels")
+_Plane = NDArray[np.float64]
+#: First pixel and width of a tile, and its pixels to be evaluated.
+_Where = tuple[tuple[int, int, int], NDArray[np.int64]]
+#: A compiled function and its arguments.
+_Call = tuple[Compiled, tuple[Any, ...]]
 
 
 class NumbaKernel:
@@ -45,6 +51,9 @@ class NumbaKernel:
     def __init__(self, precision: str = "float64") -> None:
         if precision not in PRECISIONS:
             raise BackendError(f"--precision = {precision!r}: must be float64 or mixed")
+        # The compiled code may be there already, but what is missing is told at once.
+        if find_spec("numba") is None:
+            raise ModuleNotFoundError("No module named 'numba'", name="numba")
         self.precision = precision
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
@@ -54,30 +63,18 @@ class NumbaKernel:
         active = _active(mask)
         if active is not None and active.size == 0:
             return Partial(total, gain, 0)
-        inputs = inputs_of(model, self.precision)
         flat = total.reshape(-1)
         sums = flat if active is None else np.empty(active.size)
-        corner, listed = _where(tile, active)
-        start, stop, work = int(steps.start), int(steps.stop), new_work()
-        place, light, each = inputs.place, inputs.light, inputs.each
-        if gain is None:
-            outside = sum_steps(
-                place, light, each, inputs.lattice, inputs.amplitude, inputs.axes, inputs.height,
-                corner, listed, start, stop, work, sums,
-            )  # fmt: skip
-        else:
+        gains = _NOTHING
+        if gain is not None:
             gains = gain.reshape(-1) if active is None else np.empty(active.size)
-            skip_zero = bool(model.background == 0.0)
-            outside = run_products(
-                place, light, each, inputs.crystal, inputs.amplitude, inputs.axes, skip_zero,
-                corner, listed, start, stop, work, sums, gains,
-            )  # fmt: skip
-            if active is not None:
-                gain.reshape(-1)[active] = gains
+        function, arguments = self._sum(model, _where(tile, active), steps, sums, gains)
+        outside = function(*arguments)
         if active is not None:
             flat[active] = sums
-        mark_compiled(self.variant(model), processor())
-        return Partial(total, gain, int(outside))
+            if gain is not None:
+                gain.reshape(-1)[active] = gains
+        return Partial(total, gain, outside)
 
     def finish(
         self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
@@ -87,19 +84,47 @@ class NumbaKernel:
         active = _active(mask)
         if active is not None and active.size == 0:
             return image
-        inputs = inputs_of(model, self.precision)
         sums = _chosen(partial.total, active)
         gains = _NOTHING if partial.gain is None else _chosen(partial.gain, active)
         flat = image.reshape(-1)
         pixels = flat if active is None else np.empty(active.size, dtype=np.float32)
-        finish_pixels(
-            inputs.place, inputs.light, Each(*inputs.each), bool(model.running_product),
-            float(model.background), float(model.scale), *_where(tile, active), new_work(),
-            sums, gains, pixels,
-        )  # fmt: skip
+        function, arguments = self._finish(model, _where(tile, active), sums, gains, pixels)
+        function(*arguments)
         if active is not None:
             flat[active] = pixels
         return image
+
+    def _sum(
+        self, model: Model, where: _Where, steps: StepRange, sums: _Plane, gains: _Plane
+    ) -> _Call:
+        """Return what sums the terms, and its arguments."""
+        inputs = inputs_of(model, self.precision)
+        place, light, each = inputs.place, inputs.light, inputs.each
+        todo = (*where, int(steps.start), int(steps.stop), new_work(), sums)
+        if not model.running_product:
+            lattice, height = inputs.lattice, inputs.height
+            return _SUM_STEPS, (
+                place, light, each, lattice, inputs.amplitude, inputs.axes, height, *todo,
+            )  # fmt: skip
+        crystal, skip_zero = inputs.crystal, bool(model.background == 0.0)
+        return _RUN_PRODUCTS, (
+            place, light, each, crystal, inputs.amplitude, inputs.axes, skip_zero, *todo, gains,
+        )  # fmt: skip
+
+    def _finish(
+        self,
+        model: Model,
+        where: _Where,
+        sums: _Plane,
+        gains: _Plane,
+        pixels: NDArray[np.float32],
+    ) -> _Call:
+        """Return what makes photons of sums, and its arguments."""
+        inputs = inputs_of(model, self.precision)
+        return _FINISH_PIXELS, (
+            inputs.place, inputs.light, Each(*inputs.each), bool(model.running_product),
+            float(model.background), float(model.scale), *where, new_work(), sums, gains, pixels,
+        )  # fmt: skip
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of scratch memory, and of the list of pixels where some are left out.
@@ -120,7 +145,12 @@ class NumbaKernel:
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine has not yet compiled the loops that a model needs."""
-        return not is_compiled(self.variant(model), processor())
+        where, pixels = ((0, 0, 1), np.zeros(0, dtype=np.int64)), np.zeros(0, dtype=np.float32)
+        calls = (
+            self._sum(model, where, StepRange(0, 1), _NOTHING, _NOTHING),
+            self._finish(model, where, _NOTHING, _NOTHING, pixels),
+        )
+        return not all(function.is_ready(*arguments) for function, arguments in calls)
 
 
 def _active(mask: Mask | None) -> NDArray[np.int64] | None:
@@ -130,14 +160,12 @@ def _active(mask: Mask | None) -> NDArray[np.int64] | None:
     return np.flatnonzero(mask)
 
 
-def _where(
-    tile: Tile, active: NDArray[np.int64] | None
-) -> tuple[tuple[int, int, int], NDArray[np.int64]]:
+def _where(tile: Tile, active: NDArray[np.int64] | None) -> _Where:
     listed = np.zeros(0, dtype=np.int64) if active is None else active
     return (int(tile.slow0), int(tile.fast0), int(tile.fast1 - tile.fast0)), listed
 
 
-def _chosen(plane: NDArray[np.float64], active: NDArray[np.int64] | None) -> NDArray[np.float64]:
+def _chosen(plane: _Plane, active: NDArray[np.int64] | None) -> _Plane:
     flat = np.require(plane, np.float64, ["C", "A", "W"]).reshape(-1)
     return flat if active is None else flat[active]
 

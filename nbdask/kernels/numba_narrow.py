@@ -22,7 +22,7 @@ from nbdask.kernels.numba_inputs import (
     NarrowGrating,
     NarrowMore,
 )
-from nbdask.kernels.numba_jit import full_width_vectors, has_wide_vectors, kinds
+from nbdask.kernels.numba_jit import full_width_vectors, kinds
 from nbdask.kernels.numba_lanes import (
     DOUBLES,
     FLOAT,
@@ -35,6 +35,7 @@ from nbdask.kernels.numba_lanes import (
     words,
 )
 from nbdask.kernels.numba_work import BLOCK, QX, QY, QZ, SUM
+from nbdask.kernels.processor import has_wide_vectors
 
 #: Orientations that are summed in float32 before their sum goes to float64.
 _FEW = 8

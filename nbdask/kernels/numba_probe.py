@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nbdask.geometry.model import Model
+from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.numba_amplitude import place_of
 from nbdask.kernels.numba_inputs import (
     ConstantAmplitude,
@@ -47,6 +48,7 @@ from nbdask.kernels.numba_work import (
 )
 from nbdask.kernels.probe import Values
 
+_EVALUATE = Compiled("nbdask.kernels.numba_probe", "_evaluate")
 #: Places of the results; the first three of a vector are x, y, z.
 _D, _PATH, _OMEGA, _CAPTURE, _Q, _POLAR, _HKL, _LATTICE, _AMPLITUDE = 0, 3, 4, 5, 6, 9, 10, 13, 14
 _COUNT = 15
@@ -75,7 +77,7 @@ def probe(model: Model, slow: int, fast: int, step: int) -> Values:
     source, orientation = divmod(inner, model.n_phi * model.n_domains)
     layer, sub = divmod(outer, model.oversample**2)
     found = np.zeros(_COUNT)
-    _evaluate(
+    _EVALUATE(
         inputs.place, inputs.light, inputs.lattice, inputs.amplitude, inputs.axes,
         (slow, fast, 1), np.zeros(0, dtype=np.int64), layer, *divmod(sub, model.oversample),
         source, orientation, new_work(), found,

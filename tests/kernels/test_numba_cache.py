@@ -12,25 +12,22 @@ from pathlib import Path
 import pytest
 
 from nbdask.kernels import cache
-from nbdask.kernels.numba_jit import has_wide_vectors
 from nbdask.kernels.numba_kernel import NumbaKernel
 from nbdask.kernels.numba_warmup import warm_models
+from nbdask.kernels.processor import has_wide_vectors
 
 ROOT = Path(cache.__file__).parents[2]
 
-#: Evaluates one pixel, then prints whether it had to compile and what Numba did.
+#: Evaluates one pixel, then prints whether it had to compile, and whether Numba was imported.
 SCRIPT = """
 import sys
 from nbdask.kernels.numba_kernel import NumbaKernel
-from nbdask.kernels.numba_loops import sum_steps
 from nbdask.kernels.numba_warmup import run_once, warm_models
 model = next(warm_models())
 kernel = NumbaKernel(sys.argv[1])
 needed = kernel.needs_compiling(model)
 run_once(kernel, model)
-stats = sum_steps.stats
-print(needed, kernel.needs_compiling(model), sum(stats.cache_hits.values()),
-      sum(stats.cache_misses.values()))
+print(needed, kernel.needs_compiling(model), "numba" in sys.modules)
 """
 
 
@@ -100,22 +97,24 @@ def test_a_directory_that_others_can_write_is_not_trusted(monkeypatch, tmp_path)
     assert cache._private_directory() == tmp_path / "own"
 
 
-def test_markers_belong_to_variant_and_processor(monkeypatch, tmp_path):
+def test_code_belongs_to_its_processor(monkeypatch, tmp_path):
     """One processor's compiled code says nothing about another's."""
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     assert not cache.is_warm()
-    cache.mark_compiled("some-loop", "this processor")
+    folder = cache.code_folder("this processor")
+    assert folder != cache.code_folder("another one")
+    folder.mkdir(parents=True)
+    (folder / ".half-written").touch()
+    assert not cache.is_warm()
+    (folder / "some-loop").touch()
     assert cache.is_warm()
-    assert cache.is_compiled("some-loop", "this processor")
-    assert not cache.is_compiled("some-loop", "another one")
-    assert not cache.is_compiled("other-loop", "this processor")
 
 
 def test_a_second_process_loads_what_the_first_compiled(tmp_path):
-    """The first compiles and says so beforehand; the next two only load."""
+    """The first compiles and says so beforehand; the next loads it, and does without Numba."""
     environment = {cache.VARIABLE: str(tmp_path)}
-    assert run(SCRIPT, "float64", **environment) == "True False 0 1"
-    assert run(SCRIPT, "float64", **environment) == "False False 1 0"
+    assert run(SCRIPT, "float64", **environment) == "True False True"
+    assert run(SCRIPT, "float64", **environment) == "False False False"
 
 
 def test_numba_keeps_its_own_place_for_others(tmp_path):

@@ -15,11 +15,11 @@ from nbdask.kernels.numba_inputs import (
     NarrowGrating,
     NarrowMore,
 )
-from nbdask.kernels.numba_jit import has_wide_vectors
 from nbdask.kernels.numba_lanes import WHOLE_ZERO
 from nbdask.kernels.numba_lattice import add_orientations
 from nbdask.kernels.numba_tables import SCALE, grating, grating_table
 from nbdask.kernels.numba_work import BLOCK, QX, QY, QZ, SUM, new_work
+from nbdask.kernels.processor import has_wide_vectors
 
 needs_wide = pytest.mark.skipif(
     not has_wide_vectors(), reason="tables are looked up with 512 bit vectors only"
