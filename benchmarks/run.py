@@ -215,6 +215,8 @@ def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
             name,
             partial(time_command, words, settings, target),
         )
+    imports = partial(time_imports, small.split(), options.repeats)
+    yield Job("command", "1024 x 1024, 1 step: imports", imports)
     yield Job("command", "1024 x 1024, first run ever", partial(time_first_run, small.split()))
 
 
@@ -241,6 +243,12 @@ def time_command(
         "target": target,
     }
     return record | (compared(seconds, c_seconds) if c_seconds else {})
+
+
+def time_imports(words: list[str], repeats: int) -> dict[str, Any]:
+    """Time the imports of a command."""
+    seconds = [timing.import_seconds(words) for _ in range(repeats)]
+    return {"flags": " ".join(words), "seconds": min(seconds), "all_seconds": seconds}
 
 
 def time_first_run(words: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -99,7 +100,7 @@ def command_seconds(words: Sequence[str], cache: Path | None = None) -> float:
     """
     folder = tempfile.mkdtemp()
     try:
-        environment = dict(os.environ)
+        environment = _environment()
         if cache is not None:
             environment["NBDASK_CACHE_DIR"] = str(cache)
         command = [sys.executable, "-m", "nbdask", "simulate", *words, "--quiet", "--out"]
@@ -108,6 +109,65 @@ def command_seconds(words: Sequence[str], cache: Path | None = None) -> float:
         return time.perf_counter() - start
     finally:
         shutil.rmtree(folder)
+
+
+#: Runs a command and prints the modules that it loaded, in order.
+_LOADED = """
+import json, sys
+from nbdask.cli.main import main
+from nbdask.cli.startup import claim_process
+claim_process()
+if main(sys.argv[1:]):
+    sys.exit(1)
+print(json.dumps(list(sys.modules)))
+"""
+#: Loads these modules as a command does and prints the seconds that it took.
+_LOAD = """
+import contextlib, gc, json, sys, time
+names = json.load(sys.stdin)
+start = time.perf_counter()
+gc.set_threshold(50_000)
+import nbdask.cli.main
+from nbdask.cli.startup import claim_process, import_libraries
+claim_process()
+import_libraries(None)
+for name in names:
+    with contextlib.suppress(ImportError):
+        __import__(name)
+print(time.perf_counter() - start)
+"""
+
+
+def import_seconds(words: Sequence[str]) -> float:
+    """Return how long it takes to import all modules that ``nbdask simulate`` uses.
+
+    Parameters
+    ----------
+    words : sequence of str
+        As for :func:`command_seconds`.
+
+    Returns
+    -------
+    float
+        Seconds in a fresh process, without the start of the interpreter.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given = ["simulate", *words, "--quiet", "--out", str(Path(folder) / "run.zarr")]
+        loaded = _python(_LOADED, *given)
+    return float(_python(_LOAD, text=json.dumps(json.loads(loaded))))
+
+
+def _python(script: str, *words: str, text: str = "") -> str:
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(
+        command, env=_environment(), input=text, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a user, whose modules are compiled once and for all."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def checksum(image: NDArray[np.float32]) -> str:
