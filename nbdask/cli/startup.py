@@ -1,8 +1,8 @@
 """Quicker imports for a command that has the process to itself.
 
-dask looks for what draws its graphs, and zarr for CuPy, whether or not they are used: where they
-are installed that takes longer than a small simulation.  A command uses none of these parts;
-programs that import nbdask may, so they get everything as usual.
+dask looks for what draws its graphs, and zarr for CuPy and fsspec, whether or not they are used:
+where they are installed that takes longer than a small simulation.  A command uses none of these
+parts; programs that import nbdask may, so they get everything as usual.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 #: Modules that dask and zarr look for, and do without: pictures of graphs, and another way to the
-#: number of cores.
+#: number of cores; addresses of stores that are not used here.
 _DASK_OPTIONS = ("jinja2", "psutil") if hasattr(os, "sched_getaffinity") else ("jinja2",)
-_ZARR_OPTIONS = ("cupy",)
+_ZARR_OPTIONS = ("cupy", "fsspec")
 
 _process = {"own": False}
 
