@@ -6,8 +6,9 @@
 Each moment is drawn from the whole run: after so many tiles were begun, plus a part of the time of
 a tile.  Killed are, in turn: all processes of a run on threads; a worker, the leading process
 (client and scheduler), and all processes of a run on two worker processes; and the scheduler, the
-client, a worker, and all processes of a run on a scheduler of its own with two workers.  Exit
-status 1: pixels or records differ, or more work was done again than was in flight.  Linux only.
+client, a worker, and all processes of a run on a scheduler of its own with two workers.  The run is
+resumed on a cluster of the same kind; where the client alone was killed, on the same scheduler.
+Exit status 1: pixels or records differ, or more work was done again than was in flight.  Linux only.
 """
 
 from __future__ import annotations
@@ -183,7 +184,9 @@ def _lasting(attributes: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def kill_once(folder: Path, whole_store: Path, case: tuple[str, str], seed: int) -> Outcome:
+def kill_once(
+    folder: Path, whole_store: Path, case: tuple[str, str], seed: int, threads: bool = False
+) -> Outcome:
     """Begin a run, kill, resume, compare.
 
     Parameters
@@ -196,6 +199,8 @@ def kill_once(folder: Path, whole_store: Path, case: tuple[str, str], seed: int)
         One of ``VICTIMS``.
     seed : int
         Of the moment.
+    threads : bool
+        Resume on threads, whatever cluster the run began on.
 
     Returns
     -------
@@ -210,8 +215,10 @@ def kill_once(folder: Path, whole_store: Path, case: tuple[str, str], seed: int)
             where, others = stack.enter_context(scheduler(store))
         moment, start = _broken(store, where, others, victim, draw)
         recorded = int(StoreReader(store).done().sum())
-    with ExitStack() as stack:
-        if cluster == "running":
+        if threads:
+            where = "threads"
+        elif cluster == "running" and victim != "client":
+            stack.close()
             where, _ = stack.enter_context(scheduler(store))
         finish(begin(store, where, "resume"))
     seconds = time.perf_counter() - start

@@ -7,7 +7,7 @@ line prints the message alone, on one line, and ends with :attr:`NbdaskError.exi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +15,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 #: Options of the command line that in Python are fields of ``jobs=JobOptions(...)``.
 _OF_JOBS = frozenset({"memory", "walltime", "queue", "account", "job-extra", "adapt", "profile"})
+#: Share of letters that two words must have in common for the one to be suggested for the other.
+_NEAR = 0.65
 
 
 class NbdaskError(Exception):
@@ -102,3 +104,37 @@ def _argument(name: str) -> str:
     python = name.replace("-", "_")
     spelt = f"jobs=JobOptions({python}=...)" if name in _OF_JOBS else f"{python}=..."
     return f"--{name} is {spelt}"
+
+
+def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return the known words for which a wrong one may have been meant, best first.
+
+    Dashes at the start and capitals do not count.  A known word is near where it begins with the
+    wrong one, or most of their letters agree.
+
+    Parameters
+    ----------
+    word : str
+    known : iterable of str
+    most : int
+        Longest list.
+
+    Returns
+    -------
+    list of str
+        Empty where none is near.
+    """
+    import difflib
+
+    short = word.lstrip("-").casefold()
+    scores: list[tuple[bool, float, str]] = []
+    for name in known:
+        other = name.lstrip("-").casefold()
+        score = difflib.SequenceMatcher(None, other, short).ratio()
+        if other == short:
+            return [name]
+        begins = len(short) > 2 and other.startswith(short)
+        if begins or score >= _NEAR:
+            scores.append((begins, score, name))
+    scores.sort(key=lambda item: item[:2], reverse=True)
+    return [name for *_, name in scores[:most]]

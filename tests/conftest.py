@@ -11,6 +11,9 @@ import pytest
 
 from tests import s3server
 
+# The tests start hundreds of processes: without this each would compile every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def _missing_gpu() -> str | None:
     if importlib.util.find_spec("cupy") is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbdask
-from nbdask.errors import ClusterError, InputError, StoreError, in_python
+from nbdask.errors import ClusterError, InputError, StoreError, in_python, nearest
 from tests.helpers import small_experiment
 
 
@@ -50,3 +50,14 @@ def test_other_errors_have_no_note() -> None:
     with pytest.raises(InputError) as found:
         fail()
     assert not hasattr(found.value, "__notes__")
+
+
+def test_only_near_words_are_suggested() -> None:
+    """Those that begin alike before those that look alike; capitals and dashes do not count."""
+    known = ["-lambda", "-roi", "-osc", "-mosaic", "-mosflm", "-ORGX"]
+    assert nearest("-lamda", known) == ["-lambda"]
+    assert nearest("--LAMBDA", known, most=3) == ["-lambda"]
+    assert nearest("-orgx", known, most=3) == ["-ORGX"]
+    assert nearest("-mos", known, most=2) == ["-mosaic", "-mosflm"]
+    assert nearest("-foo", known, most=3) == []
+    assert nearest("-x", known, most=3) == []

@@ -388,7 +388,7 @@ ReferenceKernel.partial = slow
 if __name__ == "__main__":
     try:
         simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, threads=1,
-                 cluster=sys.argv[2], progress=lambda *a: print(*a, flush=True))
+                 cluster=sys.argv[2], workers=1, progress=lambda *a: print(*a, flush=True))
     except KeyboardInterrupt:
         print("stopped", flush=True)
 """

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nbdask.cli.mending import bar
+from nbdask.cli.words import no_such_option
 
 _EPILOG = """\b
 Formats, by the ending of OUT:
@@ -33,9 +34,7 @@ class _ExportCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            close = error.possibilities
-            hint = f"did you mean {close[0]}?" if close else "see nbdask export --help"
-            raise click.UsageError(f"no such option: {error.option_name} ({hint})") from error
+            raise no_such_option(error.option_name, options, ctx.command_path) from error
 
 
 @click.command(name="export", cls=_ExportCommand, epilog=_EPILOG)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.cli.apart import Number, check_apart
-from nbdask.cli.options import Decorator
+from nbdask.cli.options import Decorator, apply_all
 from nbdask.errors import (
     BackendError,
     ClusterError,
@@ -37,7 +37,8 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--max-rel",
             type=_POSITIVE,
-            help="Worst relative deviation of a pixel [default: 2e-7; precision mixed: 1e-5].",
+            help="Worst relative deviation of a pixel [default: 2e-7; with precision mixed or pairs"
+            " 1e-5].",
         ),
         click.option(
             "--min-corr",
@@ -82,9 +83,7 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--overwrite", is_flag=True, help="Replace FILEs that are there already."),
         click.option("--quiet", is_flag=True, help="Print errors only; the exit code says it."),
     ]
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+    return apply_all(decorators, function)
 
 
 def thresholds_of(options: dict[str, Any]) -> dict[str, Any]:

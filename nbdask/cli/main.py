@@ -13,7 +13,8 @@ from typing import NoReturn
 import click
 
 from nbdask.cli.startup import claim_process
-from nbdask.errors import FieldError, NbdaskError
+from nbdask.cli.words import no_such_option
+from nbdask.errors import FieldError, NbdaskError, nearest
 from nbdask.version import __version__
 
 #: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
@@ -78,9 +79,7 @@ class _Group(click.Group):
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, known, n=1)
+    close = nearest(word, known)
     return f"Did you mean {close[0]}?" if close else "Commands: " + ", ".join(known) + "."
 
 
@@ -88,6 +87,15 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 @click.version_option(__version__, prog_name="nbdask")
 def nbdask() -> None:
     """X-ray diffraction images of nanocrystals on pixel detectors of any size."""
+
+
+def _unknown_option(error: click.NoSuchOption) -> str:
+    """Word the error of an unknown option, with the nearest one of its command."""
+    ctx = error.ctx
+    if ctx is None:
+        return error.format_message()
+    known = [name for param in ctx.command.params for name in param.opts]
+    return no_such_option(error.option_name, known, ctx.command_path).format_message()
 
 
 def _say(message: str) -> None:
@@ -124,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return 0
+    except click.NoSuchOption as error:
+        _say(_unknown_option(error))
+        return 2
     except click.ClickException as error:
         _say(error.format_message())
         return 2

@@ -8,7 +8,7 @@ import click
 
 from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
-from nbdask.cli.options import cluster_options
+from nbdask.cli.options import cluster_options, tile_option
 from nbdask.cli.running import peak_text, say, say_notes
 from nbdask.cli.words import COMMAND_LINE
 
@@ -35,7 +35,7 @@ class _Recorded(click.Command):
 @noise_options
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
-@click.option("--tile", metavar="N|SLOW,FAST", help="Tile size in pixels [default: STORE's].")
+@tile_option("STORE's")
 @click.option(
     "--backend",
     type=click.Choice(["numba", "numpy"]),

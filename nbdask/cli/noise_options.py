@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.options import Decorator, apply_all
+from nbdask.cli.options import Decorator, apply_all, flags_of
 from nbdask.errors import FieldError, InputError, InputFileError
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ class _Width(click.ParamType):  # type: ignore[type-arg]
 def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of noise and detector effects, in the order of the steps."""
     decorators: list[Decorator] = [
-        click.option("--seed", type=int, metavar="S", help="Seed; equal seeds, equal noise."),
+        click.option(
+            "--seed", type=int, metavar="S", help="Seed of the noise; equal seeds, equal noise."
+        ),
         click.option(
             "--frame",
             type=int,
@@ -140,7 +142,7 @@ def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def given_options(options: dict[str, Any]) -> list[str]:
     """Return the options of noise that were given, as flags."""
     names = ("seed", "frame", *STEP_OPTIONS, "pipeline")
-    return ["--" + n.replace("_", "-") for n in names if options[n] not in (None, False)]
+    return flags_of(options, *names)
 
 
 def pipeline_of(options: dict[str, Any], pixel_size: float) -> Pipeline:

@@ -4,13 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbdask.cli.startup import import_libraries
 
+if TYPE_CHECKING:
+    from nbdask.experiment.flags.parsed import Parsed
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def tile_option(default: str, applies: str = "") -> Decorator:
+    """Return the option that sets the size of a tile.
+
+    Parameters
+    ----------
+    default : str
+        What is taken without it.
+    applies : str
+        Put before the default, such as ``", with nanoBragg flags"``.
+    """
+    return click.option(
+        "--tile",
+        "--tile-size",
+        "tile",
+        metavar="N|SLOW,FAST",
+        help=f"Size of a tile in pixels{applies} [default: {default}].",
+    )
+
+
+def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds what nanoBragg's flags cannot say of an experiment.
+
+    Parameters
+    ----------
+    whose : str
+        Put before the help of the options that go with nanoBragg flags only.
+    """
+    decorators: list[Decorator] = [
+        click.option(
+            "--source-weights",
+            type=click.Choice(["ignore", "apply"]),
+            help=f"{whose}Weights of a -sourcefile: ignore [default], as nanoBragg does, or apply.",
+        ),
+        click.option(
+            "--pix0-vector-mm",
+            type=float,
+            nargs=3,
+            metavar="X Y Z",
+            help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
+        ),
+    ]
+    return lambda function: apply_all(decorators, function)
+
+
+def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
+    """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
+
+    Parameters
+    ----------
+    words : list of str
+    options : dict
+
+    Raises
+    ------
+    FlagError, InputFileError
+        As :func:`nbdask.experiment.flags.parse_args`.
+    """
+    from nbdask.experiment.flags import parse_args
+    from nbdask.units import from_mm
+
+    pix0 = options["pix0_vector_mm"]
+    return parse_args(
+        words,
+        semantics=options["semantics"] or "spec",
+        source_weights=options["source_weights"] or "ignore",
+        pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
+    )
+
+
+def flags_of(options: dict[str, Any], *names: str) -> list[str]:
+    """Return those of the named options that were given, as the user writes them."""
+    return ["--" + n.replace("_", "-") for n in names if options[n] not in (None, False)]
 
 
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,11 +107,7 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="mixed: lattice factors in single precision (worst deviation 1e-5); pairs: for"
             " cards that are slow in double precision; auto: pairs on these, else float64.",
         ),
-        click.option(
-            "--tile",
-            metavar="N|SLOW,FAST",
-            help="Tile size in pixels [default: chosen].",
-        ),
+        tile_option("chosen"),
         click.option(
             "--steps-per-task",
             type=click.IntRange(min=1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,14 @@ import click
 from nbdask.cli.apart import Number, check_apart, files_among, inputs_of_store
 from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
 from nbdask.cli.mending import bar
-from nbdask.cli.options import cluster_options
+from nbdask.cli.options import (
+    cluster_options,
+    experiment_options,
+    flags_of,
+    parse_flags,
+    tile_option,
+)
+from nbdask.cli.words import no_such_option
 
 if TYPE_CHECKING:
     from nbdask.parity.judge import Request
@@ -58,9 +64,7 @@ class _ParityCommand(click.Command):
             if len(name) > 2 and name[0] == "-" and name[1].isalpha():
                 raise click.UsageError(f"{word}: put -- before the nanoBragg flags")
             if name.startswith("--") and name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else "see nbdask parity --help"
-                raise click.UsageError(f"no such option: {name} ({hint})")
+                raise no_such_option(name, known, ctx.command_path)
         return super().parse_args(ctx, own)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -87,7 +91,7 @@ def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 def _places(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
-    """Read ``--tile s,f``."""
+    """Read ``--at-tile row,column``."""
     places = []
     for value in values:
         pieces = value.split(",")
@@ -101,25 +105,30 @@ def _places(
 @click.argument("store", required=False)
 @click.option("--c-bin", metavar="PATH", help="The nanoBragg C program [default: $NB_C_BIN].")
 @click.option(
+    "--config",
+    metavar="FILE",
+    help="TOML file that describes the experiment, instead of STORE or flags.",
+)
+@click.option(
     "--tiles",
     metavar="N|all",
     callback=_tiles,
     help="Tiles drawn at random, or all [default: 12; a small image from flags: the whole].",
 )
 @click.option(
-    "--tile",
+    "--at-tile",
     "places",
-    metavar="S,F",
+    metavar="ROW,COLUMN",
     multiple=True,
     callback=_places,
-    help="The tile in row S, column F of the tiles, from 0; repeatable.",
+    help="The tile in this row and column of the tiles, from 0; repeatable.",
 )
 @click.option(
     "--roi",
     type=click.IntRange(min=0),
     nargs=4,
-    metavar="SLOW0 SLOW1 FAST0 FAST1",
-    help="These pixels, inclusive.",
+    metavar="S0 S1 F0 F1",
+    help="These pixels, first and last, slow then fast.",
 )
 @click.option(
     "--brightest",
@@ -133,7 +142,9 @@ def _places(
     is_flag=True,
     help="Leave out the corners and the centre, which are otherwise always compared.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random draw.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random draw of --tiles."
+)
 @click.option(
     "--edge",
     type=click.IntRange(min=1),
@@ -149,8 +160,10 @@ def _places(
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
-    help="Compute the regions anew with these semantics [default: the image's own].",
+    help="Compute the regions anew with these semantics [default: those of STORE or FILE; flags:"
+    " spec].",
 )
+@experiment_options("With nanoBragg flags: ")
 @click.option(
     "--c-threads",
     type=click.IntRange(min=1),
@@ -171,24 +184,22 @@ def _places(
 @click.option(
     "--backend",
     type=click.Choice(["numba", "cuda", "auto", "numpy"]),
-    help="Kernel, for flags [default: numba].",
+    help="Kernel, for flags or --config [default: numba].",
 )
 @click.option(
     "--precision",
     type=click.Choice(["float64", "mixed", "pairs", "auto"]),
-    help="For flags [default: float64].",
+    help="Of the kernel, for flags or --config [default: float64].",
 )
-@click.option(
-    "--tile-size", metavar="N|SLOW,FAST", help="Pixels of a tile, for flags [default: chosen]."
-)
+@tile_option("chosen", ", for flags or --config")
 @cluster_options
 @threshold_options
 @click.pass_context
 def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
     """Compare STORE, or an image from nanoBragg flags, with the nanoBragg C program.
 
-    Of a STORE, tiles are compared with C runs of the same regions.  With flags after -- both
-    programs compute the image, or the regions that are asked for.
+    Of a STORE, tiles are compared with C runs of the same regions.  With flags after --, or with
+    --config, both programs compute the image, or the regions that are asked for.
     """
     words: list[str] | None = ctx.meta[_WORDS]
     _check_form(store, words, options)
@@ -200,8 +211,7 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
 
             outcome = parity(store, request)
         else:
-            assert words is not None
-            outcome = _from_flags(words, options["semantics"] or "spec", request)
+            outcome = _from_scratch(words, options, request)
     code = give(outcome, options)
     # Last, so that a store that cannot be written costs nothing but its record.
     if store is not None and not options["no_record"]:
@@ -213,18 +223,27 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
 
 def _check_form(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
     """Refuse what does not go together."""
-    if store is None and not words:
-        raise click.UsageError("nothing to compare: name a store, or give nanoBragg flags after --")
-    if store is None:
-        return
-    if words is not None:
+    config = options["config"]
+    if store is None and config is None and not words:
+        raise click.UsageError(
+            "nothing to compare: name a store, or give nanoBragg flags after --, or --config FILE"
+        )
+    if store is not None and words is not None:
         raise click.UsageError("give either a store or nanoBragg flags after --, not both")
-    for name in ("backend", "precision", "tile_size"):
-        if options[name] is not None:
-            flag = "--" + name.replace("_", "-")
-            raise click.UsageError(
-                f"{flag}: a store has its own; it goes with nanoBragg flags only"
-            )
+    if config is not None and (store is not None or words is not None):
+        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
+    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+    if beside and words is None:
+        raise click.UsageError(
+            f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"
+            " whole experiment"
+        )
+    own = flags_of(options, "backend", "precision", "tile")
+    if own and store is not None:
+        place = "; --at-tile ROW,COLUMN chooses one of its tiles" if own[0] == "--tile" else ""
+        raise click.UsageError(
+            f"{own[0]}: a store has its own; it goes with nanoBragg flags or --config{place}"
+        )
 
 
 def _check_outputs(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
@@ -233,7 +252,7 @@ def _check_outputs(store: str | None, words: list[str] | None, options: dict[str
     from nbdask.parity.errors import FileError, ParityUsageError
 
     named = options["c_bin"] or os.environ.get(VARIABLE) or None
-    inputs: tuple[str | None, ...] = (store, named, *files_among(words or ()))
+    inputs: tuple[str | None, ...] = (store, named, options["config"], *files_among(words or ()))
     if store is not None:
         inputs += inputs_of_store(store)
     keep = options["keep"]
@@ -265,7 +284,9 @@ def _request(options: dict[str, Any], progress: Any) -> Request:
     from nbdask.run import Settings
 
     if options["tiles"] == -1 and (options["places"] or options["brightest"] or options["roi"]):
-        raise click.UsageError("--tiles all leaves nothing for --tile, --roi or --brightest to add")
+        raise click.UsageError(
+            "--tiles all leaves nothing for --at-tile, --roi or --brightest to add"
+        )
     names = ("cluster", "workers", "threads", "jobs")
     return Request(
         binary=find_binary(options["c_bin"], options["c_threads"], options["time_limit"]),
@@ -284,7 +305,7 @@ def _request(options: dict[str, Any], progress: Any) -> Request:
         settings=Settings(
             backend=options["backend"],
             precision=options["precision"] or "float64",
-            tile=options["tile_size"],
+            tile=options["tile"],
             **{name: options[name] for name in names},
         ),
         peaks=options["peaks"],
@@ -295,12 +316,23 @@ def _request(options: dict[str, Any], progress: Any) -> Request:
     )
 
 
-def _from_flags(words: list[str], semantics: str, request: Request) -> Outcome:
-    """Compute and compare an image that nanoBragg flags describe."""
-    from nbdask.experiment.flags import parse_args
+def _from_scratch(words: list[str] | None, options: dict[str, Any], request: Request) -> Outcome:
+    """Compute and compare an image that nanoBragg flags or a TOML file describe."""
     from nbdask.parity.judge import parity_from_scratch
+
+    if words is None:
+        from nbdask.experiment import Experiment
+
+        experiment = Experiment.from_toml(options["config"])
+        wanted = options["semantics"]
+        if wanted is not None and wanted != experiment.semantics:
+            experiment = experiment.replace(semantics=wanted)
+        return parity_from_scratch(experiment, request, title=f"nbdask, from {options['config']}")
     from nbdask.parity.verbatim import verbatim
 
-    parsed = parse_args(words, semantics=semantics)
-    own = verbatim(words, parsed.experiment)
+    parsed = parse_flags(words, options)
+    own = None
+    if options["pix0_vector_mm"] is None:
+        own = verbatim(words, parsed.experiment)
+    # Otherwise C's words come from the experiment: none of its flags sets the place itself.
     return parity_from_scratch(parsed.experiment, request, own, parsed.notes)

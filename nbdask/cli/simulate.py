@@ -10,7 +10,7 @@ import click
 
 from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
-from nbdask.cli.options import run_options
+from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
 from nbdask.cli.running import (
     describe_disk,
     run_keywords,
@@ -34,24 +34,15 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 
 @click.command(name="simulate", cls=FlagCommand, epilog=_EPILOG)
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as run.zarr.")
-@click.option("--config", metavar="FILE", help="TOML file that describes the experiment.")
+@click.option(
+    "--config", metavar="FILE", help="TOML file that describes the experiment, instead of flags."
+)
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
     help="spec [default]: as specified; c: nanoBragg C's history-dependent behaviour too.",
 )
-@click.option(
-    "--source-weights",
-    type=click.Choice(["ignore", "apply"]),
-    help="Weights of a -sourcefile: ignore [default], as nanoBragg does, or apply.",
-)
-@click.option(
-    "--pix0-vector-mm",
-    type=float,
-    nargs=3,
-    metavar="X Y Z",
-    help="Place the outer corner of the first pixel here (lab frame, mm).",
-)
+@experiment_options("")
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
@@ -59,7 +50,8 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
 @click.option(
     "--noise",
     metavar="PATH",
-    help="Also write a copy with photon noise and detector effects, by the options that follow.",
+    help="Also write a store with photon noise and detector effects, by the options from --seed to"
+    " --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
 )
 @noise_options
 @run_options
@@ -79,7 +71,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     files = _outputs(outputs)
-    noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE])
+    seed = None if outputs is None else outputs.seed
+    noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE], seed)
     _check_apart(outputs, experiment, options["out"])
     for file in files:
         file.bar = partial(bar, quiet=options["quiet"])
@@ -114,23 +107,9 @@ def _experiment(
 ) -> tuple[Experiment, Outputs | None, tuple[str, ...]]:
     """Build the experiment from flags or from a TOML file."""
     if options["config"] is None:
-        from nbdask.experiment.flags import parse_args
-        from nbdask.units import from_mm
-
-        pix0 = options["pix0_vector_mm"]
-        parsed = parse_args(
-            words,
-            semantics=options["semantics"] or "spec",
-            source_weights=options["source_weights"] or "ignore",
-            pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
-        )
+        parsed = parse_flags(words, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = [*words[:1]]
-    beside += [
-        "--" + name.replace("_", "-")
-        for name in ("semantics", "source_weights", "pix0_vector_mm")
-        if options[name] is not None
-    ]
+    beside = words[:1] + flags_of(options, "semantics", "source_weights", "pix0_vector_mm")
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"
@@ -149,8 +128,13 @@ def _followers(pyramid: bool) -> list[Any]:
     return [GrowingPyramid()]
 
 
-def _noisy_copy(experiment: Experiment, options: dict[str, Any], command: list[str]) -> list[Any]:
-    """Return the noisy store to write beside the other one, if it is asked for."""
+def _noisy_copy(
+    experiment: Experiment, options: dict[str, Any], command: list[str], seed: int | None
+) -> list[Any]:
+    """Return the noisy store to write beside the other one, if it is asked for.
+
+    ``seed`` is that of nanoBragg's flag, which is of another output.
+    """
     path = options["noise"]
     if path is None:
         given = given_options(options)
@@ -164,6 +148,11 @@ def _noisy_copy(experiment: Experiment, options: dict[str, Any], command: list[s
     if here == there:
         raise click.UsageError(f"--noise {path} is the store --out too: name another one")
     check_outside(here, there, "--noise")
+    if options["seed"] is None and options["pipeline"] is None and seed is not None:
+        raise click.UsageError(
+            f"--seed is missing: -seed {seed} is the seed of -noisefile alone; --noise takes its"
+            f" own, such as --seed {abs(seed)}"
+        )
     pipeline = pipeline_of(options, experiment.detector.pixel_size)
     names = ("cluster", "workers", "threads", "jobs", "overwrite", "resume")
     kept = {name: options[name] for name in names} | {"command": command}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
-from nbdask.cli.options import Decorator
+from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
@@ -44,7 +44,11 @@ def _range_option(name: str, what: str) -> Decorator:
 
 
 @click.command(name="trace", cls=_TraceCommand, epilog=_EPILOG)
-@click.option("--config", metavar="FILE", help="TOML file that describes the experiment.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    help="TOML file that describes the experiment, instead of STORE or flags.",
+)
 @click.option(
     "--taps",
     metavar="NAMES",
@@ -82,18 +86,7 @@ def _range_option(name: str, what: str) -> Decorator:
     type=click.Choice(["spec", "c"]),
     help="[default: the store's own, else spec; c with --against]",
 )
-@click.option(
-    "--source-weights",
-    type=click.Choice(["ignore", "apply"]),
-    help="With nanoBragg flags: weights of a -sourcefile.",
-)
-@click.option(
-    "--pix0-vector-mm",
-    type=float,
-    nargs=3,
-    metavar="X Y Z",
-    help="With nanoBragg flags: outer corner of the first pixel (lab frame, mm).",
-)
+@experiment_options("With nanoBragg flags: ")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> int:
     """Show every intermediate value of the pixel SLOW FAST, with its unit and formula.
@@ -188,6 +181,12 @@ def _experiment(
         raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
     if options["config"] is not None and (store is not None or words):
         raise click.UsageError("--config describes the whole experiment: leave out store and flags")
+    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+    if beside and not words:
+        whole = "--config describes" if store is None else f"the store {store} holds"
+        raise click.UsageError(
+            f"{beside[0]} goes with nanoBragg flags only; {whole} the whole experiment"
+        )
     notes: list[str] = []
     if store is not None:
         from nbdask.store.open import StoreReader
@@ -196,13 +195,7 @@ def _experiment(
     elif options["config"] is not None:
         found = Experiment.from_toml(options["config"])
     else:
-        from nbdask.experiment.flags import parse_args
-
-        parsed = parse_args(
-            list(words),
-            source_weights=options["source_weights"] or "ignore",
-            pix0=None if options["pix0_vector_mm"] is None else _metres(options["pix0_vector_mm"]),
-        )
+        parsed = parse_flags(list(words), options)
         found, notes = parsed.experiment, list(parsed.notes)
     if wanted is None and options["against"] is not None and found.semantics != "c":
         wanted = "c"
@@ -210,12 +203,6 @@ def _experiment(
     if wanted is not None and wanted != found.semantics:
         found = found.replace(semantics=wanted)
     return found, notes
-
-
-def _metres(pix0: tuple[float, float, float]) -> tuple[float, float, float]:
-    from nbdask.units import from_mm
-
-    return (from_mm(pix0[0]), from_mm(pix0[1]), from_mm(pix0[2]))
 
 
 def _json_target(path: str | None, overwrite: bool) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
+
+from nbdask.errors import nearest
 
 #: Key of ``click.Context.meta`` under which the nanoBragg words are kept.
 WORDS = "nbdask.words"
@@ -18,7 +19,9 @@ class FlagCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Split ``args``; the words go to ``ctx.meta``, the options to click."""
-        own, words = split_words(args, self.get_params(ctx))
+        params = self.get_params(ctx)
+        own, words = split_words(args, params, ctx.command_path)
+        _check_dashes(words, [name for p in params for name in p.opts])
         ctx.meta[WORDS] = words
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
         return super().parse_args(ctx, own)
@@ -28,8 +31,39 @@ class FlagCommand(click.Command):
         return ["[NANOBRAGG FLAGS]", *super().collect_usage_pieces(ctx)]
 
 
+def _check_dashes(words: list[str], known: list[str]) -> None:
+    """Refuse one of nbdask's own options that was written with a single dash."""
+    for word in words:
+        if word.startswith("-") and f"-{word}" in known:
+            from nbdask.experiment.flags.parse import is_flag
+
+            if not is_flag(word):
+                raise click.UsageError(f"unknown flag {word}: did you mean -{word}?")
+
+
+def no_such_option(name: str, known: Iterable[str], command: str) -> click.UsageError:
+    """Return the error of an unknown option, with the nearest one.
+
+    Parameters
+    ----------
+    name : str
+        The option as given.
+    known : iterable of str
+        Those of the command.
+    command : str
+        As it is called, such as ``nbdask simulate``.
+
+    Returns
+    -------
+    click.UsageError
+    """
+    close = nearest(name, known)
+    hint = f"did you mean {close[0]}?" if close else f"see {command} --help"
+    return click.UsageError(f"no such option: {name} ({hint})")
+
+
 def split_words(
-    args: Sequence[str], params: Sequence[click.Parameter]
+    args: Sequence[str], params: Sequence[click.Parameter], command: str = "nbdask simulate"
 ) -> tuple[list[str], list[str]]:
     """Separate nbdask's own options from nanoBragg words, whatever their order.
 
@@ -38,6 +72,8 @@ def split_words(
     args : sequence of str
     params : sequence of click.Parameter
         The command's parameters; they tell how many values an option takes.
+    command : str
+        As it is called, for messages.
 
     Returns
     -------
@@ -62,9 +98,7 @@ def split_words(
         name, equals, _ = word.partition("=")
         option = options.get(name)
         if option is None:
-            close = difflib.get_close_matches(name, list(options), n=1)
-            hint = f"did you mean {close[0]}?" if close else "see nbdask simulate --help"
-            raise click.UsageError(f"no such option: {name} ({hint})")
+            raise no_such_option(name, options, command)
         own.append(word)
         count = 0 if equals or getattr(option, "is_flag", False) else option.nargs
         if name == "--help":

@@ -7,7 +7,6 @@ the caller gives comes first, then the profile, then the section itself.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import dask
 
-from nbdask.errors import ClusterError, PlanError
+from nbdask.errors import ClusterError, PlanError, nearest
 from nbdask.plan.memory import parse_bytes
 
 #: Everything that a profile, or the section itself, may hold.
@@ -118,7 +117,7 @@ def _names(section: object, where: str) -> dict[str, Any]:
 def _check_names(section: Mapping[str, Any], where: str) -> None:
     for name in section:
         if name not in KEYS:
-            close = difflib.get_close_matches(name, KEYS, n=1)
+            close = nearest(name, KEYS)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
             raise ClusterError(f"dask's configuration, {where}.{name}: means nothing; {hint}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -28,7 +27,7 @@ from nbdask.derive.steps import (
     Step,
 )
 from nbdask.derive.work import Work, check_backend
-from nbdask.errors import FieldError, InputError
+from nbdask.errors import FieldError, InputError, nearest
 from nbdask.plan.tiles import Tile, TileGrid
 
 #: Every step, in the order in which a detector does them.
@@ -272,7 +271,7 @@ def _fields(step: Step) -> dict[str, Any]:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     """Return the question whether the nearest known word was meant; empty where none is near."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = nearest(word, known)
     return f"did you mean {close[0]}?" if close else ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbdask.errors import InputError, StoreError
+from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
 from nbdask.export.files import check_target, fresh_file
 from nbdask.export.options import Options
@@ -119,7 +118,7 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     """
     if name is not None:
         if name not in FORMATS:
-            close = difflib.get_close_matches(name, list(FORMATS), n=1)
+            close = nearest(name, FORMATS)
             hint = f"did you mean {close[0]}?" if close else "one of " + ", ".join(FORMATS)
             raise InputError(f"--format {name}: no such format ({hint})")
         return FORMATS[name]

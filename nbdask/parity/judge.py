@@ -153,6 +153,7 @@ def parity_from_scratch(
     request: Request,
     words: Words | None = None,
     notes: Sequence[str] = (),
+    title: str = "nbdask, from flags",
 ) -> Outcome:
     """Compute an image, or regions of it, with both programs and compare.
 
@@ -164,6 +165,8 @@ def parity_from_scratch(
         The user's own arguments, for C; None: written from the experiment.
     notes : sequence of str
         What the reader should know of the arguments.
+    title : str
+        What the report calls the image.
 
     Returns
     -------
@@ -177,7 +180,7 @@ def parity_from_scratch(
     choice = request.choice
     if choice.empty and default_mode(experiment.shape) == "roi":
         request = replace(request, choice=replace(choice, whole=True))
-    side = _Side("nbdask, from flags", experiment, request.settings, None, words, tuple(notes))
+    side = _Side(title, experiment, request.settings, None, words, tuple(notes))
     return _compare(side, request)
 
 
@@ -251,8 +254,8 @@ def _check(side: _Side, request: Request, mode: str, words: Words | None) -> Non
     sources = experiment.sources
     if sources.weights == "apply" and len({p.weight for p in sources.points}) > 1:
         raise ParityUsageError(
-            "sources.weights = 'apply': C ignores the weights of sources, so the two cannot be"
-            " compared; simulate with --source-weights ignore"
+            "--source-weights apply: C ignores the weights of sources, so the two cannot be"
+            " compared; take --source-weights ignore"
         )
     if words is None:
         width = experiment.sources.dispersion

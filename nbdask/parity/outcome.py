@@ -12,7 +12,7 @@ from nbdask.parity.measures import Measures, total
 from nbdask.plan.tiles import Tile
 
 #: Largest relative deviation that is allowed, by the precision of the kernel.
-MAX_REL = {"float64": 2e-7, "mixed": 1e-5}
+MAX_REL = {"float64": 2e-7, "mixed": 1e-5, "pairs": 1e-5}
 #: Below this share of the mean the pixels of a region do not vary by more than rounding, and
 #: their correlation says nothing.
 _FLAT = 1e-6
@@ -70,7 +70,8 @@ class Thresholds:
 
     def for_precisions(self, *precisions: str | None) -> Thresholds:
         """Return these with the largest deviation that the least precise kernel is allowed."""
-        return replace(self, max_rel=MAX_REL["mixed" if "mixed" in precisions else "float64"])
+        bounds = [MAX_REL[name] for name in precisions if name is not None]
+        return replace(self, max_rel=max(bounds, default=MAX_REL["float64"]))
 
     def to_dict(self) -> dict[str, float]:
         """Return the bounds by name."""

@@ -54,8 +54,8 @@ class Choice:
         asked = self.places or self.roi is not None or self.brightest or self.whole
         if self.only and self.tiles == 0 and not asked:
             raise ParityUsageError(
-                "--only with --tiles 0 leaves nothing to compare: give --tiles N, --tile, --roi or"
-                " --brightest"
+                "--only with --tiles 0 leaves nothing to compare: give --tiles N, --at-tile, --roi"
+                " or --brightest"
             )
 
     @property
@@ -146,7 +146,7 @@ def _chosen(
         yield Region(_asked_roi(grid, choice.roi, roi), "asked")
     for row, column in choice.places:
         tile = _asked_tile(grid, row, column)
-        _inside(tile, roi, f"--tile {row},{column}")
+        _inside(tile, roi, f"--at-tile {row},{column}")
         yield Region(_cut(tile, choice.edge), "asked")
     if not choice.only:
         yield from _fixed(grid, choice.edge, roi)
@@ -220,7 +220,7 @@ def _asked_tile(grid: TileGrid, row: int, column: int) -> Tile:
     rows, columns = grid.counts
     if not (0 <= row < rows and 0 <= column < columns):
         raise ParityUsageError(
-            f"--tile {row},{column}: must be a row from 0 to {rows - 1} and a column from 0 to"
+            f"--at-tile {row},{column}: must be a row from 0 to {rows - 1} and a column from 0 to"
             f" {columns - 1} of the tiles of {grid.tile[0]} x {grid.tile[1]} pixels"
         )
     return grid[row * columns + column]

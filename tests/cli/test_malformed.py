@@ -18,6 +18,12 @@ CASES = {
     # flags that are not there, or not whole
     "typing error in a flag": (f"{GOOD} -lamda 1", "-lambda"),
     "unknown flag": (f"{GOOD} -frobnicate", "-frobnicate"),
+    "far flag": (f"{GOOD} -foo 3", "nbdask flags lists all flags"),
+    "option with one dash": (f"{GOOD} -threads 2", "unknown flag -threads: did you mean --threads"),
+    "seed of another output": (
+        f"{GOOD} -seed 4 --noise b.zarr",
+        "-seed 4 is the seed of -noisefile",
+    ),
     "unknown option": (f"{GOOD} --tiles 5", "--tile"),
     "stray word": (f"{GOOD} run1", "run1"),
     "stray number": ("-cell 70 80 90 75 85 95 100 -default_F 1", "100"),

@@ -18,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 import zarr
 
 from benchmarks import large_kill_job
+from nbdask.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 #: A small image of 36 tiles.
@@ -108,12 +109,23 @@ class Pool:
         return worker
 
     def wait_for_workers(self, count: int, seconds: float = 90.0) -> None:
-        """Wait until so many workers have joined: a start takes long where much else runs."""
+        """Wait until so many workers are there: a start takes long where much else runs."""
         from distributed import Client
 
         security = security_of(self.variables)
         with Client(self.address, security=security, set_as_default=False) as client:
-            wait_until(lambda: len(client.nthreads()) >= count, seconds)
+            wait_until(lambda: len(client.nthreads()) == count, seconds)
+
+    def top_up(self, count: int) -> None:
+        """Have so many workers, whatever became of those before, and no others."""
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        while len(self.workers) > count:
+            worker = self.workers.pop()
+            worker.kill()
+            worker.wait()
+        while len(self.workers) < count:
+            self.add_worker()
+        self.wait_for_workers(count)
 
     def close(self) -> None:
         """End every process of the pool."""
@@ -155,6 +167,12 @@ def pool(folder: Path, workers: int, variables: Mapping[str, str] | None = None)
 def command(out: Path, *options: str, words: Sequence[str] = WORDS) -> list[str]:
     """Return the words of a run."""
     return [sys.executable, "-m", "nbdask", "simulate", *words, "--out", str(out), *options]
+
+
+def alone(out: Path) -> np.ndarray:
+    """Return the image as one thread of this process computes it; its store stays there."""
+    assert main([*command(out, "--cluster", "threads", "--threads", "1", "--quiet")[3:]]) == 0
+    return pixels(out)
 
 
 def run(out: Path, *options: str, **more: str) -> subprocess.CompletedProcess[str]:

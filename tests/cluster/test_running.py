@@ -11,35 +11,58 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from nbdask.cli.main import main
 from nbdask.cluster.security import write_credentials
 from nbdask.cluster.spec import parse_cluster
 from nbdask.errors import ClusterError
-from tests.cluster.pools import TILES, Pool, pixels, pool, run, running, tiles_done, wait_until
+from tests.cluster.pools import (
+    TILES,
+    Pool,
+    alone,
+    command,
+    pixels,
+    pool,
+    run,
+    running,
+    tiles_done,
+    wait_until,
+)
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """The image, computed by threads of one process."""
-    out = tmp_path_factory.mktemp("expected") / "a.zarr"
-    done = run(out, "--cluster", "threads", "--threads", "1", "--quiet")
-    assert done.returncode == 0, done.stderr
-    return pixels(out)
+    return alone(tmp_path_factory.mktemp("expected") / "a.zarr")
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[Pool]:
-    """A scheduler with two workers."""
-    with pool(tmp_path, 2) as made:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """A scheduler for all tests; the last of them kills it."""
+    with pool(tmp_path_factory.mktemp("pool"), 0) as made:
         yield made
 
 
-def test_tls_scheduler(tmp_path: Path, expected: np.ndarray) -> None:
+@pytest.fixture
+def two(shared: Pool) -> Pool:
+    """The scheduler with two workers, new ones for those that a test before has killed."""
+    shared.top_up(2)
+    return shared
+
+
+def here(out: Path, *options: str) -> int:
+    """Run in this process; return the exit code."""
+    return main(command(out, *options)[3:])
+
+
+def test_tls_scheduler(
+    tmp_path: Path, expected: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With the credentials of the pool a run works and is bit-equal; without them it is refused."""
     variables = write_credentials(tmp_path / "credentials")
     assert {p.stat().st_mode & 0o777 for p in (tmp_path / "credentials").iterdir()} == {0o600}
     with pool(tmp_path, 1, variables) as made:
         assert made.address.startswith("tls://127.0.0.1:")
-        without = run(tmp_path / "b.zarr", "--cluster", made.address)
+        without = here(tmp_path / "b.zarr", "--cluster", made.address)
         done = run(tmp_path / "a.zarr", "--cluster", made.address, "--quiet", **variables)
         listening = {
             c.laddr.ip
@@ -49,8 +72,8 @@ def test_tls_scheduler(tmp_path: Path, expected: np.ndarray) -> None:
         }
     assert done.returncode == 0, done.stderr
     assert np.array_equal(pixels(tmp_path / "a.zarr"), expected)
-    assert without.returncode == 2
-    assert "no credentials: set distributed.comm.tls" in without.stderr
+    assert without == 2
+    assert "no credentials: set distributed.comm.tls" in capsys.readouterr().err
     assert not (tmp_path / "b.zarr").exists()
     assert listening == {"127.0.0.1"}
 
@@ -78,37 +101,8 @@ def test_all_workers_killed(two: Pool, tmp_path: Path, expected: np.ndarray) -> 
     assert process.returncode == 1
     assert "no worker for 3 s" in said
     assert "--resume" in said
-    two.add_worker()
-    done = run(out, "--cluster", two.address, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert np.array_equal(pixels(out), expected)
-
-
-def test_killed_scheduler(two: Pool, tmp_path: Path, expected: np.ndarray) -> None:
-    """The run ends with a message; threads finish it."""
-    out = tmp_path / "a.zarr"
-    more = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3"}
-    with running(out, "--cluster", two.address, **more) as process:
-        wait_until(lambda: tiles_done(out) >= 3)
-        two.scheduler.send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 1, said
-    assert "the connection to the scheduler is lost" in said
-    assert "Traceback" not in said
-    assert 3 <= tiles_done(out) < TILES
-    done = run(out, "--cluster", "threads", "--resume")
-    assert done.returncode == 0, done.stderr
-    assert np.array_equal(pixels(out), expected)
-
-
-def test_killed_client(two: Pool, tmp_path: Path, expected: np.ndarray) -> None:
-    """The same scheduler and workers take the resumed run, though the first left no word."""
-    out = tmp_path / "a.zarr"
-    with running(out, "--cluster", two.address) as process:
-        wait_until(lambda: tiles_done(out) >= 3)
-        process.send_signal(signal.SIGKILL)
-    done = run(out, "--cluster", two.address, "--resume")
-    assert done.returncode == 0, done.stderr
+    two.top_up(1)
+    assert here(out, "--cluster", two.address, "--resume", "--quiet") == 0
     assert np.array_equal(pixels(out), expected)
 
 
@@ -138,31 +132,35 @@ def other_version(tmp_path: Path) -> str:
     return str(package.parent)
 
 
-def test_other_version_is_refused(tmp_path: Path, other_version: str) -> None:
+def test_other_version_is_refused(
+    shared: Pool, tmp_path: Path, other_version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One line names worker, versions and what to do; nothing is written."""
-    with pool(tmp_path, 0) as made:
-        made.add_worker(PYTHONPATH=other_version)
-        done = run(tmp_path / "a.zarr", "--cluster", made.address)
-    assert done.returncode == 2
-    line = done.stderr.splitlines()[-1]
+    shared.top_up(0)
+    shared.add_worker(PYTHONPATH=other_version)
+    code = here(tmp_path / "a.zarr", "--cluster", shared.address)
+    shared.top_up(0)
+    assert code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
     assert "worker tcp://127.0.0.1:" in line
     assert "nbdask is version 0.0.1 there, 0.1.0 here: install nbdask 0.1.0" in line
     assert not (tmp_path / "a.zarr").exists()
 
 
-def test_other_version_that_joins_later_is_refused(tmp_path: Path, other_version: str) -> None:
+def test_other_version_that_joins_later_is_refused(
+    two: Pool, tmp_path: Path, other_version: str
+) -> None:
     """It reports, ends, and computes nothing; the run goes on."""
     out = tmp_path / "a.zarr"
-    with (
-        pool(tmp_path, 1) as made,
-        running(out, "--cluster", made.address) as process,
-    ):
+    with running(out, "--cluster", two.address) as process:
         wait_until(lambda: tiles_done(out) >= 1)
         # The run must not end before the late worker has joined, however long that takes.
-        made.workers[0].send_signal(signal.SIGSTOP)
-        late = made.add_worker(PYTHONPATH=other_version)
+        for worker in two.workers:
+            worker.send_signal(signal.SIGSTOP)
+        late = two.add_worker(PYTHONPATH=other_version)
         late.wait(timeout=120)
-        made.workers[0].send_signal(signal.SIGCONT)
+        for worker in two.workers[:-1]:
+            worker.send_signal(signal.SIGCONT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert "nbdask is version 0.0.1 there" in said
@@ -188,3 +186,19 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("nbdask.cluster.running.ANSWER", 1)
     with pytest.raises(ClusterError, match=r"cannot be reached|does not exist"):
         parse_cluster(text)
+
+
+def test_killed_scheduler(two: Pool, tmp_path: Path, expected: np.ndarray) -> None:
+    """The run ends with a message; threads finish it."""
+    out = tmp_path / "a.zarr"
+    more = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3"}
+    with running(out, "--cluster", two.address, **more) as process:
+        wait_until(lambda: tiles_done(out) >= 3)
+        two.scheduler.send_signal(signal.SIGKILL)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    assert "the connection to the scheduler is lost" in said
+    assert "Traceback" not in said
+    assert 3 <= tiles_done(out) < TILES
+    assert here(out, "--cluster", "threads", "--resume", "--quiet") == 0
+    assert np.array_equal(pixels(out), expected)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cluster import slurm
-from tests.cluster.pools import pixels, run, running, slow_workers, tiles_done, wait_until
+from tests.cluster.pools import alone, pixels, run, running, slow_workers, tiles_done, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -46,10 +46,7 @@ def variables(system: dict[str, str], tmp_path: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """The image, computed by threads of one process."""
-    out = tmp_path_factory.mktemp("expected") / "a.zarr"
-    done = run(out, "--cluster", "threads", "--threads", "1", "--quiet")
-    assert done.returncode == 0, done.stderr
-    return pixels(out)
+    return alone(tmp_path_factory.mktemp("expected") / "a.zarr")
 
 
 def workers_said(folder: Path) -> str:
@@ -118,15 +115,15 @@ def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
     "NBDASK_LONG_TESTS" not in os.environ,
     reason="takes over a minute: set NBDASK_LONG_TESTS=1",
 )
-def test_workers_leave_before_their_wall_time(variables: dict[str, str], tmp_path: Path) -> None:
+def test_workers_leave_before_their_wall_time(
+    variables: dict[str, str], tmp_path: Path, expected: np.ndarray
+) -> None:
     """With jobs of one minute workers leave by themselves, and later jobs finish the image."""
-    plain = run(tmp_path / "b.zarr", "--cluster", "threads", "--threads", "2")
-    assert plain.returncode == 0, plain.stderr
     # Tiles slow enough for the one worker to need more than a job's time.
     words = [*JOB, "--workers", "1", "--walltime", "60s"]
     done = run(tmp_path / "a.zarr", *words, **{**variables, **slow_workers(1.2)})
     assert done.returncode == 0, done.stderr
-    assert np.array_equal(pixels(tmp_path / "a.zarr"), pixels(tmp_path / "b.zarr"))
+    assert np.array_equal(pixels(tmp_path / "a.zarr"), expected)
     logs = workers_said(tmp_path / "jobs")
     assert "worker-lifetime-reached" in logs
     assert "DUE TO TIME LIMIT" not in logs

@@ -23,27 +23,34 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return large_kills.whole(tmp_path_factory.mktemp("whole"))
 
 
+#: Cluster, who is killed, whether threads resume the run instead of such a cluster.
 CASES = (
-    ("threads", "all"),
-    ("local", "worker"),
-    ("local", "all"),
-    ("running", "scheduler"),
-    ("running", "client"),
-    ("running", "all"),
+    ("threads", "all", True),
+    ("local", "worker", True),
+    ("local", "all", False),
+    ("running", "scheduler", True),
+    # The same scheduler and workers take the resumed run.
+    ("running", "client", False),
+    ("running", "all", True),
 )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "case"), list(enumerate(CASES, start=11)))
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path, whole, seed, case) -> None:
+@pytest.mark.parametrize(
+    ("seed", "cluster", "victim", "threads"),
+    [(seed, *case) for seed, case in enumerate(CASES, start=11)],
+)
+def test_a_killed_run_resumes_to_the_same_bits(
+    tmp_path, whole, seed, cluster, victim, threads
+) -> None:
     """Pixels and records are an unbroken run's; at most what was in flight is done again."""
-    outcome = large_kills.kill_once(tmp_path, whole, case, seed)
+    outcome = large_kills.kill_once(tmp_path, whole, (cluster, victim), seed, threads)
     assert outcome.moment >= 1
     assert outcome.recorded <= TILES
     assert outcome.redone <= outcome.allowed
     assert large_kills.differences(whole, next(tmp_path.glob("*.zarr"))) == []
     assert outcome.good
-    if case[1] == "worker":
+    if victim == "worker":
         assert outcome.recorded == TILES, "a run survives the loss of a worker"
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import zarr
 
+from nbdask.experiment.flags import parse_args
+from nbdask.parity.outcome import Thresholds
 from nbdask.store.open import StoreReader
 from tests.helpers import GOLDEN, golden_cases
 from tests.parity.conftest import REPLAY, Run, Script
@@ -60,6 +62,47 @@ def test_flags_are_compared_as_a_whole_image(recorded: str, run: Run, tmp_path: 
     assert "equal: 1 region within all thresholds" in said
 
 
+@pytest.mark.usefixtures("recorded")
+def test_a_file_that_describes_the_experiment_is_compared(run: Run, tmp_path: Path) -> None:
+    """With --config C's words are written from the experiment; the numbers are those of flags."""
+    experiment = parse_args(golden_cases()["mosflm_default"].split()).experiment
+    (tmp_path / "a.toml").write_text(experiment.to_toml())
+    words = ("--backend", "numpy", "--mode", "roi", "--tile", "16", "--only", "--at-tile", "0,0")
+    out = tmp_path / "outcome.json"
+    code, said, _ = run("parity", *words, "--config", tmp_path / "a.toml", "--json", out)
+    assert code == 0, said
+    assert json.loads(out.read_text())["arguments_from"] == "the experiment"
+
+
+@pytest.mark.c_binary
+def test_a_placed_detector_and_equal_weights_are_compared(run: Run, tmp_path: Path) -> None:
+    """--pix0-vector-mm places both detectors; weights that differ are refused, C ignores them."""
+    words = (*golden_cases()["mosflm_default"].split(), "-sourcefile", tmp_path / "sources.txt")
+    (tmp_path / "sources.txt").write_text("0 0 1 1 1e-10\n0 0.001 1 1 1e-10\n")
+    options = ("--backend", "numpy", "--pix0-vector-mm", "100", "3", "-3")
+    code, said, notes = run("parity", *options, "--source-weights", "apply", "--", *words)
+    assert code == 0, said
+    assert "given to C as beam centre" in notes
+
+
+def test_weights_that_c_ignores_are_refused(run: Run, script: Script, tmp_path: Path) -> None:
+    """Before C runs."""
+    words = (*golden_cases()["mosflm_default"].split(), "-sourcefile", tmp_path / "sources.txt")
+    (tmp_path / "sources.txt").write_text("0 0 1 1 1e-10\n0 0.001 1 2 1e-10\n")
+    options = ("--c-bin", script("touch ran"), "--backend", "numpy", "--source-weights", "apply")
+    code, _, error = run("parity", *options, "--", *words)
+    assert code == 1
+    assert "take --source-weights ignore" in error
+
+
+def test_each_precision_has_its_bound() -> None:
+    """The least precise kernel counts; an image of unknown origin is taken as float64."""
+    bound = {"float64": 2e-7, "mixed": 1e-5, "pairs": 1e-5}
+    for name, worst in bound.items():
+        assert Thresholds().for_precisions(name, "float64", None).max_rel == worst
+    assert Thresholds(max_rel=1.0).for_precisions(None).max_rel == 2e-7
+
+
 @pytest.mark.parametrize("mode", ["roi", "window"])
 @pytest.mark.usefixtures("recorded")
 def test_stored_tiles_agree_in_both_modes(
@@ -84,14 +127,16 @@ def test_a_changed_pixel_is_found(run: Run, stored: Stored, tmp_path: Path) -> N
     image: Any = zarr.open_array(store / "image", mode="r+")
     place = np.unravel_index(int(np.argmax(image[:16, :16])), (16, 16))
     image[place] = image[place] * np.float32(1.000001)
-    code, said, _ = run("parity", store, "--only", "--tile", "0,0", "--mode", "roi", "--json", out)
+    code, said, _ = run(
+        "parity", store, "--only", "--at-tile", "0,0", "--mode", "roi", "--json", out
+    )
     assert code == 3
     assert f"at slow {place[0]}, fast {place[1]} exceeds 2e-07" in said
     item = regions(out)[0, 0]
     assert not item["ok"]
     assert item["max_rel_at"] == [int(p) for p in place]
     assert item["differing_pixels"] >= 1
-    again = run("parity", store, "--only", "--tile", "0,0", "--mode", "roi", "--max-rel", "1e-5")
+    again = run("parity", store, "--only", "--at-tile", "0,0", "--mode", "roi", "--max-rel", "1e-5")
     assert again[0] == 0
 
 
@@ -114,7 +159,7 @@ def test_expected_difference_is_explained_and_can_be_computed_away(
 ) -> None:
     """With a step at phi = 0 a spec store differs from C; --semantics c computes what C does."""
     store, out = stored("carry_over", semantics="spec"), tmp_path / "outcome.json"
-    words = ("parity", store, "--mode", "window", "--only", "--tile", "1,1")
+    words = ("parity", store, "--mode", "window", "--only", "--at-tile", "1,1")
     code, _, notes = run(*words)
     assert code == 3
     assert "expected difference: the rotation has a step at exactly phi = 0" in notes
@@ -132,7 +177,7 @@ def test_verdicts_are_appended_to_the_store(run: Run, stored: Stored) -> None:
     """Each run adds one entry with date and checksum; --no-record changes no byte."""
     store = stored("mosflm_default")
     before = (store / "zarr.json").read_bytes()
-    words = ("parity", store, "--mode", "roi", "--only", "--tile", "0,0")
+    words = ("parity", store, "--mode", "roi", "--only", "--at-tile", "0,0")
     assert run(*words, "--no-record")[0] == 0
     assert (store / "zarr.json").read_bytes() == before
     assert run(*words)[0] == 0
@@ -195,7 +240,7 @@ def test_c_runs_in_a_fresh_directory_with_one_thread(
     program = script('ls; echo "threads $OMP_NUM_THREADS"; head -c 1024 /dev/zero > image.bin')
     out = tmp_path / "outcome.json"
     words = ("parity", stored("curved"), "--c-bin", program, "--mode", "window", "--keep", "kept")
-    code, *_ = run(*words, "--only", "--tile", "1,1", "--json", out)
+    code, *_ = run(*words, "--only", "--at-tile", "1,1", "--json", out)
     assert code == 3
     (item,) = regions(out).values()
     assert "Fdump.bin" not in item["stdout"]
@@ -222,7 +267,7 @@ def test_runs_of_c_that_fail(
     """Each failure of the program has one line and its exit code; the store is not changed."""
     store = stored("curved")
     before = (store / "zarr.json").read_bytes()
-    words = ("--c-bin", script(body), "--mode", "roi", "--only", "--tile", "0,0")
+    words = ("--c-bin", script(body), "--mode", "roi", "--only", "--at-tile", "0,0")
     found, said, error = run("parity", store, *words, "--time-limit", "0.3")
     assert (found, said) == (code, "")
     assert re.search(message, error)
@@ -241,7 +286,12 @@ def test_runs_of_c_that_fail(
         (("no.zarr", "--", "-cell", "10"), 1, "either a store or nanoBragg flags"),
         (("-lambda", "1"), 1, "put -- before the nanoBragg flags"),
         (("no.zarr", "--tiles", "some"), 1, "whole number"),
-        (("no.zarr", "--tile", "3"), 1, "row,column"),
+        (("no.zarr", "--at-tile", "3"), 1, "row,column"),
+        (("no.zarr", "--tile", "3,4"), 1, "--at-tile ROW,COLUMN chooses one of its tiles"),
+        (("no.zarr", "--source-weights", "apply"), 1, "goes with nanoBragg flags only"),
+        (("--config", "a.toml", "--pix0-vector-mm", "1", "2", "3"), 1, "with nanoBragg flags only"),
+        (("--config", "a.toml", "no.zarr"), 1, "leave out store and flags"),
+        (("--config", "no.toml"), 5, "no.toml"),
         (("no.zarr", "--backend", "numpy"), 1, "a store has its own"),
         (("no.zarr",), 5, "does not exist"),
         (("--", "-cell", "10", "-lamda", "1"), 1, "unknown flag -lamda"),
@@ -276,7 +326,7 @@ def test_a_program_must_be_named(run: Run, stored: Stored, monkeypatch: pytest.M
 @pytest.mark.usefixtures("recorded")
 def test_threads_of_c_are_warned_of(run: Run, stored: Stored) -> None:
     """More OpenMP threads make the carry-over a matter of timing, and the user is told so."""
-    words = ("parity", stored("carry_over"), "--mode", "window", "--only", "--tile", "1,1")
+    words = ("parity", stored("carry_over"), "--mode", "window", "--only", "--at-tile", "1,1")
     assert "timing" not in run(*words)[2]
     assert "--c-threads 2: C's result may depend on timing" in run(*words, "--c-threads", "2")[2]
 

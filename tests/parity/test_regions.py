@@ -68,7 +68,7 @@ def test_tiles_outside_the_region_of_interest_are_not_drawn() -> None:
     found = chosen(Choice(tiles=50), roi)
     assert all(r.tile.intersect(roi) is not None for r in found)
     assert len(found) == 8
-    with pytest.raises(ParityUsageError, match=r"--tile 9,6 lies outside .*region of interest"):
+    with pytest.raises(ParityUsageError, match=r"--at-tile 9,6 lies outside .*region of interest"):
         chosen(Choice(places=((9, 6),)), roi)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nbdask.errors import FlagError
+from nbdask.errors import FlagError, nearest
 from nbdask.experiment.flags.row import Flag
 from nbdask.experiment.flags.table import BY_NAME, STEMS
 from nbdask.inputs.text import to_number
@@ -84,6 +83,11 @@ def parse(words: Sequence[str]) -> list[Given]:
     return result
 
 
+def is_flag(word: str) -> bool:
+    """Whether nanoBragg takes a word as one of its flags."""
+    return _match(word) is not None
+
+
 def _match(word: str) -> tuple[Flag, bool] | None:
     if word in BY_NAME:
         return BY_NAME[word], False
@@ -155,10 +159,8 @@ def _unknown(word: str, before: Given | None) -> FlagError:
             f" '{before.flag.usage}'"
         )
     word_ascii = "".join(_latin(letter) for letter in word)
-    near = difflib.get_close_matches(word_ascii, list(BY_NAME), n=3, cutoff=0.6)
-    if not near:
-        near = difflib.get_close_matches(word_ascii.lower(), list(BY_NAME), n=3, cutoff=0.5)
-    hint = f": did you mean {' or '.join(near)}?" if near else ": see the list of flags in --help"
+    near = nearest(word_ascii, BY_NAME, most=3)
+    hint = f": did you mean {' or '.join(near)}?" if near else ": nbdask flags lists all flags"
     return FlagError(f"unknown flag {word}{hint}")
 
 

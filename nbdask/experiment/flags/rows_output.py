@@ -63,7 +63,7 @@ OUTPUT = (
     ),
     Flag(
         ("-seed",),
-        "seed of the photon noise",
+        "seed of the photon noise of -noisefile; --noise takes --seed",
         values=("seed",),
         kind="whole",
         stems=("-seed",),
