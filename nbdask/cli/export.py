@@ -19,6 +19,7 @@ Formats, by the ending of OUT:
   .h5 .hdf5 .nxs    nxmx   NeXus NXmx, HDF5, bitshuffle-LZ4
   .cbf              cbf    CBF with a mini header, int32
   .tif .tiff        tiff   BigTIFF with tiles
+Pixels that are counts (made by nbdask noise) stay as they are unless --scale or --adc is given.
 Example: nbdask export run.zarr image.img image.h5"""
 
 
@@ -49,7 +50,11 @@ class _ExportCommand(click.Command):
     help="First and last pixel to export, slow then fast [default: all].",
 )
 @click.option("--scale", type=float, help="Multiply pixels by this [default: by the format].")
-@click.option("--adc", type=float, help="Add this afterwards [default: 40 in SMV, else 0].")
+@click.option(
+    "--adc",
+    type=float,
+    help="Add this afterwards [default: 40 in SMV, else 0].",
+)
 @click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
 @click.option("--seed", type=int, help="Seed of smv-noise [default: from the clock].")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")

@@ -129,7 +129,8 @@ def noise(
     writer = TileWriter(place, grid.counts[1])
     context = Context(Source(reader.place), pipeline, grid, writer, check_backend(backend))
     spec = parse_cluster(cluster, workers, threads, jobs)
-    run = _Run(context, place, provenance.start(reader, pipeline, grid, command, spec.kind))
+    attributes = provenance.start(reader, pipeline, grid, command, spec.kind)
+    run = _Run(context, place, attributes, provenance.image_attributes(reader, pipeline))
     with Lock(place) as lock:
         if resume:
             run.reopen()
@@ -221,8 +222,11 @@ def _resolved(name: Path | str) -> str:
 class _Run:
     """One run: its store, its tiles, their summaries."""
 
-    def __init__(self, context: Context, place: Place, attributes: dict[str, Any]) -> None:
+    def __init__(
+        self, context: Context, place: Place, attributes: dict[str, Any], image: dict[str, str]
+    ) -> None:
         self.context, self.place, self.attributes = context, place, attributes
+        self.image = image
         self.notes: tuple[str, ...] = ()
         count = len(context.grid)
         self.summaries: NDArray[np.float64] = np.zeros((count, len(TileSummary._fields)))
@@ -256,7 +260,7 @@ class _Run:
             self.attributes | {"notes": list(self.notes)},
             pixel_size=experiment.detector.pixel_size,
             overwrite=overwrite,
-            image=provenance.image_attributes(self.context.pipeline),
+            image=self.image,
         )
 
     def follower(self, lock: Lock, progress: Progress | None) -> Callable[[TileResult], None]:

@@ -136,9 +136,9 @@ def pixels_checksum(reader: StoreReader) -> str:
     return digest.hexdigest()
 
 
-def image_attributes(pipeline: Pipeline) -> dict[str, str]:
+def image_attributes(source: StoreReader, pipeline: Pipeline) -> dict[str, str]:
     """Return name and unit of what the image holds."""
-    if any(step.kind in _UNITS for step in pipeline.steps):
+    if source.unit == "adu" or any(step.kind in _UNITS for step in pipeline.steps):
         return {"long_name": "detector reading per pixel", "units": "adu"}
     return dict(schema.PHOTONS)
 

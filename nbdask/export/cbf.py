@@ -48,7 +48,9 @@ def write_cbf(picture: Picture, path: Path, options: Options) -> list[str]:
     """
     geometry = geometry_of(picture)
     with open(path, "wb") as handle:
-        handle.write(_header(picture, geometry))
+        valid = picture.greatest_valid(options.factor, options.offset, whole=True)
+        cutoff = GREATEST if valid is None else int(min(valid, GREATEST))
+        handle.write(_header(picture, geometry, cutoff))
         # Size and checksum of the packed pixels are filled in when they are known.
         place = handle.tell()
         handle.write(_binary_header(picture, 0, "A" * _MD5_DIGITS))
@@ -122,11 +124,12 @@ def _binary_header(picture: Picture, size: int, md5: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-def _header(picture: Picture, geometry: Geometry) -> bytes:
+def _header(picture: Picture, geometry: Geometry, cutoff: int) -> bytes:
     """Return everything before the binary section."""
     name = Path(str(picture.reader.path)).stem
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)
     started = str(picture.reader.attributes.get("started") or "1970-01-01T00:00:00")
+    moment = started[:19] + ".000"
     lines = [
         f"###CBF: VERSION 1.5, nbdask {__version__}",
         "",
@@ -135,7 +138,7 @@ def _header(picture: Picture, geometry: Geometry) -> bytes:
         '_array_data.header_convention "PILATUS_1.2"',
         "_array_data.header_contents",
         ";",
-        *(f"# {line}" for line in _entries(picture.experiment, geometry, started[:19] + ".000")),
+        *(f"# {line}" for line in _entries(picture.experiment, geometry, moment, cutoff)),
         ";",
         "",
         "_array_data.data",
@@ -144,7 +147,7 @@ def _header(picture: Picture, geometry: Geometry) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-def _entries(experiment: Experiment, g: Geometry, started: str) -> list[str]:
+def _entries(experiment: Experiment, g: Geometry, started: str, cutoff: int) -> list[str]:
     """Return the entries of the mini header."""
     beam, detector = experiment.beam, experiment.detector
     seconds = beam.exposure if beam.exposure > 0.0 else 1.0
@@ -157,7 +160,7 @@ def _entries(experiment: Experiment, g: Geometry, started: str) -> list[str]:
         f"Exposure_time {seconds:.7f} s",
         f"Exposure_period {seconds:.7f} s",
         "Tau = 0 s",
-        f"Count_cutoff {GREATEST} counts",
+        f"Count_cutoff {cutoff} counts",
         "Threshold_setting: 0 eV",
         f"Wavelength {beam.wavelength * 1e10:.9g} A",
         f"Detector_distance {g.distance:.9g} m",

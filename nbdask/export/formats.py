@@ -198,7 +198,8 @@ def export(
     scale, adc : float, optional
         Pixels are multiplied by ``scale``, then ``adc`` is added.  Defaults: for ``smv`` the
         greatest pixel of the whole image becomes 55000 and 40 is added; for ``pgm`` five standard
-        deviations become 250; else 1 and 0 (``smv-noise``: 40).
+        deviations become 250; else 1 and 0 (``smv-noise``: 40).  Always 1 and 0 where pixels are
+        counts already (a store with photon noise or in detector units).
     dtype : str, optional
         ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
     seed : int, optional

@@ -235,9 +235,13 @@ def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[
     data.attrs["long_name"] = picture.reader.unit
     _number(group, "pixel_mask_applied", False)
     _number(group, "bit_depth_readout", 32)
+    valid = picture.greatest_valid(options.factor, options.offset, whole=whole)
     if whole:
-        _number(group, "saturation_value", INT32_MAX)
+        most = INT32_MAX if valid is None else int(min(valid, INT32_MAX))
+        _number(group, "saturation_value", most)
         _number(group, "underload_value", 0)
+    elif valid is not None:
+        _number(group, "saturation_value", valid)
     clipped, masked = Clipped(), 0
     for start, pixels in picture.bands(multiple=chunk[0]):
         # Pixels and mask as if they could not be packed, and what HDF5 itself needs.

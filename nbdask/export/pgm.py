@@ -9,7 +9,7 @@ import numpy as np
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture
 from nbdask.export.smv import automatic_scale
-from nbdask.export.values import grey8
+from nbdask.export.values import GREY_MAX, Clipped, grey8
 
 #: With the automatic scale, five standard deviations are this grey.
 GREY, DEVIATIONS = 250.0, 5.0
@@ -35,7 +35,8 @@ def write_pgm(picture: Picture, path: Path, options: Options, smv_scale: float =
     path : Path
         A new file.
     options : Options
-        ``scale``: 0 or below, or None: automatic, from the standard deviation of the whole image.
+        ``scale``: 0 or below, or None: automatic, from the standard deviation of the whole image;
+        1 where pixels are counts already.
     smv_scale : float
         Scale of the integer image, which C takes where the standard deviation is 0; 0 or below:
         that one's automatic scale.
@@ -46,17 +47,25 @@ def write_pgm(picture: Picture, path: Path, options: Options, smv_scale: float =
         What should be reported.
     """
     scale = options.scale if options.scale and options.scale > 0.0 else 0.0
-    if scale == 0.0:
+    if scale == 0.0 and picture.counts:
+        scale = 1.0
+    elif scale == 0.0:
         rmsd = picture.scales.rmsd
         if rmsd > 0.0:
             scale = GREY / (DEVIATIONS * rmsd)
         else:
             scale = smv_scale if smv_scale > 0.0 else automatic_scale(picture)
+    # Counts are rounded as in other files; C cuts fractions off.
+    half = 0.5 if picture.counts else 0.0
+    clipped = Clipped()
     with open(path, "wb") as handle:
         handle.write(pgm_header(picture, scale))
         for start, pixels in picture.bands():
             inside = picture.inside(start, len(pixels))
             grey = np.zeros(pixels.shape, np.uint8)
-            grey[inside] = grey8(pixels[inside], scale)
+            grey[inside], lost = grey8(pixels[inside], scale, half)
+            clipped = clipped.plus(lost)
             handle.write(grey.data)
-    return [f"scale {scale:g}"]
+    said = [f"scale {scale:g}"]
+    # The automatic scale means strong pixels to be white; one of counts does not.
+    return said + clipped.describe(GREY_MAX) if picture.counts else said

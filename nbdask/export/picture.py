@@ -22,6 +22,9 @@ from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from nbdask.store.schema import COMPLETE
 
+#: Steps of a detector whose results are counts, with no photons to be expected any more.
+_COUNTING = ("poisson", "poisson_c")
+
 #: Most bytes of the image that are read at a time, where the store's chunks allow it; and most
 #: bytes that are passed on at a time, where the format allows it, since writers make copies.
 BAND_BYTES, PIECE_BYTES = 64 << 20, 8 << 20
@@ -122,6 +125,46 @@ class Picture:
         return Scales(*values)
 
     @cached_property
+    def counts(self) -> bool:
+        """Whether pixels are counts already: photons that were drawn, or what a detector read."""
+        if self.reader.unit != "photons":
+            return True
+        derived = self.reader.attributes.get("derived")
+        while derived is not None:
+            if any(step["step"] in _COUNTING for step in derived["pipeline"]["steps"]):
+                return True
+            derived = derived["source"].get("derived")
+        return False
+
+    @cached_property
+    def saturation(self) -> float | None:
+        """Value of the pixels that the detector saturated; None where none did or can be told."""
+        derived = self.reader.attributes.get("derived")
+        steps = [] if derived is None else derived["pipeline"]["steps"]
+        kept = [step for step in steps if step["step"] != "rounding"]
+        if not kept or kept[-1]["step"] != "saturation":
+            return None
+        maximum = float(np.float32(kept[-1]["maximum"]))
+        return math.floor(maximum + 0.5) if steps[-1]["step"] == "rounding" else maximum
+
+    def greatest_valid(self, scale: float, adc: float, *, whole: bool) -> float | None:
+        """Return the greatest number in a file below that of saturated pixels, None without these.
+
+        Parameters
+        ----------
+        scale, adc : float
+            What becomes of pixels in the file.
+        whole : bool
+            The file holds whole numbers, not float32.
+        """
+        if self.saturation is None:
+            return None
+        reached = self.saturation * scale + adc
+        if whole:
+            return float(np.rint(reached)) - 1.0
+        return float(np.nextafter(np.float32(reached), np.float32(-np.inf)))
+
+    @cached_property
     def active(self) -> tuple[slice, slice]:
         """Rows and columns of the picture inside the experiment's region of interest."""
         roi = self.experiment.sampling.roi
@@ -213,12 +256,17 @@ class Picture:
         # So that bands after the first end where chunks end.
         first = step - slow % chunk if multiple == 1 and slow % chunk else step
         piece = max(1, PIECE_BYTES // (4 * n_columns)) if multiple == 1 else step
-        start = 0
+        start = saturated = 0
         while start < n_rows:
             stop = min(start + (first if start == 0 else step), n_rows)
             block = image.read_next(Tile(slow + start, slow + stop, fast, fast + n_columns))
+            if self.saturation is not None:
+                saturated += int((block >= self.saturation).sum())
             if stop == n_rows:
                 image.finish()
+                if saturated:
+                    many = f"{saturated} pixel{'s' * (saturated != 1)}"
+                    self.remarks.append(f"{many} saturated at {self.saturation:g}")
             # Before the rows are passed on: not every reader comes back after the last ones.
             if self.progress is not None:
                 self.progress(stop, n_rows)

@@ -96,7 +96,12 @@ def file_bytes(picture: Picture) -> int:
 
 
 def automatic_scale(picture: Picture) -> float:
-    """Return the scale that makes the greatest pixel of the whole image 55000; 1 without one."""
+    """Return the scale that makes the greatest pixel of the whole image 55000.
+
+    1 without such a pixel, and where pixels are counts already.
+    """
+    if picture.counts:
+        return 1.0
     greatest = picture.scales.max
     return FULL / greatest if greatest > 0.0 else 1.0
 
@@ -110,7 +115,8 @@ def write_smv(picture: Picture, path: Path, options: Options) -> list[str]:
     path : Path
         A new file.
     options : Options
-        ``scale``: 0 or below, or None: automatic; ``adc``: 40 unless given.
+        ``scale``: 0 or below, or None: automatic; ``adc``: 40 unless given, 0 where pixels are
+        counts already.
 
     Returns
     -------
@@ -118,7 +124,8 @@ def write_smv(picture: Picture, path: Path, options: Options) -> list[str]:
         What should be reported.
     """
     scale = options.scale if options.scale and options.scale > 0.0 else automatic_scale(picture)
-    adc = DEFAULT_ADC if options.adc is None else options.adc
+    usual = 0.0 if picture.counts else DEFAULT_ADC
+    adc = usual if options.adc is None else options.adc
     clipped = Clipped()
     with open(path, "wb") as handle:
         handle.write(smv_header(picture.experiment, geometry_of(picture)))
@@ -169,6 +176,11 @@ def write_noise(picture: Picture, path: Path, options: Options) -> list[str]:
         raise InputError(
             f"--scale {options.scale:g}: the noise image counts photons, so its scale is 1;"
             " leave --scale out"
+        )
+    if picture.counts:
+        raise InputError(
+            f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
+            " as smv, or take the store that it was made from"
         )
     from nbdask.derive.noise_c import CNoise  # numba takes long to load
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 _BLOCK = 1 << 18
 INT32_MAX = 2**31 - 1
 UINT16_MAX = 65535
+GREY_MAX = 255
 
 
 class Clipped(NamedTuple):
@@ -119,18 +120,32 @@ def _clip(block: NDArray[np.float64], greatest: float) -> Clipped:
     return Clipped(above, below)
 
 
-def grey8(pixels: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
-    """Return the grey levels of nanoBragg's greymap: min(255, trunc(pixel * scale)).
+def grey8(
+    pixels: NDArray[np.float32], scale: float, adc: float = 0.0
+) -> tuple[NDArray[np.uint8], Clipped]:
+    """Return the grey levels of nanoBragg's greymap: min(255, trunc(pixel * scale + adc)).
 
     What is below 0, and NaN, becomes 0.
+
+    Parameters
+    ----------
+    pixels : (n, m) float32 array
+    scale, adc : float
+        nanoBragg adds nothing; 0.5 gives the nearest whole numbers.
+
+    Returns
+    -------
+    grey : (n, m) uint8 array
+    clipped : Clipped
     """
     flat = pixels.reshape(-1)
     result = np.empty(flat.shape, np.uint8)
+    clipped = Clipped()
     for part in _blocks(flat.size):
-        block = _transformed(flat[part], scale, 0.0)
-        _clip(block, 255.0)
+        block = _transformed(flat[part], scale, adc)
+        clipped = clipped.plus(_clip(block, GREY_MAX))
         result[part] = block.astype(np.int32)
-    return result.reshape(pixels.shape)
+    return result.reshape(pixels.shape), clipped
 
 
 def counts32(
