@@ -112,7 +112,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             browser = driver.chromium.launch(executable_path=options.chromium, args=FLAGS)
             # A user's browser is running and has shown pages; this one has to be started first.
             warm = browser.new_page(viewport=SIZE)
-            warm.goto(address.rsplit("/", 1)[0] + "/static/favicon.ico")
+            warm.goto(address.rsplit("/", 1)[0] + "/nothing")
             warm.set_content("<canvas></canvas>")
             warm.wait_for_timeout(500)
             page = browser.new_page(viewport=SIZE)

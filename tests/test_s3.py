@@ -63,7 +63,7 @@ def local(tmp_path_factory) -> Path:
 def objects(address: str) -> list[str]:
     """Names of all objects of a store."""
     place: Any = place_of(address)
-    return sorted(place._keys())
+    return sorted(place.keys(""))
 
 
 def put(address: str, key: str, data: bytes) -> None:

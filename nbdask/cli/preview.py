@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from nbdask.cli.startup import import_libraries
+
 
 @click.command(name="preview")
 @click.argument("store")
@@ -54,6 +56,7 @@ import click
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
+    import_libraries("none")
     from nbdask.view.picture import Style, preview
 
     style = Style(

@@ -7,7 +7,7 @@ unfinished pyramid, or none, costs time and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,48 @@ class Piece(NamedTuple):
     part: Tile
 
 
-def finished(levels: Levels, kind: str) -> list[Flags]:
-    """Return which chunks of each level of a kind are there, the image's tiles first."""
-    return [levels.done((kind,), level) for level in range(levels.top(kind) + 1)]
+class Done(Protocol):
+    """Which chunks of each level are there, the image's tiles first; a list will do."""
+
+    def __len__(self) -> int:
+        """Return the number of levels, the image included."""
+
+    def __getitem__(self, level: int, /) -> Flags:
+        """Return the chunks of a level, (chunks_slow, chunks_fast) bool."""
 
 
-def pieces(levels: Levels, done: list[Flags], region: Tile, factor: int) -> Iterator[Piece]:
+class _Finished:
+    """Looks up which chunks of a level are there when that level is first asked for."""
+
+    def __init__(self, levels: Levels, kind: str) -> None:
+        self._levels, self._kind = levels, kind
+        self._count = levels.top(kind) + 1
+        self._found: dict[int, Flags] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, level: int, /) -> Flags:
+        if level not in self._found:
+            self._found[level] = self._levels.done((self._kind,), level)
+        return self._found[level]
+
+
+def finished(levels: Levels, kind: str) -> Done:
+    """Return which chunks of each level of a kind are there, the image's tiles first.
+
+    Files are listed level by level, when a level is first asked for.
+    """
+    return _Finished(levels, kind)
+
+
+def pieces(levels: Levels, done: Done, region: Tile, factor: int) -> Iterator[Piece]:
     """Divide a region into rectangles of the coarsest levels that serve a factor.
 
     Parameters
     ----------
     levels : Levels
-    done : list of bool arrays
+    done : Done
         From :func:`finished`.
     region : Tile
         In pixels of the image.
@@ -68,7 +98,7 @@ def scaled(region: Tile, step: int) -> Tile:
 
 
 def _descend(
-    levels: Levels, done: list[Flags], region: Tile, level: int, row: int, column: int
+    levels: Levels, done: Done, region: Tile, level: int, row: int, column: int
 ) -> Iterator[Piece]:
     """Yield a chunk, or those of the level below where it is not there."""
     grid = levels.level_grid(level)
@@ -184,7 +214,7 @@ def _bins(start: int, stop: int, ratio: int, corner: int) -> tuple[slice, Starts
 
 
 def reduce_image(
-    levels: Levels, region: Tile, factor: int, kind: str, done: list[Flags] | None = None
+    levels: Levels, region: Tile, factor: int, kind: str, done: Done | None = None
 ) -> Canvas:
     """Read a region of an image, reduced.
 
@@ -196,7 +226,7 @@ def reduce_image(
     factor : int
     kind : str
         ``"max"`` or ``"mean"``.
-    done : list of bool arrays, optional
+    done : Done, optional
         From :func:`finished`; None: it is looked up.
 
     Returns
@@ -210,7 +240,9 @@ def reduce_image(
         A file is damaged.
     """
     canvas = Canvas(levels.grid.shape, region, factor, kind)
-    for piece in pieces(levels, done or finished(levels, kind), region, factor):
+    for piece in pieces(
+        levels, done if done is not None else finished(levels, kind), region, factor
+    ):
         canvas.add(levels.read(kind, piece.level, piece.part), piece)
     return canvas
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nbdask.derive.gain import Gain, refused_factor
+from nbdask.derive.gains import Gain, refused_factor
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.psf import FibrePSF, GaussianPSF
 from nbdask.derive.steps import (

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.counter import GENERATOR, check_frame, check_seed
-from nbdask.derive.gain import Gain
+from nbdask.derive.gains import Gain
 from nbdask.derive.psf import FibrePSF, GaussianPSF
 from nbdask.derive.steps import (
     Calibration,

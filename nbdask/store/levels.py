@@ -11,7 +11,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.core.sync import sync
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
@@ -220,27 +219,17 @@ class Levels:
     def _listed(self, array: str, grid: TileGrid) -> Flags:
         flags = np.zeros(grid.counts, dtype=np.bool_)
         prefix = f"{array}/c/"
-        for key in list_keys(self._store, prefix):
+        try:
+            keys = self.place.keys(prefix)
+        except OSError as error:
+            raise StoreError(f"{self.place.name}: cannot be listed: {reason(error)}") from error
+        for key in keys:
             words = key.removeprefix(prefix).split("/")
             if len(words) >= 2 and all(word.isdecimal() for word in words):
                 row, column = int(words[0]), int(words[1])
                 if row < flags.shape[0] and column < flags.shape[1]:
                     flags[row, column] = True
         return flags
-
-
-def list_keys(store: Store, prefix: str) -> list[str]:
-    """Return the names of all files of a store below a prefix that ends with a slash."""
-
-    async def collect() -> list[str]:
-        return [key async for key in store.list_prefix(prefix)]
-
-    try:
-        return sync(collect())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreError(f"{store}: cannot be listed: {reason(error)}") from error
 
 
 def pyramid_attributes(place: Place) -> dict[str, Any] | None:

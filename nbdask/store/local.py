@@ -52,6 +52,22 @@ class LocalPlace:
         except OSError:
             return None
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the files below a folder of the store."""
+        found, folders = [], [prefix]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self.path / folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir():
+                            folders.append(f"{folder}{entry.name}/")
+                        else:
+                            found.append(f"{folder}{entry.name}")
+            except FileNotFoundError:
+                continue
+        return found
+
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""
         (self.path / key).unlink(missing_ok=True)

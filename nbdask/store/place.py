@@ -64,6 +64,9 @@ class Place(Protocol):
     def read(self, key: str) -> bytes | None:
         """Return a file of the store, or None where there is none."""
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the names of all files below a prefix that ends with a slash."""
+
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""
 

@@ -89,14 +89,14 @@ class ObjectPlace:
         except OSError as error:
             raise StoreError(f"{self.name}: {error}") from error
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the objects below a prefix."""
+        found = self._do(lambda: obstore.list(self.client, prefix).collect())
+        return [str(item["path"]) for item in found]
+
     def remove(self, key: str) -> None:
         """Delete an object of the store if it is there."""
         self._do(lambda: obstore.delete(self.client, key))
-
-    def _keys(self) -> list[str]:
-        """Return all objects under the prefix."""
-        found = self._do(lambda: obstore.list(self.client).collect())
-        return [str(item["path"]) for item in found]
 
     def exists(self) -> bool:
         """Whether there are objects under the prefix."""
@@ -169,7 +169,7 @@ class ObjectPlace:
         attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, "status": CREATING}
         root = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         self._put(ROOT, json.dumps(root).encode())
-        self._delete([key for key in self._keys() if key != ROOT])
+        self._delete([key for key in self.keys("") if key != ROOT])
 
     def _delete(self, keys: list[str]) -> None:
         if keys:

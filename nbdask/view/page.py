@@ -6,15 +6,12 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import bokeh.events
 import bokeh.models
-import bokeh.plotting
 from bokeh import palettes
 from bokeh.document import Document
-from bokeh.layouts import column, row
 
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import choose
@@ -25,7 +22,6 @@ from nbdask.view.texts import pointer_text, progress_text, provenance_text
 #: Bokeh's own types do not know what its models accept.
 events: Any = bokeh.events
 models: Any = bokeh.models
-plotting: Any = bokeh.plotting
 
 PALETTES: dict[str, tuple[str, ...]] = {
     "inferno": palettes.Inferno256,
@@ -51,13 +47,19 @@ class Page:
     Parameters
     ----------
     scene : Scene
-    document : Document
     pool : ThreadPoolExecutor
         Of one thread, shared by all tabs.
+
+    Attributes
+    ----------
+    document : Document
+        That of the tab, once :meth:`show` was called.
     """
 
-    def __init__(self, scene: Scene, document: Document, pool: ThreadPoolExecutor) -> None:
-        self.scene, self.document, self.pool = scene, document, pool
+    document: Document
+
+    def __init__(self, scene: Scene, pool: ThreadPoolExecutor) -> None:
+        self.scene, self.pool = scene, pool
         self.kind = _KINDS[0][0]
         self._wanted: tuple[float, float, float, float] | None = None
         self._sides: dict[str, int] = {}
@@ -70,11 +72,20 @@ class Page:
         self._make_mappers(overview)
         self._make_figure(overview)
         self._make_controls()
-        side = column(
-            self.status, self.pointer, *self._controls, self.provenance, width=_PANEL, name="panel"
-        )
-        document.add_root(row(self.plot, side, sizing_mode="stretch_both"))
-        document.title = f"{Path(str(scene.levels.place.name)).name} – nbdask"
+        shown = [self.status, self.pointer, *self._controls, self.provenance]
+        side = models.Column(children=shown, width=_PANEL, name="panel")
+        self._root = models.Row(children=[self.plot, side], sizing_mode="stretch_both")
+
+    def show(self, document: Document) -> None:
+        """Become what a tab shows.
+
+        Parameters
+        ----------
+        document : Document
+            Of the tab, empty.
+        """
+        self.document = document
+        document.add_root(self._root)
         document.add_periodic_callback(self._news, _NEWS)
 
     def _make_mappers(self, overview: Window) -> None:
@@ -90,14 +101,10 @@ class Page:
 
     def _make_figure(self, overview: Window) -> None:
         slow, fast = self.scene.shape
-        self.plot = plotting.figure(
+        self.plot = models.Plot(
             x_range=models.Range1d(-0.5, fast - 0.5),
             # Rows run downwards, as in every picture of a detector.
             y_range=models.Range1d(slow - 0.5, -0.5),
-            tools="pan,wheel_zoom,box_zoom,reset",
-            active_scroll="wheel_zoom",
-            x_axis_label="fast [pixels]",
-            y_axis_label="slow [pixels]",
             sizing_mode="stretch_both",
             # Room for the longest numbers, so that zooming does not change the frame.
             min_border_left=80,
@@ -107,17 +114,22 @@ class Page:
             output_backend="canvas",
             name="plot",
         )
-        self.plot.grid.visible = False
-        self.plot.toolbar.logo = None
-        self.plot.select_one(models.BoxZoomTool).match_aspect = True
+        self.plot.add_layout(models.LinearAxis(axis_label="fast [pixels]"), "below")
+        self.plot.add_layout(models.LinearAxis(axis_label="slow [pixels]"), "left")
+        wheel = models.WheelZoomTool()
+        box = models.BoxZoomTool(match_aspect=True)
+        self.plot.toolbar = models.Toolbar(
+            tools=[models.PanTool(), wheel, box, models.ResetTool()], active_scroll=wheel, logo=None
+        )
         self.base = models.ColumnDataSource(_columns(overview), name="base")
         # Empty until the browser has told the size of the frame.
         self.detail = models.ColumnDataSource(
             {name: [] for name in _columns(overview)}, name="detail"
         )
         self.images = [
-            self.plot.image(
-                image="image", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=self.log
+            self.plot.add_glyph(
+                source,
+                models.Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=self.log),
             )
             for source in (self.base, self.detail)
         ]
@@ -137,30 +149,25 @@ class Page:
     def _make_rings(self) -> None:
         self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
         self.names = models.ColumnDataSource({"x": [], "y": [], "text": []})
-        self.rings = [
-            self.plot.multi_line(
-                "xs", "ys", source=self.lines, line_color=RINGS, line_dash="dashed", visible=False
+        slow, fast = self.scene.geometry.beam_centre
+        centre = models.ColumnDataSource({"x": [fast], "y": [slow]})
+        shapes = (
+            (self.lines, models.MultiLine(xs="xs", ys="ys", line_color=RINGS, line_dash="dashed")),
+            (
+                self.names,
+                models.Text(
+                    x="x",
+                    y="y",
+                    text="text",
+                    text_color=RINGS,
+                    text_font_size="12px",
+                    background_fill_color="black",
+                    background_fill_alpha=0.7,
+                ),
             ),
-            self.plot.text(
-                "x",
-                "y",
-                "text",
-                source=self.names,
-                text_color=RINGS,
-                text_font_size="12px",
-                background_fill_color="black",
-                background_fill_alpha=0.7,
-                visible=False,
-            ),
-            self.plot.scatter(
-                [self.scene.geometry.beam_centre[1]],
-                [self.scene.geometry.beam_centre[0]],
-                marker="cross",
-                size=16,
-                line_color=RINGS,
-                visible=False,
-            ),
-        ]
+            (centre, models.Scatter(marker="cross", size=16, line_color=RINGS)),
+        )
+        self.rings = [self.plot.add_glyph(*shape, visible=False) for shape in shapes]
 
     def _make_controls(self) -> None:
         low, high = math.log10(self.log.low), math.log10(self.log.high)

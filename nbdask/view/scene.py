@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.canvas import Canvas, factor_for, finished, pieces
+from nbdask.derive.canvas import Canvas, Done, factor_for, finished, pieces
 from nbdask.derive.directions import Directions
 from nbdask.errors import StoreError
 from nbdask.experiment import Experiment
@@ -102,17 +102,19 @@ class Overview:
         """What there is so far."""
         return Window(self._canvas.values().copy(), self._canvas.region, self._canvas.factor)
 
-    def fill(self, done: list[Flags], seconds: float) -> bool:
+    def fill(self, done: Done, seconds: float) -> bool:
         """Add what is new, for about so many seconds; return whether that was all.
 
         Parameters
         ----------
-        done : list of bool arrays
+        done : Done
             From :func:`~nbdask.derive.canvas.finished`.
         seconds : float
         """
+        if self._shown.all():
+            return True
         end = time.monotonic() + seconds
-        fresh = self._fresh(done)
+        fresh = _Fresh(self._levels, done, self._shown)
         for piece in pieces(self._levels, fresh, self._whole, self._canvas.factor):
             self._canvas.add(self._levels.read(self.kind, piece.level, piece.part), piece)
             tile, step = self._levels.grid.tile, 2**piece.level
@@ -125,18 +127,25 @@ class Overview:
                 return False
         return True
 
-    def _fresh(self, done: list[Flags]) -> list[Flags]:
-        """Return the chunks that cover nothing that is shown already: means count pixels once."""
-        shown = self._shown
-        result: list[Flags] = [done[0] & ~shown]
-        for flags in done[1:]:
-            padded = np.zeros((2 * flags.shape[0], 2 * flags.shape[1]), dtype=np.bool_)
-            padded[: shown.shape[0], : shown.shape[1]] = shown
-            shown = np.asarray(
-                padded.reshape(flags.shape[0], 2, flags.shape[1], 2).any(axis=(1, 3))
-            )
-            result.append(flags & ~shown)
-        return result
+
+class _Fresh:
+    """The chunks that cover nothing that is shown already: means count pixels once."""
+
+    def __init__(self, levels: Levels, done: Done, shown: Flags) -> None:
+        self._done = done
+        self._shown = [shown.copy()]
+        for level in range(1, len(done)):
+            rows, columns = levels.level_grid(level).counts
+            below = self._shown[-1]
+            padded = np.zeros((2 * rows, 2 * columns), dtype=np.bool_)
+            padded[: below.shape[0], : below.shape[1]] = below
+            self._shown.append(np.asarray(padded.reshape(rows, 2, columns, 2).any(axis=(1, 3))))
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def __getitem__(self, level: int, /) -> Flags:
+        return np.asarray(self._done[level] & ~self._shown[level])
 
 
 class Scene:
@@ -161,6 +170,7 @@ class Scene:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.levels = Levels(path)
+        status = self.levels.reader.attributes["status"]
         self.geometry = Directions.of(
             Experiment.from_dict(self.levels.reader.attributes["experiment"])
         )
@@ -168,9 +178,9 @@ class Scene:
         self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._done: dict[str, list[Flags]] = {}
-        self.progress = Progress(0, 0, len(self.levels.grid), False)
-        self._look()
+        self._done: dict[str, Done] = {}
+        self.progress = Progress(0, 0, len(self.levels.grid), status == schema.COMPLETE)
+        self._list()
         # With a pyramid, or a small image, this is all of it.
         self._fill(0.5)
         self._thread = threading.Thread(target=self._follow, name="nbdask-view", daemon=True)
@@ -197,14 +207,20 @@ class Scene:
         complete = attributes["status"] == schema.COMPLETE
         if complete != self.progress.complete or self.levels.count == 0:
             self.levels = Levels(self.levels.place)
-        self._done = {kind: finished(self.levels, kind) for kind in KINDS}
         self.levels.reader.attributes = attributes
-        tiles = int(self._done[MAX][0].sum())
-        if (tiles, complete) != (self.progress.tiles, self.progress.complete):
-            self.progress.tiles, self.progress.complete = tiles, complete
+        before = (self.progress.tiles, self.progress.complete)
+        self.progress.complete = complete
+        self._list()
+        if (self.progress.tiles, complete) != before:
             self.progress.version += 1
             with self._lock:
                 self._blocks.clear()
+
+    def _list(self) -> None:
+        """Forget which files there were; of a finished run none is looked up before its turn."""
+        self._done = {kind: finished(self.levels, kind) for kind in KINDS}
+        total = self.progress.total
+        self.progress.tiles = total if self.progress.complete else int(self._done[MAX][0].sum())
 
     def _fill(self, seconds: float) -> bool:
         """Read some of what the overviews lack; return whether they lack nothing."""
@@ -214,7 +230,8 @@ class Scene:
             every &= overview.fill(self._done[overview.kind], seconds)
             if overview.shown != before:
                 self.progress.version += 1
-        self.progress.shown = min(o.shown for o in self._overviews.values())
+        shown = min(o.shown for o in self._overviews.values())
+        self.progress.shown = self.progress.tiles if every else shown
         return every
 
     def _follow(self) -> None:
@@ -222,11 +239,21 @@ class Scene:
             while not self._stop.is_set():
                 if self._fill(0.5):
                     self._stop.wait(0.2 if self.progress.complete else PAUSE)
-                    if not self.progress.complete:
+                    if self.progress.complete:
+                        self._list_ahead()
+                    else:
                         self._look()
         except StoreError as error:
             self.progress.error = str(error)
             self.progress.version += 1
+
+    def _list_ahead(self) -> None:
+        """Look up the files of all levels before somebody zooms into them; once."""
+        for kind in list(self._overviews):
+            for level in range(len(self._done[kind]) - 1, -1, -1):
+                if self._stop.is_set():
+                    return
+                self._done[kind][level]
 
     def overview(self, kind: str) -> Window:
         """Return the whole image, reduced; NaN where it is not computed, or not read yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 import os
@@ -10,10 +11,18 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nbdask.errors import InputError
+from nbdask.store.levels import MAX
 from nbdask.view.scene import Scene
+
+if TYPE_CHECKING:
+    from bokeh.document import Document
+
+    from nbdask.view.front import Front
+    from nbdask.view.page import Page
 
 HOST = "127.0.0.1"
 #: Taken when no port is asked for and it is free.
@@ -35,8 +44,8 @@ def serve(
     port : int, optional
         None: 5006, or any that is free.
     ready : callable, optional
-        Called with the page's address once it can be opened.  The address holds a random word, so
-        that other users of this machine do not find the page.
+        Called in another thread with the page's address once it can be opened.  The address holds
+        a random word, so that other users of this machine do not find the page.
 
     Raises
     ------
@@ -45,91 +54,166 @@ def serve(
     StoreError
         There is no store, or it is damaged.
     """
-    if importlib.util.find_spec("bokeh") is None:
+    found = importlib.util.find_spec("bokeh")
+    if found is None or found.origin is None:
         raise InputError(
             "the viewer needs the package bokeh: pip install 'nbdask[view]'; nbdask preview draws"
             " pictures without it"
         )
-    listening = _port(port)
-    scene = Scene(path)
-    server, address = _server(scene, listening)
-    before = {}
-
-    def stop(*_: object) -> None:
-        server.io_loop.add_callback_from_signal(server.io_loop.stop)
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        before[name] = signal.signal(name, stop)
-    scene.start()
+    scripts = Path(found.origin).parent / "server" / "static" / "js"
+    listening = _listen(port)
     try:
-        server.start()
-        if ready is not None:
-            ready(address)
-        server.io_loop.start()
+        scene = Scene(path)
+        asyncio.run(_Server(scene, scripts).run(listening, ready))
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-        server.stop()
-        scene.stop()
+        listening.close()
 
 
-def _server(scene: Scene, port: int) -> tuple[Any, str]:
-    """Return Bokeh's server, not started, and the page's address."""
-    from bokeh.application import Application
-    from bokeh.application.handlers.function import FunctionHandler
-    from bokeh.document import Document
-    from bokeh.server.server import Server
-    from bokeh.settings import settings
+class _Server:
+    """Serves one store.
 
-    from nbdask.view.page import Page
+    Parameters
+    ----------
+    scene : Scene
+    scripts : Path
+        Folder of BokehJS.
+    """
 
-    # Whatever the environment says: scripts come from here and never from another machine.
-    settings.resources = "server"
-    logging.getLogger("bokeh").setLevel(logging.ERROR)
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)
-    pool = ThreadPoolExecutor(1, thread_name_prefix="nbdask-page")
+    def __init__(self, scene: Scene, scripts: Path) -> None:
+        self._scene, self._scripts = scene, scripts
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nbdask-page")
+        #: Made ahead of the tab that will show it.
+        self._spare: Page | None = None
 
-    def make(document: Document) -> None:
-        Page(scene, document, pool)
+    async def run(self, listening: socket.socket, ready: Callable[[str], None] | None) -> None:
+        """Serve until the process is interrupted.
 
-    # The first document takes Bokeh longest: not while somebody waits for the page.
-    first = Document()
-    make(first)
-    first.to_json()
-    first.clear()
-    word = secrets.token_hex(8)
-    server: Any = Server(
-        {f"/{word}": Application(FunctionHandler(make))},
-        address=HOST,
-        port=port,
-        use_index=False,
-        allow_websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"],
-    )
-    application = server._tornado
-    plain = application.resources
+        Parameters
+        ----------
+        listening : socket
+        ready : callable, optional
+            As of :func:`serve`.
+        """
+        from tornado.httpserver import HTTPServer
 
-    def needed(absolute_url: str | bool | None = None) -> Any:
-        """Leave out the scripts of tables, formulas and WebGL, more than half of all."""
-        return plain(absolute_url).clone(components=["bokeh", "bokeh-widgets"])
+        from nbdask.view.front import Front
 
-    application.resources = needed
-    return server, f"http://{HOST}:{port}/{word}"
+        word, port = secrets.token_hex(8), int(listening.getsockname()[1])
+        scene, loop, end = self._scene, asyncio.get_running_loop(), asyncio.Event()
+        logging.getLogger("tornado.access").setLevel(logging.ERROR)
+        title = f"{Path(str(scene.levels.place.name)).name} – nbdask"
+        front = Front(word, title, scene.overview(MAX), self._scripts)
+        http = HTTPServer(front)
+        http.add_sockets([listening])
+        before = {
+            name: signal.signal(name, lambda *_: loop.call_soon_threadsafe(end.set))
+            for name in (signal.SIGINT, signal.SIGTERM)
+        }
+        server = None
+        try:
+            if ready is not None:
+                told = loop.run_in_executor(None, ready, f"http://{HOST}:{port}/{word}")
+            made = loop.run_in_executor(None, self._import)
+            ended = asyncio.ensure_future(end.wait())
+            either: set[asyncio.Future[Any]] = {made, ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if made.done():
+                made.result()
+                server = self._join(front, http, port)
+                scene.start()
+            await ended
+            if ready is not None:
+                await told
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+            if server is not None:
+                server.stop()
+            else:
+                http.stop()
+            scene.stop()
+
+    def _import(self) -> None:
+        """Import Bokeh and make the first page; the first takes it longest."""
+        import bokeh.server.server
+
+        from nbdask.view.page import Page
+
+        assert bokeh.server.server
+        self._spare = Page(self._scene, self._pool)
+
+    def _join(self, front: Front, http: Any, port: int) -> Any:
+        """Let Bokeh's server answer what belongs to it; return it, started."""
+        from bokeh.application import Application
+        from bokeh.application.handlers.function import FunctionHandler
+        from bokeh.server.server import BaseServer
+        from bokeh.server.tornado import BokehTornado
+        from bokeh.settings import settings
+        from tornado.ioloop import IOLoop
+
+        # Of what this program makes itself; it takes as long as making it.
+        settings.perform_document_validation = False
+        logging.getLogger("bokeh").setLevel(logging.ERROR)
+        bokeh: Any = BokehTornado(
+            {front.target: Application(FunctionHandler(self._show))},
+            use_index=False,
+            extra_websocket_origins=[f"{HOST}:{port}", f"localhost:{port}"],
+        )
+        server = BaseServer(IOLoop.current(), bokeh, http)
+        server.start()
+        front.join(bokeh)
+        return server
+
+    def _show(self, document: Document) -> None:
+        """Fill the document of a new tab."""
+        page, self._spare = self._spare, None
+        if page is None:
+            from nbdask.view.page import Page
+
+            page = Page(self._scene, self._pool)
+        page.show(document)
+        # While the browser still reads BokehJS.
+        asyncio.get_running_loop().call_soon(self._work_ahead, document)
+
+    def _work_ahead(self, document: Document) -> None:
+        """Serialize what the tab will ask for in a moment, and make the next tab's page."""
+        _serialize(document)
+        if self._spare is None:
+            from nbdask.view.page import Page
+
+            self._spare = Page(self._scene, self._pool)
 
 
-def _port(asked: int | None) -> int:
-    """Return a port that is free on this machine.
+def _serialize(document: Any) -> None:
+    """Keep the JSON of a document for the one time that it is asked for, unless it changes."""
+    kept, changes = document.to_json(), list[Any]()
+    document.on_change(changes.append)
+
+    def to_json(deferred: bool = True) -> Any:
+        del document.to_json  # this function: the class's own again
+        document.remove_on_change(changes.append)
+        return document.to_json(deferred) if changes else kept
+
+    document.to_json = to_json
+
+
+def _listen(asked: int | None) -> socket.socket:
+    """Return a socket of this machine alone that browsers can connect to from now on.
 
     Raises
     ------
     InputError
-        The one that was asked for is not.
+        The port that was asked for is taken.
     """
     for port in (PORT, 0) if asked is None else (asked,):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, port))
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            continue
+        listening.setblocking(False)
+        return listening
     raise InputError(f"--port {asked}: is taken or not allowed; leave it out and one is chosen")

@@ -164,7 +164,9 @@ def test_ports(store) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port {port}: is taken"):
             server.serve(store, port=port)
-    assert server._port(None) > 0
+    with server._listen(None) as listening:
+        assert listening.getsockname()[0] == server.HOST
+        assert listening.getsockname()[1] > 0
 
 
 def test_bokeh_is_asked_for(store, monkeypatch) -> None:

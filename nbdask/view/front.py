@@ -1,0 +1,177 @@
+"""What the browser gets first: the whole image as a plain picture, then BokehJS.
+
+Neither needs Bokeh in Python, whose import takes longer than all else that the viewer does before
+it can answer; so both are in the browser while it is imported.  The last script waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import html
+import struct
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+from tornado.web import Application, RequestHandler, StaticFileHandler
+
+from nbdask.view.contrast import choose
+from nbdask.view.scene import Window
+
+#: Inferno at equal steps (matplotlib, CC0), and the colour of what is not computed yet.
+_INFERNO = (
+    "000003 050418 10092f 200c4a 32095d 450a69 570f6d 66156e 781c6d 892269 992864 ab2e5d bb3754"
+    " c93f4a d74b3e e35832 ed6825 f47a16 f98c09 fba007 fbb318 f8c931 f3de52 f1f079 fcfea4"
+)
+_GREY = (128, 128, 128)
+#: Scripts of BokehJS that the page needs; those of tables, formulas and WebGL are half of all.
+SCRIPTS = ("bokeh.min.js", "bokeh-widgets.min.js")
+#: Seconds by which the last script waits, so that making the session does not hold up the others.
+#: The browser is not through with them by then.
+_AFTER = 0.15
+#: Element that Bokeh fills.
+_ELEMENT = "page"
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+html, body {{ height: 100%; margin: 0; }}
+#first {{ position: absolute; left: 80px; top: 5px; width: calc(100% - 570px);
+  height: calc(100% - 55px); object-fit: contain; }}
+#page {{ position: absolute; inset: 0; }}
+</style>
+</head>
+<body>
+<img id="first" elementtiming="first" alt="the whole image" src="data:image/png;base64,{picture}">
+<div id="{element}"></div>
+{scripts}
+</body>
+</html>
+"""
+
+
+class Front(Application):
+    """The page itself, its scripts, and Bokeh's server once there is one.
+
+    Parameters
+    ----------
+    word : str
+        First part of all paths.
+    title : str
+    overview : Window
+        The whole image, reduced.
+    scripts : Path
+        Folder of BokehJS.
+    """
+
+    def __init__(self, word: str, title: str, overview: Window, scripts: Path) -> None:
+        self.page = _page(word, title, overview)
+        self.target = f"/{word}/app"
+        self._ready = asyncio.Event()
+        super().__init__(
+            [
+                (rf"/{word}", _First),
+                (rf"/{word}/start.js", _Start),
+                (rf"/js/({'|'.join(SCRIPTS)})", StaticFileHandler, {"path": str(scripts)}),
+            ]
+        )
+
+    def join(self, server: Application) -> None:
+        """Let Bokeh's server, which answers below ``target``, take part."""
+        self.add_handlers(r".*", [(rf"{self.target}/.*", server)])
+        self._ready.set()
+
+    async def joined(self) -> None:
+        """Wait until :meth:`join` was called."""
+        await self._ready.wait()
+
+
+class _First(RequestHandler):
+    """The page before Bokeh fills it."""
+
+    def get(self) -> None:
+        """Answer at once."""
+        assert isinstance(self.application, Front)
+        self.set_header("Cache-Control", "no-store")
+        self.write(self.application.page)
+
+
+class _Start(RequestHandler):
+    """The script that lets Bokeh fill the page."""
+
+    async def get(self) -> None:
+        """Lead on to that of a fresh session, once there can be one."""
+        front = self.application
+        assert isinstance(front, Front)
+        await front.joined()
+        await asyncio.sleep(_AFTER)
+        wanted = {
+            "bokeh-autoload-element": _ELEMENT,
+            "bokeh-app-path": front.target,
+            "bokeh-absolute-url": f"http://{self.request.host}{front.target}",
+            "resources": "none",
+        }
+        self.redirect(f"{front.target}/autoload.js?{urlencode(wanted)}")
+
+
+def _page(word: str, title: str, overview: Window) -> str:
+    # The same address in every run, so that browsers keep the scripts, compiled.
+    files = [f"/js/{name}?v={version('bokeh')}" for name in SCRIPTS] + [f"/{word}/start.js"]
+    return _PAGE.format(
+        title=html.escape(title),
+        picture=base64.b64encode(picture(overview)).decode(),
+        element=_ELEMENT,
+        scripts="\n".join(f'<script src="{file}"></script>' for file in files),
+    )
+
+
+def picture(overview: Window) -> bytes:
+    """Return the whole image as PNG, in the colours that the page begins with.
+
+    Parameters
+    ----------
+    overview : Window
+        What reaches beyond the image is NaN, and grey as what is not computed yet.
+    """
+    low, high = choose(overview.values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = np.log(overview.values / np.float32(low)) / np.float32(np.log(high / low))
+    index = np.clip(np.nan_to_num(place * 255.0, nan=-1.0, neginf=0.0) + 1.0, 1.0, 255.0)
+    index[np.isnan(overview.values)] = 0.0
+    return _png(index.astype(np.uint8), _colours())
+
+
+def _colours() -> NDArray[np.uint8]:
+    """Return 256 colours: the first for what is missing, then inferno's."""
+    known = np.array([list(bytes.fromhex(colour)) for colour in _INFERNO.split()])
+    at = np.linspace(0.0, len(known) - 1.0, 255)
+    smooth = [np.interp(at, np.arange(len(known)), known[:, channel]) for channel in range(3)]
+    return np.concatenate([[_GREY], np.rint(np.stack(smooth, axis=1))]).astype(np.uint8)
+
+
+def _png(index: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """Return a PNG file of palette indices (rows, columns) and colours (256, 3)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    rows, columns = index.shape
+    head = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
+    lines = np.zeros((rows, columns + 1), dtype=np.uint8)  # each row begins with its filter: none
+    lines[:, 1:] = index
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"PLTE", colours.tobytes())
+        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 1))
+        + chunk(b"IEND", b"")
+    )
