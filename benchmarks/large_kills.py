@@ -8,7 +8,8 @@ a tile.  Killed are, in turn: all processes of a run on threads; a worker, the l
 (client and scheduler), and all processes of a run on two worker processes; and the scheduler, the
 client, a worker, and all processes of a run on a scheduler of its own with two workers.  The run is
 resumed on a cluster of the same kind; where the client alone was killed, on the same scheduler.
-Exit status 1: pixels or records differ, or more work was done again than was in flight.  Linux only.
+Exit status 1: pixels or records differ, or more work was done again than was in flight.  Linux
+only.
 """
 
 from __future__ import annotations
