@@ -78,15 +78,26 @@ NEEDS = {
 }
 
 
-#: Files whose tests mostly wait for others (daemons, time-outs): they come first, so that none of
-#: them is what all else has to wait for at the end.
-WAITING = ("test_slurm", "test_links", "test_running", "test_kills", "test_s3", "test_mpi")
+#: Files that come first: those whose tests mostly wait for others (daemons, time-outs), or that are
+#: long, so that none of them is what all else has to wait for at the end; and those that compile
+#: most kernels, so that others find the code in the cache.
+FIRST = (
+    "test_slurm",
+    "test_links",
+    "test_running",
+    "test_kills",
+    "test_numba_kernel",
+    "test_s3",
+    "test_mpi",
+    "test_tutorials",
+    "test_golden",
+)
 
 
 def _place(item: pytest.Item) -> int:
     """Return where an item's file stands among those that come first."""
     name = item.path.stem
-    return WAITING.index(name) if name in WAITING else len(WAITING)
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
