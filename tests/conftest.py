@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from tests import s3server
 
 # The tests start hundreds of processes: without this each would compile every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A shell that runs the tests in the background makes them, and all that they start, deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _missing_gpu() -> str | None:
@@ -74,15 +78,26 @@ NEEDS = {
 }
 
 
-#: Files whose tests mostly wait for others (daemons, time-outs): they come first, so that none of
-#: them is what all else has to wait for at the end.
-WAITING = ("test_slurm", "test_links", "test_running", "test_kills", "test_s3", "test_mpi")
+#: Files that come first: those whose tests mostly wait for others (daemons, time-outs), or that are
+#: long, so that none of them is what all else has to wait for at the end; and those that compile
+#: most kernels, so that others find the code in the cache.
+FIRST = (
+    "test_slurm",
+    "test_links",
+    "test_running",
+    "test_kills",
+    "test_numba_kernel",
+    "test_s3",
+    "test_mpi",
+    "test_tutorials",
+    "test_golden",
+)
 
 
 def _place(item: pytest.Item) -> int:
     """Return where an item's file stands among those that come first."""
     name = item.path.stem
-    return WAITING.index(name) if name in WAITING else len(WAITING)
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

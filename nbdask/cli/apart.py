@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,29 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it appears as a whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it is there.
+    content : str or bytes
+
+    Raises
+    ------
+    OSError
+        It cannot be written; nothing is left behind.
+    """
+    path = path.absolute()
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:

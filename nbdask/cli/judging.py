@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart
+from nbdask.cli.apart import Number, check_apart, write_whole
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.errors import (
     BackendError,
@@ -159,15 +158,11 @@ def _write(path: Path, content: str | bytes) -> None:
     """Write a file so that it appears as a whole."""
     from nbdask.parity.errors import FileError
 
-    path = path.absolute()
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
-        os.replace(fresh, path)
+        write_whole(path, content)
     except OSError as error:
-        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise FileError(f"{path.absolute()}: cannot be written: {reason}") from error
 
 
 @contextmanager

@@ -83,7 +83,12 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f"Did you mean {close[0]}?" if close else "Commands: " + ", ".join(known) + "."
 
 
-@click.command(cls=_Group, name="nbdask", no_args_is_help=True)
+@click.command(
+    cls=_Group,
+    name="nbdask",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 @click.version_option(__version__, prog_name="nbdask")
 def nbdask() -> None:
     """X-ray diffraction images of nanocrystals on pixel detectors of any size."""

@@ -102,9 +102,12 @@ def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--flicker", type=_Share(), metavar="RMS", help="Flicker of the whole frame: 0.01, 1%."
         ),
         click.option(
-            "--pixel-flicker", type=_Share(), metavar="RMS", help="Flicker of each pixel."
+            "--pixel-flicker",
+            type=_Share(),
+            metavar="RMS",
+            help="Flicker of each pixel by itself: 0.01, 1%.",
         ),
-        click.option("--no-poisson", is_flag=True, help="Without photon noise."),
+        click.option("--no-poisson", is_flag=True, help="Leave out the photon noise."),
         click.option(
             "--noise-rng",
             type=click.Choice(["counter", "c"]),
@@ -114,26 +117,47 @@ def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--psf-gauss", type=_Width(), metavar="FWHM", help="Gaussian spread: 1.5px, 80um."
         ),
         click.option(
-            "--psf-fibre", type=_Width(), metavar="FWHM", help="Spread of a fibre-optic taper."
+            "--psf-fibre",
+            type=_Width(),
+            metavar="FWHM",
+            help="Spread of a fibre-optic taper: 80um.",
         ),
         click.option(
             "--psf-radius", type=int, metavar="PIXELS", help="Where the spread is cut off."
         ),
         click.option(
-            "--calibration", type=_Share(), metavar="RMS", help="Error of the pixels' calibration."
+            "--calibration",
+            type=_Share(),
+            metavar="RMS",
+            help="Error of each pixel's calibration: 0.03, 3%.",
         ),
         click.option(
             "--calibration-seed",
             type=int,
             metavar="S",
-            help="Seed of that detector [default: --seed].",
+            help="Seed of the calibration's errors, one for each detector [default: --seed].",
         ),
         click.option("--gain", type=float, metavar="X", help="Detector units per photon."),
         click.option("--gain-map", metavar="FILE", help="NumPy file with a factor for each pixel."),
-        click.option("--readout", type=float, metavar="SIGMA", help="Noise of the read-out."),
-        click.option("--offset", type=float, metavar="X", help="Constant that the read-out adds."),
+        click.option(
+            "--readout",
+            type=float,
+            metavar="SIGMA",
+            help="Noise of the read-out, rms [detector units].",
+        ),
+        click.option(
+            "--offset",
+            type=float,
+            metavar="X",
+            help="Constant that the read-out adds [detector units].",
+        ),
         click.option("--integers", is_flag=True, help="Round to whole numbers."),
-        click.option("--saturation", type=float, metavar="MAX", help="Greatest value of a pixel."),
+        click.option(
+            "--saturation",
+            type=float,
+            metavar="MAX",
+            help="Greatest value of a pixel; what is above becomes it.",
+        ),
         click.option("--pipeline", metavar="FILE", help="TOML file with the steps, in any order."),
     ]
     return apply_all(decorators, function)

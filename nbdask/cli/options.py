@@ -104,17 +104,21 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["float64", "mixed", "pairs", "auto"]),
             default="float64",
             show_default=True,
-            help="mixed: lattice factors in single precision (worst deviation 1e-5); pairs: for"
-            " cards that are slow in double precision; auto: pairs on these, else float64.",
+            help="mixed: lattice factors in single precision (worst deviation 1e-5); pairs: as"
+            " exact, for cards that are slow in double precision; auto: pairs on these, else"
+            " float64.",
         ),
         tile_option("chosen"),
         click.option(
             "--steps-per-task",
             type=click.IntRange(min=1),
-            help="Evaluations per pixel in one task [default: chosen].",
+            help="Terms of a pixel's sum (sub-pixels, layers, sources, rotation steps, mosaic"
+            " domains) in one task [default: chosen].",
         ),
         click.option(
-            "--memory-limit", metavar="BYTES", help="Most memory of each process, such as 2GB."
+            "--memory-limit",
+            metavar="BYTES",
+            help="Memory that each process may use, such as 2GB; tiles are chosen to fit.",
         ),
         click.option("--quiet", is_flag=True, help="Print errors only."),
     ]
@@ -142,11 +146,15 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             " scheduler-file:PATH  [default: threads]",
         ),
         click.option(
-            "--profile", metavar="NAME", help="Set of options in dask's configuration, nbdask:."
+            "--profile",
+            metavar="NAME",
+            help="Take these options from nbdask.profiles.NAME of dask's configuration.",
         ),
-        click.option("--workers", type=click.IntRange(min=1), help="Worker processes (jobs)."),
+        click.option(
+            "--workers", type=click.IntRange(min=1), help="Number of worker processes or jobs."
+        ),
         click.option("--threads", type=click.IntRange(min=1), help="Threads per process."),
-        click.option("--memory", metavar="BYTES", help="Memory of each job, such as 8GB."),
+        click.option("--memory", metavar="BYTES", help="Memory asked for each job, such as 8GB."),
         click.option("--walltime", metavar="TIME", help="Longest time of a job: 04:00:00 or 4h."),
         click.option("--queue", metavar="NAME", help="Queue or partition of the jobs."),
         click.option("--account", metavar="NAME", help="Account or project of the jobs."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
+from nbdask.cli.apart import Number, check_apart, files_among, inputs_of, write_whole
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
@@ -80,7 +80,11 @@ def _range_option(name: str, what: str) -> Decorator:
     metavar="LOG",
     help="What nanoBragg C printed (-printout, or TRACE_C: lines): tell the first difference.",
 )
-@click.option("--rtol", type=Number(0.0), help="Relative difference that --against lets pass.")
+@click.option(
+    "--rtol",
+    type=Number(0.0),
+    help="Relative difference that --against lets pass [default: by quantity].",
+)
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
@@ -220,8 +224,6 @@ def _json_target(path: str | None, overwrite: bool) -> str | None:
 def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
     """Write everything that was chosen; the file appears when it is whole."""
     import json
-    import os
-    import secrets
 
     content = trace.to_dict()
     if found is not None:
@@ -232,16 +234,11 @@ def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
     if target == "-":
         click.echo(text)
         return
-    path = Path(target).absolute()
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        fresh.write_text(text + "\n", encoding="utf-8")
-        os.replace(fresh, path)
+        write_whole(Path(target), text + "\n")
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--json {target}: cannot be written: {reason}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _same_as_stored(store: str, trace: Trace, experiment: Experiment) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Nanny, Scheduler, SpecCluster
 
 from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
-from nbdask.cluster.local import LeaveInterrupts
+from nbdask.cluster.local import led_cluster
 from nbdask.cluster.spec import ClusterSpec
-from nbdask.errors import ClusterError
 
 _HOST = "127.0.0.1"
 
@@ -36,14 +36,12 @@ def card_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     ClusterError
         The processes do not start.
     """
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-        try:
-            cluster = _by_dask_cuda(spec) if find_spec("dask_cuda") else _by_distributed(spec)
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise ClusterError(f"--cluster cuda: the workers do not start: {error}") from error
-        with cluster, Client(cluster) as client:
-            client.register_plugin(LeaveInterrupts())
-            yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)
+    make = _by_dask_cuda if find_spec("dask_cuda") else _by_distributed
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
+        led_cluster(spec, partial(make, spec)) as executor,
+    ):
+        yield executor
 
 
 def _by_dask_cuda(spec: ClusterSpec) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import dask
@@ -40,19 +41,46 @@ def local_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     ClusterError
         The processes do not start.
     """
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT, **HISTORY}):
-        try:
-            cluster = LocalCluster(
-                n_workers=spec.workers,
-                threads_per_worker=spec.threads,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                memory_limit="auto",
-                silence_logs=logging.ERROR,
-            )
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise ClusterError(f"--cluster local: the workers do not start: {error}") from error
-        with cluster, Client(cluster) as client:
-            client.register_plugin(LeaveInterrupts())
-            yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)
+    start = partial(
+        LocalCluster,
+        n_workers=spec.workers,
+        threads_per_worker=spec.threads,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit="auto",
+        silence_logs=logging.ERROR,
+    )
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT, **HISTORY}),
+        led_cluster(spec, start) as executor,
+    ):
+        yield executor
+
+
+@contextmanager
+def led_cluster(spec: ClusterSpec, start: Callable[[], Any]) -> Iterator[DistributedExecutor]:
+    """Start workers on this machine that leave Ctrl-C to this process; end them afterwards.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+    start : callable
+        Starts a cluster of dask and returns it.
+
+    Yields
+    ------
+    DistributedExecutor
+
+    Raises
+    ------
+    ClusterError
+        The processes do not start.
+    """
+    try:
+        cluster = start()
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise ClusterError(f"--cluster {spec.kind}: the workers do not start: {error}") from error
+    with cluster, Client(cluster) as client:
+        client.register_plugin(LeaveInterrupts())
+        yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)

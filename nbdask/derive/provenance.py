@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +15,7 @@ from nbdask.plan.machine import cpu_name
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
 from nbdask.store.open import StoreReader
-from nbdask.store.provenance import git_commit, now, versions
-from nbdask.version import __version__
+from nbdask.store.provenance import now, opening, versions
 
 #: Changed whenever the same pipeline would give other bits.
 VERSION = 1
@@ -67,12 +65,7 @@ def start(
     ]
     text = f"{old['fingerprint']} {pipeline.fingerprint()} {VERSION}"
     return {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "status": schema.RUNNING,
-        "nbdask_version": __version__,
-        "git_commit": git_commit(),
-        "command": None if command is None else shlex.join(command),
+        **opening(command),
         **{name: old[name] for name in _INHERITED},
         "seeds": {**old["seeds"], "noise": pipeline.seed},
         "inputs": [*old["inputs"], *maps],

@@ -18,7 +18,25 @@ MAX_TABLE_BYTES = 8 << 30
 
 
 def settle_scan(scan: Scan) -> tuple[int, float, float]:
-    """Return (count, range, step) of the rotation [rad] from whatever is given."""
+    """Return (count, range, step) of the rotation [rad] from whatever is given.
+
+    Parameters
+    ----------
+    scan : Scan
+        Angles [rad].
+
+    Returns
+    -------
+    count : int
+        Rotation steps, at least 1.
+    range, step : float
+        [rad]
+
+    Raises
+    ------
+    FieldError
+        A range that holds no step, or too many.
+    """
     count, osc, step = scan.count, scan.osc, scan.step
     has_step = step is not None and step > 0.0
     if osc is None:
@@ -49,7 +67,16 @@ def _steps_in(osc: float, step: float) -> int:
 
 
 def phi_angles(scan: Scan) -> Array:
-    """Return the spindle angle of every step [rad], right-handed about the spindle."""
+    """Return the spindle angle of every step [rad], right-handed about the spindle.
+
+    Parameters
+    ----------
+    scan : Scan
+
+    Returns
+    -------
+    (count,) float64 array
+    """
     count, _, step = settle_scan(scan)
     return scan.phi0 + step * np.arange(count, dtype=np.float64)
 
@@ -81,7 +108,17 @@ def carried_angles(phi: Array) -> Array:
 
 
 def check_table(steps: int, domains: int) -> None:
-    """Refuse more rotation steps times mosaic domains than a table in memory can hold."""
+    """Refuse more rotation steps times mosaic domains than a table in memory can hold.
+
+    Parameters
+    ----------
+    steps, domains : int
+
+    Raises
+    ------
+    FieldError
+        The table would be larger than 8 GiB.
+    """
     size = 72 * steps * domains
     if size > MAX_TABLE_BYTES:
         raise FieldError(

@@ -16,28 +16,75 @@ Array = NDArray[np.float64]
 
 
 def array(values: Sequence[float] | Array) -> Array:
-    """Return three numbers as a new float64 array of shape (3,)."""
+    """Return three numbers as a new float64 array of shape (3,).
+
+    Parameters
+    ----------
+    values : sequence of 3 floats
+
+    Returns
+    -------
+    (3,) float64 array
+    """
     return np.array(values, dtype=np.float64)
 
 
 def length(v: Array) -> float:
-    """Return the Euclidean length, summed in the order x, y, z."""
+    """Return the Euclidean length, summed in the order x, y, z.
+
+    Parameters
+    ----------
+    v : (3,) float64 array
+
+    Returns
+    -------
+    float
+        0 or more, in the unit of ``v``.
+    """
     return math.sqrt(float(v[0]) ** 2 + float(v[1]) ** 2 + float(v[2]) ** 2)
 
 
 def unit(v: Array) -> Array:
-    """Return ``v`` with length 1; the zero vector stays zero."""
+    """Return ``v`` with length 1; the zero vector stays zero.
+
+    Parameters
+    ----------
+    v : (3,) float64 array
+
+    Returns
+    -------
+    (3,) float64 array
+        Dimensionless.
+    """
     size = length(v)
     return v / size if size != 0.0 else np.zeros(3)
 
 
 def dot(a: Array, b: Array) -> float:
-    """Return the scalar product, summed in the order x, y, z."""
+    """Return the scalar product, summed in the order x, y, z.
+
+    Parameters
+    ----------
+    a, b : (3,) float64 arrays
+
+    Returns
+    -------
+    float
+    """
     return float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Return the vector product a x b."""
+    """Return the vector product a x b.
+
+    Parameters
+    ----------
+    a, b : (3,) float64 arrays
+
+    Returns
+    -------
+    (3,) float64 array
+    """
     return np.array(
         [
             a[1] * b[2] - a[2] * b[1],

@@ -18,6 +18,17 @@ def solid_angle(model: Model, ray: Ray) -> Array:
     """Return the solid angle of a whole pixel seen at a sub-pixel's place [sr].
 
     ``p^2 / R^2 * close_distance / R``; a point pixel: ``1 / R^2`` [1/m^2].
+
+    Parameters
+    ----------
+    model : Model
+    ray : Ray
+        Unit vectors and path [m], arrays of one shape.
+
+    Returns
+    -------
+    float64 array
+        As the ray; above 0.
     """
     if model.point_pixel:
         return 1.0 / ray.path / ray.path
@@ -26,7 +37,21 @@ def solid_angle(model: Model, ray: Ray) -> Array:
 
 
 def scattering_cosine(model: Model, source: int, ray: Ray) -> Array:
-    """Return the cosine of the scattering angle 2 theta: the product incident . d."""
+    """Return the cosine of the scattering angle 2 theta: the product incident . d.
+
+    Parameters
+    ----------
+    model : Model
+    source : int
+        Number of the source.
+    ray : Ray
+        Unit vectors and path [m], arrays of one shape.
+
+    Returns
+    -------
+    float64 array
+        From -1 to 1.
+    """
     x, y, z = model.incident[source]
     cosine: Array = x * ray.x + y * ray.y + z * ray.z
     return cosine
@@ -37,6 +62,19 @@ def polarization_factor(model: Model, source: int, ray: Ray) -> Array:
 
     ``0.5 * (1 + c^2 - K cos(2 psi) (1 - c^2))`` with c the cosine of the scattering angle and psi
     the angle between the ray's projection on the source's E-B plane and E.
+
+    Parameters
+    ----------
+    model : Model
+    source : int
+        Number of the source.
+    ray : Ray
+        Unit vectors and path [m], arrays of one shape.
+
+    Returns
+    -------
+    float64 array
+        From 0 to 1, dimensionless.
     """
     c = scattering_cosine(model, source, ray)
     squared = c * c
@@ -56,6 +94,19 @@ def capture_fraction(model: Model, layer: int, ray: Ray) -> Array:
 
     ``exp(-t dz mu / rho) - exp(-(t + 1) dz mu / rho)`` with rho the cosine between ray and
     detector normal.
+
+    Parameters
+    ----------
+    model : Model
+    layer : int
+        From 0, the layer that the beam meets first.
+    ray : Ray
+        Unit vectors and path [m], arrays of one shape.
+
+    Returns
+    -------
+    float64 array
+        From 0 to 1; negative where the ray comes from behind the sensor.
     """
     if model.thickness == 0.0:
         return np.ones_like(ray.path)

@@ -25,6 +25,18 @@ def grating(index: Array, cells: float) -> Array:
 
     Only the distance to the nearest whole number matters (the sign drops out on squaring);
     subtracting it before multiplying by pi is exact.
+
+    Parameters
+    ----------
+    index : float64 array
+        Fractional index h.
+    cells : float
+        Number of cells N along the axis.
+
+    Returns
+    -------
+    float64 array
+        From -N to N, dimensionless.
     """
     away = index - np.rint(index)
     below = np.sin(np.pi * away)
@@ -40,6 +52,16 @@ def sphere(x: Array) -> Array:
     """Return 3 (sin x / x - cos x) / x^2, the transform of a sphere; 1 at 0.
 
     Below 0.05 the difference cancels, and its Taylor series is exact to rounding.
+
+    Parameters
+    ----------
+    x : float64 array
+        [rad]
+
+    Returns
+    -------
+    float64 array
+        At most 1, dimensionless.
     """
     squared = x * x
     series = 1.0 - squared / 10.0 * (1.0 - squared / 28.0 * (1.0 - squared / 54.0))
@@ -49,7 +71,19 @@ def sphere(x: Array) -> Array:
 
 
 def grating_factors(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Array, Array]:
-    """Return the factors of a square crystal along a, b and c; 1 along an axis of one cell."""
+    """Return the factors of a square crystal along a, b and c; 1 along an axis of one cell.
+
+    Parameters
+    ----------
+    model : Model
+    h, k, el : float64 arrays of one shape
+        Fractional indices.
+
+    Returns
+    -------
+    tuple of 3 float64 arrays
+        Dimensionless.
+    """
     along_a, along_b, along_c = (
         grating(index, float(count)) if count > 1.0 else np.ones_like(index)
         for index, count in zip((h, k, el), model.n_cells, strict=True)
@@ -58,7 +92,19 @@ def grating_factors(model: Model, h: Array, k: Array, el: Array) -> tuple[Array,
 
 
 def sphere_argument(model: Model, h: Array, k: Array, el: Array) -> Array:
-    """Return x of a round crystal's factor: pi times the distance to the spot, in fringes."""
+    """Return x of a round crystal's factor: pi times the distance to the spot, in fringes.
+
+    Parameters
+    ----------
+    model : Model
+    h, k, el : float64 arrays of one shape
+        Fractional indices.
+
+    Returns
+    -------
+    float64 array
+        0 or more [rad].
+    """
     dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
     cells = model.n_cells
     radius = dh * dh * cells[0] ** 2 + dk * dk * cells[1] ** 2 + dl * dl * cells[2] ** 2
@@ -70,6 +116,17 @@ def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
     """Return rho^2 of gauss and tophat spots [1/Angstrom^2].
 
     It is the squared distance to the spot times the squared number of cells.
+
+    Parameters
+    ----------
+    model : Model
+    h, k, el : float64 arrays of one shape
+        Fractional indices.
+
+    Returns
+    -------
+    float64 array
+        0 or more.
     """
     dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
     cells, (a, b, c) = model.n_cells, model.star

@@ -69,7 +69,21 @@ def rays_to(
     along_fast: NDArray[np.floating[Any]],
     depth: float = 0.0,
 ) -> Ray:
-    """Return the rays to points of the detector; parameters as for :func:`places`."""
+    """Return the rays to points of the detector.
+
+    Parameters
+    ----------
+    model : Model
+    along_slow, along_fast : float arrays that broadcast
+        Distance from the outer corner of the first pixel along the detector's axes [m].
+    depth : float
+        Depth in the sensor, along the normal [m].
+
+    Returns
+    -------
+    Ray
+        Unit vectors from the sample, and path [m].
+    """
     x, y, z = places(model, along_slow, along_fast, depth)
     path = np.sqrt(x * x + y * y + z * z)
     return Ray(x / path, y / path, z / path, path)

@@ -25,14 +25,39 @@ class Scattering(NamedTuple):
 
 
 def scattering_vector(model: Model, source: int, ray: Ray) -> Scattering:
-    """Return q of every pixel's ray for one source."""
+    """Return q of every pixel's ray for one source.
+
+    Parameters
+    ----------
+    model : Model
+    source : int
+        Number of the source.
+    ray : Ray
+        Unit vectors and path [m], arrays of one shape.
+
+    Returns
+    -------
+    Scattering
+        Components [1/m], arrays as those of the ray.
+    """
     wave = model.wavelength[source]
     x, y, z = model.incident[source]
     return Scattering((ray.x - x) / wave, (ray.y - y) / wave, (ray.z - z) / wave)
 
 
 def within_dmin(model: Model, q: Scattering) -> NDArray[np.bool_]:
-    """Return True where a term counts: no limit, q = 0, or 1/|q| of at least dmin."""
+    """Return True where a term counts: no limit, q = 0, or 1/|q| of at least dmin.
+
+    Parameters
+    ----------
+    model : Model
+    q : Scattering
+        [1/m]
+
+    Returns
+    -------
+    bool array
+    """
     if model.dmin <= 0.0:
         return np.ones(q.x.shape, dtype=np.bool_)
     half = 0.5 * np.sqrt(q.x * q.x + q.y * q.y + q.z * q.z)
@@ -41,12 +66,35 @@ def within_dmin(model: Model, q: Scattering) -> NDArray[np.bool_]:
 
 
 def miller_index(axis: Array, q: Scattering) -> Array:
-    """Return the fractional index along one real-space cell vector [m]: the product axis . q."""
+    """Return the fractional index along one real-space cell vector [m]: the product axis . q.
+
+    Parameters
+    ----------
+    axis : (3,) float64 array
+        a, b or c as it is turned at that step [m].
+    q : Scattering
+        [1/m]
+
+    Returns
+    -------
+    float64 array
+        Dimensionless.
+    """
     index: Array = axis[0] * q.x + axis[1] * q.y + axis[2] * q.z
     return index
 
 
 def nearest(index: Array) -> Array:
-    """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``."""
+    """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``.
+
+    Parameters
+    ----------
+    index : float64 array
+
+    Returns
+    -------
+    float64 array
+        Whole numbers.
+    """
     whole: Array = np.ceil(index - 0.5)
     return whole

@@ -44,7 +44,18 @@ def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Boo
 
 
 def interpolates(model: Model, h: Array, k: Array, el: Array) -> Bool:
-    """Return True where the 64 neighbours of an interpolation are inside the grid."""
+    """Return True where the 64 neighbours of an interpolation are inside the grid.
+
+    Parameters
+    ----------
+    model : Model
+    h, k, el : float64 arrays of one shape
+        Fractional indices.
+
+    Returns
+    -------
+    bool array
+    """
     inside = np.ones(h.shape, dtype=np.bool_)
     for axis, index in enumerate((h, k, el)):
         inside &= (index >= model.interp_low[axis]) & (index <= model.interp_high[axis])
@@ -52,7 +63,23 @@ def interpolates(model: Model, h: Array, k: Array, el: Array) -> Bool:
 
 
 def neighbours(model: Model, axis: int, index: Array) -> tuple[NDArray[np.int64], Weights]:
-    """Return where in the grid the four neighbours along one axis begin, and their weights."""
+    """Return where in the grid the four neighbours along one axis begin, and their weights.
+
+    Parameters
+    ----------
+    model : Model
+    axis : int
+        0, 1, 2 for h, k, l.
+    index : float64 array
+        Fractional indices along it, inside the grid.
+
+    Returns
+    -------
+    first : int64 array
+        Place of the first neighbour in the grid.
+    weights : tuple of 4 float64 arrays
+        They add up to 1.
+    """
     below = np.floor(index)
     first = (below - 1.0 - model.f_min[axis]).astype(np.int64)
     return first, cubic_weights(index - below)
@@ -70,7 +97,18 @@ def _nearest_amplitude(model: Model, h: Array, k: Array, el: Array) -> Array:
 
 
 def cubic_weights(fraction: Array) -> Weights:
-    """Return Lagrange's weights of the values at -1, 0, 1, 2 for a place between 0 and 1."""
+    """Return Lagrange's weights of the values at -1, 0, 1, 2 for a place between 0 and 1.
+
+    Parameters
+    ----------
+    fraction : float64 array
+        From 0 to below 1.
+
+    Returns
+    -------
+    tuple of 4 float64 arrays
+        They add up to 1.
+    """
     t = fraction
     return (
         -t * (t - 1.0) * (t - 2.0) / 6.0,

@@ -22,6 +22,29 @@ from nbdask.version import __version__
 _LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numba", "numcodecs")
 
 
+def opening(command: Sequence[str] | None) -> dict[str, Any]:
+    """Return the attributes with which every store begins.
+
+    Parameters
+    ----------
+    command : sequence of str or None
+        The words of the command line, if it was one.
+
+    Returns
+    -------
+    dict
+        JSON-able.
+    """
+    return {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        "status": schema.RUNNING,
+        "nbdask_version": __version__,
+        "git_commit": git_commit(),
+        "command": None if command is None else shlex.join(command),
+    }
+
+
 def start_attributes(
     experiment: Experiment,
     plan: Plan,
@@ -49,12 +72,7 @@ def start_attributes(
         JSON-able.
     """
     return {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "status": schema.RUNNING,
-        "nbdask_version": __version__,
-        "git_commit": git_commit(),
-        "command": None if command is None else shlex.join(command),
+        **opening(command),
         "experiment": experiment.to_dict(),
         "fingerprint": experiment.fingerprint(),
         "inputs": input_files(experiment),

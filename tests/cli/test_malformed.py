@@ -177,6 +177,8 @@ def test_wrong_input_is_refused_in_one_line(
         (["simulat"], "simulate"),
         (["-cell", "1", "1", "1"], "nbdask simulate"),
         (["info"], "STORE"),
+        (["info", "--jsn", "a.zarr"], "no such option: --jsn (did you mean --json?)"),
+        (["verify", "-q", "a.zarr"], "no such option: -q (see nbdask verify --help)"),
         (["info", "none.zarr"], "none.zarr"),
         (["info", "folder"], "folder"),
         (["example", "unobtainium"], "unobtainium"),

@@ -194,7 +194,7 @@ def test_resume_finishes_an_unfinished_store(tmp_path: Path) -> None:
 
 def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """Asking for help is no error."""
-    for words in ([], ["--help"], ["simulate", "--help"], ["simulate", "-h"], ["--version"]):
+    for words in ([], ["--help"], ["simulate", "-h"], ["parity", "-h"], ["--version"]):
         assert main(words) == 0
         assert "nbdask" in capsys.readouterr().out
     assert main(["flags"]) == 0

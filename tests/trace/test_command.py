@@ -200,7 +200,7 @@ def test_a_full_disk_names_the_file(
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     target = tmp_path / "v.json"
     assert main(["trace", "1", "1", str(store), "--json", str(target)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
