@@ -273,12 +273,12 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
         return levels
     count = levels.count if before else level_count(levels.grid, smallest)
     every = [kind for kind in KINDS if kind in before | set(kinds)]
-    size = levels.pixel_size
     store = place.zarr_store(read_only=False)
     try:
         place.check_alive()
         for kind in every:
-            _create_kind(store, levels.grid, kind, count, size, kind in before)
+            if kind not in before:
+                _create_kind(store, levels, kind, count)
         # Last of the arrays' metadata: where this file is, all of them are.
         group = zarr.open_group(store, path=_GROUP, mode="a", zarr_format=3)
         group.update_attributes({"kinds": every, "levels": count})
@@ -288,25 +288,23 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
         raise StoreError(
             f"{place.name}: cannot add a pyramid to the store: {reason(error)}"
         ) from error
-    update_attributes(place, {"ome": ome_metadata(every, count, size)})
+    update_attributes(place, {"ome": ome_metadata(every, count, levels.pixel_size)})
     return Levels(place, writable=True)
 
 
-def _create_kind(
-    store: Store, grid: TileGrid, kind: str, count: int, size: float, there: bool
-) -> None:
+def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
     """Make the group of a kind with one array for each level."""
-    if there:
-        return
-    path = f"{_GROUP}/{kind}"
+    path, size = f"{_GROUP}/{kind}", levels.pixel_size
+    about = {**schema.PHOTONS, **levels.reader.image.attrs.asdict()}
     datasets = [_dataset(str(level), level, size) for level in range(1, count + 1)]
     ome = {"version": OME_VERSION, "multiscales": [_multiscale(kind, ("y", "x"), datasets)]}
     zarr.create_group(
         store, path=path, zarr_format=3, overwrite=True, attributes={"ome": ome} if datasets else {}
     )
     for level in range(1, count + 1):
-        here = level_grid(grid, level)
+        here = level_grid(levels.grid, level)
         chunks = schema.image_chunks(here)
+        block = f"{2**level} x {2**level} pixels"
         zarr.create_array(
             store,
             name=level_path(kind, level),
@@ -319,8 +317,8 @@ def _create_kind(
             zarr_format=3,
             dimension_names=(schema.SLOW, schema.FAST),
             attributes={
-                "long_name": f"photons per pixel, {_NAMES[kind]} of {2**level} x {2**level} pixels",
-                "units": "photon",
+                "long_name": f"{about['long_name']}, {_NAMES[kind]} of {block}",
+                "units": about["units"],
             },
         )
 

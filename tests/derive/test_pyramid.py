@@ -286,6 +286,16 @@ def test_each_kind_is_an_image_of_its_own(store) -> None:
         assert shapes == [(38, 31), (19, 16), (10, 8)]
 
 
+def test_levels_have_the_unit_of_the_image(store) -> None:
+    """Levels of a detector's readings are no photons."""
+    names = {"long_name": "detector reading per pixel", "units": "adu"}
+    zarr.open_array(store, path="image", mode="r+").attrs.update(names)
+    build_pyramid(store, smallest=10)
+    attributes = zarr.open_array(store, path="pyramid/mean/2", mode="r").attrs
+    assert attributes["units"] == "adu"
+    assert attributes["long_name"] == "detector reading per pixel, mean of 4 x 4 pixels"
+
+
 def test_a_small_image_needs_no_levels(store) -> None:
     """The image alone is the multiscale image, and a second call finds nothing to do."""
     assert build_pyramid(store).shapes == ()
