@@ -37,6 +37,8 @@ _DECADES = 8.0
 #: Frame before the browser tells its size [pixels]; pause between looks for news [ms].
 _FRAME, _NEWS = 800, 500
 _PANEL = 340
+#: Colour in which damaged tiles are crossed out.
+DAMAGED = "#ff4040"
 
 
 class Page:
@@ -137,6 +139,7 @@ class Page:
             color_mapper=self.log, title=self.scene.levels.reader.unit, width=12
         )
         self.plot.add_layout(self.bar, "right")
+        self._make_marks()
         self._make_rings()
         # Not the event of ranges: it comes half a second after the last turn of the wheel.
         for axis in (self.plot.x_range, self.plot.y_range):
@@ -145,6 +148,35 @@ class Page:
         self.plot.on_event(events.MouseMove, self._hovered)
         for side in ("inner_width", "inner_height"):
             self.plot.on_change(side, self._resized)
+
+    def _make_marks(self) -> None:
+        """Cross out damaged tiles."""
+        self.marks = models.ColumnDataSource(self._marked(), name="damaged")
+        self.plot.add_glyph(
+            self.marks,
+            models.Quad(
+                left="left",
+                right="right",
+                top="top",
+                bottom="bottom",
+                fill_color=MISSING,
+                line_color=DAMAGED,
+                line_width=2,
+                hatch_pattern="cross",
+                hatch_color=DAMAGED,
+                hatch_scale=20,
+            ),
+        )
+
+    def _marked(self) -> dict[str, list[float]]:
+        """Return the edges of damaged tiles."""
+        tiles = [self.scene.levels.grid[index] for index in self.scene.damage.tiles]
+        return {
+            "left": [tile.fast0 - 0.5 for tile in tiles],
+            "right": [tile.fast1 - 0.5 for tile in tiles],
+            "top": [tile.slow0 - 0.5 for tile in tiles],
+            "bottom": [tile.slow1 - 0.5 for tile in tiles],
+        }
 
     def _make_rings(self) -> None:
         self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
@@ -282,6 +314,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._version = version
         self.base.data = _columns(self.scene.overview(self.kind))
         self.status.text = progress_text(self.scene)
+        self.marks.data = self._marked()
         self.provenance.text = provenance_text(self.scene.levels.reader.attributes)
         self._again()
 
