@@ -20,7 +20,6 @@ from nbdask.physics.position import Ray
 from nbdask.physics.scattering import Scattering, nearest
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from nbdask.trace.walk import LONG
 
@@ -121,7 +120,8 @@ def printout(
         report(f"-printout: {model.n_steps} evaluations, one by one")
     mask = None if model.mask is None else model.mask.read(*tile)
     last = _evaluate(model, tile, mask)
-    image = CheckedImage(StoreReader(store), missing=True).read(tile)
+    stored = StoreReader(store).image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
+    image = np.asarray(stored, dtype=np.float32)
     lines: list[str] = []
     for number, (row, column) in enumerate(np.ndindex(tile.shape)):
         if number < most and (mask is None or mask[row, column]):

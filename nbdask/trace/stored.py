@@ -10,7 +10,6 @@ from nbdask.experiment import Experiment
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import split_steps
 from nbdask.plan.tiles import Tile
-from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from nbdask.trace.entries import Trace
 from nbdask.trace.walk import is_evaluated, kernel_pixel
@@ -40,8 +39,7 @@ def compare_stored(
     """
     reader = StoreReader(store)
     attributes = reader.attributes
-    at = Tile(trace.slow, trace.slow + 1, trace.fast, trace.fast + 1)
-    stored = CheckedImage(reader, missing=True).read(at)[0, 0]
+    stored = np.asarray(reader.image[trace.slow, trace.fast], dtype=np.float32)[()]
     backend, precision = attributes["backend"], attributes["precision"]
     line = f"{reader.path} ({backend}, {precision}) holds {float(stored)!r}"
     if np.isnan(stored):
