@@ -15,7 +15,8 @@ from bokeh.document import Document
 
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import choose
-from nbdask.view.picture import MISSING, RINGS, label_place
+from nbdask.view.labels import label_places
+from nbdask.view.picture import MISSING, RINGS
 from nbdask.view.scene import Scene, Window
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
 
@@ -37,6 +38,8 @@ _DECADES = 8.0
 #: Frame before the browser tells its size [pixels]; pause between looks for news [ms].
 _FRAME, _NEWS = 800, 500
 _PANEL = 340
+#: Height and width of the name of a ring [pixels of the screen].
+_NAME = (24, 64)
 #: Colour in which damaged tiles are crossed out.
 DAMAGED = "#ff4040"
 
@@ -192,9 +195,13 @@ class Page:
                     y="y",
                     text="text",
                     text_color=RINGS,
-                    text_font_size="12px",
+                    text_font_size="13px",
+                    text_align="center",
+                    text_baseline="middle",
+                    padding=3,
                     background_fill_color="black",
-                    background_fill_alpha=0.7,
+                    background_fill_alpha=0.75,
+                    border_radius=3,
                 ),
             ),
             (centre, models.Scatter(marker="cross", size=16, line_color=RINGS)),
@@ -358,27 +365,33 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return part.intersect(Tile(0, slow, 0, fast))
 
     def _work(self, region: Tile, factor: int, rings: bool) -> tuple[Window, list[Any]]:
+        """Return what is in sight, and the resolution, lines and place of the name of each ring."""
         window = self.scene.window(self.kind, region, factor)
+        if not rings:
+            return window, []
         geometry = self.scene.geometry
-        found = []
-        if rings:
-            found = [(d, geometry.ring(d, region)) for d in geometry.rings(region)]
-        return window, found
+        lines = {d: geometry.ring(d, region) for d in geometry.rings(region)}
+        found = [(d, some) for d, some in lines.items() if some]
+        size = (_NAME[0] * factor, _NAME[1] * factor)
+        contrast = choose(window.values)
+        places = label_places(
+            [some for _, some in found], window.values, window.region, contrast, size
+        )
+        return window, [(*one, at) for one, at in zip(found, places, strict=True)]
 
     def _shown(self, result: tuple[Window, list[Any]]) -> None:
         window, rings = result
         self.detail.data = _columns(window)
         if rings:
-            lines = [line for _, found in rings for line in found]
+            lines = [line for _, found, _ in rings for line in found]
             self.lines.data = {
                 "xs": [line[:, 1] for line in lines],
                 "ys": [line[:, 0] for line in lines],
             }
-            named = [(d, label_place(found)) for d, found in rings if found]
             self.names.data = {
-                "x": [float(at[1]) for _, at in named],
-                "y": [float(at[0]) for _, at in named],
-                "text": [f"{d * 1e10:.3g} Å" for d, _ in named],
+                "x": [float(at[1]) for _, _, at in rings],
+                "y": [float(at[0]) for _, _, at in rings],
+                "text": [f"{d * 1e10:.3g} Å" for d, _, _ in rings],
             }
 
     def _tell(self) -> None:
