@@ -72,6 +72,15 @@ def put_back(kept: dict[Path, bytes]) -> None:
         file.write_bytes(data)
 
 
+def flip(file: Path, place: float = 0.5) -> bytes:
+    """Change one bit of a file, at a part of its length; return what it was."""
+    before = file.read_bytes()
+    changed = bytearray(before)
+    changed[int(place * (len(before) - 1))] ^= 0x10
+    file.write_bytes(changed)
+    return before
+
+
 def reduced(image: NDArray[Any], factor: int, kind: str) -> NDArray[np.float64]:
     """Return an image reduced by a factor, straight from all of its pixels."""
     slow, fast = (-(-side // factor) for side in image.shape)

@@ -44,7 +44,7 @@ HOMES = {
     "zarr": {"store"},
     "obstore": {"store"},
     "xarray": {"store", "lazy", "derive", "accessor"},
-    "dask": {"graph", "cluster", "run", "lazy", "derive", "accessor"},
+    "dask": {"store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
     "distributed": {"graph", "cluster", "run"},
     "numba": {"kernels", "derive"},
     "cupy": {"kernels"},

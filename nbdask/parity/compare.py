@@ -18,6 +18,7 @@ from nbdask.parity.pictures import region_pictures
 from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Progress
+from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from nbdask.store.place import SCHEME
 from nbdask.store.provenance import now
@@ -52,12 +53,15 @@ class Source:
         Its own tiles (slow, fast).
     facts : dict
         What is known of it: fingerprint, versions.
+    checked : CheckedImage or None
+        Of a store: reads its tiles against their checksums.
     """
 
     name: str
     pixels: Any
     tile: tuple[int, int] | None
     facts: dict[str, Any]
+    checked: CheckedImage | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -204,7 +208,8 @@ def _known(name: str) -> Source:
             raise FileError(f"{reader.path} is not complete: finish it with --resume first")
         kept = ("fingerprint", "semantics", "backend", "precision", "kernel_version")
         facts = {key: reader.attributes.get(key) for key in (*kept, "nbdask_version")}
-        return Source(str(reader.path), reader.image, reader.grid.tile, facts)
+        checked = CheckedImage(reader)
+        return Source(str(reader.path), reader.image, reader.grid.tile, facts, checked)
     try:
         pixels = np.load(name, mmap_mode="r", allow_pickle=False)
     except OSError as error:
@@ -246,19 +251,18 @@ def _blocks(shape: tuple[int, int], tile: tuple[int, int]) -> TileGrid:
 
 
 def _part(source: Source, tile: Tile) -> NDArray[np.float32]:
-    """Read a rectangle."""
+    """Read a rectangle; of a store, against the checksums of its tiles."""
+    if source.checked is not None:
+        return source.checked.read(tile)
     try:
         part = source.pixels[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
         return np.asarray(part, dtype=np.float32)
-    except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+    except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        text = (
+        raise FileError(
             f"{source.name}: slow {tile.slow0} to {tile.slow1 - 1}, fast {tile.fast0} to"
             f" {tile.fast1 - 1} cannot be read: {what}"
-        )
-        if source.facts:
-            text += "; nbdask verify finds the damaged tiles and nbdask repair computes them again"
-        raise FileError(text) from error
+        ) from error
 
 
 def _mapped(function: Any, count: int, threads: int) -> Iterator[RegionResult]:

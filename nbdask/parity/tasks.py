@@ -29,6 +29,7 @@ from nbdask.parity.regions import Region
 from nbdask.parity.semantics import outside_note
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 
 Image = NDArray[np.float32]
@@ -106,12 +107,14 @@ class JobSetup:
         with _lock:
             _jobs[self.run] = self.job
             _readers.pop(self.run, None)
+            _images.pop(self.run, None)
 
     def remove(self) -> None:
         """Forget it."""
         with _lock:
             _jobs.pop(self.run, None)
             _readers.pop(self.run, None)
+            _images.pop(self.run, None)
         if self.job.context is not None:
             Setup(self.run, self.job.context).remove()
 
@@ -126,6 +129,7 @@ def _warm_up(context: RunContext) -> None:
 
 _jobs: dict[str, Job] = {}
 _readers: dict[str, StoreReader] = {}
+_images: dict[str, CheckedImage] = {}
 _lock = Lock()
 
 
@@ -258,11 +262,11 @@ def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
     with _lock:
         reader = _readers.get(run)
         if reader is None:
-            reader = _readers[run] = StoreReader(path)
+            reader = StoreReader(path)
+            _readers[run] = reader
+            _images[run] = CheckedImage(reader, missing=True)
     # Copied, since the first pixel may be replaced.
-    image = np.array(
-        reader.image[region.slow0 : region.slow1, region.fast0 : region.fast1], dtype=np.float32
-    )
+    image = np.array(_images[run].read(region), dtype=np.float32)
     seconds, outside = 0.0, 0
     for index in _touched(reader.grid, region):
         record, part = reader.record(index), reader.grid[index].intersect(region)

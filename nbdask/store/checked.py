@@ -18,6 +18,21 @@ from nbdask.store.open import StoreReader
 _STRIP_BYTES, _PIECE_BYTES = 16 << 20, 1 << 20
 
 
+class DamageError(StoreError):
+    """A part of the image, or of a coarser level of it, that is not what was written.
+
+    Attributes
+    ----------
+    level : int
+        0: the image itself.
+    index : int
+        Number of the tile, or of the level's chunk, in its grid.
+    """
+
+    level: int = 0
+    index: int = -1
+
+
 class CheckedImage:
     """The image of a store, of which every tile is compared with its CRC-32C once.
 
@@ -145,7 +160,7 @@ class CheckedImage:
         except Exception:  # whatever zarr and its codecs raise for a damaged file
             for index in overlapping(self._reader.grid, part):
                 try:
-                    self._plain(_common(part, self._reader.grid[index]))
+                    self._plain(common(part, self._reader.grid[index]))
                 except Exception as error:
                     raise _told(self._reader, index, "its pixels", error) from error
             raise
@@ -173,7 +188,7 @@ def overlapping(grid: TileGrid, part: Tile) -> list[int]:
     return [row * grid.counts[1] + column for row in rows for column in columns]
 
 
-def damaged(reader: StoreReader, index: int, why: str) -> StoreError:
+def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
     """Return the error of a tile that is not as its record says.
 
     Parameters
@@ -184,11 +199,13 @@ def damaged(reader: StoreReader, index: int, why: str) -> StoreError:
         What is wrong with it.
     """
     tile = reader.grid[index]
-    return StoreError(
+    error = DamageError(
         f"{reader.path}: tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to"
         f" {tile.fast1}) is damaged: {why}; nbdask verify {reader.path} names all such tiles,"
         f" nbdask repair {reader.path} computes them again"
     )
+    error.index = index
+    return error
 
 
 def _told(reader: StoreReader, index: int, what: str, error: Exception) -> StoreError:
@@ -200,7 +217,8 @@ def _told(reader: StoreReader, index: int, what: str, error: Exception) -> Store
     return damaged(reader, index, f"{what} cannot be read ({' '.join(str(error).split())})")
 
 
-def _common(part: Tile, tile: Tile) -> Tile:
+def common(part: Tile, tile: Tile) -> Tile:
+    """Return the pixels that two overlapping rectangles share."""
     return Tile(
         max(part.slow0, tile.slow0),
         min(part.slow1, tile.slow1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -11,10 +12,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
+from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
 from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
 from nbdask.store.open import StoreReader
 from nbdask.store.place import Place, place_of, reason
@@ -102,6 +105,7 @@ class Levels:
         self._store = self.place.zarr_store(read_only=not writable)
         self._mode = "r+" if writable else "r"
         self._arrays: dict[tuple[str, int], Any] = {}
+        self._image = CheckedImage(self.reader, missing=True)
 
     @property
     def pixel_size(self) -> float:
@@ -118,8 +122,6 @@ class Levels:
         return self.count if kind in self.kinds else 0
 
     def _array(self, kind: str, level: int) -> Any:
-        if level == 0:
-            return self.reader.image
         array = self._arrays.get((kind, level))
         if array is None:
             # Every chunk is written, also one that is all fill value: its file is the record.
@@ -136,7 +138,10 @@ class Levels:
         return array
 
     def read(self, kind: str, level: int, part: Tile) -> NDArray[np.float32]:
-        """Return pixels of a level.
+        """Return pixels of a level, sound ones.
+
+        The image is read against the records of its tiles, a whole tile the first time that one is
+        touched; the chunks of coarser levels hold checksums of their own.
 
         Parameters
         ----------
@@ -152,21 +157,43 @@ class Levels:
 
         Raises
         ------
+        DamageError
+            A tile or chunk is damaged; it is named.
         StoreError
-            A file is damaged or cannot be read.
+            A file cannot be read.
         """
+        if level == 0:
+            return self._image.read(part)
         array = self._array(kind, level)
         try:
             return np.asarray(
                 array[part.slow0 : part.slow1, part.fast0 : part.fast1], dtype=np.float32
             )
         except Exception as error:  # whatever zarr and its codecs raise for a damaged file
-            what = "the image" if level == 0 else f"level {level} of its pyramid"
-            raise StoreError(
-                f"{self.place.name}: {what} cannot be read at slow {part.slow0} to {part.slow1},"
-                f" fast {part.fast0} to {part.fast1} ({' '.join(str(error).split())});"
-                " nbdask verify tells which tiles are damaged"
-            ) from error
+            raise self._told(array, kind, level, part, error) from error
+
+    def _told(self, array: Any, kind: str, level: int, part: Tile, error: Exception) -> StoreError:
+        """Return the error of a level that cannot be read, with the file that is damaged."""
+        text = " ".join(str(error).split())
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            return StoreError(
+                f"{self.place.name}: level {level} of its pyramid cannot be read: {text}"
+            )
+        grid = self.level_grid(level)
+        for index in overlapping(grid, part):
+            one = common(part, grid[index])
+            try:
+                array[one.slow0 : one.slow1, one.fast0 : one.fast1]
+            except Exception:  # as above
+                row, column = grid.place(index)
+                file = f"{level_path(kind, level)}/c/{row}/{column}"
+                found = DamageError(
+                    f"{self.place.name}: {file}, a part of its pyramid, is damaged ({text});"
+                    f" delete it, then nbdask pyramid {self.place.name} builds it again"
+                )
+                found.level, found.index = level, index
+                return found
+        return StoreError(f"{self.place.name}: level {level} of its pyramid: {text}")
 
     def write(self, kind: str, level: int, index: int, values: NDArray[np.float32]) -> None:
         """Write one chunk of a level, as one file.
@@ -313,7 +340,7 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
             shards=chunks.shards,
             dtype="float32",
             fill_value=np.nan,
-            compressors=IMAGE_CODEC,
+            compressors=(IMAGE_CODEC, Crc32cCodec()),
             zarr_format=3,
             dimension_names=(schema.SLOW, schema.FAST),
             attributes={

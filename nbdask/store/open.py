@@ -122,12 +122,16 @@ class StoreReader:
         )
 
 
-def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
+def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Dataset:
     """Open a store lazily.
 
     Parameters
     ----------
     out : path or address
+    check : bool
+        Compare every tile with its CRC-32C on record when pixels of it are computed; a damaged one
+        is then an error that names it.  Tiles are read as a whole, also for a few of their pixels,
+        and chunks of the array are tiles.
 
     Returns
     -------
@@ -138,13 +142,17 @@ def open_store(out: str | os.PathLike[str]) -> xarray.Dataset:
     Raises
     ------
     StoreError
-        No nbdask store is there.
+        No nbdask store is there; with ``check``, on computing: a tile is damaged.
     """
     reader = StoreReader(out)
     import xarray
 
     store = reader.place.zarr_store(read_only=True)
     dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
+    if check:
+        from nbdask.store.lazy import checked_pixels
+
+        dataset["image"] = dataset["image"].copy(data=checked_pixels(reader))
     if "experiment" in reader.attributes:
         dataset["image"].attrs["experiment"] = json.dumps(reader.attributes["experiment"])
     return dataset

@@ -15,7 +15,8 @@ from bokeh.document import Document
 
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import choose
-from nbdask.view.picture import MISSING, RINGS, label_place
+from nbdask.view.labels import label_places
+from nbdask.view.picture import MISSING, RINGS
 from nbdask.view.scene import Scene, Window
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
 
@@ -37,6 +38,10 @@ _DECADES = 8.0
 #: Frame before the browser tells its size [pixels]; pause between looks for news [ms].
 _FRAME, _NEWS = 800, 500
 _PANEL = 340
+#: Height and width of the name of a ring [pixels of the screen].
+_NAME = (24, 64)
+#: Colour in which damaged tiles are crossed out.
+DAMAGED = "#ff4040"
 
 
 class Page:
@@ -137,6 +142,7 @@ class Page:
             color_mapper=self.log, title=self.scene.levels.reader.unit, width=12
         )
         self.plot.add_layout(self.bar, "right")
+        self._make_marks()
         self._make_rings()
         # Not the event of ranges: it comes half a second after the last turn of the wheel.
         for axis in (self.plot.x_range, self.plot.y_range):
@@ -145,6 +151,35 @@ class Page:
         self.plot.on_event(events.MouseMove, self._hovered)
         for side in ("inner_width", "inner_height"):
             self.plot.on_change(side, self._resized)
+
+    def _make_marks(self) -> None:
+        """Cross out damaged tiles."""
+        self.marks = models.ColumnDataSource(self._marked(), name="damaged")
+        self.plot.add_glyph(
+            self.marks,
+            models.Quad(
+                left="left",
+                right="right",
+                top="top",
+                bottom="bottom",
+                fill_color=MISSING,
+                line_color=DAMAGED,
+                line_width=2,
+                hatch_pattern="cross",
+                hatch_color=DAMAGED,
+                hatch_scale=20,
+            ),
+        )
+
+    def _marked(self) -> dict[str, list[float]]:
+        """Return the edges of damaged tiles."""
+        tiles = [self.scene.levels.grid[index] for index in self.scene.damage.tiles]
+        return {
+            "left": [tile.fast0 - 0.5 for tile in tiles],
+            "right": [tile.fast1 - 0.5 for tile in tiles],
+            "top": [tile.slow0 - 0.5 for tile in tiles],
+            "bottom": [tile.slow1 - 0.5 for tile in tiles],
+        }
 
     def _make_rings(self) -> None:
         self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
@@ -160,9 +195,13 @@ class Page:
                     y="y",
                     text="text",
                     text_color=RINGS,
-                    text_font_size="12px",
+                    text_font_size="13px",
+                    text_align="center",
+                    text_baseline="middle",
+                    padding=3,
                     background_fill_color="black",
-                    background_fill_alpha=0.7,
+                    background_fill_alpha=0.75,
+                    border_radius=3,
                 ),
             ),
             (centre, models.Scatter(marker="cross", size=16, line_color=RINGS)),
@@ -282,6 +321,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._version = version
         self.base.data = _columns(self.scene.overview(self.kind))
         self.status.text = progress_text(self.scene)
+        self.marks.data = self._marked()
         self.provenance.text = provenance_text(self.scene.levels.reader.attributes)
         self._again()
 
@@ -325,27 +365,33 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return part.intersect(Tile(0, slow, 0, fast))
 
     def _work(self, region: Tile, factor: int, rings: bool) -> tuple[Window, list[Any]]:
+        """Return what is in sight, and the resolution, lines and place of the name of each ring."""
         window = self.scene.window(self.kind, region, factor)
+        if not rings:
+            return window, []
         geometry = self.scene.geometry
-        found = []
-        if rings:
-            found = [(d, geometry.ring(d, region)) for d in geometry.rings(region)]
-        return window, found
+        lines = {d: geometry.ring(d, region) for d in geometry.rings(region)}
+        found = [(d, some) for d, some in lines.items() if some]
+        size = (_NAME[0] * factor, _NAME[1] * factor)
+        contrast = choose(window.values)
+        places = label_places(
+            [some for _, some in found], window.values, window.region, contrast, size
+        )
+        return window, [(*one, at) for one, at in zip(found, places, strict=True)]
 
     def _shown(self, result: tuple[Window, list[Any]]) -> None:
         window, rings = result
         self.detail.data = _columns(window)
         if rings:
-            lines = [line for _, found in rings for line in found]
+            lines = [line for _, found, _ in rings for line in found]
             self.lines.data = {
                 "xs": [line[:, 1] for line in lines],
                 "ys": [line[:, 0] for line in lines],
             }
-            named = [(d, label_place(found)) for d, found in rings if found]
             self.names.data = {
-                "x": [float(at[1]) for _, at in named],
-                "y": [float(at[0]) for _, at in named],
-                "text": [f"{d * 1e10:.3g} Å" for d, _ in named],
+                "x": [float(at[1]) for _, _, at in rings],
+                "y": [float(at[0]) for _, _, at in rings],
+                "text": [f"{d * 1e10:.3g} Å" for d, _, _ in rings],
             }
 
     def _tell(self) -> None:

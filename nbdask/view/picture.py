@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbdask.derive.canvas import Canvas, factor_for, reduce_image
 from nbdask.derive.directions import Directions
@@ -19,12 +19,12 @@ from nbdask.store import schema
 from nbdask.store.levels import KINDS, MAX, Levels
 from nbdask.view.contrast import Contrast, choose
 from nbdask.view.files import check_picture, write_whole
+from nbdask.view.labels import label_places
 from nbdask.view.spots import Spot, brightest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patheffects import AbstractPathEffect
 
 #: Colour of pixels that are not computed yet.
 MISSING = "#808080"
@@ -34,6 +34,11 @@ _DPI = 100
 #: Space around the image for titles, numbers and the colour bar [pixels].
 _MARGIN = (90, 150, 70, 60)  # left, right, bottom, top
 LEAST, MOST = 64, 16384
+#: Height and width of the name of a ring or spot [pixels of the picture].
+_NAME = (22.0, 56.0)
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+#: Of zlib: the usual 6 takes three times as long for files that are a little smaller.
+_COMPRESSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +155,19 @@ def preview(
         found = brightest(levels, highest, region, style.spots)
     contrast = choose(canvas.values(), log=style.log, percentile=style.percentile)
     figure = _figure(levels, canvas, region, style, contrast, found)
-    write_whole(target, lambda fresh: figure.savefig(fresh, dpi=_DPI))
+    # Of images, the smallest file takes longest by far.
+    options: dict[str, Any] = (
+        {"pil_kwargs": {"compress_level": _COMPRESSION}} if _is_png(target) else {}
+    )
+    write_whole(target, lambda fresh: figure.savefig(fresh, dpi=_DPI, **options))
     missing = float(np.isnan(canvas.values()).mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit
     return Preview(target, region, factor, contrast, missing, tuple(found), labels, unit)
+
+
+def _is_png(path: Path) -> bool:
+    return path.suffix.lower() == ".png"
 
 
 def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
@@ -235,6 +248,7 @@ def _figure(
 ) -> Figure:
     """Draw everything."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     scale = levels.pixel_size * 1e3 if style.axes == "mm" else 1.0
     box = _box(region, style.size)
@@ -263,14 +277,28 @@ def _figure(
         cax=bar,
         label=f"{levels.reader.unit} per pixel",
         extend=ends.get((over, under), "neither"),
+        format=FuncFormatter(lambda value, _: power_text(value)) if style.log else None,
     )
     if style.rings or spots:
         geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
         place = _Place(scale, 0.5 if style.axes == "mm" else 0.0)
         if style.rings:
-            _draw_rings(axes, geometry, region, place)
+            pixel = max(region.shape) / max(box)
+            _draw_rings(axes, geometry, region, place, (canvas, contrast, pixel), spots)
         _draw_spots(axes, geometry, spots, place)
     return figure
+
+
+def power_text(value: float) -> str:
+    """Return a number on a logarithmic scale; typesetting it as mathematics takes far longer."""
+    if not value > 0.0:
+        return ""
+    exponent = math.floor(math.log10(value) + 1e-9)
+    digits = value / 10.0**exponent
+    if -1 <= exponent <= 3:
+        return f"{value:g}"
+    power = "10" + str(exponent).translate(_SUPERSCRIPTS)
+    return power if abs(digits - 1.0) < 1e-6 else f"{digits:.3g}×{power}"
 
 
 def _box(region: Tile, size: int) -> tuple[int, int]:
@@ -326,48 +354,57 @@ class _Place:
         return (value + self.shift) * self.scale
 
 
-def _outline() -> list[AbstractPathEffect]:
-    """Return a dark rim for letters, which stand on any colour."""
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=2.5, foreground="black")]
+def _box_behind() -> dict[str, Any]:
+    """Return a dark box for letters, which stand on any colour."""
+    return {"boxstyle": "round,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.75}
 
 
-def _draw_rings(axes: Axes, geometry: Directions, region: Tile, place: _Place) -> None:
-    """Draw beam centre and rings, each with its resolution where it leaves most room."""
+def _draw_rings(
+    axes: Axes,
+    geometry: Directions,
+    region: Tile,
+    place: _Place,
+    drawn: tuple[Canvas, Contrast, float],
+    spots: list[Spot],
+) -> None:
+    """Draw beam centre and rings, each with its resolution where the image is dark."""
+    from matplotlib.patheffects import Normal, withStroke
+
     slow, fast = geometry.beam_centre
-    axes.plot(place(fast), place(slow), marker="+", markersize=12, color=RINGS)
-    for d in geometry.rings(region):
-        lines = geometry.ring(d, region)
+    casing = [withStroke(linewidth=2.5, foreground="black", alpha=0.5), Normal()]
+    axes.plot(place(fast), place(slow), marker="+", markersize=12, color=RINGS, path_effects=casing)
+    rings = [(d, geometry.ring(d, region)) for d in geometry.rings(region)]
+    rings = [(d, lines) for d, lines in rings if lines]
+    for _, lines in rings:
         for line in lines:
             axes.plot(
-                place(line[:, 1]), place(line[:, 0]), linestyle="--", linewidth=1.0, color=RINGS
-            )
-        if lines:
-            at = label_place(lines)
-            axes.annotate(
-                f"{d * 1e10:.3g} Å",
-                (place(at[1]), place(at[0])),
+                place(line[:, 1]),
+                place(line[:, 0]),
+                linestyle="--",
+                linewidth=1.0,
                 color=RINGS,
-                fontsize=9,
-                ha="center",
-                va="bottom",
-                annotation_clip=True,
-                path_effects=_outline(),
+                path_effects=casing,
             )
-
-
-def label_place(lines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return where the name of a ring stands: (slow, fast), on its longest line.
-
-    Whole rings are all named at the same side, others in their middle.
-    """
-    longest = max(lines, key=len)
-    whole = bool(np.array_equal(longest[0], longest[-1]))
-    place: NDArray[np.float64] = longest[
-        int(np.argmin(longest[:, 0])) if whole else len(longest) // 2
-    ]
-    return place
+    canvas, contrast, pixel = drawn
+    places = label_places(
+        [lines for _, lines in rings],
+        canvas.values(),
+        canvas.region,
+        contrast,
+        (_NAME[0] * pixel, _NAME[1] * pixel),
+        [(spot.slow, spot.fast + _NAME[1] * pixel / 2.0) for spot in spots],
+    )
+    for (d, _), at in zip(rings, places, strict=True):
+        axes.annotate(
+            f"{d * 1e10:.3g} Å",
+            (place(at[1]), place(at[0])),
+            color=RINGS,
+            fontsize=9,
+            ha="center",
+            va="center",
+            annotation_clip=True,
+            bbox=_box_behind(),
+        )
 
 
 def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], place: _Place) -> None:
@@ -382,5 +419,5 @@ def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], place: _Pla
             color=SPOTS,
             fontsize=9,
             annotation_clip=True,
-            path_effects=_outline(),
+            bbox=_box_behind(),
         )

@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.canvas import Canvas, Done, factor_for, finished, pieces
+from nbdask.derive.canvas import Canvas, Done, Piece, factor_for, finished, pieces
 from nbdask.derive.directions import Directions
 from nbdask.errors import StoreError
 from nbdask.experiment import Experiment
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
+from nbdask.store.checked import CheckedImage, DamageError, common
 from nbdask.store.levels import KINDS, MAX, Flags, Levels
 from nbdask.store.open import StoreReader
 
@@ -75,6 +76,78 @@ class Progress:
     error: str | None = None
 
 
+class Damage:
+    """What was found damaged: tiles are left blank, parts of the pyramid are done without.
+
+    Attributes
+    ----------
+    tiles : dict of int to str
+        Numbers of the tiles, and what is wrong with them.
+    parts : dict of str to None
+        What is wrong with the pyramid, in the order of finding.
+    """
+
+    def __init__(self) -> None:
+        self.tiles: dict[int, str] = {}
+        self.parts: dict[str, None] = {}
+
+    def read(
+        self, levels: Levels, kind: str, done: Done, piece: Piece
+    ) -> NDArray[np.float32] | None:
+        """Return the pixels of a piece; NaN in a damaged tile.
+
+        Parameters
+        ----------
+        levels : Levels
+        kind : str
+        done : Done
+            Of this kind; loses a chunk of the pyramid that is damaged.
+        piece : Piece
+            Within one tile or chunk.
+
+        Returns
+        -------
+        float32 array or None
+            None: that chunk is damaged, so :func:`~nbdask.derive.canvas.pieces` has to be asked
+            again, for those of the level below.
+
+        Raises
+        ------
+        StoreError
+            A file cannot be read for another reason.
+        """
+        corner, tile = piece.part, levels.grid.tile
+        index = corner.slow0 // tile[0] * levels.grid.counts[1] + corner.fast0 // tile[1]
+        if piece.level > 0 or index not in self.tiles:
+            try:
+                return levels.read(kind, piece.level, piece.part)
+            except DamageError as error:
+                if error.level > 0:
+                    self.parts[str(error)] = None
+                    done[error.level].flat[error.index] = False
+                    return None
+                self.tiles = {**self.tiles, error.index: str(error)}
+        return np.full(piece.part.shape, np.nan, dtype=np.float32)
+
+    @property
+    def count(self) -> int:
+        """How much of it there is."""
+        return len(self.tiles) + len(self.parts)
+
+    def mended(self, reader: StoreReader) -> list[int]:
+        """Return the tiles that are sound by now, and forget that they were not."""
+        sound = []
+        for index in self.tiles:
+            try:
+                CheckedImage(reader).read(reader.grid[index])
+            except StoreError:
+                continue
+            sound.append(index)
+        if sound:
+            self.tiles = {i: text for i, text in self.tiles.items() if i not in sound}
+        return sound
+
+
 class Overview:
     """The whole image, reduced; filled piece by piece.
 
@@ -83,10 +156,12 @@ class Overview:
     levels : Levels
     kind : str
         ``"max"`` or ``"mean"``.
+    damage : Damage
     """
 
-    def __init__(self, levels: Levels, kind: str) -> None:
+    def __init__(self, levels: Levels, kind: str, damage: Damage) -> None:
         slow, fast = levels.grid.shape
+        self._damage = damage
         self.kind, self._levels = kind, levels
         self._whole = Tile(0, slow, 0, fast)
         self._canvas = Canvas((slow, fast), self._whole, factor_for(self._whole, OVERVIEW), kind)
@@ -102,6 +177,10 @@ class Overview:
         """What there is so far."""
         return Window(self._canvas.values().copy(), self._canvas.region, self._canvas.factor)
 
+    def forget(self, index: int) -> None:
+        """Read a tile anew when :meth:`fill` is called next."""
+        self._shown.flat[index] = False
+
     def fill(self, done: Done, seconds: float) -> bool:
         """Add what is new, for about so many seconds; return whether that was all.
 
@@ -116,7 +195,10 @@ class Overview:
         end = time.monotonic() + seconds
         fresh = _Fresh(self._levels, done, self._shown)
         for piece in pieces(self._levels, fresh, self._whole, self._canvas.factor):
-            self._canvas.add(self._levels.read(self.kind, piece.level, piece.part), piece)
+            values = self._damage.read(self._levels, self.kind, done, piece)
+            if values is None:
+                return False
+            self._canvas.add(values, piece)
             tile, step = self._levels.grid.tile, 2**piece.level
             part = piece.part
             self._shown[
@@ -133,6 +215,7 @@ class _Fresh:
 
     def __init__(self, levels: Levels, done: Done, shown: Flags) -> None:
         self._done = done
+        self._found: dict[int, Flags] = {}
         self._shown = [shown.copy()]
         for level in range(1, len(done)):
             rows, columns = levels.level_grid(level).counts
@@ -145,7 +228,9 @@ class _Fresh:
         return len(self._done)
 
     def __getitem__(self, level: int, /) -> Flags:
-        return np.asarray(self._done[level] & ~self._shown[level])
+        if level not in self._found:
+            self._found[level] = np.asarray(self._done[level] & ~self._shown[level])
+        return self._found[level]
 
 
 class Scene:
@@ -161,6 +246,7 @@ class Scene:
     levels : Levels
     geometry : Directions
     progress : Progress
+    damage : Damage
 
     Raises
     ------
@@ -174,10 +260,12 @@ class Scene:
         self.geometry = Directions.of(
             Experiment.from_dict(self.levels.reader.attributes["experiment"])
         )
-        self._overviews = {MAX: Overview(self.levels, MAX)}
+        self.damage = Damage()
+        self._overviews = {MAX: Overview(self.levels, MAX, self.damage)}
         self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._next_look = 0.0
         self._done: dict[str, Done] = {}
         self.progress = Progress(0, 0, len(self.levels.grid), status == schema.COMPLETE)
         self._list()
@@ -226,9 +314,9 @@ class Scene:
         """Read some of what the overviews lack; return whether they lack nothing."""
         every = True
         for overview in list(self._overviews.values()):
-            before = overview.shown
+            before, damaged = overview.shown, self.damage.count
             every &= overview.fill(self._done[overview.kind], seconds)
-            if overview.shown != before:
+            if overview.shown != before or self.damage.count != damaged:
                 self.progress.version += 1
         shown = min(o.shown for o in self._overviews.values())
         self.progress.shown = self.progress.tiles if every else shown
@@ -243,8 +331,23 @@ class Scene:
                         self._list_ahead()
                     else:
                         self._look()
+                    self._look_again()
         except StoreError as error:
             self.progress.error = str(error)
+            self.progress.version += 1
+
+    def _look_again(self) -> None:
+        """Show tiles that were repaired meanwhile."""
+        if not self.damage.tiles or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + PAUSE
+        mended = self.damage.mended(self.levels.reader)
+        for index in mended:
+            for overview in self._overviews.values():
+                overview.forget(index)
+        if mended:
+            with self._lock:
+                self._blocks.clear()
             self.progress.version += 1
 
     def _list_ahead(self) -> None:
@@ -258,7 +361,7 @@ class Scene:
     def overview(self, kind: str) -> Window:
         """Return the whole image, reduced; NaN where it is not computed, or not read yet."""
         if kind not in self._overviews:
-            overview = Overview(self.levels, kind)
+            overview = Overview(self.levels, kind, self.damage)
             overview.fill(self._done[kind], 0.5)
             self._overviews = {**self._overviews, kind: overview}
         return self._overviews[kind].window
@@ -284,30 +387,54 @@ class Scene:
         StoreError
             A file is damaged.
         """
-        found = list(pieces(self.levels, self._done[kind], region, factor))
+        known = self.damage.count
+        canvas = self._drawn(kind, region, factor)
+        while canvas is None:
+            canvas = self._drawn(kind, region, factor)
+        if self.damage.count != known:
+            self.progress.version += 1
+        if isinstance(canvas, Window):
+            return canvas
+        return Window(canvas.values(), canvas.region, factor)
+
+    def _drawn(self, kind: str, region: Tile, factor: int) -> Canvas | Window | None:
+        """Read a region; the overview of one that is too large, None: again, without a part."""
+        done = self._done[kind]
+        found = list(pieces(self.levels, done, region, factor))
         if sum(piece.part.pixels for piece in found) > LIMIT:
             return self.overview(kind)
         canvas = Canvas(self.shape, region, factor, kind)
         for piece in found:
-            canvas.add(self.levels.read(kind, piece.level, piece.part), piece)
-        return Window(canvas.values(), canvas.region, factor)
+            values = self.damage.read(self.levels, kind, done, piece)
+            if values is None:
+                return None
+            canvas.add(values, piece)
+        return canvas
 
     def photons(self, slow: int, fast: int) -> float:
-        """Return one pixel of the image; NaN where it is not computed yet or there is none."""
-        if not (0 <= slow < self.shape[0] and 0 <= fast < self.shape[1]):
+        """Return one pixel of the image; NaN where it is not computed, damaged or outside."""
+        index = self.tile_at(slow, fast)
+        if index is None or not self._done[MAX][0].flat[index]:
             return float("nan")
-        key = (slow // _BLOCK, fast // _BLOCK)
+        tile = self.levels.grid[index]
+        row, column = (slow - tile.slow0) // _BLOCK, (fast - tile.fast0) // _BLOCK
+        corner = (tile.slow0 + row * _BLOCK, tile.fast0 + column * _BLOCK)
         with self._lock:
-            block = self._blocks.get(key)
+            block = self._blocks.get(corner)
         if block is None:
-            corner = (key[0] * _BLOCK, key[1] * _BLOCK)
-            whole = Tile(0, self.shape[0], 0, self.shape[1])
             part = Tile(corner[0], corner[0] + _BLOCK, corner[1], corner[1] + _BLOCK)
-            inside = part.intersect(whole)
-            assert inside is not None
-            block = self.levels.read(MAX, 0, inside)
+            piece = Piece(0, common(part, tile))
+            block = self.damage.read(self.levels, MAX, self._done[MAX], piece)
+            assert block is not None  # only parts of the pyramid are done without
             with self._lock:
-                self._blocks[key] = block
+                self._blocks[corner] = block
                 while len(self._blocks) > _BLOCKS:
                     self._blocks.popitem(last=False)
-        return float(block[slow - key[0] * _BLOCK, fast - key[1] * _BLOCK])
+        return float(block[slow - corner[0], fast - corner[1]])
+
+    def tile_at(self, slow: int, fast: int) -> int | None:
+        """Return the number of the tile that holds a pixel, None outside of the image."""
+        if not (0 <= slow < self.shape[0] and 0 <= fast < self.shape[1]):
+            return None
+        tile, columns = self.levels.grid.tile, self.levels.grid.counts[1]
+        return slow // tile[0] * columns + fast // tile[1]

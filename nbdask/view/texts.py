@@ -8,6 +8,8 @@ from typing import Any
 
 from nbdask.view.scene import Scene
 
+#: Most damaged tiles, or parts of the pyramid, that are named.
+_MOST_DAMAGE = 5
 #: Attributes of the root that the panel shows, and their names.
 _SHOWN = (
     ("command", "command"),
@@ -38,9 +40,11 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
     if not (0 <= row < scene.shape[0] and 0 <= column < scene.shape[1]):
         return "<b>outside the detector</b>"
     photons = scene.photons(row, column)
-    value = (
-        "not computed yet" if math.isnan(photons) else f"{photons:.6g} {scene.levels.reader.unit}"
-    )
+    value = f"{photons:.6g} {scene.levels.reader.unit}"
+    if scene.tile_at(row, column) in scene.damage.tiles:
+        value = "damaged"
+    elif math.isnan(photons):
+        value = "not computed yet"
     d = float(scene.geometry.resolution(slow, fast)) * 1e10
     h, k, el = (float(x) for x in scene.geometry.miller(slow, fast))
     rows = [
@@ -63,9 +67,30 @@ def progress_text(scene: Scene, note: str = "") -> str:
         lines.append(
             f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this quick)"
         )
+    lines += [_red(text) for text in _damage_texts(scene)]
     if note:
         lines.append(html.escape(note))
     return "<br>".join(lines)
+
+
+def _damage_texts(scene: Scene) -> list[str]:
+    """Return what is damaged, and what to do."""
+    tiles, parts = scene.damage.tiles, scene.damage.parts
+    texts = list(parts)[:_MOST_DAMAGE]
+    if tiles:
+        numbers = ", ".join(str(index) for index in sorted(tiles)[:_MOST_DAMAGE])
+        more = ", …" if len(tiles) > _MOST_DAMAGE else ""
+        what = f"tile {numbers} is" if len(tiles) == 1 else f"tiles {numbers}{more} are"
+        texts.insert(
+            0,
+            f"{what} damaged (crossed out): nbdask repair {scene.levels.place.name} computes"
+            f" {'it' if len(tiles) == 1 else 'them'} again",
+        )
+    return texts
+
+
+def _red(text: str) -> str:
+    return f"<span style='color:#c00000;overflow-wrap:anywhere'>{html.escape(text)}</span>"
 
 
 def provenance_text(attributes: dict[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nbdask.cli.main import main
-from tests.pictured import forget, make
+from nbdask.derive.pyramid import build_pyramid
+from tests.pictured import flip, forget, make
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,28 @@ def test_preview_of_an_unfinished_store(tmp_path, capsys) -> None:
     forget(store, 0)
     assert main(["preview", str(store), "-o", str(tmp_path / "a.png")]) == 0
     assert "22.4% not computed yet (grey)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5])
+def test_preview_draws_nothing_damaged(store, tmp_path, capsys, place) -> None:
+    """A flipped bit in a tile, or in the pyramid: one line with what to do, and no picture."""
+    copy, target = tmp_path / "run.zarr", tmp_path / "a.png"
+    shutil.copytree(store, copy)
+    words = ["preview", str(copy), "-o", str(target), "--size", "64"]
+    before = flip(copy / "image" / "c" / "1" / "0", place)
+    assert main(words) == 2
+    line = said(capsys)
+    assert "tile 2 (slow 32 to 64, fast 0 to 32) is damaged" in line
+    assert f"nbdask repair {copy} computes them again" in line
+    (copy / "image" / "c" / "1" / "0").write_bytes(before)
+    build_pyramid(copy, smallest=40)
+    flip(copy / "pyramid" / "max" / "1" / "c" / "0" / "0", place)
+    assert main(words) == 2
+    line = said(capsys)
+    assert "pyramid/max/1/c/0/0, a part of its pyramid, is damaged" in line
+    assert f"delete it, then nbdask pyramid {copy} builds it again" in line
+    assert not target.exists()
+    assert main([*words, "--roi", "0", "31", "0", "31"]) == 0
 
 
 @pytest.mark.parametrize(

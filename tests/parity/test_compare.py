@@ -6,11 +6,9 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import zarr
 
 from nbdask.export.floatfile import FloatFile
 from nbdask.parity.compare import compare
@@ -18,6 +16,7 @@ from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.outcome import Thresholds
 from nbdask.store.open import StoreReader
 from tests.parity.conftest import Run
+from tests.pictured import flip, image_of, set_pixels
 
 Stored = Callable[..., Path]
 
@@ -40,8 +39,9 @@ def test_differences_are_found_block_by_block(run: Run, stored: Stored, tmp_path
     store = stored("curved")
     other = tmp_path / "other.zarr"
     shutil.copytree(store, other)
-    image: Any = zarr.open_array(other / "image", mode="r+")
+    image = image_of(other)
     image[20, 5] = image[20, 5] * np.float32(1.01)
+    set_pixels(other, image)
     out = tmp_path / "outcome.json"
     code, said, _ = run("compare", other, store, "--json", out, "--html", tmp_path / "r.html")
     assert code == 3
@@ -156,17 +156,18 @@ def test_infinite_pixels_are_told(run: Run, tmp_path: Path) -> None:
     assert "infinite             1 in the image, 1 in the reference" in said
 
 
-def test_a_damaged_chunk_names_the_remedy(run: Run, stored: Stored) -> None:
-    """What to do, and no name of a class."""
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_a_damaged_tile_is_not_compared(run: Run, stored: Stored, place: float) -> None:
+    """A flipped bit, whether or not the chunk still decodes: the tile and what to do, in a line."""
     store = stored("curved")
-    chunk = next(p for p in sorted((store / "image" / "c").rglob("*")) if p.is_file())
-    data = bytearray(chunk.read_bytes())
-    data[:8] = b"\xff" * 8
-    chunk.write_bytes(data)
-    code, _, error = run("compare", store, store)
-    assert code == 5
-    assert "nbdask repair" in error
-    assert "Error:" not in error
+    other = shutil.copytree(store, store.with_name("sound.zarr"))
+    flip(store / "image" / "c" / "1" / "0", place)
+    for pair in ((store, other), (other, store)):
+        code, _, error = run("compare", *pair)
+        assert code == 5
+        assert f"{store}: tile 3 (slow 16 to 32, fast 0 to 16) is damaged" in error
+        assert f"nbdask repair {store}" in error
+        assert "Error:" not in error
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

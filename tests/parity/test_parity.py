@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import zarr
 
 from nbdask.experiment.flags import parse_args
 from nbdask.parity.outcome import Thresholds
 from nbdask.store.open import StoreReader
 from tests.helpers import GOLDEN, golden_cases
 from tests.parity.conftest import REPLAY, Run, Script
+from tests.pictured import flip, image_of, set_pixels
 
 Stored = Callable[..., Path]
 
@@ -124,9 +124,10 @@ def test_stored_tiles_agree_in_both_modes(
 def test_a_changed_pixel_is_found(run: Run, stored: Stored, tmp_path: Path) -> None:
     """One pixel that is wrong by 1e-6 ends with exit code 3 and is named."""
     store, out = stored("adxv_tilted_beam"), tmp_path / "outcome.json"
-    image: Any = zarr.open_array(store / "image", mode="r+")
+    image = image_of(store)
     place = np.unravel_index(int(np.argmax(image[:16, :16])), (16, 16))
     image[place] = image[place] * np.float32(1.000001)
+    set_pixels(store, image)
     code, said, _ = run(
         "parity", store, "--only", "--at-tile", "0,0", "--mode", "roi", "--json", out
     )
@@ -138,6 +139,17 @@ def test_a_changed_pixel_is_found(run: Run, stored: Stored, tmp_path: Path) -> N
     assert item["differing_pixels"] >= 1
     again = run("parity", store, "--only", "--at-tile", "0,0", "--mode", "roi", "--max-rel", "1e-5")
     assert again[0] == 0
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_damaged_tile_is_not_compared(run: Run, stored: Stored) -> None:
+    """It is named, with what to do."""
+    store = stored("adxv_tilted_beam")
+    flip(store / "image" / "c" / "0" / "0")
+    code, _, error = run("parity", store, "--only", "--tile", "0,0", "--mode", "roi")
+    assert code == 5
+    assert "tile 0 (slow 0 to 16, fast 0 to 16) is damaged" in error
+    assert f"nbdask repair {store}" in error
 
 
 @pytest.mark.usefixtures("recorded")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import nbdask
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.store import checked
@@ -14,6 +16,7 @@ from nbdask.store.checked import CheckedImage
 from nbdask.store.open import StoreReader
 from tests.export.stores import store_of
 from tests.helpers import small_experiment
+from tests.pictured import flip
 
 IMAGE = np.random.default_rng(3).gamma(0.5, 40.0, (32, 24)).astype(np.float32)
 WHOLE = Tile(0, 32, 0, 24)
@@ -79,3 +82,38 @@ def test_what_is_missing_and_what_cannot_be_decoded(store) -> None:
     (store / "tiles" / "c" / "0" / "0" / "0").write_bytes(b"rubbish")
     with pytest.raises(StoreError, match=r"tile 0 .* is damaged: its record cannot be read"):
         CheckedImage(reader).read(Tile(0, 1, 0, 1))
+
+
+PARTS = [np.s_[5], np.s_[5:9, 3], np.s_[::-1, 4:20:3], np.s_[30:2:-7, ::2], np.s_[3, 4], np.s_[7:7]]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_checked_image_is_the_image(store, part) -> None:
+    """Lazily, one chunk for each tile, for whatever is selected; also after pickling."""
+    image = nbdask.open(store, check=True)["image"]
+    assert image.chunks == ((16, 16), (16, 8))
+    assert image.attrs.keys() == nbdask.open(store)["image"].attrs.keys()
+    assert np.array_equal(image[part].values, IMAGE[part])
+    assert np.array_equal(pickle.loads(pickle.dumps(image))[part].values, IMAGE[part])
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5])
+def test_a_flipped_bit_is_an_error_when_it_is_computed(store, place) -> None:
+    """Only with ``check`` for a chunk that still decodes; other tiles are not in the way."""
+    image = nbdask.open(store, check=True)["image"]
+    assert np.array_equal(image.values, IMAGE)
+    flip(store / "image" / "c" / "1" / "0", place)
+    assert np.array_equal(image[:16].values, IMAGE[:16])
+    with pytest.raises(StoreError, match=r"tile 2 \(slow 16 to 32, .*nbdask repair"):
+        image[20, 3].compute()
+    if place:
+        assert not np.array_equal(nbdask.open(store)["image"].values, IMAGE)
+
+
+def test_what_is_not_computed_yet_is_nan_when_checked(store) -> None:
+    """As without the check."""
+    (store / "tiles" / "c" / "0" / "1" / "0").unlink()
+    (store / "image" / "c" / "0" / "1").unlink()
+    image = nbdask.open(store, check=True)["image"].values
+    assert np.isnan(image[:16, 16:]).all()
+    assert np.array_equal(image[:, :16], IMAGE[:, :16])

@@ -18,7 +18,7 @@ from PIL import Image
 
 from nbdask.derive.pyramid import build_pyramid
 from tests.conftest import chromium
-from tests.pictured import forget, image_of, make, put_back, set_pixels
+from tests.pictured import flip, forget, image_of, make, put_back, set_pixels
 
 pytestmark = pytest.mark.browser
 
@@ -246,6 +246,52 @@ def test_only_this_machine_is_served(viewer) -> None:
     assert re.fullmatch(rf"http://127\.0\.0\.1:{viewer.port}/[0-9a-f]{{16}}", viewer.address)
     with pytest.raises(HTTPError, match="404"):
         urlopen(f"http://127.0.0.1:{viewer.port}/")
+
+
+def test_a_damaged_tile_is_crossed_out(browser, tmp_path) -> None:
+    """And named; what is around it is shown as it is, and so is the tile once it is repaired."""
+    store = make(tmp_path / "run.zarr", tile=64, shape=SHAPE)
+    set_pixels(store, np.full(SHAPE, 700.0, dtype=np.float32))
+    chunk = store / "image" / "c" / "1" / "1"
+    before = flip(chunk, 0.9)
+    running = Viewer(store)
+    try:
+        tab = Tab(browser, running.address)
+        tab.wait("model('status').text.includes('tile 5 is damaged (crossed out)')")
+        tab.wait("model('damaged').data.left[0] == 63.5")
+        tab.page.wait_for_timeout(300)
+        x, y = tab.place(96, 63.5)
+        shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
+        assert any(shot.getpixel((round(x) + k, round(y))) == (255, 64, 64) for k in (-1, 0, 1))
+        tab.page.mouse.move(*tab.place(90, 90))
+        tab.wait("model('pointer').text.includes('damaged')")
+        chunk.write_bytes(before)
+        tab.wait("model('damaged').data.left.length == 0")
+        tab.wait("!model('status').text.includes('damaged')")
+        assert tab.errors == []
+    finally:
+        assert running.end()[0] == 0
+
+
+def test_a_picture_comes_before_bokeh(browser, viewer) -> None:
+    """The whole image, as a plain picture of the same colours, lies under the plot."""
+    page = browser.new_page(viewport={"width": 1100, "height": 760})
+    page.route("**/start.js", lambda route: route.abort())
+    page.goto(viewer.address)
+    box = page.locator("#first").bounding_box()
+    assert min(box["width"], box["height"]) > 400
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    height = SHAPE[1] / SHAPE[0] * box["height"]
+    left = box["x"] + (box["width"] - height) / 2
+
+    def colour(slow: float, fast: float) -> int:
+        at = (left + fast / SHAPE[1] * height, box["y"] + slow / SHAPE[0] * box["height"])
+        return sum(shot.getpixel((round(at[0]), round(at[1]))))
+
+    for slow, fast in SPOTS:
+        assert colour(slow + 4, fast + 4) > 500
+        assert colour(slow + 4, fast + 20) < 250
+    page.close()
 
 
 def test_a_run_is_followed_and_ends_on_ctrl_c(browser, tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from nbdask.plan.tiles import Tile
 from nbdask.store.levels import KINDS, Levels
 from nbdask.view import scene as module
 from nbdask.view import server
-from nbdask.view.scene import Overview, Scene
+from nbdask.view.scene import Damage, Overview, Scene
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
-from tests.pictured import SHAPE, forget, image_of, make, put_back, reduced
+from tests.pictured import SHAPE, flip, forget, image_of, make, put_back, reduced
 
 WHOLE = Tile(0, SHAPE[0], 0, SHAPE[1])
 
@@ -51,7 +52,7 @@ def test_overview_of_a_store_that_grows(store, small, kind, layered) -> None:
     if layered:
         build_pyramid(store, smallest=10)
     levels = Levels(store)
-    overview = Overview(levels, kind)
+    overview = Overview(levels, kind, Damage())
     while not overview.fill(finished(levels, kind), 0.0):
         pass
     assert overview.shown == 16
@@ -145,13 +146,63 @@ def test_provenance_cannot_write_html(store) -> None:
     assert attributes["fingerprint"] in text
 
 
-def test_damage_is_told(store) -> None:
-    """A tile that cannot be read is named on the page, and the viewer goes on."""
-    for file in (store / "image" / "c").rglob("*"):
-        if file.is_file():
-            file.write_bytes(b"damaged")
-    with pytest.raises(StoreError, match="nbdask verify"):
-        Scene(store)
+@pytest.mark.parametrize("place", [0.0, 0.5])
+def test_a_damaged_tile_is_left_blank(store, small, place) -> None:
+    """A flipped bit: the rest is shown, the page says which tile, a repaired one is shown again."""
+    image, chunk = image_of(store), store / "image" / "c" / "1" / "2"
+    before = flip(chunk, place)
+    scene = Scene(store)
+    scene.start()
+    try:
+        wait(lambda: scene.progress.shown == 20)
+        window = scene.window("max", Tile(0, 20, 30, 50), 1)
+        shown = image[0:20, 30:50].copy()
+        shown[16:20, 2:18] = np.nan
+        np.testing.assert_array_equal(window.values, shown)
+        assert f"tile 6 is damaged (crossed out): nbdask repair {store}" in progress_text(scene)
+        assert "damaged" in pointer_text(scene, 17, 40)
+        assert f"{image[15, 40]:.6g} photons" in pointer_text(scene, 15, 40)
+        version = scene.progress.version
+        chunk.write_bytes(before)
+        wait(lambda: scene.progress.version > version)
+        assert "damaged" not in progress_text(scene) + pointer_text(scene, 17, 40)
+        np.testing.assert_array_equal(
+            scene.window("max", Tile(0, 20, 30, 50), 1).values, image[0:20, 30:50]
+        )
+    finally:
+        scene.stop()
+
+
+def test_a_damaged_part_of_the_pyramid_is_done_without(store) -> None:
+    """The level below serves; the file and what to do are named; then it is whole again."""
+    build_pyramid(store, smallest=10)
+    image, file = image_of(store), store / "pyramid" / "max" / "1" / "c" / "0" / "1"
+    flip(file)
+    scene = Scene(store)
+    window = scene.window("max", WHOLE, 2)
+    np.testing.assert_array_equal(window.values, reduced(image, 2, "max"))
+    said = progress_text(scene)
+    assert "pyramid/max/1/c/0/1, a part of its pyramid, is damaged" in said
+    assert f"delete it, then nbdask pyramid {store} builds it again" in said
+    file.unlink()
+    assert build_pyramid(store).built == 1
+    fresh = Scene(store)
+    fresh.window("max", WHOLE, 2)
+    assert progress_text(fresh) == "<b>complete</b>"
+
+
+def test_what_cannot_be_opened_is_told(tmp_path) -> None:
+    """No store."""
+    with pytest.raises(StoreError, match="does not exist"):
+        Scene(tmp_path / "none.zarr")
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_ports(store) -> None:
