@@ -7,7 +7,7 @@ version of the loops for each pair that is used.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi
+from math import frexp, pi, sqrt
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import PlanError
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
-from nbdask.kernels.numba_lanes import WHOLE_ZERO
+from nbdask.kernels.numba_lanes import BIAS, WHOLE_ZERO
 from nbdask.kernels.numba_tables import SCALE, grating_table
 from nbdask.kernels.processor import has_wide_vectors
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
@@ -32,6 +32,13 @@ _FEW_DEGREES = (2, 4)
 #: Up to so many cells float32 uses tables of polynomials, of this degree or one more.
 _FEW_CELLS, _MORE_CELLS = 6, 10
 LEAST_DEGREE = 4
+#: Ellipsoids up to this squared distance in fringes, 2300 cells across: 52 bits do for more of it.
+_MOST_SQUARED = 2.0**22
+#: Numbers of an orientation for one source: cell vectors over the wavelength, the indices of
+#: straight on, the same with the bias of the float32 loops, the source's share of the light.
+LIT_START, LIT_BIASED, LIT_WEIGHT, LIT_NUMBERS = 9, 12, 15, 16
+#: With more orientations than this, or more in all, each source has its own scattering vectors.
+_LIT_TURNS, _LIT_MOST = 32, 2**16
 _LOG2_E = 1.4426950408889634
 
 
@@ -157,6 +164,18 @@ class Sphere(NamedTuple):
     fudge: float
 
 
+class NarrowSphere(NamedTuple):
+    """The same in float32: factors on distances, so that the sum of squares is in a unit.
+
+    The unit is a power of two of which the sum is less than 2^20.
+    """
+
+    a: float
+    b: float
+    c: float
+    unit: float
+
+
 class Gauss(NamedTuple):
     """A Gaussian spot: minus the exponent of 2 is a squared length.
 
@@ -179,6 +198,13 @@ class Tophat(NamedTuple):
 
     triangle: Coefficients
     sign: float
+
+
+class NarrowTophat(NamedTuple):
+    """The same in float32, which is in doubt where the squared length is so near to 1."""
+
+    triangle: Coefficients
+    doubt: float
 
 
 class ConstantAmplitude(NamedTuple):
@@ -224,16 +250,17 @@ class TricubicAmplitude(NamedTuple):
 
 Lattice = (
     FewOdd | Few | Grating | NarrowGrating | NarrowFew | NarrowMore | Sphere | Gauss | NarrowGauss
-    | Tophat
+    | Tophat | NarrowSphere | NarrowTophat
 )  # fmt: skip
-NARROW = (NarrowGrating, NarrowFew, NarrowMore, NarrowGauss)
+NARROW = (NarrowGrating, NarrowFew, NarrowMore, NarrowGauss, NarrowSphere, NarrowTophat)
 Amplitude = ConstantAmplitude | NearestAmplitude | NarrowAmplitude | TricubicAmplitude
 
 
 class Inputs(NamedTuple):
     """Everything that the compiled loops read of a model.
 
-    ``height`` multiplies every term, so that the loops need not.
+    ``height`` multiplies every term, so that the loops need not.  ``axes`` holds the cell vectors
+    a, b, c [m] of each orientation, or, with two dimensions, each orientation for each source.
     """
 
     place: Place
@@ -252,7 +279,8 @@ class Inputs(NamedTuple):
         if isinstance(self.lattice, (Few, FewOdd)):
             size = str(len(self.lattice.a))
         kinds = [type(part).__name__ for part in (self.lattice, self.amplitude, self.each)]
-        return f"{kinds[0]}{size}-{kinds[1]}-{kinds[2]}"
+        lit = "-Lit" if self.axes.ndim == 2 else ""
+        return f"{kinds[0]}{size}-{kinds[1]}-{kinds[2]}{lit}"
 
 
 _making = Lock()
@@ -276,6 +304,9 @@ def _inputs(model: Model, precision: str) -> Inputs:
     each = (bool(model.each_thick), bool(model.each_polar), bool(model.each_omega))
     lattice, height = lattice_inputs(model, precision)
     amplitude, strength = _amplitude(model, isinstance(lattice, NARROW))
+    axes, height = _axes(model, lattice, amplitude, any(each)), height * strength
+    if axes.ndim == 2:
+        height *= _brightest(model)
     return Inputs(
         place=_place(model),
         light=Light(
@@ -294,8 +325,8 @@ def _inputs(model: Model, precision: str) -> Inputs:
         ),
         lattice=lattice,
         amplitude=amplitude,
-        axes=_array(model.axes),
-        height=float(height * strength),
+        axes=axes,
+        height=float(height),
     )
 
 
@@ -318,6 +349,33 @@ def _place(model: Model) -> Place:
     )
 
 
+def _axes(model: Model, lattice: Lattice, amplitude: Amplitude, each: bool) -> Array:
+    """Return the orientations, for each source where that is quicker."""
+    axes = _array(model.axes)
+    sources = len(model.weight)
+    if (
+        not isinstance(lattice, NARROW)
+        or isinstance(amplitude, TricubicAmplitude)
+        or each
+        or model.dmin > 0.0
+        or len(axes) > _LIT_TURNS
+        or sources * len(axes) > _LIT_MOST
+    ):
+        return axes
+    lit = np.empty((sources, len(axes), LIT_NUMBERS))
+    scaled = axes / _array(model.wavelength)[:, None, None, None]
+    lit[..., :LIT_START] = scaled.reshape(sources, -1, 9)
+    lit[..., LIT_START:LIT_BIASED] = -np.einsum("stij,sj->sti", scaled, model.incident)
+    lit[..., LIT_BIASED:LIT_WEIGHT] = lit[..., LIT_START:LIT_BIASED] + BIAS
+    lit[..., LIT_WEIGHT] = (_array(model.weight) / _brightest(model))[:, None]
+    return lit.reshape(-1, LIT_NUMBERS)
+
+
+def _brightest(model: Model) -> float:
+    """Return the weight of the source that has the largest."""
+    return float(np.max(np.abs(model.weight))) or 1.0
+
+
 def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
     """Return the lattice factor's numbers, and the height that its squared form leaves out."""
     a, b, c = (float(n) for n in model.n_cells)
@@ -330,13 +388,38 @@ def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
         return (_few(model.n_cells, few[0]) if few else Grating(a, b, c)), 1.0
     if model.shape == ROUND:
         # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
+        if narrow and 0.0 < _most(model.n_cells, float(model.fudge)) < _MOST_SQUARED:
+            height = (total * ROUND_SCALE * 24.0 / pi**3) ** 2
+            return narrow_sphere(model.n_cells, float(model.fudge)), height
         return Sphere(a, b, c, float(model.fudge)), (total * ROUND_SCALE * 3.0 / pi**3) ** 2
     sign = 1.0 if model.fudge >= 0.0 else -1.0
     width = abs(model.fudge) * total**2
     if model.shape == GAUSS:
         triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
         return (NarrowGauss if narrow else Gauss)(triangle, sign), total**2
-    return Tophat(_triangle(model, width / TOPHAT_LIMIT), sign), total**2
+    triangle = _triangle(model, width / TOPHAT_LIMIT)
+    if narrow and sign > 0.0:
+        return NarrowTophat(triangle, spot_doubt(triangle)), total**2
+    return Tophat(triangle, sign), total**2
+
+
+def narrow_sphere(cells: Array, fudge: float) -> NarrowSphere:
+    """Return the numbers of an ellipsoid in float32, for a fudge factor above 0."""
+    unit = 2.0 ** (frexp(1.001 * _most(cells, fudge))[1] - 20)
+    a, b, c = (float(n) * sqrt(fudge / unit) for n in cells)
+    return NarrowSphere(a, b, c, unit)
+
+
+def _most(cells: Array, fudge: float) -> float:
+    """Return the largest squared distance from the nearest spot, in fringes."""
+    return fudge * float(np.sum((cells / 2.0) ** 2))
+
+
+def spot_doubt(triangle: Coefficients) -> float:
+    """Return how near to 1 the float32 squared length of R (dh, dk, dl) says nothing."""
+    # Indices are off by up to 2.5 units of 2^-32 along each axis, the rest by its rounding.
+    length = sqrt(3.0 * sum(r * r for r in triangle)) * 2.5 * 2.0**-32 + 2e-6
+    return length * (2.0 + length)
 
 
 def _narrow_square(cells: Array) -> NarrowFew | NarrowMore | NarrowGrating:

@@ -6,9 +6,11 @@ Numba's own loops cannot mix vectors of float64 and float32, nor look numbers up
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
+
+from nbdask.kernels.processor import has_reduction
 
 #: Pixels of one step: two vectors of float64, one of float32.
 LANES = 16
@@ -27,12 +29,57 @@ BIAS = 1572864.0 + 0.5 - 2.0**-32
 WHOLE_ZERO = 0x41380000
 #: The lower 32 bits at a whole number.
 _CENTRE = 2**31 - 1
+#: As ``BIAS``, but the lower 32 bits are those of a signed number; the upper ones are of no use.
+SIGNED_BIAS = BIAS - 0.5
 
 # The two halves of the pixels are interleaved within each 128 bits: that takes one instruction.
 _LOW = [word for part in range(0, 16, 4) for word in (part, part + 2, part + 16, part + 18)]
 _HIGH = [word + 1 for word in _LOW]
 _FIRST = [lane for part in range(0, 16, 4) for lane in (part, part + 1)]
 _SECOND = [lane + 2 for lane in _FIRST]
+
+
+class Index(NamedTuple):
+    """Biased Miller indices of sixteen pixels along one axis.
+
+    ``numbers`` are the float64 indices of both halves, without the bias if they were asked for
+    exactly.
+    """
+
+    low: Any
+    high: Any
+    numbers: Sequence[Any]
+
+
+class Argument:
+    """A value of a compiled function with its Numba type."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+        self.context, self.builder, self.kind, self.value = context, builder, kind, value
+
+    @property
+    def name(self) -> Any:
+        """The class of a named tuple."""
+        return self.kind.instance_class
+
+    def field(self, name: str) -> Argument:
+        """Return a field of a named tuple."""
+        place = self.kind.fields.index(name)
+        return Argument(
+            self.context,
+            self.builder,
+            self.kind.types[place],
+            self.builder.extract_value(self.value, place),
+        )
+
+    def items(self) -> list[Any]:
+        """Return the numbers of a tuple."""
+        return [self.builder.extract_value(self.value, i) for i in range(len(self.kind))]
+
+    @property
+    def data(self) -> Any:
+        """Pointer to the numbers of an array."""
+        return self.context.make_array(self.kind)(self.context, self.builder, self.value).data
 
 
 class Lanes:
@@ -65,6 +112,14 @@ class Lanes:
         """Return a + b; one instruction with the multiplication that either comes from."""
         return self.builder.fadd(a, b, flags=_CONTRACT)
 
+    def minus(self, a: Any, b: Any) -> Any:
+        """Return a - b; one instruction with the multiplication that either comes from."""
+        return self.builder.fsub(a, b, flags=_CONTRACT)
+
+    def place(self, number: int) -> Any:
+        """Return a number of places as a word of 64 bits."""
+        return ir.IntType(64)(number)
+
     def polynomial(self, coefficients: Sequence[Any], x: Any) -> Any:
         """Return a polynomial of x; the coefficients are vectors, the constant first."""
         result = coefficients[-1]
@@ -88,34 +143,47 @@ class Lanes:
         place = self.builder.gep(pointer, [offset])
         self.builder.store(vector, self.builder.bitcast(place, vector.type.as_pointer()), align=8)
 
-    def indices(
-        self, axis: Sequence[Any], q: Sequence[Sequence[Any]], exact: bool
-    ) -> tuple[Any, Any]:
-        """Return the words of biased Miller indices, lower and upper halves.
+    def index(
+        self, axis: Sequence[Any], start: Any, q: Sequence[Sequence[Any]], exact: bool, bias: float
+    ) -> Index:
+        """Return the Miller indices along one axis.
 
         Parameters
         ----------
         axis : three vectors
             Components of a cell vector.
+        start : vector or None
+            The index where all of ``q`` is 0, None for 0; unless ``exact`` with the bias.
         q : two times three vectors
             Scattering vectors of both halves of the pixels.
         exact : bool
             Whether the bias is added to the finished index and rounds it once, by up to 2^-33;
             else each of three products is added to it, one instruction less.
+        bias : float
+            ``BIAS`` or ``SIGNED_BIAS``.
         """
-        bias = ir.Constant(DOUBLES, [BIAS] * DOUBLES.count)
-        halves = []
+        biases = ir.Constant(DOUBLES, [bias] * DOUBLES.count)
+        numbers, halves = [], []
         for part in q:
-            total: Any = None if exact else bias
+            total: Any = start
+            if not exact and total is None:
+                total = biases
             for component, along in zip(axis, part, strict=True):
                 product = self.times(component, along)
                 total = product if total is None else self.plus(product, total)
+            numbers.append(total)
             if exact:
                 # Not contracted with the last product, so that all kernels see the same index.
-                total = self.builder.fadd(total, bias)
-            halves.append(self.builder.bitcast(total, WORDS))
+                total = self.builder.fadd(total, biases)
+            halves.append(total)
+        return Index(*self.words_of(halves), numbers)
+
+    def words_of(self, halves: Sequence[Any]) -> tuple[Any, Any]:
+        """Return the lower and the upper words of float64 numbers of both halves of the pixels."""
+        first, second = (self.builder.bitcast(half, WORDS) for half in halves)
         low, high = (
-            self.builder.shuffle_vector(*halves, ir.Constant(WORDS, mask)) for mask in (_LOW, _HIGH)
+            self.builder.shuffle_vector(first, second, ir.Constant(WORDS, mask))
+            for mask in (_LOW, _HIGH)
         )
         return low, high
 
@@ -177,6 +245,66 @@ class Lanes:
             at = self.builder.gep(pointer, [self.builder.zext(place, ir.IntType(64))])
             result = self.builder.insert_element(result, self.builder.load(at), WORD(lane))
         return result
+
+    def away(self, x: Any) -> Any:
+        """Return x less its nearest whole number; x is a vector of float64."""
+        if not has_reduction():
+            return self.builder.fsub(x, self._unary("llvm.rint.v8f64", x))
+        return self._reduced("pd", x, 8)
+
+    def from_nearest(self, x: Any) -> Any:
+        """Return x less its nearest whole number, halves down; x is a vector of float64."""
+        half = ir.Constant(x.type, [0.5] * x.type.count)
+        whole = self._unary("llvm.ceil.v8f64", self.builder.fsub(x, half))
+        return self.builder.fsub(x, whole)
+
+    def fraction(self, x: Any) -> Any:
+        """Return x less the whole number below; x is a vector of float32."""
+        if not has_reduction():
+            return self.builder.fsub(x, self._unary("llvm.floor.v16f32", x))
+        return self._reduced("ps", x, 9)
+
+    def _reduced(self, name: str, x: Any, way: int) -> Any:
+        bits = ir.IntType(x.type.count)
+        function = self._intrinsic(
+            f"llvm.x86.avx512.mask.reduce.{name}.512", x.type, [x.type, WORD, x.type, bits, WORD]
+        )
+        nothing = ir.Constant(x.type, [0.0] * x.type.count)
+        return self.builder.call(function, [x, WORD(way), nothing, bits(-1), WORD(4)])
+
+    def nearer(self, a: Any, b: Any) -> Any:
+        """Return whichever of two vectors of float32 is nearer to 0, without its sign."""
+        if not has_reduction():
+            a, b = (self._unary("llvm.fabs.v16f32", x) for x in (a, b))
+            return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
+        bits = ir.IntType(LANES)
+        function = self._intrinsic(
+            "llvm.x86.avx512.mask.range.ps.512", FLOATS, [FLOATS, FLOATS, WORD, FLOATS, bits, WORD]
+        )
+        return self.builder.call(function, [a, b, WORD(10), floats(0.0), bits(-1), WORD(4)])
+
+    def inverse_root(self, x: Any, wide: bool) -> Any:
+        """Return 1 / sqrt(x) of a vector of float32, to 2^-14 or better.
+
+        Parameters
+        ----------
+        x : vector of float32
+        wide : bool
+            Whether the processor has AVX-512.
+        """
+        if not wide:
+            return self.builder.fdiv(floats(1.0), self._unary("llvm.sqrt.v16f32", x))
+        bits = ir.IntType(LANES)
+        function = self._intrinsic("llvm.x86.avx512.rsqrt14.ps.512", FLOATS, [FLOATS, FLOATS, bits])
+        return self.builder.call(function, [x, floats(0.0), bits(-1)])
+
+    def any(self, bits: Any) -> Any:
+        """Return whether one of sixteen comparisons holds."""
+        number = self.builder.bitcast(bits, ir.IntType(LANES))
+        return self.builder.icmp_unsigned("!=", number, number.type(0))
+
+    def _unary(self, name: str, x: Any) -> Any:
+        return self.builder.call(self._intrinsic(name, x.type, [x.type]), [x])
 
     def larger(self, a: Any, b: Any) -> Any:
         """Return the larger of two vectors of float32, lane by lane."""

@@ -24,6 +24,8 @@ _LOOPS = {
     inputs.Gauss: shapes.add_gauss,
     inputs.NarrowGauss: narrow.add_narrow,
     inputs.Tophat: shapes.add_tophat,
+    inputs.NarrowSphere: narrow.add_narrow,
+    inputs.NarrowTophat: narrow.add_narrow,
 }
 
 
@@ -37,11 +39,12 @@ def add_orientations(
     lattice, amplitude : named tuples
         From :mod:`~nbdask.kernels.numba_inputs`; their types choose the loop.
     axes : (n, 3, 3) float64 array
-        Cell vectors a, b, c [m] of each orientation.
+        Cell vectors a, b, c [m] of each orientation; in float32 also the table of orientations
+        for each source.
     first, last : int
         Half-open range of orientations.
     work : Work
-        Rows QX, QY, QZ hold the scattering vectors [1/m].
+        Rows QX, QY, QZ hold the scattering vectors [1/m]; with that table DX, DY, DZ the rays.
     count : int
         Pixels of the block, a multiple of ``MULTIPLE``.
     """

@@ -85,6 +85,112 @@ def _add_tricubic(
     return outside
 
 
+def orientations_of(light: Any, axes: Any) -> int:
+    """Return how many orientations a sub-pixel of a layer has, over all sources."""
+    raise TypeError("only compiled code may call this")
+
+
+@chosen_by_type(orientations_of)
+def _choose_count(light: Any, axes: Any) -> Any:
+    if axes.ndim == 2:
+        return lambda light, axes: axes.shape[0]
+    return lambda light, axes: light.weight.size * axes.shape[0]
+
+
+def add_inner(
+    place: Any,
+    light: Any,
+    each: Any,
+    lattice: Any,
+    amplitude: Any,
+    axes: Any,
+    height: float,
+    layer: int,
+    low: int,
+    high: int,
+    work: Any,
+    pixels: int,
+    count: int,
+) -> int:
+    """Add a range of sources' orientations to row TOTAL; return evaluations outside the list."""
+    raise TypeError("only compiled code may call this")
+
+
+@chosen_by_type(add_inner)
+def _choose_inner(
+    place: Any,
+    light: Any,
+    each: Any,
+    lattice: Any,
+    amplitude: Any,
+    axes: Any,
+    height: Any,
+    layer: Any,
+    low: Any,
+    high: Any,
+    work: Any,
+    pixels: Any,
+    count: Any,
+) -> Any:
+    return _add_lit if axes.ndim == 2 else _add_sources
+
+
+def _add_lit(
+    place: Any,
+    light: Any,
+    each: Any,
+    lattice: Any,
+    amplitude: Any,
+    axes: Any,
+    height: float,
+    layer: int,
+    low: int,
+    high: int,
+    work: Any,
+    pixels: int,
+    count: int,
+) -> int:
+    # Each source's orientations are in the table: straight from rays to terms.
+    full_width_vectors()
+    total, terms = work.wide[TOTAL], work.wide[SUM]
+    fill(terms, 0.0, count)
+    add_orientations(lattice, amplitude, axes, low, high, work, count)
+    for i in range(count):
+        total[i] += terms[i] * height
+    return 0
+
+
+def _add_sources(
+    place: Any,
+    light: Any,
+    each: Any,
+    lattice: Any,
+    amplitude: Any,
+    axes: Any,
+    height: float,
+    layer: int,
+    low: int,
+    high: int,
+    work: Any,
+    pixels: int,
+    count: int,
+) -> int:
+    terms = work.wide[SUM]
+    turns = axes.shape[0]
+    outside = 0
+    for source in range(low // turns, (high + turns - 1) // turns):
+        if not scatter(light, source, work, count):
+            continue
+        first = max(low - source * turns, 0)
+        last = min(high - source * turns, turns)
+        fill(terms, 0.0, count)
+        outside += add_terms(
+            lattice, amplitude, axes, first, last, light.dmin > 0.0, work, pixels, count
+        )
+        add_weighted(place, light, each, layer, source, height, work, count)
+    return outside
+
+
 @entry
 def sum_steps(
     place: Any,
@@ -124,10 +230,9 @@ def sum_steps(
         Evaluations whose interpolation left the amplitude grid.
     """
     full_width_vectors()
-    total, terms = work.wide[TOTAL], work.wide[SUM]
+    total = work.wide[TOTAL]
     size = total.size
-    turns = axes.shape[0]
-    inner = light.weight.size * turns
+    inner = orientations_of(light, axes)
     subs = place.oversample * place.oversample
     outside = 0
     for begin in range(0, sums.size, size):
@@ -140,15 +245,9 @@ def sum_steps(
             layer, sub = divmod(outer, subs)
             sub_slow, sub_fast = divmod(sub, place.oversample)
             find_rays(place, layer, sub_slow, sub_fast, work, count)
-            for source in range(low // turns, (high + turns - 1) // turns):
-                if not scatter(light, source, work, count):
-                    continue
-                first = max(low - source * turns, 0)
-                last = min(high - source * turns, turns)
-                fill(terms, 0.0, count)
-                outside += add_terms(
-                    lattice, amplitude, axes, first, last, light.dmin > 0.0, work, pixels, count
-                )
-                add_weighted(place, light, each, layer, source, height, work, count)
+            outside += add_inner(
+                place, light, each, lattice, amplitude, axes, height, layer, low, high,
+                work, pixels, count,
+            )  # fmt: skip
         copy(total, pixels, sums[begin:])
     return outside

@@ -92,5 +92,5 @@ def add_tophat(
             y = bb * dk + bc * dl
             z = cc * dl
             inside = lattice.sign * (x * x + y * y + z * z) < 1.0
-            add_term(amplitude, rows, i, 1.0 if inside else 0.0, h0, k0, el0)
+            add_term(amplitude, rows, i, float(int(inside)), h0, k0, el0)
         look_up(amplitude, rows, count)

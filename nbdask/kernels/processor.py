@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from llvmlite import binding
 
@@ -23,10 +23,19 @@ def processor() -> str:
     return " ".join([binding.get_host_cpu_name(), features, *told])
 
 
-@lru_cache(maxsize=1)
 def has_wide_vectors() -> bool:
     """Return True if code is compiled for a processor with 512 bit vectors (AVX-512)."""
+    return _has("avx512f")
+
+
+def has_reduction() -> bool:
+    """Return True if code is compiled for a processor with AVX-512DQ."""
+    return _has("avx512dq")
+
+
+@cache
+def _has(feature: str) -> bool:
     name, features = os.environ.get("NUMBA_CPU_NAME"), os.environ.get("NUMBA_CPU_FEATURES")
     if name is not None or features is not None:
-        return "+avx512f" in str(features)
-    return bool(binding.get_host_cpu_features().get("avx512f", False))
+        return f"+{feature}" in str(features)
+    return bool(binding.get_host_cpu_features().get(feature, False))

@@ -14,6 +14,10 @@ from nbdask.kernels.numba_inputs import (
     NarrowGauss,
     NarrowGrating,
     NarrowMore,
+    NarrowTophat,
+    Tophat,
+    narrow_sphere,
+    spot_doubt,
 )
 from nbdask.kernels.numba_lanes import WHOLE_ZERO
 from nbdask.kernels.numba_lattice import add_orientations
@@ -118,6 +122,41 @@ def test_gaussian_spots():
     assert seen.any()
     assert np.max(np.abs(ours / expected - 1)[seen]) < 5e-6
     assert np.all(ours[exponent < -127.0] == 0.0)
+
+
+@pytest.mark.parametrize("cells", [(1, 1, 1), (5, 5, 5), (2, 9, 4), (90, 40, 60), (500, 500, 500)])
+@pytest.mark.parametrize("fudge", [0.01, 1.0, 20.0])
+def test_spheres(cells, fudge):
+    """Centres, slopes and all zeros, by the measure of an image: relative, from 1e-6 of the peak.
+
+    Also with shells of zeros as near to the centre as the shape has them.
+    """
+    indices = miller()
+    indices[:, 100:300] = indices[:, 100:300] % 1.0 * np.geomspace(1e-4, 1.0, 200) + 7.0
+    n = np.array(cells, dtype=float)
+    lattice = narrow_sphere(n, fudge)
+    away = indices - np.ceil(indices - 0.5)
+    x = np.pi * np.sqrt(fudge * np.sum((away * n[:, None]) ** 2, axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        direct = 3.0 * (np.sin(x) - x * np.cos(x)) / x**3
+    expected = np.where(x < 0.01, 1.0 - x * x / 10.0, direct) ** 2
+    ours = sums(lattice, ONE, indices) * (24.0 / np.pi**3) ** 2
+    assert np.max(np.abs(ours - expected) / np.maximum(expected, 1e-6)) < 5e-6
+
+
+@pytest.mark.parametrize("scale", [2.0, 40.0, 1e5])
+def test_edges_of_spots_are_where_they_are_in_float64(scale):
+    """Also for pixels on an edge to a few units in the last place of float64."""
+    triangle = tuple(scale * r for r in (1.3, 1.0, 0.5, 1.2, 0.25, 3.0))
+    indices = miller()
+    edge = np.linspace(1.0 - 1e-7, 1.0 + 1e-7, 100)
+    edge[40:60] = 1.0 + np.arange(-10, 10) * 2.0**-52
+    indices[0, 100:200] = -3.0 + edge / triangle[0]
+    indices[1:, 100:200] = [[2.0], [5.0]]
+    ours = sums(NarrowTophat(triangle, spot_doubt(triangle)), ONE, indices)
+    expected = sums(Tophat(triangle, 1.0), ONE, indices)
+    assert 0.0 < expected[100:200].mean() < 1.0
+    assert np.array_equal(ours, expected)
 
 
 def test_amplitudes_of_the_nearest_index():
