@@ -146,7 +146,7 @@ def test_a_damaged_tile_is_not_compared(run: Run, stored: Stored) -> None:
     """It is named, with what to do."""
     store = stored("adxv_tilted_beam")
     flip(store / "image" / "c" / "0" / "0")
-    code, _, error = run("parity", store, "--only", "--tile", "0,0", "--mode", "roi")
+    code, _, error = run("parity", store, "--only", "--at-tile", "0,0", "--mode", "roi")
     assert code == 5
     assert "tile 0 (slow 0 to 16, fast 0 to 16) is damaged" in error
     assert f"nbdask repair {store}" in error
