@@ -18,7 +18,7 @@ from nbdask.cli.options import (
     parse_flags,
     tile_option,
 )
-from nbdask.cli.words import no_such_option
+from nbdask.cli.words import check_dashes, no_such_option
 
 if TYPE_CHECKING:
     from nbdask.parity.judge import Request
@@ -62,6 +62,7 @@ class _ParityCommand(click.Command):
         for word in own:
             name = word.partition("=")[0]
             if len(name) > 2 and name[0] == "-" and name[1].isalpha():
+                check_dashes([name], known)
                 raise click.UsageError(f"{word}: put -- before the nanoBragg flags")
             if name.startswith("--") and name not in known:
                 raise no_such_option(name, known, ctx.command_path)

@@ -21,7 +21,7 @@ class FlagCommand(click.Command):
         """Split ``args``; the words go to ``ctx.meta``, the options to click."""
         params = self.get_params(ctx)
         own, words = split_words(args, params, ctx.command_path)
-        _check_dashes(words, [name for p in params for name in p.opts])
+        check_dashes(words, [name for p in params for name in p.opts])
         ctx.meta[WORDS] = words
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
         return super().parse_args(ctx, own)
@@ -31,8 +31,20 @@ class FlagCommand(click.Command):
         return ["[NANOBRAGG FLAGS]", *super().collect_usage_pieces(ctx)]
 
 
-def _check_dashes(words: list[str], known: list[str]) -> None:
-    """Refuse one of nbdask's own options that was written with a single dash."""
+def check_dashes(words: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse one of nbdask's own options that was written with a single dash.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Words that are taken for nanoBragg's.
+    known : sequence of str
+        The command's own options.
+
+    Raises
+    ------
+    click.UsageError
+    """
     for word in words:
         if word.startswith("-") and f"-{word}" in known:
             from nbdask.experiment.flags.parse import is_flag

@@ -295,6 +295,7 @@ def test_runs_of_c_that_fail(
         (("no.zarr", "--time-limit", "nan"), 1, "'nan': must be a finite number, 0.001 or more"),
         (("--json", "x", "--map", "x", "--", "-cell", "10"), 1, "is the file of --json already"),
         (("--tils", "3"), 1, "did you mean --tiles?"),
+        (("-tiles", "3"), 1, "unknown flag -tiles: did you mean --tiles?"),
         (("no.zarr", "--", "-cell", "10"), 1, "either a store or nanoBragg flags"),
         (("-lambda", "1"), 1, "put -- before the nanoBragg flags"),
         (("no.zarr", "--tiles", "some"), 1, "whole number"),
