@@ -29,9 +29,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import facts
+from nbdask.derive.noise_c import CNoise
 from nbdask.export.picture import Picture
 from nbdask.export.smv import automatic_scale
-from nbdask.export.values import counts16, counts32, grey8
+from nbdask.export.values import counts16, counts32, grey8, noise16
 from nbdask.store.open import StoreReader
 
 MOST = 1 << 30
@@ -104,10 +105,10 @@ def _cbf_rows(path: Path, columns: int, row: int) -> Any:
 
 
 Reader = Callable[[Path, int, int], Any]
-EXPORTS: dict[str, tuple[str, list[str], Reader | None]] = {
+EXPORTS: dict[str, tuple[str, list[str], Reader]] = {
     "float": ("a.bin", [], _float_rows),
     "smv": ("a.img", [], _smv_rows),
-    "smv-noise": ("a.img", ["--format", "smv-noise", "--seed", "1"], None),
+    "smv-noise": ("a.img", ["--format", "smv-noise", "--seed", "1"], _smv_rows),
     "pgm": ("a.pgm", [], _pgm_rows),
     "nxmx float32": ("a.h5", [], _nexus_rows),
     "nxmx int32": ("a.h5", ["--dtype", "int32", "--scale", f"{_FACTOR:g}"], _nexus_rows),
@@ -118,6 +119,8 @@ EXPORTS: dict[str, tuple[str, list[str], Reader | None]] = {
 
 def expected(picture: Picture, name: str, pixels: Any) -> Any:
     """Return what a file must hold for some pixels of the store."""
+    if name == "smv-noise":
+        return noise16(CNoise(1).image_rows(pixels), 40.0)[0]
     if name == "smv":
         return counts16(pixels, automatic_scale(picture), 40.0)[0]
     if name == "pgm":
@@ -168,9 +171,11 @@ def export(store: str, folder: Path, name: str, rows: int | None) -> Export:
         size, equal = path.stat().st_size, True
         picture = Picture(store, (first, last, 0, n_fast - 1))
         n_rows, columns = picture.shape
-        # The middle, where the beam is, unless the format can only be read from its start.
-        row = 0 if name == "cbf" else n_rows // 2
-        if rows_of is not None:
+        # The middle, where the beam is, unless the format can only be read from its start, or
+        # what is written there hangs on all rows before.
+        row = 0 if name in ("cbf", "smv-noise") else n_rows // 2
+        # The noise of a part's first row hangs on rows of the image above the part.
+        if name != "smv-noise" or first == 0:
             pixels = np.asarray(picture.reader.image[first + row : first + row + _ROWS], np.float32)
             wanted = expected(picture, name, pixels).reshape(-1)
             equal = bool(np.array_equal(rows_of(path, columns, row), wanted))

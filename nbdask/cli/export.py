@@ -66,16 +66,14 @@ class _ExportCommand(click.Command):
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, out: tuple[str, ...], format_: str | None, **options: Any) -> None:
     """Write the image of STORE to one or more files OUT."""
-    from nbdask.export.files import check_target
-    from nbdask.export.formats import export, format_of
+    from nbdask.export.formats import check_export, export
 
     quiet, roi = options.pop("quiet"), options.pop("roi")
     if roi is not None:
         options["roi"] = roi
     # Everything that can be told beforehand is, so that a mistake in the last name costs nothing.
     for path in out:
-        format_of(path, format_)
-        check_target(path, "output", overwrite=options["overwrite"])
+        check_export(store, path, format_, **options)
     if len({Path(path).resolve() for path in out}) < len(out):
         raise click.UsageError("two of the files have the same name: give each a name of its own")
     for path in out:

@@ -32,6 +32,8 @@ class Format:
     takes : frozenset of str
         Fields of :class:`Options` that mean something.
     help : str
+    only : str or None
+        The only kind of pixels, which may be asked for by name.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Format:
     writer: str
     takes: frozenset[str]
     help: str
+    only: str | None = None
 
 
 _VALUES = frozenset({"scale", "adc"})
@@ -62,7 +65,7 @@ FORMATS = {
             _VALUES | {"dtype"},
             "NeXus NXmx in HDF5",
         ),
-        Format("cbf", (".cbf",), "cbf:write_cbf", _VALUES, "CBF with mini header, int32"),
+        Format("cbf", (".cbf",), "cbf:write_cbf", _VALUES, "CBF with mini header, int32", "int32"),
         Format(
             "tiff", (".tif", ".tiff"), "tiff:write_tiff", _VALUES | {"dtype"}, "BigTIFF with tiles"
         ),
@@ -146,7 +149,10 @@ def _writer(format_: Format) -> Callable[[Picture, Path, Options], list[str]]:
 
 def _check_options(format_: Format, options: Options) -> None:
     for name in ("scale", "adc", "dtype", "seed"):
-        if getattr(options, name) is not None and name not in format_.takes:
+        given = getattr(options, name)
+        if given is None or (name == "dtype" and given == format_.only):
+            continue
+        if name not in format_.takes:
             takers = [f.name for f in FORMATS.values() if name in f.takes]
             raise InputError(
                 f"--{name} has no meaning for {format_.name}: leave it out, or take"
@@ -155,7 +161,7 @@ def _check_options(format_: Format, options: Options) -> None:
     if options.seed is not None:
         from nbdask.export.smv import check_seed
 
-        check_seed(options.seed)
+        check_seed(options.seed, "--seed")
 
 
 def _file_bytes(format_: Format, picture: Picture) -> int:
@@ -163,6 +169,54 @@ def _file_bytes(format_: Format, picture: Picture) -> int:
     module = importlib.import_module(f"nbdask.export.{format_.writer.split(':')[0]}")
     size: Any = getattr(module, "file_bytes", None)
     return 0 if size is None else int(size(picture))
+
+
+def check_export(
+    store: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    *,
+    roi: Roi | None = None,
+    scale: float | None = None,
+    adc: float | None = None,
+    dtype: str | None = None,
+    seed: int | None = None,
+    incomplete: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Make sure, without writing anything, that :func:`export` can begin with these arguments.
+
+    Raises
+    ------
+    NbdaskError
+        As :func:`export`.
+    """
+    _check_arguments(path, roi, scale)
+    _prepare(store, path, format, roi, Options(scale, adc, dtype, seed), incomplete, overwrite)
+
+
+def _prepare(
+    store: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    format: str | None,
+    roi: Roi | None,
+    options: Options,
+    incomplete: bool,
+    overwrite: bool,
+) -> tuple[Format, Picture, Callable[[Picture, Path, Options], list[str]]]:
+    """Check everything that can be told before the work."""
+    chosen = format_of(path, format)
+    _check_options(chosen, options)
+    check_target(path, "output", overwrite=overwrite)
+    picture = Picture(store, roi, incomplete)
+    _check_region(picture, roi)
+    _check_outside(picture, Path(path))
+    if chosen.name == "smv-noise" and picture.counts:
+        raise InputError(
+            f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
+            " as smv, or take the store that it was made from"
+        )
+    return chosen, picture, _writer(chosen)
 
 
 def export(
@@ -227,14 +281,9 @@ def export(
     """
     _check_arguments(path, roi, scale)
     options = Options(scale, adc, dtype, seed)
-    chosen = format_of(path, format)
-    _check_options(chosen, options)
-    picture = Picture(store, roi, incomplete, progress)
-    _check_region(picture, roi)
+    chosen, picture, write = _prepare(store, path, format, roi, options, incomplete, overwrite)
+    picture.progress = progress
     target = Path(path)
-    _check_outside(picture, target)
-    check_target(target, "output", overwrite=overwrite)
-    write = _writer(chosen)
     size = _file_bytes(chosen, picture)
     with fresh_file(target, "output", overwrite=overwrite, size=size) as fresh:
         remarks = write(picture, fresh, options)
@@ -247,6 +296,8 @@ def _check_arguments(path: object, roi: object, scale: object) -> None:
     """Refuse what is no path, no region or no scale."""
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"{path!r} is no path: give that of the file to write, such as 'a.img'")
+    if not str(path):
+        raise InputError("the name of a file is empty: give its path, such as a.img")
     if roi is not None:
         four = list(roi) if isinstance(roi, (tuple, list)) else []
         if len(four) != 4 or not all(hasattr(n, "__index__") for n in four):

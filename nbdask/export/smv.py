@@ -138,8 +138,14 @@ def write_smv(picture: Picture, path: Path, options: Options) -> list[str]:
     return [f"scale {scale:g}, offset {adc:g}", *clipped.describe(UINT16_MAX)]
 
 
-def check_seed(seed: int | None) -> None:
+def check_seed(seed: int | None, flag: str = "-seed") -> None:
     """Refuse a seed that nanoBragg's noise cannot be made from, before anything is done.
+
+    Parameters
+    ----------
+    seed : int or None
+    flag : str
+        What it was given by, for the message.
 
     Raises
     ------
@@ -148,7 +154,7 @@ def check_seed(seed: int | None) -> None:
     """
     if seed is not None and seed < 0:
         raise InputError(
-            f"-seed {seed}: must be 0 or more for nanoBragg's own noise; a negative seed makes it"
+            f"{flag} {seed}: must be 0 or more for nanoBragg's own noise; a negative seed makes it"
             " depend on what was drawn before"
         )
 
@@ -176,11 +182,6 @@ def write_noise(picture: Picture, path: Path, options: Options) -> list[str]:
         raise InputError(
             f"--scale {options.scale:g}: the noise image counts photons, so its scale is 1;"
             " leave --scale out"
-        )
-    if picture.counts:
-        raise InputError(
-            f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
-            " as smv, or take the store that it was made from"
         )
     from nbdask.derive.noise_c import CNoise  # numba takes long to load
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +63,10 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr a.img --scale 0", "--scale 0: must be above 0; leave it out"),
         ("run.zarr a.img --scale -1", "--scale -1: must be above 0"),
         ("run.zarr run.zarr/image/a.img", "must lie outside the store"),
+        ("run.zarr a.img run.zarr/image/a.img", "must lie outside the store"),
+        ("run.zarr a.h5 a.img --dtype int32", "--dtype has no meaning for smv"),
+        ("run.zarr a.h5 a.cbf --dtype float32", "--dtype has no meaning for cbf"),
+        ("run.zarr a.img --format smv-noise --seed -1", "--seed -1: must be 0 or more"),
     ],
 )
 def test_mistakes_end_with_one_line(
@@ -102,6 +110,37 @@ def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[
     assert sorted(p.name for p in folder.iterdir()) == ["b.img", "run.zarr"]
     assert main(["export", "run.zarr", "a.img", "b.img", "--overwrite"]) == 0
     assert (folder / "b.img").read_bytes() == (folder / "a.img").read_bytes()
+
+
+def test_an_empty_name_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a shell variable gives it that is not set."""
+    assert main(["export", "run.zarr", ""]) == 2
+    assert "the name of a file is empty" in capsys.readouterr().err
+
+
+def test_integers_for_all_formats_that_have_them(folder: Path) -> None:
+    """CBF has no others, so asking for them there is no mistake."""
+    names = ["a.h5", "a.cbf", "a.tif"]
+    assert main(["export", "run.zarr", *names, "--dtype", "int32", "--quiet"]) == 0
+    assert (folder / "a.cbf").exists()
+
+
+def test_a_killed_export_leaves_no_file_under_the_name(folder: Path) -> None:
+    """kill -9 while rows are written: an older file is whole; what is left has another name."""
+    (folder / "a.h5").write_bytes(b"old")
+    code = (
+        "import os, signal\n"
+        "from nbdask.export import nexus\n"
+        "nexus.counts32 = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from nbdask.export.formats import export\n"
+        "export('run.zarr', 'a.h5', dtype='int32', overwrite=True)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=folder, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert (folder / "a.h5").read_bytes() == b"old"
+    left = [p.name for p in folder.iterdir() if p.name not in ("a.h5", "run.zarr")]
+    assert len(left) == 1
+    assert re.fullmatch(r"\.[0-9a-f]{12}\.a\.h5", left[0])
 
 
 def test_two_files_of_one_name_are_refused(folder: Path) -> None:

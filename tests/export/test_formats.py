@@ -257,7 +257,7 @@ def test_mistakes_are_refused_with_what_is_allowed(store, tmp_path) -> None:
         (("a.xyz",), {}, "the ending .xyz tells no format"),
         (("a",), {}, "no ending tells no format"),
         (("a.img", "nxmxx"), {}, "no such format .did you mean nxmx"),
-        (("a.cbf",), {"dtype": "int32"}, "--dtype has no meaning for cbf.*nxmx or tiff"),
+        (("a.cbf",), {"dtype": "float32"}, "--dtype has no meaning for cbf.*nxmx or tiff"),
         (("a.h5",), {"dtype": "int16"}, "--dtype int16: must be float32 or int32"),
         (("a.pgm",), {"seed": 4}, "--seed has no meaning for pgm"),
         (("a.img", "smv-noise"), {"scale": 4.0}, "--scale has no meaning for smv-noise"),
