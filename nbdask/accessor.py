@@ -220,6 +220,7 @@ class NbdaskAccessor:
         return {d: _ring(model, d / _ANGSTROM, points) for d in wanted}
 
     def _model(self) -> Model:
+        """Return the model of the geometry, made once for each experiment."""
         return _geometry_of(json.dumps(self.experiment.to_dict(), sort_keys=True))
 
     def _lazy(

@@ -25,6 +25,7 @@ def command(store: str, port: int | None, no_browser: bool) -> None:
     from nbdask.view.server import serve
 
     def ready(address: str) -> None:
+        """Print the address, and open it."""
         click.echo(address)
         say("Ctrl-C ends the viewer")
         if not no_browser:

@@ -49,6 +49,7 @@ def apply(pipeline: Pipeline, image: Any, corner: tuple[int, int], backend: str)
 
 
 def _is_dask(image: Any) -> bool:
+    """Whether an array is one of dask's, without importing dask for it."""
     array = sys.modules.get("dask.array")
     return array is not None and isinstance(image, array.Array)
 

@@ -44,9 +44,11 @@ class _Finished:
         self._found: dict[int, Flags] = {}
 
     def __len__(self) -> int:
+        """Return the number of levels, the image included."""
         return self._count
 
     def __getitem__(self, level: int, /) -> Flags:
+        """Return the chunks of a level, looked up once."""
         if level not in self._found:
             self._found[level] = self._levels.done((self._kind,), level)
         return self._found[level]
@@ -173,6 +175,7 @@ class Canvas:
         place: tuple[slice, slice],
         starts: tuple[Starts, Starts],
     ) -> None:
+        """Add sums and weights, the pixels of the image that each pixel of the piece stands for."""
         if self._sums is None or self._weights is None:
             self._sums = np.zeros(self._values.shape)
             self._weights = np.zeros(self._values.shape)

@@ -96,6 +96,7 @@ def check_frame(frame: object) -> int:
 
 
 def _whole(name: str, value: object, most: int) -> int:
+    """Return a whole number within bounds, or raise FieldError."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value <= most:
         return int(value)
     raise FieldError(name, value, f"a whole number from 0 to {most}")

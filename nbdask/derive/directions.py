@@ -158,6 +158,7 @@ class Directions:
         return [np.asarray(line)[:, ::-1] for line in lines]
 
     def _grid(self, region: Sequence[float], points: int) -> tuple[Array, Array, Array]:
+        """Return the grid on which rings are traced."""
         slow = np.linspace(region[0], region[1], points)
         fast = np.linspace(region[2], region[3], points)
         inverse = np.linalg.norm(self.scattering(slow[:, None], fast[None, :]), axis=-1)

@@ -1,4 +1,18 @@
-"""One function for each step, for arrays of any kind."""
+"""One function for each step, for arrays of any kind.
+
+What is common to all:
+
+image : (slow, fast) array
+    NumPy array, dask array or xarray.DataArray.  The result is float32 of the same shape and kind,
+    lazy where the image is.
+seed : int
+    0 to 2**64 - 1; equal seeds give equal noise, whatever the chunks.
+frame : int
+    Number of the image in a series, 0 to 2**32 - 1.
+
+A value that is refused raises FieldError.  The other parameters are the fields of the step that the
+function names, which is what a :class:`~nbdask.derive.Pipeline` takes.
+"""
 
 from __future__ import annotations
 
@@ -28,28 +42,14 @@ def flicker(
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
-    seed : int
-        0 to 2**64 - 1; equal seeds give equal noise.
-    frame : int
-        Number of the image in a series, 0 to 2**32 - 1.
+    image, seed, frame
+        As in all of :mod:`nbdask.derive.functions`.
     frame_rms, pixel_rms : float
         Relative standard deviations.
 
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
-
     See Also
     --------
-    Flicker : the step, for pipelines
+    Flicker : the step
     """
     return Pipeline((Flicker(frame_rms, pixel_rms),), seed, frame).apply(image)
 
@@ -59,26 +59,12 @@ def poisson(image: Any, *, seed: int, frame: int = 0) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
-    seed : int
-        0 to 2**64 - 1; equal seeds give equal noise.
-    frame : int
-        Number of the image in a series, 0 to 2**32 - 1.
-
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
+    image, seed, frame
+        As in all of :mod:`nbdask.derive.functions`.
 
     See Also
     --------
-    Poisson : the step, for pipelines
+    Poisson : the step
     """
     return Pipeline((Poisson(),), seed, frame).apply(image)
 
@@ -88,26 +74,16 @@ def gaussian_psf(image: Any, fwhm: float, radius: int | None = None) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     fwhm : float
         Full width at half maximum [pixels].
     radius : int, optional
         Reach [pixels]; None: chosen.
 
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
-
     See Also
     --------
-    GaussianPSF : the step, for pipelines
+    GaussianPSF : the step
     """
     return Pipeline((GaussianPSF(fwhm, radius),)).apply(image)
 
@@ -117,26 +93,16 @@ def fibre_psf(image: Any, fwhm: float, radius: int | None = None) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     fwhm : float
         Full width at half maximum [pixels].
     radius : int, optional
         Reach [pixels]; None: chosen.
 
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
-
     See Also
     --------
-    FibrePSF : the step, for pipelines
+    FibrePSF : the step
     """
     return Pipeline((FibrePSF(fwhm, radius),)).apply(image)
 
@@ -146,26 +112,16 @@ def calibration(image: Any, rms: float, *, seed: int) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     rms : float
         Relative standard deviation.
     seed : int
         That of the detector, 0 to 2**64 - 1.
 
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
-
     See Also
     --------
-    Calibration : the step, for pipelines
+    Calibration : the step
     """
     return Pipeline((Calibration(rms, seed),)).apply(image)
 
@@ -175,28 +131,16 @@ def readout(image: Any, sigma: float, *, seed: int, frame: int = 0) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     sigma : float
         Standard deviation [unit of the image].
-    seed : int
-        0 to 2**64 - 1; equal seeds give equal noise.
-    frame : int
-        Number of the image in a series, 0 to 2**32 - 1.
-
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
+    seed, frame
+        As in all of :mod:`nbdask.derive.functions`.
 
     See Also
     --------
-    Readout : the step, for pipelines
+    Readout : the step
     """
     return Pipeline((Readout(sigma),), seed, frame).apply(image)
 
@@ -206,24 +150,14 @@ def offset(image: Any, value: float) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     value : float
         [unit of the image]
 
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
-
     See Also
     --------
-    Offset : the step, for pipelines
+    Offset : the step
     """
     return Pipeline((Offset(value),)).apply(image)
 
@@ -233,17 +167,12 @@ def rounding(image: Any) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
-
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
 
     See Also
     --------
-    Rounding : the step, for pipelines
+    Rounding : the step
     """
     return Pipeline((Rounding(),)).apply(image)
 
@@ -253,26 +182,16 @@ def saturation(image: Any, maximum: float, minimum: float | None = None) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     maximum : float
         Values above it become it.
     minimum : float, optional
         Values below it become it; None: no limit.
 
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
-
-    Raises
-    ------
-    FieldError
-        A value that is refused.
-
     See Also
     --------
-    Saturation : the step, for pipelines
+    Saturation : the step
     """
     return Pipeline((Saturation(maximum, minimum),)).apply(image)
 
@@ -282,16 +201,11 @@ def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:
 
     Parameters
     ----------
-    image : (slow, fast) array
-        NumPy array, dask array or xarray.DataArray; a lazy one gives a lazy result.
+    image
+        As in all of :mod:`nbdask.derive.functions`.
     factor : float
         Detector units per photon.
     map : (slow, fast) array, or path of a NumPy file, optional
-
-    Returns
-    -------
-    (slow, fast) float32 array
-        Of the same kind as the image.
 
     Raises
     ------
@@ -300,7 +214,7 @@ def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:
 
     See Also
     --------
-    Gain : the step, for pipelines
+    Gain : the step
     """
     if map is None or not hasattr(map, "shape"):
         return Pipeline((Gain(factor, map),)).apply(image)

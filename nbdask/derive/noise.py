@@ -267,6 +267,7 @@ class _Run:
         """Return what takes note of a finished tile."""
 
         def done(result: TileResult) -> None:
+            """Take note of a finished tile."""
             self.summaries[result.index] = result.summary
             self.finished += 1
             lock.check()
@@ -336,6 +337,7 @@ class NoisyCopy:
     report: Callable[[str], None] | None = None
 
     def _resumes(self) -> bool:
+        """Whether this is to go on with a run."""
         # A run that was cut off before its noise has begun has nothing to resume here.
         return bool(self.options.get("resume")) and place_of(self.path).exists()
 

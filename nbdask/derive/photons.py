@@ -82,9 +82,11 @@ class _Places(NamedTuple):
     stream: int
 
     def only(self, which: NDArray[np.bool_]) -> _Places:
+        """Return some of the pixels."""
         return self._replace(slow=self.slow[which], fast=self.fast[which])
 
     def uniforms(self, draw: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return two uniform deviates in (0, 1) for each pixel, of one draw."""
         last = np.uint64((self.stream << 24) | draw)
         slow, fast = self.slow.astype(np.uint64), self.fast.astype(np.uint64)
         words = philox(fast, slow, np.uint64(self.frame), last, *key_words(self.seed))

@@ -239,6 +239,7 @@ class Pipeline:
 
 
 def _corners(tile: Tile) -> tuple[int, int, int, int]:
+    """Return the first row twice, and the first column twice."""
     return (tile.slow0, tile.slow0, tile.fast0, tile.fast0)
 
 
@@ -264,6 +265,7 @@ def _padded(values: NDArray[np.float64], region: Tile, inner: Tile, halo: int) -
 
 
 def _fields(step: Step) -> dict[str, Any]:
+    """Return the fields of a step that are given."""
     # Every step is a dataclass; the base has no fields.
     names = [item.name for item in dataclasses.fields(step)]  # type: ignore[arg-type]
     return {name: getattr(step, name) for name in names if getattr(step, name) is not None}
@@ -284,6 +286,7 @@ def _numbered(number: int, item: Any) -> Step:
 
 
 def _step(item: Any) -> Step:
+    """Return the step that a table describes."""
     kinds = "one of " + ", ".join(KINDS)
     if not isinstance(item, Mapping):
         raise InputError(f"{item!r}: must be a table with the entry step, {kinds}")

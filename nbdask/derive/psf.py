@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -52,14 +53,14 @@ class _Spread(Step):
             radius = integer(f"{self.kind}.radius", radius, low=1, high=MOST_RADIUS)
         assign(self, fwhm=fwhm, radius=radius)
 
+    @abstractmethod
     def weights(self) -> NDArray[np.float64]:
         """Return the weights, of one axis or of a quadrant."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def halo(self) -> int:
         """The reach."""
-        raise NotImplementedError
 
     def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
         """Sum over the neighbours; the padded edge is lost."""

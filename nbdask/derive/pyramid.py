@@ -299,6 +299,7 @@ class GrowingPyramid:
             ) from self._error
 
     def _work(self, builder: Builder) -> None:
+        """Build what was left out before, then what each finished tile completes."""
         try:
             for level in range(1, len(builder.done)):
                 for chunk in builder.ready(level):

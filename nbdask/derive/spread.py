@@ -90,6 +90,7 @@ def _corner(x: NDArray[np.float64], y: NDArray[np.float64], z: float) -> NDArray
 
 
 def _rounded(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights as whole multiples of the unit."""
     return np.asarray(np.floor(weights / _UNIT + 0.5) * _UNIT)
 
 

@@ -6,6 +6,7 @@ at one pixel at a time.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,7 +35,7 @@ def single(field: str, value: object) -> float:
     return result
 
 
-class Step:
+class Step(ABC):
     """Base of the steps.
 
     Attributes
@@ -58,9 +59,10 @@ class Step:
         """Pixels around a region that its result depends on."""
         return 0
 
-    def check(self, shape: tuple[int, int], corner: tuple[int, int]) -> None:
+    def check(self, shape: tuple[int, int], corner: tuple[int, int]) -> None:  # noqa: B027
         """Raise an error if it cannot be done to an image of this shape and corner (slow, fast)."""
 
+    @abstractmethod
     def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
         """Return the values after this step.
 
@@ -77,7 +79,6 @@ class Step:
         float64 array
             As ``values``, less the halo.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class Calibration(Step):
 
 
 def _factors(rms: float, deviates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return factors about 1, none of them below 0."""
     return np.asarray(np.maximum(1.0 + rms * deviates, 0.0))
 
 

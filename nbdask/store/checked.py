@@ -94,6 +94,7 @@ class CheckedImage:
             self._rest(index, *self._begun.pop(index))
 
     def _read(self, part: Tile, *, in_order: bool) -> NDArray[np.float32]:
+        """Read a part, and compare the tiles that were not compared yet."""
         pixels = self._pixels(part)
         for index in overlapping(self._reader.grid, part):
             if self._sound[index]:
@@ -136,6 +137,7 @@ class CheckedImage:
         self._compare(index, crc, recorded)
 
     def _compare(self, index: int, crc: int, recorded: int) -> None:
+        """Raise an error unless a tile's checksum is the recorded one."""
         if crc != recorded:
             text = f"CRC-32C {crc:08x} instead of the recorded {recorded:08x}"
             raise damaged(self._reader, index, text)
@@ -155,6 +157,7 @@ class CheckedImage:
         return int(record["crc32c"])
 
     def _pixels(self, part: Tile) -> NDArray[np.float32]:
+        """Read pixels; where that fails, find out which tile it is."""
         try:
             return self._plain(part)
         except Exception:  # whatever zarr and its codecs raise for a damaged file
@@ -166,6 +169,7 @@ class CheckedImage:
             raise
 
     def _plain(self, part: Tile) -> NDArray[np.float32]:
+        """Read pixels as zarr gives them."""
         values = self._reader.image[part.slow0 : part.slow1, part.fast0 : part.fast1]
         return np.asarray(values, dtype=np.float32)
 

@@ -54,6 +54,7 @@ class _Pixels:
 
 
 def _places(one: slice | int, side: int) -> range:
+    """Return the indices that a slice or a whole number selects."""
     return range(side)[one] if isinstance(one, slice) else range(one, one + 1)
 
 

@@ -122,6 +122,7 @@ class Levels:
         return self.count if kind in self.kinds else 0
 
     def _array(self, kind: str, level: int) -> Any:
+        """Return the array of a level, opened once."""
         array = self._arrays.get((kind, level))
         if array is None:
             # Every chunk is written, also one that is all fill value: its file is the record.
@@ -244,6 +245,7 @@ class Levels:
         return found
 
     def _listed(self, array: str, grid: TileGrid) -> Flags:
+        """Return which chunks of an array have a file."""
         flags = np.zeros(grid.counts, dtype=np.bool_)
         prefix = f"{array}/c/"
         try:

@@ -43,7 +43,7 @@ _PAGE = """<!DOCTYPE html>
 <link rel="icon" href="data:,">
 <style>
 html, body {{ height: 100%; margin: 0; }}
-#first {{ position: absolute; left: 80px; top: 5px; width: calc(100% - 570px);
+#first {{ position: absolute; left: 80px; top: 5px; width: calc(100% - 520px);
   height: calc(100% - 55px); object-fit: contain; }}
 #page {{ position: absolute; inset: 0; }}
 </style>
@@ -122,6 +122,7 @@ class _Start(RequestHandler):
 
 
 def _page(word: str, title: str, overview: Window) -> str:
+    """Return the page: picture, element, scripts."""
     # The same address in every run, so that browsers keep the scripts, compiled.
     files = [f"/js/{name}?v={version('bokeh')}" for name in SCRIPTS] + [f"/{word}/start.js"]
     return _PAGE.format(
@@ -160,6 +161,7 @@ def _png(index: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
     """Return a PNG file of palette indices (rows, columns) and colours (256, 3)."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
+        """Return a part of the file with its length and checksum."""
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )

@@ -94,6 +94,7 @@ class Page:
         document.add_periodic_callback(self._news, _NEWS)
 
     def _make_mappers(self, overview: Window) -> None:
+        """Make the two scales of colours."""
         low, high = choose(overview.values)
         options: dict[str, Any] = {
             "palette": PALETTES["inferno"],
@@ -105,6 +106,7 @@ class Page:
         self.linear = models.LinearColorMapper(**options, name="linear")
 
     def _make_figure(self, overview: Window) -> None:
+        """Make the plot: axes, tools, both images, colour bar."""
         slow, fast = self.scene.shape
         self.plot = models.Plot(
             x_range=models.Range1d(-0.5, fast - 0.5),
@@ -119,8 +121,10 @@ class Page:
             output_backend="canvas",
             name="plot",
         )
-        self.plot.add_layout(models.LinearAxis(axis_label="fast [pixels]"), "below")
-        self.plot.add_layout(models.LinearAxis(axis_label="slow [pixels]"), "left")
+        for name, place in (("fast", "below"), ("slow", "left")):
+            label = f"{name} [pixels]"
+            axis = models.LinearAxis(axis_label=label, axis_label_text_font_style="normal")
+            self.plot.add_layout(axis, place)
         wheel = models.WheelZoomTool()
         box = models.BoxZoomTool(match_aspect=True)
         self.plot.toolbar = models.Toolbar(
@@ -139,7 +143,10 @@ class Page:
             for source in (self.base, self.detail)
         ]
         self.bar = models.ColorBar(
-            color_mapper=self.log, title=self.scene.levels.reader.unit, width=12
+            color_mapper=self.log,
+            title=f"{self.scene.levels.reader.unit} per pixel",
+            title_text_font_style="normal",
+            width=12,
         )
         self.plot.add_layout(self.bar, "right")
         self._make_marks()
@@ -182,6 +189,7 @@ class Page:
         }
 
     def _make_rings(self) -> None:
+        """Make lines, names and beam centre, not shown yet."""
         self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
         self.names = models.ColumnDataSource({"x": [], "y": [], "text": []})
         slow, fast = self.scene.geometry.beam_centre
@@ -209,6 +217,7 @@ class Page:
         self.rings = [self.plot.add_glyph(*shape, visible=False) for shape in shapes]
 
     def _make_controls(self) -> None:
+        """Make what is beside the plot."""
         low, high = math.log10(self.log.low), math.log10(self.log.high)
         self.status = models.Div(text=progress_text(self.scene), name="status")
         self.pointer = models.Div(
@@ -256,6 +265,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
             self.document.add_next_tick_callback(self._arrived)
 
     def _arrived(self) -> None:
+        """Read what is in sight by now."""
         self._moving = False
         self._again()
 
@@ -299,6 +309,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self.bar.color_mapper = mapper
 
     def _coloured(self, name: str, old: object, new: str) -> None:
+        """Change the colours."""
         for mapper in (self.log, self.linear):
             mapper.palette = list(PALETTES[new])
 
@@ -309,6 +320,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._again()
 
     def _switched(self, name: str, old: object, new: list[int]) -> None:
+        """Show or hide the rings."""
         for glyph in self.rings:
             glyph.visible = bool(new)
         self._again()
@@ -332,15 +344,18 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return self._sides.get("inner_width", _FRAME), self._sides.get("inner_height", _FRAME)
 
     def _again(self) -> None:
+        """Read what is in sight."""
         x, y = self.plot.x_range, self.plot.y_range
         self._want(x.start, x.end, y.start, y.end)
 
     def _want(self, x0: float, x1: float, y0: float, y1: float) -> None:
+        """Read a part now, or after the one that is being read."""
         self._wanted = (x0, x1, y0, y1)
         if not self._busy:
             self._read()
 
     def _read(self) -> None:
+        """Begin to read the part that was wished for last."""
         wanted, self._wanted = self._wanted, None
         assert wanted is not None
         region = self._in_sight(wanted)
@@ -380,6 +395,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return window, [(*one, at) for one, at in zip(found, places, strict=True)]
 
     def _shown(self, result: tuple[Window, list[Any]]) -> None:
+        """Show what was read."""
         window, rings = result
         self.detail.data = _columns(window)
         if rings:
@@ -395,6 +411,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
             }
 
     def _tell(self) -> None:
+        """Begin to find out what is under the pointer, unless that is under way."""
         if self._pointer_busy or self._pointer is None:
             return
         slow, fast = self._pointer
@@ -402,6 +419,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._away(partial(pointer_text, self.scene, slow, fast), self._told)
 
     def _told(self, text: str) -> None:
+        """Show what is under the pointer."""
         self.pointer.text = text
 
     def _away(self, work: Callable[[], Any], use: Callable[[Any], None]) -> None:
@@ -411,6 +429,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         )
 
     def _back(self, future: Future[Any], use: Callable[[Any], None]) -> None:
+        """Use the result of the other thread, or show its error; go on with later wishes."""
         error = future.exception()
         if error is None:
             use(future.result())

@@ -167,6 +167,7 @@ def preview(
 
 
 def _is_png(path: Path) -> bool:
+    """Whether the picture's suffix is that of PNG."""
     return path.suffix.lower() == ".png"
 
 
@@ -183,6 +184,7 @@ def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
 
 
 def _index(geometry: Directions, spot: Spot) -> str:
+    """Return the nearest Miller indices of a spot."""
     return " ".join(f"{int(n)}" for n in np.rint(geometry.miller(spot.slow, spot.fast)))
 
 
@@ -310,6 +312,7 @@ def _box(region: Tile, size: int) -> tuple[int, int]:
 
 
 def _draw_image(axes: Axes, canvas: Canvas, style: Style, contrast: Contrast, scale: float) -> Any:
+    """Draw the image itself."""
     import matplotlib
     from matplotlib.colors import LogNorm, Normalize
 
@@ -334,6 +337,7 @@ def _draw_image(axes: Axes, canvas: Canvas, style: Style, contrast: Contrast, sc
 
 
 def _title(levels: Levels, canvas: Canvas, style: Style) -> str:
+    """Return what is written above the image."""
     slow, fast = levels.grid.shape
     text = f"{Path(str(levels.place.name)).name}   {slow} × {fast} pixels"
     if canvas.factor > 1:
@@ -351,6 +355,7 @@ class _Place:
     shift: float
 
     def __call__(self, value: Any) -> Any:
+        """Return where a pixel coordinate is."""
         return (value + self.shift) * self.scale
 
 
@@ -408,6 +413,7 @@ def _draw_rings(
 
 
 def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], place: _Place) -> None:
+    """Mark spots, each with its Miller indices."""
     for spot in spots:
         at = (place(spot.fast), place(spot.slow))
         axes.plot(*at, marker="o", markersize=12, fillstyle="none", color=SPOTS)

@@ -225,9 +225,11 @@ class _Fresh:
             self._shown.append(np.asarray(padded.reshape(rows, 2, columns, 2).any(axis=(1, 3))))
 
     def __len__(self) -> int:
+        """Return the number of levels, the image included."""
         return len(self._done)
 
     def __getitem__(self, level: int, /) -> Flags:
+        """Return the chunks of a level."""
         if level not in self._found:
             self._found[level] = np.asarray(self._done[level] & ~self._shown[level])
         return self._found[level]
@@ -323,6 +325,7 @@ class Scene:
         return every
 
     def _follow(self) -> None:
+        """Fill the overviews and follow the run, until the viewer is stopped."""
         try:
             while not self._stop.is_set():
                 if self._fill(0.5):

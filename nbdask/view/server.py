@@ -190,6 +190,7 @@ def _serialize(document: Any) -> None:
     document.on_change(changes.append)
 
     def to_json(deferred: bool = True) -> Any:
+        """Return what was kept, once."""
         del document.to_json  # this function: the class's own again
         document.remove_on_change(changes.append)
         return document.to_json(deferred) if changes else kept

@@ -90,6 +90,7 @@ def _damage_texts(scene: Scene) -> list[str]:
 
 
 def _red(text: str) -> str:
+    """Return a text as HTML in red."""
     return f"<span style='color:#c00000;overflow-wrap:anywhere'>{html.escape(text)}</span>"
 
 
@@ -112,6 +113,7 @@ def provenance_text(attributes: dict[str, Any]) -> str:
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
+    """Return names and values as an HTML table."""
     cells = "".join(
         f"<tr><td style='vertical-align:top;padding-right:8px;color:#666'>{html.escape(name)}</td>"
         f"<td style='overflow-wrap:anywhere'>{html.escape(value)}</td></tr>"
