@@ -9,7 +9,9 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from nbdask.kernels.numba_jit import block, formula, full_width_vectors, kinds
-from nbdask.kernels.numba_work import COUNTED, PLANE, QX, QY, QZ, SUM, H, K, L
+from nbdask.kernels.numba_work import COUNTED, CUBIC, MULTIPLE, PLANE, QX, QY, QZ, SUM, H, K, L
+
+_ALONG_H, _ALONG_K, _ALONG_L, _PLACES = (CUBIC + 4 * axis for axis in range(4))
 
 
 @block
@@ -115,20 +117,64 @@ def interpolated_squared(amplitude: Any, h: float, k: float, el: float) -> float
     if not inside:
         return -1.0
     h0, k0, l0 = np.floor(h), np.floor(k), np.floor(el)
-    start = (
-        np.int64(h0 - amplitude.minimum[0] - 1.0) * amplitude.stride_h
-        + np.int64(k0 - amplitude.minimum[1] - 1.0) * amplitude.stride_k
-        + np.int64(l0 - amplitude.minimum[2] - 1.0)
-    )
     value = weighted_rows(
         amplitude.table,
-        start,
+        np.int64(first_neighbour(amplitude, h0, k0, l0)),
         (amplitude.stride_h, amplitude.stride_k),
         cubic_weights(h - h0),
         cubic_weights(k - k0),
         cubic_weights(el - l0),
     )
     return value * value
+
+
+@formula
+def first_neighbour(amplitude: Any, h0: float, k0: float, l0: float) -> float:
+    """Return where the table holds the first of the 4 x 4 x 4 neighbours."""
+    return (
+        (h0 - amplitude.minimum[0] - 1.0) * amplitude.stride_h
+        + (k0 - amplitude.minimum[1] - 1.0) * amplitude.stride_k
+        + (l0 - amplitude.minimum[2] - 1.0)
+    )
+
+
+@block
+def _find_weights(work: Any, axis: int, first: int, begin: int) -> None:
+    """Store the four weights along an axis for a few pixels, in four rows."""
+    full_width_vectors()
+    indices = work.wide[axis]
+    w0, w1 = work.wide[first], work.wide[first + 1]
+    w2, w3 = work.wide[first + 2], work.wide[first + 3]
+    for step in range(MULTIPLE):
+        # Unsigned: a place that could be below 0 would be counted from the end.
+        i = np.uint64(begin) + np.uint64(step)
+        x = indices[i]
+        w0[i], w1[i], w2[i], w3[i] = cubic_weights(x - np.floor(x))
+
+
+@block
+def _find_places(amplitude: Any, work: Any, begin: int) -> None:
+    """Store where the neighbours of a few pixels are in the table; below 0: not in the list."""
+    full_width_vectors()
+    hs, ks, ls, places = work.wide[H], work.wide[K], work.wide[L], work.wide[_PLACES]
+    for step in range(MULTIPLE):
+        i = np.uint64(begin) + np.uint64(step)
+        h, k, el = hs[i], ks[i], ls[i]
+        place = first_neighbour(amplitude, np.floor(h), np.floor(k), np.floor(el))
+        outside = (
+            (h < amplitude.low[0])
+            | (h > amplitude.high[0])
+            | (k < amplitude.low[1])
+            | (k > amplitude.high[1])
+            | (el < amplitude.low[2])
+            | (el > amplitude.high[2])
+        )
+        places[i] = -1.0 if outside else place
+
+
+@formula
+def _four(wide: Any, first: int, i: int) -> tuple[float, float, float, float]:
+    return wide[first, i], wide[first + 1, i], wide[first + 2, i], wide[first + 3, i]
 
 
 @block
@@ -150,17 +196,33 @@ def add_interpolated(amplitude: Any, limited: bool, work: Any, pixels: int) -> i
         How many pixels with a lattice factor other than 0 have neighbours outside the list.
     """
     full_width_vectors()
-    hs, ks, ls = work.wide[H], work.wide[K], work.wide[L]
-    lattice, plane, counted = work.wide[SUM], work.wide[PLANE], work.wide[COUNTED]
+    wide = work.wide
+    lattice, plane, counted, places = wide[SUM], wide[PLANE], wide[COUNTED], wide[_PLACES]
+    strides = (amplitude.stride_h, amplitude.stride_k)
     outside = 0
-    for i in range(pixels):
-        factor = lattice[i]
-        if factor == 0.0:
-            continue
-        strength = interpolated_squared(amplitude, hs[i], ks[i], ls[i])
-        if strength < 0.0:
+    for begin in range(0, pixels, MULTIPLE):
+        # As loops of their own these become vector code.
+        _find_weights(work, H, _ALONG_H, begin)
+        _find_weights(work, K, _ALONG_K, begin)
+        _find_weights(work, L, _ALONG_L, begin)
+        _find_places(amplitude, work, begin)
+        for step in range(min(MULTIPLE, pixels - begin)):
+            i = np.uint64(begin) + np.uint64(step)
+            factor = lattice[i]
+            if factor == 0.0:
+                continue
             strength = amplitude.default_squared
-            if not limited or counted[i] != 0.0:
+            if places[i] >= 0.0:
+                value = weighted_rows(
+                    amplitude.table,
+                    np.int64(places[i]),
+                    strides,
+                    _four(wide, _ALONG_H, i),
+                    _four(wide, _ALONG_K, i),
+                    _four(wide, _ALONG_L, i),
+                )
+                strength = value * value
+            elif not limited or counted[i] != 0.0:
                 outside += 1
-        plane[i] += factor * strength
+            plane[i] += factor * strength
     return outside

@@ -41,6 +41,8 @@ def warm_models(rare: bool = False) -> Iterator[Model]:
     for (shape, cells), (listed, interpolated) in product(_CRYSTALS, _AMPLITUDES):
         model = _model(shape, cells, listed, interpolated)
         yield model
+        # In mixed precision few orientations run other loops, unless a limit is given.
+        yield replace(model, dmin=1e-12)
         if rare:
             yield replace(model, each_polar=True)
     for listed, interpolated in _AMPLITUDES if rare else ():

@@ -16,9 +16,13 @@ BLOCK = 480
 MULTIPLE = 32
 
 # Rows of the float64 scratch.
-ROW, COLUMN, DX, DY, DZ, PATH, QX, QY, QZ, WEIGHT, COUNTED, SUM, TOTAL, PLANE, H, K, L = range(17)
+ROW, COLUMN, DX, DY, DZ, PATH, QX, QY, QZ, WEIGHT, COUNTED, SUM, TOTAL, PLANE, H, K, L, CUBIC = (
+    range(18)
+)
 TERM = PLANE
-_ROWS = 17
+#: First of the rows that interpolation fills: four weights along each axis, then places.
+CUBIC = 17
+_ROWS = CUBIC + 13
 # Row of the 32-bit scratch.
 PLACE = 0
 

@@ -138,7 +138,7 @@ def test_warm_up_reaches_every_version_of_the_loops():
     lattices = {name.split("-")[0] for name in names}
     expected = {
         "FewOdd3", "Few3", "FewOdd5", "Few5", "Grating", "NarrowGrating", "Sphere", "Gauss",
-        "NarrowGauss", "Tophat", "Products",
+        "NarrowGauss", "NarrowSphere", "NarrowTophat", "Tophat", "Products",
     }  # fmt: skip
     if has_wide_vectors():
         expected |= {"NarrowFew", "NarrowMore"}
@@ -147,3 +147,5 @@ def test_warm_up_reaches_every_version_of_the_loops():
         nearest = "NarrowAmplitude" if lattice.startswith("Narrow") else "NearestAmplitude"
         for amplitude in ("ConstantAmplitude", nearest, "TricubicAmplitude"):
             assert {f"{lattice}-{amplitude}-Once", f"{lattice}-{amplitude}-Each"} <= names
+            if lattice.startswith("Narrow") and amplitude != "TricubicAmplitude":
+                assert f"{lattice}-{amplitude}-Once-Lit" in names

@@ -11,6 +11,7 @@ import pytest
 from nbdask.errors import BackendError, PlanError
 from nbdask.experiment import Detector
 from nbdask.geometry.build import build_model
+from nbdask.geometry.model import ROUND, SQUARE, TOPHAT
 from nbdask.kernels.numba_finish import finish_pixels
 from nbdask.kernels.numba_inputs import inputs_of
 from nbdask.kernels.numba_kernel import NumbaKernel
@@ -47,6 +48,27 @@ def test_interpolation_counts_what_leaves_the_list():
     model = model_of("interpolated")
     partial = NumbaKernel().partial(model, whole(model), StepRange(0, model.n_steps), None)
     assert 0 < partial.outside < model.n_steps * whole(model).pixels
+
+
+@pytest.mark.parametrize("shape", [SQUARE, ROUND, TOPHAT])
+@pytest.mark.parametrize("listed", [False, True])
+def test_sources_of_any_weight_and_wavelength_in_mixed_precision(shape, listed):
+    """Orientations for each source in one table, against the reference kernel.
+
+    Some have no light at all.
+    """
+    bright = model_of("sources, phi and sub-pixels")
+    bright = replace(bright, oversample=1, weight=np.arange(len(bright.weight)) * 0.3)
+    listing = model_of("list")
+    parts = ("f_grid", "f_min") if listed else ()
+    model = replace(
+        bright,
+        shape=shape,
+        interpolate=False,
+        **{name: getattr(listing, name) for name in parts},
+    )
+    assert inputs_of(model, "mixed").variant.endswith("-Lit")
+    compare(model, NumbaKernel("mixed"), 1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float64", "mixed"])
