@@ -17,7 +17,8 @@ from nbdask.plan.tiles import Tile
 from nbdask.store.levels import KINDS, Levels
 from nbdask.view import scene as module
 from nbdask.view import server
-from nbdask.view.scene import Damage, Overview, Scene
+from nbdask.view.damage import Damage
+from nbdask.view.scene import Overview, Scene
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
 from tests.pictured import SHAPE, flip, forget, image_of, make, put_back, reduced
 
