@@ -56,7 +56,7 @@ from nbdask.cli.startup import import_libraries
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
-    import_libraries("none")
+    import_libraries(None)
     from nbdask.view.picture import Style, preview
 
     style = Style(

@@ -21,7 +21,7 @@ def command(store: str, port: int | None, no_browser: bool) -> None:
 
     The page is served to this machine alone and asks no other.
     """
-    import_libraries("none")
+    import_libraries(None)
     from nbdask.view.server import serve
 
     def ready(address: str) -> None:
