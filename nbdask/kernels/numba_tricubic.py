@@ -147,7 +147,7 @@ def _find_weights(work: Any, axis: int, first: int, begin: int) -> None:
     w2, w3 = work.wide[first + 2], work.wide[first + 3]
     for step in range(MULTIPLE):
         # Unsigned: a place that could be below 0 would be counted from the end.
-        i = np.uint64(begin) + np.uint64(step)
+        i: Any = np.uint64(begin) + np.uint64(step)
         x = indices[i]
         w0[i], w1[i], w2[i], w3[i] = cubic_weights(x - np.floor(x))
 
@@ -158,7 +158,7 @@ def _find_places(amplitude: Any, work: Any, begin: int) -> None:
     full_width_vectors()
     hs, ks, ls, places = work.wide[H], work.wide[K], work.wide[L], work.wide[_PLACES]
     for step in range(MULTIPLE):
-        i = np.uint64(begin) + np.uint64(step)
+        i: Any = np.uint64(begin) + np.uint64(step)
         h, k, el = hs[i], ks[i], ls[i]
         place = first_neighbour(amplitude, np.floor(h), np.floor(k), np.floor(el))
         outside = (
@@ -207,7 +207,7 @@ def add_interpolated(amplitude: Any, limited: bool, work: Any, pixels: int) -> i
         _find_weights(work, L, _ALONG_L, begin)
         _find_places(amplitude, work, begin)
         for step in range(min(MULTIPLE, pixels - begin)):
-            i = np.uint64(begin) + np.uint64(step)
+            i: Any = np.uint64(begin) + np.uint64(step)
             factor = lattice[i]
             if factor == 0.0:
                 continue
