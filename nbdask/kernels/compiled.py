@@ -20,6 +20,7 @@ from nbdask.kernels.machine_code import (
     code_from_bytes,
     kinds_of,
     load,
+    unpacked,
 )
 from nbdask.kernels.processor import processor
 
@@ -78,7 +79,7 @@ class Compiled:
         # Numba's own way: code that only it can load, from its own files.
         compile_for_numba(function, arguments)
         _write(file, b"")
-        return lambda arguments: int(function(*arguments) or 0)
+        return lambda arguments: int(function(*unpacked(arguments)) or 0)
 
     def _file(self, kinds: str) -> Path:
         digest = hashlib.sha256(kinds.encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.geometry.model import SQUARE, Model
-from nbdask.kernels import numba_inputs as cpu
+from nbdask.kernels import numba_types as cpu
 from nbdask.kernels.cuda_launch import Program, struct_of
 from nbdask.kernels.cuda_params import (
     AXES_ROW,

@@ -36,7 +36,7 @@ PARAMS = np.dtype(
         ("pixel_size", _F), ("sub_size", _F), ("distance", _F), ("per_distance", _F),
         ("close_distance", _F), ("layer_step", _F), ("depth", _F), ("kahn", _F),
         ("dmin", _F), ("height", _F),
-        # Of the lattice factor: see Few, Gauss and so on in numba_inputs.
+        # Of the lattice factor: see Few, Gauss and so on in numba_types.
         ("cells", _F, 3), ("fudge", _F), ("triangle", _F, 6), ("sign", _F),
         ("few", _F, (3, 5)), ("even", _F, 3), ("per_cell", _F),
         # Amplitude outside the list, bounds of interpolation.

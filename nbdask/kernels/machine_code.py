@@ -18,7 +18,7 @@ import hashlib
 import json
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,29 @@ def code_from_bytes(content: bytes, kinds: str) -> Code:
     return found
 
 
+class Packed:
+    """Consecutive arguments that many calls share: taken apart once.
+
+    Parameters
+    ----------
+    *values : bool, int, float, array or tuple
+        The arguments; they must not be replaced while this is used, their content may change.
+    """
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+        self.kinds = ",".join(_kind(value) for value in values)
+        self.numbers = tuple(_numbers(values))
+
+
+def unpacked(arguments: Any) -> tuple[Any, ...]:
+    """Return arguments with the values of packed ones in their places."""
+    found: list[Any] = []
+    for value in arguments:
+        found.extend(value.values if isinstance(value, Packed) else (value,))
+    return tuple(found)
+
+
 def can_run_code() -> bool:
     """Return True where object files have the form that is understood here: 64 bit Linux."""
     return (
@@ -116,7 +139,7 @@ def kinds_of(arguments: Any) -> str:
     Parameters
     ----------
     arguments : tuple
-        Of bool, int, float, arrays, and tuples of these.
+        Of bool, int, float, arrays, tuples of these, and :class:`Packed` ones.
 
     Raises
     ------
@@ -128,6 +151,8 @@ def kinds_of(arguments: Any) -> str:
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, Packed):
+        return value.kinds
     if isinstance(value, tuple):
         return kinds_of(value)
     if isinstance(value, np.ndarray):
@@ -150,19 +175,32 @@ def letters_of(arguments: Any) -> str:
 
     They stand for an address, an int64, a float64 and a byte that is 0 or 1.
     """
-    return "".join(letter for letter, _ in _numbers(arguments))
-
-
-def _numbers(arguments: Any) -> Iterator[tuple[str, Any]]:
-    for value in arguments:
+    letters = []
+    for value in unpacked(arguments):
         if isinstance(value, tuple):
-            yield from _numbers(value)
+            letters.append(letters_of(value))
         elif isinstance(value, np.ndarray):
-            yield from (("p", None), ("p", None), ("i", value.size), ("i", value.itemsize))
-            yield "p", value.ctypes.data
-            yield from (("i", number) for number in (*value.shape, *value.strides))
+            letters.append("ppiip" + "ii" * value.ndim)
         else:
-            yield _letter(value), value
+            letters.append(_letter(value))
+    return "".join(letters)
+
+
+def _numbers(arguments: Any) -> list[Any]:
+    """Return what is handed over, None for no address."""
+    numbers: list[Any] = []
+    for value in arguments:
+        if isinstance(value, Packed):
+            numbers.extend(value.numbers)
+        elif isinstance(value, tuple):
+            numbers.extend(_numbers(value))
+        elif isinstance(value, np.ndarray):
+            numbers += (None, None, value.size, value.itemsize, value.ctypes.data)
+            numbers += value.shape
+            numbers += value.strides
+        else:
+            numbers.append(value)
+    return numbers
 
 
 def undefined_symbols(content: bytes) -> tuple[str, ...]:
@@ -221,8 +259,7 @@ def load(code: Code, arguments: Any) -> Callable[[Any], int]:
 
     def call(arguments: Any, _keep: Any = engine) -> int:
         result, error = ctypes.c_int64(0), ctypes.c_void_p()
-        numbers = [number for _, number in _numbers(arguments)]
-        status = function(ctypes.byref(result), ctypes.byref(error), *numbers)
+        status = function(ctypes.byref(result), ctypes.byref(error), *_numbers(arguments))
         if status not in _WELL:
             raise RuntimeError(f"compiled code failed with status {status}")
         return result.value

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.kernels.numba_inputs import ConstantAmplitude
 from nbdask.kernels.numba_jit import chosen_by_type, formula
+from nbdask.kernels.numba_types import ConstantAmplitude
 from nbdask.kernels.numba_work import PLACE, SUM, TERM
 
 

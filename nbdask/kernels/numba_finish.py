@@ -39,7 +39,7 @@ def finish_pixels(
     Parameters
     ----------
     place, light, each
-        See :class:`~nbdask.kernels.numba_inputs.Inputs`.
+        See :class:`~nbdask.kernels.numba_types.Inputs`.
     running : bool
         Whether the running sum was multiplied after each term; ``gains`` is read only then.
     background, scale : float

@@ -16,7 +16,13 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from nbdask.kernels.cache import cache_directory
-from nbdask.kernels.machine_code import Code, UnfitCodeError, letters_of, undefined_symbols
+from nbdask.kernels.machine_code import (
+    Code,
+    UnfitCodeError,
+    letters_of,
+    undefined_symbols,
+    unpacked,
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -97,7 +103,7 @@ def compile_entry(function: Any, kinds: str, arguments: Any) -> Code:
 
 def compile_for_numba(function: Any, arguments: Any) -> None:
     """Compile a function for the kinds of some arguments, and do not run it."""
-    function.compile(tuple(numba.typeof(argument) for argument in arguments))
+    function.compile(tuple(numba.typeof(argument) for argument in unpacked(arguments)))
 
 
 def chosen_by_type(function: _Function) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

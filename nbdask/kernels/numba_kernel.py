@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from nbdask.geometry.model import Model
 from nbdask.kernels import numba_warmup
 from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.interface import Mask, Partial
-from nbdask.kernels.numba_inputs import Each, inputs_of
+from nbdask.kernels.machine_code import Packed
+from nbdask.kernels.numba_inputs import inputs_of
+from nbdask.kernels.numba_types import Each
 from nbdask.kernels.numba_work import new_work, work_bytes
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -31,13 +34,20 @@ _Where = tuple[tuple[int, int, int], NDArray[np.int64]]
 _Call = tuple[Compiled, tuple[Any, ...]]
 
 
+class _Shared(NamedTuple):
+    """The arguments that all tiles of a model share."""
+
+    sums: Packed
+    finish: Packed
+
+
 class NumbaKernel:
     """The physics in compiled loops, one thread per call.
 
     Parameters
     ----------
     precision : str
-        ``"float64"``, or ``"mixed"``: lattice factors of square and gauss crystals in float32.
+        ``"float64"``, or ``"mixed"``: lattice factors in float32.
 
     Raises
     ------
@@ -98,18 +108,11 @@ class NumbaKernel:
         self, model: Model, where: _Where, steps: StepRange, sums: _Plane, gains: _Plane
     ) -> _Call:
         """Return what sums the terms, and its arguments."""
-        inputs = inputs_of(model, self.precision)
-        place, light, each = inputs.place, inputs.light, inputs.each
         todo = (*where, int(steps.start), int(steps.stop), new_work(), sums)
+        shared = _packed(model, self.precision).sums
         if not model.running_product:
-            lattice, height = inputs.lattice, inputs.height
-            return _SUM_STEPS, (
-                place, light, each, lattice, inputs.amplitude, inputs.axes, height, *todo,
-            )  # fmt: skip
-        crystal, skip_zero = inputs.crystal, bool(model.background == 0.0)
-        return _RUN_PRODUCTS, (
-            place, light, each, crystal, inputs.amplitude, inputs.axes, skip_zero, *todo, gains,
-        )  # fmt: skip
+            return _SUM_STEPS, (shared, *todo)
+        return _RUN_PRODUCTS, (shared, *todo, gains)
 
     def _finish(
         self,
@@ -120,11 +123,8 @@ class NumbaKernel:
         pixels: NDArray[np.float32],
     ) -> _Call:
         """Return what makes photons of sums, and its arguments."""
-        inputs = inputs_of(model, self.precision)
-        return _FINISH_PIXELS, (
-            inputs.place, inputs.light, Each(*inputs.each), bool(model.running_product),
-            float(model.background), float(model.scale), *where, new_work(), sums, gains, pixels,
-        )  # fmt: skip
+        shared = _packed(model, self.precision).finish
+        return _FINISH_PIXELS, (shared, *where, new_work(), sums, gains, pixels)
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of scratch memory, and of the list of pixels where some are left out.
@@ -151,6 +151,22 @@ class NumbaKernel:
             self._finish(model, where, _NOTHING, _NOTHING, pixels),
         )
         return not all(function.is_ready(*arguments) for function, arguments in calls)
+
+
+# As many as inputs_of keeps.
+@lru_cache(maxsize=3)
+def _packed(model: Model, precision: str) -> _Shared:
+    """Return the shared arguments of the compiled functions, in their order."""
+    inputs = inputs_of(model, precision)
+    place, light, each = inputs.place, inputs.light, inputs.each
+    amplitude, axes = inputs.amplitude, inputs.axes
+    if model.running_product:
+        skip_zero = bool(model.background == 0.0)
+        sums = Packed(place, light, each, inputs.crystal, amplitude, axes, skip_zero)
+    else:
+        sums = Packed(place, light, each, inputs.lattice, amplitude, axes, inputs.height)
+    running, background = bool(model.running_product), float(model.background)
+    return _Shared(sums, Packed(place, light, Each(*each), running, background, float(model.scale)))
 
 
 def _active(mask: Mask | None) -> NDArray[np.int64] | None:

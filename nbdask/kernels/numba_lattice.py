@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbdask.kernels import numba_inputs as inputs
 from nbdask.kernels import numba_narrow as narrow
 from nbdask.kernels import numba_shapes as shapes
 from nbdask.kernels import numba_square as square
+from nbdask.kernels import numba_types as inputs
 from nbdask.kernels.numba_jit import chosen_by_type
 
 _LOOPS = {
@@ -37,7 +37,7 @@ def add_orientations(
     Parameters
     ----------
     lattice, amplitude : named tuples
-        From :mod:`~nbdask.kernels.numba_inputs`; their types choose the loop.
+        From :mod:`~nbdask.kernels.numba_types`; their types choose the loop.
     axes : (n, 3, 3) float64 array
         Cell vectors a, b, c [m] of each orientation; in float32 also the table of orientations
         for each source.

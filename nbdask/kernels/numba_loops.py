@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbdask.kernels.numba_inputs import ConstantAmplitude, TricubicAmplitude
 from nbdask.kernels.numba_jit import chosen_by_type, entry, full_width_vectors
 from nbdask.kernels.numba_lattice import add_orientations
 from nbdask.kernels.numba_rays import add_weighted, find_rays, place_pixels, scatter
 from nbdask.kernels.numba_rows import copy, fill
 from nbdask.kernels.numba_tricubic import add_interpolated, find_indices
+from nbdask.kernels.numba_types import ConstantAmplitude, TricubicAmplitude
 from nbdask.kernels.numba_work import PLANE, SUM, TOTAL
 
 
@@ -212,7 +212,7 @@ def sum_steps(
     Parameters
     ----------
     place, light, each, lattice, amplitude, axes, height
-        See :class:`~nbdask.kernels.numba_inputs.Inputs`.
+        See :class:`~nbdask.kernels.numba_types.Inputs`.
     tile : (slow0, fast0, width)
         First pixel and width of the tile.
     active : (n,) int64 array

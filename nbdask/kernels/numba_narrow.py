@@ -14,13 +14,6 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nbdask.kernels.numba_inputs import (
-    LIT_BIASED,
-    LIT_NUMBERS,
-    LIT_START,
-    LIT_WEIGHT,
-    ConstantAmplitude,
-)
 from nbdask.kernels.numba_jit import full_width_vectors, kinds
 from nbdask.kernels.numba_lanes import (
     BIAS,
@@ -37,6 +30,13 @@ from nbdask.kernels.numba_lanes import (
     floats,
 )
 from nbdask.kernels.numba_spots import SPOTS, Tophat
+from nbdask.kernels.numba_types import (
+    LIT_BIASED,
+    LIT_NUMBERS,
+    LIT_START,
+    LIT_WEIGHT,
+    ConstantAmplitude,
+)
 from nbdask.kernels.numba_work import BLOCK, DX, DY, DZ, QX, QY, QZ, SUM
 from nbdask.kernels.processor import has_wide_vectors
 

@@ -12,13 +12,7 @@ import numpy as np
 from nbdask.geometry.model import Model
 from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.numba_amplitude import place_of
-from nbdask.kernels.numba_inputs import (
-    ConstantAmplitude,
-    NearestAmplitude,
-    TricubicAmplitude,
-    inputs_of,
-    lattice_inputs,
-)
+from nbdask.kernels.numba_inputs import inputs_of, lattice_inputs
 from nbdask.kernels.numba_jit import chosen_by_type, entry
 from nbdask.kernels.numba_lattice import add_orientations
 from nbdask.kernels.numba_rays import (
@@ -31,6 +25,7 @@ from nbdask.kernels.numba_rays import (
 )
 from nbdask.kernels.numba_rows import fill
 from nbdask.kernels.numba_tricubic import find_indices, interpolated_squared
+from nbdask.kernels.numba_types import ConstantAmplitude, NearestAmplitude, TricubicAmplitude
 from nbdask.kernels.numba_work import (
     DX,
     DY,

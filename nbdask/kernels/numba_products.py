@@ -13,11 +13,11 @@ import numpy as np
 
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE
 from nbdask.kernels.numba_amplitude import place_of
-from nbdask.kernels.numba_inputs import ConstantAmplitude, TricubicAmplitude
 from nbdask.kernels.numba_jit import block, chosen_by_type, entry
 from nbdask.kernels.numba_rays import find_rays, place_pixels, scatter, term_factors
 from nbdask.kernels.numba_rows import copy, fill
 from nbdask.kernels.numba_tricubic import interpolated_squared
+from nbdask.kernels.numba_types import ConstantAmplitude, TricubicAmplitude
 from nbdask.kernels.numba_work import COUNTED, PLANE, QX, QY, QZ, TOTAL, WEIGHT
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
 
@@ -98,7 +98,7 @@ def run_products(
     Parameters
     ----------
     crystal : Crystal
-        Shape and size, from :mod:`~nbdask.kernels.numba_inputs`.
+        Shape and size, from :mod:`~nbdask.kernels.numba_types`.
     skip_zero : bool
         Whether terms with a lattice factor of 0 are left out, their factor too.
     sums, gains : (n,) float64 arrays

@@ -6,9 +6,9 @@ from math import cos, sin, sqrt
 from typing import Any
 
 from nbdask.kernels.numba_formulas import captured, polarization
-from nbdask.kernels.numba_inputs import Once
 from nbdask.kernels.numba_jit import block, chosen_by_type, formula, full_width_vectors
 from nbdask.kernels.numba_rows import copy, fill, largest
+from nbdask.kernels.numba_types import Once
 from nbdask.kernels.numba_work import (
     COLUMN,
     COUNTED,

@@ -8,15 +8,6 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from nbdask.kernels.numba_inputs import (
-    LEAST_DEGREE,
-    NarrowFew,
-    NarrowGauss,
-    NarrowGrating,
-    NarrowMore,
-    NarrowSphere,
-    NarrowTophat,
-)
 from nbdask.kernels.numba_lanes import (
     DOUBLE,
     DOUBLES,
@@ -30,6 +21,15 @@ from nbdask.kernels.numba_lanes import (
     Lanes,
     floats,
     words,
+)
+from nbdask.kernels.numba_types import (
+    LEAST_DEGREE,
+    NarrowFew,
+    NarrowGauss,
+    NarrowGrating,
+    NarrowMore,
+    NarrowSphere,
+    NarrowTophat,
 )
 from nbdask.kernels.processor import has_wide_vectors
 
@@ -66,7 +66,7 @@ class Spot:
     ----------
     lanes : Lanes
     lattice : Argument
-        What it is made from, a named tuple of :mod:`~nbdask.kernels.numba_inputs`.
+        What it is made from, a named tuple of :mod:`~nbdask.kernels.numba_types`.
     signed : bool
         Whether lower words are those of signed numbers, rather than biased.
     """

@@ -14,6 +14,7 @@ from nbdask.kernels import cache, compiled, machine_code
 from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.machine_code import (
     Code,
+    Packed,
     UnfitCodeError,
     code_from_bytes,
     kinds_of,
@@ -113,6 +114,23 @@ def test_every_kind_of_argument_arrives(folder):
     again = fresh()
     assert again.is_ready(*arguments())
     check(again)
+    assert len(files(folder)) == 1
+
+
+def test_packed_arguments_are_those_they_were_made_of(folder):
+    """The same kinds, the same code; what is in an array may change."""
+    pair, whole, flags, out = arguments()
+    packed = Packed(pair, whole)
+    assert kinds_of((packed, flags, out)) == kinds_of(arguments())
+    assert letters_of((packed, flags, out)) == letters_of(arguments())
+    function = fresh()
+    assert function(packed, flags, out) == 6
+    assert out[0] == 8.5
+    pair.numbers[:] = 1.0
+    out[:] = 0.0
+    assert function(packed, flags, out) == 6
+    assert out[0] == 4.0
+    check(function)
     assert len(files(folder)) == 1
 
 

@@ -6,7 +6,11 @@ import numba
 import numpy as np
 import pytest
 
-from nbdask.kernels.numba_inputs import (
+from nbdask.kernels.numba_inputs import narrow_sphere, spot_doubt
+from nbdask.kernels.numba_lanes import WHOLE_ZERO
+from nbdask.kernels.numba_lattice import add_orientations
+from nbdask.kernels.numba_tables import SCALE, grating, grating_table
+from nbdask.kernels.numba_types import (
     LEAST_DEGREE,
     ConstantAmplitude,
     NarrowAmplitude,
@@ -16,12 +20,7 @@ from nbdask.kernels.numba_inputs import (
     NarrowMore,
     NarrowTophat,
     Tophat,
-    narrow_sphere,
-    spot_doubt,
 )
-from nbdask.kernels.numba_lanes import WHOLE_ZERO
-from nbdask.kernels.numba_lattice import add_orientations
-from nbdask.kernels.numba_tables import SCALE, grating, grating_table
 from nbdask.kernels.numba_work import BLOCK, QX, QY, QZ, SUM, new_work
 from nbdask.kernels.processor import has_wide_vectors
 
