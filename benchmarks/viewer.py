@@ -191,6 +191,7 @@ def shot(page: Any, folder: Path | None, name: str) -> None:
     small = picture.resize(
         (picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS
     )
+    folder.mkdir(parents=True, exist_ok=True)
     small.quantize(256, kmeans=1).save(folder / name, optimize=True)
 
 
