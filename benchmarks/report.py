@@ -17,6 +17,7 @@ TITLES = {
     "kernel": "Kernel alone, by feature",
     "size": "Kernel alone, by detector size",
     "tile": "Kernel alone, by tile and threads",
+    "precision": "Mixed precision against float64: processor time of one thread, in turn",
     "command": "Whole command, start-up and store included",
 }
 

@@ -1,6 +1,6 @@
 """Time nbdask, beside the nanoBragg C program where NB_C_BIN names one.
 
-    python -m benchmarks.run --json results.json [--groups kernel,size,tile,command]
+    python -m benchmarks.run --json results.json [--groups kernel,size,tile,precision,command]
         [--repeats 5] [--threads 2] [--golden GOLDEN] [--only NAME] [--again]
 
 Each record holds the best and all repeats in seconds, evaluations, nanoseconds per evaluation,
@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -192,6 +193,49 @@ def tile_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]:
                 )
 
 
+def precision_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[Job]:
+    """Every feature: mixed precision against float64."""
+    for case in kernel_cases(amplitudes):
+        yield Job("precision", case.name, partial(time_precisions, case, options))
+
+
+def time_precisions(case: Case, options: argparse.Namespace) -> dict[str, Any]:
+    """Time both precisions in turn on one thread, by the time of the processor.
+
+    The ratio is that of float64 to mixed; the deviation that of their images.
+    """
+    model = model_of(case.arguments)
+    images: dict[str, NDArray[np.float32]] = {}
+
+    def one(precision: str) -> float:
+        kernel = get_kernel(options.backend, precision)
+        start = time.process_time()
+        images[precision] = timing.kernel_image(model, kernel, 1)[1]
+        return time.process_time() - start
+
+    for precision in PRECISIONS:
+        one(precision)  # compiled and warm
+    seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
+    for _ in range(2 * options.repeats):
+        for precision in PRECISIONS:
+            seconds[precision].append(one(precision))
+    best = {precision: min(found) for precision, found in seconds.items()}
+    evaluations = model.n_slow * model.n_fast * model.n_steps
+    return {
+        "precision": "mixed",
+        "flags": case.flags,
+        "evaluations": evaluations,
+        "seconds": best["mixed"],
+        "all_seconds": seconds["mixed"],
+        "all_float64_seconds": seconds["float64"],
+        "ns_per_evaluation": best["mixed"] / evaluations * 1e9,
+        "float64_ns": best["float64"] / evaluations * 1e9,
+        "ratio": best["float64"] / best["mixed"],
+        "target": 1.6,
+        "deviation": worst_deviation(images["mixed"], images["float64"]),
+    }
+
+
 def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
     """Whole commands, start-up and writing included; at last the first run ever."""
     small = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 1024"
@@ -262,6 +306,7 @@ GROUPS = {
     "kernel": kernel_group,
     "size": size_group,
     "tile": tile_group,
+    "precision": precision_group,
     "command": command_group,
 }
 

@@ -129,6 +129,16 @@ def test_a_kernel_record_says_what_was_measured(tmp_path: Path) -> None:
     assert len(record["image_sha256"]) == 64
 
 
+def test_precisions_are_compared_in_turn(tmp_path: Path) -> None:
+    """Twice as many repeats of each, the ratio of the best, and how far the images differ."""
+    case = Case("square", f"{SQUARE} -oversample 1", pixels=16)
+    record = run.time_precisions(case, settings(tmp_path / "a.json", backend="numba"))
+    assert len(record["all_seconds"]) == len(record["all_float64_seconds"]) == 4
+    assert record["ratio"] == min(record["all_float64_seconds"]) / min(record["all_seconds"])
+    assert 0.0 <= record["deviation"] < 1e-5
+    assert "| square | mixed |" in report.row({"name": "square", **record})
+
+
 def test_c_is_run_until_its_time_is_spent(tmp_path: Path) -> None:
     """Ours as often as asked for; C no more once it has had its seconds."""
     options = settings(tmp_path, repeats=5, c_seconds=3.0)
