@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a login node: the leading process runs here, each worker is a Slurm job of its own.
 #
-#   deploy/slurm-login-node.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -lambda 0.98
+#   deploy/slurm-login-node.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -N 20 -lambda 0.98
 #
 # Every word goes to `nbdask simulate`.  Lost jobs are replaced, all jobs end with the run, and
 # Ctrl-C ends them too.  Run it within tmux or screen, or as a small job of its own.  Counts,

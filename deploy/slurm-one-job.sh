@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One Slurm job over several nodes: scheduler, workers and the leading process inside it.
 #
-#   sbatch --nodes=4 deploy/slurm-one-job.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -lambda 0.98
+#   sbatch --nodes=4 deploy/slurm-one-job.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -N 20 -lambda 0.98
 #
 # Every word after the script's name goes to `nbdask simulate`.  When the job ends too early, or is
 # requeued by Slurm, submit the same line again: a store that was begun is resumed.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One simulation on one node of a Slurm cluster:
 #
-#   sbatch deploy/slurm-single-node.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -lambda 0.98
+#   sbatch deploy/slurm-single-node.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -N 20 -lambda 0.98
 #
 # Every word after the script's name goes to `nbdask simulate`.  Ask for more cores or time with
 # sbatch's own options (--cpus-per-task=32 --time=8:00:00), which override the lines below.

@@ -270,7 +270,9 @@ def simulate(
     if resume:
         settings = _as_recorded(place, settings)
     model, plan, spec = prepare(experiment, settings)
-    if report is not None and get_kernel(plan.backend, plan.precision).needs_compiling(model):
+    # Also where nobody is told: what cannot be compiled is refused before anything is written.
+    compiles = get_kernel(plan.backend, plan.precision).needs_compiling(model)
+    if compiles and report is not None:
         report("compiling kernels for this kind of experiment, once on this machine")
     name = secrets.token_hex(8)
     model = map_amplitudes(model, name)

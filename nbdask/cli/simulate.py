@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 nanoBragg flags (one dash) are taken as they are: nbdask flags lists them.
-Example: nbdask simulate -mat A.mat -hkl P1.hkl -lambda 0.9768 --out run.zarr"""
+Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.zarr"""
 
 
 @click.command(name="simulate", cls=FlagCommand, epilog=_EPILOG)

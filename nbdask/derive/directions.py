@@ -112,6 +112,30 @@ class Directions:
         """Return fractional Miller indices h, k, l at places (pixel coordinates), (..., 3)."""
         return np.asarray(self.scattering(slow, fast) @ self.cell.T)
 
+    def spot_index(self, slow: float, fast: float) -> tuple[int, int, int]:
+        """Return the Miller indices that most likely make a spot.
+
+        Of all steps of the rotation and all sources it is the one whose fractional indices,
+        counted in widths of the spot, are nearest to whole numbers.  Mosaic spread is left out.
+
+        Parameters
+        ----------
+        slow, fast : float
+            Pixel coordinates.
+
+        Returns
+        -------
+        h, k, l
+        """
+        model = self.model
+        ray = self.scattering(slow, fast) * self.wavelength + self.incident
+        lit = model.weight > 0.0
+        q = (ray - model.incident[lit]) / model.wavelength[lit, None]
+        found = np.einsum("tij,sj->sti", model.axes, q).reshape(-1, 3)
+        away = (found - np.rint(found)) * model.n_cells
+        h, k, el = np.rint(found[np.argmin(np.einsum("ij,ij->i", away, away))])
+        return int(h), int(k), int(el)
+
     def rings(self, region: Sequence[float], count: int = 5) -> list[float]:
         """Return round resolutions [m], about evenly spaced in 1/d over a region.
 

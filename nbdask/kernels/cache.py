@@ -79,16 +79,26 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def code_folder(processor: str) -> Path:
-    """Return the folder of the machine code for a processor; it need not exist yet.
+def code_folders(processor: str) -> list[Path]:
+    """Return the folders of the machine code for a processor; they need not exist yet.
 
     Parameters
     ----------
     processor : str
         The processor that code is compiled for, as :func:`~.processor.processor` names it.
+
+    Returns
+    -------
+    list of Path
+        Where to write, then where else to look: the place that the environment names, which
+        others may have filled, although this process cannot write there.
     """
     digest = hashlib.sha256(processor.encode()).hexdigest()[:12]
-    return cache_directory() / "code" / digest
+    folders = [cache_directory()]
+    named = base_directory() / _version_folder()
+    if named not in folders:
+        folders.append(named)
+    return [folder / "code" / digest for folder in folders]
 
 
 @lru_cache(maxsize=1)

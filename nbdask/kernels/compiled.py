@@ -6,15 +6,15 @@ import contextlib
 import hashlib
 import importlib
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from nbdask.kernels.cache import code_folder
+from nbdask.errors import BackendError
+from nbdask.kernels.cache import code_folders
 from nbdask.kernels.machine_code import (
-    Code,
     UnfitCodeError,
     can_run_code,
     code_from_bytes,
@@ -57,16 +57,17 @@ class Compiled:
     def is_ready(self, *arguments: Any) -> bool:
         """Return True if nothing would have to be compiled for such arguments."""
         kinds = kinds_of(arguments)
-        return kinds in self._ready or self._file(kinds).exists()
+        return kinds in self._ready or any(file.exists() for file in self._files(kinds))
 
     def _make(self, kinds: str, arguments: Any) -> Callable[[Any], int]:
-        file = self._file(kinds)
-        if can_run_code():
+        files = self._files(kinds)
+        for file in files if can_run_code() else ():
             with contextlib.suppress(OSError, UnfitCodeError):
                 return load(code_from_bytes(file.read_bytes(), kinds), arguments)
-        return self._compile(file, kinds, arguments)
+        return self._compile(files[0], kinds, arguments)
 
     def _compile(self, file: Path, kinds: str, arguments: Any) -> Callable[[Any], int]:
+        check_compiler()
         function = getattr(importlib.import_module(self.module), self.name)
         from nbdask.kernels.numba_jit import compile_entry, compile_for_numba
 
@@ -74,27 +75,43 @@ class Compiled:
             with contextlib.suppress(UnfitCodeError):
                 code = compile_entry(function, kinds, arguments)
                 ready = load(code, arguments)
-                _keep(file, code)
+                _write(file, code.to_bytes())
                 return ready
         # Numba's own way: code that only it can load, from its own files.
         compile_for_numba(function, arguments)
         _write(file, b"")
         return lambda arguments: int(function(*unpacked(arguments)) or 0)
 
-    def _file(self, kinds: str) -> Path:
+    def _files(self, kinds: str) -> list[Path]:
+        """Return the file to be written, and others that may hold the same."""
         digest = hashlib.sha256(kinds.encode()).hexdigest()[:16]
-        return code_folder(processor()) / f"{self.name.strip('_')}-{digest}"
+        return [folder / f"{self.name.strip('_')}-{digest}" for folder in code_folders(processor())]
 
 
-def _keep(file: Path, code: Code) -> None:
-    _write(file, code.to_bytes())
+def check_compiler() -> None:
+    """Refuse to go on where Numba compiles nothing.
+
+    Raises
+    ------
+    BackendError
+        Numba cannot be imported, or was told not to compile.
+    """
+    try:
+        numba = importlib.import_module("numba")
+    except ImportError as error:
+        raise BackendError(
+            f"numba cannot be imported ({error}): install it again, or use --backend numpy (slow)"
+        ) from error
+    if numba.config.DISABLE_JIT:
+        raise BackendError(
+            "NUMBA_DISABLE_JIT keeps numba from compiling: unset it, or use --backend numpy (slow)"
+        )
 
 
 def _write(file: Path, content: bytes) -> None:
     """Replace a file as a whole.  A folder that cannot be written only costs the time later."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+        temporary = file.with_name(f".{file.name}-{secrets.token_hex(6)}")
+        temporary.write_bytes(content)
         os.replace(temporary, file)

@@ -63,14 +63,10 @@ class Code:
     content: bytes
 
     def to_bytes(self) -> bytes:
-        """Return the content of a file that holds the function."""
-        head = {
-            "symbol": self.symbol,
-            "kinds": self.kinds,
-            "needed": self.needed,
-            "sha256": hashlib.sha256(self.content).hexdigest(),
-        }
-        return json.dumps(head).encode() + b"\n" + self.content
+        """Return the content of a file that holds the function, its checksum first."""
+        head = {"symbol": self.symbol, "kinds": self.kinds, "needed": self.needed}
+        text = json.dumps(head).encode() + b"\n" + self.content
+        return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
 
 def code_from_bytes(content: bytes, kinds: str) -> Code:
@@ -88,16 +84,14 @@ def code_from_bytes(content: bytes, kinds: str) -> Code:
     UnfitCodeError
         The file is damaged or holds something else.
     """
-    line, _, code = content.partition(b"\n")
-    try:
-        head = json.loads(line)
-        fit = head["sha256"] == hashlib.sha256(code).hexdigest() and head["kinds"] == kinds
-        found = Code(str(head["symbol"]), kinds, tuple(head["needed"]), code)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UnfitCodeError(str(error)) from error
-    if not fit:
+    checksum, _, text = content.partition(b"\n")
+    if checksum != hashlib.sha256(text).hexdigest().encode():
         raise UnfitCodeError("damaged")
-    return found
+    line, _, code = text.partition(b"\n")
+    head = json.loads(line)
+    if head["kinds"] != kinds:
+        raise UnfitCodeError("made for other arguments")
+    return Code(str(head["symbol"]), kinds, tuple(head["needed"]), code)
 
 
 class Packed:

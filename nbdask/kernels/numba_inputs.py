@@ -58,6 +58,9 @@ _FEW_DEGREES = (2, 4)
 _FEW_CELLS, _MORE_CELLS = 6, 10
 #: Ellipsoids up to this squared distance in fringes, 2300 cells across: 52 bits do for more of it.
 _MOST_SQUARED = 2.0**22
+#: Square crystals of more cells along an axis, and Gaussian spots whose width is uncertain by more,
+#: are computed in float64: the float32 loops know indices to 2^-32 only.
+_MOST_CELLS, _MOST_DOUBT = 64, 5e-7
 #: With more orientations than this, or more in all, each source has its own scattering vectors.
 _LIT_TURNS, _LIT_MOST = 32, 2**16
 _LOG2_E = 1.4426950408889634
@@ -162,7 +165,7 @@ def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
     narrow = precision == "mixed"
     if model.shape == SQUARE:
         few = [degree for degree in _FEW_DEGREES if (max(a, b, c) - 1) // 2 <= degree]
-        if narrow:
+        if narrow and max(a, b, c) <= _MOST_CELLS:
             return _narrow_square(model.n_cells), total**2
         return (_few(model.n_cells, few[0]) if few else Grating(a, b, c)), 1.0
     if model.shape == ROUND:
@@ -175,7 +178,8 @@ def lattice_inputs(model: Model, precision: str) -> tuple[Lattice, float]:
     width = abs(model.fudge) * total**2
     if model.shape == GAUSS:
         triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
-        return (NarrowGauss if narrow else Gauss)(triangle, sign), total**2
+        sure = sqrt(3.0 * sum(r * r for r in triangle)) * 2.0**-32 < _MOST_DOUBT
+        return (NarrowGauss if narrow and sure else Gauss)(triangle, sign), total**2
     triangle = _triangle(model, width / TOPHAT_LIMIT)
     if narrow and sign > 0.0:
         return NarrowTophat(triangle, spot_doubt(triangle)), total**2

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels import numba_warmup
-from nbdask.kernels.compiled import Compiled
+from nbdask.kernels.compiled import Compiled, check_compiler
 from nbdask.kernels.interface import Mask, Partial
 from nbdask.kernels.machine_code import Packed
 from nbdask.kernels.numba_inputs import inputs_of
@@ -144,13 +144,22 @@ class NumbaKernel:
         return inputs_of(model, self.precision).variant
 
     def needs_compiling(self, model: Model) -> bool:
-        """Return True if this machine has not yet compiled the loops that a model needs."""
+        """Return True if this machine has not yet compiled the loops that a model needs.
+
+        Raises
+        ------
+        BackendError
+            They have to be compiled, and cannot be.
+        """
         where, pixels = ((0, 0, 1), np.zeros(0, dtype=np.int64)), np.zeros(0, dtype=np.float32)
         calls = (
             self._sum(model, where, StepRange(0, 1), _NOTHING, _NOTHING),
             self._finish(model, where, _NOTHING, _NOTHING, pixels),
         )
-        return not all(function.is_ready(*arguments) for function, arguments in calls)
+        if all(function.is_ready(*arguments) for function, arguments in calls):
+            return False
+        check_compiler()
+        return True
 
 
 # As many as inputs_of keeps.

@@ -104,6 +104,7 @@ def _make(name: str, precision: str) -> Kernel:
     module, attribute, packages, install = _KERNELS[name]
     try:
         kernel = getattr(importlib.import_module(module), attribute)
+        made: Kernel = kernel() if name == "numpy" else kernel(precision=precision)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in packages:
             raise
@@ -111,5 +112,4 @@ def _make(name: str, precision: str) -> Kernel:
             f"--backend {name} needs the package {error.name}, which is not installed:"
             f" pip install {install}, or use --backend numpy (slow)"
         ) from error
-    made: Kernel = kernel() if name == "numpy" else kernel(precision=precision)
     return made

@@ -184,8 +184,8 @@ def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
 
 
 def _index(geometry: Directions, spot: Spot) -> str:
-    """Return the nearest Miller indices of a spot."""
-    return " ".join(f"{int(n)}" for n in np.rint(geometry.miller(spot.slow, spot.fast)))
+    """Return the Miller indices that most likely make a spot."""
+    return " ".join(f"{n}" for n in geometry.spot_index(spot.slow, spot.fast))
 
 
 def check_style(style: Style) -> None:

@@ -189,11 +189,11 @@ def _serialize(document: Any) -> None:
     kept, changes = document.to_json(), list[Any]()
     document.on_change(changes.append)
 
-    def to_json(deferred: bool = True) -> Any:
+    def to_json(**options: Any) -> Any:
         """Return what was kept, once."""
         del document.to_json  # this function: the class's own again
         document.remove_on_change(changes.append)
-        return document.to_json(deferred) if changes else kept
+        return document.to_json(**options) if changes else kept
 
     document.to_json = to_json
 

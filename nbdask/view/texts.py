@@ -47,11 +47,12 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
         value = "not computed yet"
     d = float(scene.geometry.resolution(slow, fast)) * 1e10
     h, k, el = (float(x) for x in scene.geometry.miller(slow, fast))
+    rotated = " (mid-rotation)" if scene.geometry.model.n_phi > 1 else ""
     rows = [
         ("slow, fast", f"{row}, {column}"),
         ("intensity", value),
         ("resolution", f"{d:.4g} Å"),
-        ("h, k, l", f"{h:.3f}, {k:.3f}, {el:.3f}"),
+        ("h, k, l" + rotated, f"{h:.3f}, {k:.3f}, {el:.3f}"),
     ]
     return _table(rows)
 

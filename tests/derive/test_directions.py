@@ -50,6 +50,28 @@ def test_middle_of_the_rotation_stands_for_it() -> None:
     assert np.allclose(found, expected)
 
 
+def test_a_spot_of_a_rotation_has_an_index_of_its_resolution() -> None:
+    """All of the brightest do; rounded at the middle of the rotation, some would not."""
+    rotated = small_experiment(
+        crystal=Crystal(cell=(4e-9, 5e-9, 6e-9, 1.31, 1.48, 1.66), n_cells=(12, 12, 12)),
+        scan=Scan(phi0=0.0, osc=math.radians(30), count=100),
+        detector=Detector(pixels_fast=120, pixels_slow=140, pixel_size=2e-4),
+    )
+    geometry, image = Directions.of(rotated), image_of(rotated)
+    # Not near the direct beam, where a spot is wider than its resolution is far from others.
+    image[geometry.resolution(*np.indices(image.shape)) > 1e-9] = 0.0
+    places = np.transpose(np.unravel_index(np.argsort(image.ravel())[-60:], image.shape))
+
+    def worst(indices: list[tuple[int, ...]]) -> float:
+        # [1/Angstrom] as in C.
+        lengths = np.linalg.norm(np.array(indices) @ geometry.model.star, axis=1) * 1e10
+        return float(np.abs(lengths * geometry.resolution(*places.T) - 1.0).max())
+
+    assert worst([geometry.spot_index(*place) for place in places]) < 0.02
+    middle = np.rint(geometry.miller(*places.T)).astype(int)
+    assert worst([tuple(index) for index in middle]) > 0.05
+
+
 def test_several_sources_are_averaged() -> None:
     """A symmetric spread of wavelengths and directions has the middle ones."""
     three = Spread(range=0.01, count=3)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
+from nbdask.errors import BackendError
 from nbdask.kernels import cache, compiled, machine_code
 from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.machine_code import (
@@ -23,6 +26,8 @@ from nbdask.kernels.machine_code import (
     undefined_symbols,
 )
 from nbdask.kernels.numba_jit import compile_entry, entry
+from nbdask.kernels.numba_kernel import NumbaKernel
+from nbdask.kernels.numba_warmup import warm_models
 
 pytestmark = pytest.mark.skipif(
     not machine_code.can_run_code(), reason="object files of 64 bit Linux only"
@@ -141,7 +146,7 @@ def test_a_function_without_a_result_gives_0(folder):
     assert out.tolist() == [0.0, 2.0, 4.0]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "head", "other"])
 def test_a_damaged_file_is_made_again(folder, damage):
     """Never run: its checksum says what it is."""
     check(fresh())
@@ -151,6 +156,7 @@ def test_a_damaged_file_is_made_again(folder, damage):
         "cut": content[:-100],
         "flipped": content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
         "empty": b"",
+        "head": content.replace(b'"symbol": "_', b'"symbol": "-', 1),
         "other": content.replace(b"f4x1", b"f8x1", 1),
     }[damage]
     file.write_bytes(broken)
@@ -200,10 +206,39 @@ def test_other_systems_use_numbas_own_files(folder, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_only_costs_time(folder, monkeypatch):
     """The code is run from memory."""
-    monkeypatch.setattr(compiled, "code_folder", lambda _: folder / "file" / "code")
+    monkeypatch.setattr(compiled, "code_folders", lambda _: [folder / "file" / "code"])
     (folder / "file").write_text("")
     check(fresh())
     assert not files(folder)
+
+
+def test_a_folder_that_others_filled_is_read(folder, monkeypatch):
+    """Where this process cannot write: nothing is compiled again."""
+    check(fresh())
+    (file,) = files(folder)
+    assert file.stat().st_mode & 0o444 == 0o444
+    own = folder / "own"
+    monkeypatch.setattr(cache, "_is_writable", lambda path: False)
+    monkeypatch.setattr(cache, "_private_directory", lambda: own)
+    own.mkdir()
+    cache.cache_directory.cache_clear()
+    monkeypatch.setattr(compiled, "check_compiler", None)
+    assert fresh().is_ready(*arguments())
+    check(fresh())
+
+
+def test_a_numba_that_compiles_nothing_is_told_in_one_line(folder, monkeypatch):
+    """It is broken, or was told so; before anything is written."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(BackendError, match="NUMBA_DISABLE_JIT"):
+        fresh()(*arguments())
+
+    def broken(name):
+        raise ImportError(f"{name} needs another NumPy")
+
+    monkeypatch.setattr(compiled, "importlib", SimpleNamespace(import_module=broken))
+    with pytest.raises(BackendError, match=r"numba cannot be imported .numba needs another NumPy"):
+        NumbaKernel().needs_compiling(next(warm_models()))
 
 
 def test_a_simulation_from_the_cache_does_not_import_numba(tmp_path):

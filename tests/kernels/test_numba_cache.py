@@ -101,8 +101,8 @@ def test_code_belongs_to_its_processor(monkeypatch, tmp_path):
     """One processor's compiled code says nothing about another's."""
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     assert not cache.is_warm()
-    folder = cache.code_folder("this processor")
-    assert folder != cache.code_folder("another one")
+    (folder,) = cache.code_folders("this processor")
+    assert [folder] != cache.code_folders("another one")
     folder.mkdir(parents=True)
     (folder / ".half-written").touch()
     assert not cache.is_warm()
