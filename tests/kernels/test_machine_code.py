@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nbdask.errors import BackendError
-from nbdask.kernels import cache, compiled, machine_code
+from nbdask.kernels import cache, compiled, machine_code, numba_kernel
 from nbdask.kernels.compiled import Compiled
 from nbdask.kernels.machine_code import (
     Code,
@@ -237,6 +237,9 @@ def test_a_numba_that_compiles_nothing_is_told_in_one_line(folder, monkeypatch):
         raise ImportError(f"{name} needs another NumPy")
 
     monkeypatch.setattr(compiled, "importlib", SimpleNamespace(import_module=broken))
+    # Another test may have loaded it.
+    unloaded = Compiled("nbdask.kernels.numba_loops", "sum_steps")
+    monkeypatch.setattr(numba_kernel, "_SUM_STEPS", unloaded)
     with pytest.raises(BackendError, match=r"numba cannot be imported .numba needs another NumPy"):
         NumbaKernel().needs_compiling(next(warm_models()))
 
