@@ -383,8 +383,12 @@ def show(record: dict[str, Any]) -> None:
     text += f" {record['seconds']:8.3f} s"
     if "ns_per_evaluation" in record:
         text += f" {record['ns_per_evaluation']:7.3f} ns"
+    if "c_seconds" in record:
+        text += f"  C {record['c_seconds']:8.3f} s"
+    if "float64_ns" in record:
+        text += f"  float64 {record['float64_ns']:7.3f} ns"
     if "ratio" in record:
-        text += f"  C {record['c_seconds']:8.3f} s  ratio {record['ratio']:6.2f}"
+        text += f"  ratio {record['ratio']:6.2f}"
     if record.get("target"):
         text += f"  (target {record['target']:g})"
     if "of_peak" in record:

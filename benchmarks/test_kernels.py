@@ -129,7 +129,9 @@ def test_a_kernel_record_says_what_was_measured(tmp_path: Path) -> None:
     assert len(record["image_sha256"]) == 64
 
 
-def test_precisions_are_compared_in_turn(tmp_path: Path) -> None:
+def test_precisions_are_compared_in_turn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Twice as many repeats of each, the ratio of the best, and how far the images differ."""
     case = Case("square", f"{SQUARE} -oversample 1", pixels=16)
     record = run.time_precisions(case, settings(tmp_path / "a.json", backend="numba"))
@@ -137,6 +139,8 @@ def test_precisions_are_compared_in_turn(tmp_path: Path) -> None:
     assert record["ratio"] == min(record["all_float64_seconds"]) / min(record["all_seconds"])
     assert 0.0 <= record["deviation"] < 1e-5
     assert "| square | mixed |" in report.row({"name": "square", **record})
+    run.show({"group": "precision", "name": "square", **record})
+    assert "float64" in capsys.readouterr().out
 
 
 def test_c_is_run_until_its_time_is_spent(tmp_path: Path) -> None:
