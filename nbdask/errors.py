@@ -89,6 +89,7 @@ def in_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(function)
     def called(*args: _P.args, **keywords: _P.kwargs) -> _R:
+        """Call the function, and note the arguments' names on its errors."""
         try:
             return function(*args, **keywords)
         except NbdaskError as error:

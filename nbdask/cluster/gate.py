@@ -111,6 +111,7 @@ def make_plugin(setup: Setup) -> Any:
             worker.loop.add_callback(worker.close)
 
         def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+            """Count results, and forget names of keys every so many of them."""
             if finish == "memory":
                 self.results += 1
                 if self.results % every == 0:
@@ -153,6 +154,7 @@ def make_forget() -> Callable[..., None]:
     """
 
     def forget(dask_scheduler: Any = None) -> None:
+        """Drop what the scheduler remembers of the keys of finished graphs."""
         from dask.utils import key_split
 
         key_split.cache_clear()

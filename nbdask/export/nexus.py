@@ -222,6 +222,7 @@ def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[
     packed = hdf5plugin.Bitshuffle(cname="lz4")
 
     def dataset(name: str, dtype: str, lead: tuple[int, ...]) -> Any:
+        """Create a compressed dataset of the picture's rows and columns."""
         return group.create_dataset(
             name,
             shape=(*lead, rows, columns),

@@ -70,6 +70,7 @@ def _add_group(
     """Add a range of orientations to row SUM of a block."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        """Emit the loops."""
         given = [
             Argument(context, builder, kind, value)
             for kind, value in zip(signature.args, arguments, strict=True)

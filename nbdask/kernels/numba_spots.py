@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ _PI_SQUARED = (9.869604110717773, 2.9037158455480494e-07)
 _FIXED = 2.0**20
 
 
-class Spot:
+class Spot(ABC):
     """The squared lattice factor of a kind of crystal.
 
     Parameters
@@ -82,11 +83,12 @@ class Spot:
         self.prepare()
 
     def prepare(self) -> None:
-        """Emit what is done once, ahead of all loops."""
+        """Emit what is done once, ahead of all loops: nothing, for most."""
+        return
 
+    @abstractmethod
     def term(self, indices: Sequence[Index]) -> Any:
         """Return the squared lattice factor."""
-        raise NotImplementedError
 
     def _from_nearest(self, index: Index) -> Any:
         """Return the distance from the nearest whole number in units of 2^-32, as float32.

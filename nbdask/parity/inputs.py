@@ -82,6 +82,7 @@ def _source_lines(experiment: Experiment) -> str:
     x, y, z = (-10.0 * float(v) for v in unit(array(directions(experiment.frame).beam)))
 
     def line(point: SourcePoint) -> str:
+        """Return x, y, z, weight and wavelength [m] of one source."""
         values = (
             x if point.x is None else point.x,
             y if point.y is None else point.y,
