@@ -1,0 +1,203 @@
+// Vectors of pixels: as many float32 as a register holds, and twice as many registers of float64.
+#pragma once
+#include "numbers.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define NB_VECTOR 64
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define NB_VECTOR 32
+#else
+#define NB_VECTOR 16
+#endif
+#ifdef NB_FORCE_VECTOR
+#undef NB_VECTOR
+#define NB_VECTOR NB_FORCE_VECTOR
+#endif
+
+// Ahead of short loops, whose arrays then stay in registers.
+#if defined(__clang__)
+#define NB_EACH _Pragma("unroll")
+#else
+#define NB_EACH _Pragma("GCC unroll 16")
+#endif
+
+constexpr int LANES = NB_VECTOR / 4;
+constexpr int HALF_LANES = LANES / 2;
+typedef float FLOATS __attribute__((vector_size(NB_VECTOR)));
+typedef unsigned WORDS __attribute__((vector_size(NB_VECTOR)));
+typedef int SIGNED_WORDS __attribute__((vector_size(NB_VECTOR)));
+typedef double DOUBLES __attribute__((vector_size(NB_VECTOR)));
+typedef float HALF_FLOATS __attribute__((vector_size(NB_VECTOR / 2)));
+
+NB_INLINE WORDS bits_of(FLOATS x) { return (WORDS)x; }
+NB_INLINE FLOATS float_of(WORDS bits) { return (FLOATS)bits; }
+NB_INLINE FLOATS floats(float x) { return x - FLOATS{}; }
+NB_INLINE DOUBLES doubles(double x) { return x - DOUBLES{}; }
+NB_INLINE WORDS words(unsigned x) { return WORDS{} + x; }
+
+// On processors that can, fma rounds a product and its sum only once.  On others it rounds both, and
+// fma_exact goes through float64.
+#if defined(__FMA__) || defined(__aarch64__)
+NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) {
+  FLOATS result;
+  NB_EACH
+  for (int i = 0; i < LANES; ++i) result[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return result;
+}
+
+NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) {
+  DOUBLES result;
+  NB_EACH
+  for (int i = 0; i < HALF_LANES; ++i) result[i] = __builtin_fma(a[i], b[i], c[i]);
+  return result;
+}
+
+NB_INLINE FLOATS fma_exact(FLOATS a, FLOATS b, FLOATS c) { return fma(a, b, c); }
+#else
+NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) { return a * b + c; }
+NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) { return a * b + c; }
+
+NB_INLINE FLOATS fma_exact(FLOATS a, FLOATS b, FLOATS c) {
+  FLOATS result;
+  NB_EACH
+  for (int i = 0; i < LANES; ++i) result[i] = static_cast<float>(double{a[i]} * b[i] + c[i]);
+  return result;
+}
+#endif
+
+// The words of two vectors of float64: lanes of both in turn within each 128 bits, which takes one
+// instruction.
+#if NB_VECTOR == 64
+#define NB_EVEN 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define NB_ODD 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#elif NB_VECTOR == 32
+#define NB_EVEN 0, 2, 8, 10, 4, 6, 12, 14
+#define NB_ODD 1, 3, 9, 11, 5, 7, 13, 15
+#else
+#define NB_EVEN 0, 2, 4, 6
+#define NB_ODD 1, 3, 5, 7
+#endif
+#if defined(__clang__)
+#define NB_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define NB_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, WORDS{__VA_ARGS__})
+#endif
+
+NB_INLINE WORDS lower_words(DOUBLES first, DOUBLES second) {
+  return NB_SHUFFLE((WORDS)first, (WORDS)second, NB_EVEN);
+}
+
+NB_INLINE WORDS upper_words(DOUBLES first, DOUBLES second) {
+  return NB_SHUFFLE((WORDS)first, (WORDS)second, NB_ODD);
+}
+
+// The pixel of a lane of such words.
+NB_INLINE int pixel_of(int lane) {
+  return lane / 4 * 2 + lane % 2 + (lane & 2 ? HALF_LANES : 0);
+}
+
+NB_INLINE DOUBLES load(const double* from) {
+  DOUBLES x;
+  memcpy(&x, from, sizeof x);
+  return x;
+}
+
+NB_INLINE FLOATS load(const float* from) {
+  FLOATS x;
+  memcpy(&x, from, sizeof x);
+  return x;
+}
+
+NB_INLINE FLOATS floats_of(WORDS words) {
+  return __builtin_convertvector((SIGNED_WORDS)words, FLOATS);
+}
+
+// Adds a vector of float32 to float64 sums of the same lanes.
+NB_INLINE void add_wide(DOUBLES (&total)[2], FLOATS x) {
+  HALF_FLOATS part[2];
+  memcpy(part, &x, sizeof x);
+  NB_EACH
+  for (int i = 0; i < 2; ++i) total[i] += __builtin_convertvector(part[i], DOUBLES);
+}
+
+NB_INLINE SIGNED_WORDS clamped(SIGNED_WORDS x, int low, int high) {
+  const SIGNED_WORDS least = SIGNED_WORDS{} + low, most = SIGNED_WORDS{} + high;
+  const SIGNED_WORDS above = x > least ? x : least;
+  return above < most ? above : most;
+}
+
+NB_INLINE FLOATS gathered(const float* table, WORDS place) {
+#if NB_VECTOR == 64
+  return _mm512_i32gather_ps((__m512i)place, table, 4);
+#else
+  FLOATS result;
+  NB_EACH
+  for (int i = 0; i < LANES; ++i) result[i] = table[place[i]];
+  return result;
+#endif
+}
+
+// x less its nearest whole number.
+NB_INLINE DOUBLES from_nearest(DOUBLES x) {
+#if NB_VECTOR == 64 && defined(__AVX512DQ__)
+  return _mm512_reduce_pd(x, 8);
+#else
+  constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
+  return x - ((x + round) - round);
+#endif
+}
+
+// x less the whole number below and a half; x from 1/2 to 2^22.
+NB_INLINE FLOATS from_half(FLOATS x) {
+#if NB_VECTOR == 64 && defined(__AVX512DQ__)
+  return _mm512_reduce_ps(x, 9) - 0.5f;
+#else
+  const FLOATS below = x - 0.5f;
+  constexpr float round = 12582912.0f;  // 1.5 * 2^23
+  return below - ((below + round) - round);
+#endif
+}
+
+// Whichever of two numbers is nearer to 0, without its sign; b has none.
+NB_INLINE FLOATS nearer(FLOATS a, FLOATS b) {
+#if NB_VECTOR == 64 && defined(__AVX512DQ__) && !defined(NB_PLAIN)
+  return _mm512_range_ps(a, b, 10);
+#else
+  const WORDS size = bits_of(a) & 0x7fffffffu, other = bits_of(b);
+  return float_of(size < other ? size : other);
+#endif
+}
+
+// 1 / sqrt(x) to 2^-14 or better, for normal x.
+NB_INLINE FLOATS inverse_root(FLOATS x) {
+#if NB_VECTOR == 64
+  return _mm512_rsqrt14_ps(x);
+#else
+  // A first guess from half the exponent, and two steps of Newton's.
+  FLOATS guess = float_of(0x5f375a86u - (bits_of(x) >> 1));
+  const FLOATS half = x * -0.5f;
+  NB_EACH
+  for (int i = 0; i < 2; ++i) guess *= fma(half * guess, guess, floats(1.5f));
+  return guess;
+#endif
+}
+
+NB_INLINE bool any_below(FLOATS a, float limit) {
+#if NB_VECTOR == 64
+  return _mm512_cmp_ps_mask(a, floats(limit), _CMP_LT_OQ) != 0;
+#else
+  bool found = false;
+  NB_EACH
+  for (int i = 0; i < LANES; ++i) found |= a[i] < limit;
+  return found;
+#endif
+}
+
+#if NB_VECTOR == 64
+// 16 of 32 numbers in memory.
+NB_INLINE FLOATS chosen(const float* table, WORDS place) {
+  return _mm512_permutex2var_ps(load(table), (__m512i)place, load(table + LANES));
+}
+#endif
