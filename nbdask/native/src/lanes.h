@@ -5,15 +5,14 @@
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define NB_VECTOR 64
-#elif defined(__AVX2__)
+#elif defined(__FMA__)
 #include <immintrin.h>
 #define NB_VECTOR 32
 #else
-#define NB_VECTOR 16
+#ifdef __aarch64__
+#include <arm_neon.h>
 #endif
-#ifdef NB_FORCE_VECTOR
-#undef NB_VECTOR
-#define NB_VECTOR NB_FORCE_VECTOR
+#define NB_VECTOR 16
 #endif
 
 // Ahead of short loops, whose arrays then stay in registers.
@@ -39,33 +38,30 @@ NB_INLINE WORDS words(unsigned x) { return WORDS{} + x; }
 
 // On processors that can, fma rounds a product and its sum only once.  On others it rounds both, and
 // fma_exact goes through float64.
-#if defined(__FMA__) || defined(__aarch64__)
-NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) {
-  FLOATS result;
-  NB_EACH
-  for (int i = 0; i < LANES; ++i) result[i] = __builtin_fmaf(a[i], b[i], c[i]);
-  return result;
-}
-
-NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) {
-  DOUBLES result;
-  NB_EACH
-  for (int i = 0; i < HALF_LANES; ++i) result[i] = __builtin_fma(a[i], b[i], c[i]);
-  return result;
-}
-
-NB_INLINE FLOATS fma_exact(FLOATS a, FLOATS b, FLOATS c) { return fma(a, b, c); }
+#if NB_VECTOR == 64
+NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) { return _mm512_fmadd_ps(a, b, c); }
+NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) { return _mm512_fmadd_pd(a, b, c); }
+#elif NB_VECTOR == 32
+NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) { return _mm256_fmadd_ps(a, b, c); }
+NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) { return _mm256_fmadd_pd(a, b, c); }
+#elif defined(__aarch64__)
+NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) { return vfmaq_f32(c, a, b); }
+NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) { return vfmaq_f64(c, a, b); }
 #else
 NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) { return a * b + c; }
 NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) { return a * b + c; }
+#endif
 
 NB_INLINE FLOATS fma_exact(FLOATS a, FLOATS b, FLOATS c) {
-  FLOATS result;
+#if NB_VECTOR > 16 || defined(__aarch64__)
+  return fma(a, b, c);
+#else
+  FLOATS result{};
   NB_EACH
   for (int i = 0; i < LANES; ++i) result[i] = static_cast<float>(double{a[i]} * b[i] + c[i]);
   return result;
-}
 #endif
+}
 
 // The words of two vectors of float64: lanes of both in turn within each 128 bits, which takes one
 // instruction.
@@ -82,15 +78,15 @@ NB_INLINE FLOATS fma_exact(FLOATS a, FLOATS b, FLOATS c) {
 #if defined(__clang__)
 #define NB_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define NB_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, WORDS{__VA_ARGS__})
+#define NB_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, SIGNED_WORDS{__VA_ARGS__})
 #endif
 
 NB_INLINE WORDS lower_words(DOUBLES first, DOUBLES second) {
-  return NB_SHUFFLE((WORDS)first, (WORDS)second, NB_EVEN);
+  return (WORDS)NB_SHUFFLE((FLOATS)first, (FLOATS)second, NB_EVEN);
 }
 
 NB_INLINE WORDS upper_words(DOUBLES first, DOUBLES second) {
-  return NB_SHUFFLE((WORDS)first, (WORDS)second, NB_ODD);
+  return (WORDS)NB_SHUFFLE((FLOATS)first, (FLOATS)second, NB_ODD);
 }
 
 // The pixel of a lane of such words.
@@ -112,6 +108,15 @@ NB_INLINE FLOATS load(const float* from) {
 
 NB_INLINE FLOATS floats_of(WORDS words) {
   return __builtin_convertvector((SIGNED_WORDS)words, FLOATS);
+}
+
+// The same of words without a sign, to 2^7.
+NB_INLINE FLOATS floats_of_unsigned(WORDS words) {
+#if NB_VECTOR == 64
+  return __builtin_convertvector(words, FLOATS);
+#else
+  return floats_of(words ^ 0x80000000u) + 2147483648.0f;
+#endif
 }
 
 // Adds a vector of float32 to float64 sums of the same lanes.

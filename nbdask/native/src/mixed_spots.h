@@ -185,8 +185,8 @@ struct Tophat {
   }
 
   // The same from exact indices, in float64.
-  FLOATS sure(const Index (&at)[3]) const {
-    FLOATS result;
+  __attribute__((noinline)) FLOATS sure(const Index (&at)[3]) const {
+    FLOATS result{};
     for (int lane = 0; lane < LANES; ++lane) {
       const int pixel = pixel_of(lane), half = pixel / HALF_LANES;
       double d[3];
@@ -215,7 +215,7 @@ struct Sphere {
   // float32 11 + 2^-20 times that number.
   static constexpr double FIXED = 1048576.0;
   double radii[3];
-  float high_unit, origin, low_unit, half_unit;
+  float high_unit, origin, low_unit;
 
   explicit Sphere(const Mixed& m) {
     NB_EACH
@@ -223,7 +223,6 @@ struct Sphere {
     high_unit = static_cast<float>(m.unit * FIXED);
     origin = static_cast<float>(m.unit * (-11.0 * FIXED));
     low_unit = static_cast<float>(m.unit * UNIT32);
-    half_unit = static_cast<float>(m.unit * 0.5);
   }
 
   // The squared distance from the spot, as a multiple of the unit and, in float32, the rest.
@@ -243,7 +242,7 @@ struct Sphere {
     }
     const WORDS low = lower_words(halves[0], halves[1]), high = upper_words(halves[0], halves[1]);
     upper = fma(float_of(high), floats(high_unit), floats(origin));
-    lower = fma(floats_of(low ^ 0x80000000u), floats(low_unit), floats(half_unit));
+    lower = floats_of_unsigned(low) * low_unit;
   }
 
   __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) const {
