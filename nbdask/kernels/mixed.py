@@ -51,7 +51,6 @@ class Mixed(Structure):
         ("cells", c_int * 3),
         ("scale", c_double),
         ("triangle", c_double * 6),
-        ("sign", c_double),
         ("doubt", c_double),
         ("radii", c_double * 3),
         ("unit", c_double),
@@ -124,7 +123,7 @@ def mixed_inputs(model: Model, wide: bool) -> MixedInputs | None:
     if _is_lit(model):
         struct.lit = 1
         height *= _brightest(model)
-        signed = not listed and struct.lattice in (NARROW_GAUSS, NARROW_TOPHAT)
+        signed = not listed and struct.lattice == NARROW_TOPHAT
         axes = _lit_axes(model, SIGNED_BIAS if signed else BIAS)
     else:
         axes = np.require(model.axes, np.float64, ["C", "A"]).reshape(-1, 9)
@@ -140,23 +139,23 @@ def _lattice(
     if model.shape == SQUARE:
         if max(model.n_cells) > _MOST_CELLS:
             return None
-        return squared, fill_square(struct, model.n_cells, wide)
+        polynomials = fill_square(struct, model.n_cells, wide)
+        return (1.0 if polynomials is None else squared), polynomials
     if model.shape == ROUND:
         # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 24 / pi^3.
         if not 0.0 < _most(model.n_cells, fudge) < _MOST_SQUARED:
             return None
         fill_sphere(struct, model.n_cells, fudge)
         return squared * (ROUND_SCALE * 24.0 / pi**3) ** 2, None
-    sign = 1.0 if fudge >= 0.0 else -1.0
-    width = abs(fudge) * squared
+    if fudge < 0.0:
+        return None
+    width = fudge * squared
     if model.shape == GAUSS:
         triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
         if _length(triangle) * 2.0**-32 >= _MOST_DOUBT:
             return None
-        fill_gauss(struct, triangle, sign)
+        fill_gauss(struct, triangle)
         return squared, None
-    if sign < 0.0:
-        return None
     fill_tophat(struct, _triangle(model, width / TOPHAT_LIMIT))
     return squared, None
 
@@ -168,7 +167,6 @@ def fill_square(struct: Mixed, cells: Array, wide: bool) -> NDArray[np.float32] 
     if most > MORE_CELLS or not wide:
         struct.lattice = GRATING
         struct.cells = tuple(int(n) for n in whole)
-        struct.scale = 1.0 / float(whole.prod())
         return None
     few = most <= FEW_CELLS
     struct.lattice = FEW if few else MORE
@@ -189,11 +187,10 @@ def fill_sphere(struct: Mixed, cells: Array, fudge: float) -> None:
     struct.radii = tuple(float(n) * sqrt(fudge / unit) for n in cells)
 
 
-def fill_gauss(struct: Mixed, triangle: Array, sign: float) -> None:
-    """Fill in a Gaussian spot's numbers: R by rows, and the sign of the squared length."""
+def fill_gauss(struct: Mixed, triangle: Array) -> None:
+    """Fill in a Gaussian spot's numbers: R by rows."""
     struct.lattice = NARROW_GAUSS
     struct.triangle = tuple(triangle)
-    struct.sign = sign
 
 
 def fill_tophat(struct: Mixed, triangle: Array) -> None:

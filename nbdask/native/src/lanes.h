@@ -2,7 +2,7 @@
 #pragma once
 #include "numbers.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX512DQ__)
 #include <immintrin.h>
 #define NB_VECTOR 64
 #elif defined(__FMA__)
@@ -146,7 +146,7 @@ NB_INLINE FLOATS gathered(const float* table, WORDS place) {
 
 // x less its nearest whole number.
 NB_INLINE DOUBLES from_nearest(DOUBLES x) {
-#if NB_VECTOR == 64 && defined(__AVX512DQ__)
+#if NB_VECTOR == 64
   return _mm512_reduce_pd(x, 8);
 #else
   constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
@@ -156,7 +156,7 @@ NB_INLINE DOUBLES from_nearest(DOUBLES x) {
 
 // x less the whole number below and a half; x from 1/2 to 2^22.
 NB_INLINE FLOATS from_half(FLOATS x) {
-#if NB_VECTOR == 64 && defined(__AVX512DQ__)
+#if NB_VECTOR == 64
   return _mm512_reduce_ps(x, 9) - 0.5f;
 #else
   const FLOATS below = x - 0.5f;
@@ -167,12 +167,8 @@ NB_INLINE FLOATS from_half(FLOATS x) {
 
 // Whichever of two numbers is nearer to 0, without its sign; b has none.
 NB_INLINE FLOATS nearer(FLOATS a, FLOATS b) {
-#if NB_VECTOR == 64 && defined(__AVX512DQ__) && !defined(NB_PLAIN)
-  return _mm512_range_ps(a, b, 10);
-#else
   const WORDS size = bits_of(a) & 0x7fffffffu, other = bits_of(b);
   return float_of(size < other ? size : other);
-#endif
 }
 
 // 1 / sqrt(x) to 2^-14 or better, for normal x.

@@ -12,14 +12,19 @@ constexpr long FEW_ORIENTATIONS = 8;
 // Orientations that go over a block before the next: their axes stay in the first cache.
 constexpr long MANY_ORIENTATIONS = 32 * FEW_ORIENTATIONS;
 
+#ifndef NB_VECTORS
+#define NB_VECTORS 1
+#endif
+constexpr int VECTORS = NB_VECTORS;
+
 // Scattering vectors or rays of a vector of pixels, both halves.
 struct Pixels {
   DOUBLES q[3][2];
 };
 
-template <bool EXACT, bool SIGNED, bool LIT>
-NB_INLINE void find_indices(const double* row, const Pixels& pixels, Index (&at)[3]) {
-  constexpr double bias = SIGNED ? SIGNED_BIAS : BIAS;
+template <bool EXACT, bool LIT>
+NB_INLINE void find_indices(double bias, const double* row, const Pixels& pixels,
+                            Index (&at)[3]) {
   NB_EACH
   for (int axis = 0; axis < 3; ++axis) {
     const DOUBLES a = doubles(row[3 * axis]), b = doubles(row[3 * axis + 1]),
@@ -55,49 +60,58 @@ NB_INLINE FLOATS strength(const Mixed& m, const Index (&at)[3]) {
 
 // The float32 sum of a few orientations.
 template <bool SURE, bool LISTED, bool LIT, class Spot>
-NB_INLINE FLOATS sum_few(const Mixed& m, Spot& spot, const double* axes, long first, long last,
-                         const Pixels& pixels) {
-  FLOATS sum{};
+NB_INLINE void sum_few(const Mixed& m, Spot& spot, const double* axes, long first, long last,
+                       const Pixels (&pixels)[VECTORS], FLOATS (&sum)[VECTORS]) {
+  NB_EACH
+  for (int v = 0; v < VECTORS; ++v) sum[v] = FLOATS{};
   for (long o = first; o < last; ++o) {
     const double* row = axes + o * (LIT ? LIT_NUMBERS : 9);
-    Index at[3];
-    find_indices<SURE || Spot::EXACT, Spot::SIGNED, LIT>(row, pixels, at);
-    FLOATS term;
-    if constexpr (SURE)
-      term = spot.sure(at);
-    else
-      term = spot.term(at);
-    if (LIT) term *= static_cast<float>(row[LIT_WEIGHT]);
-    sum = LISTED ? fma(strength(m, at), term, sum) : sum + term;
+    NB_EACH
+    for (int v = 0; v < VECTORS; ++v) {
+      Index at[3];
+      find_indices<SURE || Spot::EXACT, LIT>(Spot::ADDED, row, pixels[v], at);
+      FLOATS term;
+      if constexpr (SURE)
+        term = spot.sure(at);
+      else
+        term = spot.term(at);
+      if (LIT) term *= static_cast<float>(row[LIT_WEIGHT]);
+      sum[v] = LISTED ? fma(strength(m, at), term, sum[v]) : sum[v] + term;
+    }
   }
-  return sum;
 }
 
 template <class Spot, bool LISTED, bool LIT>
 static void add_spots(const Mixed& m, const double* const* q, const double* axes, long first,
                       long last, double* sum, long count) {
   Spot spot(m);
-  for (long i = 0; i < count; i += LANES) {
-    Pixels pixels;
+  for (long i = 0; i < count; i += VECTORS * LANES) {
+    Pixels pixels[VECTORS];
+    DOUBLES total[VECTORS][2] = {};
     NB_EACH
-    for (int axis = 0; axis < 3; ++axis)
+    for (int v = 0; v < VECTORS; ++v)
       NB_EACH
-      for (int half = 0; half < 2; ++half)
-        pixels.q[axis][half] = load(q[axis] + i + half * HALF_LANES);
-    DOUBLES total[2] = {};
+      for (int axis = 0; axis < 3; ++axis)
+        NB_EACH
+        for (int half = 0; half < 2; ++half)
+          pixels[v].q[axis][half] = load(q[axis] + i + v * LANES + half * HALF_LANES);
     for (long start = first; start < last; start += FEW_ORIENTATIONS) {
       const long end = last - start < FEW_ORIENTATIONS ? last : start + FEW_ORIENTATIONS;
+      FLOATS few[VECTORS];
       if constexpr (Spot::DOUBTS) spot.start();
-      FLOATS few = sum_few<false, LISTED, LIT>(m, spot, axes, start, end, pixels);
+      sum_few<false, LISTED, LIT>(m, spot, axes, start, end, pixels, few);
       if constexpr (Spot::DOUBTS) {
         if (__builtin_expect(spot.doubtful(), 0))
-          few = sum_few<true, LISTED, LIT>(m, spot, axes, start, end, pixels);
+          sum_few<true, LISTED, LIT>(m, spot, axes, start, end, pixels, few);
       }
-      add_wide(total, few);
+      NB_EACH
+      for (int v = 0; v < VECTORS; ++v) add_wide(total[v], few[v]);
     }
-    double terms[LANES];
+    double terms[VECTORS * LANES];
     memcpy(terms, total, sizeof terms);
-    for (int lane = 0; lane < LANES; ++lane) sum[i + pixel_of(lane)] += terms[lane];
+    for (int v = 0; v < VECTORS; ++v)
+      for (int lane = 0; lane < LANES; ++lane)
+        sum[i + v * LANES + pixel_of(lane)] += terms[v * LANES + lane];
   }
 }
 
@@ -139,7 +153,7 @@ static void add_mixed(const Mixed& m, const double* q0, const double* q1, const 
         break;
 #endif
       case MIXED_GRATING:
-        add_listed<Grating, Grating>(m, q, axes, start, end, sum, count);
+        add_listed<Grating<true>, Grating<false>>(m, q, axes, start, end, sum, count);
         break;
       case MIXED_GAUSS:
         add_listed<Gauss<true>, Gauss<false>>(m, q, axes, start, end, sum, count);

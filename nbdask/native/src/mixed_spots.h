@@ -17,7 +17,7 @@ struct Mixed {
   int lit;      // whether there is an orientation for each source
   int cells[3];
   double scale;  // on the product of three grating functions
-  double triangle[6], sign, doubt;
+  double triangle[6], doubt;
   double radii[3], unit;
   const float* polynomials;
   const float* amplitudes;  // squares, relative to the largest
@@ -31,8 +31,9 @@ struct Mixed {
 constexpr double BIAS = 1572864.0 + 0.5 - 2.3283064365386963e-10;
 // The lower 32 bits at a whole number.
 constexpr unsigned CENTRE = 0x7fffffff;
-// As BIAS, but the lower 32 bits are those of a signed number; the upper ones are of no use.
-constexpr double SIGNED_BIAS = BIAS - 0.5;
+// As BIAS, but the lower 32 bits are those of a signed number, which is quicker where the whole number
+// is not needed.  The first is one unit less, so that a half keeps its sign.
+constexpr double SIGNED_BIAS = BIAS - 0.5, EVEN_BIAS = 1572864.0;
 
 // Miller indices along one axis: the words of the biased indices, and the float64 numbers of both
 // halves, without the bias if they were asked for exactly.
@@ -48,9 +49,7 @@ struct Few {
   // Whether the bias is added to the finished index: an error of the index is multiplied by the
   // number of cells.
   static constexpr bool EXACT = false;
-  // Whether the lower words are those of signed numbers, which is quicker where the whole numbers are
-  // not needed.
-  static constexpr bool SIGNED = false;
+  static constexpr double ADDED = BIAS;
   static constexpr bool DOUBTS = false;
   const float* table;
   float scale;
@@ -83,14 +82,16 @@ struct Few {
 #endif
 
 // Any number of cells: the quotient of two sines for each axis.
+template <bool SIGNED>
 struct Grating {
-  static constexpr bool EXACT = true, SIGNED = false, DOUBTS = false;
+  static constexpr bool EXACT = true, DOUBTS = false;
+  static constexpr double ADDED = SIGNED ? EVEN_BIAS : BIAS;
   unsigned cells[3];
-  float tiny[3], scale;
+  float tiny[3];
   // Added to a distance, so that 0 / 0 becomes N * TINY / TINY.
   static constexpr float TINY = 1e-12f;
 
-  explicit Grating(const Mixed& m) : scale(static_cast<float>(m.scale)) {
+  explicit Grating(const Mixed& m) {
     NB_EACH
     for (int i = 0; i < 3; ++i) {
       cells[i] = m.cells[i];
@@ -107,14 +108,13 @@ struct Grating {
     FLOATS above, below;
     NB_EACH
     for (int i = 0; i < 3; ++i) {
-      const WORDS distance = at[i].low - CENTRE;
+      const WORDS distance = SIGNED ? at[i].low : at[i].low - CENTRE;
       // The product wraps around at whole numbers: N x less the nearest one is left.
       const FLOATS many = sine(distance * cells[i], tiny[i]), one = sine(distance, TINY);
       above = i ? above * many : many;
       below = i ? below * one : one;
     }
-    // In this order no intermediate result falls below the normal numbers.
-    const FLOATS factor = above / below * scale;
+    const FLOATS factor = above / below;
     return factor * factor;
   }
 };
@@ -146,24 +146,25 @@ struct Triangle {
 };
 
 // A Gaussian spot: 2^-|R (dh, dk, dl)|^2.
-template <bool IS_SIGNED>
+template <bool SIGNED>
 struct Gauss {
-  static constexpr bool EXACT = true, SIGNED = IS_SIGNED, DOUBTS = false;
+  static constexpr bool EXACT = true, DOUBTS = false;
+  static constexpr double ADDED = SIGNED ? SIGNED_BIAS : BIAS;
   Triangle<SIGNED> triangle;
-  float minus;
 
-  explicit Gauss(const Mixed& m) : triangle(m), minus(static_cast<float>(-m.sign)) {}
+  explicit Gauss(const Mixed& m) : triangle(m) {}
 
   __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) const {
-    return power_of_two32(triangle.squared(at, 0.0f) * minus);
+    return power_of_two32(-triangle.squared(at, 0.0f));
   }
 };
 
 // A spot with an edge: 1 where |R (dh, dk, dl)|^2 is below 1, else 0.  Sums of orientations in which
 // a pixel is too near an edge for float32 are formed again from sure().
-template <bool IS_SIGNED>
+template <bool SIGNED>
 struct Tophat {
-  static constexpr bool EXACT = false, SIGNED = IS_SIGNED, DOUBTS = true;
+  static constexpr bool EXACT = false, DOUBTS = true;
+  static constexpr double ADDED = SIGNED ? SIGNED_BIAS : BIAS;
   Triangle<SIGNED> triangle;
   const double* rows;
   float doubt;
@@ -210,7 +211,8 @@ struct Tophat {
 // float32, of which the larger drops its whole number.  With x = n + 1/2 + z the numerator is
 // cos(pi z) + X sin(pi z), up to its sign.
 struct Sphere {
-  static constexpr bool EXACT = true, SIGNED = false, DOUBTS = false;
+  static constexpr bool EXACT = true, DOUBTS = false;
+  static constexpr double ADDED = BIAS;
   // Added to a whole number below 2^20 it stands in the upper word of a float64, which is the
   // float32 11 + 2^-20 times that number.
   static constexpr double FIXED = 1048576.0;
