@@ -26,11 +26,14 @@ typedef double Row[BLOCK] __attribute__((aligned(64)));
 
 // Scratch memory of one call: rows that stay in the first cache.
 struct Block {
-  Row slow, fast, x, y, z, inverse, q[3], weight, terms, total, gain, term;
+  Row slow, fast, dx, dy, dz, inverse, qx, qy, qz, weight, terms, total, gain, term;
   int place[BLOCK] __attribute__((aligned(64)));
-  bool counted[BLOCK] __attribute__((aligned(64)));
+  int counted[BLOCK] __attribute__((aligned(64)));
   int pixels, count;
   long long outside;
+
+  Ray ray(int i) const { return {{dx[i], dy[i], dz[i]}, inverse[i]}; }
+  Vector q(int i) const { return {qx[i], qy[i], qz[i]}; }
 };
 
 void place_pixels(const Params& p, const int* listed, int begin, Block& b) {
@@ -61,41 +64,41 @@ void find_rays(const Params& shared, int layer, int sub, Block& b) {
   NB_SIMD
   for (int i = 0; i < b.count; ++i) {
     const Ray ray = find_ray(p, b.slow[i], b.fast[i], layer, sub_slow, sub_fast);
-    b.x[i] = ray.x;
-    b.y[i] = ray.y;
-    b.z[i] = ray.z;
+    b.dx[i] = ray.d.x;
+    b.dy[i] = ray.d.y;
+    b.dz[i] = ray.d.z;
     b.inverse[i] = ray.inverse;
   }
 }
 
-// Scattering vectors of a source, which of them count, and the factors that go with its terms.
-// False: no pixel counts.
-bool begin_source(const Params& shared, const Source& light, int layer, Block& b) {
+void weigh_terms(const Params& shared, const Source& light, int layer, Block& b) {
   const Params p = shared;
   const Source source = light;
-  int any = 0;
+  NB_SIMD
+  for (int i = 0; i < b.count; ++i) b.weight[i] = term_factors(p, source, layer, b.ray(i));
+}
+
+// Scattering vectors of a source, which of them count, and the factors that go with its terms.
+// False: no pixel counts.
+bool begin_source(const Params& p, const Source& light, int layer, Block& b) {
+  const Source source = light;
   NB_SIMD
   for (int i = 0; i < b.count; ++i) {
-    double q[3];
-    scatter(source, {b.x[i], b.y[i], b.z[i], b.inverse[i]}, q);
-    b.q[0][i] = q[0];
-    b.q[1][i] = q[1];
-    b.q[2][i] = q[2];
+    const Vector q = scatter(source, {b.dx[i], b.dy[i], b.dz[i]});
+    b.qx[i] = q.x;
+    b.qy[i] = q.y;
+    b.qz[i] = q.z;
     b.terms[i] = 0.0;
   }
   if (p.dmin > 0.0) {
-    for (int i = 0; i < b.count; ++i) {
-      const double q[3] = {b.q[0][i], b.q[1][i], b.q[2][i]};
-      b.counted[i] = within_dmin(p, q);
-      any |= b.counted[i];
-    }
+    const double dmin = p.dmin;
+    int any = 0;
+    NB_SIMD
+    for (int i = 0; i < b.count; ++i) b.counted[i] = within_dmin(dmin, b.q(i));
+    for (int i = 0; i < b.count; ++i) any |= b.counted[i];
     if (!any) return false;
   }
-  if (p.factors != ONCE) {
-    NB_SIMD
-    for (int i = 0; i < b.count; ++i)
-      b.weight[i] = term_factors(p, source, layer, {b.x[i], b.y[i], b.z[i], b.inverse[i]});
-  }
+  if (p.factors != ONCE) weigh_terms(p, source, layer, b);
   return true;
 }
 
@@ -106,10 +109,12 @@ void end_source(const Params& p, const Source& source, Block& b) {
     for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], constant, b.total[i]);
     return;
   }
+  const bool each = p.factors == EACH, limited = p.dmin > 0.0;
+  NB_SIMD
   for (int i = 0; i < b.count; ++i) {
-    const double factor = p.factors == EACH ? constant * b.weight[i] : constant;
+    const double factor = each ? constant * b.weight[i] : constant;
     const double sum = fma(b.terms[i], factor, b.total[i]);
-    b.total[i] = p.dmin <= 0.0 || b.counted[i] ? sum : b.total[i];
+    b.total[i] = limited && !b.counted[i] ? b.total[i] : sum;
   }
 }
 
@@ -123,7 +128,7 @@ template <class V>
 void interpolate(const V& v, const Params& p, const double* a, const double* table, Block& b) {
   for (int i = 0; i < b.pixels; ++i) {
     if (b.term[i] == 0.0) continue;
-    const Indices at = find_indices(v, a, b.q[0][i], b.q[1][i], b.q[2][i]);
+    const Indices at = find_indices(v, a, b.q(i));
     double strength = p.default_squared;
     if (inside_list(p, at))
       strength = interpolated_squared(p, table, at);
@@ -139,7 +144,7 @@ __attribute__((noinline)) void add_terms(const Params& shared, const double* axe
                                          const double* table, int first, int last, Block& b) {
   const V v;
   const Params p = shared;
-  const double *__restrict qx = b.q[0], *__restrict qy = b.q[1], *__restrict qz = b.q[2];
+  const double *__restrict qx = b.qx, *__restrict qy = b.qy, *__restrict qz = b.qz;
   const int count = b.count;
   for (int o = first; o < last; ++o) {
     double a[9];
@@ -148,7 +153,7 @@ __attribute__((noinline)) void add_terms(const Params& shared, const double* axe
     int* __restrict place = b.place;
     NB_SIMD
     for (int i = 0; i < count; ++i) {
-      const Indices at = find_indices(v, a, qx[i], qy[i], qz[i]);
+      const Indices at = find_indices(v, a, {qx[i], qy[i], qz[i]});
       const double squared = lattice_factor(v, p, at).squared;
       terms[i] = v.amplitude == CONSTANT ? terms[i] + squared : squared;
       if (v.amplitude == NEAREST) place[i] = place_of(p, at);
@@ -188,7 +193,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
                    int i, Block& b) {
   if (p.dmin > 0.0 && !b.counted[i]) return;
   const AnyVersion v = {p.lattice, p.amplitude, p.factors, p.degree};
-  const Indices at = find_indices(v, a, b.q[0][i], b.q[1][i], b.q[2][i]);
+  const Indices at = find_indices(v, a, b.q(i));
   const Lattice lattice = lattice_factor(v, p, at);
   double strength = 1.0;
   if (p.amplitude == NEAREST) strength = table[place_of(p, at)];
@@ -248,10 +253,9 @@ void find_polarization(const Params& shared, const double* sources, Block& b) {
       int open = 0;
       NB_SIMD
       for (int i = 0; i < b.count; ++i) {
-        const Ray ray = {b.x[i], b.y[i], b.z[i], b.inverse[i]};
-        double q[3];
-        scatter(source, ray, q);
-        const double factor = within_dmin(p, q) ? ray_polarization(p, source, ray) : 0.0;
+        const Vector d = {b.dx[i], b.dy[i], b.dz[i]};
+        const bool counted = within_dmin(p.dmin, scatter(source, d));
+        const double factor = counted ? ray_polarization(p, source, d) : 0.0;
         b.terms[i] = b.terms[i] == 0.0 ? factor : b.terms[i];
       }
       for (int i = 0; i < b.count; ++i) open |= b.terms[i] == 0.0;

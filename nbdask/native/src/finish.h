@@ -20,7 +20,7 @@ NB_INLINE Once once_factors(const Params& p, double slow, double fast, double po
   if (p.depth >= 0.0) {
     const int last = p.layers - 1;
     const Ray back = last == 0 ? front : find_ray(p, slow, fast, last, 0, 0);
-    const double share = ray_captured(p, last, back);
+    const double share = ray_captured(p, last, back.d);
     start *= share;
     terms *= p.each_thick ? 1.0 : share;
   }

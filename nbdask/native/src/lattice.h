@@ -31,9 +31,8 @@ NB_INLINE Index split(const V& v, double h) {
 
 // The indices of an orientation: axes holds a, b, c [m].
 template <class V>
-NB_INLINE Indices find_indices(const V& v, const double* axes, double qx, double qy, double qz) {
-  return {split(v, dot(axes, qx, qy, qz)), split(v, dot(axes + 3, qx, qy, qz)),
-          split(v, dot(axes + 6, qx, qy, qz))};
+NB_INLINE Indices find_indices(const V& v, const double* axes, const Vector& q) {
+  return {split(v, dot(axes, q)), split(v, dot(axes + 3, q)), split(v, dot(axes + 6, q))};
 }
 
 // sin^2(pi x)
@@ -89,10 +88,9 @@ NB_INLINE Lattice lattice_grating(const Params& p, const Indices& at) {
 // (sin X - X cos X) / x^3 with X = pi x: with x = y + r, r whole, sin X - X cos X is, up to its
 // sign, (sin Y - Y cos Y) - pi r cos Y.  Within the first half turn nothing cancels.
 NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
-  const double a = at.h.away * p.cells[0], b = at.k.away * p.cells[1];
-  const double c = at.l.away * p.cells[2];
+  const Vector away = {at.h.away * p.cells[0], at.k.away * p.cells[1], at.l.away * p.cells[2]};
   // 0 / 0 becomes x^3 / x^3.
-  const double radius2 = fma(p.fudge, square_length(a, b, c), 1e-60);
+  const double radius2 = fma(p.fudge, square_length(away), 1e-60);
   const double x = sqrt(radius2);
   const double r = rint(x);
   const double y = x - r;
@@ -105,8 +103,8 @@ NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
 // The quadratic form of gauss and tophat spots, as the squared length of R (dh, dk, dl).
 NB_INLINE double spot_length(const Params& p, const Indices& at) {
   const double* r = p.triangle;
-  const double h = at.h.away, k = at.k.away, l = at.l.away;
-  return p.sign * square_length(dot(r, h, k, l), fma(r[4], l, r[3] * k), r[5] * l);
+  const Vector away = {at.h.away, at.k.away, at.l.away};
+  return p.sign * square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
 }
 
 template <class V>

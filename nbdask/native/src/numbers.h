@@ -51,10 +51,12 @@ NB_INLINE double quotient(double a, double b) { return a / b; }
 NB_INLINE double quotient(double a, double b) { return a / b; }
 #endif
 
-NB_INLINE double dot(const double* a, double x, double y, double z) {
-  return fma(a[2], z, fma(a[1], y, a[0] * x));
+struct Vector {
+  double x, y, z;
+};
+
+NB_INLINE double dot(const double* a, const Vector& v) {
+  return fma(a[2], v.z, fma(a[1], v.y, a[0] * v.x));
 }
 
-NB_INLINE double square_length(double x, double y, double z) {
-  return fma(z, z, fma(y, y, x * x));
-}
+NB_INLINE double square_length(const Vector& v) { return fma(v.z, v.z, fma(v.y, v.y, v.x * v.x)); }
