@@ -58,17 +58,22 @@ void place_pixels(const Params& p, const int* listed, int begin, Block& b) {
   }
 }
 
-void find_rays(const Params& shared, int layer, int sub, Block& b) {
+template <bool CURVED>
+void find_rays_of(const Params& shared, int layer, int sub_slow, int sub_fast, Block& b) {
   const Params p = shared;
-  const int sub_slow = sub / p.oversample, sub_fast = sub % p.oversample;
   NB_SIMD
   for (int i = 0; i < b.count; ++i) {
-    const Ray ray = find_ray(p, b.slow[i], b.fast[i], layer, sub_slow, sub_fast);
+    const Ray ray = find_ray<CURVED>(p, b.slow[i], b.fast[i], layer, sub_slow, sub_fast);
     b.dx[i] = ray.d.x;
     b.dy[i] = ray.d.y;
     b.dz[i] = ray.d.z;
     b.inverse[i] = ray.inverse;
   }
+}
+
+void find_rays(const Params& p, int layer, int sub, Block& b) {
+  const auto find = p.curved ? find_rays_of<true> : find_rays_of<false>;
+  find(p, layer, sub / p.oversample, sub % p.oversample, b);
 }
 
 void weigh_terms(const Params& shared, const Source& light, int layer, Block& b) {
@@ -245,12 +250,12 @@ void sum_block(const Params& p, const double* axes, const double* sources, const
 // The row of terms becomes each pixel's polarization factor; see once_factors.
 void find_polarization(const Params& shared, const double* sources, Block& b) {
   const Params p = shared;
+  const int subs = p.oversample * p.oversample;
   for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
-  for (int outer = 0; outer < p.layers * p.oversample * p.oversample; ++outer) {
-    find_rays(p, outer / (p.oversample * p.oversample), outer % (p.oversample * p.oversample), b);
+  for (int outer = 0; outer < p.layers * subs; ++outer) {
+    find_rays(p, outer / subs, outer % subs, b);
     for (int number = 0; number < p.sources; ++number) {
       const Source source = read_source(sources, number);
-      int open = 0;
       NB_SIMD
       for (int i = 0; i < b.count; ++i) {
         const Vector d = {b.dx[i], b.dy[i], b.dz[i]};
@@ -258,6 +263,7 @@ void find_polarization(const Params& shared, const double* sources, Block& b) {
         const double factor = counted ? ray_polarization(p, source, d) : 0.0;
         b.terms[i] = b.terms[i] == 0.0 ? factor : b.terms[i];
       }
+      int open = 0;
       for (int i = 0; i < b.count; ++i) open |= b.terms[i] == 0.0;
       if (!open) return;
     }
@@ -267,15 +273,18 @@ void find_polarization(const Params& shared, const double* sources, Block& b) {
 void finish_block(const Params& shared, const double* sources, const double* totals,
                   const double* gains, float* image, Block& b) {
   const Params p = shared;
+  find_rays(p, 0, 0, b);
+  for (int i = 0; i < b.count; ++i) b.weight[i] = solid_angle(p, b.ray(i));
   if (p.polarized) find_polarization(p, sources, b);
-  NB_SIMD
-  for (int i = 0; i < b.count; ++i) {
-    const Once once = once_factors(p, b.slow[i], b.fast[i], b.terms[i]);
-    b.weight[i] = once.terms;
-    b.term[i] = once.start;
+  if (p.depth >= 0.0) {
+    find_rays(p, p.layers - 1, 0, b);
+    NB_SIMD
+    for (int i = 0; i < b.count; ++i) b.term[i] = ray_captured(p, p.layers - 1, b.ray(i).d);
   }
-  for (int i = 0; i < b.pixels; ++i)
-    image[i] = photons(p, {b.weight[i], b.term[i]}, totals[i], gains ? gains[i] : 1.0);
+  for (int i = 0; i < b.pixels; ++i) {
+    const Once once = once_factors(p, b.weight[i], b.terms[i], b.term[i]);
+    image[i] = photons(p, once, totals[i], gains ? gains[i] : 1.0);
+  }
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ NB_INLINE Vector rotate(const double* axis, double angle, const Vector& v) {
           fma(fma(axis[0], v.y, -axis[1] * v.x), s, fma(v.z, c, axis[2] * along))};
 }
 
-// slow, fast: the pixel's indices.
+// slow, fast: the pixel's indices; CURVED: p.curved, known when compiling.
+template <bool CURVED>
 NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int sub_slow,
                        int sub_fast) {
   const double across = p.oversample, half = 0.5 * p.sub_size;
@@ -29,7 +30,7 @@ NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int
   Vector at = {fma(f, p.fast[0], fma(s, p.slow[0], fma(depth, p.normal[0], p.origin[0]))),
                fma(f, p.fast[1], fma(s, p.slow[1], fma(depth, p.normal[1], p.origin[1]))),
                fma(f, p.fast[2], fma(s, p.slow[2], fma(depth, p.normal[2], p.origin[2])))};
-  if (p.curved) {
+  if (CURVED) {
     // Onto the sphere around the sample, with y and z read as angles.
     const double up = at.y / p.distance, aside = at.z / p.distance;
     at = {p.distance * p.beam[0], p.distance * p.beam[1], p.distance * p.beam[2]};
