@@ -19,57 +19,80 @@ NB_INLINE int place_of(const Params& p, const Indices& at) {
 }
 
 // Lagrange's weights of the values at -1, 0, 1, 2 for a place between 0 and 1.
-NB_INLINE void cubic_weights(double t, double* weights) {
+struct Weights {
+  double a, b, c, d;
+};
+
+NB_INLINE Weights cubic_weights(double index) {
+  const double t = index - floor(index);
   const double below = t + 1.0, above = t - 1.0, far = t - 2.0;
-  weights[0] = t * above * far * (-1.0 / 6.0);
-  weights[1] = below * above * far * 0.5;
-  weights[2] = below * t * far * -0.5;
-  weights[3] = below * t * above * (1.0 / 6.0);
+  return {t * above * far * (-1.0 / 6.0), below * above * far * 0.5, below * t * far * -0.5,
+          below * t * above * (1.0 / 6.0)};
 }
 
 NB_INLINE bool inside_list(const Params& p, const Indices& at) {
-  return at.h.h >= p.low[0] && at.h.h <= p.high[0] && at.k.h >= p.low[1] &&
-         at.k.h <= p.high[1] && at.l.h >= p.low[2] && at.l.h <= p.high[2];
+  // Without branches.
+  return (at.h.h >= p.low[0]) & (at.h.h <= p.high[0]) & (at.k.h >= p.low[1]) &
+         (at.k.h <= p.high[1]) & (at.l.h >= p.low[2]) & (at.l.h <= p.high[2]);
 }
 
 // Where the table holds the first of the 4 x 4 x 4 neighbours of indices inside the list.
-NB_INLINE long long first_neighbour(const Params& p, const Indices& at) {
-  const long long h = static_cast<long long>(floor(at.h.h)) - p.minimum[0] - 1;
-  const long long k = static_cast<long long>(floor(at.k.h)) - p.minimum[1] - 1;
-  const long long l = static_cast<long long>(floor(at.l.h)) - p.minimum[2] - 1;
-  return h * p.stride_h + k * p.stride_k + l;
+NB_INLINE int first_neighbour(const Params& p, const Indices& at) {
+  const double h = floor(at.h.h) - (p.minimum[0] + 1), k = floor(at.k.h) - (p.minimum[1] + 1);
+  const double l = floor(at.l.h) - (p.minimum[2] + 1);
+  // Below 2^31, so exact.
+  return static_cast<int>(fma(h, p.stride_h, fma(k, p.stride_k, l)));
 }
 
-// The sum over 4 x 4 x 4 neighbours of their amplitudes and weights: four sums along l, joined last.
-NB_INLINE double weighted_rows(const Params& p, const double* __restrict__ start,
-                               const double* along_h, const double* along_k,
-                               const double* along_l) {
-  double total[4] = {0.0, 0.0, 0.0, 0.0};
-  NB_UNROLL
-  for (int i = 0; i < 4; ++i) {
-    double plane[4] = {0.0, 0.0, 0.0, 0.0};
-    NB_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      const double* row = start + static_cast<long long>(i) * p.stride_h + j * p.stride_k;
-      NB_UNROLL
-      for (int m = 0; m < 4; ++m) plane[m] = fma(along_k[j], row[m], plane[m]);
-    }
-    NB_UNROLL
-    for (int m = 0; m < 4; ++m) total[m] = fma(along_h[i], plane[m], total[m]);
-  }
-  double sum = 0.0;
-  NB_UNROLL
-  for (int m = 0; m < 4; ++m) sum = fma(along_l[m], total[m], sum);
-  return sum;
+// Four neighbouring numbers; one vector where the processor has it.
+struct Four {
+#if defined(__FMA__) && !defined(__CUDACC__)
+  __m256d x;
+#else
+  double x[4];
+#endif
+};
+
+// weight * x + sum, rounded once.
+NB_INLINE Four add_weighted(double weight, const Four& x, const Four& sum) {
+#if defined(__FMA__) && !defined(__CUDACC__)
+  return {_mm256_fmadd_pd(_mm256_set1_pd(weight), x.x, sum.x)};
+#else
+  return {{fma(weight, x.x[0], sum.x[0]), fma(weight, x.x[1], sum.x[1]),
+           fma(weight, x.x[2], sum.x[2]), fma(weight, x.x[3], sum.x[3])}};
+#endif
 }
 
-// The squared amplitude interpolated through 4 x 4 x 4 neighbours, all of them in the list.
-NB_INLINE double interpolated_squared(const Params& p, const double* __restrict__ table,
-                                      const Indices& at) {
-  double h[4], k[4], l[4];
-  cubic_weights(at.h.h - floor(at.h.h), h);
-  cubic_weights(at.k.h - floor(at.k.h), k);
-  cubic_weights(at.l.h - floor(at.l.h), l);
-  const double value = weighted_rows(p, table + first_neighbour(p, at), h, k, l);
+NB_INLINE Four read_four(const double* from) {
+  Four four;
+  memcpy(&four, from, sizeof four);
+  return four;
+}
+
+// Four rows along l, weighted along k.
+NB_INLINE Four weighted_rows(const double* first, int stride, const Weights& k) {
+  Four sum = add_weighted(k.a, read_four(first), Four());
+  sum = add_weighted(k.b, read_four(first + stride), sum);
+  sum = add_weighted(k.c, read_four(first + 2 * stride), sum);
+  return add_weighted(k.d, read_four(first + 3 * stride), sum);
+}
+
+// The squared sum over 4 x 4 x 4 neighbours of their amplitudes and weights along h, k and l.
+NB_INLINE double interpolated_squared(const Params& p, const double* first, const Weights& h,
+                                      const Weights& k, const Weights& l) {
+  const long long step = p.stride_h;
+  Four sum = add_weighted(h.a, weighted_rows(first, p.stride_k, k), Four());
+  sum = add_weighted(h.b, weighted_rows(first + step, p.stride_k, k), sum);
+  sum = add_weighted(h.c, weighted_rows(first + 2 * step, p.stride_k, k), sum);
+  sum = add_weighted(h.d, weighted_rows(first + 3 * step, p.stride_k, k), sum);
+  double x[4];
+  memcpy(x, &sum, sizeof x);
+  const double value = fma(l.d, x[3], fma(l.c, x[2], fma(l.b, x[1], l.a * x[0])));
   return value * value;
+}
+
+// The squared amplitude interpolated at indices inside the list.
+NB_INLINE double interpolated_squared(const Params& p, const double* table, const Indices& at) {
+  return interpolated_squared(p, table + first_neighbour(p, at), cubic_weights(at.h.h),
+                              cubic_weights(at.k.h), cubic_weights(at.l.h));
 }

@@ -129,17 +129,51 @@ void look_up(const double* __restrict table, Block& b) {
   for (int i = 0; i < b.count; ++i) b.terms[i] = fma(b.term[i], table[b.place[i]], b.terms[i]);
 }
 
+// What interpolation needs of some pixels: weights along each axis, and the first neighbour's place,
+// -1 outside the list.
+struct WeightRows {
+  double a[STEP], b[STEP], c[STEP], d[STEP];
+
+  void set(int j, const Weights& w) { a[j] = w.a, b[j] = w.b, c[j] = w.c, d[j] = w.d; }
+  Weights get(int j) const { return {a[j], b[j], c[j], d[j]}; }
+};
+
+struct Cubic {
+  WeightRows h, k, l;
+  int place[STEP];
+};
+
+template <class V>
+void find_neighbours(const V& v, const Params& p, const double* a, int begin, const Block& b,
+                     Cubic& cubic) {
+  const double *qx = b.qx + begin, *qy = b.qy + begin, *qz = b.qz + begin;
+  NB_SIMD
+  for (int j = 0; j < STEP; ++j) {
+    const Indices at = find_indices(v, a, {qx[j], qy[j], qz[j]});
+    cubic.h.set(j, cubic_weights(at.h.h));
+    cubic.k.set(j, cubic_weights(at.k.h));
+    cubic.l.set(j, cubic_weights(at.l.h));
+    const int place = first_neighbour(p, at);
+    cubic.place[j] = inside_list(p, at) ? place : -1;
+  }
+}
+
 template <class V>
 void interpolate(const V& v, const Params& p, const double* a, const double* table, Block& b) {
-  for (int i = 0; i < b.pixels; ++i) {
-    if (b.term[i] == 0.0) continue;
-    const Indices at = find_indices(v, a, b.q(i));
-    double strength = p.default_squared;
-    if (inside_list(p, at))
-      strength = interpolated_squared(p, table, at);
-    else
-      b.outside += p.dmin <= 0.0 || b.counted[i];
-    b.terms[i] = fma(b.term[i], strength, b.terms[i]);
+  Cubic cubic;
+  for (int begin = 0; begin < b.pixels; begin += STEP) {
+    find_neighbours(v, p, a, begin, b, cubic);
+    for (int j = 0; j < STEP && begin + j < b.pixels; ++j) {
+      const int i = begin + j, place = cubic.place[j];
+      if (b.term[i] == 0.0) continue;
+      double strength = p.default_squared;
+      if (place >= 0)
+        strength = interpolated_squared(p, table + place, cubic.h.get(j), cubic.k.get(j),
+                                        cubic.l.get(j));
+      else
+        b.outside += p.dmin <= 0.0 || b.counted[i];
+      b.terms[i] = fma(b.term[i], strength, b.terms[i]);
+    }
   }
 }
 

@@ -11,6 +11,9 @@
 #else
 #include <math.h>
 #include <string.h>
+#ifdef __FMA__
+#include <immintrin.h>
+#endif
 #ifndef NB_CARD_HOST
 #define NB_INLINE static inline __attribute__((always_inline))
 #endif
