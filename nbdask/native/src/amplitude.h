@@ -2,6 +2,10 @@
 #pragma once
 #include "lattice.h"
 
+#if defined(__FMA__) && !defined(__CUDACC__)
+#include <immintrin.h>
+#endif
+
 // A whole index counted from the grid's first one, and held within the grid.
 NB_INLINE double grid_index(const Params& p, int axis, double whole) {
   const double index = whole - p.minimum[axis], last = p.last[axis];
@@ -44,34 +48,36 @@ NB_INLINE int first_neighbour(const Params& p, const Indices& at) {
   return static_cast<int>(fma(h, p.stride_h, fma(k, p.stride_k, l)));
 }
 
-// Four neighbouring numbers; one vector where the processor has it.
-struct Four {
+// Four neighbouring numbers: one vector where the processor has it.
 #if defined(__FMA__) && !defined(__CUDACC__)
-  __m256d x;
+typedef __m256d Four;
+
+NB_INLINE Four read_four(const double* from) { return _mm256_loadu_pd(from); }
+NB_INLINE void write_four(const Four& x, double* to) { _mm256_storeu_pd(to, x); }
+
+// weight * x + sum
+NB_INLINE Four add_weighted(double weight, const Four& x, const Four& sum) {
+  return _mm256_fmadd_pd(_mm256_set1_pd(weight), x, sum);
+}
 #else
-  double x[4];
-#endif
+struct Four {
+  double a, b, c, d;
 };
 
-// weight * x + sum, rounded once.
-NB_INLINE Four add_weighted(double weight, const Four& x, const Four& sum) {
-#if defined(__FMA__) && !defined(__CUDACC__)
-  return {_mm256_fmadd_pd(_mm256_set1_pd(weight), x.x, sum.x)};
-#else
-  return {{fma(weight, x.x[0], sum.x[0]), fma(weight, x.x[1], sum.x[1]),
-           fma(weight, x.x[2], sum.x[2]), fma(weight, x.x[3], sum.x[3])}};
-#endif
+NB_INLINE Four read_four(const double* from) { return {from[0], from[1], from[2], from[3]}; }
+NB_INLINE void write_four(const Four& x, double* to) {
+  to[0] = x.a, to[1] = x.b, to[2] = x.c, to[3] = x.d;
 }
 
-NB_INLINE Four read_four(const double* from) {
-  Four four;
-  memcpy(&four, from, sizeof four);
-  return four;
+NB_INLINE Four add_weighted(double weight, const Four& x, const Four& sum) {
+  return {fma(weight, x.a, sum.a), fma(weight, x.b, sum.b), fma(weight, x.c, sum.c),
+          fma(weight, x.d, sum.d)};
 }
+#endif
 
 // Four rows along l, weighted along k.
 NB_INLINE Four weighted_rows(const double* first, int stride, const Weights& k) {
-  Four sum = add_weighted(k.a, read_four(first), Four());
+  Four sum = add_weighted(k.a, read_four(first), Four{});
   sum = add_weighted(k.b, read_four(first + stride), sum);
   sum = add_weighted(k.c, read_four(first + 2 * stride), sum);
   return add_weighted(k.d, read_four(first + 3 * stride), sum);
@@ -81,12 +87,12 @@ NB_INLINE Four weighted_rows(const double* first, int stride, const Weights& k) 
 NB_INLINE double interpolated_squared(const Params& p, const double* first, const Weights& h,
                                       const Weights& k, const Weights& l) {
   const long long step = p.stride_h;
-  Four sum = add_weighted(h.a, weighted_rows(first, p.stride_k, k), Four());
+  Four sum = add_weighted(h.a, weighted_rows(first, p.stride_k, k), Four{});
   sum = add_weighted(h.b, weighted_rows(first + step, p.stride_k, k), sum);
   sum = add_weighted(h.c, weighted_rows(first + 2 * step, p.stride_k, k), sum);
   sum = add_weighted(h.d, weighted_rows(first + 3 * step, p.stride_k, k), sum);
   double x[4];
-  memcpy(x, &sum, sizeof x);
+  write_four(sum, x);
   const double value = fma(l.d, x[3], fma(l.c, x[2], fma(l.b, x[1], l.a * x[0])));
   return value * value;
 }

@@ -1,14 +1,33 @@
-// Sums over steps: each thread has some pixels, whose evaluations it does in the order of the steps.
+// The card's sums over steps: each thread has some pixels, whose evaluations it does in the order of
+// the steps.
 #pragma once
 #include "amplitude.h"
-#include "narrow.h"
+#include "card_mixed.h"
+#include "finish.h"
 #include "rays.h"
+
+// The version of the loops.  A program for a card is told by macros, and everything else disappears
+// from it; without them it is read when the loops run.
+#ifdef NB_LATTICE
+struct Version {
+  static constexpr int lattice = NB_LATTICE, amplitude = NB_AMPLITUDE, factors = NB_FACTORS;
+  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS;
+};
+NB_INLINE Version version_of(const Params&) { return {}; }
+#else
+struct Version {
+  int lattice, amplitude, factors, degree, pairs;
+};
+NB_INLINE Version version_of(const Params& p) {
+  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs};
+}
+#endif
 
 // One pixel of a thread.
 struct Pixel {
   int slow, fast;
   Ray ray;
-  double q[3];
+  Vector q;
   Pair narrow_q[3];
   // Of one source: the sum of its terms (in pairs a float32 sum and what it lost), and the product
   // of the factors that go with each.
@@ -28,7 +47,7 @@ union Row {
   Pair pair[AXES_ROW];
 };
 
-__device__ __forceinline__ void place_pixel(const Params& p, const int* __restrict__ listed,
+NB_INLINE void place_pixel(const Params& p, const int* __restrict__ listed,
                                             unsigned number, Pixel& pixel) {
   // Threads beyond the end repeat the last pixel.
   const unsigned count = static_cast<unsigned>(p.count);
@@ -39,64 +58,62 @@ __device__ __forceinline__ void place_pixel(const Params& p, const int* __restri
   pixel.fast = p.fast0 + static_cast<int>(flat - row * static_cast<unsigned>(p.width));
 }
 
-// The product of the factors that go with each term of one source.
-__device__ __forceinline__ double term_factors(const Params& p, const Source& source, int layer,
-                                               const Ray& ray) {
-  double weight = 1.0;
-  if (p.each_thick) weight = ray_captured(p, layer, ray);
-  if (p.each_polar) weight *= ray_polarization(p, source, ray);
-  if (p.each_omega) weight *= solid_angle(p, ray);
-  // What two exponentials of 0 leave in C where no sensor is modelled.
-  if (FACTORS == PRODUCTS && p.each_thick && p.depth < 0.0) weight = 0.0;
-  return weight;
-}
-
-__device__ __forceinline__ Pair pair_of(double x) {
+NB_INLINE Pair pair_of(double x) {
   const float upper = static_cast<float>(x);
   return {upper, static_cast<float>(x - upper)};
 }
 
-__device__ __forceinline__ void begin_source(const Params& p, const Source& source, int layer,
-                                             Pixel& pixel) {
-  scatter(source, pixel.ray, pixel.q);
-  pixel.counted = within_dmin(p, pixel.q);
+NB_INLINE Ray pixel_ray(const Params& p, const Pixel& pixel, int layer, int sub) {
+  const int slow = sub / p.oversample, fast = sub - slow * p.oversample;
+  return p.curved ? find_ray<true>(p, pixel.slow, pixel.fast, layer, slow, fast)
+                  : find_ray<false>(p, pixel.slow, pixel.fast, layer, slow, fast);
+}
+
+NB_INLINE void begin_source(const Version& v, const Params& p, const Source& source, int layer,
+                            Pixel& pixel) {
+  pixel.q = scatter(source, pixel.ray.d);
+  pixel.counted = p.dmin <= 0.0 || within_dmin(p.dmin, pixel.q);
   pixel.terms = 0.0;
-  if (PAIRS) {
+  if (v.pairs) {
     // In units of 1e10 / m, as the cell vectors are in 1e-10 m.
-#pragma unroll
-    for (int i = 0; i < 3; ++i) pixel.narrow_q[i] = pair_of(1e-10 * pixel.q[i]);
+    pixel.narrow_q[0] = pair_of(1e-10 * pixel.q.x);
+    pixel.narrow_q[1] = pair_of(1e-10 * pixel.q.y);
+    pixel.narrow_q[2] = pair_of(1e-10 * pixel.q.z);
     pixel.narrow_terms = {0.0f, 0.0f};
   }
-  if (FACTORS != ONCE) pixel.weight = term_factors(p, source, layer, pixel.ray);
+  if (v.factors != ONCE) pixel.weight = term_factors(p, source, layer, pixel.ray);
 }
 
 // One evaluation in float32: squared lattice factor, and the nearest whole indices.
-__device__ __forceinline__ float narrow_evaluation(const Params& p, const Row& row,
-                                                   const Pixel& pixel, Indices& at) {
+NB_INLINE float narrow_evaluation(const Version& v, const Params& p, const Row& row,
+                                  const Pixel& pixel, Indices& at) {
   Fractions fractions;
-#pragma unroll
+  Index* indices[3] = {&at.h, &at.k, &at.l};
+  NB_UNROLL
   for (int i = 0; i < 3; ++i) {
-    if (PAIRS) {
-      split_pairs(row.pair + 3 * i, pixel.narrow_q, fractions.away[i], at.whole[i]);
+    int whole;
+    if (v.pairs) {
+      split_pairs(row.pair + 3 * i, pixel.narrow_q, fractions.away[i], whole);
     } else {
-      at.h[i] = dot(row.number + 3 * i, pixel.q[0], pixel.q[1], pixel.q[2]);
-      split(at.h[i], fractions.away[i], at.whole[i]);
+      indices[i]->h = dot(row.number + 3 * i, pixel.q);
+      split_bits(indices[i]->h, fractions.away[i], whole);
     }
+    indices[i]->whole = whole;
   }
-  return narrow_factor(p, fractions);
+  return narrow_factor(v, p, fractions);
 }
 
 // One evaluation: its term goes to the pixel's sum.
-__device__ __forceinline__ void evaluate(const Params& p, const double* __restrict__ table,
-                                         const Row& row, const Source& source, Pixel& pixel) {
+NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restrict__ table,
+                        const Row& row, const Source& source, Pixel& pixel) {
   Indices at;
   Lattice lattice;
-  if (LATTICE == NARROW_GRATING || LATTICE == NARROW_GAUSS) {
-    const float squared = narrow_evaluation(p, row, pixel, at);
-    if (PAIRS) {
+  if (v.lattice == CARD_GRATING || v.lattice == CARD_GAUSS) {
+    const float squared = narrow_evaluation(v, p, row, pixel, at);
+    if (v.pairs) {
       float term = squared;
-      if (AMPLITUDE == NEAREST)
-        term *= __ldg(reinterpret_cast<const float*>(table) + place_of(p, at.whole));
+      if (v.amplitude == NEAREST)
+        term *= __ldg(reinterpret_cast<const float*>(table) + place_of(p, at));
       // What the sum of two float32 loses, exactly.
       const float sum = pixel.narrow_terms.upper + term;
       const float part = sum - pixel.narrow_terms.upper;
@@ -106,24 +123,22 @@ __device__ __forceinline__ void evaluate(const Params& p, const double* __restri
     }
     lattice = {squared, squared == 0.0f};
   } else {
-#pragma unroll
-    for (int i = 0; i < 3; ++i)
-      at.h[i] = dot(row.number + 3 * i, pixel.q[0], pixel.q[1], pixel.q[2]);
-    lattice = lattice_factor(p, at);
+    at = find_indices(v, row.number, pixel.q);
+    lattice = lattice_factor(v, p, at);
   }
   double strength = 1.0;
-  if (AMPLITUDE == NEAREST) strength = __ldg(table + place_of(p, at.whole));
-  if (AMPLITUDE == TRICUBIC) {
+  if (v.amplitude == NEAREST) strength = __ldg(table + place_of(p, at));
+  if (v.amplitude == TRICUBIC) {
     strength = p.default_squared;
-    const bool matters = FACTORS == PRODUCTS ? !lattice.zero : lattice.squared != 0.0;
+    const bool matters = v.factors == PRODUCTS ? !lattice.zero : lattice.squared != 0.0;
     if (matters && pixel.counted) {
-      if (inside_list(p, at.h))
-        strength = interpolated_squared(p, table, at.h);
+      if (inside_list(p, at))
+        strength = interpolated_squared(p, table, at);
       else
         ++pixel.outside;
     }
   }
-  if (FACTORS != PRODUCTS) {
+  if (v.factors != PRODUCTS) {
     pixel.terms = fma(lattice.squared, strength, pixel.terms);
     return;
   }
@@ -133,20 +148,45 @@ __device__ __forceinline__ void evaluate(const Params& p, const double* __restri
   pixel.gain *= pixel.weight;
 }
 
-__device__ __forceinline__ void end_source(const Params& p, const Source& source, Pixel& pixel) {
-  if (FACTORS == PRODUCTS || !pixel.counted) return;
+NB_INLINE void end_source(const Version& v, const Params& p, const Source& source, Pixel& pixel) {
+  if (v.factors == PRODUCTS || !pixel.counted) return;
   double constant = source.weight * p.height;
-  if (FACTORS == EACH) constant *= pixel.weight;
-  if (PAIRS)
+  if (v.factors == EACH) constant *= pixel.weight;
+  if (v.pairs)
     pixel.terms = static_cast<double>(pixel.narrow_terms.upper) + pixel.narrow_terms.lower;
   pixel.total = fma(pixel.terms, constant, pixel.total);
+}
+
+// A pixel's polarization factor; see once_factors.
+NB_INLINE double first_polarization(const Params& p, const double* __restrict__ sources,
+                                    const Pixel& pixel) {
+  const int subs = p.oversample * p.oversample;
+  for (int outer = 0; outer < p.layers * subs; ++outer) {
+    const Ray ray = pixel_ray(p, pixel, outer / subs, outer % subs);
+    for (int number = 0; number < p.sources; ++number) {
+      const Source source = read_source(sources, number);
+      if (!within_dmin(p.dmin, scatter(source, ray.d))) continue;
+      const double factor = ray_polarization(p, source, ray.d);
+      if (factor != 0.0) return factor;
+    }
+  }
+  return 0.0;
+}
+
+NB_INLINE float finish_pixel(const Params& p, const double* __restrict__ sources,
+                             const Pixel& pixel, double total, double gain) {
+  const double omega = solid_angle(p, pixel_ray(p, pixel, 0, 0));
+  const double polar = p.polarized ? first_polarization(p, sources, pixel) : 1.0;
+  const int last = p.layers - 1;
+  const double share = ray_captured(p, last, pixel_ray(p, pixel, last, 0).d);
+  return photons(p, once_factors(p, omega, polar, share), total, gain);
 }
 
 // Orientations that a block holds at once.
 constexpr int CHUNK = 64;
 
 // Brings one piece of the table of orientations into the block's memory.
-__device__ __forceinline__ void load_rows(const double* __restrict__ axes, int chunk, int turns,
+NB_INLINE void load_rows(const double* __restrict__ axes, int chunk, int turns,
                                           Row* rows) {
   __syncthreads();
   const int first = chunk * CHUNK;

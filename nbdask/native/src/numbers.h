@@ -8,15 +8,14 @@
 #ifdef __CUDACC__
 #define NB_INLINE __device__ __forceinline__
 #define NB_UNROLL _Pragma("unroll")
+
+NB_INLINE long long bits_of(double x) { return __double_as_longlong(x); }
+NB_INLINE double double_of(long long bits) { return __longlong_as_double(bits); }
+
 #else
 #include <math.h>
 #include <string.h>
-#ifdef __FMA__
-#include <immintrin.h>
-#endif
-#ifndef NB_CARD_HOST
 #define NB_INLINE static inline __attribute__((always_inline))
-#endif
 #define NB_UNROLL
 
 NB_INLINE long long bits_of(double x) {
@@ -32,27 +31,19 @@ NB_INLINE double double_of(long long bits) {
 }
 #endif
 
-#ifdef __CUDACC__
-NB_INLINE long long bits_of(double x) { return __double_as_longlong(x); }
-NB_INLINE double double_of(long long bits) { return __longlong_as_double(bits); }
-
-// With NB_QUICK_DIVISION the card's first guess and one step of third order: 20 bits become 60.
-// The last bit may then differ from a processor's.
-#ifdef NB_QUICK_DIVISION
-NB_INLINE double reciprocal(double x) {
+// A quotient of the inner loops, of a normal b with a normal 1 / b.  A card built with
+// NB_QUICK_DIVISION takes its first guess and one step of third order, which make 20 bits 60; the
+// last bit may then differ from a processor's.
+NB_INLINE double quotient(double a, double b) {
+#if defined(__CUDACC__) && defined(NB_QUICK_DIVISION)
   double guess;
-  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(guess) : "d"(x));
-  const double rest = fma(-x, guess, 1.0);
-  return fma(guess, fma(rest, rest, rest), guess);
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(guess) : "d"(b));
+  const double rest = fma(-b, guess, 1.0);
+  return a * fma(guess, fma(rest, rest, rest), guess);
+#else
+  return a / b;
+#endif
 }
-// For a normal b and a normal 1 / b.
-NB_INLINE double quotient(double a, double b) { return a * reciprocal(b); }
-#else
-NB_INLINE double quotient(double a, double b) { return a / b; }
-#endif
-#else
-NB_INLINE double quotient(double a, double b) { return a / b; }
-#endif
 
 struct Vector {
   double x, y, z;
