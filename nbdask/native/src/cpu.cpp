@@ -356,4 +356,29 @@ NB_EXPORT void nb_finish(const Params* p, const double* sources, const int* list
   }
 }
 
+// The values of one evaluation, in the order of nbdask/kernels/cpu.py: direction, distance, solid
+// angle, captured share, scattering vector, polarization, indices, squared lattice factor over the
+// height, squared amplitude.
+NB_EXPORT void nb_probe(const Params* p, const double* axes, const double* sources,
+                        const double* table, int outer, int number, int orientation,
+                        double* found) {
+  const AnyVersion v = {p->lattice, p->amplitude, p->factors, p->degree};
+  const int subs = p->oversample * p->oversample, layer = outer / subs, sub = outer % subs;
+  const auto find = p->curved ? find_ray<true> : find_ray<false>;
+  const Ray ray = find(*p, p->slow0, p->fast0, layer, sub / p->oversample, sub % p->oversample);
+  const Source source = read_source(sources, number);
+  const Vector q = scatter(source, ray.d);
+  const Indices at =
+      find_indices(v, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
+  double squared = p->default_squared;
+  if (p->amplitude == NEAREST) squared = table[place_of(*p, at)];
+  if (p->amplitude == TRICUBIC && inside_list(*p, at))
+    squared = interpolated_squared(*p, table, at);
+  const double values[] = {ray.d.x, ray.d.y, ray.d.z, 1.0 / ray.inverse, solid_angle(*p, ray),
+                           ray_captured(*p, layer, ray.d), q.x, q.y, q.z,
+                           ray_polarization(*p, source, ray.d), at.h.h, at.k.h, at.l.h,
+                           lattice_factor(v, *p, at).squared, squared};
+  for (int i = 0; i < 15; ++i) found[i] = values[i];
+}
+
 NB_EXPORT long long nb_params_size() { return sizeof(Params); }
