@@ -67,7 +67,7 @@ def load_cupy() -> Any:
     if driver == 0:
         raise BackendError(
             "--backend cuda: no NVIDIA driver is loaded on this machine (nvidia-smi lists cards"
-            " where there is one); run on a machine with a card, or use --backend numba"
+            " where there is one); run on a machine with a card, or use --backend cpu"
         )
     if driver // 1000 < needed // 1000:
         raise BackendError(
@@ -97,7 +97,7 @@ def this_card() -> Card:
         raise BackendError(
             f"--backend cuda: the card {card.name} has compute capability"
             f" {card.capability / 10:.1f}: {OLDEST / 10:.1f} or newer is needed; use"
-            " --backend numba"
+            " --backend cpu"
         )
     return card
 
@@ -144,8 +144,8 @@ def _version(number: int) -> str:
 def _hidden() -> str:
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
-        return " (nvidia-smi lists the cards that the driver sees); use --backend numba"
-    return f": CUDA_VISIBLE_DEVICES = {given!r} leaves none; change it, or use --backend numba"
+        return " (nvidia-smi lists the cards that the driver sees); use --backend cpu"
+    return f": CUDA_VISIBLE_DEVICES = {given!r} leaves none; change it, or use --backend cpu"
 
 
 def to_card(array: NDArray[Any]) -> Any:

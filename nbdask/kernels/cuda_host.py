@@ -1,7 +1,7 @@
 """The CUDA kernels on this machine's processor: the same text, compiled by g++.
 
 It shows what the card will compute, on machines without one; it is for tests and not quick.  A
-small header stands in for CUDA's words (``cuda_src/host.h``); every thread is a pass of a loop.
+small header stands in for CUDA's words (``native/src/card_host.h``); every thread is a pass of a loop.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nbdask.errors import BackendError
-from nbdask.kernels.cache import folder_of
+from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_kernel import CudaKernel
 from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program
-from nbdask.kernels.cuda_source import SOURCES
+from nbdask.native.sources import SOURCES
 
 #: Environment variable that names another C++ compiler.
 COMPILER = "CXX"
@@ -104,14 +104,14 @@ class HostLauncher:
         digest = hashlib.sha256()
         for part in (program.text, _header(), *program.entries, *self._flags, self._version()):
             digest.update(part.encode() + b"\0")
-        return folder_of("cuda-host") / f"{digest.hexdigest()[:24]}.so"
+        return program_folder("cuda-host") / f"{digest.hexdigest()[:24]}.so"
 
     def _version(self) -> str:
         return _compiler_version(self._compiler)
 
     def _build(self, program: Program, path: Path) -> None:
         exports = "".join(f"NB_HOST_EXPORT({entry})\n" for entry in program.entries)
-        text = f'{_header()}\n#line 1 "kernels.cu"\n{program.text}\n{exports}'
+        text = f'{_header()}\n#line 1 "card.cu"\n{program.text}\n{exports}'
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             source, made = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
             source.write_text(text)
@@ -189,7 +189,7 @@ class CudaHostKernel(CudaKernel):
 
 @lru_cache(maxsize=1)
 def _header() -> str:
-    return (SOURCES / "host.h").read_text()
+    return (SOURCES / "card_host.h").read_text()
 
 
 @lru_cache(maxsize=4)

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import BackendError, PlanError
+from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels.cuda_launch import Buffer, Launcher, Module, Task
-from nbdask.kernels.cuda_pack import Packed, arguments, pack
+from nbdask.kernels.cuda_pack import CardPacked, card_pack
 from nbdask.kernels.interface import Mask, Partial
+from nbdask.kernels.pack import arguments
+from nbdask.kernels.pixels import active_pixels, chosen, spread
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
@@ -43,7 +45,7 @@ class CudaKernel:
     """
 
     name = "cuda"
-    version = "1"
+    version = "2"
 
     def __init__(self, precision: str, launcher: Launcher) -> None:
         if precision == "auto":
@@ -59,27 +61,27 @@ class CudaKernel:
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``; see :class:`~.interface.Kernel`."""
         running = model.running_product
-        active = _active(tile, mask)
+        active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return Partial(np.zeros(tile.shape), np.ones(tile.shape) if running else None, 0)
         with self.launcher.task(_device_bytes(model, tile, active)) as task:
             sums = self._sum(task, model, tile, steps, active)
-            total = _spread(task.download(sums.total), tile, active, 0.0)
-            gain = _spread(task.download(sums.gain), tile, active, 1.0) if running else None
+            total = spread(task.download(sums.total), tile, active, 0.0)
+            gain = spread(task.download(sums.gain), tile, active, 1.0) if running else None
             return Partial(total, gain, int(task.download(sums.outside)[0]))
 
     def finish(
         self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
     ) -> NDArray[np.float32]:
         """Turn the merged sum into photons; see :class:`~.interface.Kernel`."""
-        active = _active(tile, mask)
+        active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32)
         with self.launcher.task(_device_bytes(model, tile, active)) as task:
-            total = task.upload(_chosen(partial.total, active))
+            total = task.upload(chosen(partial.total, active))
             gain = task.empty(1, np.float64)
             if partial.gain is not None:
-                gain = task.upload(_chosen(partial.gain, active))
+                gain = task.upload(chosen(partial.gain, active))
             sums = _Sums(total, gain, None, _listed(task, active))
             return self._finish(task, model, tile, sums, active)
 
@@ -99,7 +101,7 @@ class CudaKernel:
         outside : int
             Evaluations whose interpolation neighbourhood left the amplitude grid.
         """
-        active = _active(tile, mask)
+        active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32), 0
         with self.launcher.task(_device_bytes(model, tile, active)) as task:
@@ -131,7 +133,7 @@ class CudaKernel:
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile the loops for this model."""
-        return not self.launcher.is_compiled(pack(model, self.precision).program)
+        return not self.launcher.is_compiled(card_pack(model, self.precision).program)
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of this machine's memory that evaluating a tile needs."""
@@ -158,7 +160,7 @@ class CudaKernel:
             outside=task.zeros(1, np.uint64),
             listed=_listed(task, active),
         )
-        values = arguments(ready.packed, tile, steps, count, active is not None)
+        values = arguments(ready.packed.values, tile, steps, active)
         buffers = (ready.axes, ready.sources, ready.table)
         task.launch(
             ready.module,
@@ -178,7 +180,7 @@ class CudaKernel:
     ) -> NDArray[np.float32]:
         ready = self._prepare(model)
         count = tile.pixels if active is None else active.size
-        values = arguments(ready.packed, tile, StepRange(0, 0), count, active is not None)
+        values = arguments(ready.packed.values, tile, StepRange(0, 0), active)
         image = task.empty(count, np.float32)
         task.launch(
             ready.module,
@@ -186,14 +188,14 @@ class CudaKernel:
             count,
             (values, ready.sources, sums.listed, sums.total, sums.gain, image),
         )
-        return _spread(task.download(image), tile, active, 0.0)
+        return spread(task.download(image), tile, active, 0.0)
 
     def _prepare(self, model: Model) -> _Ready:
         """Return a model's tables on the device and its compiled program."""
         with self._lock:
             found = self._ready.pop(id(model), None)
             if found is None:
-                packed = pack(model, self.precision)
+                packed = card_pack(model, self.precision)
                 module = self.launcher.compile(packed.program)
                 tables = (packed.axes, packed.sources, packed.table)
                 buffers = [self.launcher.resident(array) for array in tables]
@@ -210,7 +212,7 @@ class _Ready(NamedTuple):
     """A model whose tables are on the device; the model is held, so that its id stays its own."""
 
     model: Model
-    packed: Packed
+    packed: CardPacked
     module: Module
     axes: Buffer
     sources: Buffer
@@ -226,18 +228,6 @@ class _Sums(NamedTuple):
     listed: Buffer
 
 
-def _active(tile: Tile, mask: Mask | None) -> NDArray[np.int32] | None:
-    """Return the flat indices of the pixels to be evaluated; None: all of them."""
-    if tile.pixels >= 2**31:
-        raise PlanError(
-            f"a tile of {tile.shape[0]} x {tile.shape[1]} pixels: the CUDA kernel counts up to"
-            " 2^31 pixels in a tile; give a smaller --tile"
-        )
-    if mask is None or mask.all():
-        return None
-    return np.flatnonzero(mask).astype(np.int32)
-
-
 def _device_bytes(model: Model, tile: Tile, active: NDArray[np.int32] | None) -> int:
     """Return the most bytes of a tile's buffers on the device."""
     count = tile.pixels if active is None else active.size
@@ -248,19 +238,3 @@ def _device_bytes(model: Model, tile: Tile, active: NDArray[np.int32] | None) ->
 
 def _listed(task: Task, active: NDArray[np.int32] | None) -> Buffer:
     return task.empty(1, np.int32) if active is None else task.upload(active)
-
-
-def _chosen(plane: NDArray[np.float64], active: NDArray[np.int32] | None) -> NDArray[np.float64]:
-    flat = np.ascontiguousarray(plane, dtype=np.float64).reshape(-1)
-    return flat if active is None else flat[active]
-
-
-def _spread(
-    values: NDArray[Any], tile: Tile, active: NDArray[np.int32] | None, elsewhere: float
-) -> NDArray[Any]:
-    """Return a tile's plane from the values of the pixels that were evaluated."""
-    if active is None:
-        return values.reshape(tile.shape)
-    plane = np.full(tile.pixels, elsewhere, dtype=values.dtype)
-    plane[active] = values
-    return plane.reshape(tile.shape)

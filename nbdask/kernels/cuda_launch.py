@@ -116,22 +116,3 @@ class Launcher(Protocol):
 
     def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
         """Return the bytes of this machine's (not the card's) memory that a task needs."""
-
-
-def struct_of(dtype: np.dtype[Any], values: dict[str, Any]) -> Any:
-    """Return a structure that is passed by value.
-
-    Parameters
-    ----------
-    dtype : structured dtype
-        Made with ``align=True``, so that its layout is that of the C structure.
-    values : dict
-        A value for every field.
-    """
-    made = np.zeros((), dtype)
-    if dtype.names is None or set(dtype.names) != set(values):
-        raise ValueError("a structure needs a value for each of its fields")
-    for name, value in values.items():
-        made[name] = value
-    scalar: Any = made[()]
-    return scalar

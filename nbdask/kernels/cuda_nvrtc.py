@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.errors import BackendError
-from nbdask.kernels.cache import folder_of
+from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_launch import Program
 
-#: Fused multiply-adds are the default of the compiler and stay on: parity holds with them.
-OPTIONS = ("--std=c++17", "-lineinfo")
+#: Multiply-adds are fused where the text says so, and nowhere else: a card gets a processor's bits.
+OPTIONS = ("--std=c++17", "-lineinfo", "--fmad=false")
 
 
 def cubin_of(program: Program, capability: int) -> bytes:
@@ -36,7 +36,7 @@ def cubin_of(program: Program, capability: int) -> bytes:
         CuPy or NVRTC is missing, or the text does not compile; the first message of the compiler.
     """
     nvrtc = _nvrtc()
-    handle = nvrtc.createProgram(program.text, "kernels.cu", (), ())
+    handle = nvrtc.createProgram(program.text, "card.cu", (), ())
     try:
         nvrtc.compileProgram(handle, _options(program, capability))
         code = nvrtc.getCUBIN(handle)
@@ -59,7 +59,7 @@ def cubin_path(program: Program, capability: int) -> Path:
     version = ".".join(map(str, _nvrtc().getVersion()))
     for part in (program.text, *_options(program, capability), version):
         digest.update(part.encode() + b"\0")
-    return folder_of("cuda") / f"{digest.hexdigest()[:24]}.cubin"
+    return program_folder() / f"{digest.hexdigest()[:24]}.cubin"
 
 
 def compiled_file(program: Program, capability: int) -> Path:

@@ -8,7 +8,7 @@ which one runs.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
 Mask = NDArray[np.bool_]
+#: Name of a quantity -> its value or values.
+Values = dict[str, tuple[float, ...]]
 
 
 class Partial(NamedTuple):
@@ -49,13 +51,21 @@ def merge(first: Partial, second: Partial) -> Partial:
     return Partial(total, gain, outside)
 
 
+def image_of(
+    kernel: Kernel, model: Model, tile: Tile, mask: Mask | None
+) -> tuple[NDArray[np.float32], int]:
+    """Return :meth:`Kernel.image` by way of the sums."""
+    partial = kernel.partial(model, tile, StepRange(0, model.n_steps), mask)
+    return kernel.finish(model, tile, partial, mask), partial.outside
+
+
 class Kernel(Protocol):
     """One implementation of the physics.
 
     Attributes
     ----------
     name : str
-        Name in the registry: ``"numpy"``, ``"numba"``, ``"cuda"``.
+        Name in the registry: ``"cpu"``, ``"numpy"``, ``"cuda"``.
     precision : str
         ``"float64"`` or ``"mixed"``.
     version : str
@@ -104,8 +114,33 @@ class Kernel(Protocol):
             Photons.
         """
 
+    def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
+        """Evaluate all steps of a tile and finish it.
+
+        Parameters
+        ----------
+        model : Model
+        tile : Tile
+        mask : (n_slow, n_fast) bool array or None
+
+        Returns
+        -------
+        image : (n_slow, n_fast) float32 array
+            Photons, the same bits as from :meth:`partial` over all steps and :meth:`finish`.
+        outside : int
+            Evaluations whose interpolation neighbourhood left the amplitude grid.
+        """
+
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile code for this model."""
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes that evaluating a tile of ``pixels`` needs beside its result planes."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A kernel that can tell its intermediate values; of others only sums and pixels are known."""
+
+    def probe(self, model: Model, slow: int, fast: int, step: int) -> Values:
+        """Return what the kernel's formulas give for one pixel at one flat step."""

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
-from nbdask.kernels.interface import Mask, Partial
+from nbdask.kernels.interface import Mask, Partial, image_of
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.lattice import lattice_factor
 from nbdask.physics.position import Ray, sub_pixel_rays
@@ -75,6 +76,8 @@ class ReferenceKernel:
 
     Parameters
     ----------
+    precision : str
+        ``"float64"``.
     watcher : Watcher, optional
         Is shown every intermediate value; it changes none.
     """
@@ -83,7 +86,9 @@ class ReferenceKernel:
     precision = "float64"
     version = "1"
 
-    def __init__(self, watcher: Watcher | None = None) -> None:
+    def __init__(self, precision: str = "float64", watcher: Watcher | None = None) -> None:
+        if precision != self.precision:
+            raise BackendError(f"--precision = {precision!r}: the numpy kernel has only float64")
         self.watcher = watcher
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
@@ -133,6 +138,10 @@ class ReferenceKernel:
                 capture, polar, omega = (factor for _, factor in factors)
                 self.watcher.finish(capture, polar, omega, image)
             return image.astype(np.float32)
+
+    def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
+        """Evaluate all steps of a tile and finish it; see :class:`~.interface.Kernel`."""
+        return image_of(self, model, tile, mask)
 
     def needs_compiling(self, model: Model) -> bool:
         """Return False: there is nothing to compile."""

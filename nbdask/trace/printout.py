@@ -158,7 +158,7 @@ def _region(
 
 def _evaluate(model: Model, tile: Tile, mask: Bool | None) -> _Last:
     last = _Last(model, tile.shape)
-    kernel = ReferenceKernel(last)
+    kernel = ReferenceKernel(watcher=last)
     partial = kernel.partial(model, tile, StepRange(0, model.n_steps), mask)
     kernel.finish(model, tile, partial, mask)
     first = find_first(model) if model.first_axes is not None else None

@@ -11,8 +11,7 @@ from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.kernels.first import find_first, first_pixel_parts, patch_first
-from nbdask.kernels.interface import Kernel, Partial, merge
-from nbdask.kernels.probe import get_probe
+from nbdask.kernels.interface import Kernel, Partial, Probing, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import StepRange
@@ -27,7 +26,7 @@ MOST = 100_000
 #: Evaluations that take so long that it is said.
 LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
-KERNELS = ("reference", "numba", "cuda")
+KERNELS = ("reference", "cpu", "cuda")
 
 _NOT_EVALUATED = (
     "pixel slow {}, fast {} is masked or outside the region of interest: it is 0 and nothing is"
@@ -60,7 +59,7 @@ def trace_pixel(
     taps : sequence of str
         Groups of quantities that are kept.
     kernels : sequence of str
-        Further kernels whose own values stand beside: ``"numba"``, ``"cuda"``.
+        Further kernels whose own values stand beside: ``"cpu"``, ``"cuda"``.
     most : int
         Evaluations that are kept at most, in the order of the loops; the sums and the pixel are
         those of all.
@@ -186,7 +185,7 @@ def is_evaluated(model: Model, slow: int, fast: int) -> bool:
 
 def _run(model: Model, pixel: Tile, recorder: Recorder) -> list[str]:
     """Evaluate the pixel under the eyes of the recorder; return notes."""
-    kernel = ReferenceKernel(recorder)
+    kernel = ReferenceKernel(watcher=recorder)
     total: Partial | None = None
     for part, steps in parts_of(model, pixel):
         recorder.model = part
@@ -218,7 +217,6 @@ def _check(model: Model, pixel: Tile, traced: np.float32, evaluated: bool) -> No
 def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequence[Entry]) -> None:
     """Put a kernel's own values beside those of the reference."""
     parts = parts_of(model, pixel)
-    probe = get_probe(name)
     sums = _sums(kernel, parts, pixel, model)
     for entry in entries:
         if entry.name == "sum_sub_pixel":
@@ -233,8 +231,8 @@ def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequenc
             if entry.name == "term" and not model.running_product:
                 found = kernel.partial(part, pixel, StepRange(step, step + 1), None)
                 entry.others[name] = (float(found.total[0, 0]),)
-            elif probe is not None:
-                value = probe(part, pixel.slow0, pixel.fast0, step).get(entry.name)
+            elif isinstance(kernel, Probing):
+                value = kernel.probe(part, pixel.slow0, pixel.fast0, step).get(entry.name)
                 if value is not None:
                     entry.others[name] = value
 

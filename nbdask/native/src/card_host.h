@@ -13,10 +13,7 @@
 #include <utility>
 #include <vector>
 
-#define NB_HOST 1
 #define __global__
-#define __device__
-#define __forceinline__ inline
 #define __grid_constant__
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
@@ -48,30 +45,16 @@ static inline unsigned long long atomicAdd(unsigned long long* place, unsigned l
   return std::atomic_ref<unsigned long long>(*place).fetch_add(value);
 }
 
-static inline long long __double_as_longlong(double x) {
-  long long bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-static inline double __longlong_as_double(long long bits) {
-  double x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 static inline float __int_as_float(int bits) {
   float x;
   std::memcpy(&x, &bits, sizeof x);
   return x;
 }
 
-static inline int __double2hiint(double x) {
-  return static_cast<int>(__double_as_longlong(x) >> 32);
-}
-
 static inline int __double2loint(double x) {
-  return static_cast<int>(__double_as_longlong(x));
+  long long bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<int>(bits);
 }
 
 // The card saturates; the processor's own conversion need not.
@@ -79,9 +62,7 @@ static inline int host_to_int(double x) {
   return x >= 2147483647.0 ? 2147483647 : x <= -2147483648.0 ? -2147483647 - 1 : static_cast<int>(x);
 }
 
-static inline int __double2int_rn(double x) { return host_to_int(std::rint(x)); }
 static inline int __double2int_ru(double x) { return host_to_int(std::ceil(x)); }
-static inline int __double2int_rd(double x) { return host_to_int(std::floor(x)); }
 
 static inline int __float2int_rn(float x) { return host_to_int(std::rint(static_cast<double>(x))); }
 
@@ -90,14 +71,7 @@ static inline float __fmul_rn(float a, float b) {
   return product;
 }
 
-// The card's first guesses are good to about 20 bits, and so are these: the steps that follow them
-// are tried in earnest.
-static inline double host_guess(double x) {
-  return __longlong_as_double(__double_as_longlong(x) & ~0xffffffffll);
-}
-static inline double nb_guess_reciprocal(double x) { return host_guess(1.0 / x); }
-static inline float nb_guess_reciprocal32(float x) { return 1.0f / x; }
-static inline double nb_guess_reciprocal_root(double x) { return host_guess(1.0 / std::sqrt(x)); }
+static inline float reciprocal32(float x) { return 1.0f / x; }
 
 using std::ceil;
 using std::exp;

@@ -1,8 +1,8 @@
 // The entries: nb_sum, the sums of one tile over one range of steps, and nb_finish, their photons.
-#include "finish.h"
+#include "card.h"
 
 // Pixel j of a thread; neighbouring threads have neighbouring pixels.
-__device__ __forceinline__ unsigned pixel_number(int j) {
+NB_INLINE unsigned pixel_number(int j) {
   return (blockIdx.x * NB_PIXELS + j) * blockDim.x + threadIdx.x;
 }
 
@@ -16,9 +16,10 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
            const double* __restrict__ sources, const double* __restrict__ table,
            const int* __restrict__ listed, double* __restrict__ totals,
            double* __restrict__ gains, unsigned long long* outside) {
+  const Version v = version_of(p);
   __shared__ Row rows[CHUNK];
   Pixel pixels[NB_PIXELS];
-#pragma unroll
+  NB_UNROLL
   for (int j = 0; j < NB_PIXELS; ++j) {
     place_pixel(p, listed, pixel_number(j), pixels[j]);
     pixels[j].total = 0.0;
@@ -29,10 +30,8 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
   for (int outer = p.outer0; outer < p.outer1; ++outer) {
     const int subs = p.oversample * p.oversample;
     const int layer = outer / subs, sub = outer - layer * subs;
-    const int sub_slow = sub / p.oversample, sub_fast = sub - sub_slow * p.oversample;
-#pragma unroll
-    for (int j = 0; j < NB_PIXELS; ++j)
-      pixels[j].ray = find_ray(p, pixels[j].slow, pixels[j].fast, layer, sub_slow, sub_fast);
+    NB_UNROLL
+    for (int j = 0; j < NB_PIXELS; ++j) pixels[j].ray = pixel_ray(p, pixels[j], layer, sub);
     // The range may begin and end inside a sub-pixel, and inside a source.
     const bool begins = outer == p.outer0, ends = outer == p.outer1 - 1;
     const int source0 = begins ? p.source0 : 0, source1 = ends ? p.source1 : p.sources;
@@ -41,9 +40,9 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
       const int last = ends && number == source1 - 1 ? p.turn1 : p.turns;
       const Source source = read_source(sources, number);
       bool any = false;
-#pragma unroll
+  NB_UNROLL
       for (int j = 0; j < NB_PIXELS; ++j) {
-        begin_source(p, source, layer, pixels[j]);
+        begin_source(v, p, source, layer, pixels[j]);
         any = any || pixels[j].counted;
       }
       for (int chunk = first / CHUNK; chunk * CHUNK < last; ++chunk) {
@@ -54,21 +53,21 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
         const int to = last < (chunk + 1) * CHUNK ? last - chunk * CHUNK : CHUNK;
         for (int o = from; o < to; ++o) {
           const Row row = rows[o];
-#pragma unroll
-          for (int j = 0; j < NB_PIXELS; ++j) evaluate(p, table, row, source, pixels[j]);
+  NB_UNROLL
+          for (int j = 0; j < NB_PIXELS; ++j) evaluate(v, p, table, row, source, pixels[j]);
         }
       }
-#pragma unroll
-      for (int j = 0; j < NB_PIXELS; ++j) end_source(p, source, pixels[j]);
+  NB_UNROLL
+      for (int j = 0; j < NB_PIXELS; ++j) end_source(v, p, source, pixels[j]);
     }
   }
-#pragma unroll
+  NB_UNROLL
   for (int j = 0; j < NB_PIXELS; ++j) {
     const unsigned number = pixel_number(j);
     if (number >= static_cast<unsigned>(p.count)) continue;
     totals[number] = pixels[j].total;
-    if (FACTORS == PRODUCTS) gains[number] = pixels[j].gain;
-    if (AMPLITUDE == TRICUBIC && pixels[j].outside)
+    if (v.factors == PRODUCTS) gains[number] = pixels[j].gain;
+    if (v.amplitude == TRICUBIC && pixels[j].outside)
       atomicAdd(outside, static_cast<unsigned long long>(pixels[j].outside));
   }
 }
@@ -78,13 +77,12 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     nb_finish(const __grid_constant__ Params p, const double* __restrict__ sources,
               const int* __restrict__ listed, const double* __restrict__ totals,
               const double* __restrict__ gains, float* __restrict__ image) {
-#pragma unroll 1
   for (int j = 0; j < NB_PIXELS; ++j) {
     const unsigned number = pixel_number(j);
     if (number >= static_cast<unsigned>(p.count)) continue;
     Pixel pixel;
     place_pixel(p, listed, number, pixel);
-    const double gain = FACTORS == PRODUCTS ? gains[number] : 1.0;
-    image[number] = photons(p, sources, pixel, totals[number], gain);
+    const double gain = p.factors == PRODUCTS ? gains[number] : 1.0;
+    image[number] = finish_pixel(p, sources, pixel, totals[number], gain);
   }
 }

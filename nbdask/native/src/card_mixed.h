@@ -1,7 +1,40 @@
-// Squared lattice factors in float32, of the distances to the nearest whole indices in units of
-// 2^-32.  Their whole numbers come from float64 (mixed) or from pairs of float32 (pairs).
+// The card's squared lattice factors in float32, of the distances to the nearest whole indices in
+// units of 2^-32.  Their whole numbers come from float64 (mixed) or from pairs of float32 (pairs).
 #pragma once
 #include "lattice.h"
+
+// sin(pi x) / x in float32 for u = x * x, x from -1/2 to 1/2; relative error 2e-7.
+NB_INLINE float sine_ratio32(float u) {
+  float p = fmaf(u, 0.07756039138971979f, -0.5982421293056371f);
+  p = fmaf(u, p, 2.55006972693506f);
+  p = fmaf(u, p, -5.167709684842006f);
+  return fmaf(u, p, 3.1415926368961182f);
+}
+
+// 2^x in float32 for x from -126 to 0; 0 below; relative error 2e-7 and half of x's.
+NB_INLINE float power_of_two32(float x) {
+  const float bounded = x > -126.0f ? x : -126.0f;
+  const float whole = rintf(bounded);
+  const float f = bounded - whole;
+  float p = fmaf(f, 0.00015345789023112974f, 0.0013399930860573837f);
+  p = fmaf(f, p, 0.009618489047563157f);
+  p = fmaf(f, p, 0.0555032877838501f);
+  p = fmaf(f, p, 0.24022646889789742f);
+  p = fmaf(f, p, 0.6931472057362058f);
+  const float power = fmaf(f, p, 1.000000000554256f);
+  const float scaled = power * __int_as_float((static_cast<int>(whole) + 127) << 23);
+  return x > -126.0f ? scaled : 0.0f;
+}
+
+
+#ifdef __CUDACC__
+// 1 / x for normal x and 1 / x; relative error 2e-7.
+NB_INLINE float reciprocal32(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+#endif
 
 constexpr float UNIT = 2.3283064365386963e-10f;  // 2^-32
 
@@ -16,21 +49,21 @@ struct Pair {
 };
 
 // |index| must stay below 2^18.  A half, which 32 bits cannot hold, becomes minus a half.
-__device__ __forceinline__ void split(double index, int& away, int& whole) {
+NB_INLINE void split_bits(double index, int& away, int& whole) {
   // The last bit of a number near 1.5 * 2^20 is worth 2^-32.
   away = __double2loint(index + 1572864.0);
   whole = __double2int_ru(index - 0.5);
 }
 
 // Rounds to a whole number without the slow conversion unit, |x| below 2^22.
-__device__ __forceinline__ float whole_number(float x) { return (x + 12582912.0f) - 12582912.0f; }
+NB_INLINE float whole_number(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
 // The product of a cell vector and a scattering vector in pairs.  Whole numbers are taken off each
 // product, exactly; what is left is added as a pair.
-__device__ __forceinline__ void split_pairs(const Pair* axis, const Pair* q, int& away,
+NB_INLINE void split_pairs(const Pair* axis, const Pair* q, int& away,
                                             int& whole) {
   float upper = 0.0f, lower = 0.0f, taken = 0.0f;
-#pragma unroll
+  NB_UNROLL
   for (int i = 0; i < 3; ++i) {
     // Rounded whatever the compiler makes of multiplications that are followed by additions.
     const float product = __fmul_rn(axis[i].upper, q[i].upper);
@@ -61,10 +94,10 @@ __device__ __forceinline__ void split_pairs(const Pair* axis, const Pair* q, int
   if (away == static_cast<int>(0x80000000u)) --whole;
 }
 
-__device__ __forceinline__ float narrow_grating(const Params& p, const Fractions& at) {
+NB_INLINE float narrow_grating(const Params& p, const Fractions& at) {
   constexpr float tiny = 3e-12f;
   float above = static_cast<float>(p.per_cell), below = 1.0f;
-#pragma unroll
+  NB_UNROLL
   for (int i = 0; i < 3; ++i) {
     const unsigned cells = static_cast<unsigned>(p.whole_cells[i]);
     const float x = static_cast<float>(at.away[i]) * UNIT;
@@ -74,15 +107,15 @@ __device__ __forceinline__ float narrow_grating(const Params& p, const Fractions
     below *= fmaf(x, sine_ratio32(x * x), tiny);
     above *= fmaf(y, sine_ratio32(y * y), static_cast<float>(p.cells[i]) * tiny);
   }
-  const float factor = above * nb_guess_reciprocal32(below);
+  const float factor = above * reciprocal32(below);
   return factor * factor;
 }
 
-__device__ __forceinline__ float narrow_gauss(const Params& p, const Fractions& at) {
+NB_INLINE float narrow_gauss(const Params& p, const Fractions& at) {
   float d[3], r[6];
-#pragma unroll
+  NB_UNROLL
   for (int i = 0; i < 3; ++i) d[i] = static_cast<float>(at.away[i]) * UNIT;
-#pragma unroll
+  NB_UNROLL
   for (int i = 0; i < 6; ++i) r[i] = static_cast<float>(p.triangle[i]);
   const float x = r[0] * d[0] + r[1] * d[1] + r[2] * d[2];
   const float y = r[3] * d[1] + r[4] * d[2];
@@ -90,6 +123,7 @@ __device__ __forceinline__ float narrow_gauss(const Params& p, const Fractions& 
   return power_of_two32(static_cast<float>(-p.sign) * (x * x + y * y + z * z));
 }
 
-__device__ __forceinline__ float narrow_factor(const Params& p, const Fractions& at) {
-  return LATTICE == NARROW_GRATING ? narrow_grating(p, at) : narrow_gauss(p, at);
+template <class V>
+NB_INLINE float narrow_factor(const V& v, const Params& p, const Fractions& at) {
+  return v.lattice == CARD_GRATING ? narrow_grating(p, at) : narrow_gauss(p, at);
 }

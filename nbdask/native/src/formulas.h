@@ -1,12 +1,13 @@
-// Scalar formulas.  The polynomials are those of numba_formulas.py, minimax fits made for this
-// package; the error that stands with each is the largest in exact arithmetic over its interval.
+// Formulas of one number.  Each is written so that a loop over it becomes full-width vector code: no
+// branches, no calls.  The polynomials are minimax fits made for this package; the error that stands
+// with each is the largest in exact arithmetic over its interval.
 #pragma once
 #include "numbers.h"
 
 constexpr double PI = 3.141592653589793;
 
 // sin(pi x) / x for u = x * x, x from -1/2 to 1/2; relative error 1.5e-16.
-__device__ __forceinline__ double sine_ratio(double u) {
+NB_INLINE double sine_ratio(double u) {
   double p = fma(u, -2.1122954884553354e-05, 0.0004659776189185479);
   p = fma(u, p, -0.007370361072429829);
   p = fma(u, p, 0.08214587825670092);
@@ -17,7 +18,7 @@ __device__ __forceinline__ double sine_ratio(double u) {
 }
 
 // cos(pi x) for u = x * x, x from -1/2 to 1/2; absolute error 4e-18.
-__device__ __forceinline__ double cosine(double u) {
+NB_INLINE double cosine(double u) {
   double p = fma(u, 4.149591867063527e-06, -0.00010456658087273931);
   p = fma(u, p, 0.0019295562836343031);
   p = fma(u, p, -0.025806888739358047);
@@ -29,7 +30,7 @@ __device__ __forceinline__ double cosine(double u) {
 }
 
 // (sin(pi x) - pi x cos(pi x)) / x^3 for u = x * x, x from -1/2 to 1/2; error 2e-17.
-__device__ __forceinline__ double sphere_part(double u) {
+NB_INLINE double sphere_part(double u) {
   double p = fma(u, -1.2313428179141393e-05, 0.0003066478074224008);
   p = fma(u, p, -0.005595598030880713);
   p = fma(u, p, 0.07370430523505728);
@@ -39,12 +40,14 @@ __device__ __forceinline__ double sphere_part(double u) {
   return fma(u, p, 10.33542556009994);
 }
 
-// 2^x for x up to 1000; 0 below -1020; relative error 4e-16.
-__device__ __forceinline__ double power_of_two(double x) {
-  // A number that is large but finite, so that its nearest whole number is one.
+// 2^x for x up to 1000; 0 below -1020, less than any float32 pixel can tell from 0; relative error
+// 4e-16.
+NB_INLINE double power_of_two(double x) {
+  // Adding this rounds to a whole number, which then stands in the lowest bits.
+  constexpr double round = 1.5 * 4503599627370496.0;
   const double bounded = x > -1020.0 ? x : -1020.0;
-  const double whole = rint(bounded);
-  const double f = bounded - whole;
+  const double shifted = bounded + round;
+  const double f = bounded - (shifted - round);
   double p = fma(f, 4.435285856334136e-10, 7.074105809748144e-09);
   p = fma(f, p, 1.0178197999749671e-07);
   p = fma(f, p, 1.3215433088590364e-06);
@@ -55,66 +58,44 @@ __device__ __forceinline__ double power_of_two(double x) {
   p = fma(f, p, 0.055504108664819925);
   p = fma(f, p, 0.24022650695910155);
   p = fma(f, p, 0.6931471805599453);
-  const double mantissa = fma(f, p, 1.0);
-  const long long exponent = static_cast<long long>(__double2int_rn(whole)) << 52;
-  const double power = __longlong_as_double(__double_as_longlong(mantissa) + exponent);
+  const unsigned long long exponent = static_cast<unsigned long long>(bits_of(shifted)) << 52;
+  const unsigned long long mantissa = static_cast<unsigned long long>(bits_of(fma(f, p, 1.0)));
+  const double power = double_of(static_cast<long long>(mantissa + exponent));
   return x > -1020.0 ? power : 0.0;
 }
 
 // exp(x); infinite from 690, 0 below -707; relative error (4 + |x|) * 1e-16.
-__device__ __forceinline__ double exponential(double x) {
+NB_INLINE double exponential(double x) {
+  const double power = power_of_two(x * 1.4426950408889634);
   // Not a number stays one.
-  if (!(x < 690.0)) return x * __longlong_as_double(0x7ff0000000000000ll);
-  return power_of_two(x * 1.4426950408889634);
+  return x < 690.0 ? power : x * double_of(0x7ff0000000000000ll);
 }
 
 // Sine and cosine of an angle of a few turns; absolute error 3e-16 (1 + |angle|).
-__device__ __forceinline__ void sine_cosine(double angle, double& s, double& c) {
+NB_INLINE void sine_cosine(double angle, double& s, double& c) {
   const double turns = angle * (1.0 / PI);
   const double whole = rint(turns);
   const double x = turns - whole;
-  const double sign = (__double2int_rn(whole) & 1) ? -1.0 : 1.0;
-  s = sign * (x * sine_ratio(x * x));
-  c = sign * cosine(x * x);
-}
-
-// sin(pi x) / x in float32 for u = x * x, x from -1/2 to 1/2; relative error 2e-7.
-__device__ __forceinline__ float sine_ratio32(float u) {
-  float p = fmaf(u, 0.07756039138971979f, -0.5982421293056371f);
-  p = fmaf(u, p, 2.55006972693506f);
-  p = fmaf(u, p, -5.167709684842006f);
-  return fmaf(u, p, 3.1415926368961182f);
-}
-
-// 2^x in float32 for x from -126 to 0; 0 below; relative error 2e-7 and half of x's.
-__device__ __forceinline__ float power_of_two32(float x) {
-  const float bounded = x > -126.0f ? x : -126.0f;
-  const float whole = rintf(bounded);
-  const float f = bounded - whole;
-  float p = fmaf(f, 0.00015345789023112974f, 0.0013399930860573837f);
-  p = fmaf(f, p, 0.009618489047563157f);
-  p = fmaf(f, p, 0.0555032877838501f);
-  p = fmaf(f, p, 0.24022646889789742f);
-  p = fmaf(f, p, 0.6931472057362058f);
-  const float power = fmaf(f, p, 1.000000000554256f);
-  const float scaled = power * __int_as_float((static_cast<int>(whole) + 127) << 23);
-  return x > -126.0f ? scaled : 0.0f;
+  const bool odd = 2.0 * rint(0.5 * whole) != whole;
+  const double sine = x * sine_ratio(x * x), even = cosine(x * x);
+  s = odd ? -sine : sine;
+  c = odd ? -even : even;
 }
 
 // Kahn's polarization factor: c the cosine of the scattering angle, on_e and on_b the ray's
 // components along the electric and the magnetic field.
-__device__ __forceinline__ double polarization(double c, double on_e, double on_b, double kahn) {
+NB_INLINE double polarization(double c, double on_e, double on_b, double kahn) {
   // cos(2 psi) of psi = -atan2(b, e), without the angle; psi is 0 where both components are.
   const double e2 = on_e * on_e, b2 = on_b * on_b, length = e2 + b2;
-  const double cos_2psi = length > 0.0 ? (e2 - b2) * safe_reciprocal(length) : 1.0;
+  const double cos_2psi = length > 0.0 ? (e2 - b2) / length : 1.0;
   const double squared = c * c;
-  return 0.5 * (1.0 + squared - kahn * cos_2psi * (1.0 - squared));
+  return 0.5 * fma(-kahn * cos_2psi, 1.0 - squared, 1.0 + squared);
 }
 
 // The share of photons that stop in one sensor layer of the given depth (thickness times
 // absorption); rho is the cosine between ray and detector normal.
-__device__ __forceinline__ double captured(int layer, double depth, double rho) {
-  const double one = depth * safe_reciprocal(rho);
+NB_INLINE double captured(int layer, double depth, double rho) {
+  const double one = depth / rho;
   // Not 0 * infinity.
   const double before = layer == 0 ? 1.0 : exponential(-layer * one);
   return before - exponential(-(layer + 1.0) * one);

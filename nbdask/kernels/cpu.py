@@ -1,0 +1,146 @@
+"""The processor's kernel: the same physics as the NumPy one, in loops compiled at installation."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import BackendError
+from nbdask.geometry.model import Model
+from nbdask.kernels.interface import Mask, Partial, Values, image_of
+from nbdask.kernels.pack import arguments, lattice_values, pack
+from nbdask.kernels.pixels import active_pixels, chosen, spread
+from nbdask.native.library import library
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+
+PRECISIONS = ("float64", "mixed")
+#: Bytes of scratch memory of a call, on its stack.
+_SCRATCH = 2**17
+#: Where a probe puts its values.
+_PROBED = {
+    "d": (0, 3),
+    "R": (3, 4),
+    "solid_angle": (4, 5),
+    "capture": (5, 6),
+    "q": (6, 9),
+    "polarization": (9, 10),
+    "hkl": (10, 13),
+    "F_latt^2": (13, 14),
+    "F_cell^2": (14, 15),
+}
+
+
+class CpuKernel:
+    """The physics in compiled loops, one thread per call.
+
+    Parameters
+    ----------
+    precision : str
+        ``"float64"``, or ``"mixed"``: lattice factors in float32.
+
+    Raises
+    ------
+    BackendError
+        An unknown precision, or no compiled library.
+    """
+
+    name = "cpu"
+    version = "2"
+
+    def __init__(self, precision: str = "float64") -> None:
+        if precision not in PRECISIONS:
+            raise BackendError(f"--precision = {precision!r}: must be float64 or mixed")
+        self.precision = precision
+        self._library = library()
+        self._library.nb_sum.restype = ctypes.c_longlong
+
+    def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
+        """Evaluate ``steps`` for every pixel of ``tile``; see :class:`~.interface.Kernel`."""
+        running = model.running_product
+        active = active_pixels(tile, mask)
+        count = tile.pixels if active is None else active.size
+        total, gain = np.zeros(count), np.ones(count if running else 0)
+        packed = pack(model)
+        told = arguments(packed.values, tile, steps, active)
+        outside = self._library.nb_sum(
+            *_pointers(told, packed.axes, packed.sources, packed.table, active, total, gain)
+        )
+        gains = spread(gain, tile, active, 1.0) if running else None
+        return Partial(spread(total, tile, active, 0.0), gains, outside)
+
+    def finish(
+        self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
+    ) -> NDArray[np.float32]:
+        """Turn the merged sum into photons; see :class:`~.interface.Kernel`."""
+        active = active_pixels(tile, mask)
+        packed = pack(model)
+        told = arguments(packed.values, tile, StepRange(0, 0), active)
+        total = chosen(partial.total, active)
+        gain = np.ones(0) if partial.gain is None else chosen(partial.gain, active)
+        image = np.zeros(total.size, dtype=np.float32)
+        self._library.nb_finish(*_pointers(told, packed.sources, active, total, gain, image))
+        return spread(image, tile, active, 0.0)
+
+    def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
+        """Evaluate all steps of a tile and finish it; see :class:`~.interface.Kernel`."""
+        return image_of(self, model, tile, mask)
+
+    def needs_compiling(self, model: Model) -> bool:
+        """Return False: the loops were compiled when nbdask was installed."""
+        return False
+
+    def working_bytes(self, model: Model, pixels: int) -> int:
+        """Return the bytes of scratch memory, and of the list of pixels where some are left out.
+
+        The table of squared amplitudes, as large as the model's grid and shared by all tasks of a
+        process, is not counted.
+        """
+        slow0, slow1, fast0, fast1 = model.roi
+        whole = (slow0, slow1, fast0, fast1) == (0, model.n_slow - 1, 0, model.n_fast - 1)
+        return _SCRATCH + (0 if whole and model.mask is None else 32 * pixels)
+
+    def probe(self, model: Model, slow: int, fast: int, step: int) -> Values:
+        """Return what the compiled formulas give at one evaluation.
+
+        Parameters
+        ----------
+        model : Model
+        slow, fast : int
+            The pixel.
+        step : int
+            Flat step index.
+
+        Returns
+        -------
+        dict
+            ``d`` (3), ``R`` [m], ``solid_angle`` [sr], ``capture``, ``q`` (3) [1/m],
+            ``polarization``, ``hkl`` (3), ``F_latt^2`` and ``F_cell^2``.
+        """
+        outer, inner = divmod(step, model.n_inner)
+        source, orientation = divmod(inner, model.n_phi * model.n_domains)
+        packed = pack(model)
+        told = arguments(
+            packed.values, Tile(slow, slow + 1, fast, fast + 1), StepRange(0, 0), None
+        )
+        found = np.zeros(15)
+        self._library.nb_probe(
+            *_pointers(told, packed.axes, packed.sources, packed.table),
+            ctypes.c_int(outer),
+            ctypes.c_int(source),
+            ctypes.c_int(orientation),
+            *_pointers(found),
+        )
+        # Without the amplitude that a constant one puts into the height.
+        found[13] *= lattice_values(model)[1]
+        parts = {name: found[first:last] for name, (first, last) in _PROBED.items()}
+        return {name: tuple(float(x) for x in part) for name, part in parts.items()}
+
+
+def _pointers(*arrays: Any) -> list[ctypes.c_void_p]:
+    """Return the addresses of arrays; nothing for None."""
+    found = (None if array is None else np.asarray(array).ctypes.data for array in arrays)
+    return [ctypes.c_void_p(address) for address in found]

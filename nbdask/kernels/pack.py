@@ -1,0 +1,270 @@
+"""From a model to what the compiled loops are called with: tables, and the fields of a structure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import pi
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+
+from nbdask.errors import PlanError
+from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
+from nbdask.kernels.params import AXES_ROW, CODES, PARAMS, SOURCE_ROW, struct_of
+from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+
+Array = NDArray[np.float64]
+Values = dict[str, Any]
+
+#: Degrees of the polynomials worth writing out: for up to 6 cells, and for up to 10.  Higher ones
+#: would cost digits to cancellation.
+_FEW_DEGREES = (2, 4)
+_LOG2_E = 1.4426950408889634
+
+_making = Lock()
+
+
+class Packed(NamedTuple):
+    """Everything that a model gives to the loops.
+
+    Attributes
+    ----------
+    values : dict
+        The fields of :data:`~.params.PARAMS` that all tiles share; the others are 0.
+    axes : (n, AXES_ROW) float64 array
+        Cell vectors a, b, c [m] of each orientation.
+    sources : (n, SOURCE_ROW) float64 array
+        Direction, 1 / wavelength [1/m], weight, electric and magnetic direction.
+    table : (n,) float64 array
+        Squared amplitudes (nearest), amplitudes (tricubic), or one number.
+    """
+
+    values: Values
+    axes: Array
+    sources: Array
+    table: Array
+
+
+def pack(model: Model) -> Packed:
+    """Return what the loops read of a model, made when it is first asked for.
+
+    Raises
+    ------
+    PlanError
+        An amplitude grid too large to be indexed.
+    """
+    with _making:
+        return _pack(model)
+
+
+# The last models stay here with their tables: one run has one model, and one for its first pixel.
+@lru_cache(maxsize=3)
+def _pack(model: Model) -> Packed:
+    lattice, height = lattice_values(model)
+    amplitude, table, strength = _amplitude(model)
+    values: Values = dict.fromkeys(PARAMS.names or (), 0)
+    values |= _place(model) | _light(model) | lattice | amplitude
+    values |= {"height": height * strength, "background": model.background, "scale": model.scale}
+    return Packed(values, _axes(model), _sources(model), table)
+
+
+def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any] | None) -> Any:
+    """Return the structure for one tile and one range of flat steps.
+
+    Parameters
+    ----------
+    values : dict
+        As in :class:`Packed`.
+    tile : Tile
+    steps : StepRange
+    active : (n,) array or None
+        Flat indices in the tile of the pixels to be evaluated; None: all of them.
+    """
+    turns = values["turns"]
+    inner = values["sources"] * turns
+    outer0, low = divmod(steps.start, inner)
+    outer1 = -(-steps.stop // inner)
+    high = steps.stop - (outer1 - 1) * inner
+    source0, turn0 = divmod(low, turns)
+    source1 = -(-high // turns)
+    place = {
+        "outer0": outer0,
+        "outer1": outer1,
+        "source0": source0,
+        "source1": source1,
+        "turn0": turn0,
+        "turn1": high - (source1 - 1) * turns,
+        "slow0": tile.slow0,
+        "fast0": tile.fast0,
+        "width": tile.shape[1],
+        "count": tile.pixels if active is None else active.size,
+        "listed": active is not None,
+    }
+    return struct_of(values | place)
+
+
+def _place(model: Model) -> Values:
+    same = (
+        "fast", "slow", "normal", "origin", "beam", "pixel_size", "distance", "close_distance",
+        "layer_step", "curved", "point_pixel", "oversample", "layers",
+    )  # fmt: skip
+    return {name: getattr(model, name) for name in same} | {
+        "sub_size": model.pixel_size / model.oversample,
+        "depth": model.layer_step * model.mu if model.thickness != 0.0 else -1.0,
+    }
+
+
+def _light(model: Model) -> Values:
+    each = (model.each_thick, model.each_polar, model.each_omega)
+    factors = "PRODUCTS" if model.running_product else "EACH" if any(each) else "ONCE"
+    return {
+        "kahn": model.kahn,
+        "dmin": model.dmin,
+        "polarized": model.polarized,
+        "sources": model.n_sources,
+        "turns": len(model.axes),
+        "each_thick": model.each_thick,
+        "each_polar": model.each_polar,
+        "each_omega": model.each_omega,
+        "skip_zero": model.running_product and model.background == 0.0,
+        "factors": CODES[factors],
+    }
+
+
+def _axes(model: Model) -> Array:
+    rows = np.zeros((len(model.axes), AXES_ROW))
+    rows[:, :9] = model.axes.reshape(-1, 9)
+    return rows
+
+
+def _sources(model: Model) -> Array:
+    rows = np.zeros((model.n_sources, SOURCE_ROW))
+    rows[:, :3] = model.incident
+    rows[:, 3] = 1.0 / model.wavelength
+    rows[:, 4] = model.weight
+    rows[:, 5:8] = model.polar_e
+    rows[:, 8:11] = model.polar_b
+    return rows
+
+
+def lattice_values(model: Model) -> tuple[Values, float]:
+    """Return the fields of the lattice factor, and the height that its squared form leaves out."""
+    values: Values = {
+        "cells": model.n_cells,
+        "whole_cells": model.n_cells.astype(np.int32),
+        "per_cell": 1.0 / model.n_cells_total,
+        "fudge": model.fudge,
+    }
+    if model.shape == SQUARE:
+        return values | _square(model), 1.0
+    if model.shape == ROUND:
+        # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
+        height = (model.n_cells_total * ROUND_SCALE * 3.0 / pi**3) ** 2
+        return values | {"lattice": CODES["SPHERE"]}, height
+    width = abs(model.fudge) * model.n_cells_total**2
+    gauss = model.shape == GAUSS
+    # The squared Gaussian factor is 2^-(squared length); a tophat spot ends where that is 1.
+    factor = 2.0 * _LOG2_E / GAUSS_WIDTH * width if gauss else width / TOPHAT_LIMIT
+    values |= {
+        "lattice": CODES["GAUSS" if gauss else "TOPHAT"],
+        "triangle": _triangle(model, factor),
+        "sign": 1.0 if model.fudge >= 0.0 else -1.0,
+    }
+    return values, model.n_cells_total**2
+
+
+def _square(model: Model) -> Values:
+    most = int(model.n_cells.max())
+    degrees = [degree for degree in _FEW_DEGREES if (most - 1) // 2 <= degree]
+    # Terms that are exactly 0 matter to a running product, and a polynomial has none.
+    if not degrees or model.running_product:
+        return {"lattice": CODES["GRATING"]}
+    few = np.zeros((3, 5))
+    for axis, cells in enumerate(model.n_cells):
+        few[axis, : degrees[0] + 1] = grating_polynomial(int(cells), degrees[0])
+    even = model.n_cells % 2 == 0
+    return {
+        "lattice": CODES["FEW" if even.any() else "FEW_ODD"],
+        "degree": degrees[0],
+        "few": few,
+        "even": even,
+    }
+
+
+def _triangle(model: Model, factor: float) -> Array:
+    """Return R with |R (dh, dk, dl)|^2 = factor * |dh a* + dk b* + dl c*|^2, by rows."""
+    r = np.linalg.qr(model.star.T, mode="r") * np.sqrt(factor)
+    triangle: Array = r[np.triu_indices(3)]
+    return triangle
+
+
+def grating_polynomial(cells: int, degree: int) -> Array:
+    """Return a polynomial in s = sin^2(pi x) for the grating function sin(N pi x) / sin(pi x).
+
+    Parameters
+    ----------
+    cells : int
+        N.
+    degree : int
+        Degree of the polynomial, at least (N - 1) // 2; coefficients not needed are 0.
+
+    Returns
+    -------
+    (degree + 1,) float64 array
+        Coefficients of s^0, s^1 and so on, all whole numbers.  For even N the function is
+        cos(pi x) times the polynomial.
+    """
+    # With c = cos(2 pi x) = 1 - 2 s: D_m = sin((2m+1) z) / sin z and 2 U_m = sin(2(m+1) z) /
+    # (sin z cos z) both obey P_{m+1} = 2 c P_m - P_{m-1}.
+    twice_c = Polynomial([2.0, -4.0])
+    before, now = (
+        (Polynomial([-1.0]), Polynomial([1.0]))
+        if cells % 2
+        else (Polynomial([0.0]), Polynomial([2.0]))
+    )
+    for _ in range((cells - 1) // 2):
+        before, now = now, twice_c * now - before
+    coefficients = np.zeros(degree + 1)
+    coefficients[: len(now.coef)] = now.coef
+    return coefficients
+
+
+def _amplitude(model: Model) -> tuple[Values, Array, float]:
+    """Return the fields of the amplitudes, their table, and what the squares leave out."""
+    default_squared = model.default_F * model.default_F
+    values: Values = {"default_squared": default_squared}
+    if model.f_grid.size == 0:
+        return values | {"amplitude": CODES["CONSTANT"]}, np.zeros(1), default_squared
+    shape = model.f_grid.shape
+    if model.interpolate:
+        values |= {
+            "amplitude": CODES["TRICUBIC"],
+            "minimum": model.f_min,
+            "low": model.interp_low,
+            "high": model.interp_high,
+            "stride_h": shape[1] * shape[2],
+            "stride_k": shape[2],
+        }
+        return values, np.ascontiguousarray(model.f_grid).reshape(-1), 1.0
+    size = [n + 2 for n in shape]
+    if size[0] * size[1] * size[2] >= 2**31:
+        raise PlanError(
+            f"structure factors span {shape[0]} x {shape[1]} x {shape[2]} indices: their grid"
+            " must hold less than 2^31 amplitudes; leave out reflections far from the others"
+        )
+    # A border of the default all around, on which indices outside the list fall.
+    table = np.full(size, default_squared)
+    np.square(model.f_grid, out=table[1:-1, 1:-1, 1:-1])
+    values |= {
+        "amplitude": CODES["NEAREST"],
+        "minimum": model.f_min - 1,
+        "last": np.array(size) - 1,
+        "stride_h": size[1] * size[2],
+        "stride_k": size[2],
+    }
+    return values, table.reshape(-1), 1.0

@@ -1,0 +1,120 @@
+// Squared lattice factors in float64, and the whole indices next to the fractional ones.
+//
+// V is the version of the loops: constants where it is known when compiling, so that everything else
+// disappears, or numbers.
+#pragma once
+#include "formulas.h"
+#include "params.h"
+
+// A fractional Miller index, the nearest whole one, and what is between them.
+struct Index {
+  double h, whole, away;
+};
+
+struct Indices {
+  Index h, k, l;
+};
+
+// A squared lattice factor over the height, and whether the factor itself is exactly 0.
+struct Lattice {
+  double squared;
+  bool zero;
+};
+
+// Halves go down, as in nanoBragg; to an even function without a look-up either neighbour is the same.
+template <class V>
+NB_INLINE Index split(const V& v, double h) {
+  const bool either = v.amplitude == CONSTANT && v.lattice <= SPHERE;
+  const double whole = either ? rint(h) : ceil(h - 0.5);
+  return {h, whole, h - whole};
+}
+
+// The indices of an orientation: axes holds a, b, c [m].
+template <class V>
+NB_INLINE Indices find_indices(const V& v, const double* axes, const Vector& q) {
+  return {split(v, dot(axes, q)), split(v, dot(axes + 3, q)), split(v, dot(axes + 6, q))};
+}
+
+// sin^2(pi x)
+NB_INLINE double sine_squared(double x) {
+  const double u = x * x;
+  const double ratio = sine_ratio(u);
+  return u * (ratio * ratio);
+}
+
+template <class V>
+NB_INLINE double polynomial(const V& v, const double* few, double s) {
+  double value = few[2];
+  if (v.degree == 4) value = fma(s, fma(s, few[4], few[3]), few[2]);
+  return fma(s, fma(s, value, few[1]), few[0]);
+}
+
+// Few cells: sin(N pi x) / sin(pi x) is a polynomial in sin^2(pi x), for even N times cos(pi x).
+template <class V>
+NB_INLINE double lattice_few(const V& v, const Params& p, const Indices& at) {
+  const double h = sine_squared(at.h.away), k = sine_squared(at.k.away);
+  const double l = sine_squared(at.l.away);
+  const double factor =
+      polynomial(v, p.few[0], h) * polynomial(v, p.few[1], k) * polynomial(v, p.few[2], l);
+  const double squared = factor * factor;
+  if (v.lattice == FEW_ODD) return squared;
+  return squared * (fma(-p.even[0], h, 1.0) * fma(-p.even[1], k, 1.0) * fma(-p.even[2], l, 1.0));
+}
+
+// sin(pi x) and sin(N pi x), over pi and up to their sign.
+struct Sines {
+  double below, above;
+  bool zero;
+};
+
+NB_INLINE Sines find_sines(double x, double cells) {
+  // Added to a sine over pi; 0 / 0 becomes N * tiny / tiny, and no number above 1e-84 changes.
+  constexpr double tiny = 1e-100;
+  // The product is rounded, what is left of it is not.
+  const double y = fma(cells, x, -rint(cells * x));
+  return {fma(x, sine_ratio(x * x), tiny), fma(y, sine_ratio(y * y), cells * tiny),
+          y == 0.0 && x != 0.0};
+}
+
+// Any number of cells: both sines, each of its own exact distance, and one division for all axes.
+NB_INLINE Lattice lattice_grating(const Params& p, const Indices& at) {
+  const Sines h = find_sines(at.h.away, p.cells[0]), k = find_sines(at.k.away, p.cells[1]);
+  const Sines l = find_sines(at.l.away, p.cells[2]);
+  const double factor = quotient(h.above * k.above * l.above, h.below * k.below * l.below);
+  const bool zero = h.zero || k.zero || l.zero;
+  return {factor * factor, zero};
+}
+
+// (sin X - X cos X) / x^3 with X = pi x: with x = y + r, r whole, sin X - X cos X is, up to its
+// sign, (sin Y - Y cos Y) - pi r cos Y.  Within the first half turn nothing cancels.
+NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
+  const Vector away = {at.h.away * p.cells[0], at.k.away * p.cells[1], at.l.away * p.cells[2]};
+  // 0 / 0 becomes x^3 / x^3.
+  const double radius2 = fma(p.fudge, square_length(away), 1e-60);
+  const double x = sqrt(radius2);
+  const double r = rint(x);
+  const double y = x - r;
+  const double u = y * y;
+  const double above = fma(y * u, sphere_part(u), -PI * r * cosine(u));
+  const double factor = quotient(above, x * radius2);
+  return {factor * factor, factor == 0.0};
+}
+
+// The quadratic form of gauss and tophat spots, as the squared length of R (dh, dk, dl).
+NB_INLINE double spot_length(const Params& p, const Indices& at) {
+  const double* r = p.triangle;
+  const Vector away = {at.h.away, at.k.away, at.l.away};
+  return p.sign * square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
+}
+
+template <class V>
+NB_INLINE Lattice lattice_factor(const V& v, const Params& p, const Indices& at) {
+  if (v.lattice == FEW_ODD || v.lattice == FEW) return {lattice_few(v, p, at), false};
+  if (v.lattice == GRATING) return lattice_grating(p, at);
+  if (v.lattice == SPHERE) return lattice_sphere(p, at);
+  const double length = spot_length(p, at);
+  // exp(-x) is exactly 0 from x = 1075 ln 2, and its square is 2^-length.
+  if (v.lattice == GAUSS) return {power_of_two(-length), length > 2150.0};
+  const bool inside = length < 1.0;
+  return {inside ? 1.0 : 0.0, !inside};
+}
