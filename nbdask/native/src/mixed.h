@@ -3,6 +3,7 @@
 // Sums of a few orientations are float32, everything beyond float64.
 #pragma once
 #include "mixed_spots.h"
+#include "params.h"
 
 // Numbers of a row of the table of orientations for each source: cell vectors over the wavelength,
 // the indices of straight on, the same with the bias, the source's share of the light.
@@ -65,7 +66,7 @@ NB_INLINE void sum_few(const Mixed& m, Spot& spot, const double* axes, long firs
   NB_EACH
   for (int v = 0; v < VECTORS; ++v) sum[v] = FLOATS{};
   for (long o = first; o < last; ++o) {
-    const double* row = axes + o * (LIT ? LIT_NUMBERS : 9);
+    const double* row = axes + o * (LIT ? LIT_NUMBERS : AXES_ROW);
     NB_EACH
     for (int v = 0; v < VECTORS; ++v) {
       Index at[3];
@@ -136,7 +137,7 @@ static void add_listed(const Mixed& m, const double* const* q, const double* axe
 // Adds the terms of a range of orientations to the sums of a block of pixels: squared lattice
 // factors times squared amplitudes.
 //
-// axes: nine numbers of each orientation (a, b, c in m), or LIT_NUMBERS.  q0, q1, q2: scattering
+// axes: rows of AXES_ROW numbers of each orientation, or LIT_NUMBERS.  q0, q1, q2: scattering
 // vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
 static void add_mixed(const Mixed& m, const double* q0, const double* q1, const double* q2,
                       const double* axes, long first, long last, double* sum, long count) {
