@@ -15,6 +15,8 @@
 #define NB_VECTOR 16
 #endif
 
+#define NB_METHOD __attribute__((always_inline)) inline
+
 // Ahead of short loops, whose arrays then stay in registers.
 #if defined(__clang__)
 #define NB_EACH _Pragma("unroll")

@@ -3,7 +3,8 @@
 // Sums of a few orientations are float32, everything beyond float64.
 #pragma once
 #include "mixed_spots.h"
-#include "params.h"
+
+namespace mixed {
 
 // Numbers of a row of the table of orientations for each source: cell vectors over the wavelength,
 // the indices of straight on, the same with the bias, the source's share of the light.
@@ -13,10 +14,9 @@ constexpr long FEW_ORIENTATIONS = 8;
 // Orientations that go over a block before the next: their axes stay in the first cache.
 constexpr long MANY_ORIENTATIONS = 32 * FEW_ORIENTATIONS;
 
-#ifndef NB_VECTORS
-#define NB_VECTORS 1
-#endif
-constexpr int VECTORS = NB_VECTORS;
+// Vectors that go through the loop side by side: an operation of one does not wait for those of the
+// other.  The widest are many enough operations by themselves.
+constexpr int VECTORS = NB_VECTOR == 64 ? 1 : 2;
 
 // Scattering vectors or rays of a vector of pixels, both halves.
 struct Pixels {
@@ -134,13 +134,16 @@ static void add_listed(const Mixed& m, const double* const* q, const double* axe
     add_lit<Signed, false>(m, q, axes, first, last, sum, count);
 }
 
+}  // namespace mixed
+
 // Adds the terms of a range of orientations to the sums of a block of pixels: squared lattice
 // factors times squared amplitudes.
 //
-// axes: rows of AXES_ROW numbers of each orientation, or LIT_NUMBERS.  q0, q1, q2: scattering
+// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.  q0, q1, q2: scattering
 // vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
 static void add_mixed(const Mixed& m, const double* q0, const double* q1, const double* q2,
                       const double* axes, long first, long last, double* sum, long count) {
+  using namespace mixed;
   const double* const q[3] = {q0, q1, q2};
   for (long start = first; start < last; start += MANY_ORIENTATIONS) {
     const long end = last - start < MANY_ORIENTATIONS ? last : start + MANY_ORIENTATIONS;

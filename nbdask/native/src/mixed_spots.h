@@ -6,6 +6,7 @@
 #include "lanes.h"
 
 #include "formulas32.h"
+#include "lattice.h"
 
 // Kinds of lattice factors.
 enum { MIXED_FEW, MIXED_MORE, MIXED_GRATING, MIXED_GAUSS, MIXED_TOPHAT, MIXED_SPHERE, MIXED_KINDS };
@@ -25,6 +26,8 @@ struct Mixed {
   int strides[2];
   unsigned offset;
 };
+
+namespace mixed {
 
 // A float64 index plus this holds, in its lower 32 bits, the index less its nearest whole number in
 // units of 2^-32, and the whole number in its upper bits.  Halves go down.
@@ -68,7 +71,7 @@ struct Few {
     return value;
   }
 
-  __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) const {
+  NB_METHOD FLOATS term(const Index (&at)[3]) const {
     // Far more numbers than registers: they are best read where they are used.
     const float* rows = table;
     asm volatile("" : "+r"(rows));
@@ -104,7 +107,7 @@ struct Grating {
     return x * sine_ratio32(x * x);
   }
 
-  __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) const {
+  NB_METHOD FLOATS term(const Index (&at)[3]) const {
     FLOATS above, below;
     NB_EACH
     for (int i = 0; i < 3; ++i) {
@@ -135,7 +138,7 @@ struct Triangle {
     return floats_of(SIGNED ? low : low ^ 0x80000000u);
   }
 
-  __attribute__((always_inline)) inline FLOATS squared(const Index (&at)[3], float start) const {
+  NB_METHOD FLOATS squared(const Index (&at)[3], float start) const {
     const FLOATS h = distance(at[0].low), k = distance(at[1].low), l = distance(at[2].low);
     const FLOATS x = fma(l, floats(rows[2]), fma(k, floats(rows[1]), h * rows[0]));
     const FLOATS y = fma(l, floats(rows[4]), k * rows[3]);
@@ -154,7 +157,7 @@ struct Gauss {
 
   explicit Gauss(const Mixed& m) : triangle(m) {}
 
-  __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) const {
+  NB_METHOD FLOATS term(const Index (&at)[3]) const {
     return power_of_two32(-triangle.squared(at, 0.0f));
   }
 };
@@ -173,13 +176,13 @@ struct Tophat {
   explicit Tophat(const Mixed& m)
       : triangle(m), rows(m.triangle), doubt(static_cast<float>(m.doubt)) {}
 
-  __attribute__((always_inline)) inline void start() { nearest = floats(1.0f); }
+  NB_METHOD void start() { nearest = floats(1.0f); }
 
-  __attribute__((always_inline)) inline bool doubtful() const {
+  NB_METHOD bool doubtful() const {
     return any_below(nearest, doubt);
   }
 
-  __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) {
+  NB_METHOD FLOATS term(const Index (&at)[3]) {
     const FLOATS beyond = triangle.squared(at, -1.0f);
     nearest = nearer(beyond, nearest);
     return beyond < 0.0f ? floats(1.0f) : FLOATS{};
@@ -190,15 +193,13 @@ struct Tophat {
     FLOATS result{};
     for (int lane = 0; lane < LANES; ++lane) {
       const int pixel = pixel_of(lane), half = pixel / HALF_LANES;
-      double d[3];
-      NB_EACH
+      double away[3];
       for (int i = 0; i < 3; ++i) {
         const double index = at[i].numbers[half][pixel % HALF_LANES];
-        d[i] = index - ceil(index - 0.5);
+        away[i] = index - ceil(index - 0.5);
       }
-      const double x = dot(rows, d[0], d[1], d[2]);
-      const double y = fma(rows[4], d[2], rows[3] * d[1]);
-      result[lane] = square_length(x, y, rows[5] * d[2]) < 1.0 ? 1.0f : 0.0f;
+      const double length = spot_length(rows, {away[0], away[1], away[2]});
+      result[lane] = length < 1.0 ? 1.0f : 0.0f;
     }
     return result;
   }
@@ -228,7 +229,7 @@ struct Sphere {
   }
 
   // The squared distance from the spot, as a multiple of the unit and, in float32, the rest.
-  __attribute__((always_inline)) inline void squared_radius(const Index (&at)[3], FLOATS& upper,
+  NB_METHOD void squared_radius(const Index (&at)[3], FLOATS& upper,
                                                             FLOATS& lower) const {
     DOUBLES halves[2];
     NB_EACH
@@ -247,7 +248,7 @@ struct Sphere {
     lower = floats_of_unsigned(low) * low_unit;
   }
 
-  __attribute__((always_inline)) inline FLOATS term(const Index (&at)[3]) const {
+  NB_METHOD FLOATS term(const Index (&at)[3]) const {
     FLOATS upper, lower;
     squared_radius(at, upper, lower);
     const FLOATS square = upper + lower;
@@ -285,3 +286,5 @@ struct Sphere {
     return value * value;
   }
 };
+
+}  // namespace mixed
