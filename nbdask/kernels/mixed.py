@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from ctypes import Structure, c_double, c_int, c_uint32, c_void_p
 from dataclasses import dataclass
+from functools import lru_cache
 from math import frexp, pi, sqrt
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +88,22 @@ class MixedInputs:
     tables: tuple[NDArray[np.float32], ...]
 
 
+_making = Lock()
+
+
 def mixed_inputs(model: Model, wide: bool) -> MixedInputs | None:
+    """Return :func:`make_inputs` of a model, made when it is first asked for."""
+    with _making:
+        return _inputs(model, wide)
+
+
+# The last models stay here with their tables: one run has one model, and one for its first pixel.
+@lru_cache(maxsize=3)
+def _inputs(model: Model, wide: bool) -> MixedInputs | None:
+    return make_inputs(model, wide)
+
+
+def make_inputs(model: Model, wide: bool) -> MixedInputs | None:
     """Return what the loops of the mixed precision read of a model.
 
     Parameters
