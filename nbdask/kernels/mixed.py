@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nbdask.errors import PlanError
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
 from nbdask.kernels.mixed_tables import FEW_CELLS, LEAST_DEGREE, MORE_CELLS, SCALE, grating_table
+from nbdask.kernels.params import AXES_ROW
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
 
 Array = NDArray[np.float64]
@@ -73,7 +74,7 @@ class MixedInputs:
     ----------
     struct : Mixed
         It points into ``tables``.
-    axes : (n, 9) or (n, 16) float64 array
+    axes : (n, AXES_ROW) or (n, LIT_NUMBERS) float64 array
         Cell vectors a, b, c [m] of each orientation; if ``struct.lit`` each orientation for each
         source, sources outside.
     height : float
@@ -143,7 +144,8 @@ def make_inputs(model: Model, wide: bool) -> MixedInputs | None:
         signed = not listed and struct.lattice == NARROW_TOPHAT
         axes = _lit_axes(model, SIGNED_BIAS if signed else BIAS)
     else:
-        axes = np.require(model.axes, np.float64, ["C", "A"]).reshape(-1, 9)
+        axes = np.zeros((len(model.axes), AXES_ROW))
+        axes[:, :9] = model.axes.reshape(-1, 9)
     return MixedInputs(struct, axes, height, tuple(tables))
 
 
