@@ -98,6 +98,16 @@ def square(cells, wide):
     return struct, polynomials, 1.0 if wide else float(np.prod(cells)) ** 2
 
 
+def grid(first, size):
+    """Return what is said of a grid of amplitudes: its first indices, and its size."""
+    return {
+        "minimum": first,
+        "last": [n - 1 for n in size],
+        "stride_h": size[1] * size[2],
+        "stride_k": size[2],
+    }
+
+
 @pytest.mark.parametrize("cells", range(1, 11))
 def test_tables_keep_their_digits_up_to_the_zeros(cells):
     """Polynomials in float32 to a few units in the last place, of the value and not of 1."""
@@ -196,7 +206,7 @@ def test_edges_of_spots_are_where_they_are_in_float64(level, scale, listed):
     mixed.fill_tophat(struct, triangle)
     table = np.full(27, 0.5, dtype=np.float32)
     if listed:
-        mixed.fill_list(struct, table, [-1, -1, -1], [3, 3, 3])
+        mixed.fill_list(struct, table, grid((-1, -1, -1), (3, 3, 3)))
     ours = sums(level, struct, indices)
     h, k, el = indices - np.ceil(indices - 0.5)
     aa, ab, ac, bb, bc, cc = triangle
@@ -218,7 +228,7 @@ def test_amplitudes_of_the_nearest_index(level):
     )
     # One cell along each axis: the lattice factor is 1 everywhere.
     struct, _, _ = square((1, 1, 1), wide=False)
-    mixed.fill_list(struct, table, [-2, -3, -1], list(size))
+    mixed.fill_list(struct, table, grid((-2, -3, -1), size))
     ours = sums(level, struct, indices)
     assert np.allclose(ours, table[h * 42 + k * 7 + el], rtol=2e-6, atol=0)
 

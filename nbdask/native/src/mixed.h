@@ -151,8 +151,8 @@ static void add_listed(const Mixed& m, const double* const* q, const double* axe
 // Adds the terms of a range of orientations to the sums of a block of pixels: squared lattice
 // factors times squared amplitudes.
 //
-// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.  q0, q1, q2: scattering
-// vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
+// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.  q0, q1, q2:
+// scattering vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
 static void add_mixed(const Mixed& m, const double* q0, const double* q1, const double* q2,
                       const double* axes, long first, long last, double* sum, long count) {
   using namespace mixed;
