@@ -9,9 +9,9 @@ CRYSTAL = "-cell 70 80 90 75 85 95 -lambda 1.0 -distance 100"
 SQUARE = f"{CRYSTAL} -default_F 100 -N 5"
 
 #: Vector instructions per evaluation: 8 evaluations at a time in float64, 16 in mixed precision.
-FEW = (57 / 8, 69 / 16)
-MANY = (93 / 8, 93 / 16)
-GAUSS = (50 / 8, 57 / 16)
+FEW = (57 / 8, 70 / 16)
+MANY = (93 / 8, 85 / 16)
+GAUSS = (50 / 8, 54 / 16)
 
 
 @dataclass(frozen=True, slots=True)

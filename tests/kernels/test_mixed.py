@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -233,6 +234,13 @@ def test_amplitudes_of_the_nearest_index(level):
     assert np.allclose(ours, table[h * 42 + k * 7 + el], rtol=2e-6, atol=0)
 
 
+def inputs_of(model, level):
+    """Return what the loops read, where they serve."""
+    inputs = make_inputs(model, is_wide(level))
+    assert inputs is not None
+    return inputs
+
+
 def directions(count=BLOCK):
     """Return unit vectors up to half a radian around the beam."""
     random = np.random.default_rng(7)
@@ -244,7 +252,7 @@ def expected_sums(model, d):
     """Return the weighted sums over all sources and orientations, by the formulas of physics."""
     total = np.zeros(d.shape[1])
     for source in range(model.n_sources):
-        q = scattering_vector(model, source, Ray(*d, np.ones(d.shape[1])))
+        q = scattering_vector(model, source, Ray(d[0], d[1], d[2], np.ones(d.shape[1])))
         for axes in model.axes:
             h, k, el = (miller_index(axis, q) for axis in axes)
             factor = lattice_factor(model, h, k, el) ** 2
@@ -271,13 +279,11 @@ def test_whole_models(level, name, turns):
     """Tables, heights and orientations of every feature, with few and many orientations."""
     model = model_of(name)
     model = replace(model, axes=np.tile(model.axes, (turns, 1, 1)))
-    inputs = make_inputs(model, is_wide(level))
-    if name == "factors, gauss":
-        assert inputs is None  # too narrow a spot
+    if name == "factors, gauss":  # too narrow a spot
+        assert make_inputs(model, is_wide(level)) is None
         return
-    assert inputs is not None
     d = directions()
-    ours, theirs = our_sums(level, model, inputs, d), expected_sums(model, d)
+    ours, theirs = our_sums(level, model, inputs_of(model, level), d), expected_sums(model, d)
     assert deviation(ours, theirs) <= 1e-5
 
 
@@ -300,13 +306,13 @@ def test_sources_in_one_table_or_one_by_one(level, shape, name):
         f_min=other.f_min,
     )
     d = directions()
-    inputs = make_inputs(model, is_wide(level))
-    alone = make_inputs(replace(model, dmin=1e-12), is_wide(level))
+    inputs = inputs_of(model, level)
+    alone = inputs_of(replace(model, dmin=1e-12), level)
     assert (inputs.struct.lit, alone.struct.lit) == (1, 0)
     expected = expected_sums(model, d)
     assert deviation(our_sums(level, model, inputs, d), expected) <= 1e-5
     assert deviation(our_sums(level, model, alone, d), expected) <= 1e-5
-    dark = make_inputs(replace(model, weight=0.0 * weight), is_wide(level))
+    dark = inputs_of(replace(model, weight=0.0 * weight), level)
     assert np.all(our_sums(level, model, dark, d) == 0.0)
 
 
@@ -315,15 +321,13 @@ def test_ranges_of_orientations_add_up(level):
     model = model_of("few cells, odd")
     random = np.random.default_rng(4)
     model = replace(model, axes=model.axes[0] * random.uniform(0.9, 1.1, (531, 1, 1)))
-    inputs = make_inputs(model, is_wide(level))
+    inputs = inputs_of(model, level)
     q = (directions() - model.incident[0][:, None]) / model.wavelength[0]
     whole = terms(level, inputs.struct, q, inputs.axes)
     cut = [0, 1, 1, 9, 100, 400, 531]
-    parts = tuple(zip(cut, cut[1:], strict=False))
+    parts = tuple(pairwise(cut))
     assert np.allclose(terms(level, inputs.struct, q, inputs.axes, parts), whole, rtol=1e-6)
-    one_by_one = sum(
-        terms(level, inputs.struct, q, inputs.axes, ((o, o + 1),)) for o in range(531)
-    )
+    one_by_one = sum(terms(level, inputs.struct, q, inputs.axes, ((o, o + 1),)) for o in range(531))
     assert np.allclose(one_by_one, whole, rtol=1e-6)
 
 
