@@ -18,6 +18,7 @@ PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
     {"errors", "html", "statistics", "units", "version"},
+    {"native"},
     {"inputs"},
     {"experiment"},
     {"geometry"},
