@@ -17,7 +17,9 @@ struct NbSequence {
 namespace {
 
 constexpr uint64_t kModulus = 2147483647, kDivisor = 1 + (kModulus - 1) / 32;
-constexpr double kUnit = 1.0 / kModulus, kMost = 1.0 - 1.2e-7, kPi = 3.141592653589793;
+constexpr double kUnit = 1.0 / kModulus, kPi = 3.141592653589793;
+// C rounds 1 - 1.2e-7 to this, and puts it in place of all numbers above 1 - 1.2e-7: itself and two.
+constexpr float kMost = 1.0f - 0x1p-23f;
 // Above this mean a normal deviate stands for the Poisson deviate; below, numbers are multiplied.
 constexpr double kNormalFrom = 1e6, kProductBelow = 12.0;
 
@@ -30,7 +32,7 @@ NB_INLINE float uniform(NbSequence &s) {
   s.last = s.table[place];
   s.table[place] = s.seed;
   const float value = (float)(kUnit * (int64_t)s.last);
-  return value > kMost ? (float)kMost : value;
+  return value < kMost ? value : kMost;
 }
 
 // A normal deviate; every second one was kept from the call before.
@@ -72,8 +74,9 @@ float product(float mean, NbSequence &s) {
     s.mean = mean;
     s.g = (float)exp(-(double)mean);
   }
+  const float g = s.g;
   float count = 0.0f, left = uniform(s);
-  while (left > s.g) {
+  while (left > g) {
     count += 1.0f;
     left *= uniform(s);
   }

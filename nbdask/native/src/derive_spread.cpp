@@ -31,7 +31,8 @@ NB_INLINE void sum(const double *middle, int64_t stride, const double *weights, 
 template <bool more>
 void sum_row(const double *middle, int64_t stride, const double *weights, int64_t reach,
              double *out, int64_t size) {
-  constexpr int many = 8;
+  // As many as there are registers for.
+  constexpr int many = kLanes == 2 ? 4 : 8;
   int64_t x = 0;
   for (; x + many * kLanes <= size; x += many * kLanes) {
     sum<Doubles, many, more>(middle + x, stride, weights, reach, out + x);
