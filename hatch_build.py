@@ -219,7 +219,10 @@ class Builder:
 
     def _build(self, compiler: Compiler, levels: Sequence[str], scratch: Path) -> list[Path]:
         says = compiler.run(["--version"], scratch).splitlines()[0]
-        recipes = {level: " ".join([says, *compiler.flags(self.target, level)]) for level in levels}
+        link = compiler.link_flags(self.target)
+        recipes = {
+            level: " ".join([says, *compiler.flags(self.target, level), *link]) for level in levels
+        }
         paths = {level: self.target.path(level, self.folder) for level in levels}
         old = [lv for lv in levels if self.force or not self._is_current(paths[lv], recipes[lv])]
         failed = set()
