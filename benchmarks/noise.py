@@ -19,6 +19,7 @@ from benchmarks.machine import facts
 from nbdask import derive
 from nbdask.derive.noise import noise
 from nbdask.derive.work import Work
+from nbdask.native.library import level
 from tests.derive.support import chi_square, moments
 
 MEANS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 3.0, 9.99, 10.0, 30.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
@@ -43,7 +44,6 @@ PIPELINES = {
 def statistics(side: int) -> list[dict[str, Any]]:
     """Return p-value, deviations of the moments and time for each mean."""
     work = Work((123, 456), 1, 0, 16)
-    work.poisson(np.full((8, 8), 5.0))
     records = []
     for number, mean in enumerate(MEANS):
         counts = np.full((side, side), mean)
@@ -93,8 +93,8 @@ def markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, numpy"
-        f" {machine['versions']['numpy']}, numba {machine['versions']['numba']}; nbdask"
-        f" {machine['nbdask']}; {machine['date']}.",
+        f" {machine['versions']['numpy']}; nbdask {machine['nbdask']}, library {result['level']};"
+        f" {machine['date']}.",
         "",
         "### Photon noise against the Poisson distribution of SciPy",
         "",
@@ -136,6 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     result = {
         "machine": facts(),
+        "level": level(),
         "pixels": options.pixels,
         "statistics": statistics(options.samples),
         "costs": costs(options.pixels),

@@ -47,7 +47,7 @@ HOMES = {
     "xarray": {"store", "lazy", "derive", "accessor"},
     "dask": {"store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
     "distributed": {"graph", "cluster", "run"},
-    "numba": {"kernels", "derive"},
+    "numba": {"kernels"},
     "cupy": {"kernels"},
     "gemmi": {"inputs", "example"},
     "PIL": {"html", "export", "parity", "view", "example"},
