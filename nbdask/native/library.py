@@ -35,6 +35,13 @@ def library() -> ctypes.CDLL:
     return load(level())
 
 
+def recipe() -> str:
+    """Return the compiler and the flags that the library was built with."""
+    told = library().nb_recipe
+    told.restype = ctypes.c_char_p
+    return str(told().decode())
+
+
 def level() -> str:
     """Return the level of the library that is used: this processor's best one that is there."""
     runnable = levels()

@@ -13,13 +13,14 @@ from typing import Any
 
 from nbdask.experiment import Experiment
 from nbdask.inputs.checksum import sha256_of
+from nbdask.native.library import level, recipe
 from nbdask.plan.machine import cpu_name
 from nbdask.plan.plan import Plan
 from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.version import __version__
 
-_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numba", "numcodecs")
+_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs")
 
 
 def opening(command: Sequence[str] | None) -> dict[str, Any]:
@@ -84,6 +85,7 @@ def start_attributes(
         "backend": plan.backend,
         "precision": plan.precision,
         "kernel_version": plan.kernel_version,
+        "compiled": {"level": level(), "recipe": recipe()} if plan.backend == "cpu" else None,
         "plan": plan.to_dict(),
         "cluster": cluster,
         "versions": versions(),
