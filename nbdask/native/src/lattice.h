@@ -101,10 +101,8 @@ NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
 }
 
 // The quadratic form of gauss and tophat spots, as the squared length of R (dh, dk, dl).
-NB_INLINE double spot_length(const Params& p, const Indices& at) {
-  const double* r = p.triangle;
-  const Vector away = {at.h.away, at.k.away, at.l.away};
-  return p.sign * square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
+NB_INLINE double spot_length(const double* r, const Vector& away) {
+  return square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
 }
 
 template <class V>
@@ -112,7 +110,7 @@ NB_INLINE Lattice lattice_factor(const V& v, const Params& p, const Indices& at)
   if (v.lattice == FEW_ODD || v.lattice == FEW) return {lattice_few(v, p, at), false};
   if (v.lattice == GRATING) return lattice_grating(p, at);
   if (v.lattice == SPHERE) return lattice_sphere(p, at);
-  const double length = spot_length(p, at);
+  const double length = p.sign * spot_length(p.triangle, {at.h.away, at.k.away, at.l.away});
   // exp(-x) is exactly 0 from x = 1075 ln 2, and its square is 2^-length.
   if (v.lattice == GAUSS) return {power_of_two(-length), length > 2150.0};
   const bool inside = length < 1.0;
