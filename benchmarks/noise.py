@@ -93,7 +93,7 @@ def markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, numpy"
-        f" {machine['versions']['numpy']}, numba {machine['versions']['numba']}; nbdask"
+        f" {machine['versions']['numpy']}; library {machine['library']}; nbdask"
         f" {machine['nbdask']}; {machine['date']}.",
         "",
         "### Photon noise against the Poisson distribution of SciPy",
