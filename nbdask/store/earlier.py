@@ -13,13 +13,13 @@ _BOUNDS = {"float64": 2e-7, "mixed": 1e-5}
 
 def backend_of(attributes: Mapping[str, Any]) -> str:
     """Return the backend that computes today what a store's root or plan has on record."""
-    backend = str(attributes["backend"])
+    backend = str(attributes.get("backend"))
     return _SUCCESSORS.get(backend, backend)
 
 
 def is_replaced(attributes: Mapping[str, Any]) -> bool:
     """Whether the kernel on record is no more, so that bits may differ from those of today."""
-    return attributes["backend"] in _SUCCESSORS
+    return attributes.get("backend") in _SUCCESSORS
 
 
 def bound_of(attributes: Mapping[str, Any]) -> float:
