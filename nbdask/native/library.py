@@ -33,13 +33,6 @@ def library() -> ctypes.CDLL:
     return load(level())
 
 
-def recipe() -> str:
-    """Return the compiler and the flags that the library was built with."""
-    told = library().nb_recipe
-    told.restype = ctypes.c_char_p
-    return str(told().decode())
-
-
 def level() -> str:
     """Return the level of the library in use: the best one for this processor that is there."""
     runnable = levels()
