@@ -19,7 +19,6 @@ from benchmarks.machine import facts
 from nbdask import derive
 from nbdask.derive.noise import noise
 from nbdask.derive.work import Work
-from nbdask.native.library import level
 from tests.derive.support import chi_square, moments
 
 MEANS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 3.0, 9.99, 10.0, 30.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
@@ -93,7 +92,7 @@ def markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, numpy"
-        f" {machine['versions']['numpy']}; nbdask {machine['nbdask']}, library {result['level']};"
+        f" {machine['versions']['numpy']}; nbdask {machine['nbdask']}, library {machine['library']};"
         f" {machine['date']}.",
         "",
         "### Photon noise against the Poisson distribution of SciPy",
@@ -136,7 +135,6 @@ def main() -> None:
     options = parser.parse_args()
     result = {
         "machine": facts(),
-        "level": level(),
         "pixels": options.pixels,
         "statistics": statistics(options.samples),
         "costs": costs(options.pixels),

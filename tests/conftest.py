@@ -79,14 +79,12 @@ NEEDS = {
 
 
 #: Files that come first: those whose tests mostly wait for others (daemons, time-outs), or that are
-#: long, so that none of them is what all else has to wait for at the end; and those that compile
-#: most kernels, so that others find the code in the cache.
+#: long, so that none of them is what all else has to wait for at the end.
 FIRST = (
     "test_slurm",
     "test_links",
     "test_running",
     "test_kills",
-    "test_numba_kernel",
     "test_s3",
     "test_mpi",
     "test_tutorials",

@@ -16,6 +16,8 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.first import patch_first
 from nbdask.kernels.interface import Kernel, Partial, merge
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.kernels.registry import default_costs
+from nbdask.plan.cost import Costs
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
@@ -24,6 +26,9 @@ RIGHT = math.pi / 2
 
 #: Bound of the worst pointwise relative deviation from C (floor: 1e-6 of the maximum).
 PARITY = 2e-7
+
+#: What evaluations cost where nothing was measured.
+COSTS = Costs(default_costs())
 
 
 def small_experiment(**parts: Any) -> Experiment:

@@ -437,7 +437,7 @@ def test_threads_load_nothing_heavy(tmp_path) -> None:
         "from nbdask.run import simulate\n"
         "from tests.helpers import small_experiment\n"
         "simulate(small_experiment(), sys.argv[1], backend='numpy')\n"
-        "heavy = ('distributed', 'xarray', 'dask.array', 'pandas', 'matplotlib', 'numba')\n"
+        "heavy = ('distributed', 'xarray', 'dask.array', 'pandas', 'matplotlib')\n"
         "print(*(name for name in heavy if name in sys.modules))"
     )
     done = subprocess.run(

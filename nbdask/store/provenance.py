@@ -135,14 +135,14 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that are loaded, and our own's level."""
+    """Return the versions of Python and of loaded libraries, and of our own level and compiler."""
     result = {"python": platform.python_version()}
     for name in _LIBRARIES:
         version = getattr(sys.modules.get(name), "__version__", None)
         if version is not None:
             result[name] = str(version)
     if library.available():
-        result["native"] = library.level()
+        result |= {"native": library.level(), "compiler": library.recipe()}
     return result
 
 

@@ -24,7 +24,7 @@ from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import EMPTY
 from nbdask.store.local import LocalPlace
 from nbdask.store.open import StoreReader
-from tests.helpers import small_experiment
+from tests.helpers import COSTS, small_experiment
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 48 -pixel 0.3 -oversample 1"
 #: A tile of 8 x 8 evaluated pixels.
@@ -54,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def plan_of(**parts) -> Plan:
     """Return a plan of 4 x 3 tiles of 8 x 8 pixels."""
-    return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), tile=8)
+    return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), COSTS, tile=8)
 
 
 def test_a_terminal_gets_a_bar_that_fits(monkeypatch, clock) -> None:
