@@ -73,7 +73,7 @@ class CpuKernel:
         values, narrow, narrow_axes = packed.values, None, None
         if self.precision == "mixed" and (mixed := mixed_inputs(model, self._wide)):
             values = values | {"height": mixed.height}
-            narrow, narrow_axes = mixed.struct, mixed.axes if mixed.struct.lit else packed.axes
+            narrow, narrow_axes = mixed.struct, mixed.axes
         told = arguments(values, tile, steps, active)
         tables = (told, packed.axes, packed.sources, packed.table)
         outside = self._library.nb_sum(

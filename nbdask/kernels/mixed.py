@@ -14,10 +14,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import PlanError
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
 from nbdask.kernels.mixed_tables import FEW_CELLS, LEAST_DEGREE, MORE_CELLS, SCALE, grating_table
-from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
+from nbdask.kernels.pack import Values, pack, spot_triangle
+from nbdask.kernels.params import CODES
+from nbdask.physics.lattice import ROUND_SCALE
 
 Array = NDArray[np.float64]
 
@@ -40,7 +41,6 @@ _MOST_SQUARED = 2.0**22
 #: Square crystals of more cells along an axis, and Gaussian spots whose width is uncertain by more,
 #: are computed in float64: the float32 loops know indices to 2^-32 only.
 _MOST_CELLS, _MOST_DOUBT = 64, 5e-7
-_LOG2_E = 1.4426950408889634
 
 
 class Mixed(Structure):
@@ -73,7 +73,7 @@ class MixedInputs:
     ----------
     struct : Mixed
         It points into ``tables``.
-    axes : (n, 9) or (n, 16) float64 array
+    axes : (n, AXES_ROW) or (n, LIT_NUMBERS) float64 array
         Cell vectors a, b, c [m] of each orientation; if ``struct.lit`` each orientation for each
         source, sources outside.
     height : float
@@ -128,22 +128,24 @@ def make_inputs(model: Model, wide: bool) -> MixedInputs | None:
     lattice = _lattice(model, wide, struct)
     if lattice is None:
         return None
+    packed = pack(model)
     height, polynomials = lattice
     tables = [polynomials] if polynomials is not None else []
-    listed = model.f_grid.size > 0
-    if not listed:
-        height *= float(model.default_F) ** 2
-    elif not model.interpolate:
-        table, largest = _amplitudes(model, struct)
+    kind = packed.values["amplitude"]
+    if kind == CODES["CONSTANT"]:
+        height *= packed.values["default_squared"]
+    elif kind == CODES["NEAREST"]:
+        largest = float(packed.table.max()) or 1.0
+        narrow = (packed.table / largest).astype(np.float32)
+        fill_list(struct, narrow, packed.values)
         height *= largest
-        tables.append(table)
+        tables.append(narrow)
+    axes = packed.axes
     if _is_lit(model):
         struct.lit = 1
         height *= _brightest(model)
-        signed = not listed and struct.lattice == NARROW_TOPHAT
+        signed = kind == CODES["CONSTANT"] and struct.lattice == NARROW_TOPHAT
         axes = _lit_axes(model, SIGNED_BIAS if signed else BIAS)
-    else:
-        axes = np.require(model.axes, np.float64, ["C", "A"]).reshape(-1, 9)
     return MixedInputs(struct, axes, height, tuple(tables))
 
 
@@ -166,14 +168,13 @@ def _lattice(
         return squared * (ROUND_SCALE * 24.0 / pi**3) ** 2, None
     if fudge < 0.0:
         return None
-    width = fudge * squared
+    triangle = spot_triangle(model)
     if model.shape == GAUSS:
-        triangle = _triangle(model, 2.0 * _LOG2_E / GAUSS_WIDTH * width)
         if _length(triangle) * 2.0**-32 >= _MOST_DOUBT:
             return None
         fill_gauss(struct, triangle)
         return squared, None
-    fill_tophat(struct, _triangle(model, width / TOPHAT_LIMIT))
+    fill_tophat(struct, triangle)
     return squared, None
 
 
@@ -231,43 +232,14 @@ def _length(triangle: Array) -> float:
     return sqrt(3.0 * float(np.sum(np.square(triangle))))
 
 
-def _triangle(model: Model, factor: float) -> Array:
-    """Return R with |R (dh, dk, dl)|^2 = factor * |dh a* + dk b* + dl c*|^2, by rows."""
-    r: Array = np.linalg.qr(model.star.T, mode="r") * np.sqrt(factor)
-    return r[np.triu_indices(3)]
-
-
-def _amplitudes(model: Model, struct: Mixed) -> tuple[NDArray[np.float32], float]:
-    """Fill in the list's grid; return its squares relative to the largest, and that one.
-
-    The grid has a border of ``default_F``, on which all indices outside of the list fall.
-    """
-    shape = model.f_grid.shape
-    size = [n + 2 for n in shape]
-    if size[0] * size[1] * size[2] >= 2**31:
-        raise PlanError(
-            f"structure factors span {shape[0]} x {shape[1]} x {shape[2]} indices: their grid"
-            " must hold less than 2^31 amplitudes; leave out reflections far from the others"
-        )
-    table = np.full(size, model.default_F**2)
-    np.square(model.f_grid, out=table[1:-1, 1:-1, 1:-1])
-    largest = float(table.max()) or 1.0
-    table /= largest
-    narrow = table.astype(np.float32).reshape(-1)
-    fill_list(struct, narrow, [int(n) - 1 for n in model.f_min], size)
-    return narrow, largest
-
-
-def fill_list(
-    struct: Mixed, table: NDArray[np.float32], first: list[int], size: list[int]
-) -> None:
-    """Fill in a grid of squared amplitudes whose first one is that of the indices ``first``."""
+def fill_list(struct: Mixed, table: NDArray[np.float32], values: Values) -> None:
+    """Fill in a grid of squared amplitudes, with the fields that :mod:`.pack` gives to float64."""
     struct.listed = 1
     struct.amplitudes = table.ctypes.data
-    low = [n + WHOLE_ZERO for n in first]
-    strides = size[1] * size[2], size[2]
+    low = [int(n) + WHOLE_ZERO for n in values["minimum"]]
+    strides = values["stride_h"], values["stride_k"]
     struct.low, struct.strides = tuple(low), strides
-    struct.high = tuple(n + m - 1 for n, m in zip(low, size, strict=True))
+    struct.high = tuple(n + int(last) for n, last in zip(low, values["last"], strict=True))
     struct.offset = -(low[0] * strides[0] + low[1] * strides[1] + low[2]) % 2**32
 
 

@@ -212,15 +212,17 @@ AddTerms choose_amplitude(int amplitude) {
   return add_terms<Version<LATTICE, TRICUBIC, ONCE, DEGREE>>;
 }
 
+template <int LATTICE = 0>
 AddTerms choose_terms(const Params& p) {
-  if (p.lattice == FEW_ODD && p.degree == 2) return choose_amplitude<FEW_ODD, 2>(p.amplitude);
-  if (p.lattice == FEW_ODD) return choose_amplitude<FEW_ODD, 4>(p.amplitude);
-  if (p.lattice == FEW && p.degree == 2) return choose_amplitude<FEW, 2>(p.amplitude);
-  if (p.lattice == FEW) return choose_amplitude<FEW, 4>(p.amplitude);
-  if (p.lattice == GRATING) return choose_amplitude<GRATING>(p.amplitude);
-  if (p.lattice == SPHERE) return choose_amplitude<SPHERE>(p.amplitude);
-  if (p.lattice == GAUSS) return choose_amplitude<GAUSS>(p.amplitude);
-  return choose_amplitude<TOPHAT>(p.amplitude);
+  if constexpr (LATTICE == CARD_GRATING) {
+    return nullptr;
+  } else {
+    if (p.lattice != LATTICE) return choose_terms<LATTICE + 1>(p);
+    if constexpr (LATTICE == FEW_ODD || LATTICE == FEW)
+      return p.degree == 2 ? choose_amplitude<LATTICE, 2>(p.amplitude)
+                           : choose_amplitude<LATTICE, 4>(p.amplitude);
+    return choose_amplitude<LATTICE>(p.amplitude);
+  }
 }
 
 // What every lattice factor does, chosen when it runs: for C's running product and single values.

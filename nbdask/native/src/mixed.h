@@ -6,9 +6,9 @@
 
 namespace mixed {
 
-// Numbers of a row of the table of orientations for each source: cell vectors over the wavelength,
-// the indices of straight on, the same with the bias, the source's share of the light.
-enum { LIT_START = 9, LIT_BIASED = 12, LIT_WEIGHT = 15, LIT_NUMBERS = 16 };
+// A row of the table of orientations for each source: cell vectors over the wavelength, the indices
+// of straight on, the same with the bias, the source's share of the light.
+constexpr int LIT_START = 9, LIT_BIASED = 12, LIT_WEIGHT = 15, LIT_NUMBERS = 16;
 // Orientations that are summed in float32 before their sum goes to float64.
 constexpr long FEW_ORIENTATIONS = 8;
 // Orientations that go over a block before the next: their axes stay in the first cache.
@@ -66,7 +66,7 @@ NB_INLINE void sum_few(const Mixed& m, Spot& spot, const double* axes, long firs
   NB_EACH
   for (int v = 0; v < VECTORS; ++v) sum[v] = FLOATS{};
   for (long o = first; o < last; ++o) {
-    const double* row = axes + o * (LIT ? LIT_NUMBERS : AXES_ROW);
+    const double* row = axes + o * (LIT ? LIT_NUMBERS : int{AXES_ROW});
     NB_EACH
     for (int v = 0; v < VECTORS; ++v) {
       Index at[3];
