@@ -25,6 +25,7 @@ from tests.helpers import deviation, reflections, small_experiment, tile_image, 
 
 CELL = (7e-9, 8e-9, 9e-9, 1.31, 1.48, 1.66)
 LIST = StructureFactors(reflections=reflections(4), default_F=3.0)
+MATRIX = {"cells_matrix": (6.0, 1.0, -0.5, 0.3, 5.0, 2.0, -1.0, 0.7, 9.0)}
 CUBIC = {"structure": LIST, "sampling": Sampling(oversample=1, interpolate=True)}
 EVERY = {"oversample_thick": True, "oversample_polar": True, "oversample_omega": True}
 
@@ -50,12 +51,17 @@ FEATURES = {
     "many cells": {"crystal": crystal((40, 1, 23))},
     "round": {"crystal": crystal((7, 8, 9), shape="round", fudge=1.3)},
     "gauss": {"crystal": crystal(shape="gauss", fudge=0.7)},
+    "gauss, matrix of cells": {"crystal": crystal((1, 1, 1), shape="gauss", **MATRIX)},
     "tophat": {"crystal": crystal(shape="tophat", fudge=0.3)},
     "list": {"structure": LIST},
     "list, even": {"structure": LIST, "crystal": crystal((4, 4, 3))},
     "list, many cells": {"structure": LIST, "crystal": crystal((12, 13, 14))},
     "list, round": {"structure": LIST, "crystal": crystal(shape="round")},
     "list, gauss": {"structure": LIST, "crystal": crystal(shape="gauss")},
+    "list, gauss, matrix of cells": {
+        "structure": LIST,
+        "crystal": crystal((1, 1, 1), shape="gauss", **MATRIX),
+    },
     "list, tophat": {"structure": LIST, "crystal": crystal(shape="tophat", fudge=0.2)},
     "list, up to ten cells": {"structure": LIST, "crystal": crystal((9, 10, 3))},
     "list, nine cells": {"structure": LIST, "crystal": crystal((9, 7, 1))},

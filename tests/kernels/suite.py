@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nbdask.errors import BackendError
-from nbdask.experiment import Detector, Sampling, Scan
+from nbdask.experiment import Crystal, Detector, Sampling, Scan, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.kernels.first import find_first
 from nbdask.kernels.interface import Kernel, merge
@@ -264,6 +264,27 @@ class ComparedTests(KernelTests):
             beam = np.array([[part[0, 0] for part in ray[:3]]])
             model = replace(model, incident=beam, dmin=1e-10)
             compare(model, kernel, BOUNDS[kernel.precision])
+
+    def test_halves_go_down(self, kernel):
+        """An index exactly between two reflections takes the amplitude of the lower one."""
+        listed = tuple((h, k, el, 5.0 + h + 2 * k + 3 * el) for h, k, el in np.ndindex(2, 2, 2))
+        experiment = small_experiment(
+            crystal=Crystal(cell=(1e-8, 1e-8, 1e-8, *(np.pi / 2,) * 3), n_cells=(1, 1, 1)),
+            structure=StructureFactors(reflections=listed, default_F=7.0),
+            sampling=Sampling(oversample=1, interpolate=False),
+        )
+        # Every pixel at one place along z, and no incident light to subtract: q is z / wavelength.
+        model = replace(
+            build_model(experiment),
+            incident=np.zeros((1, 3)),
+            wavelength=np.array([2e-8]),
+            axes=1e-8 * np.eye(3)[None],
+            fast=np.zeros(3),
+            slow=np.zeros(3),
+            origin=np.array([0.0, 0.0, 0.125]),
+        )
+        total = kernel.partial(model, Tile(0, 1, 0, 1), StepRange(0, 1), None).total
+        assert total[0, 0] == pytest.approx(25.0, rel=1e-6)  # 0 0 1/2 takes 0 0 0
 
     @pytest.mark.parametrize("domains", [63, 64, 65, 150])
     def test_many_orientations(self, kernel, domains):
