@@ -19,8 +19,15 @@ from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+#: What has to be on the path of a process that uses the tests' modules.
+ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 RIGHT = math.pi / 2
+#: Words by which Python takes warnings for errors, but not what others deprecate: their next
+#: release must not break a test.
+STRICT = ("-W", "error")
+for _name in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+    STRICT += ("-W", f"ignore::{_name}")
 
 #: Bound of the worst pointwise relative deviation from C (floor: 1e-6 of the maximum).
 PARITY = 2e-7

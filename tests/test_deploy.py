@@ -185,6 +185,7 @@ def one_job(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_one_job_script(tmp_path: Path) -> None:
     """Scheduler, worker and run start, talk TLS, end; credentials go; a second job resumes."""
     out = tmp_path / "a run.zarr"

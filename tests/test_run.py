@@ -26,7 +26,16 @@ from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import Settings, prepare, simulate
 from nbdask.store.open import StoreReader
 from nbdask.store.provenance import git_commit
-from tests.helpers import GOLDEN, golden_cases, image_of, reflections, small_experiment, ulps
+from tests.helpers import (
+    GOLDEN,
+    ROOT,
+    STRICT,
+    golden_cases,
+    image_of,
+    reflections,
+    small_experiment,
+    ulps,
+)
 
 #: Three phi steps, 2 x 2 sub-pixels, two domains: 24 steps.
 EXPERIMENT = small_experiment(
@@ -394,13 +403,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("cluster", ["threads", "local"])
+@pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind) -> None:
     """Ctrl-C to the whole group, and kill -9: NaN and no record where nothing was computed."""
     script = tmp_path / "job.py"
     script.write_text(_INTERRUPTED)
-    environment = {**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, script, tmp_path / "a.zarr", cluster],
         stdout=subprocess.PIPE,
@@ -441,10 +450,10 @@ def test_threads_load_nothing_heavy(tmp_path) -> None:
         "print(*(name for name in heavy if name in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, tmp_path / "a.zarr"],
+        [sys.executable, *STRICT, "-c", code, tmp_path / "a.zarr"],
         capture_output=True,
         text=True,
-        cwd=Path(nbdask.__file__).parents[1],
+        cwd=ROOT,
         check=False,
     )
     assert done.stderr == ""

@@ -18,7 +18,6 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-import nbdask
 from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.export.floatfile import FloatFile
@@ -29,10 +28,11 @@ from nbdask.store.place import place_of, read_root
 from nbdask.store.schema import ENTRIES, PYRAMID
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify
+from tests.helpers import ROOT
 from tests.s3server import BUCKET, SECRET, Server
 from tests.test_run import pixels, run
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.s3, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +309,7 @@ def test_a_missing_package_is_named() -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == 2
@@ -364,7 +364,7 @@ def test_a_killed_run_is_resumed(address, local, wait) -> None:
         [sys.executable, "-c", _JOB, address],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert job.stdout is not None
     assert job.stdout.readline().startswith("1 12")

@@ -8,11 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-import nbdask
 from nbdask.cli import progress
 from nbdask.cli.main import main
 from nbdask.cli.progress import ProgressLine
@@ -24,7 +22,7 @@ from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import EMPTY
 from nbdask.store.local import LocalPlace
 from nbdask.store.open import StoreReader
-from tests.helpers import small_experiment
+from tests.helpers import ROOT, small_experiment
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 48 -pixel 0.3 -oversample 1"
 #: A tile of 8 x 8 evaluated pixels.
@@ -163,7 +161,7 @@ def test_ctrl_c_prints_the_command_that_resumes(tmp_path) -> None:
         [sys.executable, script, *words, "--out", store],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     end = time.monotonic() + 60
     while not (store.exists() and StoreReader(store).done().any()):

@@ -36,6 +36,7 @@ def mpirun(ranks: int, out: Path, *options: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.long
 @needs_mpi
 def test_mpi_run(tmp_path: Path) -> None:
     """Two of four ranks work, over TLS; the result is that of threads, told once."""
@@ -45,6 +46,7 @@ def test_mpi_run(tmp_path: Path) -> None:
     assert np.array_equal(pixels(tmp_path / "a.zarr"), alone(tmp_path / "b.zarr"))
 
 
+@pytest.mark.long
 @needs_mpi
 def test_mpi_error_ends_all_ranks(tmp_path: Path) -> None:
     """A refused plan is told by one rank, and no rank stays behind."""
@@ -54,6 +56,7 @@ def test_mpi_error_ends_all_ranks(tmp_path: Path) -> None:
     assert not (tmp_path / "a.zarr").exists()
 
 
+@pytest.mark.long
 @needs_mpi
 def test_too_few_ranks() -> None:
     """Without mpirun there is one rank."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -15,7 +14,7 @@ import pytest
 from tests.cluster import slurm
 from tests.cluster.pools import alone, pixels, run, running, slow_workers, tiles_done, wait_until
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 #: A worker of one thread per job, on loopback.
 JOB = ["--cluster", "slurm", "--queue", slurm.PARTITION, "--memory", "600MB", "--workers", "2"]
@@ -111,10 +110,6 @@ def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
     assert not (tmp_path / "a.zarr").exists()
 
 
-@pytest.mark.skipif(
-    "NBDASK_LONG_TESTS" not in os.environ,
-    reason="takes over a minute: set NBDASK_LONG_TESTS=1",
-)
 def test_workers_leave_before_their_wall_time(
     variables: dict[str, str], tmp_path: Path, expected: np.ndarray
 ) -> None:

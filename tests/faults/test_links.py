@@ -16,7 +16,7 @@ from tests.cluster import hosts as hosts_module
 from tests.cluster.hosts import Hosts, hosts
 from tests.cluster.pools import command, environment, tiles_done, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 PORT = 8786
 WORDS = [*large_kill_job.FLAGS.split(), "--backend", "numpy", "--tile", str(large_kill_job.TILE)]

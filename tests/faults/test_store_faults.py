@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nbdask
 from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.store import provenance
 from nbdask.store.local import LocalPlace
 from nbdask.store.open import StoreReader
 from nbdask.verification import repair, verify
+from tests.helpers import ROOT
 from tests.test_run import EXPERIMENT, pixels, run
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
@@ -79,7 +79,7 @@ def at_tile(number: int, action):
     return progress
 
 
-@pytest.mark.parametrize("cluster", ["threads", "local"])
+@pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 def test_a_disk_that_fills_up_in_the_middle(tmp_path, disk, cluster) -> None:
     """One clear line; what is done stays; with space again, resuming gives the same bits."""
     store, full = disk / "a.zarr", at_tile(4, lambda: fill(disk))
@@ -140,7 +140,7 @@ def test_a_read_only_file_system(disk) -> None:
     assert verify(store).ok
 
 
-@pytest.mark.parametrize("cluster", ["threads", "local"])
+@pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 def test_a_store_deleted_under_a_running_run(tmp_path, cluster) -> None:
     """The run ends with one line and does not make the folder anew."""
     store = tmp_path / "a.zarr"
@@ -253,7 +253,7 @@ def test_two_runs_at_once(tmp_path) -> None:
         [sys.executable, "-c", _SLOW, store],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert first.stdout is not None
     first.stdout.readline()

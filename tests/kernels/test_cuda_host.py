@@ -296,7 +296,7 @@ def test_working_memory_counts_sums_and_listed_pixels():
     assert kernel.working_bytes(part, 10**6) > kernel.working_bytes(model, 10**6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_access_is_out_of_bounds():
     """Every feature once under AddressSanitizer, in a process of its own."""
     libraries = [

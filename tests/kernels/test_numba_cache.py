@@ -110,6 +110,7 @@ def test_code_belongs_to_its_processor(monkeypatch, tmp_path):
     assert cache.is_warm()
 
 
+@pytest.mark.long
 def test_a_second_process_loads_what_the_first_compiled(tmp_path):
     """The first compiles and says so beforehand; the next loads it, and does without Numba."""
     environment = {cache.VARIABLE: str(tmp_path)}

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-import nbdask
 from nbdask.errors import StoreError
 from nbdask.store import lock as lock_module
 from nbdask.store.lock import Lock
 from nbdask.store.place import place_of
+from tests.helpers import ROOT
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 _HOLDER = """
 import sys, time
 from nbdask.store.lock import Lock

@@ -20,7 +20,7 @@ from nbdask.derive.pyramid import build_pyramid
 from tests.conftest import chromium
 from tests.pictured import flip, forget, image_of, make, put_back, set_pixels
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 FLAGS = [
     "--no-sandbox",
