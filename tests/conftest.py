@@ -146,11 +146,12 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def temporary_folder() -> Iterator[None]:
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give temporary files a folder of this run's own, so that one left behind is seen.
 
     Its name is short, as the names of sockets have to be.
     """
+    tmp_path_factory.getbasetemp()  # pytest's own folder stays where it is
     with (
         tempfile.TemporaryDirectory(prefix="nbt", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,

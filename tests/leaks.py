@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Seconds that whatever still runs may take to end.
-PATIENCE = 120.0
+PATIENCE = 30.0
 #: Threads that libraries start once and keep.
 KEPT_THREADS = re.compile(
     r"asyncio_\d+|Dask-.*|IO loop|Profile|TCP-Executor.*|ThreadPoolExecutor-.*|zarr_.*"
@@ -28,6 +29,10 @@ KEPT_THREADS = re.compile(
 )
 #: Processes that Python's multiprocessing starts once and keeps.
 KEPT_PROCESSES = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
+#: Folders that nbdask and dask keep for temporary files of their own.
+KEPT_FOLDERS = (f"nbdask-{os.getuid()}", "dask-scratch-space")
+#: Where libraries have files that they may leave open: fonts, say.
+LIBRARIES = (sys.prefix, sys.base_prefix, "/usr/", "/dev/", "/proc/")
 #: Processes that outlive the test that starts them because a fixture of its module ends them.
 owned_by_module: set[int] = set()
 
@@ -162,8 +167,11 @@ class Watch:
             f"open file {path}"
             for number, path in now.opened.items()
             if path.startswith("/")
-            and not path.startswith(("/dev/", "/proc/"))
+            and not path.startswith(LIBRARIES)
+            # A kernel keeps what it has prepared for the last few models.
+            and not path.endswith("-amplitudes.npy (deleted)")
             and path != before.opened.get(number)
         ]
         folder = tempfile.gettempdir()
-        return found + [f"{folder}/{name}" for name in now.temporary - before.temporary]
+        new = now.temporary - before.temporary - set(KEPT_FOLDERS)
+        return found + [f"{folder}/{name}" for name in new]

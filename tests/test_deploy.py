@@ -19,8 +19,8 @@ from nbdask.cli.main import SUBCOMMANDS
 from nbdask.cluster.jobs import job_script
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import QUEUES, parse_cluster
+from tests.helpers import PATIENCE, ROOT
 
-ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 SCRIPT = DEPLOY / "slurm-single-node.sh"
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
@@ -181,7 +181,7 @@ def one_job(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=PATIENCE,
     )
 
 

@@ -136,6 +136,7 @@ def gallery() -> ModuleType:
 MAKE = gallery()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKE.PICTURES)
 def test_gallery(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every picture can be made again (here from small images), and shows something."""

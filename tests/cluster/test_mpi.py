@@ -14,6 +14,7 @@ import pytest
 from nbdask.cluster.spec import parse_cluster
 from nbdask.errors import ClusterError
 from tests.cluster.pools import alone, command, environment, pixels
+from tests.helpers import PATIENCE
 
 needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or importlib.util.find_spec("dask_mpi") is None,
@@ -32,7 +33,7 @@ def mpirun(ranks: int, out: Path, *options: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=PATIENCE,
     )
 
 

@@ -22,6 +22,8 @@ from nbdask.plan.tiles import Tile, TileGrid
 from tests.helpers import deviation, small_experiment, tile_image, ulps, whole
 from tests.kernels.features import FEATURES, PRODUCTS, compare, model_of
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_float64_equals_the_reference_kernel(name):
