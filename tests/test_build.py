@@ -286,7 +286,7 @@ def _installed(wheel: Path, folder: Path, environment: dict[str, str]) -> list[s
     return rest
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_compiler
 def test_a_wheel_from_the_sources_as_packed(
     copy: Path, tmp_path: Path, environment: dict[str, str]
@@ -315,7 +315,7 @@ def test_a_wheel_from_the_sources_as_packed(
     assert "-ffp-contract=off" in recipe
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_wheel_without_a_compiler_asks_pip_for_zig(
     copy: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -330,7 +330,7 @@ def test_a_wheel_without_a_compiler_asks_pip_for_zig(
     assert "-fno-sanitize=all" in recipe
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["NBDASK_NO_NATIVE", "constraint"])
 def test_a_wheel_with_neither(
     way: str, copy: Path, tmp_path: Path, environment: dict[str, str]

@@ -25,7 +25,7 @@ EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 RANDOM = 100
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         COMPILER is None, reason="aarch64-linux-gnu-g++ (g++-aarch64-linux-gnu) is not on the path"
     ),

@@ -7,7 +7,7 @@ import pytest
 from tests.native import arm64
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(arm64.missing() is not None, reason=str(arm64.missing()))
 def test_the_arm64_library_loads() -> None:
     code = (
