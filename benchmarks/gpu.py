@@ -38,7 +38,7 @@ from nbdask.experiment.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.kernels.cuda_kernel import CudaKernel
-from nbdask.kernels.cuda_pack import pack
+from nbdask.kernels.cuda_pack import card_pack
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -149,7 +149,7 @@ def kernel_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[dict
             mark, seconds = stopwatch(options.backend)
             kernel.repeat(model, tiles, steps, mark)
             rates = [tiles[0].pixels * model.n_steps / s for s in seconds()]
-            operations = float64_operations(pack(model, precision).program)
+            operations = float64_operations(card_pack(model, precision).program)
             yield {
                 "name": case.name,
                 "flags": case.flags,

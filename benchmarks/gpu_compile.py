@@ -1,6 +1,6 @@
 """Compile the CUDA kernels for several cards, without one, and write what the compiler says.
 
-    python -m benchmarks.gpu_compile [--arch 75,80,90] [--markdown FILE]
+    python -m benchmarks.gpu_compile [--arch 75,80,90] [--quick] [--markdown FILE]
 
 It needs CuPy and NVIDIA's run-time compiler (packages cupy-cuda13x and nvidia-cuda-nvrtc), no card
 and no driver.  For each version of the loops: registers, spilled bytes, shared memory; and, from
@@ -20,27 +20,37 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from nbdask.kernels import cuda_params as c
 from nbdask.kernels.cuda_launch import Program
-from nbdask.kernels.cuda_pack import Version
+from nbdask.kernels.cuda_nvrtc import OPTIONS
+from nbdask.kernels.cuda_pack import program_of
+from nbdask.kernels.params import CODES
 
 ARCHITECTURES = ("75", "80", "90")
+
+
+def _version(lattice: str, amplitude: str, factors: str, degree: int, pairs: int) -> Program:
+    values = {"lattice": CODES[lattice], "amplitude": CODES[amplitude], "factors": CODES[factors]}
+    return program_of(values | {"degree": degree, "pairs": pairs})
+
+
 VERSIONS = {
-    "square, few cells, odd, list": Version(c.FEW_ODD, c.NEAREST, c.ONCE, 2, 0),
-    "square, few cells, default_F": Version(c.FEW, c.CONSTANT, c.ONCE, 2, 0),
-    "square, up to 10 cells, list": Version(c.FEW, c.NEAREST, c.ONCE, 4, 0),
-    "square, any cells, list": Version(c.GRATING, c.NEAREST, c.ONCE, 0, 0),
-    "square, list, factors of each term": Version(c.GRATING, c.NEAREST, c.EACH, 0, 0),
-    "square, list, running product": Version(c.GRATING, c.NEAREST, c.PRODUCTS, 0, 0),
-    "square, few cells, tricubic": Version(c.FEW_ODD, c.TRICUBIC, c.ONCE, 2, 0),
-    "round, list": Version(c.SPHERE, c.NEAREST, c.ONCE, 0, 0),
-    "gauss, list": Version(c.GAUSS, c.NEAREST, c.ONCE, 0, 0),
-    "tophat, list": Version(c.TOPHAT, c.NEAREST, c.ONCE, 0, 0),
-    "mixed: square, list": Version(c.NARROW_GRATING, c.NEAREST, c.ONCE, 0, 0),
-    "mixed: gauss, list": Version(c.NARROW_GAUSS, c.NEAREST, c.ONCE, 0, 0),
-    "pairs: square, list": Version(c.NARROW_GRATING, c.NEAREST, c.ONCE, 0, 1),
-    "pairs: gauss, list": Version(c.NARROW_GAUSS, c.NEAREST, c.ONCE, 0, 1),
+    "square, few cells, odd, list": _version("FEW_ODD", "NEAREST", "ONCE", 2, 0),
+    "square, few cells, default_F": _version("FEW", "CONSTANT", "ONCE", 2, 0),
+    "square, up to 10 cells, list": _version("FEW", "NEAREST", "ONCE", 4, 0),
+    "square, any cells, list": _version("GRATING", "NEAREST", "ONCE", 0, 0),
+    "square, list, factors of each term": _version("GRATING", "NEAREST", "EACH", 0, 0),
+    "square, list, running product": _version("GRATING", "NEAREST", "PRODUCTS", 0, 0),
+    "square, few cells, tricubic": _version("FEW_ODD", "TRICUBIC", "ONCE", 2, 0),
+    "round, list": _version("SPHERE", "NEAREST", "ONCE", 0, 0),
+    "gauss, list": _version("GAUSS", "NEAREST", "ONCE", 0, 0),
+    "tophat, list": _version("TOPHAT", "NEAREST", "ONCE", 0, 0),
+    "mixed: square, list": _version("CARD_GRATING", "NEAREST", "ONCE", 0, 0),
+    "mixed: gauss, list": _version("CARD_GAUSS", "NEAREST", "ONCE", 0, 0),
+    "pairs: square, list": _version("CARD_GRATING", "NEAREST", "ONCE", 0, 1),
+    "pairs: gauss, list": _version("CARD_GAUSS", "NEAREST", "ONCE", 0, 1),
 }
+#: The same with quotients from the card's first guess.
+QUICK = (("NB_QUICK_DIVISION", 1),)
 #: Names of the machine's instructions that go to the float64 units.
 FLOAT64 = ("DFMA", "DMUL", "DADD", "DSETP")
 _NVRTC_ERROR = "NVRTC refuses the kernels:\n"
@@ -80,8 +90,8 @@ def compile_program(program: Program, target: str) -> tuple[bytes, str]:
     """
     from cupy.cuda import nvrtc
 
-    made = nvrtc.createProgram(program.text, "kernels.cu", (), ())
-    options = [f"-arch={target}", "--std=c++17", *(f"-D{n}={v}" for n, v in program.defines)]
+    made = nvrtc.createProgram(program.text, "card.cu", (), ())
+    options = [f"-arch={target}", *OPTIONS, *(f"-D{n}={v}" for n, v in program.defines)]
     machine = target.startswith("sm_")
     try:
         nvrtc.compileProgram(made, [*options, "--ptxas-options=-v"] if machine else options)
@@ -198,9 +208,13 @@ def machine_operations(cubin: bytes, pixels: int) -> dict[str, float] | None:
     return {name: count / pixels for name, count in found.most_common()}
 
 
-def row(name: str, version: Version, arch: str) -> str:
+def quick(program: Program) -> Program:
+    """Return a program whose quotients may differ from a processor's in the last bit."""
+    return program._replace(defines=program.defines + QUICK)
+
+
+def row(name: str, program: Program, arch: str) -> str:
     """Compile one version for one card; return its row of the table."""
-    program = version.program
     cubin, log = compile_program(program, f"sm_{arch}")
     found = entries(log)
     total = found["nb_sum"]
@@ -227,6 +241,7 @@ def main() -> None:
     """Compile every version for every architecture and print or write the table."""
     parser = argparse.ArgumentParser(description="Compile the CUDA kernels without a card.")
     parser.add_argument("--arch", default=",".join(ARCHITECTURES), help="such as 75,80,90")
+    parser.add_argument("--quick", action="store_true", help="with NB_QUICK_DIVISION as well")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     from cupy.cuda import nvrtc
@@ -240,9 +255,12 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for arch in options.arch.split(","):
-        for name, version in VERSIONS.items():
-            lines.append(row(name, version, arch))
+        for name, program in VERSIONS.items():
+            lines.append(row(name, program, arch))
             print(lines[-1], flush=True)
+            if options.quick:
+                lines.append(row(f"{name}, quick division", quick(program), arch))
+                print(lines[-1], flush=True)
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n")
 

@@ -20,6 +20,8 @@ from nbdask.experiment.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.registry import get_kernel
 
+pytestmark = pytest.mark.long
+
 NAMES = [case.name for case in kernel_cases(Path("none.hkl"))]
 
 

@@ -27,7 +27,7 @@ from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult
 from nbdask.graph.watch import Follower, Start, Watch
-from nbdask.kernels.registry import choose_backend, default_costs, get_kernel
+from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
@@ -182,10 +182,11 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
     limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
     backend, note = choose_backend(s.backend, spec.kind)
-    kernel = get_kernel(backend, s.precision)
+    kernel = kernel_facts(backend, s.precision, spec.here)
     model = build_model(experiment)
-    if note is not None:
-        model = replace(model, notes=(*model.notes, note))
+    for told in (note, getattr(kernel, "note", None)):
+        if told is not None:
+            model = replace(model, notes=(*model.notes, told))
     plan = make_plan(
         model,
         kernel,
@@ -275,7 +276,7 @@ def simulate(
         settings = _as_recorded(place, settings)
     model, plan, spec = prepare(experiment, settings)
     # Also where nobody is told: what cannot be compiled is refused before anything is written.
-    compiles = get_kernel(plan.backend, plan.precision).needs_compiling(model)
+    compiles = kernel_facts(plan.backend, plan.precision, spec.here).needs_compiling(model)
     if compiles and report is not None:
         report("compiling kernels for this kind of experiment, once on this machine")
     missing = None if settings.backend == plan.backend else missing_note()

@@ -179,13 +179,26 @@ def test_zig_is_asked_for_only_where_it_can_be_had(
     assert wheel_hook.dependencies() == []
 
 
+@pytest.mark.parametrize("variable", [None, "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"])
 def test_a_constraint_keeps_zig_away(
-    hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str | None, hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The answer is pip's own: here from a folder with a wheel by that name."""
+    with zipfile.ZipFile(tmp_path / "ziglang-0.13.0-py3-none-any.whl", "w") as wheel:
+        info = "ziglang-0.13.0.dist-info"
+        wheel.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: ziglang\nVersion: 0.13.0\n"
+        )
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
     (tmp_path / "constraints").write_text("ziglang<0\n")
-    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints"))
+    for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    assert hook.ziglang_can_be_had() is False
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    if variable is not None:
+        monkeypatch.setenv(variable, str(tmp_path / "constraints"))
+    assert hook.ziglang_can_be_had() is (variable is None)
 
 
 @needs_compiler
@@ -273,7 +286,7 @@ def _installed(wheel: Path, folder: Path, environment: dict[str, str]) -> list[s
     return rest
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_compiler
 def test_a_wheel_from_the_sources_as_packed(
     copy: Path, tmp_path: Path, environment: dict[str, str]
@@ -302,7 +315,7 @@ def test_a_wheel_from_the_sources_as_packed(
     assert "-ffp-contract=off" in recipe
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_wheel_without_a_compiler_asks_pip_for_zig(
     copy: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -317,7 +330,7 @@ def test_a_wheel_without_a_compiler_asks_pip_for_zig(
     assert "-fno-sanitize=all" in recipe
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["NBDASK_NO_NATIVE", "constraint"])
 def test_a_wheel_with_neither(
     way: str, copy: Path, tmp_path: Path, environment: dict[str, str]

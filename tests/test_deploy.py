@@ -19,8 +19,8 @@ from nbdask.cli.main import SUBCOMMANDS
 from nbdask.cluster.jobs import job_script
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import QUEUES, parse_cluster
+from tests.helpers import PATIENCE, ROOT
 
-ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 SCRIPT = DEPLOY / "slurm-single-node.sh"
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
@@ -185,10 +185,11 @@ def one_job(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=PATIENCE,
     )
 
 
+@pytest.mark.long
 def test_one_job_script(tmp_path: Path) -> None:
     """Scheduler, worker and run start, talk TLS, end; credentials go; a second job resumes."""
     out = tmp_path / "a run.zarr"

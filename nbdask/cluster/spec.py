@@ -117,6 +117,11 @@ class ClusterSpec:
     cards: tuple[str, ...] = ()
 
     @property
+    def here(self) -> bool:
+        """Whether this machine computes."""
+        return self.kind in ("threads", "local", "cuda")
+
+    @property
     def layout(self) -> Workers:
         """The counts that a plan is made for."""
         extra = 0 if self.kind == "threads" else 1

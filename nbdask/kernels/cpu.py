@@ -14,7 +14,7 @@ from nbdask.kernels.interface import Mask, Partial, Values, image_of
 from nbdask.kernels.mixed import mixed_inputs
 from nbdask.kernels.pack import arguments, lattice_values, pack
 from nbdask.kernels.pixels import active_pixels, chosen, spread
-from nbdask.native.library import level, library
+from nbdask.native import library as native
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
@@ -42,6 +42,8 @@ class CpuKernel:
     ----------
     precision : str
         ``"float64"``, or ``"mixed"``: lattice factors in float32.
+    level : str or None
+        Level of the library, for tests; None: this processor's.
 
     Raises
     ------
@@ -52,12 +54,13 @@ class CpuKernel:
     name = "cpu"
     version = "2"
 
-    def __init__(self, precision: str = "float64") -> None:
+    def __init__(self, precision: str = "float64", level: str | None = None) -> None:
         if precision not in PRECISIONS:
             raise BackendError(f"--precision = {precision!r}: must be float64 or mixed")
         self.precision = precision
-        self._library = library()
-        self._wide = level() == "x86-64-v4"
+        level = level or native.level()
+        self._library = native.load(level)
+        self._wide = level == "x86-64-v4"
         self._library.nb_sum.restype = ctypes.c_longlong
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:

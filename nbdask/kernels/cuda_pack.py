@@ -63,7 +63,7 @@ def card_pack(model: Model, precision: str) -> CardPacked:
     if pairs and values["amplitude"] == CODES["NEAREST"]:
         table = table.astype(np.float32)
     axes = _pairs_of(packed.axes) if pairs else packed.axes
-    return CardPacked(values, axes, packed.sources, table, _program(values))
+    return CardPacked(values, axes, packed.sources, table, program_of(values))
 
 
 def _lattice(model: Model, packed: Packed, precision: str) -> Values:
@@ -77,8 +77,14 @@ def _lattice(model: Model, packed: Packed, precision: str) -> Values:
     return {"lattice": CODES["CARD_GAUSS"]} if model.shape == GAUSS else {}
 
 
-def _program(values: Values) -> Program:
-    """Return what is compiled for one version of the loops."""
+def program_of(values: Values) -> Program:
+    """Return what is compiled for one version of the loops.
+
+    Parameters
+    ----------
+    values : dict
+        At least the fields ``lattice``, ``amplitude``, ``factors``, ``degree`` and ``pairs``.
+    """
     names = ("lattice", "amplitude", "factors", "degree", "pairs")
     # Interpolation, or a running product, alone fills the registers.
     full = values["amplitude"] == CODES["TRICUBIC"] or values["factors"] == CODES["PRODUCTS"]

@@ -31,7 +31,7 @@ BOUNDS = {
     ("cuda-host", "pairs"): 1e-5,
 }
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.long]
 
 
 @pytest.mark.parametrize("kernel", BOUNDS, ids="-".join)

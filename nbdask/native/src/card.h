@@ -84,21 +84,35 @@ NB_INLINE void begin_source(const Version& v, const Params& p, const Source& sou
   if (v.factors != ONCE) pixel.weight = term_factors(p, source, layer, pixel.ray);
 }
 
+// A whole index counted from the grid's first one, and held within the grid.
+NB_INLINE unsigned held_index(const Params& p, int axis, int whole) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  return __viaddmin_s32_relu(whole, -p.minimum[axis], p.last[axis]);
+#else
+  const int index = whole - p.minimum[axis];
+  return index < 0 ? 0 : index < p.last[axis] ? index : p.last[axis];
+#endif
+}
+
+// As place_of, in integers: a card has other units for them than for float64.
+NB_INLINE unsigned whole_place(const Params& p, const int* whole) {
+  return held_index(p, 0, whole[0]) * static_cast<unsigned>(p.stride_h) +
+         held_index(p, 1, whole[1]) * static_cast<unsigned>(p.stride_k) + held_index(p, 2, whole[2]);
+}
+
 // One evaluation in float32: squared lattice factor, and the nearest whole indices.
 NB_INLINE float narrow_evaluation(const Version& v, const Params& p, const Row& row,
-                                  const Pixel& pixel, Indices& at) {
+                                  const Pixel& pixel, Indices& at, int* whole) {
   Fractions fractions;
   Index* indices[3] = {&at.h, &at.k, &at.l};
   NB_UNROLL
   for (int i = 0; i < 3; ++i) {
-    int whole;
     if (v.pairs) {
-      split_pairs(row.pair + 3 * i, pixel.narrow_q, fractions.away[i], whole);
+      split_pairs(row.pair + 3 * i, pixel.narrow_q, fractions.away[i], whole[i]);
     } else {
       indices[i]->h = dot(row.number + 3 * i, pixel.q);
-      split_bits(indices[i]->h, fractions.away[i], whole);
+      split_bits(indices[i]->h, fractions.away[i], whole[i]);
     }
-    indices[i]->whole = whole;
   }
   return narrow_factor(v, p, fractions);
 }
@@ -108,12 +122,13 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
                         const Row& row, const Source& source, Pixel& pixel) {
   Indices at;
   Lattice lattice;
+  int whole[3];
   if (v.lattice == CARD_GRATING || v.lattice == CARD_GAUSS) {
-    const float squared = narrow_evaluation(v, p, row, pixel, at);
+    const float squared = narrow_evaluation(v, p, row, pixel, at, whole);
     if (v.pairs) {
       float term = squared;
       if (v.amplitude == NEAREST)
-        term *= __ldg(reinterpret_cast<const float*>(table) + place_of(p, at));
+        term *= __ldg(reinterpret_cast<const float*>(table) + whole_place(p, whole));
       // What the sum of two float32 loses, exactly.
       const float sum = pixel.narrow_terms.upper + term;
       const float part = sum - pixel.narrow_terms.upper;
@@ -125,9 +140,12 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
   } else {
     at = find_indices(v, row.number, pixel.q);
     lattice = lattice_factor(v, p, at);
+    whole[0] = __double2int_ru(at.h.whole);
+    whole[1] = __double2int_ru(at.k.whole);
+    whole[2] = __double2int_ru(at.l.whole);
   }
   double strength = 1.0;
-  if (v.amplitude == NEAREST) strength = __ldg(table + place_of(p, at));
+  if (v.amplitude == NEAREST) strength = __ldg(table + whole_place(p, whole));
   if (v.amplitude == TRICUBIC) {
     strength = p.default_squared;
     const bool matters = v.factors == PRODUCTS ? !lattice.zero : lattice.squared != 0.0;
