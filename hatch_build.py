@@ -285,12 +285,17 @@ def ziglang_can_be_had() -> bool:
     """Whether pip finds a ziglang for this machine; a requirement that it cannot find is fatal.
 
     pip's isolated build environment is the same Python with another search path: ``-I`` leaves it,
-    so that pip's own settings count.  Where the frontend is not pip, there is nobody to ask, and it
-    is taken to be there.
+    so that pip's own settings count, those of its command line excepted.  Where the frontend is not
+    pip, there is nobody to ask, and it is taken to be there.
     """
-    ask = "-I -m pip install --dry-run --quiet --ignore-installed --no-deps --only-binary :all:"
+    ask = ["-I", "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps"]
+    files = [os.environ.get(name) for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")]
     done = subprocess.run(
-        [sys.executable, *ask.split(), ZIGLANG], capture_output=True, text=True, check=False
+        [sys.executable, *ask, ZIGLANG],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PIP_CONSTRAINT": " ".join(filter(None, files))},
     )
     return done.returncode == 0 or "No module named pip" in done.stderr
 

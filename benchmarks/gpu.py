@@ -167,7 +167,7 @@ def kernel_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[dict
 def cpu_group(options: argparse.Namespace, amplitudes: Path) -> Iterator[dict[str, Any]]:
     """Time our CPU kernel on all cores, on a piece of the detector."""
     cores = len(os.sched_getaffinity(0))
-    kernel = get_kernel("numba")
+    kernel = get_kernel("cpu")
     for case in wanted(amplitudes, options):
         model = model_of(case, min(options.pixels, 512))
         timing.kernel_image(model, kernel, cores, 64)

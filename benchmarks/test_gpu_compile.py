@@ -32,6 +32,8 @@ def _missing_compiler() -> str | None:
     return None
 
 
+pytestmark = pytest.mark.long
+
 MISSING = _missing_compiler()
 compiled = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 #: Float64 operations per evaluation that a version may take at most, beside a division (a

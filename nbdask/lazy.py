@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nbdask.errors import FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
-from nbdask.graph.tasks import compute_tile
+from nbdask.graph.tasks import compute_on_card, compute_tile
 from nbdask.kernels.cuda_device import to_card
 from nbdask.run import Settings, prepare
 
@@ -42,7 +42,8 @@ def image(
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
     array : str
-        ``"numpy"``, or ``"cupy"``: chunks are left on the card, whichever backend computes them.
+        ``"numpy"``, or ``"cupy"``: chunks are on the card, and never leave it where it computes them in one
+        task.
 
     Returns
     -------
@@ -120,6 +121,9 @@ def _block(
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
     index = block_id[0] * context.grid.counts[1] + block_id[1]
+    found = compute_on_card(context, index) if on_card else None
+    if found is not None:
+        return found
     pixels = compute_tile(context, index).image
     assert pixels is not None
     return to_card(pixels) if on_card else pixels

@@ -117,6 +117,11 @@ class ClusterSpec:
     cards: tuple[str, ...] = ()
 
     @property
+    def here(self) -> bool:
+        """Whether this machine computes."""
+        return self.kind in ("threads", "local", "cuda")
+
+    @property
     def layout(self) -> Workers:
         """The counts that a plan is made for."""
         extra = 0 if self.kind == "threads" else 1
@@ -191,7 +196,7 @@ def _cards(workers: int | None, threads: int | None) -> ClusterSpec:
     except BackendError as error:
         # The caller asked for a cluster: the remedies are in its words.
         text = str(error).replace("--backend cuda", "--cluster cuda")
-        text = text.replace("--backend numba", "--cluster threads")
+        text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error
     if workers is not None and workers > len(cards):
         raise ClusterError(

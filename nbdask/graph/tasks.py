@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nbdask.errors import NbdaskError, SemanticsError
 from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext, context_of
-from nbdask.kernels.first import patch_first
+from nbdask.kernels.first import first_pixel, patch_first
 from nbdask.kernels.interface import Mask, Partial, merge
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
@@ -172,21 +172,50 @@ def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
 
 
 def _direct(context: RunContext, index: int) -> TileResult | None:
-    """Compute a tile in one go where a kernel keeps the sums on its device; None: it does not."""
-    image = getattr(context.kernel(), "image", None)
-    region = None if image is None or len(context.steps) > 1 else _region(context, index)
-    if image is None or region is None:
+    """Compute a tile of one step range in one go; None: there are more, or nothing is evaluated."""
+    region = None if len(context.steps) > 1 else _region(context, index)
+    if region is None:
         return None
     start = time.perf_counter()
-    model, part = context.model, region.tile
+    model, kernel, part = context.model, context.kernel(), region.tile
     with _named(context, index, "computing"):
-        pixels, outside = image(model, part, region.mask)
+        pixels, outside = kernel.image(model, part, region.mask)
         _check_outside(model, context.grid[index], outside)
-        pixels = patch_first(model, context.kernel(), part, pixels)
+        pixels = patch_first(model, kernel, part, pixels)
         seconds = time.perf_counter() - start
         corner = (part.slow0, part.fast0)
         summary = summarise(pixels, corner, region.mask, outside, seconds)
     return TileResult(index, _padded(pixels, part, context.grid[index]), summary)
+
+
+def compute_on_card(context: RunContext, index: int) -> Any:
+    """Return a tile's pixels on the card, where the kernel leaves them there; None: it does not.
+
+    Returns
+    -------
+    (n_slow, n_fast) float32 array on the card, or None
+        The very bits of :func:`compute_tile`.
+    """
+    kernel, model, tile = context.kernel(), context.model, context.grid[index]
+    compute = getattr(kernel, "device_image", None)
+    if not getattr(kernel, "on_card", False) or len(context.steps) > 1:
+        return None
+    with _named(context, index, "computing"):
+        region = _region(context, index)
+        inside = np.zeros(tile.shape, dtype=np.bool_)
+        if region is not None:
+            slow, fast = region.tile.slow0 - tile.slow0, region.tile.fast0 - tile.fast0
+            height, width = region.tile.shape
+            inside[slow : slow + height, fast : fast + width] = (
+                True if region.mask is None else region.mask
+            )
+        image, outside = compute(model, tile, inside)
+        _check_outside(model, tile, outside)
+        found = first_pixel(model, kernel, tile)
+        if found is not None:
+            value, place = found
+            kernel.put(value, image, place)
+    return image
 
 
 def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:

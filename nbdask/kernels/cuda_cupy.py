@@ -8,25 +8,28 @@ comes from a pool with a limit; a task waits until its share is free.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Condition, Lock
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nbdask.errors import BackendError
+from nbdask.kernels.cuda_budget import LIMIT, Budget
+from nbdask.kernels.cuda_costs import card_costs, keyed
 from nbdask.kernels.cuda_device import load_cupy, this_card
+from nbdask.kernels.cuda_facts import page_locked_bytes
 from nbdask.kernels.cuda_kernel import CudaKernel
-from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program
-from nbdask.kernels.cuda_nvrtc import compiled_file, cubin_path
+from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Spare
+from nbdask.kernels.cuda_nvrtc import code_path, compiled_file
 from nbdask.plan.memory import format_bytes, parse_bytes
 
 #: Share of the card's free memory that is used when nothing else is said.
 SHARE = 0.8
-#: Environment variable that limits the card's memory of each process, such as ``8GB``.
-LIMIT = "NBDASK_GPU_MEMORY"
+#: The card's pool rounds every block up to a multiple of this.
+_UNIT = 512
 
 
 class _Loaded(NamedTuple):
@@ -55,6 +58,8 @@ class CupyLauncher:
         self._modules: dict[Program, _Loaded] = {}
         self._streams: list[Any] = []
         self._lock = Lock()
+        #: What ended all further work in this process; None: nothing.
+        self._lost: str | None = None
         self._pool = self._cupy.cuda.MemoryPool()
         self._budget = Budget(self._limit())
         self._pool.set_limit(size=self._budget.total)
@@ -72,25 +77,47 @@ class CupyLauncher:
 
     def is_compiled(self, program: Program) -> bool:
         """Return True if the program is on disk for this card."""
-        return cubin_path(program, self._card.capability).exists()
+        return code_path(program, self._card.capability).exists()
 
-    def resident(self, array: NDArray[Any]) -> Buffer:
-        """Copy an array to the card; it is freed with the returned buffer."""
-        with self._device, self._clear_errors(), self._cupy.cuda.using_allocator(self._pool.malloc):
-            buffer = self._cupy.asarray(np.ascontiguousarray(array))
-            self._cupy.cuda.get_current_stream().synchronize()
+    def costs(self) -> dict[str, float]:
+        """Return the nanoseconds of an evaluation on this card by key, estimated."""
+        attributes = self._device.attributes
+        processors, kilohertz = attributes["MultiProcessorCount"], attributes["ClockRate"]
+        return keyed("cuda", card_costs(processors, self._card.float64_units, 1e3 * kilohertz))
+
+    def resident(self, array: NDArray[Any], spare: Spare) -> Buffer:
+        """Copy an array to the card, where its bytes count until it is released."""
+        size = _rounded(array.nbytes)
+        self._budget.keep(size, spare)
+        try:
+            with (
+                self._device,
+                self._clear_errors(),
+                self._cupy.cuda.using_allocator(self._pool.malloc),
+            ):
+                buffer = self._cupy.asarray(np.ascontiguousarray(array))
+                self._cupy.cuda.get_current_stream().synchronize()
+        except BaseException:
+            self._budget.let_go(size)
+            raise
         return buffer
 
+    def release(self, buffer: Buffer) -> None:
+        """Forget a resident array; its memory is used again once nobody refers to it."""
+        self._budget.let_go(_rounded(buffer.nbytes))
+
     @contextmanager
-    def task(self, device_bytes: int) -> Iterator[CupyTask]:
+    def task(self, device_bytes: int, spare: Spare) -> Iterator[CupyTask]:
         """Return a task with a stream of its own, once its share of the card's memory is free.
 
         Parameters
         ----------
         device_bytes : int
             Most bytes of its buffers.
+        spare : callable
+            Releases a resident array that no task reads.
         """
-        with self._budget.share(device_bytes), self._device, self._clear_errors():
+        with self._budget.share(device_bytes, spare), self._device, self._clear_errors():
             stream = self._stream()
             task = CupyTask(self._cupy, stream)
             try:
@@ -99,14 +126,16 @@ class CupyLauncher:
             finally:
                 # Whatever became of the task: nobody else gets its stream or page-locked memory
                 # before the card has done with them.
-                stream.synchronize()
-                task.close()
-                with self._lock:
-                    self._streams.append(stream)
+                try:
+                    task.wait()
+                    with self._lock:
+                        self._streams.append(stream)
+                finally:
+                    task.close()
 
-    def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
+    def working_bytes(self, blocks: Sequence[int]) -> int:
         """Return the bytes of page-locked memory of a task: its copies of what goes and comes."""
-        return pixels * bytes_per_pixel
+        return page_locked_bytes(blocks)
 
     def _stream(self) -> Any:
         with self._lock:
@@ -129,7 +158,9 @@ class CupyLauncher:
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        """Turn the card's errors into one line."""
+        """Turn the card's errors into one line, and start nothing after one that stays."""
+        if self._lost is not None:
+            raise BackendError(self._lost)
         cuda = self._cupy.cuda
         try:
             yield
@@ -139,10 +170,22 @@ class CupyLauncher:
                 f" smaller --tile, fewer --threads, or more by {LIMIT}"
             ) from error
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
+            self._look_after(error)
             raise BackendError(
                 f"--backend cuda: the card {self.name} failed: {error}; look at nvidia-smi and the"
                 " system's log, then go on with --resume"
             ) from error
+
+    def _look_after(self, error: Exception) -> None:
+        """Note an error that every further call of this process would give again."""
+        cuda = self._cupy.cuda
+        try:
+            cuda.runtime.deviceSynchronize()
+        except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError):
+            self._lost = (
+                f"--backend cuda: the card {self.name} failed before ({error}) and cannot be used"
+                " any more by this process: start again, with --resume"
+            )
 
 
 class CupyTask:
@@ -157,8 +200,8 @@ class CupyTask:
         staged = self._pinned(array.size, array.dtype)
         staged[:] = array.reshape(-1)
         buffer = self.empty(array.size, array.dtype)
-        buffer.set(staged, stream=self._stream)
         self._held.append(staged)
+        buffer.set(staged, stream=self._stream)
         return buffer
 
     def zeros(self, count: int, dtype: DTypeLike) -> Buffer:
@@ -168,6 +211,19 @@ class CupyTask:
     def empty(self, count: int, dtype: DTypeLike) -> Buffer:
         """Return room on the card."""
         return self._keep(self._cupy.empty(count, dtype))
+
+    def result(self, shape: tuple[int, int]) -> Buffer:
+        """Return zeros from CuPy's own pool, beside the memory that is limited here."""
+        with self._cupy.cuda.using_allocator(self._cupy.get_default_memory_pool().malloc):
+            return self._keep(self._cupy.zeros(shape, np.float32))
+
+    def put(self, value: np.float32, buffer: Buffer, place: tuple[int, int]) -> None:
+        """Overwrite one number of a :meth:`result`."""
+        staged = self._pinned(1, np.float32)
+        staged[0] = value
+        self._held.append(staged)
+        flat = place[0] * buffer.shape[1] + place[1]
+        buffer.reshape(-1)[flat : flat + 1].set(staged, stream=self._stream)
 
     def launch(
         self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
@@ -181,9 +237,17 @@ class CupyTask:
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Wait for the buffer and return its content, in page-locked memory of its own."""
         result = self._pinned(buffer.size, buffer.dtype)
-        buffer.get(stream=self._stream, out=result)
-        self._stream.synchronize()
+        self._held.append(result)
+        buffer.get(stream=self._stream, out=result, blocking=False)
+        self.wait()
         return result
+
+    def wait(self) -> None:
+        """Sleep until the card has done all that was started."""
+        # Waiting for a stream keeps a core busy, for such an event it does not.
+        event = self._cupy.cuda.Event(block=True, disable_timing=True)
+        event.record(self._stream)
+        event.synchronize()
 
     def close(self) -> None:
         """Give back buffers and page-locked memory."""
@@ -194,10 +258,24 @@ class CupyTask:
         return buffer
 
     def _pinned(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Return room in page-locked memory, or in common memory where the system has none left."""
         kind = np.dtype(dtype)
-        memory = self._cupy.cuda.alloc_pinned_memory(max(1, count * kind.itemsize))
+        size = max(1, count * kind.itemsize)
+        cuda = self._cupy.cuda
+        memory: Any = None
+        try:
+            memory = cuda.alloc_pinned_memory(size)
+        except (cuda.runtime.CUDARuntimeError, cuda.memory.OutOfMemoryError) as error:
+            # cudaErrorMemoryAllocation: the system's limit of locked memory, no fault of the card.
+            if getattr(error, "status", _NO_MEMORY) != _NO_MEMORY:
+                raise
+            memory = np.empty(size, np.uint8)
         made: NDArray[Any] = np.ndarray((count,), kind, buffer=memory)
         return made
+
+
+#: cudaErrorMemoryAllocation.
+_NO_MEMORY = 2
 
 
 class CardKernel(CudaKernel):
@@ -215,45 +293,20 @@ class CardKernel(CudaKernel):
     """
 
     name = "cuda"
+    on_card = True
 
     def __init__(self, precision: str = "float64") -> None:
-        super().__init__(precision, CupyLauncher())
-
-
-class Budget:
-    """A number of bytes that is shared out, first come, first served.
-
-    Parameters
-    ----------
-    total : int
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self._taken = 0
-        self._turn = Condition()
-
-    @contextmanager
-    def share(self, wanted: int) -> Iterator[None]:
-        """Wait until ``wanted`` bytes are free, and hold them.
-
-        Raises
-        ------
-        BackendError
-            There will never be so many.
-        """
-        if wanted > self.total:
-            raise BackendError(
-                f"--backend cuda: a task needs {format_bytes(wanted)} of the card's memory, but"
-                f" {format_bytes(self.total)} may be used: give a smaller --tile, or more by"
-                f" {LIMIT}"
+        launcher = CupyLauncher()
+        super().__init__(precision, launcher)
+        self.costs = launcher.costs()
+        if self.precision == "float64" and launcher.slow_float64:
+            square = [self.costs[f"cuda/{name}/square/list"] for name in ("float64", "pairs")]
+            self.note = (
+                f"the card {launcher.name} has few float64 units: --precision pairs computes square"
+                f" and gauss crystals about {square[0] / square[1]:.0f} times faster, to 1e-5;"
+                " --precision auto chooses it on such cards"
             )
-        with self._turn:
-            self._turn.wait_for(lambda: self._taken + wanted <= self.total)
-            self._taken += wanted
-        try:
-            yield
-        finally:
-            with self._turn:
-                self._taken -= wanted
-                self._turn.notify_all()
+
+
+def _rounded(size: int) -> int:
+    return -(-max(size, 1) // _UNIT) * _UNIT

@@ -13,11 +13,15 @@ from nbdask.errors import BackendError
 
 #: Oldest compute capability that the compiler of CUDA 13 makes code for (Turing).
 OLDEST = 75
-#: Compute capabilities whose float64 rate is half their float32 rate (P100, V100, A100, H100,
-#: B200); all others compute float64 at 1/32 or 1/64 of it.  CUDA C++ Programming Guide, table
-#: "Throughput of Native Arithmetic Instructions".
-FAST_FLOAT64 = frozenset({60, 70, 80, 90, 100})
-_INSTALL = 'pip install "nbdask[gpu]" (for a driver of CUDA 13; cupy-cuda12x for one of CUDA 12)'
+#: Float64 multiply-adds that a multiprocessor starts in a cycle, by compute capability (V100, A100,
+#: H100, B200); all others start 2, which is 1/32 or 1/64 of their float32 rate.  CUDA C++
+#: Programming Guide, table "Throughput of Native Arithmetic Instructions".
+FLOAT64_UNITS = {60: 32, 70: 32, 80: 32, 90: 64, 100: 64}
+FEW_UNITS = 2
+_INSTALL = (
+    'pip install "nbdask[gpu]" (for a driver of CUDA 13; cupy-cuda12x and nvidia-cuda-nvrtc-cu12'
+    " for one of CUDA 12)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,14 @@ class Card:
     memory: int
 
     @property
+    def float64_units(self) -> int:
+        """Float64 multiply-adds that a multiprocessor starts in a cycle."""
+        return FLOAT64_UNITS.get(self.capability, FEW_UNITS)
+
+    @property
     def slow_float64(self) -> bool:
         """Whether its float64 rate is a small part of its float32 rate."""
-        return self.capability not in FAST_FLOAT64
+        return self.float64_units == FEW_UNITS
 
 
 def load_cupy() -> Any:

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from numpy.typing import DTypeLike, NDArray
 from nbdask.errors import BackendError
 from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_kernel import CudaKernel
-from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program
+from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Spare
 from nbdask.native.sources import SOURCES
 
 #: Environment variable that names another C++ compiler.
@@ -87,18 +87,21 @@ class HostLauncher:
         """Return True if the library is there."""
         return self._library(program).exists()
 
-    def resident(self, array: NDArray[Any]) -> Buffer:
+    def resident(self, array: NDArray[Any], spare: Spare) -> Buffer:
         """Return the array itself: there is but one memory."""
         return np.ascontiguousarray(array)
 
+    def release(self, buffer: Buffer) -> None:
+        """Do nothing: whoever still has the array keeps it."""
+
     @contextmanager
-    def task(self, device_bytes: int) -> Iterator[HostTask]:
+    def task(self, device_bytes: int, spare: Spare) -> Iterator[HostTask]:
         """Return a task whose calls run at once."""
         yield HostTask(self._threads)
 
-    def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
+    def working_bytes(self, blocks: Sequence[int]) -> int:
         """Return the bytes of a task's buffers."""
-        return pixels * bytes_per_pixel
+        return sum(blocks)
 
     def _library(self, program: Program) -> Path:
         digest = hashlib.sha256()
@@ -165,6 +168,14 @@ class HostTask:
         getattr(module, f"{entry}__host")(
             ctypes.c_uint(blocks), ctypes.c_uint(self._threads), addresses
         )
+
+    def result(self, shape: tuple[int, int]) -> Buffer:
+        """Return zeros."""
+        return np.zeros(shape, np.float32)
+
+    def put(self, value: np.float32, buffer: Buffer, place: tuple[int, int]) -> None:
+        """Overwrite a number."""
+        buffer[place] = value
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Return the array itself."""

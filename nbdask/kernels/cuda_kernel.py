@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
+from nbdask.kernels.cuda_facts import PRECISIONS, VERSION, copied_blocks
 from nbdask.kernels.cuda_launch import Buffer, Launcher, Module, Task
 from nbdask.kernels.cuda_pack import CardPacked, card_pack
 from nbdask.kernels.interface import Mask, Partial
@@ -20,9 +22,11 @@ from nbdask.kernels.pixels import active_pixels, chosen, spread
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
-PRECISIONS = ("float64", "mixed", "pairs")
-#: Models whose tables stay on the device: one run has one model, and one more for its first pixel.
+#: Models whose tables stay on the device when no task reads them: one run has one model, and one
+#: more for its first pixel.
 _MODELS = 3
+#: Says that photons go to the places of their pixels in the tile (native/src/card.cu).
+_IN_PLACE = 2
 #: Bytes of a task's smallest buffers, each rounded up by the device's pool.
 _SMALL = 4096
 
@@ -45,7 +49,13 @@ class CudaKernel:
     """
 
     name = "cuda"
-    version = "2"
+    version = VERSION
+    #: Whether all threads of a process share one device, which a plan must know.
+    on_card = False
+    #: What a user should be told of the device.
+    note: str | None = None
+    #: Nanoseconds of an evaluation by key, where the device is not what the usual tables are for.
+    costs: Mapping[str, float] = {}
 
     def __init__(self, precision: str, launcher: Launcher) -> None:
         if precision == "auto":
@@ -56,7 +66,7 @@ class CudaKernel:
         self.precision = precision
         self.launcher = launcher
         self._ready: OrderedDict[int, _Ready] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._loading = Lock(), Lock()
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``; see :class:`~.interface.Kernel`."""
@@ -64,8 +74,8 @@ class CudaKernel:
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return Partial(np.zeros(tile.shape), np.ones(tile.shape) if running else None, 0)
-        with self.launcher.task(_device_bytes(model, tile, active)) as task:
-            sums = self._sum(task, model, tile, steps, active)
+        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+            sums = self._sum(task, ready, tile, steps, active)
             total = spread(task.download(sums.total), tile, active, 0.0)
             gain = spread(task.download(sums.gain), tile, active, 1.0) if running else None
             return Partial(total, gain, int(task.download(sums.outside)[0]))
@@ -77,13 +87,13 @@ class CudaKernel:
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32)
-        with self.launcher.task(_device_bytes(model, tile, active)) as task:
+        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
             total = task.upload(chosen(partial.total, active))
             gain = task.empty(1, np.float64)
             if partial.gain is not None:
                 gain = task.upload(chosen(partial.gain, active))
             sums = _Sums(total, gain, None, _listed(task, active))
-            return self._finish(task, model, tile, sums, active)
+            return self._finish(task, ready, tile, sums, active)
 
     def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
         """Evaluate all steps of a tile and finish it; the sums never leave the device.
@@ -104,10 +114,40 @@ class CudaKernel:
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32), 0
-        with self.launcher.task(_device_bytes(model, tile, active)) as task:
-            sums = self._sum(task, model, tile, StepRange(0, model.n_steps), active)
-            image = self._finish(task, model, tile, sums, active)
+        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+            sums = self._sum(task, ready, tile, StepRange(0, model.n_steps), active)
+            image = self._finish(task, ready, tile, sums, active)
             return image, int(task.download(sums.outside)[0])
+
+    def device_image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[Buffer, int]:
+        """Evaluate all steps of a tile and finish it, and leave the photons on the device.
+
+        Parameters
+        ----------
+        model : Model
+        tile : Tile
+        mask : (n_slow, n_fast) bool array or None
+
+        Returns
+        -------
+        image : (n_slow, n_fast) float32 array on the device
+            The same bits as from :meth:`image`; the caller's.
+        outside : int
+            Evaluations whose interpolation neighbourhood left the amplitude grid.
+        """
+        active = active_pixels(tile, mask)
+        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+            image = task.result(tile.shape)
+            if active is not None and active.size == 0:
+                return image, 0
+            sums = self._sum(task, ready, tile, StepRange(0, model.n_steps), active)
+            self._photons(task, ready, tile, sums, active, image)
+            return image, int(task.download(sums.outside)[0])
+
+    def put(self, value: np.float32, image: Buffer, place: tuple[int, int]) -> None:
+        """Overwrite one pixel of a :meth:`device_image`."""
+        with self.launcher.task(_SMALL, self._spare) as task:
+            task.put(value, image, place)
 
     def repeat(
         self, model: Model, tiles: Sequence[Tile], steps: StepRange, mark: Callable[[], None]
@@ -124,10 +164,11 @@ class CudaKernel:
             Called before the first tile and after each has been started; on a card it can record
             an event in the current stream.
         """
-        with self.launcher.task(len(tiles) * _device_bytes(model, tiles[0], None)) as task:
+        with self._task(model, _device_bytes(model, tiles[0], None)) as (task, ready):
+            sums = self._room(task, model, tiles[0].pixels, None)
             mark()
             for tile in tiles:
-                sums = self._sum(task, model, tile, steps, None)
+                self._launch(task, ready, tile, steps, None, sums)
                 mark()
             task.download(sums.outside)
 
@@ -137,29 +178,42 @@ class CudaKernel:
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of this machine's memory that evaluating a tile needs."""
-        slow0, slow1, fast0, fast1 = model.roi
-        whole = (slow0, slow1, fast0, fast1) == (0, model.n_slow - 1, 0, model.n_fast - 1)
-        listed = 0 if whole and model.mask is None else 32
-        each = 8 + listed + (8 if model.running_product else 0)
-        return self.launcher.working_bytes(pixels, each)
+        return self.launcher.working_bytes(copied_blocks(model, pixels))
 
     def _sum(
         self,
         task: Task,
-        model: Model,
+        ready: _Ready,
         tile: Tile,
         steps: StepRange,
         active: NDArray[np.int32] | None,
     ) -> _Sums:
         """Start the evaluation of a tile; return where its results will be."""
-        ready = self._prepare(model)
         count = tile.pixels if active is None else active.size
-        sums = _Sums(
+        sums = self._room(task, ready.model, count, active)
+        self._launch(task, ready, tile, steps, active, sums)
+        return sums
+
+    def _room(
+        self, task: Task, model: Model, count: int, active: NDArray[np.int32] | None
+    ) -> _Sums:
+        return _Sums(
             total=task.empty(count, np.float64),
             gain=task.empty(count if model.running_product else 1, np.float64),
             outside=task.zeros(1, np.uint64),
             listed=_listed(task, active),
         )
+
+    def _launch(
+        self,
+        task: Task,
+        ready: _Ready,
+        tile: Tile,
+        steps: StepRange,
+        active: NDArray[np.int32] | None,
+        sums: _Sums,
+    ) -> None:
+        count = tile.pixels if active is None else active.size
         values = arguments(ready.packed.values, tile, steps, active)
         buffers = (ready.axes, ready.sources, ready.table)
         task.launch(
@@ -168,55 +222,126 @@ class CudaKernel:
             count,
             (values, *buffers, sums.listed, sums.total, sums.gain, sums.outside),
         )
-        return sums
 
     def _finish(
         self,
         task: Task,
-        model: Model,
+        ready: _Ready,
         tile: Tile,
         sums: _Sums,
         active: NDArray[np.int32] | None,
     ) -> NDArray[np.float32]:
-        ready = self._prepare(model)
+        count = tile.pixels if active is None else active.size
+        image = task.empty(count, np.float32)
+        self._photons(task, ready, tile, sums, active, image)
+        return spread(task.download(image), tile, active, 0.0)
+
+    def _photons(
+        self,
+        task: Task,
+        ready: _Ready,
+        tile: Tile,
+        sums: _Sums,
+        active: NDArray[np.int32] | None,
+        image: Buffer,
+    ) -> None:
+        """Start the entry that makes photons; an image with room for the whole tile gets them there."""
         count = tile.pixels if active is None else active.size
         values = arguments(ready.packed.values, tile, StepRange(0, 0), active)
-        image = task.empty(count, np.float32)
+        if active is not None and image.size == tile.pixels:
+            values["listed"] = _IN_PLACE
         task.launch(
             ready.module,
             "nb_finish",
             count,
             (values, ready.sources, sums.listed, sums.total, sums.gain, image),
         )
-        return spread(task.download(image), tile, active, 0.0)
 
-    def _prepare(self, model: Model) -> _Ready:
-        """Return a model's tables on the device and its compiled program."""
+    @contextmanager
+    def _task(self, model: Model, device_bytes: int) -> Iterator[tuple[Task, _Ready]]:
+        """Return a task and what it reads, which stays on the device until the task has ended."""
+        ready = self._hold(model)
+        try:
+            with self.launcher.task(device_bytes, self._spare) as task:
+                yield task, ready
+        finally:
+            self._let_go(ready)
+
+    def _hold(self, model: Model) -> _Ready:
+        """Return a model's tables on the device and its program, held for one task more."""
         with self._lock:
-            found = self._ready.pop(id(model), None)
-            if found is None:
-                packed = card_pack(model, self.precision)
-                module = self.launcher.compile(packed.program)
-                tables = (packed.axes, packed.sources, packed.table)
-                buffers = [self.launcher.resident(array) for array in tables]
-                # The table of amplitudes may be large, and is on the device now.
-                lean = packed._replace(table=np.zeros(0))
-                found = _Ready(model, lean, module, *buffers)
-            self._ready[id(model)] = found
-            while len(self._ready) > _MODELS:
-                self._ready.popitem(last=False)
+            found = self._known(model)
+        if found is not None:
             return found
+        # One at a time, but tasks of other models go on meanwhile.
+        with self._loading:
+            with self._lock:
+                found = self._known(model)
+            if found is not None:
+                return found
+            packed = card_pack(model, self.precision)
+            module = self.launcher.compile(packed.program)
+            buffers: list[Buffer] = []
+            try:
+                for table in (packed.axes, packed.sources, packed.table):
+                    buffers.append(self.launcher.resident(table, self._spare))
+            except BaseException:
+                self._release(buffers)
+                raise
+            # The table of amplitudes may be large, and is on the device now.
+            lean = packed._replace(table=np.zeros(0))
+            found = _Ready(model, lean, module, *buffers)
+            with self._lock:
+                self._ready[id(model)] = found
+                found.tasks += 1
+        while len(self._ready) > _MODELS and self._spare():
+            pass
+        return found
+
+    def _known(self, model: Model) -> _Ready | None:
+        found = self._ready.get(id(model))
+        if found is not None:
+            self._ready.move_to_end(id(model))
+            found.tasks += 1
+        return found
+
+    def _let_go(self, ready: _Ready) -> None:
+        with self._lock:
+            ready.tasks -= 1
+        while len(self._ready) > _MODELS and self._spare():
+            pass
+
+    def _spare(self) -> bool:
+        """Release the tables that were last read longest ago; False: all are being read."""
+        with self._lock:
+            idle = next((key for key, ready in self._ready.items() if ready.tasks == 0), None)
+            if idle is None:
+                return False
+            ready = self._ready.pop(idle)
+        self._release((ready.axes, ready.sources, ready.table))
+        return True
+
+    def _release(self, buffers: Sequence[Buffer]) -> None:
+        for buffer in buffers:
+            self.launcher.release(buffer)
 
 
-class _Ready(NamedTuple):
+class _Ready:
     """A model whose tables are on the device; the model is held, so that its id stays its own."""
 
-    model: Model
-    packed: CardPacked
-    module: Module
-    axes: Buffer
-    sources: Buffer
-    table: Buffer
+    def __init__(
+        self,
+        model: Model,
+        packed: CardPacked,
+        module: Module,
+        axes: Buffer,
+        sources: Buffer,
+        table: Buffer,
+    ) -> None:
+        self.model, self.packed, self.module = model, packed, module
+        self.axes, self.sources, self.table = axes, sources, table
+        #: Tasks that may be reading the tables.
+        self.tasks = 0
 
 
 class _Sums(NamedTuple):

@@ -8,6 +8,7 @@ class (:mod:`~nbdask.kernels.cuda_kernel`) knows only this protocol.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,8 @@ Module = Any
 #: What an entry is called with: a buffer, or a structure that is passed by value (the scalar of a
 #: structured dtype whose layout is that of the C structure).
 Argument = Any
+#: Releases a resident array that no task reads; False where there is none.
+Spare = Callable[[], bool]
 
 
 class Program(NamedTuple):
@@ -67,6 +70,12 @@ class Task(Protocol):
         On a card a block of ``threads`` covers ``threads * pixels`` of the program's.
         """
 
+    def result(self, shape: tuple[int, int]) -> Buffer:
+        """Return float32 zeros on the device that outlive the task and belong to the caller."""
+
+    def put(self, value: np.float32, buffer: Buffer, place: tuple[int, int]) -> None:
+        """Overwrite one number of a :meth:`result`."""
+
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Wait for the buffer's content and return it as a flat array of its own.
 
@@ -97,16 +106,30 @@ class Launcher(Protocol):
     def is_compiled(self, program: Program) -> bool:
         """Return True if :meth:`compile` would return at once."""
 
-    def resident(self, array: NDArray[Any]) -> Buffer:
-        """Copy an array to the device, to be read by all tasks for as long as it is kept."""
+    def resident(self, array: NDArray[Any], spare: Spare) -> Buffer:
+        """Copy an array to the device, to be read by all tasks until it is released.
 
-    def task(self, device_bytes: int) -> AbstractContextManager[Task]:
+        Parameters
+        ----------
+        array : array
+        spare : callable
+            Releases something that is not in use, where memory is short.
+        """
+
+    def release(self, buffer: Buffer) -> None:
+        """Forget a resident array, which no task may be reading."""
+
+    def task(self, device_bytes: int, spare: Spare) -> AbstractContextManager[Task]:
         """Return a new task: a stream of its own, memory from the pool.
+
+        When the task has ended the device has done all its work.
 
         Parameters
         ----------
         device_bytes : int
             Most bytes of its buffers; where memory is limited, the task waits for its share.
+        spare : callable
+            As for :meth:`resident`.
 
         Raises
         ------
@@ -114,5 +137,5 @@ class Launcher(Protocol):
             There is not so much memory.
         """
 
-    def working_bytes(self, pixels: int, bytes_per_pixel: int) -> int:
-        """Return the bytes of this machine's (not the card's) memory that a task needs."""
+    def working_bytes(self, blocks: Sequence[int]) -> int:
+        """Return the bytes of this machine's (not the card's) memory for blocks that are copied."""

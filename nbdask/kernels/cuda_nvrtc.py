@@ -16,19 +16,50 @@ from nbdask.kernels.cuda_launch import Program
 OPTIONS = ("--std=c++17", "-lineinfo", "--fmad=false")
 
 
-def cubin_of(program: Program, capability: int) -> bytes:
-    """Compile for one compute capability.
+def target_of(capability: int) -> str:
+    """Return what the compiler is asked for: machine code, or PTX for cards newer than it.
 
     Parameters
     ----------
-    program : Program
     capability : int
         Such as 90 for compute capability 9.0.
 
     Returns
     -------
+    str
+        ``"sm_90"``, or ``"compute_90"`` of the newest one that it knows: the driver makes
+        machine code of that.
+
+    Raises
+    ------
+    BackendError
+        The card is older than all that the compiler knows.
+    """
+    known = [int(number) for number in _nvrtc().getSupportedArchs()]
+    if capability in known:
+        return f"sm_{capability}"
+    older = [number for number in known if number < capability]
+    if not older:
+        raise BackendError(
+            f"--backend cuda: this NVRTC compiles for compute capability {min(known) / 10:.1f} and"
+            f" newer, the card has {capability / 10:.1f}: use --backend cpu"
+        )
+    return f"compute_{max(older)}"
+
+
+def code_of(program: Program, target: str) -> bytes:
+    """Compile for one kind of card.
+
+    Parameters
+    ----------
+    program : Program
+    target : str
+        As from :func:`target_of`.
+
+    Returns
+    -------
     bytes
-        The machine code (cubin).
+        The machine code (cubin), or PTX.
 
     Raises
     ------
@@ -38,28 +69,30 @@ def cubin_of(program: Program, capability: int) -> bytes:
     nvrtc = _nvrtc()
     handle = nvrtc.createProgram(program.text, "card.cu", (), ())
     try:
-        nvrtc.compileProgram(handle, _options(program, capability))
-        code = nvrtc.getCUBIN(handle)
+        nvrtc.compileProgram(handle, _options(program, target))
+        code = nvrtc.getCUBIN(handle) if _is_machine_code(target) else nvrtc.getPTX(handle)
     except nvrtc.NVRTCError as error:
         lines = [line for line in nvrtc.getProgramLog(handle).splitlines() if "error" in line]
         raise BackendError(
-            f"--backend cuda: the kernels cannot be compiled for compute capability"
-            f" {capability / 10:.1f}: {(lines or [str(error)])[0]}"
+            f"--backend cuda: the kernels cannot be compiled for {target}:"
+            f" {(lines or [str(error)])[0]}"
         ) from error
     finally:
         nvrtc.destroyProgram(handle)
     # CuPy takes the code's last byte, a zero, for the end of a text and leaves it out; a file
-    # without it is no complete ELF file.
+    # without it is no complete ELF file, and PTX is read to a zero.
     return bytes(code) + b"\0"
 
 
-def cubin_path(program: Program, capability: int) -> Path:
+def code_path(program: Program, capability: int) -> Path:
     """Return where the compiled program is kept on disk, whether or not it is there yet."""
     digest = hashlib.sha256()
+    target = target_of(capability)
     version = ".".join(map(str, _nvrtc().getVersion()))
-    for part in (program.text, *_options(program, capability), version):
+    for part in (program.text, *_options(program, target), version):
         digest.update(part.encode() + b"\0")
-    return program_folder() / f"{digest.hexdigest()[:24]}.cubin"
+    ending = "cubin" if _is_machine_code(target) else "ptx"
+    return program_folder() / f"{digest.hexdigest()[:24]}.{ending}"
 
 
 def compiled_file(program: Program, capability: int) -> Path:
@@ -70,11 +103,11 @@ def compiled_file(program: Program, capability: int) -> Path:
     Raises
     ------
     BackendError
-        As for :func:`cubin_of`.
+        As for :func:`code_of`.
     """
-    path = cubin_path(program, capability)
+    path = code_path(program, capability)
     if not path.exists():
-        code = cubin_of(program, capability)
+        code = code_of(program, target_of(capability))
         descriptor, fresh = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(code)
@@ -82,19 +115,30 @@ def compiled_file(program: Program, capability: int) -> Path:
     return path
 
 
-def _options(program: Program, capability: int) -> tuple[str, ...]:
+def _is_machine_code(target: str) -> bool:
+    return target.startswith("sm_")
+
+
+def _options(program: Program, target: str) -> tuple[str, ...]:
     macros = tuple(f"-D{name}={value}" for name, value in program.defines)
-    return (f"--gpu-architecture=sm_{capability}", *OPTIONS, *macros)
+    return (f"--gpu-architecture={target}", *OPTIONS, *macros)
 
 
 def _nvrtc() -> Any:
     try:
-        from cupy.cuda import nvrtc
-
+        from cupy.cuda import nvrtc, runtime
+    except ImportError as error:
+        raise BackendError(
+            f'--backend cuda needs CuPy ({error}): pip install "nbdask[gpu]" (driver of CUDA 13)'
+        ) from error
+    try:
         nvrtc.getVersion()
     except (ImportError, RuntimeError, OSError) as error:
+        release = int(runtime.runtimeGetVersion()) // 1000
+        package = "nvidia-cuda-nvrtc" if release >= 13 else f"nvidia-cuda-nvrtc-cu{release}"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackendError(
-            "--backend cuda needs CuPy and the compiler NVRTC, which cannot be loaded"
-            f' ({error}): pip install "nbdask[gpu]" (driver of CUDA 13)'
+            "--backend cuda needs NVIDIA's compiler NVRTC, which CuPy does not bring along"
+            f' ({reason}): pip install "{package}=={release}.*"'
         ) from error
     return nvrtc

@@ -49,15 +49,25 @@ def patch_first(
     (n_slow, n_fast) float32 array
         ``image``.
     """
+    found = first_pixel(model, kernel, tile)
+    if found is not None:
+        value, place = found
+        image[place] = value
+    return image
+
+
+def first_pixel(
+    model: Model, kernel: Kernel, tile: Tile
+) -> tuple[np.float32, tuple[int, int]] | None:
+    """Return the first evaluated pixel's value and its place in a tile; None: it is not there."""
     if model.first_axes is None:
-        return image
+        return None
     first = find_first(model)
     if first is None:
-        return image
-    inside = tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1
-    if inside:
-        image[first.slow - tile.slow0, first.fast - tile.fast0] = _first_pixel(model, kernel, first)
-    return image
+        return None
+    if not (tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1):
+        return None
+    return _first_pixel(model, kernel, first), (first.slow - tile.slow0, first.fast - tile.fast0)
 
 
 def _first_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:

@@ -1,4 +1,4 @@
-"""What the loops of the mixed precision read, made once from a model: the struct of ``mixed_spots.h``.
+"""What the loops of the mixed precision read, made once from a model: the struct ``Mixed``.
 
 Lattice factors are evaluated in float32 where that keeps their digits; other crystals use float64.
 """

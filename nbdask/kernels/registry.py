@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
 from nbdask.errors import BackendError
+from nbdask.kernels.cuda_costs import USUAL, card_costs
+from nbdask.kernels.cuda_facts import CardFacts
 from nbdask.kernels.interface import Kernel
 from nbdask.native.library import missing_note
+from nbdask.plan.cost import AMPLITUDES
 
-PRECISIONS = ("float64", "mixed", "pairs", "auto")
+#: What ``--precision`` takes -> what it is, for help texts.
+PRECISIONS = {
+    "float64": "exact",
+    "mixed": "lattice factors in single precision (worst deviation 1e-5)",
+    "pairs": "as exact, for cards that are slow in double precision",
+    "auto": "pairs on these, else float64",
+}
 
 #: Nanoseconds of one thread per evaluation by precision and shape, for one amplitude everywhere, a
 #: list, and tricubic interpolation; and per pixel once (finish, check, write).  Measured on
@@ -60,6 +69,8 @@ class Backend:
         Nanoseconds as above; empty: as the processor's.
     hidden : bool
         For tests only.
+    facts : callable or None
+        Makes, of a precision, what a plan needs where the kernel itself cannot be made.
     """
 
     name: str
@@ -68,6 +79,7 @@ class Backend:
     text: str
     costs: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     hidden: bool = False
+    facts: Callable[[str], CardFacts] | None = None
 
 
 _CARD = ("float64", "mixed", "pairs", "auto")
@@ -81,7 +93,15 @@ BACKENDS = {
             "compiled loops on the processor",
             _CPU_COSTS,
         ),
-        Backend("cuda", "nbdask.kernels.cuda_cupy:CardKernel", _CARD, "an NVIDIA card"),
+        Backend(
+            "cuda",
+            "nbdask.kernels.cuda_cupy:CardKernel",
+            _CARD,
+            "an NVIDIA card",
+            # Of a whole H100, estimated from the compiled code; a card that is here says its own.
+            card_costs(*USUAL),
+            facts=CardFacts,
+        ),
         Backend(
             "numpy",
             "nbdask.kernels.reference:ReferenceKernel",
@@ -98,11 +118,31 @@ BACKENDS = {
         ),
     )
 }
+#: Kernels beside the readable reference.
+COMPILED = tuple(name for name, b in BACKENDS.items() if name != "numpy" and not b.hidden)
+_AUTO = "cuda where a card can be used, else cpu"
 #: What ``--backend`` takes.
 NAMES = ("auto", *(name for name, backend in BACKENDS.items() if not backend.hidden))
+#: What ``--backend`` and ``--precision`` mean, for help texts.
+BACKEND_HELP = "; ".join(
+    [f"{b.name}: {b.text}" for b in BACKENDS.values() if not b.hidden] + [f"auto: {_AUTO}"]
+)
+PRECISION_HELP = "; ".join(f"{name}: {text}" for name, text in PRECISIONS.items())
 
 _made: dict[tuple[str, str], Kernel] = {}
 _lock = Lock()
+
+
+def default_costs() -> dict[str, float]:
+    """Return nanoseconds by ``backend/precision/shape/amplitudes``, for the planner."""
+    found = {}
+    for name, backend in BACKENDS.items():
+        for precision, rows in (backend.costs or _CPU_COSTS).items():
+            for row, values in rows.items():
+                kinds = [row] if len(values) == 1 else [f"{row}/{kind}" for kind in AMPLITUDES]
+                for kind, value in zip(kinds, values, strict=True):
+                    found[f"{name}/{precision}/{kind}"] = value
+    return found
 
 
 def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str | None]:
@@ -161,6 +201,38 @@ def get_kernel(name: str | None = None, precision: str = "float64") -> Kernel:
     BackendError
         An unknown name or precision, or something that is not installed.
     """
+    backend, precision = _checked(name, precision)
+    with _lock:
+        if (backend.name, precision) not in _made:
+            module, _, kernel = backend.place.partition(":")
+            made = getattr(importlib.import_module(module), kernel)
+            _made[backend.name, precision] = made(precision)
+        return _made[backend.name, precision]
+
+
+def kernel_facts(name: str | None, precision: str, here: bool = True) -> Kernel | CardFacts:
+    """Return what a plan needs to know of a kernel: name, precision, version, bytes and costs.
+
+    Parameters
+    ----------
+    name, precision : str
+        As for :func:`get_kernel`.
+    here : bool
+        Whether this machine will compute; if not, it need not have what the kernel needs.
+
+    Raises
+    ------
+    BackendError
+        As for :func:`get_kernel`.
+    """
+    backend, precision = _checked(name, precision)
+    if here or backend.facts is None:
+        return get_kernel(backend.name, precision)
+    return backend.facts(precision)
+
+
+def _checked(name: str | None, precision: str) -> tuple[Backend, str]:
+    """Return the backend that is meant and its precision."""
     if precision not in PRECISIONS:
         raise BackendError(f"--precision = {precision!r}: must be one of {', '.join(PRECISIONS)}")
     if name is not None and name not in (*NAMES, *BACKENDS):
@@ -178,9 +250,4 @@ def get_kernel(name: str | None = None, precision: str = "float64") -> Kernel:
             f"--backend {backend.name} computes in {' and '.join(backend.precisions)} only:"
             f" --precision {precision} needs --backend {able}"
         )
-    with _lock:
-        if (backend.name, precision) not in _made:
-            module, _, kernel = backend.place.partition(":")
-            made = getattr(importlib.import_module(module), kernel)
-            _made[backend.name, precision] = made(precision)
-        return _made[backend.name, precision]
+    return backend, precision

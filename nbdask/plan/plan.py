@@ -12,7 +12,7 @@ from nbdask import html
 from nbdask.errors import PlanError
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
-from nbdask.plan.cost import TILE_SECONDS, Costs, load_costs
+from nbdask.plan.cost import TILE_SECONDS, Costs
 from nbdask.plan.machine import total_memory
 from nbdask.plan.steps import StepRange, split_steps
 from nbdask.plan.tiles import Tile, TileGrid
@@ -29,6 +29,9 @@ TASKS_PER_THREAD = 2
 WORTH_CUTTING = 0.05
 #: Cost of a pixel in a tile of zeros, outside the region of interest, beside that of another.
 EMPTY_SHARE = 0.2
+#: The same on a card, which one tile should fill with some rounds of threads: sides, and the least
+#: seconds of a task that is a part of a tile's steps.
+CARD_SIDE, CARD_GREATEST, CARD_TASK = 1024, 2048, 0.5
 #: Seconds before the first tile, and those that the start of worker processes adds.
 START_SECONDS, WORKERS_SECONDS = 2.0, 3.0
 
@@ -197,12 +200,12 @@ def parse_tile(value: object) -> tuple[int, int]:
 def make_plan(
     model: Model,
     kernel: KernelFacts,
+    costs: Costs,
     *,
     tile: object = None,
     steps_per_task: int | None = None,
     workers: Workers | None = None,
     memory_limit: int | str | None = None,
-    costs: Costs | None = None,
 ) -> Plan:
     """Choose tiles and step ranges, or check those asked for.
 
@@ -211,6 +214,7 @@ def make_plan(
     model : Model
     kernel : KernelFacts
         Its name, precision, version and working memory.
+    costs : Costs
     tile : int, str or tuple of int, optional
         Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
@@ -219,8 +223,6 @@ def make_plan(
         None: one process, one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
-    costs : Costs, optional
-        Cost figures; None: those of this machine.
 
     Returns
     -------
@@ -232,7 +234,7 @@ def make_plan(
         A size that is not allowed, or a run that does not fit the memory.
     """
     workers = workers or Workers()
-    costs = load_costs() if costs is None else costs
+    costs = costs.of_card(getattr(kernel, "costs", {}))
     work = _Work(model, kernel, costs, workers, _limit(memory_limit, workers))
     asked = None if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
@@ -281,29 +283,46 @@ class _Work:
         columns = (roi.fast1 - 1) // tile[1] - roi.fast0 // tile[1] + 1
         return rows * columns
 
-    def _seconds(self, evaluated: int, pixels: int) -> float:
-        name, precision = self.kernel.name, self.kernel.precision
-        step = self.costs.per_evaluation(self.model, name, precision)
-        per_pixel = self.costs.per_pixel(name, precision)
-        return evaluated * self.model.n_steps * step + pixels * per_pixel
+    @property
+    def on_card(self) -> bool:
+        """Whether a process's tasks share a card, and its threads only what comes afterwards."""
+        return getattr(self.kernel, "on_card", False)
+
+    def _evaluating(self, evaluated: int) -> float:
+        """Return the seconds of pixels' steps."""
+        step = self.costs.per_evaluation(self.model, self.kernel.name, self.kernel.precision)
+        return evaluated * self.model.n_steps * step
+
+    def _finishing(self, pixels: int) -> float:
+        """Return the seconds of what is done once for each pixel."""
+        return pixels * self.costs.per_pixel(self.kernel.name, self.kernel.precision)
+
+    def card_seconds(self, tile: tuple[int, int]) -> float:
+        """Return the seconds of the fullest tile on a card."""
+        slow, fast = self.roi.shape
+        return self._evaluating(min(tile[0], slow) * min(tile[1], fast))
 
     def tile_seconds(self, tile: tuple[int, int]) -> float:
         """Return the seconds of the fullest tile."""
         slow, fast = self.roi.shape
-        pixels = tile[0] * tile[1]
-        return self._seconds(min(tile[0], slow) * min(tile[1], fast), pixels) + TILE_SECONDS
+        evaluated = min(tile[0], slow) * min(tile[1], fast)
+        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + TILE_SECONDS
 
-    def all_seconds(self, grid: TileGrid) -> float:
-        """Return the seconds of all tiles, one after another."""
+    def all_seconds(self, grid: TileGrid) -> tuple[float, float]:
+        """Return the seconds of all evaluations, and of the rest, one after another."""
         pixels = grid.shape[0] * grid.shape[1]
         working = min(self.working_tiles(grid.tile) * grid.tile[0] * grid.tile[1], pixels)
         written = working + round(EMPTY_SHARE * (pixels - working))
-        return self._seconds(self.roi.pixels, written) + len(grid) * TILE_SECONDS
+        rest = self._finishing(written) + len(grid) * TILE_SECONDS
+        return self._evaluating(self.roi.pixels), rest
 
     def run_seconds(self, grid: TileGrid) -> float:
         """Return the seconds of the run, its start included."""
         start = START_SECONDS + (WORKERS_SECONDS if self.workers.processes > 1 else 0.0)
-        return start + self.all_seconds(grid) / self.workers.total
+        evaluating, rest = self.all_seconds(grid)
+        if self.on_card:
+            return start + max(evaluating / self.workers.workers, rest / self.workers.total)
+        return start + (evaluating + rest) / self.workers.total
 
     def task_bytes(self, pixels: int, ranges: int) -> int:
         return memory.task_bytes(self.model, pixels, ranges, self.kernel.working_bytes)
@@ -325,6 +344,11 @@ def _choose_tile(work: _Work, steps_per_task: int | None) -> tuple[int, int]:
     tiles: Callable[[int], int] = lambda side: work.working_tiles((side, side))  # noqa: E731
     seconds: Callable[[int], float] = lambda side: work.tile_seconds((side, side))  # noqa: E731
     ranges = 1 if steps_per_task is None else -(-work.model.n_steps // steps_per_task)
+    if work.on_card:
+        side = CARD_GREATEST if tiles(CARD_GREATEST) >= 2 * many else CARD_SIDE
+        while side > LEAST_SIDE and not work.fits(side, ranges):
+            side //= 2
+        return (side, side)
     side = USUAL_SIDE
     if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
         side = GREATEST_SIDE
@@ -341,6 +365,9 @@ def _choose_tile(work: _Work, steps_per_task: int | None) -> tuple[int, int]:
 
 def _choose_steps(work: _Work, grid: TileGrid) -> int:
     """Choose the steps of a task: all of them, unless tiles alone are too long or too few."""
+    if work.on_card:
+        parts = max(1, int(work.card_seconds(grid.tile) / CARD_TASK))
+        return -(-work.model.n_steps // min(parts, work.model.n_steps))
     seconds = work.tile_seconds(grid.tile)
     parts = max(1, math.ceil(seconds / LONG_TASK))
     wanted = -(-TASKS_PER_THREAD * work.workers.total // work.working_tiles(grid.tile))

@@ -1,4 +1,4 @@
-"""A command's own process leaves out what Numba and zarr only look for; others get everything."""
+"""A command's own process leaves out what dask and zarr only look for; others get everything."""
 
 from __future__ import annotations
 

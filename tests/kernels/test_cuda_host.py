@@ -92,7 +92,7 @@ def test_needs_compiling_until_the_library_is_there(monkeypatch, tmp_path):
     assert CudaHostKernel().needs_compiling(model)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_access_is_out_of_bounds():
     """Every feature once under AddressSanitizer, in a process of its own."""
     libraries = [

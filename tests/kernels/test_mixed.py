@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,6 +97,16 @@ def square(cells, wide):
     struct = Mixed()
     polynomials = mixed.fill_square(struct, np.array(cells, dtype=float), wide)
     return struct, polynomials, 1.0 if wide else float(np.prod(cells)) ** 2
+
+
+def grid(first, size):
+    """Return what is said of a grid of amplitudes: its first indices, and its size."""
+    return {
+        "minimum": first,
+        "last": [n - 1 for n in size],
+        "stride_h": size[1] * size[2],
+        "stride_k": size[2],
+    }
 
 
 @pytest.mark.parametrize("cells", range(1, 11))
@@ -196,7 +207,7 @@ def test_edges_of_spots_are_where_they_are_in_float64(level, scale, listed):
     mixed.fill_tophat(struct, triangle)
     table = np.full(27, 0.5, dtype=np.float32)
     if listed:
-        mixed.fill_list(struct, table, [-1, -1, -1], [3, 3, 3])
+        mixed.fill_list(struct, table, grid((-1, -1, -1), (3, 3, 3)))
     ours = sums(level, struct, indices)
     h, k, el = indices - np.ceil(indices - 0.5)
     aa, ab, ac, bb, bc, cc = triangle
@@ -218,9 +229,16 @@ def test_amplitudes_of_the_nearest_index(level):
     )
     # One cell along each axis: the lattice factor is 1 everywhere.
     struct, _, _ = square((1, 1, 1), wide=False)
-    mixed.fill_list(struct, table, [-2, -3, -1], list(size))
+    mixed.fill_list(struct, table, grid((-2, -3, -1), size))
     ours = sums(level, struct, indices)
     assert np.allclose(ours, table[h * 42 + k * 7 + el], rtol=2e-6, atol=0)
+
+
+def inputs_of(model, level):
+    """Return what the loops read, where they serve."""
+    inputs = make_inputs(model, is_wide(level))
+    assert inputs is not None
+    return inputs
 
 
 def directions(count=BLOCK):
@@ -234,7 +252,7 @@ def expected_sums(model, d):
     """Return the weighted sums over all sources and orientations, by the formulas of physics."""
     total = np.zeros(d.shape[1])
     for source in range(model.n_sources):
-        q = scattering_vector(model, source, Ray(*d, np.ones(d.shape[1])))
+        q = scattering_vector(model, source, Ray(d[0], d[1], d[2], np.ones(d.shape[1])))
         for axes in model.axes:
             h, k, el = (miller_index(axis, q) for axis in axes)
             factor = lattice_factor(model, h, k, el) ** 2
@@ -261,13 +279,11 @@ def test_whole_models(level, name, turns):
     """Tables, heights and orientations of every feature, with few and many orientations."""
     model = model_of(name)
     model = replace(model, axes=np.tile(model.axes, (turns, 1, 1)))
-    inputs = make_inputs(model, is_wide(level))
-    if name == "factors, gauss":
-        assert inputs is None  # too narrow a spot
+    if name == "factors, gauss":  # too narrow a spot
+        assert make_inputs(model, is_wide(level)) is None
         return
-    assert inputs is not None
     d = directions()
-    ours, theirs = our_sums(level, model, inputs, d), expected_sums(model, d)
+    ours, theirs = our_sums(level, model, inputs_of(model, level), d), expected_sums(model, d)
     assert deviation(ours, theirs) <= 1e-5
 
 
@@ -290,13 +306,13 @@ def test_sources_in_one_table_or_one_by_one(level, shape, name):
         f_min=other.f_min,
     )
     d = directions()
-    inputs = make_inputs(model, is_wide(level))
-    alone = make_inputs(replace(model, dmin=1e-12), is_wide(level))
+    inputs = inputs_of(model, level)
+    alone = inputs_of(replace(model, dmin=1e-12), level)
     assert (inputs.struct.lit, alone.struct.lit) == (1, 0)
     expected = expected_sums(model, d)
     assert deviation(our_sums(level, model, inputs, d), expected) <= 1e-5
     assert deviation(our_sums(level, model, alone, d), expected) <= 1e-5
-    dark = make_inputs(replace(model, weight=0.0 * weight), is_wide(level))
+    dark = inputs_of(replace(model, weight=0.0 * weight), level)
     assert np.all(our_sums(level, model, dark, d) == 0.0)
 
 
@@ -305,15 +321,13 @@ def test_ranges_of_orientations_add_up(level):
     model = model_of("few cells, odd")
     random = np.random.default_rng(4)
     model = replace(model, axes=model.axes[0] * random.uniform(0.9, 1.1, (531, 1, 1)))
-    inputs = make_inputs(model, is_wide(level))
+    inputs = inputs_of(model, level)
     q = (directions() - model.incident[0][:, None]) / model.wavelength[0]
     whole = terms(level, inputs.struct, q, inputs.axes)
     cut = [0, 1, 1, 9, 100, 400, 531]
-    parts = tuple(zip(cut, cut[1:], strict=False))
+    parts = tuple(pairwise(cut))
     assert np.allclose(terms(level, inputs.struct, q, inputs.axes, parts), whole, rtol=1e-6)
-    one_by_one = sum(
-        terms(level, inputs.struct, q, inputs.axes, ((o, o + 1),)) for o in range(531)
-    )
+    one_by_one = sum(terms(level, inputs.struct, q, inputs.axes, ((o, o + 1),)) for o in range(531))
     assert np.allclose(one_by_one, whole, rtol=1e-6)
 
 

@@ -28,7 +28,7 @@ EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 LEVELS = sources.LEVELS.get(sources.machine_name(platform.machine()), ())
 RANDOM = 100
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 needs_emulator = pytest.mark.skipif(
     COMPILER is None or EMULATOR is None,

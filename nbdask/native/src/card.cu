@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
       const int last = ends && number == source1 - 1 ? p.turn1 : p.turns;
       const Source source = read_source(sources, number);
       bool any = false;
-  NB_UNROLL
+      NB_UNROLL
       for (int j = 0; j < NB_PIXELS; ++j) {
         begin_source(v, p, source, layer, pixels[j]);
         any = any || pixels[j].counted;
@@ -53,11 +53,11 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
         const int to = last < (chunk + 1) * CHUNK ? last - chunk * CHUNK : CHUNK;
         for (int o = from; o < to; ++o) {
           const Row row = rows[o];
-  NB_UNROLL
+          NB_UNROLL
           for (int j = 0; j < NB_PIXELS; ++j) evaluate(v, p, table, row, source, pixels[j]);
         }
       }
-  NB_UNROLL
+      NB_UNROLL
       for (int j = 0; j < NB_PIXELS; ++j) end_source(v, p, source, pixels[j]);
     }
   }
@@ -72,7 +72,8 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
   }
 }
 
-// Turns sums over all steps into photons.
+// Turns sums over all steps into photons, one after another, or where p.listed is 2 each at its place
+// in the tile.
 extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     nb_finish(const __grid_constant__ Params p, const double* __restrict__ sources,
               const int* __restrict__ listed, const double* __restrict__ totals,
@@ -83,6 +84,7 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS, NB_BLOCKS)
     Pixel pixel;
     place_pixel(p, listed, number, pixel);
     const double gain = p.factors == PRODUCTS ? gains[number] : 1.0;
-    image[number] = finish_pixel(p, sources, pixel, totals[number], gain);
+    const unsigned place = p.listed == 2 ? static_cast<unsigned>(__ldg(listed + number)) : number;
+    image[place] = finish_pixel(p, sources, pixel, totals[number], gain);
   }
 }

@@ -3,28 +3,6 @@
 #pragma once
 #include "numbers.h"
 
-#ifdef __CUDACC__
-NB_INLINE unsigned bits_of(float x) { return __float_as_uint(x); }
-NB_INLINE float float_of(unsigned bits) { return __uint_as_float(bits); }
-#else
-NB_INLINE unsigned bits_of(float x) {
-  unsigned bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-NB_INLINE float float_of(unsigned bits) {
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-#endif
-
-constexpr float UNIT32 = 2.3283064365386963e-10f;  // 2^-32
-// Adding and subtracting it rounds a float32 below 2^22 to a whole number, which is in the lowest
-// bits of the sum.
-constexpr float ROUND32 = 12582912.0f;
-
 template <class F>
 NB_INLINE F same(float x) {
   // Unlike a sum with 0 this is x for every x, and folded by compilers.

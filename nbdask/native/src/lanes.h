@@ -159,8 +159,7 @@ NB_INLINE DOUBLES from_nearest(DOUBLES x) {
 // x less the whole number below and a half; x from 1/2 to 2^22.
 NB_INLINE FLOATS from_half(FLOATS x) {
   const FLOATS below = x - 0.5f;
-  constexpr float round = 12582912.0f;  // 1.5 * 2^23
-  return below - ((below + round) - round);
+  return below - ((below + ROUND32) - ROUND32);
 }
 
 // Whichever of two numbers is nearer to 0, without its sign; b has none.

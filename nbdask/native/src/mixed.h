@@ -4,6 +4,14 @@
 #pragma once
 #include "mixed_spots.h"
 
+// g++ keeps two vectors side by side apart, one after the other, unless told to schedule before it
+// allots registers: a quarter of the time of the longest loop.
+#if NB_VECTOR < 64 && defined(__GNUC__) && !defined(__clang__)
+#define NB_SCHEDULED
+#pragma GCC push_options
+#pragma GCC optimize("schedule-insns", "sched-pressure")
+#endif
+
 namespace mixed {
 
 // A row of the table of orientations for each source: cell vectors over the wavelength, the indices
@@ -14,8 +22,8 @@ constexpr long FEW_ORIENTATIONS = 8;
 // Orientations that go over a block before the next: their axes stay in the first cache.
 constexpr long MANY_ORIENTATIONS = 32 * FEW_ORIENTATIONS;
 
-// Vectors that go through the loop side by side: an operation of one does not wait for those of the
-// other.  The widest are many enough operations by themselves.
+// Vectors that go through the loop side by side, so that one is worked on while the other waits.  The
+// widest keep a processor busy by themselves.
 constexpr int VECTORS = NB_VECTOR == 64 ? 1 : 2;
 
 // Scattering vectors or rays of a vector of pixels, both halves.
@@ -136,11 +144,15 @@ static void add_listed(const Mixed& m, const double* const* q, const double* axe
 
 }  // namespace mixed
 
+#ifdef NB_SCHEDULED
+#pragma GCC pop_options
+#endif
+
 // Adds the terms of a range of orientations to the sums of a block of pixels: squared lattice
 // factors times squared amplitudes.
 //
-// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.  q0, q1, q2: scattering
-// vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
+// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.  q0, q1, q2:
+// scattering vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
 static void add_mixed(const Mixed& m, const double* q0, const double* q1, const double* q2,
                       const double* axes, long first, long last, double* sum, long count) {
   using namespace mixed;
