@@ -18,13 +18,13 @@ extern "C" long long nb_params_size();
 template <class T>
 static std::vector<T> read(int64_t count) {
   std::vector<T> values(count);
-  if (std::fread(values.data(), sizeof(T), count, stdin) != std::size_t(count)) std::exit(1);
+  if (count && std::fread(values.data(), sizeof(T), count, stdin) != std::size_t(count)) std::exit(1);
   return values;
 }
 
 template <class T>
 static void write(const std::vector<T>& values) {
-  std::fwrite(values.data(), sizeof(T), values.size(), stdout);
+  if (!values.empty()) std::fwrite(values.data(), sizeof(T), values.size(), stdout);
 }
 
 int main() {

@@ -1,9 +1,11 @@
-"""The loops compiled for arm64, run in an emulator: the same bits as on this machine."""
+"""The loops in programs of their own: for arm64 in an emulator, and with checks of every access."""
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from nbdask.geometry.build import build_model
 from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.pack import arguments, pack
 from nbdask.kernels.pixels import active_pixels
+from nbdask.native import library, sources
 from nbdask.native.sources import SOURCES
 from nbdask.plan.tiles import Tile
 from tests.helpers import whole
@@ -22,27 +25,24 @@ from tests.kernels.test_bits import random_experiment
 
 COMPILER = shutil.which("aarch64-linux-gnu-g++")
 EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+LEVELS = sources.LEVELS.get(sources.machine_name(platform.machine()), ())
 RANDOM = 100
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(
-        COMPILER is None, reason="aarch64-linux-gnu-g++ (g++-aarch64-linux-gnu) is not on the path"
-    ),
-    pytest.mark.skipif(
-        EMULATOR is None, reason="qemu-aarch64 (package qemu-user-static) is not on the path"
-    ),
-]
+pytestmark = pytest.mark.long
+
+needs_emulator = pytest.mark.skipif(
+    COMPILER is None or EMULATOR is None,
+    reason="aarch64-linux-gnu-g++ (package g++-aarch64-linux-gnu) or qemu-aarch64 (package"
+    " qemu-user-static) is not on the path",
+)
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on the path")
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    """The loops with the flags of the package's build, and a program that calls them."""
-    flags = (*hatch_build.FLAGS, *hatch_build.LEVEL_FLAGS["aarch64"])
-    about = ('-DNB_SOURCES="test"', '-DNB_RECIPE="test"')
-    made = tmp_path_factory.mktemp("arm") / "replay"
-    texts = [*SOURCES.glob("*.cpp"), SOURCES.parents[2] / "tests" / "kernels" / "replay.cpp"]
-    command = [COMPILER, *flags, *about, "-static", f"-I{SOURCES}", *texts, "-o", made]
+def build(folder, compiler, *flags):
+    """Return a program of the loops and ``replay.cpp``, with the flags of the package's build."""
+    texts = [SOURCES / "cpu.cpp", Path(__file__).parent / "replay.cpp"]
+    made = folder / "replay"
+    command = [compiler, *hatch_build.FLAGS, *flags, f"-I{SOURCES}", *texts, "-o", made]
     subprocess.run(command, check=True)
     return made
 
@@ -70,11 +70,11 @@ def dumped(model, tile, mask):
     return b"".join([np.array(sizes).tobytes(), *(part.tobytes() for part in parts)])
 
 
-def test_arm_has_the_same_bits(program):
-    """Sums, gains, counts and photons."""
-    cases = list(models())
+def check(command, cases):
+    """Run a program on cases and compare what it writes with this processor's results."""
     given = np.array(len(cases)).tobytes() + b"".join(dumped(*case) for case in cases)
-    done = subprocess.run([EMULATOR, program], input=given, capture_output=True, check=True)
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
     place = 0
 
     def taken(count, kind):
@@ -95,3 +95,21 @@ def test_arm_has_the_same_bits(program):
             assert same(taken(count, np.float64), partial.gain[inside]), number
         assert same(taken(count, np.float32), photons[inside]), number
     assert place == len(done.stdout)
+
+
+@needs_emulator
+def test_arm_has_the_same_bits(tmp_path):
+    """Sums, gains, counts and photons."""
+    program = build(tmp_path, COMPILER, *hatch_build.LEVEL_FLAGS["aarch64"], "-static")
+    check([EMULATOR, program], list(models()))
+
+
+@needs_compiler
+@pytest.mark.parametrize("level", sorted({LEVELS[0], LEVELS[-1]}) if LEVELS else ())
+def test_no_access_is_out_of_bounds(tmp_path, level):
+    """The highest and the lowest level under AddressSanitizer and the checks of undefined behaviour."""
+    if level not in library.levels():
+        pytest.skip(f"this processor cannot run {level}")
+    checks = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    program = build(tmp_path, "g++", *hatch_build.LEVEL_FLAGS[level], *checks)
+    check([program], list(models()))
