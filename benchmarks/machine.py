@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,15 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {n: version(n) for n in ("numpy", "numba", "dask", "zarr")},
+        "versions": {n: _version(n) for n in ("numpy", "dask", "zarr")},
         "nbdask": nbdask.__version__,
         "commit": commit.stdout.strip() or None,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -9,11 +9,10 @@ from typing import Any
 
 import numba
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
-
 from nbdask.kernels.numba_jit import full_width_vectors
 from nbdask.kernels.processor import has_wide_vectors
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 #: Sums that grow independently, more than a multiply-add takes cycles times two.
 _CHAINS = 16
