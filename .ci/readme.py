@@ -1,4 +1,4 @@
-"""Print the first shell block below a heading of README.md: python .ci/readme.py "First picture"."""
+"""Print the commands below a heading of README.md: python .ci/readme.py "First picture"."""
 
 import re
 import sys
