@@ -167,12 +167,13 @@ def test_few_partial_sums_are_alive_at_a_time() -> None:
     try:
         done: list[tasks.TileResult] = []
         graphs = tile_graphs("run-z", range(12), len(context.steps))
-        ThreadsExecutor(2).run(setup, graphs, done.append)
+        # With more threads, one that the system suspends would keep the others from merging.
+        ThreadsExecutor(1).run(setup, graphs, done.append)
     finally:
         registry._made["numpy", "float64"] = registry_kernel
     assert len(context.steps) == 49
     assert len(done) == 12
-    assert most <= 2 * 4
+    assert most <= 4
 
 
 def test_interpolation_outside_the_grid_is_refused_under_c() -> None:
