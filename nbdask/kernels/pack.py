@@ -1,4 +1,4 @@
-"""From a model to what the compiled loops are called with: tables, and the fields of a structure."""
+"""From a model to what the compiled loops are called with: tables, and fields of a structure."""
 
 from __future__ import annotations
 

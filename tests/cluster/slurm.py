@@ -14,9 +14,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.helpers import PATIENCE, wait_until
+
+
+def _is_gone(path: Path) -> bool:
+    return not path.exists()
+
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scancel", "squeue", "sinfo")
 #: Daemons and the pid files that they write, in the order in which they are ended.
@@ -117,7 +123,8 @@ def _stop(folder: Path) -> None:
             if Path(f"/proc/{pid}/comm").read_text().strip() != program:
                 continue
             os.kill(pid, signal.SIGTERM)
-            wait_until(lambda folder=Path(f"/proc/{pid}"): not folder.exists())
+            folder = Path(f"/proc/{pid}")
+            wait_until(partial(_is_gone, folder))
         except (OSError, ValueError):
             continue
 
