@@ -249,6 +249,7 @@ class ComparedTests(KernelTests):
         model = build_model(experiment)
         assert model.first_axes is not None
         first = find_first(model)
+        assert first is not None
         assert (first.slow, first.fast) == (0, 0)
         image = image_of(experiment, kernel)
         assert deviation(image, image_of(experiment)) <= BOUNDS[kernel.precision] + 1.2e-7

@@ -1,4 +1,4 @@
-"""Float64 results are the same bits in every library, in the card's text, and however work is cut."""
+"""Float64 results have the same bits in every library and in the card's text, however cut."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from nbdask.experiment import (
 )
 from nbdask.geometry.build import build_model
 from nbdask.kernels.cpu import CpuKernel
+from nbdask.kernels.interface import Kernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.native import library
 from nbdask.plan.tiles import Tile, TileGrid
@@ -41,7 +42,9 @@ LISTS = (
 @pytest.fixture(scope="module")
 def kernels():
     """Every kernel that computes the same bits, by name; the lowest level comes first."""
-    made = {level: CpuKernel("float64", level) for level in reversed(library.levels())}
+    made: dict[str, Kernel] = {
+        level: CpuKernel("float64", level) for level in library.levels()[::-1]
+    }
     if shutil.which("g++") is not None:
         made["cuda-host"] = get_kernel("cuda-host", "float64")
     if len(made) < 2:
