@@ -121,22 +121,29 @@ class Compiler(NamedTuple):
             own += [f"-mmacosx-version-min={MACOS}"]
         return [*FLAGS, *own]
 
+    def name(self, scratch: Path) -> str:
+        """Return the first line that the compiler says about itself."""
+        return (self.run(["--version"], scratch).splitlines() or [""])[0]
+
     def link_flags(self, target: Target) -> list[str]:
         """Return what keeps a library free of the C++ runtime, so that it needs libm alone."""
         if self.zig:
             return ["-shared", "-s", "-nostdlib++", "-lm"]
         if target.system == "macos":
             return ["-shared"]
-        return ["-shared", "-s", "-static-libgcc", "-static-libstdc++", "-Wl,--as-needed", "-lm"]
+        return ["-shared", "-s", "-Wl,--as-needed", "-lm"]
 
     def run(self, arguments: Sequence[str | Path], scratch: Path) -> str:
         """Run the compiler and return what it printed."""
         command = [*self.command, *map(str, arguments)]
         # zig fills a cache: not in the user's home.
         cache = {f"ZIG_{kind}_CACHE_DIR": str(scratch / "zig") for kind in ("GLOBAL", "LOCAL")}
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, **cache}
-        )
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env={**os.environ, **cache}
+            )
+        except OSError as error:
+            raise CompileError(f"{shlex.join(command)}: {error}") from error
         if done.returncode:
             raise CompileError(f"{shlex.join(command)}: {done.returncode}\n{done.stderr}")
         sys.stderr.write(done.stderr)
@@ -162,7 +169,7 @@ def say(text: str) -> None:
 def candidates(target: Target) -> Iterator[Compiler]:
     """Yield the compilers to try, the preferred one first."""
     named = os.environ.get("CXX")
-    if named:
+    if named and named.strip():
         yield Compiler(tuple(shlex.split(named)))
     if target == this_target():
         yield from (Compiler((name,)) for name in ("g++", "clang++"))
@@ -180,6 +187,7 @@ def find_compiler(target: Target, scratch: Path) -> Compiler | None:
         flags = compiler.flags(target, target.levels[-1])
         made = source.with_suffix(".o")
         try:
+            compiler.name(scratch)
             compiler.run([*flags, "-c", source, "-o", made], scratch)
             link = compiler.link_flags(target)
             compiler.run([*flags, made, *link, "-o", scratch / "trial.so"], scratch)
@@ -218,7 +226,7 @@ class Builder:
             return self._build(compiler, levels, scratch)
 
     def _build(self, compiler: Compiler, levels: Sequence[str], scratch: Path) -> list[Path]:
-        says = compiler.run(["--version"], scratch).splitlines()[0]
+        says = compiler.name(scratch)
         link = compiler.link_flags(self.target)
         recipes = {
             level: " ".join([says, *compiler.flags(self.target, level), *link]) for level in levels
@@ -321,7 +329,8 @@ class NativeBuildHook(BuildHookInterface):
             return
         target = this_target()
         folder: Path = NATIVE["LIBRARIES"]
-        if version != "editable" and not os.access(folder.parent, os.W_OK):
+        place = folder if folder.exists() else folder.parent
+        if version != "editable" and not os.access(place, os.W_OK):
             # Gone with the program: hatchling copies the files after this function.
             self.scratch = tempfile.TemporaryDirectory()
             folder = Path(self.scratch.name)

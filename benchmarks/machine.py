@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,16 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {n: version(n) for n in ("numpy", "dask", "zarr")},
+        "versions": {n: _version(n) for n in ("numpy", "dask", "zarr")},
         "library": None if missing_note() else f"{level()}: {recipe()}",
         "nbdask": nbdask.__version__,
         "commit": commit.stdout.strip() or None,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -92,8 +92,8 @@ def markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, numpy"
-        f" {machine['versions']['numpy']}; nbdask {machine['nbdask']}, library {machine['library']};"
-        f" {machine['date']}.",
+        f" {machine['versions']['numpy']}; nbdask {machine['nbdask']} built by"
+        f" {machine['library']}; {machine['date']}.",
         "",
         "### Photon noise against the Poisson distribution of SciPy",
         "",

@@ -123,9 +123,9 @@ names = json.load(sys.stdin)
 start = time.perf_counter()
 gc.set_threshold(50_000)
 import nbdask.cli.main
-from nbdask.cli.startup import claim_process, import_libraries
+from nbdask.cli.startup import claim_process, import_zarr
 claim_process()
-import_libraries(None)
+import_zarr()
 for name in names:
     with contextlib.suppress(ImportError):
         __import__(name)

@@ -42,8 +42,8 @@ def image(
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
     array : str
-        ``"numpy"``, or ``"cupy"``: chunks are on the card, and never leave it where it computes them in one
-        task.
+        ``"numpy"``, or ``"cupy"``: chunks are on the card, whichever backend computes them; they
+        never leave it where the backend is ``"cuda"``.
 
     Returns
     -------
@@ -121,9 +121,10 @@ def _block(
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
     index = block_id[0] * context.grid.counts[1] + block_id[1]
-    found = compute_on_card(context, index) if on_card else None
-    if found is not None:
-        return found
+    if on_card:
+        found: NDArray[np.float32] | None = compute_on_card(context, index)
+        if found is not None:
+            return found
     pixels = compute_tile(context, index).image
     assert pixels is not None
     return to_card(pixels) if on_card else pixels

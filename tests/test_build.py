@@ -130,12 +130,29 @@ def test_a_level_that_cannot_be_compiled_is_left_out(
 
 @needs_compiler
 @pytest.mark.parametrize(
-    "body", ["exit 1", 'for last; do :; done; [ "$1" = --version ] || : > "$last"; exit 4']
+    "body",
+    [
+        "exit 1",
+        '[ "$1" = --version ] && exit 1',
+        'for last; do :; done; [ "$1" = --version ] || : > "$last"; exit 4',
+    ],
 )
 def test_a_named_compiler_that_fails_is_passed_over(
     body: str, hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", _compiler(tmp_path, body))
+    found = hook.find_compiler(hook.this_target(), tmp_path)
+    assert found.command in (("g++",), ("clang++",))
+
+
+@needs_compiler
+def test_what_is_no_program_is_passed_over(
+    hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "g++"
+    broken.write_bytes(b"\x7fELF of nothing")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
     found = hook.find_compiler(hook.this_target(), tmp_path)
     assert found.command in (("g++",), ("clang++",))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.startup import import_libraries
+from nbdask.cli.startup import import_zarr
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
     names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
     given = {name: options.pop(name) for name in names}
-    import_libraries(options["cluster"])
+    import_zarr()
     from nbdask.cluster.options import JobOptions
     from nbdask.cluster.spec import parse_cluster
 

@@ -196,8 +196,8 @@ def compute_on_card(context: RunContext, index: int) -> Any:
     (n_slow, n_fast) float32 array on the card, or None
         The very bits of :func:`compute_tile`.
     """
-    kernel, model, tile = context.kernel(), context.model, context.grid[index]
-    compute = getattr(kernel, "device_image", None)
+    kernel: Any = context.kernel()
+    model, tile = context.model, context.grid[index]
     if not getattr(kernel, "on_card", False) or len(context.steps) > 1:
         return None
     with _named(context, index, "computing"):
@@ -209,7 +209,7 @@ def compute_on_card(context: RunContext, index: int) -> Any:
             inside[slow : slow + height, fast : fast + width] = (
                 True if region.mask is None else region.mask
             )
-        image, outside = compute(model, tile, inside)
+        image, outside = kernel.device_image(model, tile, inside)
         _check_outside(model, tile, outside)
         found = first_pixel(model, kernel, tile)
         if found is not None:

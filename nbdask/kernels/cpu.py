@@ -133,9 +133,7 @@ class CpuKernel:
         outer, inner = divmod(step, model.n_inner)
         source, orientation = divmod(inner, model.n_phi * model.n_domains)
         packed = pack(model)
-        told = arguments(
-            packed.values, Tile(slow, slow + 1, fast, fast + 1), StepRange(0, 0), None
-        )
+        told = arguments(packed.values, Tile(slow, slow + 1, fast, fast + 1), StepRange(0, 0), None)
         found = np.zeros(15)
         self._library.nb_probe(
             *_pointers(told, packed.axes, packed.sources, packed.table),

@@ -62,7 +62,9 @@ def card_costs(multiprocessors: int, units: int, hertz: float) -> Table:
         return max(float64 / units, everything / STARTED) / cycles
 
     return {
-        precision: {shape: tuple(nanoseconds(*pair) for pair in kinds) for shape, kinds in table.items()}
+        precision: {
+            shape: tuple(nanoseconds(*pair) for pair in kinds) for shape, kinds in table.items()
+        }
         | {"pixel": (_PIXEL,)}
         for precision, table in _INSTRUCTIONS.items()
     }

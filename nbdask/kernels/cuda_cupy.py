@@ -40,6 +40,13 @@ class _Loaded(NamedTuple):
     pixels: int
 
 
+class _Block:
+    """An array on the card, which can be taken away from whoever still refers to the block."""
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.size = array, int(array.size)
+
+
 class CupyLauncher:
     """Runs the kernels on the first card that this process sees.
 
@@ -95,7 +102,7 @@ class CupyLauncher:
                 self._clear_errors(),
                 self._cupy.cuda.using_allocator(self._pool.malloc),
             ):
-                buffer = self._cupy.asarray(np.ascontiguousarray(array))
+                buffer = _Block(self._cupy.asarray(np.ascontiguousarray(array)))
                 self._cupy.cuda.get_current_stream().synchronize()
         except BaseException:
             self._budget.let_go(size)
@@ -103,8 +110,10 @@ class CupyLauncher:
         return buffer
 
     def release(self, buffer: Buffer) -> None:
-        """Forget a resident array; its memory is used again once nobody refers to it."""
-        self._budget.let_go(_rounded(buffer.nbytes))
+        """Free a resident array."""
+        size = _rounded(buffer.array.nbytes)
+        buffer.array = None
+        self._budget.let_go(size)
 
     @contextmanager
     def task(self, device_bytes: int, spare: Spare) -> Iterator[CupyTask]:
@@ -193,15 +202,15 @@ class CupyTask:
 
     def __init__(self, cupy: Any, stream: Any) -> None:
         self._cupy, self._stream = cupy, stream
-        self._held: list[Any] = []
+        self._blocks: list[_Block] = []
+        self._staged: list[NDArray[Any]] = []
 
     def upload(self, array: NDArray[Any]) -> Buffer:
         """Copy an array to the card by way of page-locked memory; do not wait."""
         staged = self._pinned(array.size, array.dtype)
         staged[:] = array.reshape(-1)
         buffer = self.empty(array.size, array.dtype)
-        self._held.append(staged)
-        buffer.set(staged, stream=self._stream)
+        buffer.array.set(staged, stream=self._stream)
         return buffer
 
     def zeros(self, count: int, dtype: DTypeLike) -> Buffer:
@@ -217,13 +226,16 @@ class CupyTask:
         with self._cupy.cuda.using_allocator(self._cupy.get_default_memory_pool().malloc):
             return self._keep(self._cupy.zeros(shape, np.float32))
 
-    def put(self, value: np.float32, buffer: Buffer, place: tuple[int, int]) -> None:
-        """Overwrite one number of a :meth:`result`."""
+    def hand_over(self, buffer: Buffer) -> Any:
+        """Return a :meth:`result` as an array of CuPy."""
+        return buffer.array
+
+    def put(self, value: np.float32, array: Any, place: tuple[int, int]) -> None:
+        """Overwrite one number of what was handed over."""
         staged = self._pinned(1, np.float32)
         staged[0] = value
-        self._held.append(staged)
-        flat = place[0] * buffer.shape[1] + place[1]
-        buffer.reshape(-1)[flat : flat + 1].set(staged, stream=self._stream)
+        flat = place[0] * array.shape[1] + place[1]
+        array.reshape(-1)[flat : flat + 1].set(staged, stream=self._stream)
 
     def launch(
         self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
@@ -231,14 +243,13 @@ class CupyTask:
         """Start an entry; see :class:`~.cuda_launch.Task`."""
         blocks = -(-pixels // (module.threads * module.pixels))
         # CuPy passes structures by value as arrays of one element.
-        words = tuple(np.array(a) if isinstance(a, np.void) else a for a in arguments)
+        words = tuple(np.array(a) if isinstance(a, np.void) else a.array for a in arguments)
         module.entries[entry]((blocks,), (module.threads,), words)
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Wait for the buffer and return its content, in page-locked memory of its own."""
-        result = self._pinned(buffer.size, buffer.dtype)
-        self._held.append(result)
-        buffer.get(stream=self._stream, out=result, blocking=False)
+        result = self._pinned(buffer.size, buffer.array.dtype)
+        buffer.array.get(stream=self._stream, out=result, blocking=False)
         self.wait()
         return result
 
@@ -250,12 +261,15 @@ class CupyTask:
         event.synchronize()
 
     def close(self) -> None:
-        """Give back buffers and page-locked memory."""
-        self._held.clear()
+        """Give back buffers, whoever still refers to them, and page-locked memory."""
+        for block in self._blocks:
+            block.array = None
+        self._blocks.clear()
+        self._staged.clear()
 
-    def _keep(self, buffer: Buffer) -> Buffer:
-        self._held.append(buffer)
-        return buffer
+    def _keep(self, array: Any) -> _Block:
+        self._blocks.append(_Block(array))
+        return self._blocks[-1]
 
     def _pinned(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
         """Return room in page-locked memory, or in common memory where the system has none left."""
@@ -271,6 +285,8 @@ class CupyTask:
                 raise
             memory = np.empty(size, np.uint8)
         made: NDArray[Any] = np.ndarray((count,), kind, buffer=memory)
+        # Nobody else gets it before the card has done with it.
+        self._staged.append(made)
         return made
 
 

@@ -1,7 +1,8 @@
 """The CUDA kernels on this machine's processor: the same text, compiled by g++.
 
 It shows what the card will compute, on machines without one; it is for tests and not quick.  A
-small header stands in for CUDA's words (``native/src/card_host.h``); every thread is a pass of a loop.
+small header stands in for CUDA's words (``native/src/card_host.h``); every thread is a pass of a
+loop.
 """
 
 from __future__ import annotations
@@ -173,9 +174,13 @@ class HostTask:
         """Return zeros."""
         return np.zeros(shape, np.float32)
 
-    def put(self, value: np.float32, buffer: Buffer, place: tuple[int, int]) -> None:
+    def hand_over(self, buffer: Buffer) -> Any:
+        """Return the array itself."""
+        return buffer
+
+    def put(self, value: np.float32, array: Any, place: tuple[int, int]) -> None:
         """Overwrite a number."""
-        buffer[place] = value
+        array[place] = value
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Return the array itself."""

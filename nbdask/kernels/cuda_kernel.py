@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ class CudaKernel:
             image = self._finish(task, ready, tile, sums, active)
             return image, int(task.download(sums.outside)[0])
 
-    def device_image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[Buffer, int]:
+    def device_image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[Any, int]:
         """Evaluate all steps of a tile and finish it, and leave the photons on the device.
 
         Parameters
@@ -139,12 +139,12 @@ class CudaKernel:
         with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
             image = task.result(tile.shape)
             if active is not None and active.size == 0:
-                return image, 0
+                return task.hand_over(image), 0
             sums = self._sum(task, ready, tile, StepRange(0, model.n_steps), active)
             self._photons(task, ready, tile, sums, active, image)
-            return image, int(task.download(sums.outside)[0])
+            return task.hand_over(image), int(task.download(sums.outside)[0])
 
-    def put(self, value: np.float32, image: Buffer, place: tuple[int, int]) -> None:
+    def put(self, value: np.float32, image: Any, place: tuple[int, int]) -> None:
         """Overwrite one pixel of a :meth:`device_image`."""
         with self.launcher.task(_SMALL, self._spare) as task:
             task.put(value, image, place)
@@ -245,7 +245,7 @@ class CudaKernel:
         active: NDArray[np.int32] | None,
         image: Buffer,
     ) -> None:
-        """Start the entry that makes photons; an image with room for the whole tile gets them there."""
+        """Start the entry that makes photons, in an image with room for them or for the tile."""
         count = tile.pixels if active is None else active.size
         values = arguments(ready.packed.values, tile, StepRange(0, 0), active)
         if active is not None and image.size == tile.pixels:

@@ -71,10 +71,13 @@ class Task(Protocol):
         """
 
     def result(self, shape: tuple[int, int]) -> Buffer:
-        """Return float32 zeros on the device that outlive the task and belong to the caller."""
+        """Return float32 zeros on the device that can be handed over to the caller."""
 
-    def put(self, value: np.float32, buffer: Buffer, place: tuple[int, int]) -> None:
-        """Overwrite one number of a :meth:`result`."""
+    def hand_over(self, buffer: Buffer) -> Any:
+        """Return a :meth:`result` as an array of the device's library."""
+
+    def put(self, value: np.float32, array: Any, place: tuple[int, int]) -> None:
+        """Overwrite one number of what was handed over."""
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Wait for the buffer's content and return it as a flat array of its own.

@@ -36,8 +36,9 @@ WHOLE_ZERO = 0x41380000
 LIT_START, LIT_BIASED, LIT_WEIGHT, LIT_NUMBERS = 9, 12, 15, 16
 #: With more orientations than this, or more in all, each source has its own scattering vectors.
 _LIT_TURNS, _LIT_MOST = 32, 2**16
-#: Ellipsoids up to this squared distance in fringes, 2300 cells across: 52 bits do for more of it.
-_MOST_SQUARED = 2.0**22
+#: Ellipsoids up to this squared distance in fringes, 830 cells across: of larger ones the float32
+#: rest of it, below a unit, is too coarse for the first zeros.
+_MOST_SQUARED = 2.0**19
 #: Square crystals of more cells along an axis, and Gaussian spots whose width is uncertain by more,
 #: are computed in float64: the float32 loops know indices to 2^-32 only.
 _MOST_CELLS, _MOST_DOUBT = 64, 5e-7

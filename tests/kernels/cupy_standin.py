@@ -202,10 +202,9 @@ class Standin(SimpleNamespace):
         class Device:
             """The one card."""
 
-            attributes = {"MultiProcessorCount": 132, "ClockRate": 1_755_000}
-
             def __init__(self, number: int) -> None:
                 assert number == 0
+                self.attributes = {"MultiProcessorCount": 132, "ClockRate": 1_755_000}
 
             def __enter__(self) -> None: ...
 

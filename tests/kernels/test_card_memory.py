@@ -119,9 +119,9 @@ def test_a_share_that_tables_leave_no_room_for_is_refused(monkeypatch) -> None:
     monkeypatch.setattr("nbdask.kernels.cuda_budget._PATIENCE", 0.2)
     budget = Budget(1000)
     budget.keep(600)
-    with pytest.raises(BackendError, match=r"needs 500 B.*1000 B may be used \(600 B hold tables"):
-        with budget.share(500):
-            pass
+    text = r"needs 500 B.*1000 B may be used \(600 B hold tables"
+    with pytest.raises(BackendError, match=text), budget.share(500):
+        pass
     budget.let_go(600)
     with budget.share(500):
         pass
@@ -173,7 +173,7 @@ def test_other_errors_of_page_locked_memory_are_the_cards(cupy, monkeypatch) -> 
 
 
 def test_after_an_error_that_stays_nothing_is_started(cupy) -> None:
-    """The first task says what happened, every other one that this process is done with the card."""
+    """The first task says what happened, the others that this process is done with the card."""
     kernel = CardKernel()
     assert kernel.image(MODEL, WHOLE, None)[0].max() > 0
     cupy.lost = CudaError("cudaErrorIllegalAddress: an illegal memory access was encountered")

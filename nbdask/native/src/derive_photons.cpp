@@ -77,7 +77,7 @@ void by_inversion(const Block &block, const Stream &stream, const List &list) {
 
 // What one draw gives.
 struct Trial {
-  // The count, and -1: take it; 0: do not; above 0: ask the probability about this number.
+  // The count; and -1: take it, 0: do not, above 0: ask the probability about this number.
   double count, test;
 };
 
@@ -213,8 +213,8 @@ NB_INLINE void in_blocks(double *values, int64_t n_slow, int64_t n_fast, uint64_
 
 }  // namespace
 
-// A Poisson deviate in place of each mean of an (n_slow, n_fast) rectangle whose first pixel has the
-// indices slow and fast.  Zero and less become 0; NaN and infinity stay.
+// A Poisson deviate in place of each mean of an (n_slow, n_fast) rectangle whose first pixel has
+// the indices slow and fast.  Zero and less become 0; NaN and infinity stay.
 NB_EXPORT void nb_poisson(double *values, int64_t n_slow, int64_t n_fast, uint64_t slow,
                           uint64_t fast, uint64_t frame, uint64_t stream, uint64_t key0,
                           uint64_t key1) {

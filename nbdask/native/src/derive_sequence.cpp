@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint64_t kModulus = 2147483647, kDivisor = 1 + (kModulus - 1) / 32;
 constexpr double kUnit = 1.0 / kModulus, kPi = 3.141592653589793;
-// C rounds 1 - 1.2e-7 to this, and puts it in place of all numbers above 1 - 1.2e-7: itself and two.
+// What C puts in place of all numbers above 1 - 1.2e-7, which are itself and the two above it.
 constexpr float kMost = 1.0f - 0x1p-23f;
 // Above this mean a normal deviate stands for the Poisson deviate; below, numbers are multiplied.
 constexpr double kNormalFrom = 1e6, kProductBelow = 12.0;
