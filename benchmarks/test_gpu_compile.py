@@ -15,6 +15,8 @@ from benchmarks.gpu_compile import (
     entries,
     float64_operations,
     inner_loop,
+    ptx_lines,
+    quick,
 )
 from nbdask.kernels.cuda_pack import BLOCKS, THREADS
 
@@ -36,10 +38,10 @@ compiled = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 #: Float64 operations per evaluation that a version may take at most (a multiprocessor starts 64
 #: a cycle): 60 per cent of an H100's peak at 1.5e11 evaluations per second is 68.
 BUDGET = {
-    "square, few cells, odd, list": 52,
+    "square, few cells, odd, list": 55,
     "square, few cells, default_F": 58,
-    "square, up to 10 cells, list": 64,
-    "square, any cells, list": 82,
+    "square, up to 10 cells, list": 67,
+    "square, any cells, list": 81,
     "round, list": 56,
     "gauss, list": 42,
     "tophat, list": 28,
@@ -48,6 +50,8 @@ BUDGET = {
     "pairs: square, list": 0,
     "pairs: gauss, list": 0,
 }
+#: Bytes of local memory that quotients as IEEE has them cost, outside of the innermost loop.
+SPILLED = {"square, list, factors of each term": 12}
 #: Compiled for every architecture; the others for one.
 MAIN = ("square, few cells, odd, list", "mixed: square, list", "square, list, running product")
 TARGETS = [
@@ -59,12 +63,12 @@ TARGETS = [
 @pytest.mark.parametrize(("name", "arch"), TARGETS)
 def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name, arch):
     """No local memory: no spills, no indexed arrays, no library trigonometry."""
-    code, log = compile_program(VERSIONS[name].program, f"sm_{arch}")
+    code, log = compile_program(VERSIONS[name], f"sm_{arch}")
     found = entries(log)
     assert set(found) == {"nb_sum", "nb_finish"}
     for entry in found.values():
         assert 0 < entry.registers <= 65536 // (THREADS * BLOCKS)
-        assert (entry.spilled, entry.stack) == (0, 0)
+        assert entry.spilled + entry.stack <= SPILLED.get(name, 0)
         assert entry.shared <= 8192
     # A complete ELF file: its table of program headers stands at its end.
     (start,), (count,) = struct.unpack_from("<Q", code, 32), struct.unpack_from("<H", code, 56)
@@ -75,18 +79,31 @@ def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name, arch):
 @compiled
 @pytest.mark.parametrize("name", VERSIONS)
 def test_no_slow_paths(name):
-    """Neither calls nor local memory, nor divisions and roots of the library."""
-    ptx = compile_program(VERSIONS[name].program, "compute_90")[0].decode()
+    """Neither calls nor local memory, nor sines of the library."""
+    ptx = compile_program(VERSIONS[name], "compute_90")[0].decode()
     assert "ld.global.nc.f64" in ptx  # orientations, amplitudes and sources by the read-only path
-    for pattern in (r"\.local\b", r"\bcall", r"div\.rn", r"sqrt\.rn", r"sin\.", r"cos\."):
+    for pattern in (r"\.local\b", r"\bcall", r"sin\.", r"cos\."):
         assert re.search(pattern, ptx) is None, pattern
+
+
+@compiled
+@pytest.mark.parametrize("name", VERSIONS)
+def test_quotients_of_the_innermost_loop(name):
+    """One of each evaluation where the lattice factor has one, none with the quick ones."""
+    program = VERSIONS[name]
+    wanted = name.startswith(("square, any", "square, list", "round"))
+    for chosen, expected in ((program, program.pixels if wanted else 0), (quick(program), 0)):
+        ptx = compile_program(chosen, "compute_90")[0].decode()
+        loop = inner_loop(ptx_lines(ptx, "nb_sum"), r"(fma|mul)\S*\.f(64|32)")
+        assert loop["div.rn.f64"] == expected
+        assert loop["sqrt.rn.f64"] == (expected if name == "round, list" else 0)
 
 
 @compiled
 @pytest.mark.parametrize("name", BUDGET)
 def test_float64_operations_of_an_evaluation(name):
     """As many as the page about the card says, and no more."""
-    assert float64_operations(VERSIONS[name].program) <= BUDGET[name]
+    assert float64_operations(VERSIONS[name]) <= BUDGET[name]
 
 
 def test_the_loop_that_does_the_work_is_found():
