@@ -253,7 +253,7 @@ def _pixels(options: Options) -> int:
 def rates(options: Options, amplitudes: Path) -> Iterator[Record]:
     """Time nine cases in each precision; the most wanted first."""
     for precision in PRECISIONS:
-        for case in cases(amplitudes):
+        for case in cases(amplitudes)[: 3 if options.short else None]:
             model = case_model(case, _pixels(options))
             kernel = card_kernel(options.host, precision)
             found = rate(options, kernel, model, 0.01 if options.host else 1.0)

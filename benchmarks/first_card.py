@@ -85,8 +85,6 @@ def command(name: str, records: Path, options: argparse.Namespace) -> list[str] 
             return "compute-sanitizer is not on the path"
         tool = ["compute-sanitizer", "--error-exitcode", "9", "--target-processes", "all"]
         return [*tool, *own, "--short"]
-    if name == "sanitizer":
-        return [*own, "--short"]
     if name == "tests":
         if importlib.util.find_spec("pytest") is None:
             return "pytest is not installed"
@@ -195,7 +193,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     if reason is not None:
         print(f"no card, so this is a rehearsal: {reason}", file=sys.stderr)
         options.host = True
-    options.words = ["--pixels", str(options.pixels), *(["--host"] if options.host else [])]
+    options.words = ["--pixels", str(options.pixels)]
+    options.words += [f"--{name}" for name in ("host", "short") if getattr(options, name)]
     for name in ("golden", "folder"):
         if getattr(options, name) is not None:
             options.words += [f"--{name}", str(getattr(options, name).resolve())]

@@ -99,7 +99,7 @@ NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
   const Vector away = {at.h.away * p.cells[0], at.k.away * p.cells[1], at.l.away * p.cells[2]};
   // 0 / 0 becomes x^3 / x^3.
   const double radius2 = fma(p.fudge, square_length(away), 1e-60);
-  const double x = sqrt(radius2);
+  const double x = root(radius2);
   const double r = rint(x);
   const double y = x - r;
   const double u = y * y;
