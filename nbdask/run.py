@@ -279,9 +279,8 @@ def simulate(
     compiles = kernel_facts(plan.backend, plan.precision, spec.here).needs_compiling(model)
     if compiles and report is not None:
         report("compiling kernels for this kind of experiment, once on this machine")
-    missing = None if settings.backend == plan.backend else missing_note()
-    if plan.backend == "numpy" and missing is not None and report is not None:
-        report(missing)
+    if settings.backend is None and plan.backend == "numpy" and report is not None:
+        report(str(missing_note()))
     name = secrets.token_hex(8)
     model = map_amplitudes(model, name)
     run = _Run(name, experiment, model, plan, spec, place, command, (*notes, *model.notes))
