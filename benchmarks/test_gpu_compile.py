@@ -8,6 +8,7 @@ import struct
 
 import pytest
 
+from benchmarks import card_peak
 from benchmarks.gpu_compile import (
     ARCHITECTURES,
     VERSIONS,
@@ -18,6 +19,7 @@ from benchmarks.gpu_compile import (
     ptx_lines,
     quick,
 )
+from nbdask.kernels.cuda_nvrtc import code_of, target_of
 from nbdask.kernels.cuda_pack import BLOCKS, THREADS
 
 
@@ -121,3 +123,14 @@ def test_the_loop_that_does_the_work_is_found():
         (None, "bra.uni $L1;"),
     ]
     assert inner_loop(lines, "fma|mul") == {"fma.rn.f64": 1, "mul.f64": 1, "bra": 1}
+
+
+@compiled
+@pytest.mark.parametrize("capability", [75, 90])
+def test_loops_of_the_units_compile(capability):
+    """Those that measure what a card does at most; matrices from compute capability 8.0 on."""
+    for use_quick in (False, True):
+        program = card_peak.program(use_quick, matrices=capability >= 80)
+        code = code_of(program, target_of(capability))
+        for name in program.entries:
+            assert f".text.{name}".encode() in code

@@ -108,7 +108,7 @@ class Costs:
         """
         if not figures:
             return self
-        return Costs({**self.measured, **figures}, "estimated from the card's clock and units")
+        return Costs({**self.measured, **figures}, "estimated from a card's clock and units")
 
     def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
         """Return the seconds of one evaluation (pixel x step) on one thread."""
