@@ -277,7 +277,7 @@ def variants(options: Options, amplitudes: Path) -> Iterator[Record]:
     for case in (chosen[1], chosen[3], chosen[6]):
         model = case_model(case, _pixels(options))
         reference = None
-        small = case_model(case, 16 if options.host else 512)
+        small = case_model(case, 16 if options.host else min(512, options.pixels))
         if missing_note() is None:
             reference = get_kernel("cpu").image(small, whole(small), None)[0]
         for name, changes in (("IEEE", {}), ("quick", dict(QUICK))):

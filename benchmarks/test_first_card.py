@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks import first_card
+from benchmarks import card_stages, first_card
 from benchmarks.card_sampler import Sampler
 from benchmarks.card_stages import with_defines
 from benchmarks.gpu_compile import QUICK, VERSIONS, quick
+from nbdask.example.write import write_example
+from nbdask.kernels import registry
+from tests.kernels import cupy_standin
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on the path")
 
@@ -93,7 +96,7 @@ def test_tools_are_put_before_the_stage(monkeypatch: pytest.MonkeyPatch) -> None
     assert first_card.command("ncu", Path("r"), options)[:3] == ["ncu", "--clock-control", "none"]
     assert first_card.command("sanitizer", Path("r"), options)[0] == "compute-sanitizer"
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    for name in ("ncu", "sanitizer"):
+    for name in ("ncu", "sanitizer", "racecheck"):
         assert "is not on the path" in first_card.command(name, Path("r"), options)
 
 
@@ -147,3 +150,31 @@ def test_other_macros_replace_the_usual_ones() -> None:
     assert dict(changed.defines)["NB_THREADS"] == 128
     assert len(changed.defines) == len(program.defines)
     assert set(quick(program).defines) - set(program.defines) == set(QUICK)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_stages_go_through_the_launcher_of_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for CuPy: small cases right, rates by events, other macros compiled."""
+    made = cupy_standin.install(monkeypatch)
+    monkeypatch.setattr(registry, "_made", {})
+    monkeypatch.setattr(made.cuda, "get_elapsed_time", lambda a, b: 1000.0, raising=False)
+    options = first_card.parse(["--child", "smoke", "--short", "--pixels", "24"])
+    assert not options.host
+    write_example("pyrope", tmp_path)
+    amplitudes = tmp_path / "pyrope.hkl"
+    smoke = list(card_stages.smoke(options, amplitudes))
+    assert len(smoke) == 9
+    assert all(record["ok"] for record in smoke)
+    rates = list(card_stages.rates(options, amplitudes))
+    assert len(rates) == 9
+    # 19 x 19 pixels of 1000 steps in a second.
+    assert rates[0]["evaluations_per_second"] == pytest.approx(19**2 * 1000)
+    variants = list(card_stages.variants(options, amplitudes))
+    assert {record.get("division") for record in variants} == {"IEEE", "quick", None}
+    macros = [dict(program.defines) for program in made.text.values()]
+    assert any("NB_QUICK_DIVISION" in names for names in macros)
+    assert {names["NB_THREADS"] for names in macros} == {128, 256}
+    assert {block for _, _, block in made.launches} == {(128,), (256,)}

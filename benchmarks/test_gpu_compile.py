@@ -8,6 +8,7 @@ import struct
 
 import pytest
 
+from benchmarks import card_peak
 from benchmarks.gpu_compile import (
     ARCHITECTURES,
     VERSIONS,
@@ -18,6 +19,7 @@ from benchmarks.gpu_compile import (
     ptx_lines,
     quick,
 )
+from nbdask.kernels.cuda_nvrtc import code_of, target_of
 from nbdask.kernels.cuda_pack import BLOCKS, THREADS
 
 
@@ -32,6 +34,8 @@ def _missing_compiler() -> str | None:
         return f"NVIDIA's run-time compiler cannot be loaded: {error}"
     return None
 
+
+pytestmark = pytest.mark.long
 
 MISSING = _missing_compiler()
 compiled = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
@@ -52,6 +56,12 @@ BUDGET = {
 }
 #: Bytes of local memory that quotients as IEEE has them cost, outside of the innermost loop.
 SPILLED = {"square, list, factors of each term": 12}
+#: Fused multiply-adds that the text of an evaluation has.
+FUSED = {
+    "square, few cells, odd, list": 6 + 3 * 7 + 3 * 2 + 1,
+    "gauss, list": 6 + 5 + 11 + 1,
+    "tophat, list": 6 + 5 + 1,
+}
 #: Compiled for every architecture; the others for one.
 MAIN = ("square, few cells, odd, list", "mixed: square, list", "square, list, running product")
 TARGETS = [
@@ -106,6 +116,16 @@ def test_float64_operations_of_an_evaluation(name):
     assert float64_operations(VERSIONS[name]) <= BUDGET[name]
 
 
+@compiled
+@pytest.mark.parametrize("name", FUSED)
+def test_multiply_adds_are_those_of_the_text(name):
+    """The compiler neither makes nor loses one: the bits are those of a processor."""
+    program = VERSIONS[name]
+    ptx = compile_program(program, "compute_90")[0].decode()
+    loop = inner_loop(ptx_lines(ptx, "nb_sum"), r"(fma|mul)\S*\.f64")
+    assert loop["fma.rn.f64"] == FUSED[name] * program.pixels
+
+
 def test_the_loop_that_does_the_work_is_found():
     """The innermost one with most of the wanted instructions."""
     outer, inner, other = "$L1", "$L2", "$L3"
@@ -121,3 +141,14 @@ def test_the_loop_that_does_the_work_is_found():
         (None, "bra.uni $L1;"),
     ]
     assert inner_loop(lines, "fma|mul") == {"fma.rn.f64": 1, "mul.f64": 1, "bra": 1}
+
+
+@compiled
+@pytest.mark.parametrize("capability", [75, 90])
+def test_loops_of_the_units_compile(capability):
+    """Those that measure what a card does at most; matrices from compute capability 8.0 on."""
+    for use_quick in (False, True):
+        program = card_peak.program(use_quick, matrices=capability >= 80)
+        code = code_of(program, target_of(capability))
+        for name in program.entries:
+            assert f".text.{name}".encode() in code
