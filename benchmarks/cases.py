@@ -8,11 +8,6 @@ from pathlib import Path
 CRYSTAL = "-cell 70 80 90 75 85 95 -lambda 1.0 -distance 100"
 SQUARE = f"{CRYSTAL} -default_F 100 -N 5"
 
-#: Vector instructions per evaluation: 8 evaluations at a time in float64, 16 in mixed precision.
-FEW = (57 / 8, 69 / 16)
-MANY = (93 / 8, 93 / 16)
-GAUSS = (50 / 8, 57 / 16)
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -27,16 +22,12 @@ class Case:
         Detector edge in pixels (the detector is about 100 mm wide).
     target : float or None
         Ratio against the C program that is aimed at.
-    operations : (float, float) or None
-        Vector instructions per evaluation that the inner loop starts on a processor with 512 bit
-        vectors, in float64 and mixed precision; counted in the compiled code.
     """
 
     name: str
     flags: str
     pixels: int = 512
     target: float | None = None
-    operations: tuple[float, float] | None = None
 
     @property
     def arguments(self) -> list[str]:
@@ -56,15 +47,11 @@ def kernel_cases(amplitudes: Path) -> list[Case]:
     listed = f"{CRYSTAL} -hkl {amplitudes} -nointerpolate -N 5"
     domains = "-mosaic 0.5 -mosaic_dom 100 -oversample 1"
     return [
-        Case("square, default_F", f"{SQUARE} {domains}", target=20, operations=FEW),
+        Case("square, default_F", f"{SQUARE} {domains}", target=20),
         Case("square, amplitude list", f"{listed} {domains}", target=20),
-        Case(
-            "square, 36 x 47 x 29 cells",
-            f"{SQUARE} -Na 36 -Nb 47 -Nc 29 {domains}",
-            operations=MANY,
-        ),
+        Case("square, 36 x 47 x 29 cells", f"{SQUARE} -Na 36 -Nb 47 -Nc 29 {domains}"),
         Case("round", f"{SQUARE} -round_xtal {domains}", target=10),
-        Case("gauss", f"{SQUARE} -gauss_xtal {domains}", target=10, operations=GAUSS),
+        Case("gauss", f"{SQUARE} -gauss_xtal {domains}", target=10),
         Case("tophat", f"{SQUARE} -tophat_spots {domains}", target=10),
         Case(
             "absorption, 5 layers",

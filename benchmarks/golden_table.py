@@ -1,6 +1,6 @@
 """Compare nbdask with a folder of nanoBragg C images and print a table, one line per case.
 
-    python benchmarks/golden_table.py GOLDEN [--backend numba] [--precision float64]
+    python benchmarks/golden_table.py GOLDEN [--backend cpu] [--precision float64]
         [--cases a,b] [--json FILE] [--markdown FILE]
 
 GOLDEN holds ``cases.json`` (name and arguments), ``index.json`` (facts of each C run), ``images/``

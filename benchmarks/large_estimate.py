@@ -1,6 +1,6 @@
 """The time that a plan tells beside the time that the run takes.
 
-    python -m benchmarks.large_estimate [--backend numba] [--json FILE]
+    python -m benchmarks.large_estimate [--backend cpu] [--json FILE]
 
 The kernels are measured first, as ``nbdask calibrate`` does, into a file of this benchmark's own.
 Exit status 1: an estimate is wrong by more than a factor of 2.
@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.machine import facts
 from nbdask.calibrate import calibrate
 from nbdask.experiment import Experiment
-from nbdask.kernels.registry import get_kernel
+from nbdask.kernels.registry import default_costs, get_kernel
 from nbdask.plan.cost import load_costs
 from nbdask.plan.plan import make_plan
 from nbdask.run import Settings, prepare
@@ -38,18 +38,20 @@ MOST = 2.0
 def main() -> int:
     """Calibrate, then plan and run every case."""
     parser = argparse.ArgumentParser(description="Estimated and real time of runs.")
-    parser.add_argument("--backend", default="numba")
+    parser.add_argument("--backend", default="cpu")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     rows: list[tuple[str, float, float]] = []
     print("case                 estimated [s]   real [s]   real / estimated")
     with tempfile.TemporaryDirectory(prefix="nbdask-estimate-") as folder:
-        costs = load_costs(calibrate(options.backend, path=Path(folder) / "costs.json"))
+        costs = load_costs(
+            default_costs(), calibrate(options.backend, path=Path(folder) / "costs.json")
+        )
         kernel = get_kernel(options.backend)
         for name, flags in CASES.items():
             given = Experiment.from_args(f"{COMMON} {flags}".split())
             model, _, spec = prepare(given, Settings(backend=options.backend))
-            plan = make_plan(model, kernel, workers=spec.layout, costs=costs)
+            plan = make_plan(model, kernel, costs, workers=spec.layout)
             out = Path(folder) / "a.zarr"
             words = f"{COMMON} {flags} --backend {options.backend} --quiet --overwrite".split()
             words += ["--tile", f"{plan.grid.tile[0]},{plan.grid.tile[1]}", "--out", str(out)]

@@ -29,15 +29,35 @@ AT_ONCE = 2
 SLOWER_BY = "NBDASK_KILL_SLOWER"
 SLOWER = float(os.environ.get(SLOWER_BY, "0.03"))
 
+#: Variable that names a file: while it is there, a process begins no more tiles than it says, so
+#: that a kill finds the run in the middle on however busy a machine.
+HOLD = "NBDASK_KILL_HOLD"
 #: Variable that names the list.
 LIST = "NBDASK_KILL_LIST"
 _partial = ReferenceKernel.partial
+#: Stamp of the file that holds -> tiles that this process began since.
+_since: dict[int, int] = {}
+
+
+def hold() -> None:
+    """Wait while the file that holds is there and says so."""
+    path = os.environ.get(HOLD, "")
+    try:
+        stamp = os.stat(path).st_mtime_ns
+        with open(path) as file:
+            limit = int(file.read() or "0")
+    except FileNotFoundError:
+        return
+    _since[stamp] = _since.get(stamp, 0) + 1
+    while _since[stamp] > limit and os.path.exists(path):
+        time.sleep(0.01)
 
 
 def _noted(
     self: ReferenceKernel, model: Model, tile: Tile, steps: StepRange, mask: Mask | None
 ) -> Partial:
     """Put the tile on the list, as one write that no kill can split, then evaluate it."""
+    hold()
     handle = os.open(os.environ[LIST], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, f"{tile.slow0} {tile.fast0}\n".encode())
     os.close(handle)

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.large_kill_job import AT_ONCE, LIST, SLOWER, TILES
+from benchmarks.large_kill_job import AT_ONCE, HOLD, LIST, SLOWER, TILES
 from benchmarks.large_memory import descendants, role
 from benchmarks.machine import facts
 from nbdask.store.open import StoreReader
@@ -51,7 +51,7 @@ VICTIMS = (
 IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2, "running": AT_ONCE + 2}
 #: Attributes that tell when, where and how often; everything else must be the same.
 TIMING = frozenset({"started", "ended", "resumed", "host", "command"})
-_SECONDS = 120.0
+_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def begin(store: Path, cluster: str, *more: str) -> subprocess.Popen[bytes]:
     words = [str(store), str(listed(store)), cluster, *more]
     command = [sys.executable, "-m", "benchmarks.large_kill_job", *words]
     root = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(root), HOLD: str(holding(store))}
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=root, env=environment, stdout=quiet, stderr=quiet)
 
@@ -107,6 +107,7 @@ def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
     root = Path(__file__).parents[1]
     # The list's name is also what makes workers that import the job note their tiles.
     environment = {**os.environ, "PYTHONPATH": str(root), LIST: str(listed(store))}
+    environment[HOLD] = str(holding(store))
     options: dict[str, Any] = {
         "cwd": store.parent,
         "env": environment,
@@ -114,7 +115,7 @@ def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
     }
     words = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
     each = ["--nthreads", "1", "--no-nanny", "--preload", "benchmarks.large_kill_job"]
-    each += ["--local-directory", str(store.parent), "--death-timeout", "10"]
+    each += ["--local-directory", str(store.parent), "--death-timeout", "300"]
     started = []
     for what, more in (("scheduler", ["--port", "0"]), ("worker", each), ("worker", each)):
         full = [sys.executable, "-m", f"distributed.cli.dask_{what}", *words, *more]
@@ -131,6 +132,11 @@ def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
 def listed(store: Path) -> Path:
     """Return the path of the list of tiles that were begun."""
     return store.with_suffix(".list")
+
+
+def holding(store: Path) -> Path:
+    """Return the path of the file that keeps a run from going on too far."""
+    return store.with_suffix(".hold")
 
 
 def begun(store: Path) -> int:
@@ -240,6 +246,9 @@ def _broken(
 ) -> tuple[int, float]:
     """Begin a run, kill, wait until all has ended; return tiles begun and the time of the kill."""
     after, pause = draw.randint(1, TILES - 4), draw.uniform(0.0, 2 * SLOWER)
+    # However late this process sees that the moment has come, the run is still in the middle.
+    processes = 1 if where == "threads" else AT_ONCE
+    holding(store).write_text(str(after // processes + 2))
     process = begin(store, where)
     family = [process.pid]
     try:
@@ -249,6 +258,7 @@ def _broken(
         roles = {pid: role(pid, process.pid) for pid in family} | others
         moment = begun(store)
         _kill(_victims(roles, victim, draw))
+        holding(store).unlink()
         start = time.perf_counter()
         if victim == "worker":
             finish(process)
@@ -294,12 +304,12 @@ def _wait(ready: Any) -> None:
     Raises
     ------
     TimeoutError
-        It takes more than two minutes.
+        It takes very long.
     """
     end = time.monotonic() + _SECONDS
     while not ready():
         if time.monotonic() > end:
-            raise TimeoutError("nothing happened for two minutes")
+            raise TimeoutError("nothing happened")
         time.sleep(0.002)
 
 

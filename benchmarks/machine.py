@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nbdask
+from nbdask.native.library import level, missing_note, recipe
 from nbdask.plan.machine import cpu_name
 
 
@@ -29,6 +30,7 @@ def facts() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {n: _version(n) for n in ("numpy", "dask", "zarr")},
+        "library": None if missing_note() else f"{level()}: {recipe()}",
         "nbdask": nbdask.__version__,
         "commit": commit.stdout.strip() or None,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

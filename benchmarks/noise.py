@@ -43,7 +43,6 @@ PIPELINES = {
 def statistics(side: int) -> list[dict[str, Any]]:
     """Return p-value, deviations of the moments and time for each mean."""
     work = Work((123, 456), 1, 0, 16)
-    work.poisson(np.full((8, 8), 5.0))
     records = []
     for number, mean in enumerate(MEANS):
         counts = np.full((side, side), mean)
@@ -93,8 +92,8 @@ def markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, numpy"
-        f" {machine['versions']['numpy']}, numba {machine['versions']['numba']}; nbdask"
-        f" {machine['nbdask']}; {machine['date']}.",
+        f" {machine['versions']['numpy']}; nbdask {machine['nbdask']} built by"
+        f" {machine['library']}; {machine['date']}.",
         "",
         "### Photon noise against the Poisson distribution of SciPy",
         "",

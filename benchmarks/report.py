@@ -33,7 +33,6 @@ def row(record: dict[str, Any]) -> str:
     c = f"{record['c_seconds']:.3f}" if "c_seconds" in record else ""
     ratio = f"{record['ratio']:.1f}" if "ratio" in record else ""
     target = f"{record['target']:g}" if record.get("target") else ""
-    peak = f"{100 * record['of_peak']:.0f} %" if "of_peak" in record else ""
     bound = f"{record['deviation']:.0e}" if "deviation" in record else ""
     cells = [
         record["name"],
@@ -41,7 +40,6 @@ def row(record: dict[str, Any]) -> str:
         f"{record['seconds']:.3f}",
         spread(record["all_seconds"]),
         ns,
-        peak,
         c,
         ratio,
         target,
@@ -57,27 +55,18 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; Python"
         f" {machine['python']}, {versions}; nbdask {machine['nbdask']} at"
-        f" {(machine['commit'] or 'no commit')[:12]}; {machine['date']}.",
+        f" {(machine['commit'] or 'no commit')[:12]}; {machine['date']}. Compiled loops:"
+        f" {machine['library']}.",
     ]
-    if "multiply_adds_per_ns" in result:
-        rates = ", ".join(
-            f"{rate:.2f} on {threads} thread(s)"
-            for threads, rate in result["multiply_adds_per_ns"].items()
-        )
-        lines += [
-            "",
-            f'Vector multiply-adds started in a nanosecond: {rates}; "of peak" are the vector'
-            " instructions of the inner loop beside that.",
-        ]
     for group, title in TITLES.items():
         records = [r for r in result["records"] if r["group"] == group]
         if records:
             lines += ["", f"### {title}", ""]
             lines.append(
-                "| what | precision | seconds | spread | ns/evaluation | of peak | C seconds |"
-                " ratio | target | deviation |"
+                "| what | precision | seconds | spread | ns/evaluation | C seconds | ratio |"
+                " target | deviation |"
             )
-            lines.append("|---" * 10 + "|")
+            lines.append("|---" * 9 + "|")
             lines += [row(r) for r in records]
     return "\n".join(lines) + "\n"
 

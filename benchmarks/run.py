@@ -130,9 +130,6 @@ def time_kernel(
         "image_sha256": timing.checksum(images[0]),
         "target": case.target if precision == "float64" else None,
     }
-    if case.operations is not None and options.threads in options.peak:
-        rate = case.operations[PRECISIONS.index(precision)] / record["ns_per_evaluation"]
-        record["of_peak"] = rate / options.peak[options.threads]
     if c_seconds:
         record |= compared(seconds, c_seconds)
         if evaluations < _COMPARED:
@@ -237,7 +234,7 @@ def time_precisions(case: Case, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
-    """Whole commands, start-up and writing included; at last the first run ever."""
+    """Whole commands, start-up and writing included."""
     small = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 1024"
     large = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -oversample 1 -detpixels 16384"
     large += " -pixel 0.01 -phi 1 -osc 1 -phisteps 10"
@@ -261,7 +258,6 @@ def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
         )
     imports = partial(time_imports, small.split(), options.repeats)
     yield Job("command", "1024 x 1024, 1 step: imports", imports)
-    yield Job("command", "1024 x 1024, first run ever", partial(time_first_run, small.split()))
 
 
 def time_command(
@@ -295,13 +291,6 @@ def time_imports(words: list[str], repeats: int) -> dict[str, Any]:
     return {"flags": " ".join(words), "seconds": min(seconds), "all_seconds": seconds}
 
 
-def time_first_run(words: list[str]) -> dict[str, Any]:
-    """Time a command whose folder of compiled kernels is empty."""
-    with tempfile.TemporaryDirectory() as empty:
-        seconds = timing.command_seconds(words, Path(empty))
-    return {"flags": " ".join(words), "seconds": seconds, "all_seconds": [seconds]}
-
-
 GROUPS = {
     "kernel": kernel_group,
     "size": size_group,
@@ -314,8 +303,6 @@ GROUPS = {
 def measure_all(options: argparse.Namespace, amplitudes: Path) -> None:
     """Measure what the file lacks, writing it after every record."""
     result: dict[str, Any] = {"machine": machine.facts(), "c_program": bool(C_BINARY)}
-    if options.peak:
-        result["multiply_adds_per_ns"] = options.peak
     records = [] if options.again else kept(options.json, result["machine"])
     known = {key_of(record) for record in records}
     for group in options.groups.split(","):
@@ -356,19 +343,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--c-seconds", type=float, default=20.0, help="of C, per case")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--backend", default="numba")
+    parser.add_argument("--backend", default="cpu")
     parser.add_argument("--golden", type=Path, help="folder of C images, for the lysozyme command")
     parser.add_argument("--only", help="run the records whose name holds this text")
     parser.add_argument("--no-c", action="store_true", help="do not run the C program")
     parser.add_argument("--again", action="store_true", help="measure what is there already too")
     options = parser.parse_args()
-    options.peak = {}
-    if options.backend == "numba":
-        from benchmarks.peak import multiply_adds
-
-        most = len(os.sched_getaffinity(0))
-        counts = {threads for threads in (1, 2, most, options.threads) if threads <= most}
-        options.peak = {threads: multiply_adds(threads) for threads in sorted(counts)}
     with tempfile.TemporaryDirectory() as folder:
         amplitudes = Path(folder) / "pyrope.hkl"
         write_example("pyrope", folder)
@@ -391,8 +371,6 @@ def show(record: dict[str, Any]) -> None:
         text += f"  ratio {record['ratio']:6.2f}"
     if record.get("target"):
         text += f"  (target {record['target']:g})"
-    if "of_peak" in record:
-        text += f"  {100 * record['of_peak']:.0f} % of peak"
     if "deviation" in record:
         text += f"  deviation {record['deviation']:.1e}"
     print(text, flush=True)

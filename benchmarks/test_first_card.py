@@ -30,7 +30,7 @@ def run(path: Path, stages: str, *more: str) -> dict[str, Any]:
 
 
 @needs_compiler
-@pytest.mark.slow
+@pytest.mark.long
 def test_rehearsal(tmp_path: Path) -> None:
     """Facts, small cases, rates and whole runs; each record says whether it is right."""
     stages = ("facts", "smoke", "rates", "runs", "ncu")

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import peak, report, run, timing
+from benchmarks import report, run, timing
 from benchmarks.cases import SQUARE, Case, kernel_cases
 from nbdask.example.write import write_example
 from nbdask.experiment.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.registry import get_kernel
+
+pytestmark = pytest.mark.long
 
 NAMES = [case.name for case in kernel_cases(Path("none.hkl"))]
 
@@ -37,7 +39,7 @@ def test_kernel(name: str, precision: str, cases: dict[str, Case], benchmark: An
     """The timed image equals that of the reference kernel."""
     case = Case(name, cases[name].flags, pixels=32)
     model = build_model(parse_args(case.arguments).experiment)
-    kernel = get_kernel("numba", precision)
+    kernel = get_kernel("cpu", precision)
     _, image = benchmark(timing.kernel_image, model, kernel, threads=2)
     _, reference = timing.kernel_image(model, get_kernel("numpy", "float64"), threads=1)
     scale = np.maximum(reference, 1e-6 * reference.max())
@@ -65,14 +67,15 @@ def test_report_shows_every_record() -> None:
         "system": "Linux",
         "python": "3.11",
         "versions": {"numpy": "2"},
+        "library": "x86-64-v3: a compiler",
         "nbdask": "0",
         "commit": None,
         "date": "2026-01-01",
     }
-    result = {"machine": machine, "records": [record], "multiply_adds_per_ns": {"2": 9.0}}
+    result = {"machine": machine, "records": [record]}
     text = report.markdown(result)
-    assert "9.00 on 2 thread(s)" in text
-    assert "| square | float64 | 0.500 | 20 % | 2.000 |  | 12.000 | 24.0 | 20 | 6e-08 |" in text
+    assert "Compiled loops: x86-64-v3: a compiler." in text
+    assert "| square | float64 | 0.500 | 20 % | 2.000 | 12.000 | 24.0 | 20 | 6e-08 |" in text
     assert "a processor, 2 cores" in text
 
 
@@ -81,7 +84,6 @@ def settings(path: Path, **given: Any) -> Any:
     values = {
         "json": path, "groups": "kernel", "repeats": 2, "c_seconds": 1.0, "threads": 1,
         "backend": "numpy", "golden": None, "only": "tophat", "no_c": True, "again": False,
-        "peak": {1: 2.0},
     }  # fmt: skip
     return argparse.Namespace(**{**values, **given})
 
@@ -119,13 +121,12 @@ def test_a_benchmark_goes_on_where_it_stopped(tmp_path: Path, small: list[str]) 
 
 
 def test_a_kernel_record_says_what_was_measured(tmp_path: Path) -> None:
-    """Rates, the share of the machine's peak and the image's checksum, of a small detector."""
-    case = Case("square", f"{SQUARE} -oversample 1", pixels=16, target=3.0, operations=(8.0, 4.0))
+    """Rates and the image's checksum, of a small detector."""
+    case = Case("square", f"{SQUARE} -oversample 1", pixels=16, target=3.0)
     record = run.time_kernel(case, "float64", settings(tmp_path / "a.json"))
     assert record["evaluations"] == 256
     assert len(record["all_seconds"]) == 2
     assert record["ns_per_evaluation"] == pytest.approx(record["seconds"] / 256 * 1e9)
-    assert record["of_peak"] == pytest.approx(8.0 / record["ns_per_evaluation"] / 2.0)
     assert len(record["image_sha256"]) == 64
 
 
@@ -134,7 +135,7 @@ def test_precisions_are_compared_in_turn(
 ) -> None:
     """Twice as many repeats of each, the ratio of the best, and how far the images differ."""
     case = Case("square", f"{SQUARE} -oversample 1", pixels=16)
-    record = run.time_precisions(case, settings(tmp_path / "a.json", backend="numba"))
+    record = run.time_precisions(case, settings(tmp_path / "a.json", backend="cpu"))
     assert len(record["all_seconds"]) == len(record["all_float64_seconds"]) == 4
     assert record["ratio"] == min(record["all_float64_seconds"]) / min(record["all_seconds"])
     assert 0.0 <= record["deviation"] < 1e-5
@@ -167,8 +168,3 @@ def test_every_plot_is_drawn(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
     only = report.plots({"machine": {"cores": 2}, "records": records[:2]}, tmp_path / "b")
     assert [path.name for path in only] == ["kernel.png"]
-
-
-def test_the_peak_is_more_than_one_instruction_in_four_cycles() -> None:
-    """The yardstick is of the right order on any processor of this century."""
-    assert 0.05 < peak.multiply_adds(1, repeats=1) < 50.0

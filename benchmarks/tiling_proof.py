@@ -1,6 +1,6 @@
 """Show that tiles, step ranges and workers change no pixel, on a full lysozyme image.
 
-    python benchmarks/tiling_proof.py GOLDEN [--case lysozyme_full] [--backend numba]
+    python benchmarks/tiling_proof.py GOLDEN [--case lysozyme_full] [--backend cpu]
 
 Runs one case of GOLDEN with three tile sizes, two splittings of the steps, threads and worker
 processes, each to a store of its own, and prints the largest distance of any pixel from the first

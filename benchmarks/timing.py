@@ -88,24 +88,19 @@ def c_kernel_seconds(binary: str, words: Sequence[str], threads: int) -> float:
     return whole - idle
 
 
-def command_seconds(words: Sequence[str], cache: Path | None = None) -> float:
+def command_seconds(words: Sequence[str]) -> float:
     """Run ``nbdask simulate`` as a process of its own, to a store; return its wall time.
 
     Parameters
     ----------
     words : sequence of str
         nanoBragg flags and our options, without ``--out``.
-    cache : Path, optional
-        Folder of compiled kernels (an empty one shows a first run); None: the user's.
     """
     folder = tempfile.mkdtemp()
     try:
-        environment = _environment()
-        if cache is not None:
-            environment["NBDASK_CACHE_DIR"] = str(cache)
         command = [sys.executable, "-m", "nbdask", "simulate", *words, "--quiet", "--out"]
         start = time.perf_counter()
-        subprocess.run([*command, str(Path(folder) / "run.zarr")], env=environment, check=True)
+        subprocess.run([*command, str(Path(folder) / "run.zarr")], env=_environment(), check=True)
         return time.perf_counter() - start
     finally:
         shutil.rmtree(folder)
@@ -128,9 +123,9 @@ names = json.load(sys.stdin)
 start = time.perf_counter()
 gc.set_threshold(50_000)
 import nbdask.cli.main
-from nbdask.cli.startup import claim_process, import_libraries
+from nbdask.cli.startup import claim_process, import_zarr
 claim_process()
-import_libraries(None)
+import_zarr()
 for name in names:
     with contextlib.suppress(ImportError):
         __import__(name)

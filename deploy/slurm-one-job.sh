@@ -36,10 +36,8 @@ if [[ -z "$out" ]]; then
     exit 2
 fi
 
-# Compiled kernels go to a disk of each node: home directories may be read-only or slow there.
-export NBDASK_CACHE_DIR=${NBDASK_CACHE_DIR:-${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/nbdask-cache-$(id -u)}
 # One thread per task.
-export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 folder=${NBDASK_JOB_DIR:-$PWD}/nbdask-$SLURM_JOB_ID
 mkdir -p "$folder"

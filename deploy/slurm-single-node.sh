@@ -19,15 +19,10 @@ if [[ -n "${NBDASK_VENV:-}" ]]; then
     source "$NBDASK_VENV/bin/activate"
 fi
 
-# Compiled kernels go to a disk of the node: home directories may be read-only or slow there.
-local_disk=${SLURM_TMPDIR:-${TMPDIR:-/tmp}}
-export NBDASK_CACHE_DIR=${NBDASK_CACHE_DIR:-$local_disk/nbdask-cache-$(id -u)}
-
 options=(--cluster threads --threads "${SLURM_CPUS_PER_TASK:-$(nproc)}")
 if [[ -n "${SLURM_MEM_PER_NODE:-}" ]]; then
     # Slurm says MiB; a fifth is left to the interpreter and its libraries.
     options+=(--memory-limit "$((SLURM_MEM_PER_NODE * 8 / 10))MiB")
 fi
 
-nbdask warmup
 exec nbdask simulate "${options[@]}" "$@"

@@ -21,7 +21,7 @@ from nbdask.experiment import (
 )
 from nbdask.geometry.build import build_model
 from nbdask.kernels.interface import Kernel
-from nbdask.kernels.registry import get_kernel
+from nbdask.kernels.registry import default_costs, get_kernel
 from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, save_costs
 from nbdask.plan.machine import available_cores
 from nbdask.plan.steps import StepRange
@@ -36,7 +36,7 @@ _RIGHT = math.pi / 2
 
 
 def calibrate(
-    backend: str = "numba",
+    backend: str = "cpu",
     precisions: Iterable[str] = ("float64",),
     *,
     report: Callable[[str, float], None] | None = None,
@@ -75,10 +75,11 @@ def calibrate(
 def _figures(kernel: Kernel) -> Iterable[tuple[str, float]]:
     """Yield key and nanoseconds of everything that is measured for a kernel."""
     start = f"{kernel.name}/{kernel.precision}"
+    guesses = Costs(default_costs())
     for shape in SHAPES:
         for kind in AMPLITUDES:
             key = f"{start}/{shape}/{kind}"
-            yield key, _evaluation(kernel, shape, kind, Costs().lookup(key))
+            yield key, _evaluation(kernel, shape, kind, guesses.lookup(key))
     yield f"{start}/pixel", _pixel(kernel)
 
 
@@ -104,7 +105,7 @@ def _evaluation(kernel: Kernel, shape: str, kind: str, guess: float) -> float:
     steps = max(4, int(_SECONDS / (1e-9 * guess * _SIDE**2)))
     model = build_model(_experiment(shape, kind, steps, _SIDE))
     tile = Tile(0, _SIDE, 0, _SIDE)
-    kernel.partial(model, tile, StepRange(0, 1), None)  # compilation
+    kernel.partial(model, tile, StepRange(0, 1), None)  # a card compiles now
 
     def work() -> None:
         kernel.partial(model, tile, StepRange(0, steps), None)
@@ -120,7 +121,7 @@ def _pixel(kernel: Kernel) -> float:
     model = build_model(_experiment("square", "constant", 1, _WRITTEN))
     tile = Tile(0, _WRITTEN, 0, _WRITTEN)
     partial = kernel.partial(model, tile, StepRange(0, 1), None)
-    kernel.finish(model, tile, partial, None)  # compilation
+    kernel.finish(model, tile, partial, None)  # a card compiles now
     with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
         path = Path(folder) / "a.zarr"
         grid = TileGrid((_WRITTEN, _WRITTEN * available_cores()), (_WRITTEN, _WRITTEN))

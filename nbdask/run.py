@@ -27,7 +27,9 @@ from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult
 from nbdask.graph.watch import Follower, Start, Watch
-from nbdask.kernels.registry import choose_backend, kernel_facts
+from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
+from nbdask.native.library import missing_note
+from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import Statistics, TileSummary, combine
@@ -116,8 +118,8 @@ class Settings:
     Parameters
     ----------
     backend : str, optional
-        ``"numba"``, ``"cuda"``, ``"numpy"``, or ``"auto"``: cuda where this process can use a card,
-        else numba, with a note.  None: cuda on the cluster ``"cuda"``, else numba.
+        A name of :data:`nbdask.kernels.registry.BACKENDS` such as ``"cpu"``, or ``"auto"``; None
+        and ``"auto"``: see :func:`nbdask.kernels.registry.choose_backend`.
     precision : str
         ``"float64"``, ``"mixed"`` (this one does change pixels: up to 1e-5), ``"pairs"`` (cuda
         only), or ``"auto"``; see :func:`nbdask.kernels.registry.get_kernel`.
@@ -188,6 +190,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     plan = make_plan(
         model,
         kernel,
+        load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
         workers=spec.layout,
@@ -238,7 +241,8 @@ def simulate(
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     report : callable, optional
-        Called with a line of text before something that takes seconds (compiling kernels).
+        Called with a line of text before something that takes seconds (compiling kernels), and
+        where compiled loops are missing, so that all takes longer.
     watch : Watch, optional
         Follows the run in more detail.
     outputs : sequence of Output
@@ -275,6 +279,8 @@ def simulate(
     compiles = kernel_facts(plan.backend, plan.precision, spec.here).needs_compiling(model)
     if compiles and report is not None:
         report("compiling kernels for this kind of experiment, once on this machine")
+    if settings.backend is None and plan.backend == "numpy" and report is not None:
+        report(str(missing_note()))
     name = secrets.token_hex(8)
     model = map_amplitudes(model, name)
     run = _Run(name, experiment, model, plan, spec, place, command, (*notes, *model.notes))
@@ -306,12 +312,17 @@ def _check_place(place: Place, overwrite: bool, resume: bool) -> None:
 
 def _as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was begun, since the choice may differ today."""
+    from nbdask.store.earlier import backend_of
     from nbdask.store.open import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
     tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
     steps = settings.steps_per_task or plan["steps_per_task"]
-    return replace(settings, tile=tile, steps_per_task=steps)
+    backend = settings.backend
+    if backend in (None, "auto") and "backend" in plan:
+        then = backend_of(plan)
+        backend = backend if choose_backend(backend)[0] == then else then
+    return replace(settings, tile=tile, steps_per_task=steps, backend=backend)
 
 
 class _Run:
@@ -372,12 +383,14 @@ class _Run:
 
     def reopen(self) -> None:
         """Find the missing tiles of a store that was begun with the same settings."""
+        from nbdask.store.earlier import note_of
         from nbdask.store.open import StoreReader
         from nbdask.store.resume import check_same
 
         self.place.sweep()
         reader = self.begun = StoreReader(self.place)
         check_same(reader, self._attributes())
+        self.notes += note_of(reader.attributes, self.plan.kernel_version)
         done = reader.done()
         for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
             self.summaries[index] = summary

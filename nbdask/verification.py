@@ -25,6 +25,7 @@ from nbdask.run import Progress, Settings, prepare
 from nbdask.statistics import Statistics, TileSummary, combine, summarise
 from nbdask.store import schema
 from nbdask.store.create import update_attributes
+from nbdask.store.earlier import backend_of, bound_of, note_of
 from nbdask.store.lock import Lock
 from nbdask.store.open import StoreReader
 from nbdask.store.place import place_of, reason
@@ -136,7 +137,7 @@ def verify(
         The store, or its address.
     recompute : int
         This many tiles, drawn at random, are also computed again from the stored experiment, and
-        compared bit by bit.
+        compared bit by bit; with a store whose kernel is no more, to rounding.
     seed : int
         Of the draw.
     threads : int, optional
@@ -210,8 +211,10 @@ def repair(
         place.sweep()
         faults = verify(place.name, threads=threads).faults
         reader, count = StoreReader(place), threads or available_cores()
+        version = ""
         if faults:
             context = _context(reader, "repair", count)
+            version = context.kernel_version
             writer = TileWriter(place, reader.grid.counts[1])
 
             def mend(fault: Fault) -> None:
@@ -226,7 +229,11 @@ def repair(
         statistics = combine(reader.summaries())
         if faults or _whole(reader):
             times = [*reader.attributes.get("repaired", []), now()]
-            update_attributes(place, {**end_attributes(statistics), "repaired": times})
+            changed = {**end_attributes(statistics), "repaired": times}
+            if faults:
+                notes = [*reader.attributes.get("notes", []), *note_of(reader.attributes, version)]
+                changed["notes"] = list(dict.fromkeys(notes))
+            update_attributes(place, changed)
     return Repair(place.name, faults, statistics)
 
 
@@ -300,6 +307,8 @@ def _compare(reader: StoreReader, context: RunContext, index: int) -> Fault | No
     other = int((image.view(np.uint32) != stored.view(np.uint32)).sum())
     scale = max(float(np.nanmax(np.abs(image))), 1e-300)
     worst = float(np.nanmax(np.abs(image.astype(np.float64) - stored))) / scale
+    if worst <= bound_of(reader.attributes):
+        return None
     text = f"{other} of {image.size} pixels differ, by up to {worst:.2g} of the tile's maximum"
     if reader.attributes.get("cpu") != cpu_name():
         text += f"; the store was begun on another processor ({reader.attributes.get('cpu')})"
@@ -328,7 +337,7 @@ def _context(reader: StoreReader, doing: str, threads: int) -> RunContext:
     plan = attributes["plan"]
     experiment = Experiment.from_dict(attributes["experiment"])
     settings = Settings(
-        attributes["backend"],
+        backend_of(attributes),
         attributes["precision"],
         (plan["tile"][0], plan["tile"][1]),
         plan["steps_per_task"],

@@ -6,11 +6,13 @@ import importlib.util
 import os
 import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import s3server
+from tests import leaks, s3server
 
 # The tests start hundreds of processes: without this each would compile every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -79,14 +81,12 @@ NEEDS = {
 
 
 #: Files that come first: those whose tests mostly wait for others (daemons, time-outs), or that are
-#: long, so that none of them is what all else has to wait for at the end; and those that compile
-#: most kernels, so that others find the code in the cache.
+#: long, so that none of them is what all else has to wait for at the end.
 FIRST = (
     "test_slurm",
     "test_links",
     "test_running",
     "test_kills",
-    "test_numba_kernel",
     "test_s3",
     "test_mpi",
     "test_tutorials",
@@ -100,8 +100,28 @@ def _place(item: pytest.Item) -> int:
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put slow files first; skip, with the reason, tests that need what this machine lacks."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the long suite."""
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="run the long suite too: Slurm, MPI, an S3 server, a browser, cut links, many kills",
+    )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the processes of ``-n auto``: one per core, with 1 GiB of memory for each."""
+    from nbdask.plan.machine import available_cores, total_memory
+
+    return max(1, min(available_cores(), total_memory() >> 30, 8))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long suite out; put slow files first; skip what needs what this machine lacks."""
+    if not config.getoption("--all"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     items.sort(key=_place)
     reasons: dict[str, str | None] = {}
     for item in items:
@@ -113,6 +133,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             reason = reasons[name]
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say that there is more."""
+    if not config.getoption("--all"):
+        terminalreporter.write_line("This was the quick suite; --all runs the long one too.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give temporary files a folder of this run's own, so that one left behind is seen.
+
+    Its name is short, as the names of sockets have to be.
+    """
+    tmp_path_factory.getbasetemp()  # pytest's own folder stays where it is
+    with (
+        tempfile.TemporaryDirectory(prefix="nbt", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module_leaves_nothing(temporary_folder: None) -> Iterator[None]:
+    """Fail where the fixtures of a module leave processes, threads or files behind."""
+    watch = leaks.Watch(keep=False)
+    yield
+    left = watch.left()
+    leaks.owned_by_module.clear()
+    assert not left, "left behind by the module: " + "; ".join(left)
+
+
+@pytest.fixture(autouse=True)
+def test_leaves_nothing(
+    module_leaves_nothing: None, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """Fail a test that leaves processes, threads or files behind."""
+    watch = leaks.Watch(request.node.nodeid)
+    yield
+    left = watch.left()
+    assert not left, "left behind: " + "; ".join(left)
 
 
 @pytest.fixture

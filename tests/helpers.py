@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,37 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.first import patch_first
 from nbdask.kernels.interface import Kernel, Partial, merge
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.kernels.registry import default_costs
+from nbdask.plan.cost import Costs
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+#: What has to be on the path of a process that uses the tests' modules.
+ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 RIGHT = math.pi / 2
+#: Words by which Python takes warnings for errors, but not what others deprecate: their next
+#: release must not break a test.
+STRICT: tuple[str, ...] = ("-W", "error")
+for _name in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+    STRICT += ("-W", f"ignore::{_name}")
+
+#: Seconds that anything which surely comes may take, on however busy a machine.
+PATIENCE = 900.0
 
 #: Bound of the worst pointwise relative deviation from C (floor: 1e-6 of the maximum).
 PARITY = 2e-7
+
+#: What evaluations cost where nothing was measured.
+COSTS = Costs(default_costs())
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
 
 
 def small_experiment(**parts: Any) -> Experiment:

@@ -14,6 +14,8 @@ import sysconfig
 import time
 from pathlib import Path
 
+from tests.helpers import PATIENCE
+
 BUCKET, KEY, SECRET = "nbdask", "test-key", "test-secret-key"
 
 
@@ -101,7 +103,7 @@ class Server:
             self.process = subprocess.Popen(
                 self._command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not self._make_bucket():
             if time.monotonic() > end or self.process.poll() is not None:
                 self.kill()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nbdask.cli.main import SUBCOMMANDS
+from tests.helpers import STRICT
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "deploy" / "README.md"]
@@ -26,14 +27,17 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "page",
-    [p for p in PAGES if blocks(p, "python") and p.parent.name != "tutorials"],
-    ids=lambda p: p.name,
+    [
+        pytest.param(page, marks=[] if page.parent == ROOT else [pytest.mark.long], id=page.name)
+        for page in PAGES
+        if blocks(page, "python") and page.parent.name != "tutorials"
+    ],
 )
 def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
     """All Python of a page, as one script, without a warning."""
     script = "\n".join(blocks(page, "python"))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, *STRICT, "-c", script],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -61,9 +65,9 @@ def test_commands_and_options_exist(page: Path) -> None:
     for code in blocks(page, ""):
         for line in code.replace("\\\n", " ").splitlines():
             for command in line.split("&&"):
-                words = shlex.split(command)
-                if not words or words[0] != "nbdask":
+                if not command.strip().startswith("nbdask "):
                     continue
+                words = shlex.split(command)
                 if words[1] not in SUBCOMMANDS:
                     wrong.append(command)
                     continue

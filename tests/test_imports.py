@@ -47,7 +47,6 @@ HOMES = {
     "xarray": {"store", "lazy", "derive", "accessor"},
     "dask": {"store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
     "distributed": {"graph", "cluster", "run"},
-    "numba": {"kernels", "derive"},
     "cupy": {"kernels"},
     "gemmi": {"inputs", "example"},
     "PIL": {"html", "export", "parity", "view", "example"},
@@ -139,7 +138,7 @@ def test_start_up_stays_light(module: str) -> None:
     """Starting the command line loads none of the packages that a plain run can do without."""
     code = (
         f"import sys, {module}\n"
-        "heavy = ('distributed', 'xarray', 'pandas', 'matplotlib', 'gemmi', 'PIL', 'numba')\n"
+        "heavy = ('distributed', 'xarray', 'pandas', 'matplotlib', 'gemmi', 'PIL')\n"
         "print(*(name for name in heavy if name in sys.modules))"
     )
     done = subprocess.run(

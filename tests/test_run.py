@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import google_crc32c
@@ -17,6 +16,7 @@ import pytest
 import xarray
 
 import nbdask
+from benchmarks.large_kill_job import HOLD
 from nbdask.errors import ClusterError, PlanError, SemanticsError, StoreError
 from nbdask.experiment import Crystal, Experiment, Sampling, Scan, StructureFactors
 from nbdask.experiment.flags import parse_args
@@ -26,7 +26,17 @@ from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import Settings, prepare, simulate
 from nbdask.store.open import StoreReader
 from nbdask.store.provenance import git_commit
-from tests.helpers import GOLDEN, golden_cases, image_of, reflections, small_experiment, ulps
+from tests.helpers import (
+    GOLDEN,
+    PATIENCE,
+    ROOT,
+    STRICT,
+    golden_cases,
+    image_of,
+    reflections,
+    small_experiment,
+    ulps,
+)
 
 #: Three phi steps, 2 x 2 sub-pixels, two domains: 24 steps.
 EXPERIMENT = small_experiment(
@@ -380,8 +390,10 @@ import sys, time
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import simulate
 from tests.test_run import EXPERIMENT
+from benchmarks.large_kill_job import hold
 partial = ReferenceKernel.partial
 def slow(*a):
+    hold()
     time.sleep(0.3)
     return partial(*a)
 ReferenceKernel.partial = slow
@@ -394,13 +406,15 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("cluster", ["threads", "local"])
+@pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind) -> None:
     """Ctrl-C to the whole group, and kill -9: NaN and no record where nothing was computed."""
     script = tmp_path / "job.py"
     script.write_text(_INTERRUPTED)
-    environment = {**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])}
+    hold = tmp_path / "hold"
+    hold.write_text("1")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)}
     process = subprocess.Popen(
         [sys.executable, script, tmp_path / "a.zarr", cluster],
         stdout=subprocess.PIPE,
@@ -412,12 +426,11 @@ def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("1 12")
     os.killpg(process.pid, kind)
-    start = time.monotonic()
-    output, errors = process.communicate(timeout=30)
+    hold.unlink()
+    output, errors = process.communicate(timeout=PATIENCE)
     if kind == signal.SIGINT:
         assert output.split()[-1] == "stopped"
         assert "Traceback" not in errors
-        assert time.monotonic() - start < 10
     reader = StoreReader(tmp_path / "a.zarr")
     done = reader.done()
     assert reader.attributes["status"] == "running"
@@ -437,14 +450,14 @@ def test_threads_load_nothing_heavy(tmp_path) -> None:
         "from nbdask.run import simulate\n"
         "from tests.helpers import small_experiment\n"
         "simulate(small_experiment(), sys.argv[1], backend='numpy')\n"
-        "heavy = ('distributed', 'xarray', 'dask.array', 'pandas', 'matplotlib', 'numba')\n"
+        "heavy = ('distributed', 'xarray', 'dask.array', 'pandas', 'matplotlib')\n"
         "print(*(name for name in heavy if name in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, tmp_path / "a.zarr"],
+        [sys.executable, *STRICT, "-c", code, tmp_path / "a.zarr"],
         capture_output=True,
         text=True,
-        cwd=Path(nbdask.__file__).parents[1],
+        cwd=ROOT,
         check=False,
     )
     assert done.stderr == ""

@@ -18,7 +18,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-import nbdask
+from benchmarks.large_kill_job import HOLD
 from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.export.floatfile import FloatFile
@@ -29,10 +29,11 @@ from nbdask.store.place import place_of, read_root
 from nbdask.store.schema import ENTRIES, PYRAMID
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify
+from tests.helpers import PATIENCE, ROOT
 from tests.s3server import BUCKET, SECRET, Server
 from tests.test_run import pixels, run
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.s3, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_the_lock(address, monkeypatch) -> None:
 
 def test_a_renewed_lock_is_alive(address, monkeypatch) -> None:
     """Renewals change the object's tag, and not what it says."""
-    monkeypatch.setattr(lock_module, "PATIENCE", 20.0)
+    monkeypatch.setattr(lock_module, "PATIENCE", PATIENCE)
     file, text = place_of(address).lock_file(), b'{"host": "node7", "pid": 1}'
     file.create(text)
     seen = []
@@ -309,7 +310,7 @@ def test_a_missing_package_is_named() -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == 2
@@ -343,13 +344,14 @@ def test_an_outage_of_some_seconds(address, server, local) -> None:
 
 
 _JOB = """
-import sys, time
+import sys
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import simulate
 from tests.test_run import EXPERIMENT
+from benchmarks.large_kill_job import hold
 partial = ReferenceKernel.partial
 def slow(*a):
-    time.sleep(0.1)
+    hold()
     return partial(*a)
 ReferenceKernel.partial = slow
 simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, steps_per_task=5, threads=1,
@@ -357,18 +359,20 @@ simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, steps_per_task=5, thr
 """
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.13, 0.31])
-def test_a_killed_run_is_resumed(address, local, wait) -> None:
+@pytest.mark.parametrize("tiles", [1, 4, 9])
+def test_a_killed_run_is_resumed(address, local, tmp_path, tiles) -> None:
     """kill -9 at some moment: whole tiles only, the lock is taken over, the bits are the same."""
+    hold = tmp_path / "hold"
+    hold.write_text(str(tiles))
     job = subprocess.Popen(
         [sys.executable, "-c", _JOB, address],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)},
     )
     assert job.stdout is not None
-    assert job.stdout.readline().startswith("1 12")
-    time.sleep(wait)
+    while not job.stdout.readline().startswith(f"{tiles} 12"):
+        pass
     job.kill()
     job.communicate()
     found = verify(address)

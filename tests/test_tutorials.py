@@ -17,6 +17,7 @@ from PIL import Image
 
 from nbdask.experiment import Experiment, Sampling
 from tests.cluster import slurm
+from tests.helpers import STRICT
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "tutorials"
@@ -28,7 +29,9 @@ def script(page: str, **settings: str) -> str:
     """Return a tutorial's blocks as one shell script; ``settings`` replace its assignments."""
     parts = []
     for language, code in BLOCK.findall((FOLDER / page).read_text()):
-        parts.append(code if language == "sh" else f"python -W error - <<'END'\n{code}END\n")
+        parts.append(
+            code if language == "sh" else f"python {' '.join(STRICT)} - <<'END'\n{code}END\n"
+        )
     text = "\n".join(parts)
     for name, value in settings.items():
         text, count = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
@@ -61,6 +64,7 @@ def grey(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("L"))
 
 
+@pytest.mark.long
 def test_first_image(tmp_path: Path) -> None:
     """Picture and files are there; the picture is not of one colour."""
     printed = type_in(script("first-image.md"), tmp_path)
@@ -94,7 +98,7 @@ def batch(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slurm
-@pytest.mark.slow
+@pytest.mark.long
 def test_large_detector_on_slurm(tmp_path: Path, batch: dict[str, str]) -> None:
     """The same commands on a small detector, with workers as jobs of a real Slurm."""
     text = script(
@@ -132,6 +136,7 @@ def gallery() -> ModuleType:
 MAKE = gallery()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKE.PICTURES)
 def test_gallery(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every picture can be made again (here from small images), and shows something."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from nbdask.kernels.registry import BACKENDS
+
 
 @click.command(name="calibrate")
 @click.option(
     "--backend",
-    type=click.Choice(["numba", "numpy"]),
-    default="numba",
+    type=click.Choice([n for n, b in BACKENDS.items() if b.facts is None and not b.hidden]),
+    default="cpu",
     show_default=True,
     help="Kernel to measure.",
 )
@@ -17,8 +19,7 @@ def command(backend: str) -> None:
     """Measure nanoseconds per evaluation by feature, for the planner's estimates."""
     from nbdask.calibrate import calibrate
 
-    precisions = ("float64", "mixed") if backend == "numba" else ("float64",)
-    path = calibrate(backend, precisions, report=_say)
+    path = calibrate(backend, BACKENDS[backend].precisions, report=_say)
     click.echo(f"{path}: the figures that plans on this machine now use")
 
 

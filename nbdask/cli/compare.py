@@ -12,7 +12,7 @@ from nbdask.cli.mending import bar
 _EPILOG = """\b
 Exit codes: 0 all within thresholds, 2 usage, 3 beyond thresholds, 4 shapes differ, 5 input or
 output error.
-Example: nbdask compare numba.zarr numpy.zarr --html report.html"""
+Example: nbdask compare cpu.zarr numpy.zarr --html report.html"""
 
 
 @click.command(name="compare", epilog=_EPILOG)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import os
@@ -32,7 +31,6 @@ SUBCOMMANDS = {
     "compare": "Compare two results.",
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
-    "warmup": "Compile the kernels into the cache ahead of a job.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
@@ -133,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = nbdask.main(
             args=None if argv is None else list(argv), prog_name="nbdask", standalone_mode=False
         )
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
@@ -162,17 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry() -> NoReturn:
-    """Run the command line as a process of its own, and end the process.
+    """Run the command line as a process of its own.
 
-    Start and end are kept short: garbage is collected less often while thousands of modules'
-    objects are made, and the interpreter does not take them apart one by one at the end (about
-    0.3 s) unless worker processes or connections may still have to be closed.
+    Garbage is collected less often while thousands of modules' objects are made.
     """
     gc.set_threshold(50_000)
     claim_process()
-    code = main()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-    if "distributed" in sys.modules or "concurrent.futures.process" in sys.modules:
-        sys.exit(code)
-    os._exit(code)
+    sys.exit(main())

@@ -38,10 +38,10 @@ class _Recorded(click.Command):
 @tile_option("STORE's")
 @click.option(
     "--backend",
-    type=click.Choice(["numba", "numpy"]),
-    default="numba",
+    type=click.Choice(["cpu", "numpy"]),
+    default="cpu",
     show_default=True,
-    help="numba is fast, numpy the readable reference; the bits are the same.",
+    help="cpu is compiled and fast, numpy the readable reference; the bits are the same.",
 )
 @cluster_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.startup import import_libraries
+from nbdask.cli.startup import import_zarr
+from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 
 if TYPE_CHECKING:
     from nbdask.experiment.flags.parsed import Parsed
@@ -32,6 +33,25 @@ def tile_option(default: str, applies: str = "") -> Decorator:
         "tile",
         metavar="N|SLOW,FAST",
         help=f"Size of a tile in pixels{applies} [default: {default}].",
+    )
+
+
+def backend_option(whose: str = "") -> Decorator:
+    """Return the option that chooses the kernel; ``whose`` is put before its help."""
+    return click.option(
+        "--backend",
+        type=click.Choice(NAMES),
+        help=f"{whose}Kernel [default: cpu; with --cluster cuda: cuda].  {BACKEND_HELP}.",
+    )
+
+
+def precision_option(default: str | None, whose: str = "") -> Decorator:
+    """Return the option that chooses the kernel's precision; ``whose`` is put before its help."""
+    return click.option(
+        "--precision",
+        type=click.Choice(list(PRECISIONS)),
+        default=default,
+        help=f"{whose}Precision of the kernel [default: float64].  {PRECISION_HELP}.",
     )
 
 
@@ -93,21 +113,8 @@ def flags_of(options: dict[str, Any], *names: str) -> list[str]:
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
-        click.option(
-            "--backend",
-            type=click.Choice(["numba", "cuda", "auto", "numpy"]),
-            help="Kernel: numba on CPUs [default], cuda on a card [default with --cluster cuda],"
-            " auto: cuda where a card can be used, else numba; numpy: the readable reference.",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(["float64", "mixed", "pairs", "auto"]),
-            default="float64",
-            show_default=True,
-            help="mixed: lattice factors in single precision (worst deviation 1e-5); pairs: as"
-            " exact, for cards that are slow in double precision; auto: pairs on these, else"
-            " float64.",
-        ),
+        backend_option(),
+        precision_option("float64"),
         tile_option("chosen"),
         click.option(
             "--steps-per-task",
@@ -191,7 +198,7 @@ def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
     names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
     given = {name: options.pop(name) for name in names}
-    import_libraries(options["cluster"])
+    import_zarr()
     from nbdask.cluster.options import JobOptions
     from nbdask.cluster.spec import parse_cluster
 

@@ -12,10 +12,12 @@ from nbdask.cli.apart import Number, check_apart, files_among, inputs_of_store
 from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
 from nbdask.cli.mending import bar
 from nbdask.cli.options import (
+    backend_option,
     cluster_options,
     experiment_options,
     flags_of,
     parse_flags,
+    precision_option,
     tile_option,
 )
 from nbdask.cli.words import check_dashes, no_such_option
@@ -182,16 +184,8 @@ def _places(
 )
 @click.option("--keep", metavar="FOLDER", help="Keep the directories in which C ran here.")
 @click.option("--no-record", is_flag=True, help="Leave the store's attributes as they are.")
-@click.option(
-    "--backend",
-    type=click.Choice(["numba", "cuda", "auto", "numpy"]),
-    help="Kernel, for flags or --config [default: numba].",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float64", "mixed", "pairs", "auto"]),
-    help="Of the kernel, for flags or --config [default: float64].",
-)
+@backend_option("With flags or --config: ")
+@precision_option(None, "With flags or --config: ")
 @tile_option("chosen", ", for flags or --config")
 @cluster_options
 @threshold_options

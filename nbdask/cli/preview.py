@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nbdask.cli.startup import import_libraries
+from nbdask.cli.startup import import_zarr
 
 
 @click.command(name="preview")
@@ -56,7 +56,7 @@ from nbdask.cli.startup import import_libraries
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
-    import_libraries(None)
+    import_zarr()
     from nbdask.view.picture import Style, preview
 
     style = Style(

@@ -77,6 +77,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     for file in files:
         file.bar = partial(bar, quiet=options["quiet"])
     line = ProgressLine(options["quiet"])
+    told: set[str] = set()
+
+    def report(text: str) -> None:
+        """Print what is told beforehand, which is then no note at the end."""
+        told.add(text)
+        say(text)
+
     try:
         result = simulate(
             experiment,
@@ -86,7 +93,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             resume=options["resume"],
             command=ctx.meta[COMMAND_LINE],
             watch=line,
-            report=None if options["quiet"] else say,
+            report=None if options["quiet"] else report,
             outputs=[*files, *noisy],
             notes=notes,
             followers=_followers(options["pyramid"]),
@@ -96,7 +103,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(130)
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
-        say_notes([*result.notes, *notes])
+        say_notes([note for note in (*result.notes, *notes) if note not in told])
         say_result(result)
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")

@@ -13,6 +13,7 @@ from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_fl
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
+from nbdask.kernels.registry import COMPILED
 
 if TYPE_CHECKING:
     from nbdask.experiment import Experiment
@@ -59,7 +60,7 @@ def _range_option(name: str, what: str) -> Decorator:
     "--kernels",
     metavar="NAMES",
     default="reference",
-    help="Further kernels side by side: reference,numba,cuda.",
+    help=f"Further kernels side by side: {','.join(['reference', *COMPILED])}.",
 )
 @_range_option("layer", "these sensor layers")
 @_range_option("sub-pixel", "these sub-pixels, counted slow * n + fast")

@@ -7,7 +7,7 @@ import webbrowser
 import click
 
 from nbdask.cli.running import say
-from nbdask.cli.startup import import_libraries
+from nbdask.cli.startup import import_zarr
 
 
 @click.command(name="view")
@@ -21,7 +21,7 @@ def command(store: str, port: int | None, no_browser: bool) -> None:
 
     The page is served to this machine alone and asks no other.
     """
-    import_libraries(None)
+    import_zarr()
     from nbdask.view.server import serve
 
     def ready(address: str) -> None:

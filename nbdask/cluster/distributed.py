@@ -33,10 +33,7 @@ MOST_REFUSED = 4
 #: Attempts of a batch system to refuse a job, while there are no workers, that end a run.
 MOST_FAILURES = 3
 #: One thread per task: the libraries that workers call must not start their own.
-ENVIRONMENT = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-}
+ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 #: What distributed keeps of the past in schedulers and workers that nbdask starts.  By its defaults
 #: a process grows for its first thousand tasks, and for the first quarter of an hour by profiles.

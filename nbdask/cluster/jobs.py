@@ -50,7 +50,7 @@ ALLOWED_FAILURES = 10
 #: Seconds after which a job that the batch system refused is submitted again.
 RETRY = 3.0
 #: Variables of this process that workers get too.
-_PASSED = ("NBDASK_CACHE_DIR", "NUMBA_CACHE_DIR")
+_PASSED = ("NBDASK_CACHE_DIR",)
 
 
 def lifetime(walltime: int) -> tuple[int, int]:

@@ -196,7 +196,7 @@ def _cards(workers: int | None, threads: int | None) -> ClusterSpec:
     except BackendError as error:
         # The caller asked for a cluster: the remedies are in its words.
         text = str(error).replace("--backend cuda", "--cluster cuda")
-        text = text.replace("--backend numba", "--cluster threads")
+        text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error
     if workers is not None and workers > len(cards):
         raise ClusterError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.noise_c import CNoise
 from nbdask.errors import FieldError
 from nbdask.plan.tiles import Tile
 
@@ -42,8 +43,6 @@ def apply(pipeline: Pipeline, image: Any, corner: tuple[int, int], backend: str)
             raise FieldError("steps", "poisson_c", "left out: lazy arrays have no first pixel")
         return _lazy(image, frame)
     if rest is not None:
-        from nbdask.derive.noise_c import CNoise
-
         return apply(rest, CNoise(pipeline.seed).image_rows(image), corner, backend)
     return frame.tile(image, Tile(0, image.shape[0], 0, image.shape[1]))
 

@@ -9,8 +9,8 @@ random words.  The counter here is
 and the key is the seed, so a pixel has the same random numbers in whatever tile, process or order
 it is computed.  A stream belongs to one step of a pipeline; a draw gives one or two deviates.
 
-The functions work on uint64 arrays that hold 32-bit words; :mod:`.compiled` compiles the very same
-ones for single pixels.
+The functions work on uint64 arrays that hold 32-bit words; ``derive_counter.h`` holds the same in
+C++.
 """
 
 from __future__ import annotations

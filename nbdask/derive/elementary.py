@@ -4,8 +4,8 @@ These five operations are rounded in one way only (IEEE 754), so the results hav
 every processor and in every implementation; a system's own ``log`` may differ in the last bit from
 that of another, and a last bit decides now and then whether a deviate is accepted.
 
-Functions without a branch work on numbers and arrays alike; :mod:`.compiled` compiles them as they
-are.
+``derive_elementary.h`` holds the same in C++: a change here is one there, and of
+:data:`.provenance.VERSION`.
 """
 
 from __future__ import annotations

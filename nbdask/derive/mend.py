@@ -92,5 +92,5 @@ def _context(reader: StoreReader) -> Context:
         )
     columns = reader.grid.counts[1]
     return Context(
-        Source(source.place), pipeline, reader.grid, TileWriter(reader.place, columns), "numba"
+        Source(source.place), pipeline, reader.grid, TileWriter(reader.place, columns), "cpu"
     )

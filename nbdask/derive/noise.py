@@ -17,6 +17,7 @@ from nbdask.cluster.executor import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import ClusterSpec, parse_cluster
 from nbdask.derive import provenance
+from nbdask.derive.noise_c import check_library
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles, split
 from nbdask.derive.tasks import Context, Setup, Source, derive_graphs, summary_of
@@ -24,6 +25,7 @@ from nbdask.derive.work import check_backend
 from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.graph.tasks import TileResult
+from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
 from nbdask.plan.tiles import TileGrid
 from nbdask.run import Progress
@@ -68,7 +70,7 @@ def noise(
     pipeline: Pipeline,
     *,
     tile: int | str | tuple[int, int] | None = None,
-    backend: str = "numba",
+    backend: str = "cpu",
     cluster: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
@@ -93,7 +95,7 @@ def noise(
     tile : int, str or tuple of int, optional
         Pixels of a tile (slow, fast); None: as in the source.
     backend : str
-        ``"numba"`` or ``"numpy"``.
+        ``"cpu"`` (compiled) or ``"numpy"``.
     cluster, workers, threads, jobs
         See :class:`nbdask.run.Settings`.
     overwrite : bool
@@ -125,12 +127,17 @@ def noise(
     pipeline.check(reader.grid.shape)
     provenance.check_seed_is_new(reader, pipeline)
     rest = split(pipeline)
+    if rest is not None:
+        check_library()
     grid = TileGrid(reader.grid.shape, _tile(tile, reader, rest, place if resume else None))
     writer = TileWriter(place, grid.counts[1])
     context = Context(Source(reader.place), pipeline, grid, writer, check_backend(backend))
     spec = parse_cluster(cluster, workers, threads, jobs)
     attributes = provenance.start(reader, pipeline, grid, command, spec.kind)
     run = _Run(context, place, attributes, provenance.image_attributes(reader, pipeline))
+    if backend != "numpy":
+        missing = missing_note()
+        run.notes += () if missing is None else (missing,)
     with Lock(place) as lock:
         if resume:
             run.reopen()
@@ -344,7 +351,8 @@ class NoisyCopy:
     def check(self) -> None:
         """Raise an error before anything is computed if the store could not be made."""
         self.pipeline.check(self.shape)
-        split(self.pipeline)
+        if split(self.pipeline) is not None:
+            check_library()
         check_place(place_of(self.path), bool(self.options.get("overwrite")), self._resumes())
 
     def write(self, store: Path | str) -> None:

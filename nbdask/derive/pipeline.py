@@ -152,7 +152,7 @@ class Pipeline:
         values: NDArray[Any],
         tile: Tile,
         shape: tuple[int, int],
-        backend: str = "numba",
+        backend: str = "cpu",
         corner: tuple[int, int] = (0, 0),
     ) -> NDArray[np.float32]:
         """Return the finished pixels of a tile.
@@ -165,7 +165,7 @@ class Pipeline:
         shape : tuple of int
             Pixels of the whole image, (slow, fast).
         backend : str
-            ``"numba"`` or ``"numpy"``, which give the same bits.
+            ``"cpu"`` (compiled) or ``"numpy"``, which give the same bits.
         corner : tuple of int
             Detector indices (slow, fast) of the image's first pixel, for random numbers and maps.
 
@@ -209,7 +209,7 @@ class Pipeline:
             values = step.apply(values, work)
         return values
 
-    def apply(self, image: Any, *, corner: tuple[int, int] = (0, 0), backend: str = "numba") -> Any:
+    def apply(self, image: Any, *, corner: tuple[int, int] = (0, 0), backend: str = "cpu") -> Any:
         """Return an image after all steps.
 
         Parameters
@@ -221,7 +221,7 @@ class Pipeline:
             Detector indices (slow, fast) of the first pixel, for the random numbers.  A DataArray
             with the coordinates ``slow`` and ``fast`` has it from there.
         backend : str
-            ``"numba"`` or ``"numpy"``, which give the same bits.
+            ``"cpu"`` (compiled) or ``"numpy"``, which give the same bits.
 
         Returns
         -------

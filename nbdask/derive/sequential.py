@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.noise_c import CNoise
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.steps import PoissonC
 from nbdask.errors import FieldError
@@ -78,8 +79,6 @@ def rows_of_tiles(
     ------
     (tile_slow, n_fast) float32 array
     """
-    from nbdask.derive.noise_c import CNoise
-
     noise = CNoise(seed)
     for start in range(0, grid.shape[0], grid.tile[0]):
         stop = min(start + grid.tile[0], grid.shape[0])

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive import counter, elementary, photons, spread
+from nbdask.derive import compiled, counter, elementary, photons, spread
 from nbdask.errors import FieldError
 
-BACKENDS = ("numba", "numpy")
+BACKENDS = ("cpu", "numpy")
 
 
 class Work(NamedTuple):
@@ -23,55 +23,51 @@ class Work(NamedTuple):
     seed, frame, stream : int
         See :mod:`.counter`.
     backend : str
-        ``"numba"`` or ``"numpy"``; the bits are the same.
+        ``"cpu"`` or ``"numpy"``; the bits are the same.  NumPy also serves where there is no
+        compiled library.
     """
 
     corner: tuple[int, int]
     seed: int
     frame: int
     stream: int
-    backend: str = "numba"
+    backend: str = "cpu"
 
-    def _words(self) -> tuple[np.uint64, ...]:
-        """Return the numbers that compiled functions take."""
-        numbers = (*self.corner, self.frame, self.stream)
-        return (*(np.uint64(n) for n in numbers), *counter.key_words(self.seed))
+    def _in_numpy(self) -> bool:
+        """Whether NumPy does the work."""
+        return self.backend == "numpy" or not compiled.available()
+
+    def _numbers(self) -> compiled.Numbers:
+        """Return what compiled functions take."""
+        key0, key1 = counter.key_words(self.seed)
+        return compiled.Numbers(*self.corner, self.frame, self.stream, int(key0), int(key1))
 
     def poisson(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a Poisson deviate for each pixel; the means are overwritten."""
-        if self.backend == "numpy":
+        if self._in_numpy():
             return photons.poisson(mean, self.corner, self.seed, self.frame, self.stream)
-        from nbdask.derive import compiled
-
-        compiled.poisson(mean, *self._words())
+        mean = np.ascontiguousarray(mean)
+        compiled.poisson(mean, self._numbers())
         return mean
 
     def normal(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Return a standard normal deviate for each pixel."""
-        if self.backend == "numpy":
+        if self._in_numpy():
             rest = (self.seed, self.frame, self.stream, 0)
             u, _ = counter.pixel_uniforms((shape[0], shape[1]), self.corner, *rest)
             return elementary.normal(u)
-        from nbdask.derive import compiled
-
         values = np.empty(shape)
-        compiled.normal(values, *self._words())
+        compiled.normal(values, self._numbers())
         return values
 
     def convolve(
         self, padded: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Convolve with a separable kernel (weights of one axis) or a round one (a quadrant)."""
-        if self.backend == "numpy":
+        if self._in_numpy():
             flat = weights.ndim == 1
             return (spread.separable if flat else spread.round_kernel)(padded, weights)
-        from nbdask.derive import compiled
-
-        reach = weights.shape[0] - 1
-        out = np.empty((padded.shape[0] - 2 * reach, padded.shape[1] - 2 * reach))
-        flat = weights.ndim == 1
-        (compiled.spread_separable if flat else compiled.spread_round)(padded, weights, out)
-        return out
+        return compiled.convolve(padded, weights)
 
 
 def check_backend(backend: str) -> str:

@@ -32,6 +32,10 @@ class Crystal:
         Where ``matrix`` was read from, for the record.
     n_cells : tuple of 3 ints
         Unit cells along a, b, c.
+    cells_matrix : tuple of 9 floats or None
+        N of a gauss crystal, row by row, instead of ``n_cells``: its lattice factor is
+        det(N) exp(-|N (h - h0)|^2 / 0.63 fudge).  ``n_cells`` then holds the lengths of its
+        columns, rounded up.
     size : tuple of 3 floats
         Sample dimensions [m]; one above 0 sets the number of cells along a, b or c.
     shape : str
@@ -52,6 +56,7 @@ class Crystal:
     misset_seed: int | None = None
     matrix_file: str | None = None
     n_cells: tuple[int, ...] = (1, 1, 1)
+    cells_matrix: tuple[float, ...] | None = None
     size: tuple[float, ...] = (0.0, 0.0, 0.0)
     shape: str = "square"
     fudge: float = 1.0
@@ -82,6 +87,8 @@ class Crystal:
             mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
         )
         checks.one_of("crystal.shape", self.shape, SHAPES)
+        if self.cells_matrix is not None:
+            _check_cells_matrix(self)
         if self.mosaic_domains is not None:
             domains = checks.integer("crystal.mosaic_domains", self.mosaic_domains, low=1)
             checks.assign(self, mosaic_domains=domains)
@@ -107,15 +114,31 @@ def _checked_cell(cell: object) -> tuple[float, ...]:
 
 def _checked_matrix(matrix: object) -> tuple[float, ...]:
     m = checks.vector("crystal.matrix", matrix, length=9)
-    det = (
+    scale = math.sqrt(sum(x * x for x in m)) ** 3
+    if abs(_determinant(m)) <= 1e-12 * scale:
+        raise FieldError("crystal.matrix", m, "nine numbers with a determinant that is not 0")
+    return m
+
+
+def _determinant(m: tuple[float, ...]) -> float:
+    return (
         m[0] * (m[4] * m[8] - m[5] * m[7])
         - m[1] * (m[3] * m[8] - m[5] * m[6])
         + m[2] * (m[3] * m[7] - m[4] * m[6])
     )
-    scale = math.sqrt(sum(x * x for x in m)) ** 3
-    if abs(det) <= 1e-12 * scale:
-        raise FieldError("crystal.matrix", m, "nine numbers with a determinant that is not 0")
-    return m
+
+
+def _check_cells_matrix(crystal: Crystal) -> None:
+    field = "crystal.cells_matrix"
+    matrix = checks.vector(field, crystal.cells_matrix, length=9)
+    if crystal.shape != "gauss" or any(crystal.size):
+        raise FieldError(field, matrix, 'given only with shape "gauss" and without crystal.size')
+    if _determinant(matrix) <= 0.0:
+        raise FieldError(field, matrix, "nine numbers with a determinant above 0")
+    columns = tuple(math.ceil(math.hypot(*matrix[i::3])) for i in range(3))
+    if crystal.n_cells not in ((1, 1, 1), columns):
+        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out beside {field}")
+    checks.assign(crystal, cells_matrix=matrix, n_cells=columns)
 
 
 def _check_misset(crystal: Crystal) -> None:

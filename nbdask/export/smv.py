@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.noise_c import CNoise
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
 from nbdask.export.geometry import Geometry, geometry_of
@@ -18,9 +19,6 @@ from nbdask.export.options import Options
 from nbdask.export.picture import Picture
 from nbdask.export.values import UINT16_MAX, Clipped, counts16, noise16
 from nbdask.units import DEGREES_PER_RADIAN
-
-if TYPE_CHECKING:
-    from nbdask.derive.noise_c import CNoise
 
 #: C's header; a longer one takes the next multiple (C then writes a file that cannot be read).
 HEADER_BYTES = 512
@@ -183,8 +181,6 @@ def write_noise(picture: Picture, path: Path, options: Options) -> list[str]:
             f"--scale {options.scale:g}: the noise image counts photons, so its scale is 1;"
             " leave --scale out"
         )
-    from nbdask.derive.noise_c import CNoise  # numba takes long to load
-
     seed = int(time.time()) if options.seed is None else options.seed
     adc = DEFAULT_ADC if options.adc is None else options.adc
     noise, clipped, total = CNoise(seed), Clipped(), 0.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nbdask import units
 from nbdask.errors import FieldError, InputFileError
-from nbdask.experiment import Detector, Experiment, StructureFactors
+from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -110,6 +110,7 @@ def build_model(experiment: Experiment) -> Model:
         first_axes=turns.first_axes,
         star=crystal.star,
         n_cells=np.array(crystal.n_cells, dtype=np.float64),
+        cells_matrix=_cells_matrix(experiment.crystal),
         shape=SHAPE_CODES[experiment.crystal.shape],
         fudge=experiment.crystal.fudge,
         f_grid=amplitudes.grid,
@@ -129,6 +130,11 @@ def build_model(experiment: Experiment) -> Model:
         refuse_outside=experiment.semantics == "c",
         notes=notes,
     )
+
+
+def _cells_matrix(crystal: Crystal) -> NDArray[np.float64] | None:
+    given = crystal.cells_matrix
+    return None if given is None else np.array(given).reshape(3, 3)
 
 
 def _detector_fields(given: Detector, placed: DetectorFrame, sensor: _Sensor) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Model:
         Unrotated reciprocal vectors a*, b*, c* [1/Angstrom] (gauss and tophat shapes).
     n_cells : (3,) array
         Cells along a, b, c.
+    cells_matrix : (3, 3) array or None
+        N of a gauss crystal whose cells are given by a matrix.
     shape : int
         SQUARE, ROUND, GAUSS or TOPHAT.
     fudge : float
@@ -119,6 +121,7 @@ class Model:
     first_axes: Array | None
     star: Array
     n_cells: Array
+    cells_matrix: Array | None
     shape: int
     fudge: float
     f_grid: Array
@@ -155,5 +158,17 @@ class Model:
 
     @property
     def n_cells_total(self) -> float:
-        """Cells of the crystal: Na * Nb * Nc."""
+        """Cells of the crystal: Na * Nb * Nc, or the matrix' determinant."""
+        if self.cells_matrix is not None:
+            return float(np.linalg.det(self.cells_matrix))
         return float(self.n_cells[0] * self.n_cells[1] * self.n_cells[2])
+
+    @property
+    def spot_form(self) -> Array:
+        """M of gauss and tophat spots, (3, 3): their rho^2 is |M (dh, dk, dl)|^2.
+
+        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells.
+        """
+        if self.cells_matrix is not None:
+            return self.cells_matrix
+        return self.star.T * self.n_cells_total

@@ -172,17 +172,16 @@ def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
 
 
 def _direct(context: RunContext, index: int) -> TileResult | None:
-    """Compute a tile in one go where a kernel keeps the sums on its device; None: it does not."""
-    image = getattr(context.kernel(), "image", None)
-    region = None if image is None or len(context.steps) > 1 else _region(context, index)
-    if image is None or region is None:
+    """Compute a tile of one step range in one go; None: there are more, or nothing is evaluated."""
+    region = None if len(context.steps) > 1 else _region(context, index)
+    if region is None:
         return None
     start = time.perf_counter()
-    model, part = context.model, region.tile
+    model, kernel, part = context.model, context.kernel(), region.tile
     with _named(context, index, "computing"):
-        pixels, outside = image(model, part, region.mask)
+        pixels, outside = kernel.image(model, part, region.mask)
         _check_outside(model, context.grid[index], outside)
-        pixels = patch_first(model, context.kernel(), part, pixels)
+        pixels = patch_first(model, kernel, part, pixels)
         seconds = time.perf_counter() - start
         corner = (part.slow0, part.fast0)
         summary = summarise(pixels, corner, region.mask, outside, seconds)

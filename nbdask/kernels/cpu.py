@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels.interface import Mask, Partial, Values, image_of
+from nbdask.kernels.mixed import mixed_inputs
 from nbdask.kernels.pack import arguments, lattice_values, pack
 from nbdask.kernels.pixels import active_pixels, chosen, spread
-from nbdask.native.library import library
+from nbdask.native import library as native
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
@@ -41,6 +42,8 @@ class CpuKernel:
     ----------
     precision : str
         ``"float64"``, or ``"mixed"``: lattice factors in float32.
+    level : str or None
+        Level of the library, for tests; None: this processor's.
 
     Raises
     ------
@@ -51,11 +54,13 @@ class CpuKernel:
     name = "cpu"
     version = "2"
 
-    def __init__(self, precision: str = "float64") -> None:
+    def __init__(self, precision: str = "float64", level: str | None = None) -> None:
         if precision not in PRECISIONS:
             raise BackendError(f"--precision = {precision!r}: must be float64 or mixed")
         self.precision = precision
-        self._library = library()
+        level = level or native.level()
+        self._library = native.load(level)
+        self._wide = level == "x86-64-v4"
         self._library.nb_sum.restype = ctypes.c_longlong
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
@@ -65,9 +70,14 @@ class CpuKernel:
         count = tile.pixels if active is None else active.size
         total, gain = np.zeros(count), np.ones(count if running else 0)
         packed = pack(model)
-        told = arguments(packed.values, tile, steps, active)
+        values, narrow, narrow_axes = packed.values, None, None
+        if self.precision == "mixed" and (mixed := mixed_inputs(model, self._wide)):
+            values = values | {"height": mixed.height}
+            narrow, narrow_axes = mixed.struct, mixed.axes
+        told = arguments(values, tile, steps, active)
+        tables = (told, packed.axes, packed.sources, packed.table)
         outside = self._library.nb_sum(
-            *_pointers(told, packed.axes, packed.sources, packed.table, active, total, gain)
+            *_pointers(*tables, active, narrow, narrow_axes, total, gain)
         )
         gains = spread(gain, tile, active, 1.0) if running else None
         return Partial(spread(total, tile, active, 0.0), gains, outside)
@@ -123,9 +133,7 @@ class CpuKernel:
         outer, inner = divmod(step, model.n_inner)
         source, orientation = divmod(inner, model.n_phi * model.n_domains)
         packed = pack(model)
-        told = arguments(
-            packed.values, Tile(slow, slow + 1, fast, fast + 1), StepRange(0, 0), None
-        )
+        told = arguments(packed.values, Tile(slow, slow + 1, fast, fast + 1), StepRange(0, 0), None)
         found = np.zeros(15)
         self._library.nb_probe(
             *_pointers(told, packed.axes, packed.sources, packed.table),
@@ -141,6 +149,13 @@ class CpuKernel:
 
 
 def _pointers(*arrays: Any) -> list[ctypes.c_void_p]:
-    """Return the addresses of arrays; nothing for None."""
-    found = (None if array is None else np.asarray(array).ctypes.data for array in arrays)
-    return [ctypes.c_void_p(address) for address in found]
+    """Return the addresses of arrays and structures; nothing for None."""
+    return [ctypes.c_void_p(_address(array)) for array in arrays]
+
+
+def _address(array: Any) -> int | None:
+    if array is None:
+        return None
+    if isinstance(array, ctypes.Structure):
+        return ctypes.addressof(array)
+    return int(np.asarray(array).ctypes.data)

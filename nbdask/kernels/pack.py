@@ -1,4 +1,4 @@
-"""From a model to what the compiled loops are called with: tables, and the fields of a structure."""
+"""From a model to what the compiled loops are called with: tables, and fields of a structure."""
 
 from __future__ import annotations
 
@@ -166,16 +166,23 @@ def lattice_values(model: Model) -> tuple[Values, float]:
         # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
         height = (model.n_cells_total * ROUND_SCALE * 3.0 / pi**3) ** 2
         return values | {"lattice": CODES["SPHERE"]}, height
-    width = abs(model.fudge) * model.n_cells_total**2
-    gauss = model.shape == GAUSS
-    # The squared Gaussian factor is 2^-(squared length); a tophat spot ends where that is 1.
-    factor = 2.0 * _LOG2_E / GAUSS_WIDTH * width if gauss else width / TOPHAT_LIMIT
     values |= {
-        "lattice": CODES["GAUSS" if gauss else "TOPHAT"],
-        "triangle": _triangle(model, factor),
+        "lattice": CODES["GAUSS" if model.shape == GAUSS else "TOPHAT"],
+        "triangle": spot_triangle(model),
         "sign": 1.0 if model.fudge >= 0.0 else -1.0,
     }
     return values, model.n_cells_total**2
+
+
+def spot_triangle(model: Model) -> Array:
+    """Return R of gauss and tophat spots, an upper triangle by rows, (6,) float64.
+
+    The squared Gaussian factor is 2^-|R (dh, dk, dl)|^2; a tophat spot ends where that length is 1.
+    """
+    per_squared = 2.0 * _LOG2_E / GAUSS_WIDTH if model.shape == GAUSS else 1.0 / TOPHAT_LIMIT
+    r = np.linalg.qr(model.spot_form, mode="r") * np.sqrt(per_squared * abs(model.fudge))
+    triangle: Array = r[np.triu_indices(3)]
+    return triangle
 
 
 def _square(model: Model) -> Values:
@@ -194,13 +201,6 @@ def _square(model: Model) -> Values:
         "few": few,
         "even": even,
     }
-
-
-def _triangle(model: Model, factor: float) -> Array:
-    """Return R with |R (dh, dk, dl)|^2 = factor * |dh a* + dk b* + dl c*|^2, by rows."""
-    r = np.linalg.qr(model.star.T, mode="r") * np.sqrt(factor)
-    triangle: Array = r[np.triu_indices(3)]
-    return triangle
 
 
 def grating_polynomial(cells: int, degree: int) -> Array:

@@ -32,9 +32,7 @@ def active_pixels(tile: Tile, mask: Mask | None) -> NDArray[np.int32] | None:
     return np.flatnonzero(mask).astype(np.int32)
 
 
-def chosen(
-    plane: NDArray[np.float64], active: NDArray[np.int32] | None
-) -> NDArray[np.float64]:
+def chosen(plane: NDArray[np.float64], active: NDArray[np.int32] | None) -> NDArray[np.float64]:
     """Return the values of the pixels to be evaluated, contiguous, from a tile's plane."""
     flat = np.ascontiguousarray(plane, dtype=np.float64).reshape(-1)
     return flat if active is None else flat[active]

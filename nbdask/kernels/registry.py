@@ -12,8 +12,15 @@ from nbdask.kernels.cuda_costs import USUAL, card_costs
 from nbdask.kernels.cuda_facts import CardFacts
 from nbdask.kernels.interface import Kernel
 from nbdask.native.library import missing_note
+from nbdask.plan.cost import AMPLITUDES
 
-PRECISIONS = ("float64", "mixed", "pairs", "auto")
+#: What ``--precision`` takes -> what it is, for help texts.
+PRECISIONS = {
+    "float64": "exact",
+    "mixed": "lattice factors in single precision (worst deviation 1e-5)",
+    "pairs": "as exact, for cards that are slow in double precision",
+    "auto": "pairs on these, else float64",
+}
 
 #: Nanoseconds of one thread per evaluation by precision and shape, for one amplitude everywhere, a
 #: list, and tricubic interpolation; and per pixel once (finish, check, write).  Measured on
@@ -111,11 +118,31 @@ BACKENDS = {
         ),
     )
 }
+#: Kernels beside the readable reference.
+COMPILED = tuple(name for name, b in BACKENDS.items() if name != "numpy" and not b.hidden)
+_AUTO = "cuda where a card can be used, else cpu"
 #: What ``--backend`` takes.
 NAMES = ("auto", *(name for name, backend in BACKENDS.items() if not backend.hidden))
+#: What ``--backend`` and ``--precision`` mean, for help texts.
+BACKEND_HELP = "; ".join(
+    [f"{b.name}: {b.text}" for b in BACKENDS.values() if not b.hidden] + [f"auto: {_AUTO}"]
+)
+PRECISION_HELP = "; ".join(f"{name}: {text}" for name, text in PRECISIONS.items())
 
 _made: dict[tuple[str, str], Kernel] = {}
 _lock = Lock()
+
+
+def default_costs() -> dict[str, float]:
+    """Return nanoseconds by ``backend/precision/shape/amplitudes``, for the planner."""
+    found = {}
+    for name, backend in BACKENDS.items():
+        for precision, rows in (backend.costs or _CPU_COSTS).items():
+            for row, values in rows.items():
+                kinds = [row] if len(values) == 1 else [f"{row}/{kind}" for kind in AMPLITUDES]
+                for kind, value in zip(kinds, values, strict=True):
+                    found[f"{name}/{precision}/{kind}"] = value
+    return found
 
 
 def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str | None]:

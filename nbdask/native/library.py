@@ -7,16 +7,12 @@ import os
 import platform
 from functools import cache
 
-from nbdask.errors import BackendError
+from nbdask.errors import BackendError, InputError
 from nbdask.native import sources
 
-#: Forces a level, for tests.
+#: Names the level to use, for tests and comparisons.
 VARIABLE = "NBDASK_PROCESSOR"
-_MEND = (
-    "install g++ (11 or newer) or clang++ (14 or newer), then install nbdask again: "
-    "pip install --force-reinstall --no-deps with the same source"
-)
-_SLOWER = "the numpy kernel serves, about 30 times slower"
+_AGAIN = "pip install --force-reinstall --no-deps --no-cache-dir . in nbdask's sources"
 
 
 def library() -> ctypes.CDLL:
@@ -31,48 +27,51 @@ def library() -> ctypes.CDLL:
     ------
     nbdask.errors.BackendError
         Where there is none, or it was built from other sources than those beside it.
+    nbdask.errors.InputError
+        Where NBDASK_PROCESSOR names none that runs here.
     """
     return load(level())
 
 
 def level() -> str:
-    """Return the level of the library that is used: this processor's best one that is there."""
+    """Return the level of the library in use: the best one for this processor that is there."""
     runnable = levels()
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return runnable[0]
     if wanted not in runnable:
-        raise BackendError(f"{VARIABLE}={wanted}: must be one of {', '.join(runnable)} here")
+        raise InputError(f"{VARIABLE}={wanted}: must be one of {', '.join(runnable)} here")
     return wanted
 
 
 def levels() -> tuple[str, ...]:
     """Return the levels that this processor can run and whose library is there, best first."""
-    known = sources.LEVELS.get(sources.machine_name(platform.machine()), ())
-    if not known or not sources.library_path(known[-1]).is_file():
-        raise BackendError(_missing(f"it has no compiled library for {platform.machine()}"))
-    ask = load(known[-1]).nb_level
-    ask.restype = ctypes.c_char_p
-    best = known.index(ask().decode())
+    machine = platform.machine()
+    known = sources.LEVELS.get(sources.machine_name(machine), ())
+    if not known:
+        raise _missing(f"there is none for {machine}", "")
+    if not sources.library_path(known[-1]).is_file():
+        raise _missing(
+            "none was built (no C++ compiler, or NBDASK_NO_NATIVE was set)",
+            f"install g++ (11 or newer) or clang++ (14 or newer), then {_AGAIN}",
+        )
+    # The lowest one knows; a higher one may hold instructions that the processor lacks.
+    best = known.index(_text(_opened(known[-1]), "nb_level"))
     return tuple(name for name in known[best:] if sources.library_path(name).is_file())
 
 
 @cache
 def load(name: str) -> ctypes.CDLL:
-    """Load the library of one level, whether or not this processor can run its loops."""
-    path = sources.library_path(name)
-    try:
-        loaded = ctypes.CDLL(str(path))
-        built_from = loaded.nb_sources
-    except (OSError, AttributeError) as error:
-        raise BackendError(_missing(f"its compiled library cannot be loaded ({error})")) from error
-    built_from.restype = ctypes.c_char_p
-    if built_from().decode() != sources.digest():
-        raise BackendError(
-            "the compiled library is older than its sources: run pip install (or python "
-            "hatch_build.py) again"
-        )
-    return loaded
+    """Return the library of one level of :func:`levels`; refuse one that is not of its sources."""
+    opened = _opened(name)
+    if _text(opened, "nb_sources") != sources.digest():
+        raise _missing("it is older than its C++ sources", _AGAIN)
+    return opened
+
+
+def recipe() -> str:
+    """Return the compiler and the flags that made the library in use."""
+    return _text(library(), "nb_recipe")
 
 
 def available() -> bool:
@@ -81,7 +80,7 @@ def available() -> bool:
 
 
 def missing_note() -> str | None:
-    """Return what is missing, what it costs and how to mend it in one line; None if all is there."""
+    """Return one line: what is missing, what that costs, how to mend it; None if all is there."""
     try:
         library()
     except BackendError as error:
@@ -89,5 +88,22 @@ def missing_note() -> str | None:
     return None
 
 
-def _missing(what: str) -> str:
-    return f"nbdask was installed without a compiler: {what}; {_SLOWER}; {_MEND}"
+@cache
+def _opened(name: str) -> ctypes.CDLL:
+    path = sources.library_path(name)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise _missing(f"it cannot be loaded ({error})", _AGAIN) from error
+
+
+def _text(opened: ctypes.CDLL, function: str) -> str:
+    entry = getattr(opened, function)
+    entry.restype = ctypes.c_char_p
+    value: bytes = entry()
+    return value.decode()
+
+
+def _missing(what: str, remedy: str) -> BackendError:
+    line = f"no compiled kernel: {what}; numpy takes about 30 times as long"
+    return BackendError(f"{line}; to mend it: {remedy}" if remedy else line)

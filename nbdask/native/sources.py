@@ -27,9 +27,9 @@ def machine_name(machine: str) -> str:
     return ALIASES.get(machine.lower(), machine.lower())
 
 
-def library_path(level: str, folder: Path = LIBRARIES, platform: str = sys.platform) -> Path:
-    """Return where the library of one level is."""
-    return folder / f"nbdask-{level}{'.dylib' if platform == 'darwin' else '.so'}"
+def library_path(level: str, folder: Path | None = None, platform: str = sys.platform) -> Path:
+    """Return where the library of one level is: in :data:`LIBRARIES`, or in another folder."""
+    return (folder or LIBRARIES) / f"nbdask-{level}{'.dylib' if platform == 'darwin' else '.so'}"
 
 
 def digest() -> str:

@@ -26,6 +26,7 @@ from nbdask.parity.semantics import expected_differences, thread_notes, unique
 from nbdask.parity.tasks import Job, JobSetup, region_graph
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Progress, Settings, prepare
+from nbdask.store.earlier import backend_of
 from nbdask.store.open import StoreReader
 from nbdask.store.provenance import input_files, now
 from nbdask.store.schema import COMPLETE
@@ -138,13 +139,13 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
     return _compare(_Side(title, again, settings, None, notes=notes), request)
 
 
-def _kernel_of(reader: StoreReader) -> tuple[str, str]:
+def _kernel_of(reader: StoreReader) -> tuple[str | None, str]:
     """Return backend and precision of a store; of a kernel that cannot run here, the default."""
-    backend, precision = reader.attributes["backend"], reader.attributes["precision"]
+    backend, precision = backend_of(reader.attributes), reader.attributes["precision"]
     try:
         get_kernel(backend, precision)
     except BackendError:
-        return "numba", "float64"
+        return None, "float64"
     return backend, precision
 
 

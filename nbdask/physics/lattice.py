@@ -113,9 +113,10 @@ def sphere_argument(model: Model, h: Array, k: Array, el: Array) -> Array:
 
 
 def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
-    """Return rho^2 of gauss and tophat spots [1/Angstrom^2].
+    """Return rho^2 of gauss and tophat spots.
 
-    It is the squared distance to the spot times the squared number of cells.
+    It is the squared distance to the spot [1/Angstrom^2] times the squared number of cells; with a
+    matrix of cells N it is |N (dh, dk, dl)|^2.
 
     Parameters
     ----------
@@ -129,9 +130,8 @@ def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
         0 or more.
     """
     dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
-    cells, (a, b, c) = model.n_cells, model.star
-    x, y, z = (dh * a[i] + dk * b[i] + dl * c[i] for i in range(3))
-    squared: Array = (x * x + y * y + z * z) * (cells[0] ** 2 * cells[1] ** 2 * cells[2] ** 2)
+    x, y, z = (dh * a + dk * b + dl * c for a, b, c in model.spot_form)
+    squared: Array = x * x + y * y + z * z
     return squared
 
 

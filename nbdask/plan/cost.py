@@ -1,8 +1,8 @@
 """Cost of an evaluation: nanoseconds by backend, precision and feature.
 
-The figures come from a table of defaults, or from a file that a measurement on this machine left
-in the cache folder.  They decide the size of tiles and step ranges, and the estimate of a run's
-time; no pixel depends on them.
+The figures come from the defaults of the kernels, or from a file that a measurement on this
+machine left in the cache folder.  They decide the size of tiles and step ranges, and the estimate
+of a run's time; no pixel depends on them.
 """
 
 from __future__ import annotations
@@ -20,49 +20,6 @@ from nbdask.plan.machine import cpu_name
 AMPLITUDES = ("constant", "list", "tricubic")
 SHAPES = tuple(SHAPE_CODES)
 
-#: Nanoseconds of one thread per evaluation, and per pixel once ("pixel": finish, check, write).
-#: Measured on processors with 512 bit vectors at about 2.9 GHz; calibration replaces them.
-DEFAULTS: dict[str, float] = {
-    "numba/float64/square/constant": 2.4,
-    "numba/float64/square/list": 3.7,
-    "numba/float64/square/tricubic": 25.0,
-    "numba/float64/round/constant": 3.2,
-    "numba/float64/round/list": 4.5,
-    "numba/float64/round/tricubic": 26.0,
-    "numba/float64/gauss/constant": 2.4,
-    "numba/float64/gauss/list": 3.8,
-    "numba/float64/gauss/tricubic": 25.0,
-    "numba/float64/tophat/constant": 1.6,
-    "numba/float64/tophat/list": 3.0,
-    "numba/float64/tophat/tricubic": 24.0,
-    "numba/float64/pixel": 18.0,
-    "numba/mixed/square/constant": 1.5,
-    "numba/mixed/square/list": 1.9,
-    "numba/mixed/square/tricubic": 25.0,
-    "numba/mixed/round/constant": 2.0,
-    "numba/mixed/round/list": 2.6,
-    "numba/mixed/round/tricubic": 26.0,
-    "numba/mixed/gauss/constant": 1.2,
-    "numba/mixed/gauss/list": 1.8,
-    "numba/mixed/gauss/tricubic": 24.0,
-    "numba/mixed/tophat/constant": 0.9,
-    "numba/mixed/tophat/list": 1.5,
-    "numba/mixed/tophat/tricubic": 24.0,
-    "numba/mixed/pixel": 18.0,
-    "numpy/float64/square/constant": 150.0,
-    "numpy/float64/square/list": 200.0,
-    "numpy/float64/square/tricubic": 3000.0,
-    "numpy/float64/round/constant": 180.0,
-    "numpy/float64/round/list": 230.0,
-    "numpy/float64/round/tricubic": 3000.0,
-    "numpy/float64/gauss/constant": 180.0,
-    "numpy/float64/gauss/list": 230.0,
-    "numpy/float64/gauss/tricubic": 3000.0,
-    "numpy/float64/tophat/constant": 180.0,
-    "numpy/float64/tophat/list": 230.0,
-    "numpy/float64/tophat/tricubic": 3000.0,
-    "numpy/float64/pixel": 80.0,
-}
 #: Mixed precision against float64 where it was not measured.
 MIXED_FACTOR = 0.6
 #: A factor evaluated for every term instead of once per pixel costs about this much more.
@@ -77,26 +34,29 @@ class Costs:
 
     Parameters
     ----------
+    defaults : mapping of str to float
+        Nanoseconds of one thread: ``backend/precision/shape/amplitudes`` per evaluation, and
+        ``backend/precision/pixel`` per pixel once (finish, check, write).
     measured : mapping of str to float
-        Figures of this machine, keys as in ``DEFAULTS``; they prevail over the defaults.
+        Figures of this machine; they prevail over the defaults.
     source : str
         Where they come from, for the record.
     """
 
+    defaults: Mapping[str, float]
     measured: Mapping[str, float] = field(default_factory=dict)
     source: str = "defaults"
 
     def lookup(self, key: str) -> float:
-        """Return the nanoseconds for ``backend/precision/...``; unknown keys cost as numba's."""
-        if key in self.measured:
-            return self.measured[key]
-        if key in DEFAULTS:
-            return DEFAULTS[key]
+        """Return the nanoseconds for ``backend/precision/...``."""
+        for known in (self.measured, self.defaults):
+            if key in known:
+                return known[key]
         backend, precision, rest = key.split("/", 2)
-        if precision != "float64":
-            factor = 1.0 if rest == "pixel" else MIXED_FACTOR
-            return factor * self.lookup(f"{backend}/float64/{rest}")
-        return DEFAULTS[f"numba/float64/{rest}"]
+        if precision == "float64":
+            raise KeyError(key)
+        factor = 1.0 if rest == "pixel" else MIXED_FACTOR
+        return factor * self.lookup(f"{backend}/float64/{rest}")
 
     def of_card(self, figures: Mapping[str, float]) -> Costs:
         """Return these figures with those of a card, which prevail.
@@ -104,11 +64,12 @@ class Costs:
         Parameters
         ----------
         figures : mapping of str to float
-            Nanoseconds of an evaluation on the whole card; keys as in ``DEFAULTS``.
+            Nanoseconds of an evaluation on the whole card; keys as in :class:`Costs`.
         """
         if not figures:
             return self
-        return Costs({**self.measured, **figures}, "estimated from a card's clock and units")
+        measured = {**self.measured, **figures}
+        return Costs(self.defaults, measured, "estimated from a card's clock and units")
 
     def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
         """Return the seconds of one evaluation (pixel x step) on one thread."""
@@ -142,11 +103,13 @@ def costs_file() -> Path:
     return cache_folder() / "costs.json"
 
 
-def load_costs(path: Path | None = None) -> Costs:
+def load_costs(defaults: Mapping[str, float], path: Path | None = None) -> Costs:
     """Return the figures measured on this processor model, or the defaults.
 
     Parameters
     ----------
+    defaults : mapping of str to float
+        As in :class:`Costs`.
     path : Path or None
         The file; None: :func:`costs_file`.  A missing or unreadable file is no error.
 
@@ -159,8 +122,8 @@ def load_costs(path: Path | None = None) -> Costs:
         entry = json.loads(path.read_text())["machines"][cpu_name()]["nanoseconds"]
         measured = {str(key): float(value) for key, value in entry.items() if float(value) > 0.0}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Costs()
-    return Costs(measured, str(path))
+        return Costs(defaults)
+    return Costs(defaults, measured, str(path))
 
 
 def save_costs(measured: Mapping[str, float], path: Path | None = None) -> Path:
@@ -169,7 +132,7 @@ def save_costs(measured: Mapping[str, float], path: Path | None = None) -> Path:
     Parameters
     ----------
     measured : mapping of str to float
-        Nanoseconds, keys as in ``DEFAULTS``.
+        Nanoseconds, keys as in :class:`Costs`.
     path : Path or None
         The file; None: :func:`costs_file`.
 

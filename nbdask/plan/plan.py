@@ -12,7 +12,7 @@ from nbdask import html
 from nbdask.errors import PlanError
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
-from nbdask.plan.cost import TILE_SECONDS, Costs, load_costs
+from nbdask.plan.cost import TILE_SECONDS, Costs
 from nbdask.plan.machine import total_memory
 from nbdask.plan.steps import StepRange, split_steps
 from nbdask.plan.tiles import Tile, TileGrid
@@ -200,12 +200,12 @@ def parse_tile(value: object) -> tuple[int, int]:
 def make_plan(
     model: Model,
     kernel: KernelFacts,
+    costs: Costs,
     *,
     tile: object = None,
     steps_per_task: int | None = None,
     workers: Workers | None = None,
     memory_limit: int | str | None = None,
-    costs: Costs | None = None,
 ) -> Plan:
     """Choose tiles and step ranges, or check those asked for.
 
@@ -214,6 +214,7 @@ def make_plan(
     model : Model
     kernel : KernelFacts
         Its name, precision, version and working memory.
+    costs : Costs
     tile : int, str or tuple of int, optional
         Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
@@ -222,8 +223,6 @@ def make_plan(
         None: one process, one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
-    costs : Costs, optional
-        Cost figures; None: those of this machine.
 
     Returns
     -------
@@ -235,7 +234,6 @@ def make_plan(
         A size that is not allowed, or a run that does not fit the memory.
     """
     workers = workers or Workers()
-    costs = load_costs() if costs is None else costs
     costs = costs.of_card(getattr(kernel, "costs", {}))
     work = _Work(model, kernel, costs, workers, _limit(memory_limit, workers))
     asked = None if tile is None else parse_tile(tile)

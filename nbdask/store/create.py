@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, BloscShuffle
+from zarr.codecs import BloscCodec
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
@@ -19,7 +19,7 @@ from nbdask.store.place import Place, place_of, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
-IMAGE_CODEC = BloscCodec(cname="lz4", clevel=1, shuffle=BloscShuffle.bitshuffle)
+IMAGE_CODEC = BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
 
 
 @contextmanager

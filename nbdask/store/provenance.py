@@ -13,13 +13,14 @@ from typing import Any
 
 from nbdask.experiment import Experiment
 from nbdask.inputs.checksum import sha256_of
+from nbdask.native import library
 from nbdask.plan.machine import cpu_name
 from nbdask.plan.plan import Plan
 from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.version import __version__
 
-_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numba", "numcodecs")
+_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs")
 
 
 def opening(command: Sequence[str] | None) -> dict[str, Any]:
@@ -134,12 +135,14 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that are loaded."""
+    """Return the versions of Python and of loaded libraries, and of our own level and compiler."""
     result = {"python": platform.python_version()}
     for name in _LIBRARIES:
         version = getattr(sys.modules.get(name), "__version__", None)
         if version is not None:
             result[name] = str(version)
+    if library.available():
+        result |= {"native": library.level(), "compiler": library.recipe()}
     return result
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nbdask.errors import StoreError
+from nbdask.store.earlier import backend_of, is_replaced
 from nbdask.store.open import StoreReader
 
 #: Entries of the recorded plan that must be the same, or the bits could differ.
@@ -31,11 +32,7 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = 
         With every difference as ``name: stored -> now``.
     """
     stored = reader.attributes
-    differences = [
-        f"{name}: {_short(stored['plan'].get(name))} -> {_short(attributes['plan'].get(name))}"
-        for name in _SAME_PLAN
-        if stored["plan"].get(name) != attributes["plan"].get(name)
-    ]
+    differences = list(_changed_plan(stored["plan"], attributes["plan"]))
     if stored["fingerprint"] != attributes["fingerprint"]:
         then, now = _flat(stored["experiment"]), _flat(attributes["experiment"])
         found = [
@@ -50,6 +47,16 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = 
             f"{doing}: {reader.path} was begun with other settings (stored -> now):"
             f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
         )
+
+
+def _changed_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what of the plan differs; a kernel that is no more is the one in its place."""
+    if is_replaced(then):
+        same = {"backend": backend_of(then), "kernel_version": now["kernel_version"]}
+        then = {**then, **same}
+    for name in _SAME_PLAN:
+        if then.get(name) != now.get(name):
+            yield f"{name}: {_short(then.get(name))} -> {_short(now.get(name))}"
 
 
 def _changed_files(then: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:

@@ -10,6 +10,7 @@ from nbdask.experiment import Experiment
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import split_steps
 from nbdask.plan.tiles import Tile
+from nbdask.store.earlier import backend_of
 from nbdask.store.open import StoreReader
 from nbdask.trace.entries import Trace
 from nbdask.trace.walk import is_evaluated, kernel_pixel
@@ -59,7 +60,8 @@ def compare_stored(
     model = trace.model
     pixel = Tile(trace.slow, trace.slow + 1, trace.fast, trace.fast + 1)
     if is_evaluated(model, trace.slow, trace.fast):
+        kernel = get_kernel(backend_of(attributes), precision)
         ranges = split_steps(model.n_steps, attributes["plan"]["steps_per_task"])
-        again = kernel_pixel(model, get_kernel(backend, precision), pixel, ranges)
-        line += f"; the {backend} kernel gives {float(again)!r} now"
+        again = kernel_pixel(model, kernel, pixel, ranges)
+        line += f"; the {kernel.name} kernel gives {float(again)!r} now"
     return False, line + ": the store holds another pixel, see nbdask verify"

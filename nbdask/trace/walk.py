@@ -13,7 +13,7 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.first import find_first, first_pixel_parts, patch_first
 from nbdask.kernels.interface import Kernel, Partial, Probing, merge
 from nbdask.kernels.reference import ReferenceKernel
-from nbdask.kernels.registry import get_kernel
+from nbdask.kernels.registry import COMPILED, get_kernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Entry, Place, Selection, Trace, TraceError
@@ -26,7 +26,7 @@ MOST = 100_000
 #: Evaluations that take so long that it is said.
 LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
-KERNELS = ("reference", "cpu", "cuda")
+KERNELS = ("reference", *COMPILED)
 
 _NOT_EVALUATED = (
     "pixel slow {}, fast {} is masked or outside the region of interest: it is 0 and nothing is"

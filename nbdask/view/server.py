@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,6 +85,9 @@ class _Server:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="nbdask-page")
         #: Made ahead of the tab that will show it.
         self._spare: Page | None = None
+        # Bokeh 3.10 and later fill the documents of new tabs in threads.
+        self._taking = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop
 
     async def run(self, listening: socket.socket, ready: Callable[[str], None] | None) -> None:
         """Serve until the process is interrupted.
@@ -100,6 +104,7 @@ class _Server:
 
         word, port = secrets.token_hex(8), int(listening.getsockname()[1])
         scene, loop, end = self._scene, asyncio.get_running_loop(), asyncio.Event()
+        self._loop = loop
         logging.getLogger("tornado.access").setLevel(logging.ERROR)
         title = f"{Path(str(scene.levels.place.name)).name} – nbdask"
         front = Front(word, title, scene.overview(MAX), self._scripts)
@@ -166,14 +171,15 @@ class _Server:
 
     def _show(self, document: Document) -> None:
         """Fill the document of a new tab."""
-        page, self._spare = self._spare, None
+        with self._taking:
+            page, self._spare = self._spare, None
         if page is None:
             from nbdask.view.page import Page
 
             page = Page(self._scene, self._pool)
         page.show(document)
         # While the browser still reads BokehJS.
-        asyncio.get_running_loop().call_soon(self._work_ahead, document)
+        self._loop.call_soon_threadsafe(self._work_ahead, document)
 
     def _work_ahead(self, document: Document) -> None:
         """Serialize what the tab will ask for in a moment, and make the next tab's page."""

@@ -7,12 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-import nbdask
+from benchmarks.large_kill_job import HOLD
 from nbdask.cli import progress
 from nbdask.cli.main import main
 from nbdask.cli.progress import ProgressLine
@@ -24,7 +22,8 @@ from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import EMPTY
 from nbdask.store.local import LocalPlace
 from nbdask.store.open import StoreReader
-from tests.helpers import small_experiment
+from tests.cluster.pools import tiles_done
+from tests.helpers import COSTS, PATIENCE, ROOT, small_experiment, wait_until
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 48 -pixel 0.3 -oversample 1"
 #: A tile of 8 x 8 evaluated pixels.
@@ -54,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def plan_of(**parts) -> Plan:
     """Return a plan of 4 x 3 tiles of 8 x 8 pixels."""
-    return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), tile=8)
+    return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), COSTS, tile=8)
 
 
 def test_a_terminal_gets_a_bar_that_fits(monkeypatch, clock) -> None:
@@ -144,8 +143,10 @@ _SLOW = """
 import sys, time
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.cli.main import main
+from benchmarks.large_kill_job import hold
 partial = ReferenceKernel.partial
 def slow(*a):
+    hold()
     time.sleep(0.2)
     return partial(*a)
 ReferenceKernel.partial = slow
@@ -158,20 +159,19 @@ def test_ctrl_c_prints_the_command_that_resumes(tmp_path) -> None:
     """It ends with status 130 and no traceback, and the printed command finishes the store."""
     script, store = tmp_path / "job.py", tmp_path / "a b.zarr"
     script.write_text(_SLOW)
+    hold = tmp_path / "hold"
+    hold.write_text("1")
     words = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--threads", "1"]
     process = subprocess.Popen(
         [sys.executable, script, *words, "--out", store],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)},
     )
-    end = time.monotonic() + 60
-    while not (store.exists() and StoreReader(store).done().any()):
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: tiles_done(store) > 0 or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=60)[1]
+    hold.unlink()
+    errors = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 130
     assert "Traceback" not in errors
     *_, said, command = errors.splitlines()

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nbdask
 from nbdask.cli.main import main
 from nbdask.graph.tasks import compute_tile
 from nbdask.store.create import update_attributes
 from nbdask.store.open import StoreReader
 from nbdask.verification import verify
+from tests.helpers import ROOT, STRICT
 
 GOOD = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
 OPTIONS = "--backend numpy --tile 8"
@@ -183,10 +183,10 @@ def test_the_functions_are_public(store) -> None:
         "print(nbdask.repair(sys.argv[1]).faults)"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, store],
+        [sys.executable, *STRICT, "-c", code, store],
         capture_output=True,
         text=True,
-        cwd=Path(nbdask.__file__).parents[1],
+        cwd=ROOT,
         check=False,
     )
     assert done.stderr == ""

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+from tests import leaks
+
 PROGRAMS = ("ip", "nsenter", "unshare")
 #: Addresses that are reserved for examples: in use nowhere.
 _NETWORK = "192.0.2"
@@ -80,6 +82,7 @@ class Hosts:
         named = ["sh", "-c", 'hostname "$0" && exec "$@"', f"host{number}", *command]
         process = subprocess.Popen([*enter, *named], text=True, **options)
         self._started.append(process)
+        leaks.owned_by_module.add(process.pid)
         return process
 
     def cut(self, number: int) -> None:

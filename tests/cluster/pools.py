@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,22 @@ import zarr
 
 from benchmarks import large_kill_job
 from nbdask.cli.main import main
+from tests import leaks
+from tests.helpers import PATIENCE, ROOT, wait_until
 
-ROOT = Path(__file__).parents[2]
 #: A small image of 36 tiles.
 _FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 48 -pixel 1 -oversample 1 -osc 1 -phisteps 20"
 WORDS = [*_FLAGS.split(), "--backend", "numpy", "--tile", "8"]
 TILES = 36
 
 
-def slow_workers(seconds: float = 0.2) -> dict[str, str]:
+def slow_workers(hold: Path, seconds: float = 0.2) -> dict[str, str]:
     """Return variables that make each tile take that long in a worker, to be caught in the middle.
 
-    It sleeps, so the tests are as quick on a busy machine.
+    While the file ``hold`` is there, a worker begins no more tiles than it says.
     """
     return {
+        large_kill_job.HOLD: str(hold),
         large_kill_job.LIST: os.devnull,
         large_kill_job.SLOWER_BY: str(seconds),
         "DASK_DISTRIBUTED__WORKER__PRELOAD": "benchmarks.large_kill_job",
@@ -55,14 +56,6 @@ def listening() -> set[tuple[int, str, int]]:
     }
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 class Pool:
     """A scheduler and its workers, each a process of its own on loopback."""
 
@@ -70,6 +63,8 @@ class Pool:
         self.variables = dict(variables or {})
         self.file = folder / "scheduler.json"
         self.folder = folder
+        #: While it is there, no worker begins more tiles than it says.
+        self.hold = folder / "hold"
         self.processes: list[subprocess.Popen[str]] = []
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
         wait_until(self._address_known)
@@ -96,6 +91,7 @@ class Pool:
                 text=True,
             )
         self.processes.append(process)
+        leaks.owned_by_module.add(process.pid)
         return process
 
     def add_worker(self, **more: str) -> subprocess.Popen[str]:
@@ -103,18 +99,18 @@ class Pool:
         words = ["--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny"]
         words += ["--local-directory", str(self.folder), "--memory-limit", "1GB"]
         # One with another nbdask cannot load what slows it.
-        slow = {} if "PYTHONPATH" in more else slow_workers()
+        slow = {} if "PYTHONPATH" in more else slow_workers(self.hold)
         worker = self._start("worker", *words, **slow, **more)
         self.workers.append(worker)
         return worker
 
-    def wait_for_workers(self, count: int, seconds: float = 90.0) -> None:
-        """Wait until so many workers are there: a start takes long where much else runs."""
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until so many workers are there."""
         from distributed import Client
 
         security = security_of(self.variables)
         with Client(self.address, security=security, set_as_default=False) as client:
-            wait_until(lambda: len(client.nthreads()) == count, seconds)
+            wait_until(lambda: len(client.nthreads()) == count)
 
     def top_up(self, count: int) -> None:
         """Have so many workers, whatever became of those before, and no others."""
@@ -183,7 +179,7 @@ def run(out: Path, *options: str, **more: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=PATIENCE,
     )
 
 

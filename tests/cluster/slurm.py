@@ -14,7 +14,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from tests.helpers import PATIENCE, wait_until
+
+
+def _is_gone(path: Path) -> bool:
+    return not path.exists()
+
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scancel", "squeue", "sinfo")
 #: Daemons and the pid files that they write, in the order in which they are ended.
@@ -90,7 +98,8 @@ def _start_munge(folder: Path) -> None:
 
 
 def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
-    for _ in range(300):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         done = subprocess.run(
             ["sinfo", "-h", "-o", "%t"],
             env=environment,
@@ -114,12 +123,8 @@ def _stop(folder: Path) -> None:
             if Path(f"/proc/{pid}/comm").read_text().strip() != program:
                 continue
             os.kill(pid, signal.SIGTERM)
-            for _ in range(100):
-                if not Path(f"/proc/{pid}").exists():
-                    break
-                time.sleep(0.1)
-            else:
-                os.kill(pid, signal.SIGKILL)
+            folder = Path(f"/proc/{pid}")
+            wait_until(partial(_is_gone, folder))
         except (OSError, ValueError):
             continue
 
@@ -176,7 +181,8 @@ def cancel(environment: dict[str, str], *numbers: str) -> None:
 
 def cancel_all(environment: dict[str, str]) -> None:
     """Cancel everything and wait until it is gone: a slurmd that stops would leave its jobs."""
-    for _ in range(100):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         left = jobs(environment)
         if not left:
             return

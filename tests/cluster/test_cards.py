@@ -48,6 +48,7 @@ def test_without_cards_the_cluster_is_refused() -> None:
     assert "--backend" not in str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_cards")
 def test_workers_see_their_cards_on_loopback() -> None:
     """CUDA_VISIBLE_DEVICES of the two processes, and where they listen."""
@@ -59,6 +60,7 @@ def test_workers_see_their_cards_on_loopback() -> None:
     assert {address for _, address, _ in opened} == {"127.0.0.1"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_cards")
 def test_a_run_on_the_cluster(tmp_path) -> None:
     """The workers compute a whole image; another backend may be named."""

@@ -17,6 +17,7 @@ from nbdask.cluster.executor import Executor, open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError
 from tests.cluster.pools import listening
+from tests.helpers import PATIENCE
 
 SEEN: dict[str, int] = {}
 
@@ -151,7 +152,7 @@ def test_local_workers_are_other_processes_on_loopback() -> None:
 
 def test_threads_run_at_the_same_time() -> None:
     """Two tasks that wait for each other finish, so they do run together."""
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=PATIENCE)
 
     def meet(run: str, number: int) -> int:
         barrier.wait()

@@ -14,6 +14,7 @@ import pytest
 from nbdask.cluster.spec import parse_cluster
 from nbdask.errors import ClusterError
 from tests.cluster.pools import alone, command, environment, pixels
+from tests.helpers import PATIENCE
 
 needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or importlib.util.find_spec("dask_mpi") is None,
@@ -32,10 +33,11 @@ def mpirun(ranks: int, out: Path, *options: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=PATIENCE,
     )
 
 
+@pytest.mark.long
 @needs_mpi
 def test_mpi_run(tmp_path: Path) -> None:
     """Two of four ranks work, over TLS; the result is that of threads, told once."""
@@ -45,6 +47,7 @@ def test_mpi_run(tmp_path: Path) -> None:
     assert np.array_equal(pixels(tmp_path / "a.zarr"), alone(tmp_path / "b.zarr"))
 
 
+@pytest.mark.long
 @needs_mpi
 def test_mpi_error_ends_all_ranks(tmp_path: Path) -> None:
     """A refused plan is told by one rank, and no rank stays behind."""
@@ -54,6 +57,7 @@ def test_mpi_error_ends_all_ranks(tmp_path: Path) -> None:
     assert not (tmp_path / "a.zarr").exists()
 
 
+@pytest.mark.long
 @needs_mpi
 def test_too_few_ranks() -> None:
     """Without mpirun there is one rank."""

@@ -25,8 +25,10 @@ from tests.cluster.pools import (
     run,
     running,
     tiles_done,
-    wait_until,
 )
+from tests.helpers import PATIENCE, wait_until
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 @pytest.fixture
 def two(shared: Pool) -> Pool:
     """The scheduler with two workers, new ones for those that a test before has killed."""
+    shared.hold.unlink(missing_ok=True)
     shared.top_up(2)
     return shared
+
+
+def hold_after(two: Pool, tiles: int) -> None:
+    """Let each worker begin so many tiles and no more, until the file is removed."""
+    two.hold.write_text(str(tiles))
 
 
 def here(out: Path, *options: str) -> int:
@@ -81,10 +89,12 @@ def test_tls_scheduler(
 def test_killed_worker(two: Pool, tmp_path: Path, expected: np.ndarray) -> None:
     """Its tiles are computed by the other one."""
     out = tmp_path / "a.zarr"
+    hold_after(two, 3)
     with running(out, "--cluster", f"scheduler-file:{two.file}", "--workers", "2") as process:
         wait_until(lambda: tiles_done(out) >= 3)
         two.workers[0].send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
+        two.hold.unlink()
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert np.array_equal(pixels(out), expected)
 
@@ -93,14 +103,16 @@ def test_all_workers_killed(two: Pool, tmp_path: Path, expected: np.ndarray) -> 
     """The run ends with a message after the configured time; another one finishes it."""
     out = tmp_path / "a.zarr"
     more = {"DASK_NBDASK__WORKER_TIMEOUT": "3"}
+    hold_after(two, 3)
     with running(out, "--cluster", two.address, **more) as process:
         wait_until(lambda: tiles_done(out) >= 3)
         for worker in two.workers:
             worker.send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "no worker for 3 s" in said
     assert "--resume" in said
+    two.hold.unlink()
     two.top_up(1)
     assert here(out, "--cluster", two.address, "--resume", "--quiet") == 0
     assert np.array_equal(pixels(out), expected)
@@ -109,10 +121,12 @@ def test_all_workers_killed(two: Pool, tmp_path: Path, expected: np.ndarray) -> 
 def test_interrupt_leaves_the_pool_usable(two: Pool, tmp_path: Path) -> None:
     """After Ctrl-C the workers hold nothing of the run."""
     out = tmp_path / "a.zarr"
+    hold_after(two, 3)
     with running(out, "--cluster", two.address) as process:
         wait_until(lambda: tiles_done(out) >= 3)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        two.hold.unlink()
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     from distributed import Client
@@ -158,10 +172,10 @@ def test_other_version_that_joins_later_is_refused(
         for worker in two.workers:
             worker.send_signal(signal.SIGSTOP)
         late = two.add_worker(PYTHONPATH=other_version)
-        late.wait(timeout=120)
+        late.wait(timeout=PATIENCE)
         for worker in two.workers[:-1]:
             worker.send_signal(signal.SIGCONT)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert "nbdask is version 0.0.1 there" in said
     assert tiles_done(out) == TILES
@@ -172,8 +186,8 @@ def test_running_scheduler_gives_the_counts(two: Pool) -> None:
     spec = parse_cluster(f"scheduler-file:{two.file}", workers=2)
     assert (spec.kind, spec.workers, spec.threads, spec.memory) == ("scheduler-file", 2, 1, 10**9)
     with (
-        dask.config.set({"nbdask.worker-timeout": 1}),
-        pytest.raises(ClusterError, match=r"2 of 5 worker\(s\) came within 1 s"),
+        dask.config.set({"nbdask.worker-timeout": 5}),
+        pytest.raises(ClusterError, match=r"2 of 5 worker\(s\) came within 5 s"),
     ):
         parse_cluster(two.address, workers=5)
     with pytest.raises(ClusterError, match="--threads 3: the workers of a running scheduler"):
@@ -191,11 +205,12 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def test_killed_scheduler(two: Pool, tmp_path: Path, expected: np.ndarray) -> None:
     """The run ends with a message; threads finish it."""
     out = tmp_path / "a.zarr"
-    more = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3"}
+    more = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "20"}
+    hold_after(two, 3)
     with running(out, "--cluster", two.address, **more) as process:
         wait_until(lambda: tiles_done(out) >= 3)
         two.scheduler.send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, said
     assert "the connection to the scheduler is lost" in said
     assert "Traceback" not in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -13,9 +12,10 @@ import numpy as np
 import pytest
 
 from tests.cluster import slurm
-from tests.cluster.pools import alone, pixels, run, running, slow_workers, tiles_done, wait_until
+from tests.cluster.pools import alone, pixels, run, running, slow_workers, tiles_done
+from tests.helpers import PATIENCE, wait_until
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 #: A worker of one thread per job, on loopback.
 JOB = ["--cluster", "slurm", "--queue", slurm.PARTITION, "--memory", "600MB", "--workers", "2"]
@@ -40,7 +40,11 @@ def system() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def variables(system: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """Environment of a run: Slurm, a folder for its jobs, which take their time for each tile."""
-    return {**system, **slow_workers(0.4), "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs")}
+    return {
+        **system,
+        **slow_workers(tmp_path / "hold"),
+        "DASK_NBDASK__JOB_DIRECTORY": str(tmp_path / "jobs"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +63,13 @@ def test_cancelled_job_is_replaced(
 ) -> None:
     """scancel of every job in the middle: new ones come, the pixels are the same, TLS is used."""
     out = tmp_path / "a.zarr"
+    (tmp_path / "hold").write_text("2")
     with running(out, *JOB, "--walltime", "10min", **variables) as process:
         wait_until(lambda: tiles_done(out) >= 2)
         first = slurm.jobs(variables)
         slurm.cancel(variables, *first)
-        _, said = process.communicate(timeout=200)
+        (tmp_path / "hold").unlink()
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert np.array_equal(pixels(out), expected)
     logs = workers_said(tmp_path / "jobs")
@@ -78,12 +84,14 @@ def test_cancelled_job_is_replaced(
 def test_interrupt_ends_the_jobs(variables: dict[str, str], tmp_path: Path) -> None:
     """After Ctrl-C no job is left in the queue."""
     out = tmp_path / "a.zarr"
+    (tmp_path / "hold").write_text("2")
     with running(out, *JOB, **variables) as process:
         wait_until(lambda: tiles_done(out) >= 2)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        (tmp_path / "hold").unlink()
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
-    wait_until(lambda: slurm.jobs(variables) == [], 20)
+    wait_until(lambda: slurm.jobs(variables) == [])
 
 
 def test_killed_client_leaves_no_jobs(
@@ -91,9 +99,11 @@ def test_killed_client_leaves_no_jobs(
 ) -> None:
     """kill -9 of the process that holds the scheduler: the workers end, the run is resumed."""
     out = tmp_path / "a.zarr"
+    (tmp_path / "hold").write_text("2")
     with running(out, *JOB, **variables) as process:
         wait_until(lambda: tiles_done(out) >= 2)
         process.send_signal(signal.SIGKILL)
+    (tmp_path / "hold").unlink()
     wait_until(lambda: slurm.jobs(variables) == [])
     done = run(out, *JOB, "--resume", **variables)
     assert done.returncode == 0, done.stderr
@@ -111,17 +121,13 @@ def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
     assert not (tmp_path / "a.zarr").exists()
 
 
-@pytest.mark.skipif(
-    "NBDASK_LONG_TESTS" not in os.environ,
-    reason="takes over a minute: set NBDASK_LONG_TESTS=1",
-)
 def test_workers_leave_before_their_wall_time(
     variables: dict[str, str], tmp_path: Path, expected: np.ndarray
 ) -> None:
     """With jobs of one minute workers leave by themselves, and later jobs finish the image."""
     # Tiles slow enough for the one worker to need more than a job's time.
     words = [*JOB, "--workers", "1", "--walltime", "60s"]
-    done = run(tmp_path / "a.zarr", *words, **{**variables, **slow_workers(1.2)})
+    done = run(tmp_path / "a.zarr", *words, **{**variables, **slow_workers(tmp_path / "hold", 1.2)})
     assert done.returncode == 0, done.stderr
     assert np.array_equal(pixels(tmp_path / "a.zarr"), expected)
     logs = workers_said(tmp_path / "jobs")

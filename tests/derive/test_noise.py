@@ -14,7 +14,7 @@ from nbdask.derive.mend import is_derived, repair
 from nbdask.derive.noise import noise
 from nbdask.derive.noise_c import CNoise
 from nbdask.derive.tasks import Context
-from nbdask.errors import FieldError, InputError, NbdaskError, StoreError
+from nbdask.errors import BackendError, FieldError, InputError, NbdaskError, StoreError
 from nbdask.store.create import update_attributes
 from nbdask.store.open import StoreReader
 from nbdask.verification import verify
@@ -70,7 +70,7 @@ def test_pixels_are_those_of_the_pipeline(run, noisy) -> None:
     ids=str,
 )
 def test_bits_do_not_depend_on_how_it_is_done(run, noisy, tmp_path, options) -> None:
-    """Other tiles, threads or processes, Numba or NumPy."""
+    """Other tiles, threads or processes, compiled or NumPy."""
     noise(run, tmp_path / "other.zarr", REALISTIC, **options)
     assert np.array_equal(pixels(tmp_path / "other.zarr"), pixels(noisy))
 
@@ -92,6 +92,23 @@ def test_provenance(run, noisy, tmp_path) -> None:
     chain = StoreReader(tmp_path / "third.zarr").attributes
     assert chain["derived"]["source"]["derived"] == derived
     assert chain["inputs"][-1]["role"] == "gain map"
+
+
+def test_without_a_library(run, noisy, tmp_path, monkeypatch) -> None:
+    """The same bits, with a note; nanoBragg's own noise is refused before anything is written."""
+
+    def missing() -> None:
+        raise BackendError("no compiled kernel: install a compiler")
+
+    for module in ("derive.compiled", "derive.noise_c", "native.library"):
+        monkeypatch.setattr(f"nbdask.{module}.library", missing)
+    made = noise(run, tmp_path / "plain.zarr", REALISTIC, threads=1)
+    assert np.array_equal(pixels(tmp_path / "plain.zarr"), pixels(noisy))
+    assert "no compiled kernel: install a compiler" in made.notes
+    assert noise(run, tmp_path / "asked.zarr", REALISTIC, backend="numpy").notes == ()
+    with pytest.raises(BackendError, match="own noise needs compiled code"):
+        noise(run, tmp_path / "c.zarr", derive.Pipeline((derive.PoissonC(),)))
+    assert not (tmp_path / "c.zarr").exists()
 
 
 def test_noise_that_is_there_already_is_not_added_again(noisy, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Poisson deviates: the distribution, both implementations, special values."""
+"""Poisson deviates: the distribution, special values."""
 
 from __future__ import annotations
 
@@ -34,18 +34,7 @@ def test_means_beyond_whole_doubles(mean) -> None:
         assert np.std(counts - mean) / np.sqrt(mean) == pytest.approx(1.0, abs=0.01)
 
 
-def test_both_implementations_give_the_same_bits() -> None:
-    """Every mean from 1e-4 to 1e12, and around the change of method."""
-    random = np.random.default_rng(0)
-    means = np.exp(random.uniform(np.log(1e-4), np.log(1e12), (150, 150)))
-    means[:40] = random.uniform(5, 15, (40, 150))
-    assert np.array_equal(WORK.poisson(means.copy()), WORK._replace(backend="numpy").poisson(means))
-    assert np.array_equal(
-        WORK.normal((150, 150)), WORK._replace(backend="numpy").normal((150, 150))
-    )
-
-
-@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("backend", ["cpu", "numpy"])
 def test_special_values(backend) -> None:
     """No photons give none; NaN and infinity stay what they are; tiny means are never negative."""
     values = np.array([[0.0, -0.0, -3.0, -np.inf, np.nan, np.inf, 1e-300, 5e-324]])

@@ -57,7 +57,7 @@ def test_bits_do_not_depend_on_tiles(image, whole, tile) -> None:
 
 
 def test_bits_do_not_depend_on_blocks_or_backend(image, whole, monkeypatch) -> None:
-    """The blocks that bound the memory, and NumPy instead of Numba."""
+    """The blocks that bound the memory, and NumPy instead of compiled code."""
     assert np.array_equal(EVERYTHING.apply(image, backend="numpy"), whole)
     monkeypatch.setattr(module, "BLOCK", 16)
     monkeypatch.setattr(derive.Pipeline, "halo", property(lambda self: 17))

@@ -64,7 +64,7 @@ def store_of(
         "experiment": experiment.to_dict(),
         "fingerprint": experiment.fingerprint(),
         "semantics": "spec",
-        "backend": "numba",
+        "backend": "cpu",
         "precision": "float64",
         "kernel_version": "1",
         "seeds": {},

@@ -77,7 +77,8 @@ def test_tiff_is_read_by_tifffile(store, image, tmp_path, small_bands, dtype) ->
         assert page.resolution == pytest.approx((0.01 / 1.72e-4,) * 2, rel=1e-6)
         assert "distance 231.3 mm" in page.description
     if dtype is None:
-        assert np.array_equal(fabio.open(str(tmp_path / "a.tif")).data, image)
+        with fabio.open(str(tmp_path / "a.tif")) as read:
+            assert np.array_equal(read.data, image)
 
 
 def test_tiff_of_several_tiles(tmp_path) -> None:

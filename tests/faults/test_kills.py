@@ -35,10 +35,13 @@ CASES = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "cluster", "victim", "threads"),
-    [(seed, *case) for seed, case in enumerate(CASES, start=11)],
+    [
+        # The first kills all of a run, and is quick.
+        pytest.param(seed, *case, marks=[pytest.mark.long] if seed > 11 else [])
+        for seed, case in enumerate(CASES, start=11)
+    ],
 )
 def test_a_killed_run_resumes_to_the_same_bits(
     tmp_path, whole, seed, cluster, victim, threads

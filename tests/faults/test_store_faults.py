@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nbdask
+from benchmarks.large_kill_job import HOLD
 from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.store import provenance
 from nbdask.store.local import LocalPlace
 from nbdask.store.open import StoreReader
 from nbdask.verification import repair, verify
+from tests.helpers import PATIENCE, ROOT
 from tests.test_run import EXPERIMENT, pixels, run
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
@@ -79,7 +80,7 @@ def at_tile(number: int, action):
     return progress
 
 
-@pytest.mark.parametrize("cluster", ["threads", "local"])
+@pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 def test_a_disk_that_fills_up_in_the_middle(tmp_path, disk, cluster) -> None:
     """One clear line; what is done stays; with space again, resuming gives the same bits."""
     store, full = disk / "a.zarr", at_tile(4, lambda: fill(disk))
@@ -140,7 +141,7 @@ def test_a_read_only_file_system(disk) -> None:
     assert verify(store).ok
 
 
-@pytest.mark.parametrize("cluster", ["threads", "local"])
+@pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 def test_a_store_deleted_under_a_running_run(tmp_path, cluster) -> None:
     """The run ends with one line and does not make the folder anew."""
     store = tmp_path / "a.zarr"
@@ -232,13 +233,14 @@ def _readable(store: Path) -> np.ndarray:
 
 
 _SLOW = """
-import sys, time
+import sys
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import simulate
 from tests.test_run import EXPERIMENT
+from benchmarks.large_kill_job import hold
 partial = ReferenceKernel.partial
 def slow(*a):
-    time.sleep(0.2)
+    hold()
     return partial(*a)
 ReferenceKernel.partial = slow
 simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, threads=1,
@@ -248,12 +250,13 @@ simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, threads=1,
 
 def test_two_runs_at_once(tmp_path) -> None:
     """The second is refused, whatever it wants; the first is not disturbed."""
-    store = tmp_path / "a.zarr"
+    store, hold = tmp_path / "a.zarr", tmp_path / "hold"
+    hold.write_text("1")
     first = subprocess.Popen(
         [sys.executable, "-c", _SLOW, store],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)},
     )
     assert first.stdout is not None
     first.stdout.readline()
@@ -264,7 +267,8 @@ def test_two_runs_at_once(tmp_path) -> None:
         repair(store)
     with pytest.raises(StoreError, match="exists already"):
         run(store, tile=8)
-    first.communicate(timeout=60)
+    hold.unlink()
+    first.communicate(timeout=PATIENCE)
     assert first.returncode == 0
     assert verify(store).ok
     run(store, resume=True)

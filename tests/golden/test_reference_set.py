@@ -24,14 +24,14 @@ if FOLDER is not None:
 #: (backend, precision) -> bound of the worst deviation.
 BOUNDS = {
     ("numpy", "float64"): PARITY,
-    ("numba", "float64"): PARITY,
-    ("numba", "mixed"): 1e-5,
+    ("cpu", "float64"): PARITY,
+    ("cpu", "mixed"): 1e-5,
     ("cuda-host", "float64"): PARITY,
     ("cuda-host", "mixed"): 1e-5,
     ("cuda-host", "pairs"): 1e-5,
 }
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.long]
 
 
 @pytest.mark.parametrize("kernel", BOUNDS, ids="-".join)

@@ -18,7 +18,7 @@ from nbdask.plan import memory
 from nbdask.plan.plan import make_plan
 from nbdask.run import simulate
 from nbdask.store.open import StoreReader
-from tests.helpers import reflections, small_experiment
+from tests.helpers import COSTS, reflections, small_experiment
 
 EXPERIMENT = small_experiment(
     structure=StructureFactors(reflections=reflections(4), default_F=10.0),
@@ -76,7 +76,7 @@ def test_without_a_folder_of_ones_own_the_table_stays_in_memory(folder) -> None:
 def test_an_installed_setup_holds_the_mapped_table_only(folder) -> None:
     """A worker that unpickles a run maps its table; pickling it again carries the values."""
     model = model_of_list()
-    plan = make_plan(model, ReferenceKernel(), tile=8)
+    plan = make_plan(model, ReferenceKernel(), COSTS, tile=8)
     sent = pickle.dumps(Setup("run-i", RunContext.of(model, plan)))
     setup = pickle.loads(sent)
     setup.install()
@@ -93,8 +93,8 @@ def test_an_installed_setup_holds_the_mapped_table_only(folder) -> None:
 
 
 def test_a_run_with_a_mapped_table_gives_the_same_bits(folder, tmp_path_factory) -> None:
-    """On the numpy and the numba kernel; no file is left."""
-    for backend in ("numpy", "numba"):
+    """On the numpy and the cpu kernel; no file is left."""
+    for backend in ("numpy", "cpu"):
         out = tmp_path_factory.mktemp(backend)
         simulate(EXPERIMENT, out / "mapped.zarr", backend=backend, tile=16, threads=2)
         mapped_image = StoreReader(out / "mapped.zarr").image[:]

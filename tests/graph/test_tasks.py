@@ -22,7 +22,7 @@ from nbdask.kernels import registry
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.plan import make_plan
-from tests.helpers import image_of, reflections, small_experiment
+from tests.helpers import COSTS, image_of, reflections, small_experiment
 
 DETECTOR = Detector(pixels_fast=24, pixels_slow=32, pixel_size=4e-4)
 
@@ -30,7 +30,7 @@ DETECTOR = Detector(pixels_fast=24, pixels_slow=32, pixel_size=4e-4)
 def context_for(experiment, tile=8, steps_per_task=None, write_tile=None) -> RunContext:
     """Return the context of a run with the reference kernel."""
     model = build_model(experiment)
-    plan = make_plan(model, ReferenceKernel(), tile=tile, steps_per_task=steps_per_task)
+    plan = make_plan(model, ReferenceKernel(), COSTS, tile=tile, steps_per_task=steps_per_task)
     return RunContext.of(model, plan, write_tile)
 
 
@@ -167,12 +167,13 @@ def test_few_partial_sums_are_alive_at_a_time() -> None:
     try:
         done: list[tasks.TileResult] = []
         graphs = tile_graphs("run-z", range(12), len(context.steps))
-        ThreadsExecutor(2).run(setup, graphs, done.append)
+        # With more threads, one that the system suspends would keep the others from merging.
+        ThreadsExecutor(1).run(setup, graphs, done.append)
     finally:
         registry._made["numpy", "float64"] = registry_kernel
     assert len(context.steps) == 49
     assert len(done) == 12
-    assert most <= 2 * 4
+    assert most <= 4
 
 
 def test_interpolation_outside_the_grid_is_refused_under_c() -> None:
@@ -233,9 +234,9 @@ def test_tasks_need_no_dask() -> None:
 @pytest.mark.parametrize(
     ("name", "precision", "text"),
     [
-        ("fortran", "float64", "must be one of auto, numba, cuda, numpy"),
+        ("fortran", "float64", "must be one of auto, cpu, cuda, numpy"),
         ("numpy", "mixed", "float64 only: --precision mixed needs"),
-        ("numba", "float16", "must be one of float64, mixed"),
+        ("cpu", "float16", "must be one of float64, mixed"),
     ],
 )
 def test_unknown_kernels_are_refused(name, precision, text) -> None:
@@ -247,15 +248,3 @@ def test_unknown_kernels_are_refused(name, precision, text) -> None:
 def test_a_kernel_is_made_once() -> None:
     """The same object for the same name."""
     assert registry.get_kernel("numpy") is registry.get_kernel("numpy")
-
-
-def test_a_missing_package_says_how_to_get_it(monkeypatch) -> None:
-    """Without numba the message names the package and the slow way out."""
-
-    def missing(name):
-        raise ModuleNotFoundError("No module named 'numba'", name="numba")
-
-    monkeypatch.setattr("nbdask.kernels.registry.importlib.import_module", missing)
-    monkeypatch.setattr(registry, "_made", {})
-    with pytest.raises(BackendError, match="pip install numba"):
-        registry.get_kernel("auto")

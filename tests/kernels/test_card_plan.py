@@ -21,7 +21,7 @@ from nbdask.kernels.registry import BACKENDS, kernel_facts
 from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs
 from nbdask.plan.plan import Workers, make_plan
 from nbdask.run import Settings, prepare
-from tests.helpers import small_experiment
+from tests.helpers import COSTS, small_experiment
 from tests.kernels.cupy_standin import Array, install
 
 FOUR = Workers(1, 4, 1)
@@ -38,7 +38,7 @@ def detector_model(side: int, oversample: int = 1):
 
 def plan_of(model, **options):
     """Return a plan for a card with plenty of memory beside it."""
-    options = {"workers": FOUR, "costs": Costs(), "memory_limit": "64GiB", **options}
+    options = {"workers": FOUR, "costs": COSTS, "memory_limit": "64GiB", **options}
     return make_plan(model, CardFacts("float64"), **options)
 
 
@@ -88,7 +88,7 @@ def test_costs_follow_the_card(monkeypatch) -> None:
     install(monkeypatch)
     kernel = CardKernel()
     assert kernel.costs[key] == pytest.approx(usual[key])
-    plan = make_plan(detector_model(4096, 3), kernel, costs=Costs({key: 1e6}), workers=FOUR)
+    plan = make_plan(detector_model(4096, 3), kernel, costs=Costs({}, {key: 1e6}), workers=FOUR)
     assert plan.run_seconds < 10
     assert plan.costs == "estimated from a card's clock and units"
 

@@ -16,7 +16,7 @@ from nbdask.geometry.build import build_model
 from nbdask.kernels import cuda_cupy, cuda_device
 from nbdask.kernels.cuda_cupy import Budget, CardKernel
 from nbdask.kernels.cuda_host import CudaHostKernel
-from nbdask.kernels.cuda_pack import pack
+from nbdask.kernels.cuda_pack import card_pack
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment
@@ -61,7 +61,7 @@ def test_blocks_cover_the_pixels(cupy) -> None:
     """As many blocks as the program's threads and pixels per thread need."""
     CardKernel().partial(MODEL, WHOLE, STEPS, None)
     entry, grid, block = cupy.launches[0]
-    program = pack(MODEL, "float64").program
+    program = card_pack(MODEL, "float64").program
     assert entry == "nb_sum"
     assert block == (program.threads,)
     assert grid == (-(-WHOLE.pixels // (program.threads * program.pixels)),)

@@ -112,10 +112,10 @@ def test_auto_falls_back_and_says_so(monkeypatch) -> None:
     """Only auto falls back; the note tells why, and cuda by name is an error."""
     monkeypatch.setitem(sys.modules, "cupy", stand_in(driver=0))
     name, note = choose_backend("auto")
-    assert name == "numba"
+    assert name == "cpu"
     assert note is not None
     assert "no NVIDIA driver" in note
-    assert get_kernel("auto").name == "numba"
+    assert get_kernel("auto").name == "cpu"
     with pytest.raises(BackendError, match="no NVIDIA driver"):
         get_kernel("cuda")
 
@@ -127,8 +127,8 @@ def test_auto_takes_a_card(monkeypatch) -> None:
 
 
 def test_default_backend_follows_the_cluster() -> None:
-    """Numba, except where the workers are one per card; a name given is kept."""
-    assert choose_backend(None) == ("numba", None)
+    """The compiled loops, except where the workers are one per card; a name given is kept."""
+    assert choose_backend(None) == ("cpu", None)
     assert choose_backend(None, "cuda") == ("cuda", None)
     assert choose_backend("numpy", "cuda") == ("numpy", None)
 
@@ -136,10 +136,10 @@ def test_default_backend_follows_the_cluster() -> None:
 @pytest.mark.parametrize(
     ("backend", "precision", "text"),
     [
-        ("numpy", "mixed", "needs --backend numba or cuda"),
-        ("numba", "pairs", "needs --backend cuda"),
-        ("numba", "half", "must be one of float64, mixed, pairs, auto"),
-        ("gpu", "float64", "must be one of auto, numba, cuda, numpy"),
+        ("numpy", "mixed", "needs --backend cpu or cuda"),
+        ("cpu", "pairs", "needs --backend cuda"),
+        ("cpu", "half", "must be one of float64, mixed, pairs, auto"),
+        ("gpu", "float64", "must be one of auto, cpu, cuda, numpy"),
     ],
 )
 def test_what_a_backend_cannot_do(backend, precision, text) -> None:
@@ -150,7 +150,7 @@ def test_what_a_backend_cannot_do(backend, precision, text) -> None:
 
 def test_auto_precision_without_a_card_is_float64() -> None:
     """CPUs compute float64 at full rate."""
-    assert get_kernel("numba", "auto").precision == "float64"
+    assert get_kernel("cpu", "auto").precision == "float64"
 
 
 @pytest.mark.skipif(cuda_device.unusable() is None, reason="there is a card")

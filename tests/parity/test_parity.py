@@ -228,7 +228,7 @@ def test_report_is_one_file_with_all_pictures(run: Run, stored: Stored, tmp_path
     assert "is there already" in error
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("recorded")
 def test_regions_are_compared_by_worker_processes(run: Run, stored: Stored, tmp_path: Path) -> None:
     """The same regions through worker processes give the same numbers."""

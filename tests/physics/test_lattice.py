@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbdask.errors import FieldError
 from nbdask.experiment import Crystal
 from nbdask.geometry.build import build_model
+from nbdask.kernels.registry import get_kernel
 from nbdask.physics.lattice import grating, lattice_factor, sphere
+from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment
 
 CELL = (7e-9, 8e-9, 9e-9, 1.31, 1.48, 1.66)
@@ -83,3 +86,52 @@ def test_a_single_cell_along_an_axis_has_no_grating_there() -> None:
     k, el = np.full(5, 0.1), np.full(5, 0.2)
     values = lattice_factor(model, np.linspace(0, 1, 5), k, el)
     assert np.allclose(values, values[0], rtol=1e-14)
+
+
+MATRIX = (9.0, 1.0, 0.5, -1.0, 7.0, 0.2, 0.0, 0.3, 8.0)
+
+
+def matrix_crystal(matrix: tuple[float, ...] = MATRIX, **more: object) -> Crystal:
+    return Crystal(cell=CELL, shape="gauss", cells_matrix=matrix, **more)
+
+
+def test_gauss_with_a_matrix_of_cells() -> None:
+    """det(N) exp(-|N dh|^2 / 0.63), which a turn of N's rows does not change."""
+    n = np.array(MATRIX).reshape(3, 3)
+    away = np.array([0.03, -0.02, 0.04])
+    expected = np.linalg.det(n) * math.exp(-float(np.sum((n @ away) ** 2)) / 0.63)
+    c, s = math.cos(0.7), math.sin(0.7)
+    turned = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ n
+    for matrix in (n, turned):
+        model = build_model(small_experiment(crystal=matrix_crystal(tuple(matrix.ravel()))))
+        found = lattice_factor(model, *(np.array(2.0 + x) for x in away))
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_matrix_of_cells_in_every_kernel() -> None:
+    """Compiled loops, in both precisions, give the image of the reference."""
+    experiment = small_experiment(crystal=matrix_crystal(mosaic_spread=0.01, mosaic_domains=3))
+    model = build_model(experiment)
+    tile = Tile(0, model.n_slow, 0, model.n_fast)
+    expected, _ = get_kernel("numpy").image(model, tile, None)
+    assert expected.max() > 0
+    for precision, bound in (("float64", 2e-7), ("mixed", 1e-5)):
+        found, _ = get_kernel("cpu", precision).image(model, tile, None)
+        assert np.abs(found - expected).max() <= bound * expected.max()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": "square"}, 'only with shape "gauss"'),
+        ({"cells_matrix": (1.0,) * 9}, "determinant above 0"),
+        ({"cells_matrix": (1.0, 2.0)}, "must be 9 finite numbers"),
+        ({"n_cells": (4, 4, 4)}, "left out beside crystal.cells_matrix"),
+        ({"size": (1e-6, 0.0, 0.0)}, "without crystal.size"),
+    ],
+)
+def test_matrix_of_cells_is_checked(change: dict[str, object], message: str) -> None:
+    """What contradicts the matrix is refused, and names the field."""
+    given = {"cell": CELL, "shape": "gauss", "cells_matrix": MATRIX} | change
+    with pytest.raises(FieldError, match=message):
+        Crystal(**given)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import nbdask
 from nbdask.plan.machine import available_cores, release_large_blocks, resident_bytes, total_memory
+from tests.helpers import ROOT
 
 LINUX = sys.platform.startswith("linux")
 
@@ -41,7 +40,7 @@ def test_the_machine_has_something() -> None:
 @pytest.mark.skipif(not LINUX, reason="glibc only")
 def test_large_blocks_go_back_to_the_system() -> None:
     """After arrays of 160 MiB came and went three times, the process is as small as before."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(nbdask.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("MALLOC_MMAP_THRESHOLD_", None)
     command = [sys.executable, "-c", _CHURN]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -15,9 +15,10 @@ from nbdask.experiment import Detector, Sampling
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.kernels.registry import default_costs
 from nbdask.plan.cost import Costs
 from nbdask.plan.plan import Plan, Workers, make_plan, parse_tile, steps_from_dict
-from tests.helpers import small_experiment
+from tests.helpers import COSTS, small_experiment
 
 TWO = Workers(1, 2, 1)
 
@@ -25,7 +26,7 @@ TWO = Workers(1, 2, 1)
 class FastKernel(ReferenceKernel):
     """The facts of a fast kernel; plans never call it."""
 
-    name = "numba"
+    name = "cpu"
 
 
 def model_of(n_slow: int, n_fast: int | None = None, oversample: int = 1, **sampling) -> Model:
@@ -38,7 +39,7 @@ def model_of(n_slow: int, n_fast: int | None = None, oversample: int = 1, **samp
 
 def plan_of(model: Model, **options) -> Plan:
     """Return a plan from the default cost figures for two threads and plenty of memory."""
-    options = {"workers": TWO, "costs": Costs(), "memory_limit": "64GiB", **options}
+    options = {"workers": TWO, "costs": COSTS, "memory_limit": "64GiB", **options}
     return make_plan(model, FastKernel(), **options)
 
 
@@ -133,7 +134,7 @@ def test_the_choice_repeats() -> None:
 def test_figures_decide_the_size() -> None:
     """A machine ten times slower gets smaller tiles."""
     model = model_of(4096, oversample=10)
-    slow = Costs({"numba/float64/square/constant": 40.0})
+    slow = Costs(default_costs(), {"cpu/float64/square/constant": 40.0})
     assert plan_of(model, costs=slow).grid.tile < plan_of(model).grid.tile
 
 
@@ -189,7 +190,7 @@ def test_a_plan_is_plain_data() -> None:
 def test_describe_names_everything() -> None:
     """The printed plan holds tiles, tasks, kernel, memory and time."""
     text = plan_of(model_of(4096, oversample=10)).describe()
-    for word in ("4096 x 4096", "16 of 1024 x 1024", "numba", "memory", "time"):
+    for word in ("4096 x 4096", "16 of 1024 x 1024", "cpu", "memory", "time"):
         assert word in text
 
 

@@ -22,6 +22,7 @@ from nbdask.store import schema
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.open import StoreReader, open_store, read_summary
 from nbdask.store.write import TileWriter, checksum
+from tests.helpers import STRICT
 
 RANDOM = np.random.default_rng(5)
 
@@ -208,7 +209,7 @@ def test_plain_xarray_opens_it_without_warnings(tmp_path) -> None:
         "print(float(data.image.sel(slow=3, fast=5)))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, tmp_path / "a.zarr", tmp_path / "image.npy"],
+        [sys.executable, *STRICT, "-c", code, tmp_path / "a.zarr", tmp_path / "image.npy"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

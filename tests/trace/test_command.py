@@ -156,7 +156,7 @@ def test_a_store_with_another_pixel(
         (words("gauss", "--json", "no/x.json"), "must be a file in a folder that exists"),
         (words("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
         (words("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
-        (words("gauss", "--kernels", "x"), "--kernels x: must be some of reference, numba, cuda"),
+        (words("gauss", "--kernels", "x"), "--kernels x: must be some of reference, cpu, cuda"),
         (
             ["trace", "5", "99", "--", "-cell", "70", "-default_F", "1", "-detpixels", "8"],
             "fast 99",

@@ -218,9 +218,9 @@ def test_pixels_that_are_not_evaluated() -> None:
 
 
 @pytest.mark.parametrize("name", ["square", "layers_water"])
-def test_numba_side_by_side(name: str) -> None:
+def test_cpu_side_by_side(name: str) -> None:
     """Its own values stand beside the reference's and agree; its pixel is its kernel's."""
-    trace = trace_pixel(experiment(name), *pixel(name), kernels=["reference", "numba"])
+    trace = trace_pixel(experiment(name), *pixel(name), kernels=["reference", "cpu"])
     beside = {e.name for e in trace.entries if e.others}
     assert beside == {
         "d",
@@ -239,11 +239,11 @@ def test_numba_side_by_side(name: str) -> None:
     }
     for entry in trace.entries:
         if entry.others:
-            theirs = np.array(entry.others["numba"], dtype=float)
+            theirs = np.array(entry.others["cpu"], dtype=float)
             ours = np.array(entry.value, dtype=float)
             assert np.abs(theirs - ours).max() <= 1e-11 * max(np.abs(ours).max(), 1.0)
     slow, fast = pixel(name)
-    image = tile_image(build_model(experiment(name)), get_kernel("numba"))
+    image = tile_image(build_model(experiment(name)), get_kernel("cpu"))
     assert np.float32(next(iter(trace.entries[-1].others.values()))[0]) == image[slow, fast]
     assert " apart)" in describe(trace)
 
@@ -254,18 +254,18 @@ def test_a_wrong_compiled_formula_shows_beside(monkeypatch: pytest.MonkeyPatch) 
     from tests.trace.support import plant
 
     plant(monkeypatch, factors.solid_angle, lambda right, *_: right * 1.01)
-    trace = trace_pixel(experiment("square"), *pixel("square"), kernels=["numba"])
+    trace = trace_pixel(experiment("square"), *pixel("square"), kernels=["cpu"])
     off = {
         e.name
         for e in trace.entries
-        if e.others and abs(float(e.others["numba"][0]) / float(e.value[0]) - 1.0) > 1e-3
+        if e.others and abs(float(e.others["cpu"][0]) / float(e.value[0]) - 1.0) > 1e-3
     }
     assert off == {"solid_angle", "pixel"}
 
 
 def test_kernels_that_there_are_not() -> None:
     """An unknown name, and one that cannot run here."""
-    with pytest.raises(InputError, match="--kernels fortran: must be some of reference, numba"):
+    with pytest.raises(InputError, match="--kernels fortran: must be some of reference, cpu"):
         trace_pixel(experiment("square"), 1, 1, kernels=["fortran"])
 
 

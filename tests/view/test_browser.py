@@ -18,9 +18,10 @@ from PIL import Image
 
 from nbdask.derive.pyramid import build_pyramid
 from tests.conftest import chromium
+from tests.helpers import PATIENCE
 from tests.pictured import flip, forget, image_of, make, put_back, set_pixels
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 FLAGS = [
     "--no-sandbox",
@@ -57,7 +58,7 @@ class Viewer:
     def end(self) -> tuple[int, str]:
         """Send what Ctrl-C sends; return exit code and all that was written to stderr."""
         self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, said
 
 
@@ -99,6 +100,7 @@ class Tab:
 
     def __init__(self, browser: Any, address: str) -> None:
         self.page = browser.new_page(viewport={"width": 1100, "height": 760})
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.asked: list[str] = []
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
@@ -113,7 +115,14 @@ class Tab:
             " / model('plot').inner_width * model('plot').inner_height"
             " / (model('plot').y_range.start - model('plot').y_range.end) - 1) < 0.01"
         )
-        self.page.wait_for_timeout(300)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the screen does not change any more."""
+        before = None
+        while (now := self.page.screenshot()) != before:
+            before = now
+            self.page.wait_for_timeout(300)
 
     def wait(self, condition: str) -> None:
         """Wait until an expression holds; ``model(name)`` is one of Bokeh's models."""
@@ -121,7 +130,7 @@ class Tab:
             "() => { if (!window.Bokeh || !Bokeh.documents.length) return false;"
             " const model = name => Bokeh.documents[0].get_model_by_name(name);"
             f" return {condition} }}",
-            timeout=20000,
+            timeout=1000 * PATIENCE,
         )
 
     def value(self, expression: str) -> Any:
@@ -189,7 +198,7 @@ def test_zoom_reads_what_is_in_sight(tab) -> None:
     tab.page.mouse.wheel(0, -300)
     tab.wait("model('plot').x_range.end - model('plot').x_range.start < 150")
     tab.wait("model('detail').data.dw[0] < 160")
-    tab.page.wait_for_timeout(300)
+    tab.settle()
     assert tab.value("model('detail').data.dw[0] + 2") >= tab.value(
         "Math.min(model('plot').x_range.end, 200) - Math.max(model('plot').x_range.start, 0)"
     )
@@ -202,7 +211,7 @@ def test_reset_shows_the_whole_image_again(tab) -> None:
     tab.page.get_by_title("Reset").click()
     tab.wait("model('plot').x_range.end - model('plot').x_range.start > 200")
     tab.wait("model('detail').data.dw[0] == 200")
-    tab.page.wait_for_timeout(300)
+    tab.settle()
     slow, fast = SPOTS[2]
     assert tab.colour(slow + 3.5, fast + 3.5) > 500
 
@@ -218,7 +227,7 @@ def test_controls(tab) -> None:
     assert tab.value("[model('log').low, model('linear').high]") == pytest.approx([10.0, 100.0])
     assert low != 10.0
     tab.page.get_by_text("linear").click()
-    tab.page.wait_for_timeout(300)
+    tab.settle()
     tab.page.get_by_text("Provenance").click()
     assert tab.page.get_by_text("fingerprint").is_visible()
 
@@ -259,7 +268,7 @@ def test_a_damaged_tile_is_crossed_out(browser, tmp_path) -> None:
         tab = Tab(browser, running.address)
         tab.wait("model('status').text.includes('tile 5 is damaged (crossed out)')")
         tab.wait("model('damaged').data.left[0] == 63.5")
-        tab.page.wait_for_timeout(300)
+        tab.settle()
         x, y = tab.place(96, 63.5)
         shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
         assert any(shot.getpixel((round(x) + k, round(y))) == (255, 64, 64) for k in (-1, 0, 1))
@@ -312,7 +321,7 @@ def test_a_run_is_followed_and_ends_on_ctrl_c(browser, tmp_path) -> None:
         put_back(kept)
         root.write_text(complete)
         tab.wait("model('status').text.includes('complete')")
-        tab.page.wait_for_timeout(500)
+        tab.settle()
         shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
         assert shot.getpixel((round(x), round(y))) != (128, 128, 128)
         assert image_of(store)[96, 96] == 700.0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from nbdask.view import server
 from nbdask.view.damage import Damage
 from nbdask.view.scene import Overview, Scene
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
+from tests.helpers import wait_until
 from tests.pictured import SHAPE, flip, forget, image_of, make, put_back, reduced
 
 WHOLE = Tile(0, SHAPE[0], 0, SHAPE[1])
@@ -84,10 +83,7 @@ def test_a_run_is_followed(store, small) -> None:
         before = scene.progress.version
         put_back(kept)
         root.write_text(complete)
-        end = time.monotonic() + 20
-        while scene.progress.shown < 20 or not scene.progress.complete:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait_until(lambda: scene.progress.shown == 20 and scene.progress.complete)
         assert scene.progress.version > before
         assert scene.photons(2, 26) == image_of(store)[2, 26]
         assert "complete" in progress_text(scene)
@@ -155,7 +151,7 @@ def test_a_damaged_tile_is_left_blank(store, small, place) -> None:
     scene = Scene(store)
     scene.start()
     try:
-        wait(lambda: scene.progress.shown == 20)
+        wait_until(lambda: scene.progress.shown == 20)
         window = scene.window("max", Tile(0, 20, 30, 50), 1)
         shown = image[0:20, 30:50].copy()
         shown[16:20, 2:18] = np.nan
@@ -165,7 +161,7 @@ def test_a_damaged_tile_is_left_blank(store, small, place) -> None:
         assert f"{image[15, 40]:.6g} photons" in pointer_text(scene, 15, 40)
         version = scene.progress.version
         chunk.write_bytes(before)
-        wait(lambda: scene.progress.version > version)
+        wait_until(lambda: scene.progress.version > version)
         assert "damaged" not in progress_text(scene) + pointer_text(scene, 17, 40)
         np.testing.assert_array_equal(
             scene.window("max", Tile(0, 20, 30, 50), 1).values, image[0:20, 30:50]
@@ -196,14 +192,6 @@ def test_what_cannot_be_opened_is_told(tmp_path) -> None:
     """No store."""
     with pytest.raises(StoreError, match="does not exist"):
         Scene(tmp_path / "none.zarr")
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_ports(store) -> None:

@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
 import pytest
 
 pytest.importorskip("bokeh")
 
+from bokeh.client import pull_session
 from bokeh.document import Document
 from bokeh.models import Div
 
 from nbdask.view.server import _serialize
+from tests.helpers import PATIENCE
+from tests.pictured import make
+
+
+def test_a_store_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    """The page, its session over a socket with what it says of the store, and a clean end."""
+    store = make(tmp_path / "run.zarr", tile=16)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbdask", "view", str(store), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with urlopen(address, timeout=PATIENCE) as answer:
+            assert "run.zarr" in answer.read().decode()
+        # Answered once Bokeh's server is there.
+        with urlopen(f"{address}/start.js", timeout=PATIENCE) as answer:
+            assert "token" in answer.read().decode()
+        session = pull_session(url=f"{address}/app")
+        status = session.document.get_model_by_name("status")
+        assert isinstance(status, Div)
+        assert "complete" in status.text
+        session.close()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0
+    assert said.splitlines() == ["nbdask: Ctrl-C ends the viewer", "nbdask: viewer ended"]
 
 
 def test_a_page_that_changed_since_it_was_serialized_is_sent_as_it_is() -> None:

@@ -150,6 +150,8 @@ def _crystal(crystal: Crystal) -> Iterator[str]:
         yield from (f"-N{letter}", str(int(count)))
     for letter, size in zip("xyz", crystal.size, strict=True):
         yield from _given(f"-xtal_{letter}", size or None, "mm")
+    if crystal.cells_matrix is not None:
+        raise _cannot("crystal.cells_matrix", "nanoBragg has cells along the axes only")
     if crystal.shape != "square":
         yield _SHAPES[crystal.shape]
     yield from _given("-fudge", None if crystal.fudge == 1.0 else crystal.fudge)

@@ -45,12 +45,6 @@ static inline unsigned long long atomicAdd(unsigned long long* place, unsigned l
   return std::atomic_ref<unsigned long long>(*place).fetch_add(value);
 }
 
-static inline float __int_as_float(int bits) {
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 static inline int __double2loint(double x) {
   long long bits;
   std::memcpy(&bits, &x, sizeof bits);

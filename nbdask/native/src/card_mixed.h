@@ -1,31 +1,8 @@
 // The card's squared lattice factors in float32, of the distances to the nearest whole indices in
 // units of 2^-32.  Their whole numbers come from float64 (mixed) or from pairs of float32 (pairs).
 #pragma once
+#include "formulas32.h"
 #include "lattice.h"
-
-// sin(pi x) / x in float32 for u = x * x, x from -1/2 to 1/2; relative error 2e-7.
-NB_INLINE float sine_ratio32(float u) {
-  float p = fmaf(u, 0.07756039138971979f, -0.5982421293056371f);
-  p = fmaf(u, p, 2.55006972693506f);
-  p = fmaf(u, p, -5.167709684842006f);
-  return fmaf(u, p, 3.1415926368961182f);
-}
-
-// 2^x in float32 for x from -126 to 0; 0 below; relative error 2e-7 and half of x's.
-NB_INLINE float power_of_two32(float x) {
-  const float bounded = x > -126.0f ? x : -126.0f;
-  const float whole = rintf(bounded);
-  const float f = bounded - whole;
-  float p = fmaf(f, 0.00015345789023112974f, 0.0013399930860573837f);
-  p = fmaf(f, p, 0.009618489047563157f);
-  p = fmaf(f, p, 0.0555032877838501f);
-  p = fmaf(f, p, 0.24022646889789742f);
-  p = fmaf(f, p, 0.6931472057362058f);
-  const float power = fmaf(f, p, 1.000000000554256f);
-  const float scaled = power * __int_as_float((static_cast<int>(whole) + 127) << 23);
-  return x > -126.0f ? scaled : 0.0f;
-}
-
 
 #ifdef __CUDACC__
 // 1 / x for normal x and 1 / x; relative error 2e-7.
@@ -35,8 +12,6 @@ NB_INLINE float reciprocal32(float x) {
   return result;
 }
 #endif
-
-constexpr float UNIT = 2.3283064365386963e-10f;  // 2^-32
 
 // What is left of three indices, as 32-bit fractions.
 struct Fractions {
@@ -56,7 +31,7 @@ NB_INLINE void split_bits(double index, int& away, int& whole) {
 }
 
 // Rounds to a whole number without the slow conversion unit, |x| below 2^22.
-NB_INLINE float whole_number(float x) { return (x + 12582912.0f) - 12582912.0f; }
+NB_INLINE float whole_number(float x) { return (x + ROUND32) - ROUND32; }
 
 // The product of a cell vector and a scattering vector in pairs.  Whole numbers are taken off each
 // product, exactly; what is left is added as a pair.
@@ -90,7 +65,7 @@ NB_INLINE void split_pairs(const Pair* axis, const Pair* q, int& away,
   away = static_cast<int>(static_cast<unsigned>(__float2int_rn(upper * 4294967296.0f)) +
                           static_cast<unsigned>(__float2int_rn(lower * 4294967296.0f)));
   // Near a half they may have wrapped around, and the difference is a whole number, all but.
-  whole = __float2int_rn(taken + fmaf(static_cast<float>(away), -UNIT, upper + lower));
+  whole = __float2int_rn(taken + fmaf(static_cast<float>(away), -UNIT32, upper + lower));
   if (away == static_cast<int>(0x80000000u)) --whole;
 }
 
@@ -100,10 +75,10 @@ NB_INLINE float narrow_grating(const Params& p, const Fractions& at) {
   NB_UNROLL
   for (int i = 0; i < 3; ++i) {
     const unsigned cells = static_cast<unsigned>(p.whole_cells[i]);
-    const float x = static_cast<float>(at.away[i]) * UNIT;
+    const float x = static_cast<float>(at.away[i]) * UNIT32;
     // The product wraps around at whole numbers: what is left is N x less the nearest one.
     const int many = static_cast<int>(static_cast<unsigned>(at.away[i]) * cells);
-    const float y = static_cast<float>(many) * UNIT;
+    const float y = static_cast<float>(many) * UNIT32;
     below *= fmaf(x, sine_ratio32(x * x), tiny);
     above *= fmaf(y, sine_ratio32(y * y), static_cast<float>(p.cells[i]) * tiny);
   }
@@ -114,7 +89,7 @@ NB_INLINE float narrow_grating(const Params& p, const Fractions& at) {
 NB_INLINE float narrow_gauss(const Params& p, const Fractions& at) {
   float d[3], r[6];
   NB_UNROLL
-  for (int i = 0; i < 3; ++i) d[i] = static_cast<float>(at.away[i]) * UNIT;
+  for (int i = 0; i < 3; ++i) d[i] = static_cast<float>(at.away[i]) * UNIT32;
   NB_UNROLL
   for (int i = 0; i < 6; ++i) r[i] = static_cast<float>(p.triangle[i]);
   const float x = r[0] * d[0] + r[1] * d[1] + r[2] * d[2];

@@ -5,6 +5,7 @@
 #include "amplitude.h"
 #include "finish.h"
 #include "lattice.h"
+#include "mixed.h"
 #include "rays.h"
 
 #define NB_EXPORT extern "C" __attribute__((visibility("default")))
@@ -211,15 +212,17 @@ AddTerms choose_amplitude(int amplitude) {
   return add_terms<Version<LATTICE, TRICUBIC, ONCE, DEGREE>>;
 }
 
+template <int LATTICE = 0>
 AddTerms choose_terms(const Params& p) {
-  if (p.lattice == FEW_ODD && p.degree == 2) return choose_amplitude<FEW_ODD, 2>(p.amplitude);
-  if (p.lattice == FEW_ODD) return choose_amplitude<FEW_ODD, 4>(p.amplitude);
-  if (p.lattice == FEW && p.degree == 2) return choose_amplitude<FEW, 2>(p.amplitude);
-  if (p.lattice == FEW) return choose_amplitude<FEW, 4>(p.amplitude);
-  if (p.lattice == GRATING) return choose_amplitude<GRATING>(p.amplitude);
-  if (p.lattice == SPHERE) return choose_amplitude<SPHERE>(p.amplitude);
-  if (p.lattice == GAUSS) return choose_amplitude<GAUSS>(p.amplitude);
-  return choose_amplitude<TOPHAT>(p.amplitude);
+  if constexpr (LATTICE == CARD_GRATING) {
+    return nullptr;
+  } else {
+    if (p.lattice != LATTICE) return choose_terms<LATTICE + 1>(p);
+    if constexpr (LATTICE == FEW_ODD || LATTICE == FEW)
+      return p.degree == 2 ? choose_amplitude<LATTICE, 2>(p.amplitude)
+                           : choose_amplitude<LATTICE, 4>(p.amplitude);
+    return choose_amplitude<LATTICE>(p.amplitude);
+  }
 }
 
 // What every lattice factor does, chosen when it runs: for C's running product and single values.
@@ -256,9 +259,39 @@ void multiply_terms(const Params& p, const Source& source, const double* axes, c
       multiply_term(p, source, axes + static_cast<ptrdiff_t>(o) * AXES_ROW, table, i, b);
 }
 
+// What the sums are made with: the loops in float64, or where there is a struct for them, those of
+// the mixed precision, which have a table of orientations of their own.
+struct Loops {
+  AddTerms add;
+  const Mixed* mixed;
+  const double* mixed_axes;
+};
+
+void add_mixed_terms(const Params& p, const Loops& loops, const double* axes, const double* table,
+                     int first, int last, Block& b) {
+  if (p.amplitude != TRICUBIC) {
+    add_mixed(*loops.mixed, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
+    return;
+  }
+  for (int o = first; o < last; ++o) {
+    for (int i = 0; i < b.count; ++i) b.term[i] = 0.0;
+    add_mixed(*loops.mixed, b.qx, b.qy, b.qz, axes, o, o + 1, b.term, b.count);
+    interpolate(Version<GRATING, TRICUBIC, ONCE, 0>(), p, axes + o * AXES_ROW, table, b);
+  }
+}
+
+// All sources of one sub-pixel whose orientations stand in the table of each source.
+void add_lit_terms(const Params& p, const Loops& loops, long low, long high, Block& b) {
+  for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
+  add_mixed(*loops.mixed, b.dx, b.dy, b.dz, loops.mixed_axes, low, high, b.terms, b.count);
+  const double height = p.height;
+  NB_SIMD
+  for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], height, b.total[i]);
+}
+
 // The sums of a block over the range of steps.
 void sum_block(const Params& p, const double* axes, const double* sources, const double* table,
-               AddTerms add, Block& b) {
+               const Loops& loops, Block& b) {
   const int subs = p.oversample * p.oversample;
   for (int outer = p.outer0; outer < p.outer1; ++outer) {
     const int layer = outer / subs;
@@ -266,17 +299,26 @@ void sum_block(const Params& p, const double* axes, const double* sources, const
     // The range may begin and end inside a sub-pixel, and inside a source.
     const bool begins = outer == p.outer0, ends = outer == p.outer1 - 1;
     const int source0 = begins ? p.source0 : 0, source1 = ends ? p.source1 : p.sources;
+    const int turn0 = begins ? p.turn0 : 0, turn1 = ends ? p.turn1 : p.turns;
+    if (loops.mixed && loops.mixed->lit) {
+      const long low = static_cast<long>(source0) * p.turns + turn0;
+      add_lit_terms(p, loops, low, static_cast<long>(source1 - 1) * p.turns + turn1, b);
+      continue;
+    }
     for (int number = source0; number < source1; ++number) {
-      const int first = begins && number == source0 ? p.turn0 : 0;
-      const int last = ends && number == source1 - 1 ? p.turn1 : p.turns;
+      const int first = number == source0 ? turn0 : 0;
+      const int last = number == source1 - 1 ? turn1 : p.turns;
       const Source source = read_source(sources, number);
       if (!begin_source(p, source, layer, b)) continue;
       if (p.factors == PRODUCTS) {
         multiply_terms(p, source, axes, table, first, last, b);
-      } else {
-        add(p, axes, table, first, last, b);
-        end_source(p, source, b);
+        continue;
       }
+      if (loops.mixed)
+        add_mixed_terms(p, loops, axes, table, first, last, b);
+      else
+        loops.add(p, axes, table, first, last, b);
+      end_source(p, source, b);
     }
   }
 }
@@ -326,18 +368,19 @@ void finish_block(const Params& shared, const double* sources, const double* tot
 // Sums the terms of a range of steps for p.count pixels.
 //
 // axes, sources: rows of AXES_ROW and SOURCE_ROW numbers; table: (squared) amplitudes; listed: flat
-// indices in the tile, read where p.listed; totals, gains: the effect on each pixel's running sum
-// (gains only for products).  Returns the evaluations whose interpolation left the list.
+// indices in the tile, read where p.listed; mixed, mixed_axes: null for float64; totals, gains: the
+// effect on each pixel's running sum (gains only for products).  Returns the evaluations whose
+// interpolation left the list.
 NB_EXPORT long long nb_sum(const Params* p, const double* axes, const double* sources,
-                           const double* table, const int* listed, double* totals,
-                           double* gains) {
+                           const double* table, const int* listed, const Mixed* mixed,
+                           const double* mixed_axes, double* totals, double* gains) {
   Block b;
   b.outside = 0;
-  const AddTerms add = choose_terms(*p);
+  const Loops loops = {choose_terms(*p), mixed, mixed_axes};
   for (int begin = 0; begin < p->count; begin += BLOCK) {
     place_pixels(*p, listed, begin, b);
     for (int i = 0; i < b.count; ++i) b.total[i] = 0.0, b.gain[i] = 1.0;
-    sum_block(*p, axes, sources, table, add, b);
+    sum_block(*p, axes, sources, table, loops, b);
     for (int i = 0; i < b.pixels; ++i) totals[begin + i] = b.total[i];
     if (p->factors == PRODUCTS)
       for (int i = 0; i < b.pixels; ++i) gains[begin + i] = b.gain[i];

@@ -11,6 +11,8 @@
 
 NB_INLINE long long bits_of(double x) { return __double_as_longlong(x); }
 NB_INLINE double double_of(long long bits) { return __longlong_as_double(bits); }
+NB_INLINE unsigned bits_of(float x) { return __float_as_uint(x); }
+NB_INLINE float float_of(unsigned bits) { return __uint_as_float(bits); }
 
 #else
 #include <math.h>
@@ -29,7 +31,24 @@ NB_INLINE double double_of(long long bits) {
   memcpy(&x, &bits, sizeof x);
   return x;
 }
+
+NB_INLINE unsigned bits_of(float x) {
+  unsigned bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+NB_INLINE float float_of(unsigned bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 #endif
+
+constexpr float UNIT32 = 2.3283064365386963e-10f;  // 2^-32
+// Adding and subtracting it rounds a float32 below 2^22 to a whole number, which is in the lowest
+// bits of the sum.
+constexpr float ROUND32 = 12582912.0f;
 
 // A quotient of the inner loops, of a normal b with a normal 1 / b.  A card built with
 // NB_QUICK_DIVISION takes its first guess and one step of third order, which make 20 bits 60; the
