@@ -90,7 +90,7 @@ def command(name: str, records: Path, options: argparse.Namespace) -> list[str] 
     if name == "tests":
         if importlib.util.find_spec("pytest") is None:
             return "pytest is not installed"
-        quiet = ["-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+        quiet = ["-q", "--all", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
         files = [str(path) for path in sorted((ROOT / "tests" / "kernels").glob("test_c*.py"))]
         return [sys.executable, "-m", "pytest", *quiet, "-m", "gpu", *files]
     return own
