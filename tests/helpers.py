@@ -27,7 +27,7 @@ GOLDEN = Path(__file__).parent / "golden"
 RIGHT = math.pi / 2
 #: Words by which Python takes warnings for errors, but not what others deprecate: their next
 #: release must not break a test.
-STRICT = ("-W", "error")
+STRICT: tuple[str, ...] = ("-W", "error")
 for _name in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
     STRICT += ("-W", f"ignore::{_name}")
 

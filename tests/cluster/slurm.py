@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.helpers import PATIENCE, wait_until
@@ -108,6 +109,10 @@ def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
     raise RuntimeError(f"Slurm's node does not come up\n{logs}")
 
 
+def _ended(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
 def _stop(folder: Path) -> None:
     """End the daemons whose pid files are in the folder, and nothing else."""
     for program, name in DAEMONS:
@@ -117,7 +122,7 @@ def _stop(folder: Path) -> None:
             if Path(f"/proc/{pid}/comm").read_text().strip() != program:
                 continue
             os.kill(pid, signal.SIGTERM)
-            wait_until(lambda folder=Path(f"/proc/{pid}"): not folder.exists())
+            wait_until(partial(_ended, pid))
         except (OSError, ValueError):
             continue
 
