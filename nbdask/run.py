@@ -184,7 +184,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     backend, note = choose_backend(s.backend, spec.kind)
     kernel = kernel_facts(backend, s.precision, spec.here)
     model = build_model(experiment)
-    for told in (note, getattr(kernel, "note", None)):
+    for told in (note, kernel.note):
         if told is not None:
             model = replace(model, notes=(*model.notes, told))
     plan = make_plan(
