@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,10 @@ def script(tmp_path: Path) -> Script:
 
     def make(body: str) -> str:
         path = tmp_path / "program"
-        path.write_text("#!/bin/sh\n" + body + "\n")
+        # Written by a process of its own: a thread that starts another program meanwhile would
+        # hand the open file on, and the system refuses to run a file that is open for writing.
+        text = f"#!/bin/sh\n{body}\n"
+        subprocess.run(["sh", "-c", 'cat > "$1"', "sh", path], input=text, text=True, check=True)
         path.chmod(0o755)
         return str(path)
 

@@ -214,8 +214,8 @@ def test_mask_and_headers_reach_a_window(run: Run, stored: Stored) -> None:
 def test_report_is_one_file_with_all_pictures(run: Run, stored: Stored, tmp_path: Path) -> None:
     """The page refers to nothing outside of itself and shows each region three times."""
     store, out = stored("mosflm_default"), tmp_path / "report.html"
-    code, *_ = run("parity", store, "--mode", "roi", "--tiles", "0", "--html", out, "--quiet")
-    assert code == 0
+    code, _, said = run("parity", store, "--mode", "roi", "--tiles", "0", "--html", out, "--quiet")
+    assert code == 0, said
     text = out.read_text()
     sources = re.findall(r'src="([^"]*)"', text)
     assert len(sources) == 1 + 3 * 5
