@@ -166,7 +166,8 @@ class CheckedImage:
                     self._plain(common(part, self._reader.grid[index]))
                 except Exception as error:
                     raise _told(self._reader, index, "its pixels", error) from error
-            raise
+            # Each can be read by now: a file was replaced meanwhile.
+            return self._plain(part)
 
     def _plain(self, part: Tile) -> NDArray[np.float32]:
         """Read pixels as zarr gives them."""

@@ -117,3 +117,24 @@ def test_what_is_not_computed_yet_is_nan_when_checked(store) -> None:
     image = nbdask.open(store, check=True)["image"].values
     assert np.isnan(image[:16, 16:]).all()
     assert np.array_equal(image[:, :16], IMAGE[:, :16])
+
+
+def test_a_file_that_is_whole_by_now_is_read_again(store, monkeypatch) -> None:
+    """Read while it was half written: no error of zarr's own, the pixels as they are now."""
+    reader = StoreReader(store)
+    checked, whole = CheckedImage(reader), Tile(0, reader.grid.shape[0], 0, reader.grid.shape[1])
+    expected = np.asarray(reader.image[:])
+    chunk = next(path for path in sorted((store / "image" / "c").rglob("*")) if path.is_file())
+    content = chunk.read_bytes()
+    chunk.write_bytes(b"")
+    read, calls = type(reader.image).__getitem__, []
+
+    def half_written(array, selection):
+        calls.append(selection)
+        if len(calls) == 2:
+            chunk.write_bytes(content)
+        return read(array, selection)
+
+    monkeypatch.setattr(type(reader.image), "__getitem__", half_written)
+    np.testing.assert_array_equal(checked.read(whole), expected)
+    assert len(calls) > 2
