@@ -176,7 +176,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     if not isinstance(experiment, Experiment):
         raise InputError(
             f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " Experiment.from_args(words) or Experiment.from_toml(path)"
+            " nbdask.from_args(words) or nbdask.from_toml(path)"
         )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)

@@ -21,6 +21,7 @@ ORDER = (
     {"native"},
     {"inputs"},
     {"experiment"},
+    {"flags"},
     {"geometry"},
     {"plan"},
     {"physics"},

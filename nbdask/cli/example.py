@@ -34,7 +34,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     from nbdask.cli.progress import ProgressLine
     from nbdask.example.picture import write_png
     from nbdask.example.write import write_example
-    from nbdask.experiment.flags import parse_args
+    from nbdask.flags import parse_args
     from nbdask.run import simulate
 
     chosen = name or DEFAULT

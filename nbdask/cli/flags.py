@@ -8,6 +8,6 @@ import click
 @click.command(name="flags")
 def command() -> None:
     """List every nanoBragg flag with its values, unit, default and meaning."""
-    from nbdask.experiment.flags import help_text
+    from nbdask.flags import help_text
 
     click.echo(help_text())

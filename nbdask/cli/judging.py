@@ -183,7 +183,7 @@ def exit_codes(usage: int) -> Iterator[None]:
     except click.ClickException as error:
         raise _coded(error.format_message(), usage) from error
     except FieldError as error:
-        from nbdask.experiment.flags import flag_of_field
+        from nbdask.flags import flag_of_field
 
         flag = flag_of_field(error.field)
         text = str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"

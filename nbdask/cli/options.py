@@ -12,7 +12,7 @@ from nbdask.cli.startup import import_zarr
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 
 if TYPE_CHECKING:
-    from nbdask.experiment.flags.parsed import Parsed
+    from nbdask.flags.parsed import Parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -91,9 +91,9 @@ def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
     Raises
     ------
     FlagError, InputFileError
-        As :func:`nbdask.experiment.flags.parse_args`.
+        As :func:`nbdask.flags.parse_args`.
     """
-    from nbdask.experiment.flags import parse_args
+    from nbdask.flags import parse_args
     from nbdask.units import from_mm
 
     pix0 = options["pix0_vector_mm"]

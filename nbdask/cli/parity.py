@@ -316,9 +316,9 @@ def _from_scratch(words: list[str] | None, options: dict[str, Any], request: Req
     from nbdask.parity.judge import parity_from_scratch
 
     if words is None:
-        from nbdask.experiment import Experiment
+        from nbdask.flags import from_toml
 
-        experiment = Experiment.from_toml(options["config"])
+        experiment = from_toml(options["config"])
         wanted = options["semantics"]
         if wanted is not None and wanted != experiment.semantics:
             experiment = experiment.replace(semantics=wanted)

@@ -24,8 +24,8 @@ from nbdask.errors import FlagError
 
 if TYPE_CHECKING:
     from nbdask.experiment import Experiment
-    from nbdask.experiment.flags import Outputs
     from nbdask.export.flagfile import FlagFile
+    from nbdask.flags import Outputs
 
 _EPILOG = """\b
 nanoBragg flags (one dash) are taken as they are: nbdask flags lists them.
@@ -121,9 +121,9 @@ def _experiment(
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"
         )
-    from nbdask.experiment import Experiment
+    from nbdask.flags import from_toml
 
-    return Experiment.from_toml(options["config"]), None, ()
+    return from_toml(options["config"]), None, ()
 
 
 def _followers(pyramid: bool) -> list[Any]:

@@ -198,7 +198,9 @@ def _experiment(
 
         found = Experiment.from_dict(StoreReader(store).attributes["experiment"])
     elif options["config"] is not None:
-        found = Experiment.from_toml(options["config"])
+        from nbdask.flags import from_toml
+
+        found = from_toml(options["config"])
     else:
         parsed = parse_flags(list(words), options)
         found, notes = parsed.experiment, list(parsed.notes)

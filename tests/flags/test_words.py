@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from nbdask import units
 from nbdask.errors import FlagError
 from nbdask.experiment import Experiment, LabFrame, SourcePoint, Sources, Spread
-from nbdask.experiment.flags import parse_args, to_args
-from nbdask.experiment.flags.convert import CONVERSIONS
-from nbdask.experiment.flags.words import number
+from nbdask.flags import parse_args, to_args
+from nbdask.flags.convert import CONVERSIONS
+from nbdask.flags.words import number
 from tests.helpers import GOLDEN, golden_cases, small_experiment
 
 INPUTS = GOLDEN / "inputs"

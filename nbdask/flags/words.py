@@ -11,11 +11,11 @@ from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
 from nbdask.experiment.experiment import Experiment
-from nbdask.experiment.flags.convert import CONVERSIONS
 from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources, Spread
+from nbdask.flags.convert import CONVERSIONS
 
 _VECTORS = {
     "fast": "-fdet_vector",
