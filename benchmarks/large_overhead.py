@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import facts
-from nbdask.cluster.executor import Executor, open_cluster
-from nbdask.cluster.spec import parse_cluster
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.open import open_cluster
+from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.threads import ThreadsExecutor
 from nbdask.flags import from_args
 from nbdask.geometry.model import Model

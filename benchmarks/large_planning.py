@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import facts
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.open import open_cluster
 from nbdask.experiment import Experiment
 from nbdask.flags import from_args
 from nbdask.graph.build import tile_graphs

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import html
-from nbdask.cluster.executor import Executor, dashboard_of, open_cluster
+from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
@@ -129,7 +131,7 @@ class Settings:
         Most steps of one task; None: chosen.
     cluster : str, optional
         ``"threads"``, ``"local"``, a batch system, ``"mpi"`` or the address of a scheduler; see
-        :mod:`nbdask.cluster.spec`.  None: as dask's configuration says, else ``"threads"``.
+        :mod:`nbdask.cluster.parse`.  None: as dask's configuration says, else ``"threads"``.
     workers, threads : int, optional
         Processes, and threads in each.
     memory_limit : int or str, optional

@@ -200,7 +200,7 @@ def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster.options import JobOptions
-    from nbdask.cluster.spec import parse_cluster
+    from nbdask.cluster.parse import parse_cluster
 
     jobs = JobOptions(**given)
     if options["cluster"] == "mpi":

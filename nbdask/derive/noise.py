@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.derive import provenance
 from nbdask.derive.noise_c import check_library
 from nbdask.derive.pipeline import Pipeline

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import BackendError, StoreError
 from nbdask.experiment import Experiment
