@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.large_memory import FLAGS, PIXEL_MM, flags
 from nbdask.flags import from_args
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 #: Bound of the worst relative deviation, and the share of the maximum below which it is absolute.
 BOUND, FLOOR = 2e-7, 1e-6

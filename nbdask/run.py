@@ -35,11 +35,12 @@ from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import Statistics, TileSummary, combine
+from nbdask.store.address import place_of
 from nbdask.store.lock import Lock
-from nbdask.store.place import Place, place_of
+from nbdask.store.place import Place
 
 if TYPE_CHECKING:
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
 #: Called after each finished tile with the tiles that are done and those of the whole image.
 Progress = Callable[[int, int], None]
@@ -102,7 +103,7 @@ class SimulationResult:
 
 def _thumbnail(path: Path | str, shape: tuple[int, int]) -> str:
     """Return a picture of a store; nothing where it is gone or would take long to read."""
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     if shape[0] * shape[1] > _MOST_SHOWN:
         return ""
@@ -316,7 +317,7 @@ def _check_place(place: Place, overwrite: bool, resume: bool) -> None:
 def _as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was begun, since the choice may differ today."""
     from nbdask.store.earlier import backend_of
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
     tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
@@ -387,7 +388,7 @@ class _Run:
     def reopen(self) -> None:
         """Find the missing tiles of a store that was begun with the same settings."""
         from nbdask.store.earlier import note_of
-        from nbdask.store.open import StoreReader
+        from nbdask.store.reader import StoreReader
         from nbdask.store.resume import check_same
 
         self.place.sweep()

@@ -24,8 +24,8 @@ from nbdask.flags import parse_args
 from nbdask.graph.tasks import TileError
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import Settings, prepare, simulate
-from nbdask.store.open import StoreReader
 from nbdask.store.provenance import git_commit
+from nbdask.store.reader import StoreReader
 from tests.helpers import (
     GOLDEN,
     PATIENCE,

@@ -122,7 +122,7 @@ def inputs_of_store(store: str) -> tuple[str | None, ...]:
         There is no store.
     """
     from nbdask.experiment import Experiment
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
 

@@ -50,7 +50,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """Add photon noise and detector effects to the image of STORE, into another store."""
     from nbdask.derive.noise import noise
     from nbdask.experiment import Experiment
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")

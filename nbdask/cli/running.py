@@ -47,7 +47,7 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
         Not even an empty image would fit, or no store can be at ``out``.
     """
     from nbdask.plan.memory import format_bytes
-    from nbdask.store.place import place_of
+    from nbdask.store.address import place_of
     from nbdask.store.space import check_space, most_bytes
 
     text = f"disk      at most {format_bytes(most_bytes(plan.grid, len(plan.grid)))}"

@@ -149,7 +149,7 @@ def _noisy_copy(
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
     from nbdask.derive.noise import NoisyCopy, check_outside
-    from nbdask.store.place import place_of
+    from nbdask.store.address import place_of
 
     here, there = place_of(path).name, place_of(options["out"]).name
     if here == there:

@@ -194,7 +194,7 @@ def _experiment(
         )
     notes: list[str] = []
     if store is not None:
-        from nbdask.store.open import StoreReader
+        from nbdask.store.reader import StoreReader
 
         found = Experiment.from_dict(StoreReader(store).attributes["experiment"])
     elif options["config"] is not None:

@@ -103,6 +103,6 @@ def write_png(
 
 def _stored(store: str | Path) -> NDArray[np.floating]:
     """Return the image of a store."""
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     return np.asarray(StoreReader(store).image[...], dtype=np.float32)

@@ -16,7 +16,7 @@ from nbdask.derive.noise_c import CNoise
 from nbdask.derive.tasks import Context
 from nbdask.errors import BackendError, FieldError, InputError, NbdaskError, StoreError
 from nbdask.store.create import update_attributes
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.verification import verify
 
 WORDS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 60 -pixel 0.3 -oversample 1"

@@ -16,7 +16,7 @@ import pytest
 
 from nbdask.flags import parse_args, to_toml
 from nbdask.parity.outcome import Thresholds
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.helpers import GOLDEN, golden_cases
 from tests.parity.conftest import REPLAY, Run, Script
 from tests.pictured import flip, image_of, set_pixels
