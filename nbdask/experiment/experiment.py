@@ -24,6 +24,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
+from nbdask.experiment.summary import summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -134,9 +135,19 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         """Show the experiment in a notebook."""
-        from nbdask.experiment.summary import summary_rows
-
-        rows = summary_rows(self)
+        rows = [
+            *summary_rows(
+                self.crystal,
+                self.structure,
+                self.beam,
+                self.sources,
+                self.detector,
+                self.frame.convention,
+                self.scan,
+            ),
+            ("semantics", self.semantics),
+            ("fingerprint", self.fingerprint()),
+        ]
         return html.table("nbdask experiment", rows) + html.details("all fields", self.to_dict())
 
     def replace(self, **parts: Any) -> Experiment:
