@@ -27,6 +27,7 @@ def _convention(name: str, pivot: str) -> Flag:
         stems=(f"-{name.lower()}",),
         sets=(("frame.convention", name), ("pivot", pivot)),
         default="this convention" if name == "MOSFLM" else "",
+        back="always",
     )
 
 
@@ -118,6 +119,7 @@ CONVENTION = (
         sets=(("frame.convention", "CUSTOM"),),
         special="pix0_vector",
         note="never uses the numbers",
+        back="custom",
     ),
     Flag(
         ("-pivot",),
@@ -129,6 +131,7 @@ CONVENTION = (
         special="pivot",
         default="the convention's",
         note="overrides it under a named convention; --semantics spec honours it",
+        back="pivot",
     ),
 )
 
@@ -150,6 +153,7 @@ DETECTOR = (
         stems=("-mask",),
         targets=("files.mask",),
         note="takes BEAM_CENTER_Y of this header from the opposite edge",
+        reads="sampling.mask",
     ),
     _place("-distance", "detector.distance", "sample to detector along the beam", "beam"),
     _place(
@@ -174,6 +178,7 @@ DETECTOR = (
         convert="degrees",
         sets=(("pivot", "sample"),),
         default="0",
+        back="twotheta",
     ),
     _tilt("x"),
     _tilt("y"),
@@ -187,6 +192,7 @@ DETECTOR = (
         targets=("detector.pixel_size",),
         convert="mm",
         default="0.1",
+        back="always",
     ),
     _pixels(("-detpixels",), ("fast", "slow"), exact=True),
     _pixels(("-detpixels_f", "-detpixels_x"), ("fast",)),
@@ -217,6 +223,7 @@ DETECTOR = (
         targets=("detector.attenuation",),
         special="detector_abs",
         default="the thickness",
+        back="detector_abs",
     ),
     Flag(
         ("-detector_thick",),

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from nbdask import units
 from nbdask.errors import FlagError
-from nbdask.experiment.beam import Beam
-from nbdask.experiment.crystal import Crystal
-from nbdask.experiment.detector import Detector
 from nbdask.experiment.experiment import Experiment
-from nbdask.experiment.frame import LabFrame
-from nbdask.experiment.sampling import Sampling
-from nbdask.experiment.scan import Scan
-from nbdask.experiment.sources import Sources, Spread
 from nbdask.flags.convert import CONVERSIONS
+from nbdask.flags.row import Flag
+from nbdask.flags.table import TABLE
 
-_VECTORS = {
-    "fast": "-fdet_vector",
-    "slow": "-sdet_vector",
-    "normal": "-odet_vector",
-    "beam": "-beam_vector",
-    "polarization": "-polar_vector",
-    "spindle": "-spindle_axis",
-    "twotheta_axis": "-twotheta_axis",
-}
-_SHAPES = {"round": "-round_xtal", "gauss": "-gauss_xtal", "tophat": "-tophat_spots"}
 #: SI -> the flag's unit, roughly; the exact word is searched for around it.
 _GUESSES: dict[str, Callable[[float], float]] = {
     "plain": lambda x: x,
@@ -100,196 +87,199 @@ def to_args(experiment: Experiment) -> list[str]:
         Something that no flag of nanoBragg can say: amplitudes, a matrix or sources without a
         file, weights that count, a place given by ``detector.pix0``, a step of the dispersion.
     """
-    return [
-        *_crystal(experiment.crystal),
-        *_structure(experiment),
-        *_beam(experiment.beam),
-        *_given("-water", experiment.background.water or None, "microns_water"),
-        *_frame(experiment.frame),
-        *_detector(experiment.detector, experiment.frame),
-        *_sources(experiment.sources),
-        *_scan(experiment.scan),
-        *_sampling(experiment.sampling),
-    ]
+    _refuse_unsayable(experiment)
+    words: list[str] = []
+    for flag in sorted(TABLE, key=_rank):
+        write = _by_field if flag.back in _BY_FIELD else _SPECIAL[flag.back]
+        words += write(flag, experiment)
+    return words
 
 
-def _given(flag: str, value: float | int | None, conversion: str = "plain") -> Iterator[str]:
-    """Yield a flag and its word, or nothing where no value is given."""
-    if isinstance(value, int):
-        yield from (flag, str(value))
-    elif value is not None:
-        yield from (flag, number(value, conversion))
+def _rank(flag: Flag) -> int:
+    """Return where a flag stands: below 0 in front, above 0 behind the others."""
+    # nanoBragg ignores -curved_det as the very last word; most flags of the placement set the pivot.
+    return (flag.back == "pivot") - (flag.special == "curved")
 
 
-def _vector(flag: str, values: tuple[float, ...], conversion: str = "plain") -> Iterator[str]:
-    yield flag
-    yield from (number(value, conversion) for value in values)
+def _refuse_unsayable(experiment: Experiment) -> None:
+    crystal, sources, width = experiment.crystal, experiment.sources, experiment.sources.dispersion
+    # What nanoBragg makes of a count with a width below 0.
+    whole_width = width.count is not None and (width.range, width.step) == (1.0, 1.0 / width.count)
+    weights = {point.weight for point in sources.points}
+    for field, unsayable, why in (
+        (
+            "crystal.matrix",
+            crystal.matrix is not None and crystal.matrix_file is None,
+            "nanoBragg reads a matrix from a file: name one",
+        ),
+        (
+            "crystal.cells_matrix",
+            crystal.cells_matrix is not None,
+            "nanoBragg has cells along the axes only",
+        ),
+        (
+            "structure.reflections",
+            bool(experiment.structure.reflections),
+            "nanoBragg reads amplitudes from a file: name one",
+        ),
+        (
+            "detector.pix0",
+            experiment.detector.pix0 is not None,
+            "nanoBragg never uses the numbers of -pix0_vector",
+        ),
+        (
+            "sources.points",
+            bool(sources.points) and sources.file is None,
+            "nanoBragg reads sources from a file: name one",
+        ),
+        (
+            "sources.weights",
+            sources.weights == "apply" and len(weights) > 1,
+            "nanoBragg ignores the weights of sources",
+        ),
+        (
+            "sources.dispersion.step",
+            width.step is not None and not whole_width,
+            "no flag of nanoBragg sets it: give a count",
+        ),
+    ):
+        if unsayable:
+            raise FlagError(f"{field}: {why}")
 
 
-def _cannot(field: str, why: str) -> FlagError:
-    return FlagError(f"{field}: {why}")
+def _by_field(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    """Yield a flag where the field that it sets does not hold its default."""
+    always = flag.back == "always"
+    if flag.unused or flag.back == "never":
+        return
+    if not flag.values:
+        field, wanted = flag.sets[0]
+        if _is_in(experiment, field):
+            value, default = _value(experiment, field)
+            if value == wanted and (always or value != default):
+                yield flag.name
+        return
+    # A flag with several targets is short for others.
+    field = flag.reads or (flag.targets[0] if len(flag.targets) == 1 else "")
+    if not _is_in(experiment, field):
+        return
+    value, default = _value(experiment, field)
+    if value is not None and (always or value != default):
+        yield flag.name
+        for one in value if isinstance(value, tuple) else (value,):
+            yield _word(flag, one)
 
 
-def _crystal(crystal: Crystal) -> Iterator[str]:
-    if crystal.matrix is not None:
-        if crystal.matrix_file is None:
-            raise _cannot("crystal.matrix", "nanoBragg reads a matrix from a file: name one")
-        yield from ("-mat", crystal.matrix_file)
-    if crystal.cell is not None:
-        yield from _vector("-cell", crystal.cell[:3], "angstrom")
-        # A right angle may have no exact word; nanoBragg takes 0 as one.
-        for angle in crystal.cell[3:]:
-            word = number(angle, "degrees")
-            exact = units.from_degrees(float(word)) == angle
-            yield word if exact or angle != math.pi / 2 else "0"
-    if crystal.misset == "random":
-        yield from ("-misset_seed", str(crystal.misset_seed), "-misset", "random")
-    elif isinstance(crystal.misset, tuple):
-        yield from _vector("-misset", crystal.misset, "degrees")
-    for letter, count in zip("abc", crystal.n_cells, strict=True):
-        yield from (f"-N{letter}", str(int(count)))
-    for letter, size in zip("xyz", crystal.size, strict=True):
-        yield from _given(f"-xtal_{letter}", size or None, "mm")
-    if crystal.cells_matrix is not None:
-        raise _cannot("crystal.cells_matrix", "nanoBragg has cells along the axes only")
-    if crystal.shape != "square":
-        yield _SHAPES[crystal.shape]
-    yield from _given("-fudge", None if crystal.fudge == 1.0 else crystal.fudge)
-    yield from _given("-mosaic", crystal.mosaic_spread, "degrees")
-    yield from _given("-mosaic_dom", crystal.mosaic_domains)
-    yield from ("-mosaic_seed", str(crystal.mosaic_seed))
+def _is_in(experiment: Experiment, field: str) -> bool:
+    """Whether a field is one of the experiment, not of the outputs or the files."""
+    return hasattr(experiment, field.partition(".")[0])
 
 
-def _structure(experiment: Experiment) -> Iterator[str]:
+def _value(experiment: Experiment, field: str) -> tuple[Any, Any]:
+    """Return what a field holds, and what it holds where nothing is given."""
+    *above, name = field.split(".")
+    index = above and name.isdigit()
+    holder: Any = experiment
+    for piece in above[: len(above) - bool(index)]:
+        holder = getattr(holder, piece)
+    attribute = above[-1] if index else name
+    default: Any = {item.name: item.default for item in dataclasses.fields(holder)}[attribute]
+    value = getattr(holder, attribute)
+    return (value[int(name)], default[int(name)]) if index else (value, default)
+
+
+def _word(flag: Flag, value: Any) -> str:
+    if flag.kind == "whole":
+        return str(int(value))
+    return number(value, flag.convert) if flag.kind == "number" else str(value)
+
+
+def _cell(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    cell = experiment.crystal.cell
+    if cell is None:
+        return
+    yield flag.name
+    yield from (number(length, "angstrom") for length in cell[:3])
+    # A right angle may have no exact word; nanoBragg takes 0 as one.
+    for angle in cell[3:]:
+        word = number(angle, "degrees")
+        exact = units.from_degrees(float(word)) == angle
+        yield word if exact or angle != math.pi / 2 else "0"
+
+
+def _misset(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    """Yield the seed first: nanoBragg takes one behind ``-misset random`` for three angles."""
+    misset = experiment.crystal.misset
+    if misset == "random":
+        yield from ("-misset_seed", str(experiment.crystal.misset_seed), flag.name, "random")
+    elif isinstance(misset, tuple):
+        yield from (flag.name, *(number(angle, "degrees") for angle in misset))
+
+
+def _amplitudes(flag: Flag, experiment: Experiment) -> Iterator[str]:
     structure = experiment.structure
-    if structure.reflections:
-        raise _cannot("structure.reflections", "nanoBragg reads amplitudes from a file: name one")
-    if structure.path is not None:
-        yield from ("-hkl" if structure.format == "hkl" else "-dump", structure.path)
-    yield from _given("-default_F", structure.default_F or None)
-    wanted = experiment.sampling.interpolate
-    if wanted is not None:
-        yield "-interpolate" if wanted else "-nointerpolate"
+    if structure.path is not None and flag.name == _AMPLITUDES[structure.format]:
+        yield from (flag.name, structure.path)
 
 
-def _beam(beam: Beam) -> Iterator[str]:
-    plain = Beam()
-    yield from ("-lambda", number(beam.wavelength, "angstrom"))
-    for flag, name, conversion in (
-        ("-fluence", "fluence", "plain"),
-        ("-flux", "flux", "plain"),
-        ("-exposure", "exposure", "plain"),
-        ("-beamsize", "beamsize", "mm"),
-        ("-polar", "polarization", "plain"),
-    ):
-        value = getattr(beam, name)
-        yield from _given(flag, None if value == getattr(plain, name) else value, conversion)
-    if not beam.polarized:
-        yield "-nopolar"
+def _sources(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    sources = experiment.sources
+    if sources.points and sources.file is not None:
+        yield from (flag.name, sources.file)
 
 
-def _frame(frame: LabFrame) -> Iterator[str]:
-    if frame.convention != "CUSTOM":
-        yield f"-{frame.convention.lower()}"
-        return
-    # The one flag that selects CUSTOM and changes nothing else: its numbers are not used.
-    yield from ("-pix0_vector", "0", "0", "0")
-    for name, flag in _VECTORS.items():
-        vector = getattr(frame, name)
-        if vector is not None:
-            yield from _vector(flag, vector)
-
-
-def _detector(detector: Detector, frame: LabFrame) -> Iterator[str]:
-    if detector.pix0 is not None:
-        raise _cannot("detector.pix0", "nanoBragg never uses the numbers of -pix0_vector")
-    plain = Detector()
-    yield from ("-pixel", number(detector.pixel_size, "mm"))
-    for axis, letter in (("fast", "f"), ("slow", "s")):
-        size, count = getattr(detector, f"size_{axis}"), getattr(detector, f"pixels_{axis}")
-        yield from _given(f"-detsize_{letter}", None if size == plain.size_fast else size, "mm")
-        if count is not None:
-            yield from (f"-detpixels_{letter}", str(count))
-    for flag, name, conversion in (
-        ("-distance", "distance", "mm"),
-        ("-close_distance", "close_distance", "mm"),
-        ("-Xbeam", "beam_x", "mm"),
-        ("-Ybeam", "beam_y", "mm"),
-        ("-Xclose", "close_x", "mm"),
-        ("-Yclose", "close_y", "mm"),
-        ("-ORGX", "org_x", "plain"),
-        ("-ORGY", "org_y", "plain"),
-        ("-detector_rotx", "rotx", "degrees"),
-        ("-detector_roty", "roty", "degrees"),
-        ("-detector_rotz", "rotz", "degrees"),
-    ):
-        value = getattr(detector, name)
-        yield from _given(flag, None if value == getattr(plain, name) else value, conversion)
-    # After -twotheta_axis, which nanoBragg takes for the angle too.
-    if detector.twotheta != 0.0 or frame.twotheta_axis is not None:
-        yield from ("-twotheta", number(detector.twotheta, "degrees"))
-    # Last of all, since most flags of the placement set it too.
-    if detector.pivot is not None or frame.convention == "CUSTOM":
-        yield from ("-pivot", detector.pivot or "beam")
-    yield from _sensor(detector)
-
-
-def _sensor(detector: Detector) -> Iterator[str]:
-    if detector.attenuation == 0.0:
-        yield from ("-detector_abs", "inf")
-    else:
-        yield from _given("-detector_abs", detector.attenuation, "inverse_um")
-    yield from _given("-detector_thick", detector.thickness or None, "um")
-    yield from _given("-detector_thicksteps", detector.thick_steps)
-    if detector.curved:
-        yield "-curved_det"
-    if detector.point_pixel:
-        yield "-point_pixel"
-
-
-def _spread(spread: Spread, letter: str) -> Iterator[str]:
-    yield from _given(f"-{letter}divrange", spread.range, "mrad")
-    yield from _given(f"-{letter}divstep", spread.step, "mrad")
-    yield from _given(f"-{letter}divsteps", spread.count)
-
-
-def _sources(sources: Sources) -> Iterator[str]:
-    if sources.points:
-        if sources.file is None:
-            raise _cannot("sources.points", "nanoBragg reads sources from a file: name one")
-        if sources.weights == "apply" and len({p.weight for p in sources.points}) > 1:
-            raise _cannot("sources.weights", "nanoBragg ignores the weights of sources")
-        yield from ("-sourcefile", sources.file)
-    yield from _spread(sources.horizontal, "h")
-    yield from _spread(sources.vertical, "v")
-    if not sources.round:
-        yield "-square_div"
-    width = sources.dispersion
+def _dispersion(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    width = experiment.sources.dispersion
     if width.step is not None:
-        # What nanoBragg makes of a count with a width below 0.
-        if width.count is None or (width.range, width.step) != (1.0, 1.0 / width.count):
-            raise _cannot("sources.dispersion.step", "no flag of nanoBragg sets it: give a count")
-        yield from ("-dispersion", "-1", "-dispsteps", str(width.count))
-        return
-    yield from _given("-dispersion", width.range, "percent")
-    yield from _given("-dispsteps", width.count)
+        yield from (flag.name, "-1")
+    elif width.range is not None:
+        yield from (flag.name, number(width.range, flag.convert))
 
 
-def _scan(scan: Scan) -> Iterator[str]:
-    yield from _given("-phi", scan.phi0 or None, "degrees")
-    yield from _given("-osc", scan.osc, "degrees")
-    yield from _given("-phistep", scan.step, "degrees")
-    yield from _given("-phisteps", scan.count)
+def _custom(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    """Yield the one flag that selects CUSTOM and changes nothing else: its numbers are not used."""
+    if experiment.frame.convention == "CUSTOM":
+        yield from (flag.name, "0", "0", "0")
 
 
-def _sampling(sampling: Sampling) -> Iterator[str]:
-    for name in ("thick", "polar", "omega"):
-        if getattr(sampling, f"oversample_{name}"):
-            yield f"-oversample_{name}"
-    yield from _given("-oversample", sampling.oversample)
-    yield from _given("-dmin", sampling.dmin or None, "angstrom_product")
-    if sampling.mask is not None:
-        yield from ("-mask", sampling.mask)
-    if sampling.roi is not None:
-        slow0, slow1, fast0, fast1 = sampling.roi
-        yield from ("-roi", str(fast0), str(fast1), str(slow0), str(slow1))
+def _pivot(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    pivot = experiment.detector.pivot
+    if pivot is not None or experiment.frame.convention == "CUSTOM":
+        yield from (flag.name, pivot or "beam")
+
+
+def _twotheta(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    """Yield the angle also behind -twotheta_axis, which nanoBragg takes for the angle too."""
+    angle = experiment.detector.twotheta
+    if angle != 0.0 or experiment.frame.twotheta_axis is not None:
+        yield from (flag.name, number(angle, flag.convert))
+
+
+def _detector_abs(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    attenuation = experiment.detector.attenuation
+    if attenuation is not None:
+        yield flag.name
+        yield "inf" if attenuation == 0.0 else number(attenuation, "inverse_um")
+
+
+def _roi(flag: Flag, experiment: Experiment) -> Iterator[str]:
+    roi = experiment.sampling.roi
+    if roi is not None:
+        slow0, slow1, fast0, fast1 = roi
+        yield from (flag.name, str(fast0), str(fast1), str(slow0), str(slow1))
+
+
+_BY_FIELD = ("", "always", "never")
+_AMPLITUDES = {"hkl": "-hkl", "fdump": "-dump"}
+_SPECIAL: dict[str, Callable[[Flag, Experiment], Iterator[str]]] = {
+    "cell": _cell,
+    "misset": _misset,
+    "amplitudes": _amplitudes,
+    "sources": _sources,
+    "dispersion": _dispersion,
+    "custom": _custom,
+    "pivot": _pivot,
+    "twotheta": _twotheta,
+    "detector_abs": _detector_abs,
+    "roi": _roi,
+}
