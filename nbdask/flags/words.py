@@ -14,6 +14,18 @@ from nbdask.flags.convert import CONVERSIONS
 from nbdask.flags.row import Flag
 from nbdask.flags.table import TABLE
 
+#: The order of the words: that in which runs of C were compared.
+_ORDER = (
+    "Crystal",
+    "Structure factors",
+    "Beam",
+    "Convention",
+    "Detector",
+    "Sources",
+    "Rotation",
+    "Sampling",
+    "Output",
+)
 #: SI -> the flag's unit, roughly; the exact word is searched for around it.
 _GUESSES: dict[str, Callable[[float], float]] = {
     "plain": lambda x: x,
@@ -95,10 +107,11 @@ def to_args(experiment: Experiment) -> list[str]:
     return words
 
 
-def _rank(flag: Flag) -> int:
-    """Return where a flag stands: below 0 in front, above 0 behind the others."""
-    # nanoBragg ignores -curved_det as the very last word; most flags of the placement set the pivot.
-    return (flag.back == "pivot") - (flag.special == "curved")
+def _rank(flag: Flag) -> tuple[int, int]:
+    """Return where a flag stands among the words."""
+    # nanoBragg ignores -curved_det as the very last word; most flags of placement set the pivot.
+    late = (flag.name in ("-mask", "-pivot")) - (flag.special == "curved")
+    return late, _ORDER.index(flag.group)
 
 
 def _refuse_unsayable(experiment: Experiment) -> None:
