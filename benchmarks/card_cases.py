@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.cases import CRYSTAL, SQUARE, Case
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.kernels.cuda_kernel import CudaKernel

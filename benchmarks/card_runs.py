@@ -19,7 +19,7 @@ import nbdask
 from benchmarks import golden_table, timing
 from benchmarks.card_cases import card_kernel, case_model, cases
 from benchmarks.cases import SQUARE, Case
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.kernels.cuda_device import this_card
 from nbdask.kernels.registry import get_kernel
 from nbdask.native.library import missing_note

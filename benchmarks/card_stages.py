@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import card_peak, golden_table
 from benchmarks.card_cases import PRECISIONS, card_kernel, case_model, cases
 from benchmarks.gpu_compile import QUICK, float64_operations
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nbdask
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 
 BOUND = {"float64": 2e-7, "mixed": 1e-5, "pairs": 1e-5}
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.machine import facts
 from nbdask.calibrate import calibrate
-from nbdask.experiment import Experiment
+from nbdask.flags import from_args
 from nbdask.kernels.registry import default_costs, get_kernel
 from nbdask.plan.cost import load_costs
 from nbdask.plan.plan import make_plan
@@ -49,7 +49,7 @@ def main() -> int:
         )
         kernel = get_kernel(options.backend)
         for name, flags in CASES.items():
-            given = Experiment.from_args(f"{COMMON} {flags}".split())
+            given = from_args(f"{COMMON} {flags}".split())
             model, _, spec = prepare(given, Settings(backend=options.backend))
             plan = make_plan(model, kernel, costs, workers=spec.layout)
             out = Path(folder) / "a.zarr"

@@ -33,7 +33,7 @@ from nbdask.derive.noise_c import CNoise
 from nbdask.export.picture import Picture
 from nbdask.export.smv import automatic_scale
 from nbdask.export.values import counts16, counts32, grey8, noise16
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 MOST = 1 << 30
 #: So that integers are not all 0 in a faint image.

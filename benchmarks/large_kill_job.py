@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from nbdask.experiment import Experiment
+from nbdask.flags import from_args
 from nbdask.geometry.model import Model
 from nbdask.kernels.interface import Mask, Partial
 from nbdask.kernels.reference import ReferenceKernel
@@ -71,7 +71,7 @@ def main() -> None:
     os.environ[LIST] = listed
     alone, running = cluster == "threads", ":" in cluster
     simulate(
-        Experiment.from_args(FLAGS.split()),
+        from_args(FLAGS.split()),
         store,
         backend="numpy",
         tile=TILE,

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import facts
-from nbdask.cluster.executor import Executor, open_cluster
-from nbdask.cluster.spec import parse_cluster
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.open import open_cluster
+from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.threads import ThreadsExecutor
-from nbdask.experiment import Experiment
+from nbdask.flags import from_args
 from nbdask.geometry.model import Model
 from nbdask.graph import tasks
 from nbdask.graph.build import tile_graphs
@@ -57,7 +58,7 @@ def _setup(folder: Path, name: str, count: int) -> Setup:
     """Return a run of ``count`` tiles with a store of its own."""
     flags = f"{FLAGS} -detpixels_x {EDGE * count} -detpixels_y {EDGE}"
     settings = Settings(backend="numpy", tile=EDGE)
-    model, plan, _ = prepare(Experiment.from_args(flags.split()), settings)
+    model, plan, _ = prepare(from_args(flags.split()), settings)
     store = folder / f"{name}.zarr"
     create_store(store, plan.grid, {}, pixel_size=model.pixel_size)
     return Setup(name, RunContext.of(model, plan, TileWriter(store, plan.grid.counts[1])))

@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import facts
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.open import open_cluster
 from nbdask.experiment import Experiment
+from nbdask.flags import from_args
 from nbdask.graph.build import tile_graphs
 from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.tasks import TileResult
@@ -44,7 +45,7 @@ _EDGE = 64
 def experiment(tiles: int, edge: int, more: str = "") -> Experiment:
     """Return an experiment on a square of at least ``tiles`` tiles of ``edge`` pixels a side."""
     size = edge * math.ceil(math.sqrt(tiles))
-    return Experiment.from_args(f"{FLAGS} -detpixels {size} {more}".split())
+    return from_args(f"{FLAGS} -detpixels {size} {more}".split())
 
 
 def plan_once(tiles: int) -> dict[str, Any]:

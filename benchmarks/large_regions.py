@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.large_memory import FLAGS, PIXEL_MM, flags
-from nbdask.experiment import Experiment
-from nbdask.store.open import StoreReader
+from nbdask.flags import from_args
+from nbdask.store.reader import StoreReader
 
 #: Bound of the worst relative deviation, and the share of the maximum below which it is absolute.
 BOUND, FLOOR = 2e-7, 1e-6
@@ -78,7 +78,7 @@ def main() -> int:
         parser.error("NB_C_BIN does not name a nanoBragg program")
     reader = StoreReader(options.store)
     size, edge = reader.grid.shape[0], options.edge
-    expected = Experiment.from_args(flags(size)).fingerprint()
+    expected = from_args(flags(size)).fingerprint()
     if reader.attributes["fingerprint"] != expected:
         parser.error(f"{options.store} is not of benchmarks.large_memory")
     worst = 0.0

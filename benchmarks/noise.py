@@ -64,7 +64,7 @@ def costs(pixels: int) -> list[dict[str, Any]]:
     records = []
     with tempfile.TemporaryDirectory() as folder:
         for side in (64, pixels):  # The first compiles.
-            experiment = nbdask.Experiment.from_args([*words, str(side)])
+            experiment = nbdask.from_args([*words, str(side)])
             bare = Path(folder, f"bare{side}.zarr")
             start = time.process_time()
             result = nbdask.simulate(experiment, bare)

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.parity.binary import Binary, find_binary
 from nbdask.parity.judge import Request, parity_from_scratch
 from nbdask.parity.outcome import Outcome

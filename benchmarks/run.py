@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from benchmarks import machine, timing
 from benchmarks.cases import Case, kernel_cases, size_cases
 from nbdask.example.write import write_example
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.kernels.registry import get_kernel

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import report, run, timing
 from benchmarks.cases import SQUARE, Case, kernel_cases
 from nbdask.example.write import write_example
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.registry import get_kernel
 

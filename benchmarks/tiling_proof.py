@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nbdask
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 
 RUNS: dict[str, dict[str, Any]] = {
     "tile 512, threads": {"tile": 512},

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.trace.against import compare, report
 from nbdask.trace.clog import read_log
 from nbdask.trace.walk import is_evaluated, trace_pixel

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Spread,
         StructureFactors,
     )
+    from nbdask.flags import from_args, from_toml, to_args, to_toml
     from nbdask.lazy import image
     from nbdask.run import SimulationResult, simulate
     from nbdask.store.open import open_store as open
@@ -39,6 +40,7 @@ _HOMES = {
     "open": ("nbdask.store.open", "open_store"),
     "repair": ("nbdask.verification", "repair"),
     "verify": ("nbdask.verification", "verify"),
+    **{name: ("nbdask.flags", name) for name in ("from_args", "from_toml", "to_args", "to_toml")},
     **{
         name: ("nbdask.experiment", name)
         for name in (
@@ -74,10 +76,14 @@ __all__ = [
     "Spread",
     "StructureFactors",
     "__version__",
+    "from_args",
+    "from_toml",
     "image",
     "open",
     "repair",
     "simulate",
+    "to_args",
+    "to_toml",
     "verify",
 ]
 

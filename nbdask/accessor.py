@@ -13,8 +13,10 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+import dask.array as da
 import numpy as np
 import xarray
+from dask.base import compute
 from numpy.typing import NDArray
 
 from nbdask.errors import FieldError, InputError
@@ -153,9 +155,6 @@ class NbdaskAccessor:
         FieldError
             ``bins`` is not a whole number of at least 1.
         """
-        import dask.array as da
-        from dask.base import compute
-
         if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
             raise FieldError("bins", bins, "a whole number of at least 1")
         image = self.image.transpose("slow", "fast")
@@ -227,8 +226,6 @@ class NbdaskAccessor:
         self, formula: Callable[[Model, Indices, Indices], Array], name: str, units: str, long: str
     ) -> xarray.DataArray:
         """Return a formula of rows and columns as a lazy array like the image."""
-        import dask.array as da
-
         image = self.image.transpose("slow", "fast")
         chunks = image.chunks or tuple(
             tuple(min(_CHUNK, n - i) for i in range(0, n, _CHUNK)) for n in image.shape

@@ -27,6 +27,8 @@ from nbdask.plan.machine import available_cores
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import summarise
+from nbdask.store.create import create_store
+from nbdask.store.write import TileWriter
 
 #: Pixels along the edge of the tile on which evaluations are timed, and of that which is written.
 _SIDE, _WRITTEN = 256, 1024
@@ -115,9 +117,6 @@ def _evaluation(kernel: Kernel, shape: str, kind: str, guess: float) -> float:
 
 def _pixel(kernel: Kernel) -> float:
     """Return the nanoseconds that a pixel costs once: finishing, statistics, writing."""
-    from nbdask.store.create import create_store
-    from nbdask.store.write import TileWriter
-
     model = build_model(_experiment("square", "constant", 1, _WRITTEN))
     tile = Tile(0, _WRITTEN, 0, _WRITTEN)
     partial = kernel.partial(model, tile, StepRange(0, 1), None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
+import dask.array as da
 import numpy as np
+import xarray
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from nbdask.errors import FieldError, in_python
@@ -15,9 +17,6 @@ from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_on_card, compute_tile
 from nbdask.kernels.cuda_device import to_card
 from nbdask.run import Settings, prepare
-
-if TYPE_CHECKING:
-    import xarray
 
 
 @in_python
@@ -56,10 +55,6 @@ def image(
     NbdaskError
         An experiment or plan that cannot be computed.
     """
-    import dask.array as da
-    import xarray
-    from dask.delayed import delayed
-
     if array not in ARRAYS:
         raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
     on_card = array == "cupy"

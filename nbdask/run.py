@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import html
-from nbdask.cluster.executor import Executor, dashboard_of, open_cluster
+from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
@@ -33,11 +35,12 @@ from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import Statistics, TileSummary, combine
+from nbdask.store.address import place_of
 from nbdask.store.lock import Lock
-from nbdask.store.place import Place, place_of
+from nbdask.store.place import Place
 
 if TYPE_CHECKING:
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
 #: Called after each finished tile with the tiles that are done and those of the whole image.
 Progress = Callable[[int, int], None]
@@ -100,7 +103,7 @@ class SimulationResult:
 
 def _thumbnail(path: Path | str, shape: tuple[int, int]) -> str:
     """Return a picture of a store; nothing where it is gone or would take long to read."""
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     if shape[0] * shape[1] > _MOST_SHOWN:
         return ""
@@ -129,7 +132,7 @@ class Settings:
         Most steps of one task; None: chosen.
     cluster : str, optional
         ``"threads"``, ``"local"``, a batch system, ``"mpi"`` or the address of a scheduler; see
-        :mod:`nbdask.cluster.spec`.  None: as dask's configuration says, else ``"threads"``.
+        :mod:`nbdask.cluster.parse`.  None: as dask's configuration says, else ``"threads"``.
     workers, threads : int, optional
         Processes, and threads in each.
     memory_limit : int or str, optional
@@ -176,7 +179,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     if not isinstance(experiment, Experiment):
         raise InputError(
             f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " Experiment.from_args(words) or Experiment.from_toml(path)"
+            " nbdask.from_args(words) or nbdask.from_toml(path)"
         )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
@@ -313,7 +316,7 @@ def _check_place(place: Place, overwrite: bool, resume: bool) -> None:
 def _as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was begun, since the choice may differ today."""
     from nbdask.store.earlier import backend_of
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
     tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
@@ -384,7 +387,7 @@ class _Run:
     def reopen(self) -> None:
         """Find the missing tiles of a store that was begun with the same settings."""
         from nbdask.store.earlier import note_of
-        from nbdask.store.open import StoreReader
+        from nbdask.store.reader import StoreReader
         from nbdask.store.resume import check_same
 
         self.place.sweep()

@@ -24,12 +24,13 @@ from nbdask.plan.tiles import Tile
 from nbdask.run import Progress, Settings, prepare
 from nbdask.statistics import Statistics, TileSummary, combine, summarise
 from nbdask.store import schema
+from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
 from nbdask.store.earlier import backend_of, bound_of, note_of
 from nbdask.store.lock import Lock
-from nbdask.store.open import StoreReader
-from nbdask.store.place import place_of, reason
+from nbdask.store.place import reason
 from nbdask.store.provenance import end_attributes, now, start_attributes
+from nbdask.store.reader import StoreReader
 from nbdask.store.resume import check_same
 from nbdask.store.write import TileWriter, checksum
 

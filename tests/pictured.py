@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import nbdask
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter, checksum
 
 #: Sides that are neither even nor multiples of a tile.

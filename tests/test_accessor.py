@@ -29,7 +29,7 @@ def image() -> xarray.DataArray:
 
 def flat_geometry(image: xarray.DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Return 2 theta [rad] by plain trigonometry: a flat detector across the beam."""
-    e = nbdask.Experiment.from_args(FLAT)
+    e = nbdask.from_args(FLAT)
     d = e.detector
     slow, fast = np.meshgrid(image.slow, image.fast, indexing="ij")
     centre_s, centre_f = d.n_slow / 2, d.n_fast / 2
@@ -46,7 +46,7 @@ FLAT = shlex.split(
 
 def test_coordinates_of_a_flat_detector() -> None:
     """two_theta, resolution and q are those of arctan(radius / distance) and Bragg's law."""
-    image = nbdask.image(nbdask.Experiment.from_args(FLAT), backend="numpy", tile=16)
+    image = nbdask.image(nbdask.from_args(FLAT), backend="numpy", tile=16)
     expected, _ = flat_geometry(image)
     np.testing.assert_allclose(image.nbdask.two_theta(), np.degrees(expected), atol=1e-9)
     d = 1.5 / (2 * np.sin(expected / 2))
@@ -86,7 +86,7 @@ def test_miller_indices_scale_with_resolution(experiment) -> None:
 
 def test_rings_lie_on_their_resolution() -> None:
     """The ring of d = 5 Angstrom passes through pixels whose resolution is 5 Angstrom."""
-    experiment = nbdask.Experiment.from_args([*FLAT, "-detector_rotx", "12", "-twotheta", "7"])
+    experiment = nbdask.from_args([*FLAT, "-detector_rotx", "12", "-twotheta", "7"])
     image = nbdask.image(experiment, backend="numpy")
     d = image.nbdask.resolution().compute()
     line = image.nbdask.rings([5.0])[5.0]
@@ -127,7 +127,7 @@ def test_amplitude_files_are_not_needed(tmp_path) -> None:
     """Coordinates need no structure factors: the list may be gone."""
     path = tmp_path / "list.hkl"
     path.write_text("1 0 0 10\n0 1 0 5\n")
-    image = nbdask.image(nbdask.Experiment.from_args([*FLAT, "-hkl", str(path)]))
+    image = nbdask.image(nbdask.from_args([*FLAT, "-hkl", str(path)]))
     path.unlink()
     assert np.isfinite(image[:2, :2].nbdask.resolution().values).all()
 

@@ -18,7 +18,8 @@ import zarr
 from nbdask.cli.main import SUBCOMMANDS
 from nbdask.cluster.jobs import job_script
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import QUEUES, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import QUEUES
 from tests.helpers import PATIENCE, ROOT
 
 DEPLOY = ROOT / "deploy"

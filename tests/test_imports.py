@@ -21,6 +21,7 @@ ORDER = (
     {"native"},
     {"inputs"},
     {"experiment"},
+    {"flags"},
     {"geometry"},
     {"plan"},
     {"physics"},
@@ -57,6 +58,60 @@ HOMES = {
     "fabio": {"export"},
     "tifffile": {"export"},
     "click": {"cli"},
+}
+#: Imports inside functions that are meant: why, module, what it imports (or below).
+INNER = {
+    "the package is optional": {
+        ("cluster.cards", "dask_cuda"),
+        ("kernels.cuda_device", "cupy"),
+        ("kernels.cuda_nvrtc", "cupy"),
+        ("store.address", "nbdask.store.remote"),
+        ("view.server", "nbdask.view.tabs"),
+    },
+    "help and errors of usage come without what only the work needs": {
+        ("cli.apart", "nbdask.store"),
+        ("cli.calibrate", "nbdask.calibrate"),
+        ("cli.compare", "nbdask.parity"),
+        ("cli.example", "nbdask.example"),
+        ("cli.example", "nbdask.run"),
+        ("cli.export", "nbdask.export"),
+        ("cli.info", "nbdask.store"),
+        ("cli.judging", "nbdask.parity"),
+        ("cli.noise", "nbdask.derive"),
+        ("cli.noise", "nbdask.store"),
+        ("cli.options", "nbdask.cluster"),
+        ("cli.parity", "nbdask.cli.parity_work"),
+        ("cli.preview", "nbdask.view"),
+        ("cli.pyramid", "nbdask.derive"),
+        ("cli.repair", "nbdask.derive"),
+        ("cli.repair", "nbdask.verification"),
+        ("cli.simulate", "nbdask.run"),
+        ("cli.trace", "nbdask.store"),
+        ("cli.trace", "nbdask.trace.stored"),
+        ("cli.verify", "nbdask.verification"),
+        ("cli.view", "nbdask.view"),
+    },
+    "a run starts without what only some of its options need": {
+        ("cli.simulate", "nbdask.derive"),
+        ("cli.simulate", "nbdask.export"),
+        ("cli.simulate", "nbdask.trace"),
+    },
+    "the command line starts without it, and most often ends without it": {
+        ("cli.main", "nbdask.flags"),
+        ("cli.words", "nbdask.flags"),
+        ("errors", "difflib"),
+    },
+    "zarr takes longest to import: an experiment or plan that is refused does not wait for it": {
+        ("run", "nbdask.store"),
+        ("store.address", "nbdask.store.local"),
+    },
+    "few of those who import the module need it, and it takes long to import": {
+        ("derive.arrays", "dask.array"),
+        ("derive.directions", "contourpy"),
+        ("html", "PIL"),
+        ("store.lazy", "dask.array"),
+        ("store.open", "xarray"),
+    },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -96,6 +151,74 @@ def upward_imports(path: Path) -> list[str]:
         elif LEVEL[pieces[1]] >= LEVEL[own]:
             found.append(f"{path.name}:{line} {own} imports {name}")
     return found
+
+
+def module_of(path: Path) -> str:
+    """Dotted name of a module below the package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+@cache
+def inner_imports() -> frozenset[tuple[str, str]]:
+    """Module and what it imports inside a function, of the whole package."""
+    return frozenset((module_of(path), name) for path in FILES for name in _inner_names(path))
+
+
+def _inner_names(path: Path) -> Iterator[str]:
+    for function in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    assert node.level == 0, f"{path}:{node.lineno}: write the whole name"
+                    yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_below(name: str, above: str) -> bool:
+    """Whether a dotted name is another one, or begins with it."""
+    return name == above or name.startswith(above + ".")
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=lambda p: p.name)
+def test_no_circles_inside_a_folder(folder: Path) -> None:
+    """The modules of a folder can be read in an order in which each needs only those before it."""
+    modules = {path.stem: path for path in folder.glob("*.py")}
+    package = ".".join(["nbdask", *folder.relative_to(PACKAGE).parts])
+    left = {
+        stem: {
+            other
+            for other in modules
+            for _, name in imported_names(path)
+            if other not in (stem, "__init__") and is_below(name, f"{package}.{other}")
+        }
+        for stem, path in modules.items()
+    }
+    while free := {stem for stem, needed in left.items() if not needed}:
+        left = {stem: needed - free for stem, needed in left.items() if stem not in free}
+    assert left == {}
+
+
+def test_imports_inside_functions_have_a_reason() -> None:
+    """Every other import stands at the top of its module."""
+    meant = {pair for pairs in INNER.values() for pair in pairs}
+    found = [
+        f"{module} imports {name} inside a function"
+        for module, name in sorted(inner_imports())
+        if not any(module == where and is_below(name, what) for where, what in meant)
+    ]
+    assert found == []
+
+
+def test_reasons_for_imports_inside_functions_are_needed() -> None:
+    """An import that has moved to the top is no longer listed."""
+    unused = [
+        (where, what)
+        for pairs in INNER.values()
+        for where, what in sorted(pairs)
+        if not any(m == where and is_below(name, what) for m, name in inner_imports())
+    ]
+    assert unused == []
 
 
 def test_every_part_has_a_level() -> None:

@@ -13,7 +13,7 @@ import nbdask
 from nbdask.errors import PlanError
 from nbdask.experiment import StructureFactors
 from nbdask.kernels.reference import ReferenceKernel
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.helpers import reflections, small_experiment
 from tests.test_run import EXPERIMENT
 

@@ -19,13 +19,13 @@ import nbdask
 from benchmarks.large_kill_job import HOLD
 from nbdask.errors import ClusterError, PlanError, SemanticsError, StoreError
 from nbdask.experiment import Crystal, Experiment, Sampling, Scan, StructureFactors
-from nbdask.experiment.flags import parse_args
 from nbdask.export.floatfile import FloatFile
+from nbdask.flags import parse_args
 from nbdask.graph.tasks import TileError
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.run import Settings, prepare, simulate
-from nbdask.store.open import StoreReader
 from nbdask.store.provenance import git_commit
+from nbdask.store.reader import StoreReader
 from tests.helpers import (
     GOLDEN,
     PATIENCE,

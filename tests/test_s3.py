@@ -23,9 +23,10 @@ from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.export.floatfile import FloatFile
 from nbdask.store import lock as lock_module
+from nbdask.store.address import place_of, read_root
 from nbdask.store.lock import Lock
-from nbdask.store.open import StoreReader, open_store, read_summary
-from nbdask.store.place import place_of, read_root
+from nbdask.store.open import open_store, read_summary
+from nbdask.store.reader import StoreReader
 from nbdask.store.schema import ENTRIES, PYRAMID
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify

@@ -12,7 +12,7 @@ from nbdask.errors import BackendError
 from nbdask.kernels import registry
 from nbdask.native import library, sources
 from nbdask.run import Settings, prepare, simulate
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.helpers import small_experiment
 
 FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 16 -pixel 1 -oversample 1"

@@ -24,6 +24,7 @@ import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
 from nbdask.experiment import Background, Experiment, Spread, StructureFactors
+from nbdask.flags import from_args
 
 matplotlib.use("Agg")
 
@@ -33,7 +34,7 @@ def example(name: str = "quartz", pixels: int = 512) -> Experiment:
     with tempfile.TemporaryDirectory() as folder:
         words = write_example(name, folder)
         # The amplitudes come along: the file may go.
-        experiment = Experiment.from_args(words)
+        experiment = from_args(words)
         rows = [line.split() for line in Path(words[1]).read_text().splitlines()]
     reflections = tuple((int(h), int(k), int(el), float(f)) for h, k, el, f in rows)
     structure = dataclasses.replace(

@@ -7,12 +7,11 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from nbdask.experiment import Experiment
+from nbdask.experiment import Experiment
 
 
 class Number(click.FloatRange):
@@ -121,8 +120,7 @@ def inputs_of_store(store: str) -> tuple[str | None, ...]:
     StoreError
         There is no store.
     """
-    from nbdask.experiment import Experiment
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
 

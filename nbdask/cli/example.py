@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from nbdask.cli.options import run_options
+from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import run_keywords, say, say_result
+from nbdask.flags import parse_args
 
 
 @click.command(name="example")
@@ -26,19 +28,15 @@ from nbdask.cli.running import run_keywords, say, say_result
 @run_options
 def command(name: str | None, listing: bool, out: str, png: str | None, **options: Any) -> None:
     """Simulate the bundled crystal NAME and draw its image."""
-    from nbdask.example.write import DEFAULT, crystals
-
-    if listing:
-        click.echo("\n".join(crystals()))
-        return
-    from nbdask.cli.progress import ProgressLine
-    from nbdask.example.picture import write_png
-    from nbdask.example.write import write_example
-    from nbdask.experiment.flags import parse_args
+    from nbdask.example import picture, write
     from nbdask.run import simulate
 
-    chosen = name or DEFAULT
-    words = write_example(chosen, out)
+    if listing:
+        click.echo("\n".join(write.crystals()))
+        return
+
+    chosen = name or write.DEFAULT
+    words = write.write_example(chosen, out)
     parsed = parse_args(words)
     folder = Path(out)
     if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
@@ -53,8 +51,8 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         report=None if options["quiet"] else say,
         notes=parsed.notes,
     )
-    picture = Path(png) if png else folder / f"{chosen}.png"
-    write_png(result.path, picture)
+    drawn = Path(png) if png else folder / f"{chosen}.png"
+    picture.write_png(result.path, drawn)
     if not options["quiet"]:
         say_result(result)
-        click.echo(f"{picture}: the picture; {folder / 'command.txt'}: the command line")
+        click.echo(f"{drawn}: the picture; {folder / 'command.txt'}: the command line")

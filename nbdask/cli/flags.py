@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from nbdask.flags import help_text
+
 
 @click.command(name="flags")
 def command() -> None:
     """List every nanoBragg flag with its values, unit, default and meaning."""
-    from nbdask.experiment.flags import help_text
-
     click.echo(help_text())

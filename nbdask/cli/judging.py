@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -23,9 +23,10 @@ from nbdask.errors import (
     SemanticsError,
     StoreError,
 )
-
-if TYPE_CHECKING:
-    from nbdask.parity.outcome import Outcome
+from nbdask.flags import flag_of_field
+from nbdask.parity import errors
+from nbdask.parity.errors import FileError
+from nbdask.parity.outcome import Outcome, Thresholds
 
 _POSITIVE = Number(0.0)
 
@@ -87,8 +88,6 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def thresholds_of(options: dict[str, Any]) -> dict[str, Any]:
     """Return the bounds that the options give, as keywords ``thresholds`` and ``by_precision``."""
-    from nbdask.parity.outcome import Thresholds
-
     names = ("max_rel", "min_corr", "sum_tol", "peak_tol")
     given = {name: options[name] for name in names if options[name] is not None}
     return {"thresholds": Thresholds(**given), "by_precision": options["max_rel"] is None}
@@ -110,8 +109,6 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
     FileError
         Files that are there already or cannot be written.
     """
-    from nbdask.parity.errors import FileError
-
     check_apart({f"--{flag}": options[f"{flag}_file"] for flag in ("json", "html", "map")}, inputs)
     for flag in ("json", "html", "map"):
         name = options[f"{flag}_file"]
@@ -132,7 +129,7 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
 
 def give(outcome: Outcome, options: dict[str, Any]) -> int:
     """Print and write an outcome; return the exit code."""
-    from nbdask.parity.report import page, table_lines
+    from nbdask.parity import pictures, report
 
     name = options["json_file"]
     if name is not None:
@@ -142,22 +139,18 @@ def give(outcome: Outcome, options: dict[str, Any]) -> int:
         else:
             _write(Path(name), text)
     if options["html_file"] is not None:
-        _write(Path(options["html_file"]), page(outcome))
+        _write(Path(options["html_file"]), report.page(outcome))
     if options["map_file"] is not None:
-        from nbdask.parity.pictures import detector_map
-
-        _write(Path(options["map_file"]), detector_map(outcome))
+        _write(Path(options["map_file"]), pictures.detector_map(outcome))
     if not options["quiet"] and name != "-":
         for note in outcome.notes:
             print("nbdask: note: " + note, file=sys.stderr)
-        click.echo("\n".join(table_lines(outcome)))
+        click.echo("\n".join(report.table_lines(outcome)))
     return outcome.exit_code
 
 
 def _write(path: Path, content: str | bytes) -> None:
     """Write a file so that it appears as a whole."""
-    from nbdask.parity.errors import FileError
-
     try:
         write_whole(path, content)
     except OSError as error:
@@ -174,8 +167,6 @@ def exit_codes(usage: int) -> Iterator[None]:
     usage : int
         For whatever the caller can mend by other words.
     """
-    from nbdask.parity import errors
-
     try:
         yield
     except (errors.ShapeError, errors.RunnerError, errors.FileError, BrokenPipeError):
@@ -183,8 +174,6 @@ def exit_codes(usage: int) -> Iterator[None]:
     except click.ClickException as error:
         raise _coded(error.format_message(), usage) from error
     except FieldError as error:
-        from nbdask.experiment.flags import flag_of_field
-
         flag = flag_of_field(error.field)
         text = str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"
         raise _coded(text, usage) from error

@@ -108,7 +108,7 @@ def _say(message: str) -> None:
 
 def _in_flags(error: FieldError) -> str:
     """Name the flag that sets a refused field, where there is one."""
-    from nbdask.experiment.flags import flag_of_field
+    from nbdask.flags import flag_of_field
 
     flag = flag_of_field(error.field)
     return str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"

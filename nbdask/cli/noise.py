@@ -11,6 +11,7 @@ from nbdask.cli.noise_options import noise_options, pipeline_of
 from nbdask.cli.options import cluster_options, tile_option
 from nbdask.cli.running import peak_text, say, say_notes
 from nbdask.cli.words import COMMAND_LINE
+from nbdask.experiment import Experiment
 
 if TYPE_CHECKING:
     from nbdask.derive.noise import NoiseResult
@@ -49,8 +50,7 @@ class _Recorded(click.Command):
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Add photon noise and detector effects to the image of STORE, into another store."""
     from nbdask.derive.noise import noise
-    from nbdask.experiment import Experiment
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")

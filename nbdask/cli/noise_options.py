@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask import derive
 from nbdask.cli.options import Decorator, apply_all, flags_of
 from nbdask.errors import FieldError, InputError, InputFileError
 
@@ -193,13 +195,11 @@ def pipeline_of(options: dict[str, Any], pixel_size: float) -> Pipeline:
 
 
 def _pipeline(options: dict[str, Any], pixel_size: float) -> Pipeline:
-    from nbdask.derive import Pipeline
-
     if options["pipeline"] is not None:
         pipeline = _from_file(options)
     else:
         _check_together(options)
-        pipeline = Pipeline(tuple(_steps(options, pixel_size)), options["seed"] or 0)
+        pipeline = derive.Pipeline(tuple(_steps(options, pixel_size)), options["seed"] or 0)
     changes = {name: options[name] for name in ("seed", "frame") if options[name] is not None}
     if not pipeline.steps:
         raise click.UsageError("nothing to do: --no-poisson leaves no step; add one or drop it")
@@ -207,7 +207,9 @@ def _pipeline(options: dict[str, Any], pixel_size: float) -> Pipeline:
         raise click.UsageError(
             "--seed is missing: give a whole number of at least 0; equal seeds give equal noise"
         )
-    return Pipeline(pipeline.steps, **{"seed": pipeline.seed, "frame": pipeline.frame} | changes)
+    return derive.Pipeline(
+        pipeline.steps, **{"seed": pipeline.seed, "frame": pipeline.frame} | changes
+    )
 
 
 def _check_together(options: dict[str, Any]) -> None:
@@ -230,8 +232,6 @@ def _check_together(options: dict[str, Any]) -> None:
 
 def _steps(options: dict[str, Any], pixel_size: float) -> list[Step]:
     """Return the steps, in the order in which a detector does them."""
-    from nbdask import derive
-
     steps: list[Step] = []
     flicker = options["flicker"], options["pixel_flicker"]
     if flicker != (None, None):
@@ -261,8 +261,6 @@ def _steps(options: dict[str, Any], pixel_size: float) -> list[Step]:
 
 
 def _read(path: str) -> dict[str, Any]:
-    import tomllib
-
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -288,8 +286,6 @@ def _check_once(options: dict[str, Any], data: dict[str, Any], pipeline: Pipelin
 
 
 def _from_file(options: dict[str, Any]) -> Pipeline:
-    from nbdask.derive import Pipeline
-
     beside = [flag for flag in given_options(options) if flag[2:].replace("-", "_") in STEP_OPTIONS]
     if beside:
         raise click.UsageError(
@@ -298,7 +294,7 @@ def _from_file(options: dict[str, Any]) -> Pipeline:
     path = options["pipeline"]
     data = _read(path)
     try:
-        pipeline = Pipeline.from_dict(data)
+        pipeline = derive.Pipeline.from_dict(data)
     except InputError as error:
         raise InputFileError(f"--pipeline {path}: {error}") from None
     _check_once(options, data, pipeline)

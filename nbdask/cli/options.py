@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.cli.startup import import_zarr
+from nbdask.flags import parse_args
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
+from nbdask.units import from_mm
 
 if TYPE_CHECKING:
-    from nbdask.experiment.flags.parsed import Parsed
+    from nbdask.flags.parsed import Parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -91,11 +93,8 @@ def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
     Raises
     ------
     FlagError, InputFileError
-        As :func:`nbdask.experiment.flags.parse_args`.
+        As :func:`nbdask.flags.parse_args`.
     """
-    from nbdask.experiment.flags import parse_args
-    from nbdask.units import from_mm
-
     pix0 = options["pix0_vector_mm"]
     return parse_args(
         words,
@@ -199,10 +198,10 @@ def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
     given = {name: options.pop(name) for name in names}
     import_zarr()
-    from nbdask.cluster.options import JobOptions
-    from nbdask.cluster.spec import parse_cluster
+    from nbdask.cluster import options as cluster
+    from nbdask.cluster import parse
 
-    jobs = JobOptions(**given)
+    jobs = cluster.JobOptions(**given)
     if options["cluster"] == "mpi":
-        parse_cluster("mpi", options["workers"], options["threads"], jobs)
+        parse.parse_cluster("mpi", options["workers"], options["threads"], jobs)
     return options | {"jobs": jobs}

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of_store
-from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
+from nbdask.cli.apart import Number
+from nbdask.cli.judging import exit_codes, give, threshold_options
 from nbdask.cli.mending import bar
 from nbdask.cli.options import (
     backend_option,
     cluster_options,
     experiment_options,
     flags_of,
-    parse_flags,
     precision_option,
     tile_option,
 )
 from nbdask.cli.words import check_dashes, no_such_option
-
-if TYPE_CHECKING:
-    from nbdask.parity.judge import Request
-    from nbdask.parity.outcome import Outcome
 
 #: Key of ``click.Context.meta`` under which the nanoBragg words are kept; None: there was no "--".
 _WORDS = "nbdask.parity.words"
@@ -196,23 +189,17 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
     Of a STORE, tiles are compared with C runs of the same regions.  With flags after --, or with
     --config, both programs compute the image, or the regions that are asked for.
     """
+    from nbdask.cli import parity_work as work
+
     words: list[str] | None = ctx.meta[_WORDS]
     _check_form(store, words, options)
-    _check_outputs(store, words, options)
+    work.check_outputs(store, words, options)
     with bar("comparing", options["quiet"]) as progress:
-        request = _request(options, progress)
-        if store is not None:
-            from nbdask.parity.judge import parity
-
-            outcome = parity(store, request)
-        else:
-            outcome = _from_scratch(words, options, request)
+        outcome = work.outcome_of(store, words, options, progress)
     code = give(outcome, options)
     # Last, so that a store that cannot be written costs nothing but its record.
     if store is not None and not options["no_record"]:
-        from nbdask.parity.record import record
-
-        record(store, outcome)
+        work.record(store, outcome)
     return code
 
 
@@ -239,95 +226,3 @@ def _check_form(store: str | None, words: list[str] | None, options: dict[str, A
         raise click.UsageError(
             f"{own[0]}: a store has its own; it goes with nanoBragg flags or --config{place}"
         )
-
-
-def _check_outputs(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
-    """Refuse, before C runs, what cannot be written or would destroy something that is read."""
-    from nbdask.parity.binary import VARIABLE
-    from nbdask.parity.errors import FileError, ParityUsageError
-
-    named = options["c_bin"] or os.environ.get(VARIABLE) or None
-    inputs: tuple[str | None, ...] = (store, named, options["config"], *files_among(words or ()))
-    if store is not None:
-        inputs += inputs_of_store(store)
-    keep = options["keep"]
-    if keep is not None:
-        check_apart({"--keep": keep}, inputs)
-        above = next(p for p in (Path(keep).absolute(), *Path(keep).absolute().parents) if _is(p))
-        if not above.is_dir():
-            raise ParityUsageError(f"--keep {keep}: {above} is a file; give the path of a folder")
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise FileError(f"--keep {keep}: no permission to write in {above}")
-    check_files(options, inputs)
-    local = store is not None and os.path.isdir(store)
-    if local and not options["no_record"] and not os.access(str(store), os.W_OK | os.X_OK):
-        raise FileError(
-            f"{store}: cannot be written, and the verdict is kept in it: --no-record leaves it out"
-        )
-
-
-def _is(path: Path) -> bool:
-    """Whether something, if only a broken link, has this name."""
-    return os.path.lexists(path)
-
-
-def _request(options: dict[str, Any], progress: Any) -> Request:
-    from nbdask.cli.running import say
-    from nbdask.parity.binary import find_binary
-    from nbdask.parity.judge import Request
-    from nbdask.parity.regions import Choice
-    from nbdask.run import Settings
-
-    if options["tiles"] == -1 and (options["places"] or options["brightest"] or options["roi"]):
-        raise click.UsageError(
-            "--tiles all leaves nothing for --at-tile, --roi or --brightest to add"
-        )
-    names = ("cluster", "workers", "threads", "jobs")
-    return Request(
-        binary=find_binary(options["c_bin"], options["c_threads"], options["time_limit"]),
-        choice=Choice(
-            tiles=options["tiles"],
-            places=options["places"],
-            roi=options["roi"],
-            brightest=options["brightest"],
-            seed=options["seed"],
-            edge=options["edge"],
-            only=options["only"],
-        ),
-        mode=options["mode"],
-        semantics=options["semantics"],
-        **thresholds_of(options),
-        settings=Settings(
-            backend=options["backend"],
-            precision=options["precision"] or "float64",
-            tile=options["tile"],
-            **{name: options[name] for name in names},
-        ),
-        peaks=options["peaks"],
-        pictures=options["html_file"] is not None,
-        keep=options["keep"],
-        progress=progress,
-        report=None if options["quiet"] else say,
-    )
-
-
-def _from_scratch(words: list[str] | None, options: dict[str, Any], request: Request) -> Outcome:
-    """Compute and compare an image that nanoBragg flags or a TOML file describe."""
-    from nbdask.parity.judge import parity_from_scratch
-
-    if words is None:
-        from nbdask.experiment import Experiment
-
-        experiment = Experiment.from_toml(options["config"])
-        wanted = options["semantics"]
-        if wanted is not None and wanted != experiment.semantics:
-            experiment = experiment.replace(semantics=wanted)
-        return parity_from_scratch(experiment, request, title=f"nbdask, from {options['config']}")
-    from nbdask.parity.verbatim import verbatim
-
-    parsed = parse_flags(words, options)
-    own = None
-    if options["pix0_vector_mm"] is None:
-        own = verbatim(words, parsed.experiment)
-    # Otherwise C's words come from the experiment: none of its flags sets the place itself.
-    return parity_from_scratch(parsed.experiment, request, own, parsed.notes)

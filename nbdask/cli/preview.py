@@ -57,7 +57,8 @@ from nbdask.cli.startup import import_zarr
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
     import_zarr()
-    from nbdask.view.picture import Style, preview
+    from nbdask.view.picture import preview
+    from nbdask.view.style import Style
 
     style = Style(
         log=options["log"],

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.plan.memory import format_bytes
+from nbdask.store.address import place_of
+from nbdask.store.space import check_space, most_bytes
+
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
@@ -46,10 +50,6 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
     StoreError
         Not even an empty image would fit, or no store can be at ``out``.
     """
-    from nbdask.plan.memory import format_bytes
-    from nbdask.store.place import place_of
-    from nbdask.store.space import check_space, most_bytes
-
     text = f"disk      at most {format_bytes(most_bytes(plan.grid, len(plan.grid)))}"
     if not out:
         return text, ()

@@ -11,6 +11,7 @@ import click
 from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
+from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import (
     describe_disk,
     run_keywords,
@@ -21,10 +22,11 @@ from nbdask.cli.running import (
 )
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
 from nbdask.errors import FlagError
+from nbdask.experiment import Experiment
+from nbdask.flags import Outputs, from_toml
+from nbdask.store.address import place_of
 
 if TYPE_CHECKING:
-    from nbdask.experiment import Experiment
-    from nbdask.experiment.flags import Outputs
     from nbdask.export.flagfile import FlagFile
 
 _EPILOG = """\b
@@ -58,7 +60,6 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Simulate an image into a zarr store."""
-    from nbdask.cli.progress import ProgressLine
     from nbdask.run import Settings, prepare, simulate
 
     experiment, outputs, notes = _experiment(ctx.meta[WORDS], options)
@@ -121,9 +122,8 @@ def _experiment(
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"
         )
-    from nbdask.experiment import Experiment
 
-    return Experiment.from_toml(options["config"]), None, ()
+    return from_toml(options["config"]), None, ()
 
 
 def _followers(pyramid: bool) -> list[Any]:
@@ -149,7 +149,6 @@ def _noisy_copy(
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
     from nbdask.derive.noise import NoisyCopy, check_outside
-    from nbdask.store.place import place_of
 
     here, there = place_of(path).name, place_of(options["out"]).name
     if here == there:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,12 +14,14 @@ from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_fl
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
+from nbdask.experiment import Experiment
+from nbdask.flags import from_toml
 from nbdask.kernels.registry import COMPILED
-
-if TYPE_CHECKING:
-    from nbdask.experiment import Experiment
-    from nbdask.trace.against import Comparison
-    from nbdask.trace.entries import Trace
+from nbdask.trace import walk
+from nbdask.trace.against import Comparison, compare, report, rows
+from nbdask.trace.clog import read_log
+from nbdask.trace.entries import Trace
+from nbdask.trace.text import describe
 
 _EPILOG = """\b
 Example: nbdask trace 685 1039 run.zarr --domain 0:2
@@ -99,8 +102,6 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     The numbers of the formulas are those of the specification.  With --against the exit code is
     0 where all values agree and 1 where one differs.
     """
-    from nbdask.trace.walk import MOST, trace_pixel
-
     slow, fast, store, words = _arguments(ctx.meta[WORDS])
     experiment, notes = _experiment(store, words, options)
     inputs = (store, options["config"], options["against"], *files_among(words))
@@ -108,42 +109,34 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     target = _json_target(options["json_file"], options["overwrite"])
     log = None
     if options["against"] is not None:
-        from nbdask.trace.clog import read_log
-
         if options["taps"] is not None:
             raise click.UsageError("--taps beside --against: leave it out, all values are compared")
         log = read_log(options["against"], slow, fast)
     everything = options["against"] is not None or target is not None
-    trace = trace_pixel(
+    trace = walk.trace_pixel(
         experiment,
         slow,
         fast,
         chosen={name: options[name.replace("-", "_")] for name in _LEVELS},
         kernels=_split(options["kernels"]),
-        most=MOST if everything else options["limit"],
+        most=walk.MOST if everything else options["limit"],
         report=say,
         **({} if options["taps"] is None else {"taps": _split(options["taps"])}),
     )
     if target is not None and trace.selected > trace.recorded:
         raise InputError(
-            f"--json: {trace.selected} evaluations are chosen and a trace holds at most {MOST}:"
-            " choose with --layer, --sub-pixel, --source, --phi, --domain"
+            f"--json: {trace.selected} evaluations are chosen and a trace holds at most"
+            f" {walk.MOST}: choose with --layer, --sub-pixel, --source, --phi, --domain"
         )
     say_notes([*notes, *trace.notes])
     found = None
     if log is not None:
-        from nbdask.trace.against import compare
-
         found = compare(trace, log, options["rtol"])
     if target is not None:
         _write_json(trace, found, target)
     if found is not None:
-        from nbdask.trace.against import report
-
         click.echo(report(trace, found), err=target == "-")
     elif target != "-":
-        from nbdask.trace.text import describe
-
         click.echo(describe(trace, options["limit"]))
     same = store is None or _same_as_stored(store, trace, experiment)
     return 0 if same and (found is None or found.first is None) else 1
@@ -179,8 +172,6 @@ def _experiment(
     store: str | None, words: Sequence[str], options: dict[str, Any]
 ) -> tuple[Experiment, list[str]]:
     """Return the experiment of a store, a TOML file or flags, and notes."""
-    from nbdask.experiment import Experiment
-
     wanted = options["semantics"]
     if store is None and options["config"] is None and not words:
         raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
@@ -194,11 +185,11 @@ def _experiment(
         )
     notes: list[str] = []
     if store is not None:
-        from nbdask.store.open import StoreReader
+        from nbdask.store.reader import StoreReader
 
         found = Experiment.from_dict(StoreReader(store).attributes["experiment"])
     elif options["config"] is not None:
-        found = Experiment.from_toml(options["config"])
+        found = from_toml(options["config"])
     else:
         parsed = parse_flags(list(words), options)
         found, notes = parsed.experiment, list(parsed.notes)
@@ -224,12 +215,8 @@ def _json_target(path: str | None, overwrite: bool) -> str | None:
 
 def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
     """Write everything that was chosen; the file appears when it is whole."""
-    import json
-
     content = trace.to_dict()
     if found is not None:
-        from nbdask.trace.against import rows
-
         content["against"] = {"log": found.log.path, "compared": list(rows(found))}
     text = json.dumps(content, indent=1)
     if target == "-":

@@ -47,7 +47,7 @@ def check_dashes(words: Sequence[str], known: Sequence[str]) -> None:
     """
     for word in words:
         if word.startswith("-") and f"-{word}" in known:
-            from nbdask.experiment.flags.parse import is_flag
+            from nbdask.flags.parse import is_flag
 
             if not is_flag(word):
                 raise click.UsageError(f"unknown flag {word}: did you mean -{word}?")

@@ -14,13 +14,47 @@ from distributed import Nanny, Scheduler, SpecCluster
 
 from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
 from nbdask.cluster.local import led_cluster
+from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
+from nbdask.errors import BackendError, ClusterError
+from nbdask.kernels import cuda_device
+from nbdask.plan.machine import available_cores
 
+#: Threads of a worker: some wait for the card, the others compress and write.
+CARD_THREADS = 6
 _HOST = "127.0.0.1"
 
 
+def spec_of(asked: Asked) -> ClusterSpec:
+    """Make the spec: one process per card, with a few threads that compute and write.
+
+    Raises
+    ------
+    ClusterError
+        More workers than cards.
+    BackendError
+        There is no card that can be used.
+    """
+    workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
+    try:
+        cards = cuda_device.visible_cards()
+    except BackendError as error:
+        # The caller asked for a cluster: the remedies are in its words.
+        text = str(error).replace("--backend cuda", "--cluster cuda")
+        text = text.replace("--backend cpu", "--cluster threads")
+        raise BackendError(text) from error
+    if workers is not None and workers > len(cards):
+        raise ClusterError(
+            f"--workers {workers}: --cluster cuda has one worker per card, and there are"
+            f" {len(cards)} here; give at most that many, or leave --workers out"
+        )
+    count = workers or len(cards)
+    threads = threads or max(2, min(CARD_THREADS, available_cores() // count))
+    return ClusterSpec(asked.kind, count, threads, cards=cards)
+
+
 @contextmanager
-def card_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Start a worker for each card of the spec, and end them afterwards.
 
     Each worker sees its own card as the first one: the others follow it in

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any, Protocol
-
-from nbdask.cluster.spec import QUEUES, ClusterSpec
 
 
 class Setup(Protocol):
@@ -74,51 +71,6 @@ class Executor(Protocol):
         Exception
             The first error of a task, as it was raised there; nothing is left running.
         """
-
-
-@contextmanager
-def open_cluster(spec: ClusterSpec) -> Iterator[Executor]:
-    """Start what a spec asks for, and end it afterwards whatever happens.
-
-    Yields
-    ------
-    Executor
-
-    Raises
-    ------
-    ClusterError
-        It cannot be started.
-    """
-    if spec.kind == "threads":
-        from nbdask.cluster.threads import ThreadsExecutor
-
-        yield ThreadsExecutor(spec.threads)
-        return
-    with _distributed(spec) as executor:
-        yield executor
-
-
-def _distributed(spec: ClusterSpec) -> AbstractContextManager[Executor]:
-    """Return what starts or reaches a cluster of dask.distributed."""
-    if spec.kind == "local":
-        from nbdask.cluster.local import local_cluster
-
-        return local_cluster(spec)
-    if spec.kind == "cuda":
-        from nbdask.cluster.cards import card_cluster
-
-        return card_cluster(spec)
-    if spec.kind in QUEUES:
-        from nbdask.cluster.jobs import job_cluster
-
-        return job_cluster(spec)
-    if spec.kind == "mpi":
-        from nbdask.cluster.mpi import mpi_cluster
-
-        return mpi_cluster(spec)
-    from nbdask.cluster.running import running_cluster
-
-    return running_cluster(spec)
 
 
 def dashboard_of(executor: Executor) -> str | None:

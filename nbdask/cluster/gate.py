@@ -8,11 +8,15 @@ to say so.  Inside they use only what travels with them.
 from __future__ import annotations
 
 import re
+from asyncio import sleep
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+from dask.utils import key_split
 from distributed import WorkerPlugin
-from distributed.protocol.pickle import dumps
+from distributed.core import Status
+from distributed.protocol.pickle import dumps, loads
 
 from nbdask.cluster.executor import Setup
 from nbdask.version import __version__
@@ -45,8 +49,6 @@ def make_check(setup: Setup) -> Check:
 
     def check() -> str | None:
         """Return why a process cannot take part, or None; runs there."""
-        from importlib import import_module
-
         try:
             found = import_module("nbdask.version").__version__
         except ImportError:
@@ -89,11 +91,6 @@ def make_plugin(setup: Setup) -> Any:
         results = 0
 
         async def setup(self, worker: Any) -> None:
-            from asyncio import sleep
-
-            from distributed.core import Status
-            from distributed.protocol.pickle import loads
-
             reason = check()
             if reason is None:
                 try:
@@ -115,8 +112,6 @@ def make_plugin(setup: Setup) -> Any:
             if finish == "memory":
                 self.results += 1
                 if self.results % every == 0:
-                    from dask.utils import key_split
-
                     key_split.cache_clear()
 
         def teardown(self, worker: Any) -> None:
@@ -155,8 +150,6 @@ def make_forget() -> Callable[..., None]:
 
     def forget(dask_scheduler: Any = None) -> None:
         """Drop what the scheduler remembers of the keys of finished graphs."""
-        from dask.utils import key_split
-
         key_split.cache_clear()
         spans = getattr(dask_scheduler.extensions.get("spans"), "spans", {})
         for span in spans.values():

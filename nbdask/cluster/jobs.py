@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -26,6 +27,7 @@ from nbdask.cluster.distributed import (
     DistributedExecutor,
     logger,
 )
+from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
 from nbdask.cluster.security import temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
 from nbdask.errors import ClusterError
@@ -38,6 +40,8 @@ _SYSTEMS = {
     "lsf": ("LSF", "bsub"),
     "htcondor": ("HTCondor", "condor_submit"),
 }
+#: Shortest time of a job: it must start, compute and leave.
+LEAST_WALLTIME = 60
 #: A worker leaves this long before its job's end: a share of the job, at least, at most [s].
 MARGIN_SHARE, LEAST_MARGIN, MOST_MARGIN = 0.1, 30, 300
 #: Workers that start together leave within this share of the job, at most so long [s].
@@ -51,6 +55,46 @@ ALLOWED_FAILURES = 10
 RETRY = 3.0
 #: Variables of this process that workers get too.
 _PASSED = ("NBDASK_CACHE_DIR",)
+
+
+def spec_of(asked: Asked) -> ClusterSpec:
+    """Make the spec of workers that are jobs of a batch system.
+
+    Raises
+    ------
+    ClusterError
+        Their number or memory is missing, or a setting is refused.
+    """
+    kind, settings = asked.kind, asked.settings
+    adapt = adapt_of(settings["adapt"]) if "adapt" in settings else None
+    if adapt is None and "workers" not in settings:
+        raise ClusterError(
+            f"--cluster {kind}: how many workers is missing: give --workers N, or --adapt MIN MAX"
+        )
+    if "memory" not in settings:
+        raise ClusterError(
+            f"--cluster {kind}: the memory of a worker is missing: give --memory, such as 4GB"
+        )
+    memory = memory_of(settings["memory"])
+    walltime = seconds_of(settings["walltime"]) if "walltime" in settings else None
+    if walltime is not None and walltime < LEAST_WALLTIME:
+        raise ClusterError(f"--walltime is {walltime} s: must be {LEAST_WALLTIME} s or more")
+    job = JobSpec(
+        memory=memory,
+        walltime=walltime,
+        queue=asked.text_of("queue"),
+        account=asked.text_of("account"),
+        extra=asked.lines_of("job-extra"),
+        interface=asked.text_of("interface"),
+        directory=Path(settings.get("job-directory", "nbdask-jobs")).expanduser().absolute(),
+        local_directory=asked.text_of("local-directory"),
+        prologue=asked.lines_of("prologue"),
+        python=asked.text_of("python"),
+        disk=str(settings.get("disk", "1GB")),
+    )
+    workers = adapt[1] if adapt else settings["workers"]
+    threads = settings.get("threads", 1)
+    return ClusterSpec(kind, workers, threads, adapt, job, None, memory, asked.tls, asked.wait)
 
 
 def lifetime(walltime: int) -> tuple[int, int]:
@@ -267,7 +311,7 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
 
 
 @contextmanager
-def job_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Start a scheduler here and workers as jobs; replace lost ones; end all jobs afterwards.
 
     Yields

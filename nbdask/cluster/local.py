@@ -13,8 +13,18 @@ import dask
 from distributed import Client, LocalCluster, WorkerPlugin
 
 from nbdask.cluster.distributed import ENVIRONMENT, HISTORY, DistributedExecutor
+from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
+from nbdask.plan.machine import available_cores
+
+
+def spec_of(asked: Asked) -> ClusterSpec:
+    """Make the spec: workers with threads that fill the cores."""
+    cores = available_cores()
+    workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
+    count = workers or max(1, cores // (threads or 1))
+    return ClusterSpec(asked.kind, count, threads or max(1, cores // count))
 
 
 class LeaveInterrupts(WorkerPlugin):
@@ -29,7 +39,7 @@ class LeaveInterrupts(WorkerPlugin):
 
 
 @contextmanager
-def local_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Start worker processes, and end them afterwards.
 
     Yields

@@ -22,12 +22,31 @@ from nbdask.cluster.distributed import (
     connect,
     quiet_logs,
 )
+from nbdask.cluster.options import Asked
 from nbdask.cluster.security import temporary_security
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 
 _PREFIX = "distributed.comm."
 _started: list[int] = []
+
+
+def spec_of(asked: Asked) -> ClusterSpec:
+    """Give each rank its part: the first is the scheduler, the second leads, the others work.
+
+    Raises
+    ------
+    ClusterError
+        As :func:`start`; or another number of workers than mpirun started.
+    """
+    threads = asked.settings.get("threads", 1)
+    found = start(threads, asked.text_of("interface"), asked.tls)
+    if asked.workers not in (None, found):
+        raise ClusterError(
+            f"--workers {asked.workers}: mpirun started {found} beside the scheduler and the"
+            " leading process; leave --workers out"
+        )
+    return ClusterSpec(asked.kind, found, threads, wait=asked.wait)
 
 
 def start(threads: int, interface: str | None, tls: bool) -> int:
@@ -116,7 +135,7 @@ def _settings() -> dict[str, Any]:
 
 
 @contextmanager
-def mpi_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to the scheduler that rank 0 runs.
 
     Yields

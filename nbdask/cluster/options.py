@@ -81,6 +81,66 @@ class JobOptions:
         return {name: value for name, value in values.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a kind of cluster makes its spec of.
+
+    Parameters
+    ----------
+    kind : str
+    text : str
+        As given: the kind, or an address that begins with it.
+    settings : dict
+        What the caller gave and what is configured, by the names of the configuration.
+    workers, threads : int or None
+        What the caller gave.
+    wait : int
+        Seconds without any worker after which a run is given up.
+    """
+
+    kind: str
+    text: str
+    settings: dict[str, Any]
+    workers: int | None
+    threads: int | None
+    wait: int
+
+    @property
+    def tls(self) -> bool:
+        """Whether a cluster that is started here talks TLS.
+
+        Raises
+        ------
+        ClusterError
+            Neither true nor false is configured.
+        """
+        value = self.settings.get("tls", True)
+        if not isinstance(value, bool):
+            raise ClusterError(f"nbdask.tls = {value!r}: must be true or false")
+        return value
+
+    def text_of(self, name: str) -> str | None:
+        """Return a setting as text; None: it is not there."""
+        value = self.settings.get(name)
+        return None if value is None else str(value)
+
+    def lines_of(self, name: str) -> tuple[str, ...]:
+        """Return a setting that holds lines.
+
+        Raises
+        ------
+        ClusterError
+            It is neither a text nor a list.
+        """
+        value = self.settings.get(name, ())
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            raise ClusterError(
+                f"{value!r} in dask's configuration, nbdask: must be a list of lines"
+            )
+        return tuple(str(item) for item in items)
+
+
 def configured(profile: str | None) -> dict[str, Any]:
     """Return the options that dask's configuration holds, those of a profile first.
 

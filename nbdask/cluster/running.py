@@ -14,6 +14,7 @@ from distributed import Client
 
 from nbdask.cluster.distributed import DistributedExecutor, connect, quiet_logs
 from nbdask.cluster.gate import make_facts
+from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 
@@ -37,6 +38,27 @@ class Found:
     workers: int
     threads: int
     memory: int | None
+
+
+def spec_of(asked: Asked) -> ClusterSpec:
+    """Make the spec from the workers that the scheduler has.
+
+    Raises
+    ------
+    ClusterError
+        Threads are given, nobody answers, or fewer workers come.
+    """
+    if asked.threads is not None:
+        raise ClusterError(
+            f"--threads {asked.threads}: the workers of a running scheduler have the threads that"
+            " they were started with; leave --threads out"
+        )
+    kind, wait = asked.kind, asked.wait
+    address = asked.text if kind != "scheduler-file" else asked.text.partition(":")[2]
+    found = look(kind, address, asked.settings.get("workers", 1), wait)
+    return ClusterSpec(
+        kind, found.workers, found.threads, address=address, memory=found.memory, wait=wait
+    )
 
 
 def look(kind: str, address: str, least: int, wait: float) -> Found:
@@ -77,7 +99,7 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
 
 
 @contextmanager
-def running_cluster(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
+def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to a running scheduler, and leave it as it was.
 
     Yields

@@ -4,16 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from dask.callbacks import Callback
 from dask.threaded import get as threaded_get
 
 from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.options import Asked
+from nbdask.cluster.spec import ClusterSpec
+from nbdask.errors import ClusterError
+from nbdask.plan.machine import available_cores
 
 #: Tasks per thread that are handed to the scheduler at a time.  The threads wait for each other
 #: once per so many tasks; only as many tiles as threads are in memory.
 WINDOW_PER_THREAD = 64
+
+
+def spec_of(asked: Asked) -> ClusterSpec:
+    """Make the spec: one process, by default with a thread for each core.
+
+    Raises
+    ------
+    ClusterError
+        More than one worker.
+    """
+    if asked.workers not in (None, 1):
+        raise ClusterError(
+            f"--workers {asked.workers} needs --cluster local: --cluster threads is one process,"
+            " with as many --threads as given"
+        )
+    return ClusterSpec(asked.kind, 1, asked.settings.get("threads") or available_cores())
+
+
+def open_spec(spec: ClusterSpec) -> AbstractContextManager[ThreadsExecutor]:
+    """Give the executor; the threads start with its first graph."""
+    return nullcontext(ThreadsExecutor(spec.threads))
 
 
 class ThreadsExecutor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,42 @@ from nbdask.derive.noise_c import CNoise
 from nbdask.errors import FieldError
 from nbdask.plan.tiles import Tile
 
-if TYPE_CHECKING:
-    from nbdask.derive.pipeline import Pipeline
+
+class Steps(Protocol):
+    """What is applied; see :class:`~.pipeline.Pipeline`."""
+
+    @property
+    def seed(self) -> int:
+        """What the random numbers depend on."""
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a region that its result depends on."""
+
+    def check(self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> None:
+        """Raise an error if a step cannot be done to an image of this shape (slow, fast)."""
+
+    def split(self) -> Self | None:
+        """Return the steps after nanoBragg's own noise; None where it is not the first step."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+
+    def fingerprint(self) -> str:
+        """Return a text that is another one for other steps."""
+
+    def block(
+        self,
+        values: NDArray[Any],
+        tile: Tile,
+        shape: tuple[int, int],
+        backend: str = "cpu",
+        corner: tuple[int, int] = (0, 0),
+    ) -> NDArray[np.float32]:
+        """Return the finished pixels of a tile."""
 
 
-def apply(pipeline: Pipeline, image: Any, corner: tuple[int, int], backend: str) -> Any:
+def apply(pipeline: Steps, image: Any, corner: tuple[int, int], backend: str) -> Any:
     """See :meth:`.pipeline.Pipeline.apply`."""
     xarray = sys.modules.get("xarray")
     if xarray is not None and isinstance(image, xarray.DataArray):
@@ -34,10 +65,7 @@ def apply(pipeline: Pipeline, image: Any, corner: tuple[int, int], backend: str)
         raise FieldError("corner", corner, "two whole numbers of at least 0, (slow, fast)")
     frame = _Frame(pipeline, (first[0], first[1]), (image.shape[0], image.shape[1]), backend)
     pipeline.check(frame.shape, frame.corner)
-    # It imports the pipeline, which imports this module's function when it is called.
-    from nbdask.derive.sequential import split
-
-    rest = split(pipeline)
+    rest = pipeline.split()
     if _is_dask(image):
         if rest is not None:
             raise FieldError("steps", "poisson_c", "left out: lazy arrays have no first pixel")
@@ -74,7 +102,7 @@ class _Frame:
     """An array of pixels as a detector of its own whose first pixel has other indices."""
 
     def __init__(
-        self, pipeline: Pipeline, corner: tuple[int, int], shape: tuple[int, int], backend: str
+        self, pipeline: Steps, corner: tuple[int, int], shape: tuple[int, int], backend: str
     ) -> None:
         self.pipeline, self.corner, self.shape, self.backend = pipeline, corner, shape, backend
 

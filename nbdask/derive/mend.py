@@ -7,16 +7,15 @@ import os
 from nbdask.derive import provenance
 from nbdask.derive.noise import complete_source
 from nbdask.derive.pipeline import Pipeline
-from nbdask.derive.sequential import split
 from nbdask.derive.tasks import Context, Source
 from nbdask.errors import StoreError
 from nbdask.run import Progress
 from nbdask.statistics import combine
+from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
 from nbdask.store.lock import Lock
-from nbdask.store.open import StoreReader
-from nbdask.store.place import place_of
 from nbdask.store.provenance import end_attributes, now
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 from nbdask.verification import Repair, verify
 
@@ -79,7 +78,7 @@ def _context(reader: StoreReader) -> Context:
             f" {derived['version']}, here it has {provenance.VERSION}; {again} makes it anew"
         )
     pipeline = Pipeline.from_dict(derived["pipeline"])
-    if split(pipeline) is not None:
+    if pipeline.split() is not None:
         raise StoreError(
             f"repair: {reader.path} has nanoBragg's own noise, which is made as a whole; {again}"
             " with its other options makes it anew"

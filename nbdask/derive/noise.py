@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.derive import provenance
 from nbdask.derive.noise_c import check_library
 from nbdask.derive.pipeline import Pipeline
-from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles, split
+from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles
 from nbdask.derive.tasks import Context, Setup, Source, derive_graphs, summary_of
 from nbdask.derive.work import check_backend
 from nbdask.errors import InputError, StoreError
@@ -30,11 +31,12 @@ from nbdask.plan.plan import parse_tile
 from nbdask.plan.tiles import TileGrid
 from nbdask.run import Progress
 from nbdask.statistics import Statistics, TileSummary, combine
+from nbdask.store.address import place_of
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.lock import Lock
-from nbdask.store.open import StoreReader
-from nbdask.store.place import Place, place_of
+from nbdask.store.place import Place
 from nbdask.store.provenance import end_attributes, now
+from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE, RUNNING, summary_from
 from nbdask.store.space import check_space
 from nbdask.store.write import TileWriter
@@ -126,7 +128,7 @@ def noise(
     check_place(place, overwrite, resume)
     pipeline.check(reader.grid.shape)
     provenance.check_seed_is_new(reader, pipeline)
-    rest = split(pipeline)
+    rest = pipeline.split()
     if rest is not None:
         check_library()
     grid = TileGrid(reader.grid.shape, _tile(tile, reader, rest, place if resume else None))
@@ -351,7 +353,7 @@ class NoisyCopy:
     def check(self) -> None:
         """Raise an error before anything is computed if the store could not be made."""
         self.pipeline.check(self.shape)
-        if split(self.pipeline) is not None:
+        if self.pipeline.split() is not None:
             check_library()
         check_place(place_of(self.path), bool(self.options.get("overwrite")), self._resumes())
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.arrays import apply
 from nbdask.derive.counter import GENERATOR, check_frame, check_seed
 from nbdask.derive.gains import Gain
 from nbdask.derive.psf import FibrePSF, GaussianPSF
@@ -107,6 +108,30 @@ class Pipeline:
         """Raise an error if a step cannot be done to an image of this shape (slow, fast)."""
         for step in self.steps:
             step.check(shape, corner)
+
+    def split(self) -> Pipeline | None:
+        """Return the steps after nanoBragg's own noise; None where it is not the first step.
+
+        Raises
+        ------
+        FieldError
+            Its noise further behind, or steps after it that look at neighbouring pixels.
+        """
+        places = [n for n, step in enumerate(self.steps) if isinstance(step, PoissonC)]
+        if not places:
+            return None
+        rest = dataclasses.replace(self, steps=self.steps[1:])
+        if places != [0]:
+            raise FieldError("steps", PoissonC.kind, "the first step, and only once")
+        if rest.halo:
+            kind = next(step.kind for step in rest.steps if step.halo)
+            raise FieldError(
+                "steps",
+                kind,
+                "left out beside nanoBragg's own noise; spread the light in a second run, without"
+                " photon noise, on the noisy store",
+            )
+        return rest
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict that :meth:`from_dict` takes; defaults are written out."""
@@ -233,8 +258,6 @@ class Pipeline:
         NbdaskError
             An image that is not two-dimensional, coordinates with gaps, a map of another shape.
         """
-        from nbdask.derive.arrays import apply
-
         return apply(self, image, corner, check_backend(backend))
 
 

@@ -14,8 +14,8 @@ from nbdask.errors import FieldError, StoreError
 from nbdask.plan.machine import cpu_name
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
-from nbdask.store.open import StoreReader
 from nbdask.store.provenance import now, opening, versions
+from nbdask.store.reader import StoreReader
 
 #: Changed whenever the same pipeline would give other bits.
 VERSION = 1

@@ -23,11 +23,11 @@ from nbdask.errors import InputError, StoreError
 from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile
 from nbdask.run import Progress
+from nbdask.store.address import place_of
 from nbdask.store.checked import CheckedImage
 from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
-from nbdask.store.open import StoreReader
-from nbdask.store.place import place_of
+from nbdask.store.reader import StoreReader
 
 #: Chunks per thread that are handed out at a time.
 _WINDOW = 8

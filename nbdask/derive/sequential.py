@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.noise_c import CNoise
-from nbdask.derive.pipeline import Pipeline
-from nbdask.derive.steps import PoissonC
-from nbdask.errors import FieldError
 from nbdask.experiment import Experiment
 from nbdask.plan.tiles import Tile, TileGrid
 
@@ -19,31 +15,6 @@ from nbdask.plan.tiles import Tile, TileGrid
 _ROWS = 64
 #: Bytes of a row of tiles, which is in memory as a whole.
 _MOST_BYTES = 256 << 20
-
-
-def split(pipeline: Pipeline) -> Pipeline | None:
-    """Return the steps after C's noise; None where a pipeline does not begin with it.
-
-    Raises
-    ------
-    FieldError
-        C's noise further behind, or steps after it that look at neighbouring pixels.
-    """
-    places = [n for n, step in enumerate(pipeline.steps) if isinstance(step, PoissonC)]
-    if not places:
-        return None
-    rest = replace(pipeline, steps=pipeline.steps[1:])
-    if places != [0]:
-        raise FieldError("steps", PoissonC.kind, "the first step, and only once")
-    if rest.halo:
-        kind = next(step.kind for step in rest.steps if step.halo)
-        raise FieldError(
-            "steps",
-            kind,
-            "left out beside nanoBragg's own noise; spread the light in a second run, without"
-            " photon noise, on the noisy store",
-        )
-    return rest
 
 
 def fitting(tile: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:

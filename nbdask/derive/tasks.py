@@ -19,8 +19,8 @@ from nbdask.plan.machine import release_large_blocks
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary, summarise
 from nbdask.store.checked import CheckedImage
-from nbdask.store.open import StoreReader
 from nbdask.store.place import Place
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 
 

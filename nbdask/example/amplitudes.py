@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import gemmi
 
 from nbdask.example.crystals import Mineral
-
-if TYPE_CHECKING:
-    import gemmi
 
 Reflection = tuple[int, int, int, float]
 
@@ -22,8 +20,6 @@ def small_structure(mineral: Mineral) -> gemmi.SmallStructure:
     ValueError
         The space group symbol is unknown.
     """
-    import gemmi
-
     group = gemmi.find_spacegroup_by_name(mineral.spacegroup)
     if group is None:
         raise ValueError(f"unknown space group {mineral.spacegroup!r}")
@@ -63,8 +59,6 @@ def amplitudes(mineral: Mineral, d_min: float | None = None) -> list[Reflection]
         h, k, l and |F| [electrons].  Left out: (0, 0, 0), which would draw the direct beam, and
         reflections that are extinct (below 0.00005, which the text list would round to 0).
     """
-    import gemmi
-
     structure = small_structure(mineral)
     calculator = gemmi.StructureFactorCalculatorX(structure.cell)
     limit = mineral.d_min if d_min is None else d_min

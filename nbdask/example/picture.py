@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from nbdask.errors import InputError
+from nbdask.store.reader import StoreReader
 
 #: Colours from the faintest to the brightest (red, green, blue), evenly spaced.
 _COLOURS = np.array(
@@ -88,8 +90,6 @@ def write_png(
     StoreError
         No nbdask store is at the path.
     """
-    from PIL import Image
-
     values = _stored(image) if isinstance(image, (str, Path)) else np.asarray(image)
     if values.ndim != 2 or values.size == 0:
         raise InputError(f"picture of an image of shape {values.shape}: must be (slow, fast)")
@@ -103,6 +103,4 @@ def write_png(
 
 def _stored(store: str | Path) -> NDArray[np.floating]:
     """Return the image of a store."""
-    from nbdask.store.open import StoreReader
-
     return np.asarray(StoreReader(store).image[...], dtype=np.float32)

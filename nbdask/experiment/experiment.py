@@ -7,14 +7,13 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from nbdask import html
-from nbdask.errors import FieldError, FlagError
+from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
@@ -25,6 +24,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
+from nbdask.experiment.summary import summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -116,44 +116,6 @@ class Experiment:
         assert isinstance(result, cls)
         return result
 
-    @classmethod
-    def from_args(cls, words: Sequence[str]) -> Experiment:
-        """Build from a nanoBragg argument list, without the program's name.
-
-        :func:`nbdask.experiment.flags.parse_args` also gives the notes and the output files.
-
-        Raises
-        ------
-        FlagError
-            Words that cannot be understood, or values that cannot be simulated.
-        InputFileError
-            A missing or malformed input file.
-        """
-        from nbdask.experiment.flags import parse_args  # it imports this module
-
-        if isinstance(words, (str, bytes)):
-            raise FlagError(f"{words!r}: must be a list of words, such as words.split() gives")
-        return parse_args(words).experiment
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> Experiment:
-        """Read a TOML file: the dict form in tables, or nanoBragg's flags.
-
-        Raises
-        ------
-        InputFileError, FieldError, FlagError
-            A file, field or flag that is missing or refused.
-        """
-        from nbdask.experiment.toml import read_toml  # it imports this module
-
-        return read_toml(path)
-
-    def to_toml(self) -> str:
-        """Return the dict form as TOML text, which :meth:`from_toml` reads back from a file."""
-        from nbdask.experiment.toml import write_toml  # it imports this module
-
-        return write_toml(self)
-
     def fingerprint(self) -> str:
         """Return the SHA-256 of the sorted dict form: equal fingerprints, equal pixels.
 
@@ -173,9 +135,19 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         """Show the experiment in a notebook."""
-        from nbdask.experiment.summary import summary_rows
-
-        rows = summary_rows(self)
+        rows = [
+            *summary_rows(
+                self.crystal,
+                self.structure,
+                self.beam,
+                self.sources,
+                self.detector,
+                self.frame.convention,
+                self.scan,
+            ),
+            ("semantics", self.semantics),
+            ("fingerprint", self.fingerprint()),
+        ]
         return html.table("nbdask experiment", rows) + html.details("all fields", self.to_dict())
 
     def replace(self, **parts: Any) -> Experiment:

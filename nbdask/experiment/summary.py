@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from nbdask.experiment.beam import Beam
+from nbdask.experiment.crystal import Crystal
+from nbdask.experiment.detector import Detector
+from nbdask.experiment.scan import Scan
+from nbdask.experiment.sources import Sources
+from nbdask.experiment.structure import StructureFactors
 from nbdask.units import to_angstrom, to_degrees
 
-if TYPE_CHECKING:
-    from nbdask.experiment.crystal import Crystal
-    from nbdask.experiment.experiment import Experiment
-    from nbdask.experiment.sources import Sources
 
-
-def summary_rows(experiment: Experiment) -> list[tuple[str, str]]:
+def summary_rows(
+    crystal: Crystal,
+    structure: StructureFactors,
+    beam: Beam,
+    sources: Sources,
+    detector: Detector,
+    convention: str,
+    scan: Scan,
+) -> list[tuple[str, str]]:
     """Return name and text of what is simulated: Angstrom, degrees, millimetres.
 
     Parameters
     ----------
-    experiment : Experiment
+    crystal : Crystal
+    structure : StructureFactors
+    beam : Beam
+    sources : Sources
+    detector : Detector
+    convention : str
+    scan : Scan
 
     Returns
     -------
     list of (str, str)
     """
-    e = experiment
-    beam, detector = e.beam, e.detector
     size = detector.pixel_size * 1e3
     distance = detector.distance if detector.close_distance is None else detector.close_distance
     return [
-        *_crystal_rows(e.crystal),
-        ("structure factors", _structure(e)),
+        *_crystal_rows(crystal),
+        ("structure factors", _structure(structure)),
         (
             "beam",
             f"{to_angstrom(beam.wavelength):g} Angstrom, {beam.effective_fluence:.4g} photons/m^2",
         ),
-        ("sources", _sources(e.sources)),
+        ("sources", _sources(sources)),
         (
             "detector",
             f"{detector.n_slow} x {detector.n_fast} pixels (slow x fast) of {size:g} mm at"
-            f" {distance * 1e3:g} mm, convention {e.frame.convention}",
+            f" {distance * 1e3:g} mm, convention {convention}",
         ),
-        ("scan", _scan(e)),
-        ("semantics", e.semantics),
-        ("fingerprint", e.fingerprint()),
+        ("scan", _scan(scan)),
     ]
 
 
@@ -65,8 +74,7 @@ def _crystal_rows(crystal: Crystal) -> list[tuple[str, str]]:
     return rows
 
 
-def _structure(experiment: Experiment) -> str:
-    structure = experiment.structure
+def _structure(structure: StructureFactors) -> str:
     parts = []
     if structure.path is not None:
         parts.append(f"{structure.path} ({structure.format})")
@@ -85,8 +93,7 @@ def _sources(sources: Sources) -> str:
     return "grid of divergence and dispersion" if spread else "one"
 
 
-def _scan(experiment: Experiment) -> str:
-    scan = experiment.scan
+def _scan(scan: Scan) -> str:
     text = f"phi {to_degrees(scan.phi0):g} degrees"
     if scan.osc:
         text += f", range {to_degrees(scan.osc):g} degrees"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nbdask.experiment.flags import Outputs
 from nbdask.export.flagfile import FlagFile
 from nbdask.export.floatfile import FloatFile
 from nbdask.export.options import Options
 from nbdask.export.pgm import write_pgm
 from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed, write_noise, write_smv
+from nbdask.flags import Outputs
 
 
 def flag_files(outputs: Outputs) -> list[FlagFile]:

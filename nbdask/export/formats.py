@@ -14,6 +14,7 @@ from nbdask.experiment.sampling import Roi
 from nbdask.export.files import check_target, fresh_file
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture, Progress
+from nbdask.export.smv import check_seed
 from nbdask.plan.memory import format_bytes
 
 
@@ -159,8 +160,6 @@ def _check_options(format_: Format, options: Options) -> None:
                 f" {' or '.join(takers)}"
             )
     if options.seed is not None:
-        from nbdask.export.smv import check_seed
-
         check_seed(options.seed, "--seed")
 
 

@@ -19,7 +19,7 @@ from nbdask.inputs.smv import MaskFile, open_mask
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import combine
 from nbdask.store.checked import CheckedImage
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 
 #: Steps of a detector whose results are counts, with no photons to be expected any more.

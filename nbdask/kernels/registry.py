@@ -9,6 +9,7 @@ from threading import Lock
 
 from nbdask.errors import BackendError
 from nbdask.kernels.cuda_costs import USUAL, card_costs
+from nbdask.kernels.cuda_device import unusable
 from nbdask.kernels.cuda_facts import CardFacts
 from nbdask.kernels.interface import Kernel
 from nbdask.native.library import missing_note
@@ -170,7 +171,6 @@ def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str
     processor = "cpu" if missing is None else "numpy"
     if name is None:
         return processor, missing
-    from nbdask.kernels.cuda_device import unusable
 
     reason = unusable()
     if reason is None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.experiment import Experiment
-from nbdask.experiment.flags import to_args
+from nbdask.flags import to_args
 from nbdask.inputs.checksum import sha256_of
 from nbdask.parity.errors import ParityUsageError, RunnerError, ShapeError
 from nbdask.parity.inputs import link, place_inputs

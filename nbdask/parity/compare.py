@@ -19,9 +19,9 @@ from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Progress
 from nbdask.store.checked import CheckedImage
-from nbdask.store.open import StoreReader
 from nbdask.store.place import SCHEME
 from nbdask.store.provenance import now
+from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.version import __version__
 

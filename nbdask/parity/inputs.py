@@ -30,7 +30,7 @@ def place_inputs(experiment: Experiment, folder: Path, region: Tile | None = Non
     Returns
     -------
     Experiment
-        The same with relative paths, ready for :func:`nbdask.experiment.flags.to_args`.
+        The same with relative paths, ready for :func:`nbdask.flags.to_args`.
 
     Raises
     ------

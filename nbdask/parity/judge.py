@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nbdask.cluster.executor import open_cluster
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import BackendError, StoreError
 from nbdask.experiment import Experiment
@@ -27,8 +27,8 @@ from nbdask.parity.tasks import Job, JobSetup, region_graph
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Progress, Settings, prepare
 from nbdask.store.earlier import backend_of
-from nbdask.store.open import StoreReader
 from nbdask.store.provenance import input_files, now
+from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.version import __version__
 

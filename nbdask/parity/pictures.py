@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw
 
 from nbdask.parity.measures import FLOOR
 from nbdask.parity.outcome import Outcome, Pictures, Thresholds
@@ -86,8 +88,6 @@ def _coloured(level: NDArray[np.float64], colours: NDArray[np.float64]) -> Colou
 
 
 def _png(pixels: Colours | Any) -> bytes:
-    from PIL import Image as Pillow
-
     picture = Pillow.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
@@ -120,9 +120,6 @@ def detector_map(outcome: Outcome, title: str | None = None) -> bytes:
     bytes
         PNG, the fast axis to the right, the slow axis downwards.
     """
-    from PIL import Image as Pillow
-    from PIL import ImageDraw
-
     n_slow, n_fast = outcome.shape
     scale = MAP_SIDE / max(n_slow, n_fast)
     width, height = max(1, round(n_fast * scale)), max(1, round(n_slow * scale))

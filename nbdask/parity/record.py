@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from nbdask.parity.outcome import Outcome
+from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
 from nbdask.store.lock import Lock
-from nbdask.store.open import StoreReader
-from nbdask.store.place import place_of
+from nbdask.store.reader import StoreReader
 
 #: Attribute of the root: a list, the latest verdict last.
 ATTRIBUTE = "parity"

@@ -30,7 +30,7 @@ from nbdask.parity.semantics import outside_note
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store.checked import CheckedImage
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 Image = NDArray[np.float32]
 #: Two values of a pixel that are the same but for rounding.

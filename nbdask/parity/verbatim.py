@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nbdask.experiment import Experiment
-from nbdask.experiment.flags.parse import Given, parse
+from nbdask.flags.parse import Given, parse
 from nbdask.parity.binary import Words
 
 #: Input files by the field that they go to.

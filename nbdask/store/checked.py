@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 #: Bytes that are read at a time where a tile is read for its checksum alone, and bytes that are
 #: copied at a time.

@@ -15,7 +15,8 @@ from zarr.codecs import BloscCodec
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
-from nbdask.store.place import Place, place_of, reason
+from nbdask.store.address import place_of
+from nbdask.store.place import Place, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nbdask.plan.tiles import Tile
 from nbdask.store.checked import CheckedImage
-from nbdask.store.open import StoreReader
 from nbdask.store.place import Place
+from nbdask.store.reader import StoreReader
 
 
 class _Pixels:

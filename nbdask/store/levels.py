@@ -17,10 +17,11 @@ from zarr.codecs import Crc32cCodec
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
+from nbdask.store.address import place_of
 from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
 from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
-from nbdask.store.open import StoreReader
-from nbdask.store.place import Place, place_of, reason
+from nbdask.store.place import Place, reason
+from nbdask.store.reader import StoreReader
 
 Flags = NDArray[np.bool_]
 

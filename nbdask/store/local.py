@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
 from nbdask.errors import StoreError
-from nbdask.store.place import ROOT, Seen, read_root, reason
+from nbdask.store.place import ROOT, Seen, reason, root_attributes
 from nbdask.store.schema import ENTRIES
 
 #: End of the names under which zarr writes files before it renames them.
@@ -221,7 +221,7 @@ def check_free(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         hint = "--overwrite replaces it, or choose another path"
-        if read_root(path) is None:
+        if _root_of(path) is None:
             hint = "choose another path"
             if path.is_dir():
                 hint = f"it is no store; name a new one, such as {path / 'run.zarr'}"
@@ -242,7 +242,7 @@ def check_replaceable(path: Path) -> None:
             f"--out {path} is a symbolic link, which --overwrite does not replace: give the path"
             f" that it leads to, {path.resolve()}, or remove the link"
         )
-    if not path.is_dir() or read_root(path) is None:
+    if not path.is_dir() or _root_of(path) is None:
         raise StoreError(
             f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
             " choose another path"
@@ -254,6 +254,12 @@ def check_replaceable(path: Path) -> None:
             f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
             " so --overwrite does not delete it; move that away or choose another path"
         )
+
+
+def _root_of(path: Path) -> dict[str, Any] | None:
+    """Return the attributes of the store in a folder, or None where there is none."""
+    data = LocalPlace(path).read(ROOT)
+    return None if data is None else root_attributes(data)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from nbdask.errors import StoreError
 from nbdask.store.earlier import backend_of, is_replaced
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 #: Entries of the recorded plan that must be the same, or the bits could differ.
 _SAME_PLAN = ("shape", "tile", "steps", "steps_per_task", "backend", "precision", "kernel_version")

@@ -16,7 +16,8 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
-from nbdask.store.place import Place, place_of, reason
+from nbdask.store.address import place_of
+from nbdask.store.place import Place, reason
 
 
 def checksum(image: NDArray[np.float32]) -> int:

@@ -20,7 +20,7 @@ from nbdask.physics.position import Ray
 from nbdask.physics.scattering import Scattering, nearest
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.trace.walk import LONG
 
 #: Pixels that are printed at most.

@@ -11,7 +11,7 @@ from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import split_steps
 from nbdask.plan.tiles import Tile
 from nbdask.store.earlier import backend_of
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.trace.entries import Trace
 from nbdask.trace.walk import is_evaluated, kernel_pixel
 

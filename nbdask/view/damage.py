@@ -9,7 +9,7 @@ from nbdask.derive.canvas import Done, Piece
 from nbdask.errors import StoreError
 from nbdask.store.checked import CheckedImage, DamageError
 from nbdask.store.levels import Levels
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 
 class Damage:

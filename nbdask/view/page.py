@@ -16,8 +16,8 @@ from bokeh.document import Document
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import choose
 from nbdask.view.labels import label_places
-from nbdask.view.picture import MISSING, RINGS
 from nbdask.view.scene import Scene, Window
+from nbdask.view.style import MISSING, RINGS
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
 
 #: Bokeh's own types do not know what its models accept.

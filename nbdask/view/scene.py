@@ -24,7 +24,7 @@ from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.checked import common
 from nbdask.store.levels import KINDS, MAX, Flags, Levels
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.view.damage import Damage
 
 #: Longest side of the overview [pixels], and most pixels that are read for one window.

@@ -9,21 +9,19 @@ import os
 import secrets
 import signal
 import socket
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tornado.httpserver import HTTPServer
+
 from nbdask.errors import InputError
 from nbdask.store.levels import MAX
+from nbdask.view.front import Front
 from nbdask.view.scene import Scene
 
 if TYPE_CHECKING:
-    from bokeh.document import Document
-
-    from nbdask.view.front import Front
-    from nbdask.view.page import Page
+    from nbdask.view.tabs import Tabs
 
 HOST = "127.0.0.1"
 #: Taken when no port is asked for and it is free.
@@ -82,11 +80,7 @@ class _Server:
 
     def __init__(self, scene: Scene, scripts: Path) -> None:
         self._scene, self._scripts = scene, scripts
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nbdask-page")
-        #: Made ahead of the tab that will show it.
-        self._spare: Page | None = None
-        # Bokeh 3.10 and later fill the documents of new tabs in threads.
-        self._taking = threading.Lock()
+        self._tabs: Tabs
         self._loop: asyncio.AbstractEventLoop
 
     async def run(self, listening: socket.socket, ready: Callable[[str], None] | None) -> None:
@@ -98,10 +92,6 @@ class _Server:
         ready : callable, optional
             As of :func:`serve`.
         """
-        from tornado.httpserver import HTTPServer
-
-        from nbdask.view.front import Front
-
         word, port = secrets.token_hex(8), int(listening.getsockname()[1])
         scene, loop, end = self._scene, asyncio.get_running_loop(), asyncio.Event()
         self._loop = loop
@@ -124,7 +114,7 @@ class _Server:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if made.done():
                 made.result()
-                server = self._join(front, http, port)
+                server = self._tabs.join(front, http, (f"{HOST}:{port}", f"localhost:{port}"))
                 scene.start()
             await ended
             if ready is not None:
@@ -140,68 +130,10 @@ class _Server:
 
     def _import(self) -> None:
         """Import Bokeh and make the first page; the first takes it longest."""
-        import bokeh.server.server
+        # While the page says that it is on its way.
+        from nbdask.view.tabs import Tabs
 
-        from nbdask.view.page import Page
-
-        assert bokeh.server.server
-        self._spare = Page(self._scene, self._pool)
-
-    def _join(self, front: Front, http: Any, port: int) -> Any:
-        """Let Bokeh's server answer what belongs to it; return it, started."""
-        from bokeh.application import Application
-        from bokeh.application.handlers.function import FunctionHandler
-        from bokeh.server.server import BaseServer
-        from bokeh.server.tornado import BokehTornado
-        from bokeh.settings import settings
-        from tornado.ioloop import IOLoop
-
-        # Of what this program makes itself; it takes as long as making it.
-        settings.perform_document_validation = False
-        logging.getLogger("bokeh").setLevel(logging.ERROR)
-        bokeh: Any = BokehTornado(
-            {front.target: Application(FunctionHandler(self._show))},
-            use_index=False,
-            extra_websocket_origins=[f"{HOST}:{port}", f"localhost:{port}"],
-        )
-        server = BaseServer(IOLoop.current(), bokeh, http)
-        server.start()
-        front.join(bokeh)
-        return server
-
-    def _show(self, document: Document) -> None:
-        """Fill the document of a new tab."""
-        with self._taking:
-            page, self._spare = self._spare, None
-        if page is None:
-            from nbdask.view.page import Page
-
-            page = Page(self._scene, self._pool)
-        page.show(document)
-        # While the browser still reads BokehJS.
-        self._loop.call_soon_threadsafe(self._work_ahead, document)
-
-    def _work_ahead(self, document: Document) -> None:
-        """Serialize what the tab will ask for in a moment, and make the next tab's page."""
-        _serialize(document)
-        if self._spare is None:
-            from nbdask.view.page import Page
-
-            self._spare = Page(self._scene, self._pool)
-
-
-def _serialize(document: Any) -> None:
-    """Keep the JSON of a document for the one time that it is asked for, unless it changes."""
-    kept, changes = document.to_json(), list[Any]()
-    document.on_change(changes.append)
-
-    def to_json(**options: Any) -> Any:
-        """Return what was kept, once."""
-        del document.to_json  # this function: the class's own again
-        document.remove_on_change(changes.append)
-        return document.to_json(**options) if changes else kept
-
-    document.to_json = to_json
+        self._tabs = Tabs(self._scene, self._loop)
 
 
 def _listen(asked: int | None) -> socket.socket:

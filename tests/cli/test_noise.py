@@ -10,7 +10,7 @@ import pytest
 
 from nbdask import derive
 from nbdask.cli.main import main
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 
 WORDS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 40 -pixel 0.2 -oversample 1"
 OPTIONS = "--backend numpy --tile 20"

@@ -21,7 +21,7 @@ from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import EMPTY
 from nbdask.store.local import LocalPlace
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.cluster.pools import tiles_done
 from tests.helpers import COSTS, PATIENCE, ROOT, small_experiment, wait_until
 

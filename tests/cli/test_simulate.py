@@ -139,11 +139,11 @@ def test_pix0_vector_mm_places_the_detector_and_the_old_flag_says_that_it_does_n
 
 def test_config_file_gives_the_same_image_as_its_flags(tmp_path: Path) -> None:
     """An experiment written as TOML simulates as it did from flags."""
-    from nbdask.experiment.flags import parse_args
+    from nbdask.flags import parse_args, to_toml
 
     experiment = parse_args(GOOD.split()).experiment
     config = tmp_path / "experiment.toml"
-    config.write_text(experiment.to_toml())
+    config.write_text(to_toml(experiment))
     first, second = tmp_path / "a.zarr", tmp_path / "b.zarr"
     assert run(*GOOD.split(), "--out", str(first)) == 0
     assert run("--config", str(config), "--out", str(second)) == 0

@@ -12,7 +12,7 @@ import pytest
 from nbdask.cli.main import main
 from nbdask.graph.tasks import compute_tile
 from nbdask.store.create import update_attributes
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.verification import verify
 from tests.helpers import ROOT, STRICT
 
@@ -82,7 +82,7 @@ def test_many_faults_are_counted(store, capsys) -> None:
 def test_bits_that_computing_again_does_not_give(store, capsys) -> None:
     """A tile whose checksum fits but whose pixels are others: only --recompute finds it."""
     from nbdask.statistics import summarise
-    from nbdask.store.place import place_of
+    from nbdask.store.address import place_of
     from nbdask.store.write import TileWriter
 
     reader = StoreReader(store)

@@ -204,7 +204,7 @@ def running(out: Path, *options: str, **more: str) -> Iterator[subprocess.Popen[
 def tiles_done(out: Path) -> int:
     """Tiles that the store records as done; 0 while there is no store."""
     from nbdask.errors import NbdaskError
-    from nbdask.store.open import StoreReader
+    from nbdask.store.reader import StoreReader
 
     try:
         return int(StoreReader(out).done().sum())

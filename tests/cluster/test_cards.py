@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import nbdask
-from nbdask.cluster import spec
+from nbdask.cluster import cards
 from nbdask.cluster.cards import card_orders
-from nbdask.cluster.executor import open_cluster
-from nbdask.cluster.spec import parse_cluster
+from nbdask.cluster.open import open_cluster
+from nbdask.cluster.parse import parse_cluster
 from nbdask.errors import BackendError, ClusterError
 from nbdask.kernels import cuda_device
 from tests.cluster.pools import listening
@@ -22,7 +22,7 @@ from tests.helpers import small_experiment
 def two_cards(monkeypatch) -> None:
     """Pretend that the driver sees two cards."""
     monkeypatch.setattr(cuda_device, "visible_cards", lambda: ("4", "GPU-7f"))
-    monkeypatch.setattr(spec, "available_cores", lambda: 16)
+    monkeypatch.setattr(cards, "available_cores", lambda: 16)
 
 
 @pytest.mark.usefixtures("two_cards")

@@ -13,7 +13,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from nbdask.cluster import threads as threads_module
-from nbdask.cluster.executor import Executor, open_cluster
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError
 from tests.cluster.pools import listening

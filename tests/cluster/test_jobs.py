@@ -10,10 +10,11 @@ from typing import Any
 import dask
 import pytest
 
-from nbdask.cluster.executor import open_cluster
 from nbdask.cluster.jobs import job_script, lifetime
+from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 from tests.cluster.pools import environment
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbdask.cluster.spec import parse_cluster
+from nbdask.cluster.parse import parse_cluster
 from nbdask.errors import ClusterError
 from tests.cluster.pools import alone, command, environment, pixels, run
 from tests.helpers import PATIENCE

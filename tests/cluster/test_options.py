@@ -9,7 +9,8 @@ import dask
 import pytest
 
 from nbdask.cluster.options import JobOptions, adapt_of, seconds_of
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 
 SECTION = {

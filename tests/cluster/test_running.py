@@ -12,8 +12,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from nbdask.cli.main import main
+from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.security import write_credentials
-from nbdask.cluster.spec import parse_cluster
 from nbdask.errors import ClusterError
 from tests.cluster.pools import (
     TILES,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nbdask.cluster import spec
-from nbdask.cluster.spec import ClusterSpec, parse_cluster
+from nbdask.cluster import local
+from nbdask.cluster import threads as threads_module
+from nbdask.cluster.parse import parse_cluster
+from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 from nbdask.plan.plan import Workers
 
@@ -25,7 +27,8 @@ from nbdask.plan.plan import Workers
 )
 def test_counts_come_from_cores(monkeypatch, text, workers, threads, expected) -> None:
     """What is given is taken; the rest fills the six cores."""
-    monkeypatch.setattr(spec, "available_cores", lambda: 6)
+    for module in (local, threads_module):
+        monkeypatch.setattr(module, "available_cores", lambda: 6)
     assert parse_cluster(text, workers, threads) == expected
 
 

@@ -16,7 +16,7 @@ from nbdask.derive.noise_c import CNoise
 from nbdask.derive.tasks import Context
 from nbdask.errors import BackendError, FieldError, InputError, NbdaskError, StoreError
 from nbdask.store.create import update_attributes
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.verification import verify
 
 WORDS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 60 -pixel 0.3 -oversample 1"
@@ -29,7 +29,7 @@ REALISTIC = derive.Pipeline(
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated store of 9 tiles."""
     path = tmp_path_factory.mktemp("run") / "run.zarr"
-    experiment = nbdask.Experiment.from_args(WORDS.split())
+    experiment = nbdask.from_args(WORDS.split())
     nbdask.simulate(experiment, path, backend="numpy", tile=20)
     return path
 
@@ -195,7 +195,7 @@ def test_own_sequence_of_nanobragg(run, tmp_path) -> None:
 def test_own_sequence_draws_only_inside_the_region_of_interest(tmp_path) -> None:
     """As C does."""
     words = [*WORDS.split(), "-roi", "10", "49", "5", "44"]
-    nbdask.simulate(nbdask.Experiment.from_args(words), tmp_path / "a", backend="numpy", tile=20)
+    nbdask.simulate(nbdask.from_args(words), tmp_path / "a", backend="numpy", tile=20)
     noise(tmp_path / "a", tmp_path / "b", derive.Pipeline((derive.PoissonC(),), seed=123), tile=16)
     bare, found = pixels(tmp_path / "a"), pixels(tmp_path / "b")
     inside = (slice(5, 45), slice(10, 50))

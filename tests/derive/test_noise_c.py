@@ -12,7 +12,7 @@ import pytest
 
 from nbdask.derive.noise_c import CNoise
 from nbdask.errors import InputError
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from tests.conftest import golden_folder
 from tests.helpers import GOLDEN

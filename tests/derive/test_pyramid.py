@@ -18,9 +18,9 @@ from nbdask.derive.halving import halved
 from nbdask.derive.pyramid import GrowingPyramid, build_pyramid
 from nbdask.errors import InputError, StoreError
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store.address import place_of
 from nbdask.store.levels import KINDS, Levels, level_count, level_grid
 from nbdask.store.lock import Lock
-from nbdask.store.place import place_of
 from tests.pictured import SHAPE, experiment, forget, image_of, make, put_back, reduced, set_pixels
 
 LEVELS = 3  # 75 x 61 -> 38 x 31 -> 19 x 16 -> 10 x 8

@@ -12,8 +12,8 @@ from nbdask.geometry.build import build_model
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import EMPTY, combine, summarise
 from nbdask.store import schema
+from nbdask.store.address import place_of
 from nbdask.store.create import create_store, update_attributes
-from nbdask.store.place import place_of
 from nbdask.store.provenance import end_attributes
 from nbdask.store.write import TileWriter
 from tests.helpers import small_experiment

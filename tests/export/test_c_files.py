@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nbdask.errors import InputError
-from nbdask.experiment.flags import Outputs, parse_args
 from nbdask.export.flags import flag_files
+from nbdask.flags import Outputs, parse_args
 from nbdask.inputs.smv import open_mask
 from tests.conftest import golden_folder
 from tests.export.stores import store_of

@@ -15,7 +15,7 @@ from nbdask.cli.main import main
 from nbdask.derive.noise import noise
 from nbdask.experiment import Detector
 from nbdask.export.formats import export
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.export.stores import store_of
 from tests.helpers import small_experiment
 

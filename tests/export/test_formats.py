@@ -15,10 +15,10 @@ from fabio.compression import compByteOffset, decByteOffset
 
 from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Detector, LabFrame, Sampling
-from nbdask.experiment.flags import parse_args
 from nbdask.export import picture as picture_module
 from nbdask.export.cbf import pack
 from nbdask.export.formats import FORMATS, export
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from tests.export.stores import experiment_of, picture_of, rounded, store_of
 from tests.helpers import GOLDEN, small_experiment

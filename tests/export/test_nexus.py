@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from nbdask.experiment import Beam, Experiment
-from nbdask.experiment.flags import parse_args
 from nbdask.export.formats import export
 from nbdask.export.geometry import geometry_of
 from nbdask.export.nexus_frame import detector_chain
 from nbdask.export.picture import Picture
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from tests.export.stores import rounded, store_of
 from tests.helpers import GOLDEN, small_experiment

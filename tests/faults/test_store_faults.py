@@ -20,7 +20,7 @@ from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.store import provenance
 from nbdask.store.local import LocalPlace
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from nbdask.verification import repair, verify
 from tests.helpers import PATIENCE, ROOT
 from tests.test_run import EXPERIMENT, pixels, run

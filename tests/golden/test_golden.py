@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.registry import get_kernel
 from tests.helpers import GOLDEN, PARITY, deviation, golden_cases, tile_image

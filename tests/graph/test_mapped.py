@@ -17,7 +17,7 @@ from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan import memory
 from nbdask.plan.plan import make_plan
 from nbdask.run import simulate
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.helpers import COSTS, reflections, small_experiment
 
 EXPERIMENT = small_experiment(

@@ -10,7 +10,7 @@ import pytest
 
 from nbdask.errors import BackendError
 from nbdask.experiment import Crystal, Detector, StructureFactors
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nbdask import lazy
 from nbdask.cluster.gate import make_check
 from nbdask.cluster.options import JobOptions
 from nbdask.errors import BackendError
@@ -179,7 +180,6 @@ def test_lazy_chunks_never_leave_the_card(monkeypatch, semantics) -> None:
     """Each chunk is the array that the kernel filled, with the pixels of the other way."""
     cupy = install(monkeypatch)
     monkeypatch.setattr(registry, "_made", {})
-    from nbdask import lazy
     from nbdask.graph import tasks
 
     experiment = small_experiment(
@@ -207,7 +207,6 @@ def test_lazy_chunks_never_leave_the_card(monkeypatch, semantics) -> None:
 def test_lazy_chunks_of_a_processor_are_copied_to_the_card(monkeypatch) -> None:
     """The processor's kernel serves as well; its chunks are uploaded."""
     install(monkeypatch)
-    from nbdask import lazy
 
     model, plan, _ = prepare(small_experiment(), Settings(backend="numpy", tile=32))
     found: Any = lazy._block(RunContext.of(model, plan), on_card=True, block_id=(0, 0))

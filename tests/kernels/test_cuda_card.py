@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.registry import get_kernel

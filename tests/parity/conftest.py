@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbdask.cli.main import main
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.parity.binary import VARIABLE
 from nbdask.run import simulate
 from tests.helpers import GOLDEN, golden_cases

@@ -14,7 +14,7 @@ from nbdask.export.floatfile import FloatFile
 from nbdask.parity.compare import compare
 from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.outcome import Thresholds
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.parity.conftest import Run
 from tests.pictured import flip, image_of, set_pixels
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args, to_toml
 from nbdask.parity.outcome import Thresholds
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.helpers import GOLDEN, golden_cases
 from tests.parity.conftest import REPLAY, Run, Script
 from tests.pictured import flip, image_of, set_pixels
@@ -66,7 +66,7 @@ def test_flags_are_compared_as_a_whole_image(recorded: str, run: Run, tmp_path: 
 def test_a_file_that_describes_the_experiment_is_compared(run: Run, tmp_path: Path) -> None:
     """With --config C's words are written from the experiment; the numbers are those of flags."""
     experiment = parse_args(golden_cases()["mosflm_default"].split()).experiment
-    (tmp_path / "a.toml").write_text(experiment.to_toml())
+    (tmp_path / "a.toml").write_text(to_toml(experiment))
     words = ("--backend", "numpy", "--mode", "roi", "--tile", "16", "--only", "--at-tile", "0,0")
     out = tmp_path / "outcome.json"
     code, said, _ = run("parity", *words, "--config", tmp_path / "a.toml", "--json", out)

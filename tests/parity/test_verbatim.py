@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.parity.binary import Words
 from nbdask.parity.verbatim import verbatim
 from tests.helpers import GOLDEN

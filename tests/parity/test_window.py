@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nbdask.experiment import Detector, Experiment, LabFrame
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.geometry.detector_frame import place_detector
 from nbdask.inputs.smv import open_mask

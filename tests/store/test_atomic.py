@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nbdask.store.local import LocalPlace
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.store.test_store import make, write
 
 

@@ -13,7 +13,7 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.store import checked
 from nbdask.store.checked import CheckedImage
-from nbdask.store.open import StoreReader
+from nbdask.store.reader import StoreReader
 from tests.export.stores import store_of
 from tests.helpers import small_experiment
 from tests.pictured import flip

@@ -10,9 +10,9 @@ import pytest
 from nbdask.cli.main import main
 from nbdask.run import simulate
 from nbdask.statistics import summarise
+from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
-from nbdask.store.open import StoreReader
-from nbdask.store.place import place_of
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify
 from tests.helpers import small_experiment

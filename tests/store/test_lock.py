@@ -15,15 +15,15 @@ import pytest
 
 from nbdask.errors import StoreError
 from nbdask.store import lock as lock_module
+from nbdask.store.address import place_of
 from nbdask.store.lock import Lock
-from nbdask.store.place import place_of
 from tests.helpers import PATIENCE, ROOT, wait_until
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 _HOLDER = """
 import sys, time
 from nbdask.store.lock import Lock
-from nbdask.store.place import place_of
+from nbdask.store.address import place_of
 with Lock(place_of(sys.argv[1])):
     print("held", flush=True)
     time.sleep(3600)

@@ -10,9 +10,9 @@ import pytest
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
+from nbdask.store.address import place_of, read_root
 from nbdask.store.create import create_store
 from nbdask.store.local import check_free, new_folder
-from nbdask.store.place import place_of, read_root
 from nbdask.store.schema import FORMAT
 
 GRID = TileGrid((20, 30), (8, 16))

@@ -20,7 +20,8 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import summarise
 from nbdask.store import schema
 from nbdask.store.create import create_store, update_attributes
-from nbdask.store.open import StoreReader, open_store, read_summary
+from nbdask.store.open import open_store, read_summary
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter, checksum
 from tests.helpers import STRICT
 

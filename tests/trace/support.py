@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nbdask.experiment import Experiment
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from tests.helpers import GOLDEN
 
 DATA = Path(__file__).parent / "data"

@@ -7,8 +7,8 @@ import pytest
 
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import Contrast
+from nbdask.view.figure import power_text
 from nbdask.view.labels import label_places
-from nbdask.view.picture import power_text
 
 #: A picture of 100 x 200 pixels of an image, each 4 x 4.
 REGION = Tile(400, 800, 0, 800)

@@ -19,7 +19,8 @@ from nbdask.store.create import create_store
 from nbdask.store.levels import Levels
 from nbdask.store.write import TileWriter
 from nbdask.view.contrast import choose
-from nbdask.view.picture import Style, preview, region_of
+from nbdask.view.picture import preview, region_of
+from nbdask.view.style import Style
 from tests.pictured import SHAPE, forget, image_of, make, set_pixels
 
 #: Where the image begins in a picture [pixels].

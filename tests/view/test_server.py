@@ -16,7 +16,7 @@ from bokeh.client import pull_session
 from bokeh.document import Document
 from bokeh.models import Div
 
-from nbdask.view.server import _serialize
+from nbdask.view.tabs import _serialize
 from tests.helpers import PATIENCE
 from tests.pictured import make
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbdask.experiment.flags.row import Flag
+from nbdask.flags.row import Flag
 
 
 def _file(name: str, help_text: str, sets: tuple[tuple[str, object], ...] = ()) -> Flag:

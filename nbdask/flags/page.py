@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from nbdask.experiment.flags.row import Flag
-from nbdask.experiment.flags.table import GROUPS, TABLE
+from nbdask.flags.row import Flag
+from nbdask.flags.table import GROUPS, TABLE
 
 _WIDTH = 96
 _INDENT = 28

@@ -10,7 +10,7 @@ import pytest
 
 from nbdask import units
 from nbdask.errors import FlagError, InputFileError
-from nbdask.experiment.flags import Parsed, parse_args
+from nbdask.flags import Parsed, parse_args
 from nbdask.inputs.amplitudes import from_reflections
 from nbdask.inputs.fdump import write_fdump
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from nbdask.errors import FlagError, InputError
-from nbdask.experiment.flags import flags_page, help_text, parse_args
-from nbdask.experiment.flags.apply import _SPECIAL
-from nbdask.experiment.flags.convert import CONVERSIONS
-from nbdask.experiment.flags.parse import parse
-from nbdask.experiment.flags.row import KINDS, Flag
-from nbdask.experiment.flags.table import BY_NAME, STEMS, TABLE
+from nbdask.flags import flags_page, help_text, parse_args
+from nbdask.flags.apply import _SPECIAL
+from nbdask.flags.convert import CONVERSIONS
+from nbdask.flags.parse import parse
+from nbdask.flags.row import KINDS, Flag
+from nbdask.flags.table import BY_NAME, STEMS, TABLE
 
 
 def words_of(text: str) -> list[str]:

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 
 from nbdask.errors import InputError, InputFileError
 from nbdask.experiment import Experiment
-from nbdask.experiment.flags import parse_args
-from nbdask.experiment.toml import read_toml, write_toml
+from nbdask.flags import from_toml, parse_args, to_toml
 from tests.experiment.strategies import experiments
 
 PARTS = """
@@ -35,11 +34,11 @@ def written(folder: Path, text: str) -> Path:
 @settings(max_examples=40, deadline=None)
 def test_round_trip(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> None:
     """What to_toml writes is read back equal, to the last bit of every number."""
-    path = written(tmp_path_factory.mktemp("toml"), experiment.to_toml())
-    again = Experiment.from_toml(path)
+    path = written(tmp_path_factory.mktemp("toml"), to_toml(experiment))
+    again = from_toml(path)
     assert again == experiment
     assert again.fingerprint() == experiment.fingerprint()
-    assert write_toml(again) == experiment.to_toml()
+    assert to_toml(again) == to_toml(experiment)
 
 
 def test_flags_in_toml_equal_the_same_flags(tmp_path: Path) -> None:
@@ -52,7 +51,7 @@ def test_flags_in_toml_equal_the_same_flags(tmp_path: Path) -> None:
     )
     words = ["-cell", "70", "-hkl", str(tmp_path / "P1.hkl"), "-N", "5"]
     parsed = parse_args(words, semantics="c", source_weights="apply", pix0=(0.1, -0.02, 0.03))
-    assert read_toml(path) == parsed.experiment
+    assert from_toml(path) == parsed.experiment
 
 
 def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
@@ -65,7 +64,7 @@ def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
         '[crystal]\nmatrix_file = "A.mat"\n[structure]\npath = "P1.hkl"\n'
         '[sources]\nfile = "s.txt"\n',
     )
-    experiment = read_toml(path)
+    experiment = from_toml(path)
     words = ["-mat", "A.mat", "-hkl", "P1.hkl", "-sourcefile", "s.txt"]
     assert experiment == parse_args(words, base_dir=tmp_path).experiment
     assert experiment.structure.sha256 == hashlib.sha256(b"0 0 0 1\n").hexdigest()
@@ -93,7 +92,7 @@ def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
 def test_refused_files(tmp_path: Path, text: str, fragment: str) -> None:
     """Bad TOML, unknown fields and refused values are one line each."""
     with pytest.raises(InputError) as caught:
-        read_toml(written(tmp_path, text))
+        from_toml(written(tmp_path, text))
     assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -101,7 +100,7 @@ def test_refused_files(tmp_path: Path, text: str, fragment: str) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """A file that is not there is refused by name."""
     with pytest.raises(InputFileError, match=r"run\.toml: no such file or directory"):
-        read_toml(tmp_path / "run.toml")
+        from_toml(tmp_path / "run.toml")
 
 
 def test_a_mark_of_the_encoding_is_passed_over(tmp_path: Path) -> None:
@@ -109,7 +108,7 @@ def test_a_mark_of_the_encoding_is_passed_over(tmp_path: Path) -> None:
     text = '[nanobragg]\nflags = "-cell 70 -default_F 10 -N 5"\n'
     (tmp_path / "plain.toml").write_text(text)
     (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read_toml(tmp_path / "marked.toml") == read_toml(tmp_path / "plain.toml")
+    assert from_toml(tmp_path / "marked.toml") == from_toml(tmp_path / "plain.toml")
 
 
 def test_weights_without_sources_are_told(tmp_path: Path) -> None:

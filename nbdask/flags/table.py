@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from nbdask.experiment.flags.row import Flag
-from nbdask.experiment.flags.rows_beam import BEAM, SAMPLING, SOURCES
-from nbdask.experiment.flags.rows_crystal import CRYSTAL, SCAN, STRUCTURE
-from nbdask.experiment.flags.rows_detector import CONVENTION, DETECTOR
-from nbdask.experiment.flags.rows_output import OUTPUT
+from nbdask.flags.row import Flag
+from nbdask.flags.rows_beam import BEAM, SAMPLING, SOURCES
+from nbdask.flags.rows_crystal import CRYSTAL, SCAN, STRUCTURE
+from nbdask.flags.rows_detector import CONVENTION, DETECTOR
+from nbdask.flags.rows_output import OUTPUT
 
 _GROUPS = {
     "Crystal": CRYSTAL,

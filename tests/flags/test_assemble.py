@@ -12,7 +12,7 @@ import pytest
 from nbdask import units
 from nbdask.errors import FieldError, FlagError, InputError
 from nbdask.experiment import Experiment
-from nbdask.experiment.flags import Parsed, parse_args
+from nbdask.flags import Parsed, from_args, parse_args
 
 BASE = "-cell 70 80 90 75 85 95 -default_F 100 -detpixels 128 "
 
@@ -352,7 +352,7 @@ def test_from_args_equals_keywords() -> None:
         structure=StructureFactors(default_F=100.0),
         detector=Detector(pixels_fast=128, pixels_slow=128),
     )
-    read = Experiment.from_args(BASE.split())
+    read = from_args(BASE.split())
     assert read == built
     assert read.fingerprint() == built.fingerprint()
 
@@ -360,13 +360,13 @@ def test_from_args_equals_keywords() -> None:
 def test_from_args_takes_no_single_text() -> None:
     """Its letters would be read as words."""
     with pytest.raises(FlagError, match=r"must be a list of words, such as words.split\(\) gives"):
-        Experiment.from_args("-lambda 1")
+        from_args("-lambda 1")
 
 
 def test_outputs_have_a_flag_for_every_field() -> None:
     """Every field of Outputs is set by some flag of the table."""
-    from nbdask.experiment.flags import Outputs
-    from nbdask.experiment.flags.table import TABLE
+    from nbdask.flags import Outputs
+    from nbdask.flags.table import TABLE
 
     targets = {t for flag in TABLE for t in (*flag.targets, *(name for name, _ in flag.sets))}
     names = {item.name for item in dataclasses.fields(Outputs)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbdask.experiment.flags.row import Flag
+from nbdask.flags.row import Flag
 
 _DIRECTIONS = {"h": "horizontal", "v": "vertical"}
 
@@ -70,6 +70,7 @@ BEAM = (
         targets=("beam.wavelength",),
         convert="angstrom",
         default="1",
+        back="always",
     ),
     Flag(
         ("-energy",),
@@ -79,6 +80,7 @@ BEAM = (
         stems=("-energy",),
         targets=("beam.wavelength",),
         convert="ev",
+        back="never",
     ),
     Flag(
         ("-fluence",),
@@ -152,6 +154,7 @@ SOURCES = (
         stems=("-sourcefile",),
         targets=("files.sources",),
         note="reads the weights and ignores them; --source-weights apply honours them",
+        back="sources",
     ),
     Flag(
         ("-divergence",),
@@ -203,6 +206,7 @@ SOURCES = (
         convert="percent",
         unset="negative",
         default="0",
+        back="dispersion",
     ),
     Flag(
         ("-dispsteps",),
@@ -251,5 +255,6 @@ SAMPLING = (
         targets=("sampling.roi",),
         special="roi",
         default="everything",
+        back="roi",
     ),
 )

@@ -14,18 +14,18 @@ from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
 from nbdask.experiment.experiment import SEMANTICS, Experiment
-from nbdask.experiment.flags.apply import apply
-from nbdask.experiment.flags.builder import Builder
-from nbdask.experiment.flags.files import InputFiles, read_files, read_headers
-from nbdask.experiment.flags.parse import Given, parse
-from nbdask.experiment.flags.parsed import Outputs, Parsed
-from nbdask.experiment.flags.placement import finish_placement
-from nbdask.experiment.flags.table import TABLE
 from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.sampling import Roi, Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import WEIGHTS, Sources, Spread
 from nbdask.experiment.structure import StructureFactors
+from nbdask.flags.apply import apply
+from nbdask.flags.builder import Builder
+from nbdask.flags.files import InputFiles, read_files, read_headers
+from nbdask.flags.parse import Given, parse
+from nbdask.flags.parsed import Outputs, Parsed
+from nbdask.flags.placement import finish_placement
+from nbdask.flags.table import TABLE
 from nbdask.inputs.smv import open_mask
 
 
@@ -88,6 +88,23 @@ def parse_args(
         raise builder.in_users_words(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def from_args(words: Sequence[str]) -> Experiment:
+    """Build an experiment from a nanoBragg argument list, without the program's name.
+
+    :func:`parse_args` also gives the notes and the output files.
+
+    Raises
+    ------
+    FlagError
+        Words that cannot be understood, or values that cannot be simulated.
+    InputFileError
+        A missing or malformed input file.
+    """
+    if isinstance(words, (str, bytes)):
+        raise FlagError(f"{words!r}: must be a list of words, such as words.split() gives")
+    return parse_args(words).experiment
 
 
 def _finish_misset(builder: Builder) -> None:

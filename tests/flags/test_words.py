@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from nbdask import units
 from nbdask.errors import FlagError
 from nbdask.experiment import Experiment, LabFrame, SourcePoint, Sources, Spread
-from nbdask.experiment.flags import parse_args, to_args
-from nbdask.experiment.flags.convert import CONVERSIONS
-from nbdask.experiment.flags.words import number
+from nbdask.flags import parse_args, to_args
+from nbdask.flags.convert import CONVERSIONS
+from nbdask.flags.row import Flag
+from nbdask.flags.table import TABLE
+from nbdask.flags.words import number
 from tests.helpers import GOLDEN, golden_cases, small_experiment
 
 INPUTS = GOLDEN / "inputs"
@@ -26,6 +28,20 @@ def test_words_give_the_experiment_again(case: str) -> None:
     words = golden_cases()[case].split()
     experiment = parse_args(words, base_dir=INPUTS).experiment
     assert parse_args(to_args(experiment), base_dir=INPUTS).experiment == experiment
+
+
+SAMPLE = {"number": "0.3", "whole": "3", "word": "sample"}
+
+
+@pytest.mark.parametrize(
+    "flag", [flag for flag in TABLE if flag.kind != "file"], ids=lambda flag: flag.name
+)
+def test_every_flag_comes_back(flag: Flag) -> None:
+    """The table says of each flag how it is written back."""
+    base = ["-cell", "70", "80", "90", "75", "85", "95", "-default_F", "10", "-detpixels", "32"]
+    words = [flag.name, *(SAMPLE[flag.kind] for _ in flag.values)]
+    experiment = parse_args([*base, *words, "-noprogress"]).experiment
+    assert parse_args(to_args(experiment)).experiment == experiment
 
 
 PLACES = st.floats(-500, 500).map(lambda x: round(x, 6))

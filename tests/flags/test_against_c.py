@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbdask.experiment.flags import parse_args
+from nbdask.flags import parse_args
 from tests.helpers import PARITY, deviation, image_of
 
 COMMON = "-default_F 100 -N 5 -lambda 1 -distance 100 -pixel 0.4 -detpixels 32 -oversample 1 "

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbdask.errors import FlagError, nearest
-from nbdask.experiment.flags.row import Flag
-from nbdask.experiment.flags.table import BY_NAME, STEMS
+from nbdask.flags.row import Flag
+from nbdask.flags.table import BY_NAME, STEMS
 from nbdask.inputs.text import to_number
 
 Value = float | int | str

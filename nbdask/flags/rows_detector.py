@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbdask.experiment.flags.row import Flag
+from nbdask.flags.row import Flag
 
 _XYZ = ("x", "y", "z")
 
@@ -27,6 +27,7 @@ def _convention(name: str, pivot: str) -> Flag:
         stems=(f"-{name.lower()}",),
         sets=(("frame.convention", name), ("pivot", pivot)),
         default="this convention" if name == "MOSFLM" else "",
+        back="always",
     )
 
 
@@ -118,6 +119,7 @@ CONVENTION = (
         sets=(("frame.convention", "CUSTOM"),),
         special="pix0_vector",
         note="never uses the numbers",
+        back="custom",
     ),
     Flag(
         ("-pivot",),
@@ -129,6 +131,7 @@ CONVENTION = (
         special="pivot",
         default="the convention's",
         note="overrides it under a named convention; --semantics spec honours it",
+        back="pivot",
     ),
 )
 
@@ -150,7 +153,25 @@ DETECTOR = (
         stems=("-mask",),
         targets=("files.mask",),
         note="takes BEAM_CENTER_Y of this header from the opposite edge",
+        reads="sampling.mask",
     ),
+    Flag(
+        ("-pixel",),
+        "edge of a pixel",
+        values=("size",),
+        unit="mm",
+        stems=("-pixel",),
+        targets=("detector.pixel_size",),
+        convert="mm",
+        default="0.1",
+        back="always",
+    ),
+    _pixels(("-detpixels",), ("fast", "slow"), exact=True),
+    _pixels(("-detpixels_f", "-detpixels_x"), ("fast",)),
+    _pixels(("-detpixels_s", "-detpixels_y"), ("slow",)),
+    _extent("-detsize", ("fast", "slow"), exact=True),
+    _extent("-detsize_f", ("fast",)),
+    _extent("-detsize_s", ("slow",)),
     _place("-distance", "detector.distance", "sample to detector along the beam", "beam"),
     _place(
         "-close_distance",
@@ -174,26 +195,11 @@ DETECTOR = (
         convert="degrees",
         sets=(("pivot", "sample"),),
         default="0",
+        back="twotheta",
     ),
     _tilt("x"),
     _tilt("y"),
     _tilt("z"),
-    Flag(
-        ("-pixel",),
-        "edge of a pixel",
-        values=("size",),
-        unit="mm",
-        stems=("-pixel",),
-        targets=("detector.pixel_size",),
-        convert="mm",
-        default="0.1",
-    ),
-    _pixels(("-detpixels",), ("fast", "slow"), exact=True),
-    _pixels(("-detpixels_f", "-detpixels_x"), ("fast",)),
-    _pixels(("-detpixels_s", "-detpixels_y"), ("slow",)),
-    _extent("-detsize", ("fast", "slow"), exact=True),
-    _extent("-detsize_f", ("fast",)),
-    _extent("-detsize_s", ("slow",)),
     Flag(
         ("-curved_det",),
         "every pixel at the same distance from the sample",
@@ -217,6 +223,7 @@ DETECTOR = (
         targets=("detector.attenuation",),
         special="detector_abs",
         default="the thickness",
+        back="detector_abs",
     ),
     Flag(
         ("-detector_thick",),

@@ -51,6 +51,11 @@ class Flag:
         What nanoBragg C does that a user would not expect.
     unused : bool
         nanoBragg reads the values and never uses them.
+    reads : str
+        Field of the experiment that the flag is written back from; by default its one target.
+    back : str
+        When the flag is written back: ``""`` where the field does not hold its default,
+        ``"always"``, ``"never"`` (another flag says it), or the name of a handler.
     """
 
     names: tuple[str, ...]
@@ -70,6 +75,8 @@ class Flag:
     default: str = ""
     note: str = ""
     unused: bool = False
+    reads: str = ""
+    back: str = ""
 
     @property
     def name(self) -> str:

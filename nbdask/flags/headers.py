@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nbdask import units
-from nbdask.experiment.flags.builder import Builder
-from nbdask.experiment.flags.convert import CONVERSIONS
+from nbdask.flags.builder import Builder
+from nbdask.flags.convert import CONVERSIONS
 from nbdask.inputs.smv import SmvHeader
 
 _KEYS = (

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from nbdask.errors import FlagError
-from nbdask.experiment.flags.builder import Builder
-from nbdask.experiment.flags.headers import apply_header
-from nbdask.experiment.flags.parse import Given
 from nbdask.experiment.sources import SourcePoint
+from nbdask.flags.builder import Builder
+from nbdask.flags.headers import apply_header
+from nbdask.flags.parse import Given
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.smv import open_mask, read_header

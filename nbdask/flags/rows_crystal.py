@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbdask.experiment.flags.row import Flag
+from nbdask.flags.row import Flag
 
 _XYZ = ("x", "y", "z")
 
@@ -19,6 +19,7 @@ def _cells(letter: str, index: int) -> Flag:
         low=1,
         default="1",
         note="takes numbers below 1 as 1",
+        back="always",
     )
 
 
@@ -43,6 +44,7 @@ CRYSTAL = (
         kind="file",
         stems=("-mat",),
         targets=("files.matrix",),
+        reads="crystal.matrix_file",
     ),
     Flag(
         ("-cell",),
@@ -54,6 +56,7 @@ CRYSTAL = (
         optional=5,
         special="cell",
         note="stops at the first value that begins with '-'",
+        back="cell",
     ),
     Flag(
         ("-misset",),
@@ -64,6 +67,7 @@ CRYSTAL = (
         targets=("crystal.misset",),
         special="misset",
         default="none",
+        back="misset",
     ),
     Flag(
         ("-misset_seed",),
@@ -75,6 +79,7 @@ CRYSTAL = (
         special="misset_seed",
         default="from the clock",
         note="also reads it as -misset when three or more words follow",
+        back="never",
     ),
     _cells("a", 0),
     _cells("b", 1),
@@ -179,6 +184,7 @@ CRYSTAL = (
         stems=("-mosaic_seed",),
         targets=("crystal.mosaic_seed",),
         default="12345678",
+        back="always",
     ),
     Flag(
         ("-density", "-sample_den"),
@@ -206,6 +212,7 @@ STRUCTURE = (
         kind="file",
         stems=("-hkl",),
         targets=("files.hkl",),
+        back="amplitudes",
     ),
     Flag(
         ("-dump", "-dumpfile"),
@@ -215,6 +222,7 @@ STRUCTURE = (
         stems=("-dump",),
         targets=("files.dump",),
         note="writes it when -hkl is given, and without -hkl reads a left-over Fdump.bin unasked",
+        back="amplitudes",
     ),
     Flag(
         ("-default_F",),

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from nbdask import units
 from nbdask.errors import FlagError
 from nbdask.experiment.detector import PIVOTS
-from nbdask.experiment.flags.builder import Builder
-from nbdask.experiment.flags.convert import CONVERSIONS
-from nbdask.experiment.flags.parse import Given
+from nbdask.flags.builder import Builder
+from nbdask.flags.convert import CONVERSIONS
+from nbdask.flags.parse import Given
 
 
 def apply(builder: Builder, given: Given) -> None:

@@ -22,7 +22,7 @@ import tomli_w
 
 from nbdask.errors import FieldError, InputFileError
 from nbdask.experiment.experiment import Experiment
-from nbdask.experiment.flags import parse_args
+from nbdask.flags.assemble import parse_args
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
@@ -31,7 +31,7 @@ from nbdask.inputs.text import unreadable
 _FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0")
 
 
-def read_toml(path: str | Path) -> Experiment:
+def from_toml(path: str | Path) -> Experiment:
     """Read an experiment.
 
     Files that the experiment names get their checksums where the TOML file has none; a
@@ -68,8 +68,11 @@ def read_toml(path: str | Path) -> Experiment:
     return Experiment.from_dict(_with_files(data, folder))
 
 
-def write_toml(experiment: Experiment) -> str:
-    """Return an experiment as TOML text; fields that hold their defaults are left out."""
+def to_toml(experiment: Experiment) -> str:
+    """Return an experiment as TOML text, which :func:`from_toml` reads back from a file.
+
+    Fields that hold their defaults are left out.
+    """
     return tomli_w.dumps(experiment.to_dict())
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nbdask.experiment.flags.builder import Builder
 from nbdask.experiment.frame import VECTOR_NAMES
+from nbdask.flags.builder import Builder
 
 #: Pivot of each named convention.
 NAMED_PIVOTS = {

@@ -1,0 +1,29 @@
+"""Spec -> cluster, started or reached for as long as it is needed."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.kinds import kind_of
+from nbdask.cluster.spec import ClusterSpec
+
+
+def open_cluster(spec: ClusterSpec) -> AbstractContextManager[Executor]:
+    """Start what a spec asks for, and end it afterwards whatever happens.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+
+    Returns
+    -------
+    context manager
+        Gives an Executor.
+
+    Raises
+    ------
+    ClusterError
+        It cannot be started.
+    """
+    return kind_of(spec.kind).open_spec(spec)

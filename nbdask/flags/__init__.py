@@ -1,0 +1,23 @@
+"""Experiments from nanoBragg's flags and from TOML files, and back.
+
+One table of flags: parsing, help, documentation and the way back follow from it.
+"""
+
+from nbdask.flags.assemble import flag_of_field, from_args, parse_args
+from nbdask.flags.page import flags_page, help_text
+from nbdask.flags.parsed import Outputs, Parsed
+from nbdask.flags.toml import from_toml, to_toml
+from nbdask.flags.words import to_args
+
+__all__ = [
+    "Outputs",
+    "Parsed",
+    "flag_of_field",
+    "flags_page",
+    "from_args",
+    "from_toml",
+    "help_text",
+    "parse_args",
+    "to_args",
+    "to_toml",
+]

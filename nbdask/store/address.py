@@ -1,0 +1,60 @@
+"""Path or address -> place: which kind of storage holds a store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from nbdask.errors import StoreError
+from nbdask.store.place import ROOT, SCHEME, Place, root_attributes
+
+
+def place_of(out: str | os.PathLike[str] | Place) -> Place:
+    """Return the place that a path or an address names.
+
+    Parameters
+    ----------
+    out : path or str
+        A path, or ``s3://bucket/prefix`` with endpoint and keys as AWS's own tools take them from
+        the environment.
+
+    Raises
+    ------
+    StoreError
+        Empty, no path at all, another kind of address, or a package that object storage needs is
+        missing.
+    """
+    if not isinstance(out, (str, os.PathLike)):
+        if not hasattr(out, "zarr_store"):
+            raise StoreError(f"{out!r} is no path: give that of a store, such as 'run.zarr'")
+        return out
+    text = os.fspath(out)
+    if not isinstance(text, str):
+        raise StoreError(f"{text!r} is no path: give a text, such as 'run.zarr'")
+    if text.startswith(SCHEME):
+        return _object_place(text)
+    if "://" in text:
+        raise StoreError(f"--out {text}: give a path, or an address that begins with {SCHEME}")
+    if not text:
+        raise StoreError("--out is empty: give the path of the store to write, such as run.zarr")
+    from nbdask.store.local import LocalPlace
+
+    return LocalPlace(Path(text).absolute())
+
+
+def _object_place(address: str) -> Place:
+    try:
+        from nbdask.store.remote import ObjectPlace
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"--out {address}: object storage needs the package {error.name}:"
+            " pip install 'nbdask[s3]'"
+        ) from error
+    return ObjectPlace.at(address)
+
+
+def read_root(where: str | os.PathLike[str] | Place) -> dict[str, Any] | None:
+    """Return the attributes of the nbdask store at a place, or None where there is none."""
+    data = place_of(where).read(ROOT)
+    return None if data is None else root_attributes(data)
