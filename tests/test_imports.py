@@ -17,7 +17,7 @@ import nbdask
 PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
-    {"errors", "html", "statistics", "units", "version"},
+    {"errors", "files", "html", "statistics", "units", "version"},
     {"native"},
     {"inputs"},
     {"experiment"},
@@ -28,10 +28,11 @@ ORDER = (
     {"store"},
     {"graph"},
     {"cluster"},
+    {"fill"},
     {"run"},
-    {"calibrate", "lazy", "verification"},
+    {"calibrate", "lazy"},
     {"derive"},
-    {"export"},
+    {"export", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},
     {"example"},

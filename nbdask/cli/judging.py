@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, write_whole
+from nbdask.cli.apart import Number, check_apart
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.errors import (
     BackendError,
@@ -23,6 +23,7 @@ from nbdask.errors import (
     SemanticsError,
     StoreError,
 )
+from nbdask.files import write_whole
 
 if TYPE_CHECKING:
     from nbdask.parity.outcome import Outcome

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of, write_whole
+from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
+from nbdask.files import write_whole
 from nbdask.kernels.registry import COMPILED
 
 if TYPE_CHECKING:

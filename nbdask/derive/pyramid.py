@@ -20,9 +20,10 @@ import numpy as np
 from nbdask.derive.canvas import covered
 from nbdask.derive.halving import Image, Weights, halved
 from nbdask.errors import InputError, StoreError
+from nbdask.fill.listen import Listener, Progress, Start
+from nbdask.graph.tasks import TileResult
 from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile
-from nbdask.run import Progress
 from nbdask.store.checked import CheckedImage
 from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
@@ -246,10 +247,10 @@ def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> 
     target[slow : slow + values.shape[0], fast : fast + values.shape[1]] = values
 
 
-class GrowingPyramid:
+class GrowingPyramid(Listener):
     """Builds the pyramid of a store while a run fills it, in a thread of its own.
 
-    A follower for :func:`nbdask.simulate`, whose lock covers what is written here.
+    A listener for :func:`nbdask.simulate`, whose lock covers what is written here.
 
     Parameters
     ----------
@@ -266,17 +267,17 @@ class GrowingPyramid:
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
-    def begin(self, store: Path | str) -> None:
+    def begin(self, start: Start) -> None:
         """Make the arrays of the levels, and start on tiles that are there already."""
-        builder = Builder(create_levels(place_of(store), self._kinds, self._smallest))
+        builder = Builder(create_levels(place_of(start.store), self._kinds, self._smallest))
         self._thread = threading.Thread(
             target=self._work, args=(builder,), name="nbdask-pyramid", daemon=True
         )
         self._thread.start()
 
-    def tile(self, index: int) -> None:
-        """Take note of a finished tile."""
-        self._queue.put(index)
+    def tile(self, result: TileResult, done: int) -> None:
+        """Hand the tile on to the thread."""
+        self._queue.put(result.index)
 
     def end(self, complete: bool) -> None:
         """Wait until all is built; where the run failed, only for the chunk at hand.

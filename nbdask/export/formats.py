@@ -14,6 +14,7 @@ from nbdask.experiment.sampling import Roi
 from nbdask.export.files import check_target, fresh_file
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture, Progress
+from nbdask.files import inside
 from nbdask.plan.memory import format_bytes
 
 
@@ -329,6 +330,5 @@ def _check_outside(picture: Picture, target: Path) -> None:
     """Refuse a file inside the store, which would damage it."""
     if not isinstance(picture.reader.path, Path):
         return
-    store, file = picture.reader.path.resolve(), target.resolve()
-    if file == store or store in file.parents:
+    if inside(target, picture.reader.path):
         raise StoreError(f"output {target}: must lie outside the store {picture.reader.path}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from nbdask.errors import InputError
+from nbdask.files import whole_file
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -40,8 +40,8 @@ def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "
         raise InputError(f"-o {path} exists already: --overwrite replaces it")
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file under another name beside it, then rename it.
+def write_picture(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a picture as a whole or not at all.
 
     Parameters
     ----------
@@ -54,11 +54,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     InputError
         It cannot be written; nothing is left behind.
     """
-    fresh = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        write(fresh)
-        os.replace(fresh, path)
+        with whole_file(path) as fresh:
+            write(fresh)
     except OSError as error:
         raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        fresh.unlink(missing_ok=True)

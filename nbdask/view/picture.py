@@ -18,7 +18,7 @@ from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.levels import KINDS, MAX, Levels
 from nbdask.view.contrast import Contrast, choose
-from nbdask.view.files import check_picture, write_whole
+from nbdask.view.files import check_picture, write_picture
 from nbdask.view.labels import label_places
 from nbdask.view.spots import Spot, brightest
 
@@ -159,7 +159,7 @@ def preview(
     options: dict[str, Any] = (
         {"pil_kwargs": {"compress_level": _COMPRESSION}} if _is_png(target) else {}
     )
-    write_whole(target, lambda fresh: figure.savefig(fresh, dpi=_DPI, **options))
+    write_picture(target, lambda fresh: figure.savefig(fresh, dpi=_DPI, **options))
     missing = float(np.isnan(canvas.values()).mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit
