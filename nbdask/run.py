@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from nbdask.experiment import Experiment
 from nbdask.fill.filler import fill
 from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.target import Target
+from nbdask.fill.work import Work
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.graph.build import TileGraph, tile_graphs
@@ -38,7 +39,6 @@ from nbdask.store.open import StoreReader
 from nbdask.store.place import Place, place_of
 from nbdask.store.provenance import start_attributes
 from nbdask.store.resume import check_same
-from nbdask.store.schema import PHOTONS
 from nbdask.store.write import TileWriter
 
 #: Most pixels of an image of which a result shows a picture.
@@ -271,10 +271,9 @@ def simulate(
         for listener in heard:
             listener.say(text)
     name = secrets.token_hex(8)
-    writer = TileWriter(target.place, plan.grid.counts[1])
     model = map_amplitudes(model, name)
-    remarks = (*notes, *model.notes)
-    work = Simulation(name, experiment, model, plan, writer, remarks, command, spec.kind)
+    told = (*notes, *model.notes)
+    work = Simulation(name, experiment, model, plan, target.place, told, command, spec.kind)
     try:
         done = fill(work, target, open_cluster(spec), heard)
     finally:
@@ -310,9 +309,8 @@ def _as_recorded(place: Place, settings: Settings) -> Settings:
     return replace(settings, tile=tile, steps_per_task=steps, backend=backend)
 
 
-@dataclass(frozen=True)
-class Simulation:
-    """The tiles of an experiment's image; a :class:`nbdask.fill.work.Work`.
+class Simulation(Work):
+    """The tiles of an experiment's image.
 
     Parameters
     ----------
@@ -321,7 +319,8 @@ class Simulation:
     experiment : Experiment
     model : Model
     plan : Plan
-    writer : TileWriter
+    place : Place
+        Of the store.
     notes : tuple of str
     command : sequence of str, optional
         The words of the command line, for the record.
@@ -329,26 +328,31 @@ class Simulation:
         Kind of cluster, for the record.
     """
 
-    run: str
-    experiment: Experiment
-    model: Model
+    context: RunContext
     plan: Plan
-    writer: TileWriter
-    notes: tuple[str, ...] = ()
-    command: Sequence[str] | None = None
-    cluster: str = "threads"
 
-    image: ClassVar[dict[str, str]] = dict(PHOTONS)
-
-    @property
-    def context(self) -> RunContext:
-        """What all tasks share."""
-        return RunContext.of(self.model, self.plan, self.writer)
-
-    @property
-    def pixel_size(self) -> float:
-        """[m]."""
-        return self.model.pixel_size
+    def __init__(
+        self,
+        run: str,
+        experiment: Experiment,
+        model: Model,
+        plan: Plan,
+        place: Place,
+        notes: tuple[str, ...] = (),
+        command: Sequence[str] | None = None,
+        cluster: str = "threads",
+    ) -> None:
+        writer = TileWriter(place, plan.grid.counts[1])
+        super().__init__(
+            run=run,
+            grid=plan.grid,
+            writer=writer,
+            context=RunContext.of(model, plan, writer),
+            pixel_size=model.pixel_size,
+            plan=plan,
+            notes=notes,
+        )
+        self.experiment, self.command, self.cluster = experiment, command, cluster
 
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes for a run that begins now."""
@@ -357,18 +361,7 @@ class Simulation:
         )
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same settings.
-
-        Returns
-        -------
-        tuple of str
-            A note, where the kernel that began it is no more.
-
-        Raises
-        ------
-        StoreError
-            With every difference as ``name: stored -> now``.
-        """
+        """Make sure that a store was begun with the same settings; note a kernel that is gone."""
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 
@@ -416,6 +409,6 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
         threads=threads,
     )
     model, now_plan, _ = prepare(experiment, settings)
-    writer = TileWriter(reader.place, reader.grid.counts[1])
-    work = Simulation(secrets.token_hex(8), experiment, model, now_plan, writer)
-    return replace(work, notes=work.check_same(reader, doing))
+    work = Simulation(secrets.token_hex(8), experiment, model, now_plan, reader.place)
+    work.notes = work.check_same(reader, doing)
+    return work

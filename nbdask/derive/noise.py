@@ -7,9 +7,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from nbdask.cluster.executor import Done, Executor, Setup, open_cluster
 from nbdask.cluster.options import JobOptions
@@ -25,6 +25,7 @@ from nbdask.experiment import Experiment
 from nbdask.fill.filler import fill
 from nbdask.fill.listen import Progress, listening
 from nbdask.fill.target import Target, check_outside, resolved
+from nbdask.fill.work import Work
 from nbdask.graph.tasks import TileResult, written
 from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
@@ -131,7 +132,7 @@ def noise(
     work, opened = _prepared(reader, target, pipeline, how, command)
     done = fill(work, target, opened, listening(progress))
     seconds = time.perf_counter() - start
-    shape = work.context.grid.shape
+    shape = work.grid.shape
     return NoiseResult(target.place.name, shape, done.statistics, done.notes, seconds)
 
 
@@ -154,13 +155,8 @@ def _prepared(
     spec = parse_cluster(settings.cluster, settings.workers, settings.threads, settings.jobs)
     root = provenance.start(reader, pipeline, grid, command, spec.kind)
     missing = None if backend == "numpy" else missing_note()
-    work = Derivation(
-        context,
-        root,
-        provenance.image_attributes(reader, pipeline),
-        () if missing is None else (missing,),
-        rest,
-    )
+    notes = () if missing is None else (missing,)
+    work = Derivation(context, root, provenance.image_attributes(reader, pipeline), notes)
     return work, open_cluster(spec) if rest is None else nullcontext(_InOrder())
 
 
@@ -198,9 +194,8 @@ def complete_source(source: str | os.PathLike[str] | Place, out: Place) -> Store
     return reader
 
 
-@dataclass(frozen=True)
-class Derivation:
-    """The tiles of an image after the steps of a pipeline; a :class:`nbdask.fill.work.Work`.
+class Derivation(Work):
+    """The tiles of an image after the steps of a pipeline.
 
     Parameters
     ----------
@@ -210,50 +205,49 @@ class Derivation:
     image : mapping
         What the image holds: ``long_name`` and ``units``.
     notes : tuple of str
-    rest : Pipeline or None
-        The steps after nanoBragg's own noise, whose tiles are made one after another, here.
-    run : str
-        Name of the run, unique in every process.
     """
 
     context: Context
-    root: dict[str, Any]
-    image: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    rest: Pipeline | None = None
-    run: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    plan: ClassVar[None] = None
-
-    @property
-    def _experiment(self) -> Experiment:
-        return Experiment.from_dict(self.root["experiment"])
-
-    @property
-    def pixel_size(self) -> float:
-        """[m]."""
-        return self._experiment.detector.pixel_size
+    def __init__(
+        self,
+        context: Context,
+        root: dict[str, Any],
+        image: Mapping[str, str],
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.root, self.experiment = root, Experiment.from_dict(root["experiment"])
+        super().__init__(
+            run=secrets.token_hex(8),
+            grid=context.grid,
+            writer=context.write_tile,
+            context=context,
+            pixel_size=self.experiment.detector.pixel_size,
+            image=image,
+            notes=notes,
+        )
 
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes."""
         return self.root
 
-    def check_same(self, reader: StoreReader) -> tuple[str, ...]:
+    def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
         """Make sure that a store was begun with the same pipeline and source."""
-        provenance.check_same(reader, self.root)
+        provenance.check_same(reader, self.root, doing)
         return ()
 
     def graphs(self, missing: Iterable[int]) -> Iterator[Any]:
         """Yield the graph of one missing tile after another; in raster order, the tile itself."""
-        if self.rest is None:
+        rest = split(self.context.pipeline)
+        if rest is None:
             return derive_graphs(self.run, missing)
-        return self._in_order(self.rest, set(missing))
+        return self._in_order(rest, set(missing))
 
     def _in_order(self, rest: Pipeline, missing: set[int]) -> Iterator[TileResult]:
         """Make and write all missing tiles in raster order."""
         context = self.context
         grid, columns = context.grid, context.grid.counts[1]
-        roi = roi_of(self._experiment, grid.shape)
+        roi = roi_of(self.experiment, grid.shape)
         rows = rows_of_tiles(context.source.read, grid, roi, context.pipeline.seed)
         for row, photons in enumerate(rows):
             for index in range(row * columns, (row + 1) * columns):
@@ -264,7 +258,7 @@ class Derivation:
                 values = photons[:, tile.fast0 : tile.fast1]
                 pixels = rest.block(values, tile, grid.shape, context.backend)
                 result = result_of(index, pixels, tile, start)
-                yield written(context.write_tile, tile, result)
+                yield written(self.writer, tile, result)
 
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels."""

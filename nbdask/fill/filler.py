@@ -84,7 +84,7 @@ class Filler:
     def __init__(self, work: Work, place: Place, lock: Lock) -> None:
         self.work, self.place, self.lock = work, place, lock
         self.notes = work.notes
-        count = len(work.context.grid)
+        count = len(work.grid)
         # One row per tile rather than objects: a million tiles are 80 MB.
         self.summaries: NDArray[np.float64] = np.zeros((count, len(TileSummary._fields)))
         self.missing: Iterable[int] = range(count)
@@ -105,7 +105,7 @@ class Filler:
 
     def check_space(self) -> None:
         """Refuse what cannot fit on the disk; note what may not."""
-        grid = self.work.context.grid
+        grid = self.work.grid
         self.notes += check_space(self.place, grid, len(grid) - self.finished)
 
     def fill(
@@ -115,7 +115,7 @@ class Filler:
         listeners: Sequence[Listener],
     ) -> None:
         """Make the store once the cluster is there; compute and write the missing tiles."""
-        if self.finished == len(self.work.context.grid):
+        if self.finished == len(self.work.grid):
             with followed(listeners, self._start(None)):
                 return
 
@@ -144,7 +144,7 @@ class Filler:
             return
         create_store(
             self.place,
-            self.work.context.grid,
+            self.work.grid,
             self.work.attributes() | {"notes": list(self.notes)},
             pixel_size=self.work.pixel_size,
             overwrite=overwrite,
@@ -183,12 +183,10 @@ class Filler:
         progress : callable, optional
             Called with (tiles mended, tiles to mend).
         """
-        context = self.work.context
 
         def again(index: int) -> None:
             self.lock.check()
-            assert context.write_tile is not None
-            written(context.write_tile, context.grid[index], self.work.compute(index))
+            written(self.work.writer, self.work.grid[index], self.work.compute(index))
 
         for done, _ in enumerate(mapped(again, indices, threads), 1):
             if progress is not None:

@@ -2,59 +2,57 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
-from nbdask.graph.context import Shared, WriteTile
+from nbdask.graph.context import Shared
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import Plan
 from nbdask.plan.tiles import TileGrid
 from nbdask.store.open import StoreReader
+from nbdask.store.schema import PHOTONS
+from nbdask.store.write import TileWriter
 
 
-class TileContext(Shared, Protocol):
-    """What all tasks share: with it they compute tiles and write them."""
+@dataclass(kw_only=True)
+class Work(ABC):
+    """Work that fills a store.
 
-    @property
-    def grid(self) -> TileGrid:
-        """Of the store."""
+    Parameters
+    ----------
+    run : str
+        Name of the run, unique in every process.
+    grid : TileGrid
+    writer : TileWriter
+    context : Shared
+        What all tasks share.
+    pixel_size : float
+        [m].
+    image : mapping
+        What the image holds: ``long_name`` and ``units``.
+    plan : Plan, optional
+        What listeners are told; None where nothing is simulated.
+    notes : tuple of str
+        What goes on record.
+    """
 
-    @property
-    def write_tile(self) -> WriteTile | None:
-        """Writes a tile, then its record."""
+    run: str
+    grid: TileGrid
+    writer: TileWriter
+    context: Shared
+    pixel_size: float
+    image: Mapping[str, str] = field(default_factory=PHOTONS.copy)
+    plan: Plan | None = None
+    notes: tuple[str, ...] = ()
 
-
-class Work(Protocol):
-    """Work that fills a store."""
-
-    @property
-    def run(self) -> str:
-        """Name of the run, unique in every process."""
-
-    @property
-    def context(self) -> TileContext:
-        """What all tasks share."""
-
-    @property
-    def plan(self) -> Plan | None:
-        """What listeners are told; None where nothing is simulated."""
-
-    @property
-    def pixel_size(self) -> float:
-        """[m]."""
-
-    @property
-    def image(self) -> Mapping[str, str]:
-        """What the image holds: ``long_name`` and ``units``."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What goes on record."""
-
+    @abstractmethod
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes for a run that begins now."""
 
-    def check_same(self, reader: StoreReader) -> tuple[str, ...]:
+    @abstractmethod
+    def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
         """Make sure that the work gives the very pixels that a store was begun with.
 
         Returns
@@ -65,11 +63,13 @@ class Work(Protocol):
         Raises
         ------
         StoreError
-            It does not.
+            With every difference as ``name: stored -> now``, after what was asked for.
         """
 
+    @abstractmethod
     def graphs(self, missing: Iterable[int]) -> Iterator[Any]:
         """Yield the graph of one missing tile after another."""
 
+    @abstractmethod
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels, here and now."""
