@@ -11,7 +11,6 @@ import os
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy as np
 from nbdask.derive.canvas import covered
 from nbdask.derive.halving import Image, Weights, halved
 from nbdask.errors import InputError, StoreError
+from nbdask.fill.filler import mapped
 from nbdask.fill.listen import Listener, Progress, Start
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.machine import available_cores
@@ -29,9 +29,6 @@ from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
 from nbdask.store.open import StoreReader
 from nbdask.store.place import place_of
-
-#: Chunks per thread that are handed out at a time.
-_WINDOW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +99,11 @@ def build_pyramid(
         builder = Builder(create_levels(place, kinds, smallest))
         total = sum(flags.size for flags in builder.done[1:])
         before = builder.count()
-        with ThreadPoolExecutor(count, thread_name_prefix="nbdask") as pool:
-            for level in range(1, len(builder.done)):
-                todo = builder.ready(level)
-                for start in range(0, len(todo), _WINDOW * count):
-                    lock.check()
-                    for _ in pool.map(builder.build, todo[start : start + _WINDOW * count]):
-                        if progress is not None:
-                            progress(builder.count(), total)
+        for level in range(1, len(builder.done)):
+            for _ in mapped(builder.build, builder.ready(level), count):
+                lock.check()
+                if progress is not None:
+                    progress(builder.count(), total)
     shapes = tuple(builder.levels.level_grid(k).shape for k in range(1, len(builder.done)))
     now = builder.count()
     return Pyramid(place.name, builder.levels.kinds, shapes, now - before, total - now)
