@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(
+    path: str | os.PathLike[str],
+    what: str = "",
+    error: Callable[[str], Exception] | None = None,
+) -> Iterator[Path]:
     """Give the path of a temporary file beside ``path`` that takes its name in the end.
 
     After an error, or an interruption, the temporary file is gone and an older file stays as it
     was.
 
+    Parameters
+    ----------
+    path : path
+    what : str
+        Flag or option that names it, for the message.
+    error : callable, optional
+        Makes the error to raise from its message; None: OSError passes.
+
     Yields
     ------
     Path
         With the same suffix: some libraries choose by it.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
     """
-    path = path.absolute()
-    fresh = path.with_name(f".{secrets.token_hex(6)}.{path.name}")
+    target = Path(path).absolute()
+    fresh = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
     try:
         yield fresh
-        os.replace(fresh, path)
+        os.replace(fresh, target)
+    except OSError as problem:
+        if error is None:
+            raise
+        reason = problem.strerror or problem
+        raise error(f"{what} {path}: cannot be written: {reason}".lstrip()) from problem
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file as a whole.
-
-    Raises
-    ------
-    OSError
-        It cannot be written; nothing is left behind.
-    """
-    with whole_file(path) as fresh:
-        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def inside(path: Path, folder: Path) -> bool:

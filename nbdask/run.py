@@ -24,7 +24,7 @@ from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.graph.build import TileGraph, tile_graphs
+from nbdask.graph.build import Graph, tile_graphs
 from nbdask.graph.context import RunContext
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult, compute_tile
@@ -365,7 +365,7 @@ class Simulation(Work):
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 
-    def graphs(self, missing: Iterable[int]) -> Iterator[TileGraph]:
+    def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""
         return tile_graphs(self.run, missing, len(self.plan.steps))
 

@@ -23,7 +23,7 @@ from nbdask.errors import (
     SemanticsError,
     StoreError,
 )
-from nbdask.files import write_whole
+from nbdask.files import whole_file
 
 if TYPE_CHECKING:
     from nbdask.parity.outcome import Outcome
@@ -159,11 +159,8 @@ def _write(path: Path, content: str | bytes) -> None:
     """Write a file so that it appears as a whole."""
     from nbdask.parity.errors import FileError
 
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        reason = error.strerror or error
-        raise FileError(f"{path.absolute()}: cannot be written: {reason}") from error
+    with whole_file(path.absolute(), error=FileError) as fresh:
+        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 @contextmanager

@@ -141,6 +141,7 @@ def _noisy_copy(
         return []
     from nbdask.derive.noise import NoisyCopy
     from nbdask.fill.target import Target, check_outside
+    from nbdask.run import Settings
     from nbdask.store.place import place_of
 
     target = Target(place_of(path), options["overwrite"], options["resume"])
@@ -155,7 +156,7 @@ def _noisy_copy(
         )
     pipeline = pipeline_of(options, experiment.detector.pixel_size)
     names = ("cluster", "workers", "threads", "jobs")
-    settings: Any = {name: options[name] for name in names}
+    settings = Settings(**{name: options[name] for name in names})
     report = None if options["quiet"] else say
     return [NoisyCopy(target, pipeline, experiment.shape, settings, command, report)]
 

@@ -6,12 +6,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbdask.cluster.executor import Done, Executor, Setup, open_cluster
+from nbdask.cluster.executor import Done, Setup, open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.spec import parse_cluster
 from nbdask.derive import provenance
@@ -120,30 +120,26 @@ def noise(
         done, a place that cannot be written.  Later: a tile that failed; the store then keeps the
         status ``running`` and the tiles that are done.
     """
-    start = time.perf_counter()
-    if not isinstance(pipeline, Pipeline):
-        raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
     target = Target(place_of(out), overwrite, resume)
-    reader = complete_source(source, target.place)
-    target.check()
-    pipeline.check(reader.grid.shape)
-    provenance.check_seed_is_new(reader, pipeline)
-    how = Settings(**settings)
-    work, opened = _prepared(reader, target, pipeline, how, command)
-    done = fill(work, target, opened, listening(progress))
-    seconds = time.perf_counter() - start
-    shape = work.grid.shape
-    return NoiseResult(target.place.name, shape, done.statistics, done.notes, seconds)
+    return _noise(source, target, pipeline, Settings(**settings), command, progress)
 
 
-def _prepared(
-    reader: StoreReader,
+def _noise(
+    source: str | os.PathLike[str],
     target: Target,
     pipeline: Pipeline,
     settings: Settings,
     command: Sequence[str] | None,
-) -> tuple[Derivation, AbstractContextManager[Executor]]:
-    """Return the work, and what its tiles are computed on."""
+    progress: Progress | None = None,
+) -> NoiseResult:
+    """Do the work of :func:`noise`."""
+    start = time.perf_counter()
+    if not isinstance(pipeline, Pipeline):
+        raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
+    reader = complete_source(source, target.place)
+    target.check()
+    pipeline.check(reader.grid.shape)
+    provenance.check_seed_is_new(reader, pipeline)
     rest = split(pipeline)
     if rest is not None:
         check_library()
@@ -157,7 +153,10 @@ def _prepared(
     missing = None if backend == "numpy" else missing_note()
     notes = () if missing is None else (missing,)
     work = Derivation(context, root, provenance.image_attributes(reader, pipeline), notes)
-    return work, open_cluster(spec) if rest is None else nullcontext(_InOrder())
+    opened = open_cluster(spec) if rest is None else nullcontext(_InOrder())
+    done = fill(work, target, opened, listening(progress))
+    seconds = time.perf_counter() - start
+    return NoiseResult(target.place.name, grid.shape, done.statistics, done.notes, seconds)
 
 
 def _tile(
@@ -320,7 +319,7 @@ class NoisyCopy:
     pipeline : Pipeline
     shape : tuple of int
         Pixels of the image, (slow, fast).
-    settings : NoiseSettings
+    settings : Settings
     command : sequence of str, optional
         The words of the command line, for the record.
     report : callable, optional
@@ -330,7 +329,7 @@ class NoisyCopy:
     target: Target
     pipeline: Pipeline
     shape: tuple[int, int]
-    settings: NoiseSettings
+    settings: Settings
     command: Sequence[str] | None = None
     report: Callable[[str], None] | None = None
 
@@ -349,15 +348,6 @@ class NoisyCopy:
 
     def write(self, store: Path | str) -> None:
         """Write it from the complete store."""
-        path, target = self.target.place.name, self._now()
         if self.report is not None:
-            self.report(f"adding noise: {path}")
-        noise(
-            store,
-            path,
-            self.pipeline,
-            overwrite=target.overwrite,
-            resume=target.resume,
-            command=self.command,
-            **self.settings,
-        )
+            self.report(f"adding noise: {self.target.place.name}")
+        _noise(store, self._now(), self.pipeline, self.settings, self.command)

@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.pipeline import Pipeline
 from nbdask.errors import StoreError
-from nbdask.graph.build import TileGraph
-from nbdask.graph.context import context_of
+from nbdask.graph.build import Graph
+from nbdask.graph.context import Shared, context_of
 from nbdask.graph.tasks import TileResult, named, written
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import summarise
@@ -63,7 +63,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Context:
+class Context(Shared):
     """What every task of a run shares.  Picklable.
 
     Parameters
@@ -81,15 +81,6 @@ class Context:
     grid: TileGrid
     write_tile: TileWriter
     backend: str
-
-    requires: ClassVar[None] = None
-
-    def enter(self, run: str) -> Context:
-        """Nothing to be done."""
-        return self
-
-    def leave(self, run: str) -> None:
-        """Nothing to be undone."""
 
     def compute(self, index: int) -> TileResult:
         """Return a tile's pixels and summary."""
@@ -112,8 +103,8 @@ def derive_tile(run: str, index: int) -> TileResult:
         return written(context.write_tile, context.grid[index], context.compute(index))
 
 
-def derive_graphs(run: str, indices: Iterable[int]) -> Iterator[TileGraph]:
+def derive_graphs(run: str, indices: Iterable[int]) -> Iterator[Graph]:
     """Yield one graph of a single task for each tile."""
     for index in indices:
         key = (f"derive-{run}", index)
-        yield TileGraph(key, {key: (derive_tile, run, index)})
+        yield Graph(key, {key: (derive_tile, run, index)})

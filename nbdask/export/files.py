@@ -96,9 +96,6 @@ def fresh_file(
             f"{what} {path} needs {format_bytes(size)}, but only {format_bytes(free)} are free in"
             f" {target.parent}: free some space or name a file elsewhere"
         )
-    try:
-        with whole_file(target) as fresh:
-            yield fresh
-            check_target(path, what, overwrite=overwrite)
-    except OSError as error:
-        raise StoreError(f"{what} {path}: {error.strerror or error}") from error
+    with whole_file(path, what, StoreError) as fresh:
+        yield fresh
+        check_target(path, what, overwrite=overwrite)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,26 @@ from nbdask.statistics import TileSummary
 WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], None]
 
 
+class Shared:
+    """What all tasks of a run share.  Picklable."""
+
+    __slots__ = ()
+
+    @property
+    def requires(self) -> tuple[str, str, str] | None:
+        """Kernel that every process must have: (backend, precision, version); None: no matter."""
+        return None
+
+    def enter(self, run: str) -> Self:
+        """Return what this process's tasks are to find; raise an error where they cannot work."""
+        return self
+
+    def leave(self, run: str) -> None:
+        """Undo what :meth:`enter` did."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class RunContext:
+class RunContext(Shared):
     """The shared part of a run.  Picklable.
 
     Attributes
@@ -70,7 +88,7 @@ class RunContext:
         """Kernel that every process must have: (backend, precision, version)."""
         return self.backend, self.precision, self.kernel_version
 
-    def enter(self, run: str) -> RunContext:
+    def enter(self, run: str) -> Self:
         """Refuse a kernel that does not match; map a large table from the file of this host."""
         self.kernel()
         model = map_amplitudes(self.model, run)
@@ -95,20 +113,6 @@ class RunContext:
                 f" with version {self.kernel_version}: install the same nbdask everywhere"
             )
         return kernel
-
-
-class Shared(Protocol):
-    """What all tasks of a run share.  Picklable."""
-
-    @property
-    def requires(self) -> tuple[str, str, str] | None:
-        """Kernel that every process must have: (backend, precision, version); None: no matter."""
-
-    def enter(self, run: str) -> Self:
-        """Return what this process's tasks are to find; raise an error where they cannot work."""
-
-    def leave(self, run: str) -> None:
-        """Undo what :meth:`enter` did."""
 
 
 S = TypeVar("S", bound=Shared)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.errors import BackendError
-from nbdask.files import write_whole
+from nbdask.files import whole_file
 from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_launch import Program
 
@@ -106,7 +106,8 @@ def compiled_file(program: Program, capability: int) -> Path:
     """
     path = code_path(program, capability)
     if not path.exists():
-        write_whole(path, code_of(program, target_of(capability)))
+        with whole_file(path) as fresh:
+            fresh.write_bytes(code_of(program, target_of(capability)))
     return path
 
 

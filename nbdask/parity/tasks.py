@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from nbdask.errors import NbdaskError
 from nbdask.experiment import Experiment
 from nbdask.geometry.model import Model
-from nbdask.graph.context import RunContext, context_of
+from nbdask.graph.build import Graph
+from nbdask.graph.context import RunContext, Shared, context_of
 from nbdask.graph.tasks import compute_tile
 from nbdask.kernels.first import find_first, patch_first
 from nbdask.parity.binary import Binary, CRun, Words, run_c
@@ -38,7 +39,7 @@ _SAME = 2e-7
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Shared):
     """What all tasks of a comparison share.  Picklable.
 
     Attributes
@@ -76,7 +77,7 @@ class Job:
         """Kernel that every process must have, where tiles are computed."""
         return None if self.context is None else self.context.requires
 
-    def enter(self, run: str) -> Job:
+    def enter(self, run: str) -> Self:
         """Make the kernel ready."""
         if self.context is None:
             return self
@@ -115,15 +116,8 @@ class Computed(NamedTuple):
     outside: int
 
 
-class RegionGraph(NamedTuple):
-    """The dask graph of one region: ``graph[key]`` gives its :class:`RegionResult`."""
-
-    key: Any
-    graph: dict[Any, Any]
-
-
-def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -> RegionGraph:
-    """Return the graph of one region.
+def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -> Graph:
+    """Return the graph of one region, whose result is a :class:`RegionResult`.
 
     Parameters
     ----------
@@ -144,7 +138,7 @@ def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -
             graph[tiles[-1]] = (computed, run, index, *bounds)
     key = (f"region-{run}", number)
     graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
-    return RegionGraph(key, graph)
+    return Graph(key, graph)
 
 
 def _touched(grid: TileGrid, region: Tile) -> list[int]:

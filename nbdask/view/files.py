@@ -1,13 +1,12 @@
-"""Picture files: their kinds, and writing one as a whole or not at all."""
+"""Picture files: their kinds, and where they may be written."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from nbdask.errors import InputError
-from nbdask.files import whole_file
+from nbdask.files import inside
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -34,28 +33,7 @@ def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "
         raise InputError(f"-o {path}: the folder {path.absolute().parent} does not exist")
     if path.is_dir():
         raise InputError(f"-o {path}: is a folder; name a file")
-    if os.path.isdir(store) and Path(store).resolve() in path.resolve().parents:
+    if os.path.isdir(store) and inside(path, Path(store)):
         raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
     if os.path.lexists(path) and not overwrite:
         raise InputError(f"-o {path} exists already: --overwrite replaces it")
-
-
-def write_picture(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a picture as a whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-    write : callable
-        Called with the temporary path, which has the same suffix.
-
-    Raises
-    ------
-    InputError
-        It cannot be written; nothing is left behind.
-    """
-    try:
-        with whole_file(path) as fresh:
-            write(fresh)
-    except OSError as error:
-        raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error

@@ -14,11 +14,12 @@ from nbdask.derive.canvas import Canvas, factor_for, reduce_image
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
+from nbdask.files import whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.levels import KINDS, MAX, Levels
 from nbdask.view.contrast import Contrast, choose
-from nbdask.view.files import check_picture, write_picture
+from nbdask.view.files import check_picture
 from nbdask.view.labels import label_places
 from nbdask.view.spots import Spot, brightest
 
@@ -159,7 +160,8 @@ def preview(
     options: dict[str, Any] = (
         {"pil_kwargs": {"compress_level": _COMPRESSION}} if _is_png(target) else {}
     )
-    write_picture(target, lambda fresh: figure.savefig(fresh, dpi=_DPI, **options))
+    with whole_file(target, "-o", InputError) as fresh:
+        figure.savefig(fresh, dpi=_DPI, **options)
     missing = float(np.isnan(canvas.values()).mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit
