@@ -51,6 +51,8 @@ class Sampler:
             self._process.terminate()
             self._reader.join(5)
             self._process.wait(5)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
 
     def _read(self) -> None:
         assert self._process is not None

@@ -253,7 +253,7 @@ def _pixels(options: Options) -> int:
 def rates(options: Options, amplitudes: Path) -> Iterator[Record]:
     """Time nine cases in each precision; the most wanted first."""
     for precision in PRECISIONS:
-        for case in cases(amplitudes):
+        for case in cases(amplitudes)[: 3 if options.short else None]:
             model = case_model(case, _pixels(options))
             kernel = card_kernel(options.host, precision)
             found = rate(options, kernel, model, 0.01 if options.host else 1.0)
@@ -277,7 +277,7 @@ def variants(options: Options, amplitudes: Path) -> Iterator[Record]:
     for case in (chosen[1], chosen[3], chosen[6]):
         model = case_model(case, _pixels(options))
         reference = None
-        small = case_model(case, 16 if options.host else 512)
+        small = case_model(case, 16 if options.host else min(512, options.pixels))
         if missing_note() is None:
             reference = get_kernel("cpu").image(small, whole(small), None)[0]
         for name, changes in (("IEEE", {}), ("quick", dict(QUICK))):

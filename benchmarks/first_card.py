@@ -46,6 +46,7 @@ STAGES: dict[str, tuple[float, Stage]] = {
     "port": (60, card_runs.port),
     "ncu": (60, card_stages.launch),
     "sanitizer": (90, card_stages.smoke),
+    "racecheck": (60, card_stages.smoke),
     "tests": (120, card_stages.launch),
 }
 #: Seconds without which no stage is begun.
@@ -80,19 +81,17 @@ def command(name: str, records: Path, options: argparse.Namespace) -> list[str] 
         # The clocks stay as they are.
         return ["ncu", "--clock-control", "none", "--target-processes", "all", "-k", "nb_sum",
                 "--csv", "--metrics", _METRICS, *own]  # fmt: skip
-    if name == "sanitizer" and not options.host:
+    if name in ("sanitizer", "racecheck") and not options.host:
         if shutil.which("compute-sanitizer") is None:
             return "compute-sanitizer is not on the path"
-        tool = ["compute-sanitizer", "--error-exitcode", "9", "--target-processes", "all"]
-        return [*tool, *own, "--short"]
-    if name == "sanitizer":
-        return [*own, "--short"]
+        which = "memcheck" if name == "sanitizer" else name
+        tool = ["compute-sanitizer", "--tool", which, "--error-exitcode", "9"]
+        return [*tool, "--target-processes", "all", *own, "--short"]
     if name == "tests":
         if importlib.util.find_spec("pytest") is None:
             return "pytest is not installed"
-        quiet = ["-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
-        files = [str(path) for path in sorted((ROOT / "tests" / "kernels").glob("test_ca*.py"))]
-        files += [str(path) for path in sorted((ROOT / "tests" / "kernels").glob("test_cuda_*.py"))]
+        quiet = ["-q", "--all", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+        files = [str(path) for path in sorted((ROOT / "tests" / "kernels").glob("test_c*.py"))]
         return [sys.executable, "-m", "pytest", *quiet, "-m", "gpu", *files]
     return own
 
@@ -125,7 +124,7 @@ def run_stage(name: str, seconds: float, options: argparse.Namespace) -> dict[st
     result = {"status": status, "seconds": round(time.time() - start, 2), "records": found}
     if bad:
         result["wrong"] = bad
-    if code != 0 or name in ("ncu", "sanitizer", "tests"):
+    if code != 0 or name in ("ncu", "sanitizer", "racecheck", "tests"):
         result["log"] = text[-6000:] if name != "ncu" else text[-40000:]
     return result
 
@@ -195,7 +194,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     if reason is not None:
         print(f"no card, so this is a rehearsal: {reason}", file=sys.stderr)
         options.host = True
-    options.words = ["--pixels", str(options.pixels), *(["--host"] if options.host else [])]
+    options.words = ["--pixels", str(options.pixels)]
+    options.words += [f"--{name}" for name in ("host", "short") if getattr(options, name)]
     for name in ("golden", "folder"):
         if getattr(options, name) is not None:
             options.words += [f"--{name}", str(getattr(options, name).resolve())]

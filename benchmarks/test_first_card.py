@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks import first_card
+from benchmarks import card_stages, first_card
 from benchmarks.card_sampler import Sampler
 from benchmarks.card_stages import with_defines
 from benchmarks.gpu_compile import QUICK, VERSIONS, quick
+from nbdask.example.write import write_example
+from nbdask.kernels import registry
+from tests.kernels import cupy_standin
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on the path")
 
@@ -37,11 +40,11 @@ def test_rehearsal(tmp_path: Path) -> None:
     assert [found[name]["status"] for name in stages] == ["done"] * 5
     assert found["facts"]["records"][0]["card"] is None
     smoke = found["smoke"]["records"]
-    assert len(smoke) == 27
+    assert len(smoke) == 9
     assert all(record["ok"] and record["tiles_equal"] for record in smoke)
     assert all(record.get("pixels_differ", 0) == 0 for record in smoke)
     rates = found["rates"]["records"]
-    assert len(rates) == 27
+    assert len(rates) == 9
     assert min(record["evaluations_per_second"] for record in rates) > 0
     assert [record["bytes_written"] > 0 for record in found["runs"]["records"]] == [True, True]
 
@@ -93,7 +96,7 @@ def test_tools_are_put_before_the_stage(monkeypatch: pytest.MonkeyPatch) -> None
     assert first_card.command("ncu", Path("r"), options)[:3] == ["ncu", "--clock-control", "none"]
     assert first_card.command("sanitizer", Path("r"), options)[0] == "compute-sanitizer"
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    for name in ("ncu", "sanitizer"):
+    for name in ("ncu", "sanitizer", "racecheck"):
         assert "is not on the path" in first_card.command(name, Path("r"), options)
 
 
@@ -101,10 +104,11 @@ def test_clocks_are_those_of_the_time_between(tmp_path: Path) -> None:
     """Medians of what the program says, also where a number is missing."""
     program = tmp_path / "smi"
     program.write_text(
-        f"#!{sys.executable}\nimport itertools, time\n"
-        "lines = '1980, 3201, 650.5, 60, 100, 0x4', '1700, 3201, [N/A], 61, 100, 0x0'\n"
-        "for line in itertools.cycle(lines):\n"
-        "    print(line, flush=True); time.sleep(0.02)\n"
+        "#!/bin/sh\n"
+        "while :; do\n"
+        "  echo '1980, 3201, 650.5, 60, 100, 0x4'; sleep 0.02\n"
+        "  echo '1700, 3201, [N/A], 61, 100, 0x0'; sleep 0.02\n"
+        "done\n"
     )
     program.chmod(0o755)
     with Sampler(str(program)) as sampler:
@@ -147,3 +151,31 @@ def test_other_macros_replace_the_usual_ones() -> None:
     assert dict(changed.defines)["NB_THREADS"] == 128
     assert len(changed.defines) == len(program.defines)
     assert set(quick(program).defines) - set(program.defines) == set(QUICK)
+
+
+@needs_compiler
+@pytest.mark.long
+def test_stages_go_through_the_launcher_of_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for CuPy: small cases right, rates by events, other macros compiled."""
+    made = cupy_standin.install(monkeypatch)
+    monkeypatch.setattr(registry, "_made", {})
+    monkeypatch.setattr(made.cuda, "get_elapsed_time", lambda a, b: 1000.0, raising=False)
+    options = first_card.parse(["--child", "smoke", "--short", "--pixels", "24"])
+    assert not options.host
+    write_example("pyrope", tmp_path)
+    amplitudes = tmp_path / "pyrope.hkl"
+    smoke = list(card_stages.smoke(options, amplitudes))
+    assert len(smoke) == 9
+    assert all(record["ok"] for record in smoke)
+    rates = list(card_stages.rates(options, amplitudes))
+    assert len(rates) == 9
+    # 19 x 19 pixels of 1000 steps in a second.
+    assert rates[0]["evaluations_per_second"] == pytest.approx(19**2 * 1000)
+    variants = list(card_stages.variants(options, amplitudes))
+    assert {record.get("division") for record in variants} == {"IEEE", "quick", None}
+    macros = [dict(program.defines) for program in made.text.values()]
+    assert any("NB_QUICK_DIVISION" in names for names in macros)
+    assert {names["NB_THREADS"] for names in macros} == {128, 256}
+    assert {block for _, _, block in made.launches} == {(128,), (256,)}

@@ -182,7 +182,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     backend, note = choose_backend(s.backend, spec.kind)
     kernel = kernel_facts(backend, s.precision, spec.here)
     model = build_model(experiment)
-    for told in (note, getattr(kernel, "note", None)):
+    for told in (note, kernel.note):
         if told is not None:
             model = replace(model, notes=(*model.notes, told))
     plan = make_plan(
@@ -291,9 +291,8 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     compiles = kernel_facts(plan.backend, plan.precision, spec.here).needs_compiling(model)
     text = "compiling kernels for this kind of experiment, once on this machine"
     told = [text] if compiles else []
-    missing = None if settings.backend == plan.backend else missing_note()
-    if plan.backend == "numpy" and missing is not None:
-        told.append(missing)
+    if settings.backend is None and plan.backend == "numpy":
+        told.append(str(missing_note()))
     return told
 
 

@@ -154,6 +154,7 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         tempfile.TemporaryDirectory(prefix="nbt", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,
     ):
+        Path(folder).chmod(0o711)  # a daemon that runs as another user has files in it
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", None)
         yield

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Seconds that whatever still runs may take to end.
-PATIENCE = 30.0
+PATIENCE = 120.0
 #: Threads that libraries start once and keep.
 KEPT_THREADS = re.compile(
     r"asyncio_\d+|Dask-.*|IO loop|Profile|TCP-Executor.*|ThreadPoolExecutor-.*|zarr_.*"

@@ -33,6 +33,13 @@ def make(path: Path, *, tile: int = 8, shape: tuple[int, int] = SHAPE, **options
     return path
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once, as a run does: nobody reads a part of it."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 def image_of(path: Path) -> NDArray[np.float32]:
     """Return the whole image of a store."""
     return np.asarray(StoreReader(path).image[:], dtype=np.float32)

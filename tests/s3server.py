@@ -14,6 +14,7 @@ import sysconfig
 import time
 from pathlib import Path
 
+from tests import leaks
 from tests.helpers import PATIENCE
 
 BUCKET, KEY, SECRET = "nbdask", "test-key", "test-secret-key"
@@ -103,6 +104,7 @@ class Server:
             self.process = subprocess.Popen(
                 self._command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True
             )
+        leaks.owned_by_module.add(self.process.pid)
         end = time.monotonic() + PATIENCE
         while not self._make_bucket():
             if time.monotonic() > end or self.process.poll() is not None:

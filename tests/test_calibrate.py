@@ -7,6 +7,7 @@ import json
 import pytest
 
 from nbdask import calibrate
+from nbdask.cli.main import main
 from nbdask.errors import BackendError
 from nbdask.plan.cost import AMPLITUDES, SHAPES, load_costs
 from nbdask.plan.machine import cpu_name
@@ -26,6 +27,13 @@ def test_every_figure_is_measured_and_read_back(tmp_path, monkeypatch) -> None:
     stored = json.loads(path.read_text())["machines"][cpu_name()]["nanoseconds"]
     assert stored == {key: pytest.approx(value, rel=1e-3) for key, value in told.items()}
     assert load_costs({}, path).lookup("numpy/float64/pixel") == stored["numpy/float64/pixel"]
+
+
+def test_the_command_measures_kernels_of_the_processor(capsys) -> None:
+    """Figures of a card come from its clock and units; a kernel for tests has none."""
+    for name in ("cuda", "cuda-host", "auto"):
+        assert main(["calibrate", "--backend", name]) == 2
+        assert "not one of 'cpu', 'numpy'" in capsys.readouterr().err
 
 
 def test_an_unknown_kernel_is_refused(tmp_path) -> None:

@@ -363,7 +363,7 @@ simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, steps_per_task=5, thr
 def test_a_killed_run_is_resumed(address, local, tmp_path, tiles) -> None:
     """kill -9 at some moment: whole tiles only, the lock is taken over, the bits are the same."""
     hold = tmp_path / "hold"
-    hold.write_text(str(tiles))
+    hold.write_text(str(5 * tiles))  # a tile is five pieces of work
     job = subprocess.Popen(
         [sys.executable, "-c", _JOB, address],
         stdout=subprocess.PIPE,
@@ -371,8 +371,9 @@ def test_a_killed_run_is_resumed(address, local, tmp_path, tiles) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)},
     )
     assert job.stdout is not None
-    while not job.stdout.readline().startswith(f"{tiles} 12"):
-        pass
+    for line in job.stdout:
+        if line.startswith(f"{tiles} 12"):
+            break
     job.kill()
     job.communicate()
     found = verify(address)

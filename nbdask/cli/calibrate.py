@@ -10,7 +10,7 @@ from nbdask.kernels.registry import BACKENDS
 @click.command(name="calibrate")
 @click.option(
     "--backend",
-    type=click.Choice([name for name, backend in BACKENDS.items() if backend.costs]),
+    type=click.Choice([n for n, b in BACKENDS.items() if b.facts is None and not b.hidden]),
     default="cpu",
     show_default=True,
     help="Kernel to measure.",

@@ -201,7 +201,7 @@ def compute_on_card(context: RunContext, index: int) -> Any:
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not getattr(kernel, "on_card", False) or len(context.steps) > 1:
+    if not kernel.on_card or len(context.steps) > 1:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
-from nbdask.kernels.interface import Mask, Partial, Values, image_of
+from nbdask.kernels.interface import Kernel, Mask, Partial, Values
 from nbdask.kernels.mixed import mixed_inputs
 from nbdask.kernels.pack import arguments, lattice_values, pack
 from nbdask.kernels.pixels import active_pixels, chosen, spread
@@ -35,7 +35,7 @@ _PROBED = {
 }
 
 
-class CpuKernel:
+class CpuKernel(Kernel):
     """The physics in compiled loops, one thread per call.
 
     Parameters
@@ -94,14 +94,6 @@ class CpuKernel:
         image = np.zeros(total.size, dtype=np.float32)
         self._library.nb_finish(*_pointers(told, packed.sources, active, total, gain, image))
         return spread(image, tile, active, 0.0)
-
-    def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
-        """Evaluate all steps of a tile and finish it; see :class:`~.interface.Kernel`."""
-        return image_of(self, model, tile, mask)
-
-    def needs_compiling(self, model: Model) -> bool:
-        """Return False: the loops were compiled when nbdask was installed."""
-        return False
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of scratch memory, and of the list of pixels where some are left out.

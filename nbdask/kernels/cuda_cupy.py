@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from nbdask.errors import BackendError
 from nbdask.kernels.cuda_budget import LIMIT, Budget
-from nbdask.kernels.cuda_costs import card_costs, keyed
+from nbdask.kernels.cuda_costs import USUAL, card_costs, keyed
 from nbdask.kernels.cuda_device import load_cupy, this_card
 from nbdask.kernels.cuda_facts import page_locked_bytes
 from nbdask.kernels.cuda_kernel import CudaKernel
@@ -90,7 +90,8 @@ class CupyLauncher:
         """Return the nanoseconds of an evaluation on this card by key, estimated."""
         attributes = self._device.attributes
         processors, kilohertz = attributes["MultiProcessorCount"], attributes["ClockRate"]
-        return keyed("cuda", card_costs(processors, self._card.float64_units, 1e3 * kilohertz))
+        hertz = 1e3 * kilohertz or USUAL[2]
+        return keyed("cuda", card_costs(processors, self._card.float64_units, hertz))
 
     def resident(self, array: NDArray[Any], spare: Spare) -> Buffer:
         """Copy an array to the card, where its bytes count until it is released."""

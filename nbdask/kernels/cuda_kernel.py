@@ -16,7 +16,7 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.cuda_facts import PRECISIONS, VERSION, copied_blocks
 from nbdask.kernels.cuda_launch import Buffer, Launcher, Module, Task
 from nbdask.kernels.cuda_pack import CardPacked, card_pack
-from nbdask.kernels.interface import Mask, Partial
+from nbdask.kernels.interface import Kernel, Mask, Partial
 from nbdask.kernels.pack import arguments
 from nbdask.kernels.pixels import active_pixels, chosen, spread
 from nbdask.plan.steps import StepRange
@@ -31,7 +31,7 @@ _IN_PLACE = 2
 _SMALL = 4096
 
 
-class CudaKernel:
+class CudaKernel(Kernel):
     """The physics in CUDA C++.
 
     Parameters
@@ -51,7 +51,6 @@ class CudaKernel:
     name = "cuda"
     version = VERSION
     #: Whether all threads of a process share one device, which a plan must know.
-    on_card = False
     #: What a user should be told of the device.
     note: str | None = None
     #: Nanoseconds of an evaluation by key, where the device is not what the usual tables are for.

@@ -8,6 +8,8 @@ which one runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -51,16 +53,8 @@ def merge(first: Partial, second: Partial) -> Partial:
     return Partial(total, gain, outside)
 
 
-def image_of(
-    kernel: Kernel, model: Model, tile: Tile, mask: Mask | None
-) -> tuple[NDArray[np.float32], int]:
-    """Return :meth:`Kernel.image` by way of the sums."""
-    partial = kernel.partial(model, tile, StepRange(0, model.n_steps), mask)
-    return kernel.finish(model, tile, partial, mask), partial.outside
-
-
 class Kernel(Protocol):
-    """One implementation of the physics.
+    """One implementation of the physics; kernels inherit what it defines here.
 
     Attributes
     ----------
@@ -70,11 +64,20 @@ class Kernel(Protocol):
         ``"float64"`` or ``"mixed"``.
     version : str
         Changes whenever the bits of the result may change.
+    on_card : bool
+        Whether the tasks of a process share a card, and its threads only what comes afterwards.
+    costs : mapping of str to float
+        Nanoseconds by key that this kernel knows better than the registry.
+    note : str or None
+        What the user should be told of it.
     """
 
     name: str
     precision: str
     version: str
+    on_card: bool = False
+    costs: Mapping[str, float] = MappingProxyType({})
+    note: str | None = None
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``.
@@ -130,9 +133,12 @@ class Kernel(Protocol):
         outside : int
             Evaluations whose interpolation neighbourhood left the amplitude grid.
         """
+        partial = self.partial(model, tile, StepRange(0, model.n_steps), mask)
+        return self.finish(model, tile, partial, mask), partial.outside
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile code for this model."""
+        return False
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes that evaluating a tile of ``pixels`` needs beside its result planes."""

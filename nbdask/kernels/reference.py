@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
-from nbdask.kernels.interface import Mask, Partial, image_of
+from nbdask.kernels.interface import Kernel, Mask, Partial
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.lattice import lattice_factor
 from nbdask.physics.position import Ray, sub_pixel_rays
@@ -71,7 +71,7 @@ class Watcher(Protocol):
         """Note the pixels' capture fraction, polarization factor, solid angle and photons."""
 
 
-class ReferenceKernel:
+class ReferenceKernel(Kernel):
     """The physics in plain NumPy, float64.
 
     Parameters
@@ -138,14 +138,6 @@ class ReferenceKernel:
                 capture, polar, omega = (factor for _, factor in factors)
                 self.watcher.finish(capture, polar, omega, image)
             return image.astype(np.float32)
-
-    def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
-        """Evaluate all steps of a tile and finish it; see :class:`~.interface.Kernel`."""
-        return image_of(self, model, tile, mask)
-
-    def needs_compiling(self, model: Model) -> bool:
-        """Return False: there is nothing to compile."""
-        return False
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of the temporaries: about 40 planes of a block, 16 of the tile."""

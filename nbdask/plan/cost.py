@@ -70,7 +70,7 @@ class Costs:
         if not figures:
             return self
         measured = {**self.measured, **figures}
-        return Costs(self.defaults, measured, "estimated from the card's clock and units")
+        return Costs(self.defaults, measured, "estimated from a card's clock and units")
 
     def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
         """Return the seconds of one evaluation (pixel x step) on one thread."""

@@ -43,6 +43,14 @@ class KernelFacts(Protocol):
     precision: str
     version: str
 
+    @property
+    def on_card(self) -> bool:
+        """Whether the tasks of a process share a card."""
+
+    @property
+    def costs(self) -> Mapping[str, float]:
+        """Nanoseconds by key that the kernel knows better than anyone."""
+
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes that evaluating ``pixels`` needs beside its result planes."""
 
@@ -234,7 +242,7 @@ def make_plan(
         A size that is not allowed, or a run that does not fit the memory.
     """
     workers = workers or Workers()
-    costs = costs.of_card(getattr(kernel, "costs", {}))
+    costs = costs.of_card(kernel.costs)
     work = _Work(model, kernel, costs, workers, _limit(memory_limit, workers))
     asked = None if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
@@ -286,7 +294,7 @@ class _Work:
     @property
     def on_card(self) -> bool:
         """Whether a process's tasks share a card, and its threads only what comes afterwards."""
-        return getattr(self.kernel, "on_card", False)
+        return self.kernel.on_card
 
     def _evaluating(self, evaluated: int) -> float:
         """Return the seconds of pixels' steps."""

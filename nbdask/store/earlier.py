@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: Backend on record -> the one that has taken its place.
-_SUCCESSORS = {"numba": "cpu"}
+from nbdask.kernels.registry import BACKENDS
+
+#: What has taken the place of kernels that are no more.
+_SUCCESSOR = "cpu"
 #: Most that the two differ, by precision, as a share of a tile's brightest pixel.
 _BOUNDS = {"float64": 2e-7, "mixed": 1e-5}
 
 
 def backend_of(attributes: Mapping[str, Any]) -> str:
     """Return the backend that computes today what a store's root or plan has on record."""
-    backend = str(attributes.get("backend"))
-    return _SUCCESSORS.get(backend, backend)
+    return _SUCCESSOR if is_replaced(attributes) else str(attributes.get("backend"))
 
 
 def is_replaced(attributes: Mapping[str, Any]) -> bool:
     """Whether the kernel on record is no more, so that bits may differ from those of today."""
-    return attributes.get("backend") in _SUCCESSORS
+    return attributes.get("backend") not in BACKENDS
 
 
 def bound_of(attributes: Mapping[str, Any]) -> float:

@@ -25,6 +25,11 @@ from nbdask.errors import StoreError
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
+    _ObjectStore = ObjectStore[S3Store]
+else:
+    # Not generic in the first versions of zarr that are allowed.
+    _ObjectStore = ObjectStore
+
 T = TypeVar("T")
 
 #: How long a request that fails for want of a connection is repeated [s]: during a run, and at
@@ -143,7 +148,7 @@ def patiently(action: Callable[[], T], address: str, patience: float = PATIENCE)
         attempt += 1
 
 
-class PatientStore(ObjectStore[S3Store]):
+class PatientStore(_ObjectStore):
     """zarr's object store that outlasts an outage and puts each object in one request."""
 
     async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:

@@ -19,11 +19,6 @@ from pathlib import Path
 
 from tests.helpers import PATIENCE, wait_until
 
-
-def _is_gone(path: Path) -> bool:
-    return not path.exists()
-
-
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scancel", "squeue", "sinfo")
 #: Daemons and the pid files that they write, in the order in which they are ended.
 DAEMONS = (("slurmd", "slurmd.pid"), ("slurmctld", "slurmctld.pid"), ("munged", "munged.pid"))
@@ -114,6 +109,10 @@ def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
     raise RuntimeError(f"Slurm's node does not come up\n{logs}")
 
 
+def _ended(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
 def _stop(folder: Path) -> None:
     """End the daemons whose pid files are in the folder, and nothing else."""
     for program, name in DAEMONS:
@@ -123,8 +122,7 @@ def _stop(folder: Path) -> None:
             if Path(f"/proc/{pid}/comm").read_text().strip() != program:
                 continue
             os.kill(pid, signal.SIGTERM)
-            folder = Path(f"/proc/{pid}")
-            wait_until(partial(_is_gone, folder))
+            wait_until(partial(_ended, pid))
         except (OSError, ValueError):
             continue
 

@@ -1,4 +1,4 @@
-"""Float64 results are the same bits in every library, in the card's text, however work is cut."""
+"""Float64 results have the same bits in every library and in the card's text, however cut."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LISTS = (
 def kernels():
     """Every kernel that computes the same bits, by name; the lowest level comes first."""
     made: dict[str, Kernel] = {
-        level: CpuKernel("float64", level) for level in reversed(library.levels())
+        level: CpuKernel("float64", level) for level in library.levels()[::-1]
     }
     if shutil.which("g++") is not None:
         made["cuda-host"] = get_kernel("cuda-host", "float64")

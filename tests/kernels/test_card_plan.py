@@ -88,9 +88,9 @@ def test_costs_follow_the_card(monkeypatch) -> None:
     install(monkeypatch)
     kernel = CardKernel()
     assert kernel.costs[key] == pytest.approx(usual[key])
-    plan = make_plan(detector_model(4096, 3), kernel, costs=Costs({key: 1e6}), workers=FOUR)
+    plan = make_plan(detector_model(4096, 3), kernel, costs=Costs({}, {key: 1e6}), workers=FOUR)
     assert plan.run_seconds < 10
-    assert plan.costs == "estimated from the card's clock and units"
+    assert plan.costs == "estimated from a card's clock and units"
 
 
 def test_the_table_is_complete() -> None:

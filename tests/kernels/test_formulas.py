@@ -114,10 +114,8 @@ def test_captured_share(formulas, layer, depth):
         one = WIDE(depth) / WIDE(rho)
         expected = np.exp(-layer * one) - np.exp(-(layer + 1) * one)
         ours = formulas.number("captured", layer, depth, rho)
-        assert (
-            abs(ours - expected)
-            < 1e-15 * max(1.0, float((layer + 1) * one)) * float(np.exp(-layer * one)) + 1e-300
-        )
+        size = max(1.0, float((layer + 1) * one)) * float(np.exp(-layer * one))
+        assert abs(ours - expected) < 1e-15 * size + 1e-300
     along = formulas.number("captured", layer, 0.5, 0.0)
     assert along == (1.0 if layer == 0 else 0.0)
 
@@ -153,9 +151,8 @@ def test_grating_of_any_cells(formulas):
                 many = n * WIDE(x)
                 wide *= np.sin(PI * (many - np.rint(many))) / np.sin(PI * WIDE(x))
             ours = formulas.fill("grating", np.array(cells, dtype=float), away)[0]
-            assert (
-                abs(ours - wide**2) <= 1e-13 * float(wide**2) + 1e-25 * float(np.prod(cells)) ** 2
-            )
+            height = float(np.prod(cells)) ** 2
+            assert abs(ours - wide**2) <= 1e-13 * float(wide**2) + 1e-25 * height
     peak = formulas.fill("grating", np.array([5.0, 7.0, 9.0]), np.zeros(3))[0]
     assert peak == pytest.approx((5 * 7 * 9) ** 2, rel=1e-14)
     # x = 1/4 and 4 cells: exactly between two peaks, which is told beside a value of nearly 0.

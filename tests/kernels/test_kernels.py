@@ -11,7 +11,9 @@ from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.native import library, sources
-from tests.kernels.suite import ComparedTests, KernelTests
+from tests.helpers import whole
+from tests.kernels.features import model_of
+from tests.kernels.suite import ComparedTests, KernelTests, all_steps, same
 
 LEVELS = sources.LEVELS.get(sources.machine_name(platform.machine()), ())
 
@@ -38,6 +40,14 @@ class TestCpu(ComparedTests):
         if level not in library.levels():
             pytest.skip(f"this processor cannot run {level}, or its library was not built")
         return CpuKernel(precision, level)
+
+    @pytest.mark.parametrize("name", ["list", "many cells", "round", "gauss", "layers"])
+    def test_precisions_have_loops_of_their_own(self, kernel, name):
+        """Mixed precision does not have the bits of float64."""
+        model = model_of(name)
+        ours = kernel.partial(model, whole(model), all_steps(model), None).total
+        wide = CpuKernel().partial(model, whole(model), all_steps(model), None).total
+        assert same(ours, wide) == (kernel.precision == "float64")
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on the path")

@@ -1,4 +1,4 @@
-"""The structure that the loops are called with: one layout in C++ and NumPy; what is put there."""
+"""The structure that the loops are called with: one layout in C++ and in NumPy; its values."""
 
 from __future__ import annotations
 

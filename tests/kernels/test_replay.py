@@ -1,4 +1,4 @@
-"""The loops in programs of their own: for arm64 in an emulator, and with checks of every access."""
+"""The loops in programs of their own: for arm64 in an emulator; with checks of every access."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_arm_has_the_same_bits(tmp_path):
 @needs_compiler
 @pytest.mark.parametrize("level", sorted({LEVELS[0], LEVELS[-1]}) if LEVELS else ())
 def test_no_access_is_out_of_bounds(tmp_path, level):
-    """The highest and the lowest level under the sanitizers of addresses and undefined behaviour."""
+    """The highest and the lowest level, with checks of addresses and of undefined behaviour."""
     if level not in library.levels():
         pytest.skip(f"this processor cannot run {level}")
     checks = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -19,7 +19,7 @@ from PIL import Image
 from nbdask.derive.pyramid import build_pyramid
 from tests.conftest import chromium
 from tests.helpers import PATIENCE
-from tests.pictured import flip, forget, image_of, make, put_back, set_pixels
+from tests.pictured import flip, forget, image_of, make, put_back, replace_text, set_pixels
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -310,7 +310,7 @@ def test_a_run_is_followed_and_ends_on_ctrl_c(browser, tmp_path) -> None:
     kept = forget(store, 5)
     root = store / "zarr.json"
     complete = root.read_text()
-    root.write_text(complete.replace('"status": "complete"', '"status": "running"'))
+    replace_text(root, complete.replace('"status": "complete"', '"status": "running"'))
     running = Viewer(store)
     try:
         tab = Tab(browser, running.address)
@@ -319,7 +319,7 @@ def test_a_run_is_followed_and_ends_on_ctrl_c(browser, tmp_path) -> None:
         shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
         assert shot.getpixel((round(x), round(y))) == (128, 128, 128)
         put_back(kept)
-        root.write_text(complete)
+        replace_text(root, complete)
         tab.wait("model('status').text.includes('complete')")
         tab.settle()
         shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")

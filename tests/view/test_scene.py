@@ -19,7 +19,7 @@ from nbdask.view.damage import Damage
 from nbdask.view.scene import Overview, Scene
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
 from tests.helpers import wait_until
-from tests.pictured import SHAPE, flip, forget, image_of, make, put_back, reduced
+from tests.pictured import SHAPE, flip, forget, image_of, make, put_back, reduced, replace_text
 
 WHOLE = Tile(0, SHAPE[0], 0, SHAPE[1])
 
@@ -72,7 +72,7 @@ def test_a_run_is_followed(store, small) -> None:
     kept = forget(store, 1)
     root = store / "zarr.json"
     complete = root.read_text()
-    root.write_text(complete.replace('"status": "complete"', '"status": "running"'))
+    replace_text(root, complete.replace('"status": "complete"', '"status": "running"'))
     scene = Scene(store)
     scene.start()
     try:
@@ -82,7 +82,7 @@ def test_a_run_is_followed(store, small) -> None:
         assert "not computed yet" in pointer_text(scene, 2, 26)
         before = scene.progress.version
         put_back(kept)
-        root.write_text(complete)
+        replace_text(root, complete)
         wait_until(lambda: scene.progress.shown == 20 and scene.progress.complete)
         assert scene.progress.version > before
         assert scene.photons(2, 26) == image_of(store)[2, 26]

@@ -11,6 +11,7 @@ struct Once {
 // polar: the pixel's polarization factor, that of the first source that passes dmin, at the first
 // sub-pixel where one does; one that is exactly 0 gives way to the next.  0 where none does.
 // share: captured by the last layer at its first sub-pixel.
+// S-INT-20, S-INT-21, S-INT-22
 NB_INLINE Once once_factors(const Params& p, double omega, double polar, double share) {
   Once once = {p.each_omega ? 1.0 : omega, omega};
   if (p.polarized) {
@@ -25,6 +26,7 @@ NB_INLINE Once once_factors(const Params& p, double omega, double polar, double 
 }
 
 // gain: what C's running product left of the background; 1 else.
+// S-SCALE-01, S-SEM-02
 NB_INLINE float photons(const Params& p, Once once, double total, double gain) {
   const double whole = p.factors == PRODUCTS ? fma(gain, p.background, total) * once.terms
                                              : fma(p.background, once.start, total * once.terms);

@@ -7,6 +7,7 @@
 constexpr double PI = 3.141592653589793;
 
 // sin(pi x) / x for u = x * x, x from -1/2 to 1/2; relative error 1.5e-16.
+// S-NUM-04
 NB_INLINE double sine_ratio(double u) {
   double p = fma(u, -2.1122954884553354e-05, 0.0004659776189185479);
   p = fma(u, p, -0.007370361072429829);
@@ -18,6 +19,7 @@ NB_INLINE double sine_ratio(double u) {
 }
 
 // cos(pi x) for u = x * x, x from -1/2 to 1/2; absolute error 4e-18.
+// S-NUM-05
 NB_INLINE double cosine(double u) {
   double p = fma(u, 4.149591867063527e-06, -0.00010456658087273931);
   p = fma(u, p, 0.0019295562836343031);
@@ -30,6 +32,7 @@ NB_INLINE double cosine(double u) {
 }
 
 // (sin(pi x) - pi x cos(pi x)) / x^3 for u = x * x, x from -1/2 to 1/2; error 2e-17.
+// S-NUM-06
 NB_INLINE double sphere_part(double u) {
   double p = fma(u, -1.2313428179141393e-05, 0.0003066478074224008);
   p = fma(u, p, -0.005595598030880713);
@@ -42,6 +45,7 @@ NB_INLINE double sphere_part(double u) {
 
 // 2^x for x up to 1000; 0 below -1020, less than any float32 pixel can tell from 0; relative error
 // 4e-16.
+// S-NUM-07
 NB_INLINE double power_of_two(double x) {
   // Adding this rounds to a whole number, which then stands in the lowest bits.
   constexpr double round = 1.5 * 4503599627370496.0;
@@ -65,6 +69,7 @@ NB_INLINE double power_of_two(double x) {
 }
 
 // exp(x); infinite from 690, 0 below -707; relative error (4 + |x|) * 1e-16.
+// S-NUM-08
 NB_INLINE double exponential(double x) {
   const double power = power_of_two(x * 1.4426950408889634);
   // Not a number stays one.
@@ -72,6 +77,7 @@ NB_INLINE double exponential(double x) {
 }
 
 // Sine and cosine of an angle of a few turns; absolute error 3e-16 (1 + |angle|).
+// S-NUM-09
 NB_INLINE void sine_cosine(double angle, double& s, double& c) {
   const double turns = angle * (1.0 / PI);
   const double whole = rint(turns);
@@ -84,6 +90,7 @@ NB_INLINE void sine_cosine(double angle, double& s, double& c) {
 
 // Kahn's polarization factor: c the cosine of the scattering angle, on_e and on_b the ray's
 // components along the electric and the magnetic field.
+// S-INT-18
 NB_INLINE double polarization(double c, double on_e, double on_b, double kahn) {
   // cos(2 psi) of psi = -atan2(b, e), without the angle; psi is 0 where both components are.
   const double e2 = on_e * on_e, b2 = on_b * on_b, length = e2 + b2;
@@ -94,6 +101,7 @@ NB_INLINE double polarization(double c, double on_e, double on_b, double kahn) {
 
 // The share of photons that stop in one sensor layer of the given depth (thickness times
 // absorption); rho is the cosine between ray and detector normal.
+// S-INT-19
 NB_INLINE double captured(int layer, double depth, double rho) {
   const double one = depth / rho;
   // Not 0 * infinity.

@@ -38,8 +38,8 @@ NB_INLINE FLOATS floats(float x) { return x - FLOATS{}; }
 NB_INLINE DOUBLES doubles(double x) { return x - DOUBLES{}; }
 NB_INLINE WORDS words(unsigned x) { return WORDS{} + x; }
 
-// On processors that can, fma rounds a product and its sum only once.  On others it rounds both, and
-// fma_exact goes through float64.
+// On processors that can, fma rounds a product and its sum only once.  On others it rounds both,
+// and fma_exact goes through float64.
 #if NB_VECTOR == 64
 NB_INLINE FLOATS fma(FLOATS a, FLOATS b, FLOATS c) { return _mm512_fmadd_ps(a, b, c); }
 NB_INLINE DOUBLES fma(DOUBLES a, DOUBLES b, DOUBLES c) { return _mm512_fmadd_pd(a, b, c); }

@@ -22,6 +22,7 @@ struct Lattice {
 };
 
 // Halves go down, as in nanoBragg; to an even function without a look-up either neighbour is the same.
+// S-INT-05
 template <class V>
 NB_INLINE Index split(const V& v, double h) {
   const bool either = v.amplitude == CONSTANT && v.lattice <= SPHERE;
@@ -30,18 +31,21 @@ NB_INLINE Index split(const V& v, double h) {
 }
 
 // The indices of an orientation: axes holds a, b, c [m].
+// S-INT-04
 template <class V>
 NB_INLINE Indices find_indices(const V& v, const double* axes, const Vector& q) {
   return {split(v, dot(axes, q)), split(v, dot(axes + 3, q)), split(v, dot(axes + 6, q))};
 }
 
 // sin^2(pi x)
+// S-NUM-04
 NB_INLINE double sine_squared(double x) {
   const double u = x * x;
   const double ratio = sine_ratio(u);
   return u * (ratio * ratio);
 }
 
+// S-INT-06, S-NUM-11
 template <class V>
 NB_INLINE double polynomial(const V& v, const double* few, double s) {
   double value = few[2];
@@ -50,6 +54,7 @@ NB_INLINE double polynomial(const V& v, const double* few, double s) {
 }
 
 // Few cells: sin(N pi x) / sin(pi x) is a polynomial in sin^2(pi x), for even N times cos(pi x).
+// S-INT-06, S-NUM-11
 template <class V>
 NB_INLINE double lattice_few(const V& v, const Params& p, const Indices& at) {
   const double h = sine_squared(at.h.away), k = sine_squared(at.k.away);
@@ -67,6 +72,7 @@ struct Sines {
   bool zero;
 };
 
+// S-INT-06, S-NUM-12
 NB_INLINE Sines find_sines(double x, double cells) {
   // Added to a sine over pi; 0 / 0 becomes N * tiny / tiny, and no number above 1e-84 changes.
   constexpr double tiny = 1e-100;
@@ -77,6 +83,7 @@ NB_INLINE Sines find_sines(double x, double cells) {
 }
 
 // Any number of cells: both sines, each of its own exact distance, and one division for all axes.
+// S-INT-06, S-NUM-12
 NB_INLINE Lattice lattice_grating(const Params& p, const Indices& at) {
   const Sines h = find_sines(at.h.away, p.cells[0]), k = find_sines(at.k.away, p.cells[1]);
   const Sines l = find_sines(at.l.away, p.cells[2]);
@@ -87,11 +94,12 @@ NB_INLINE Lattice lattice_grating(const Params& p, const Indices& at) {
 
 // (sin X - X cos X) / x^3 with X = pi x: with x = y + r, r whole, sin X - X cos X is, up to its
 // sign, (sin Y - Y cos Y) - pi r cos Y.  Within the first half turn nothing cancels.
+// S-INT-07
 NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
   const Vector away = {at.h.away * p.cells[0], at.k.away * p.cells[1], at.l.away * p.cells[2]};
   // 0 / 0 becomes x^3 / x^3.
   const double radius2 = fma(p.fudge, square_length(away), 1e-60);
-  const double x = sqrt(radius2);
+  const double x = root(radius2);
   const double r = rint(x);
   const double y = x - r;
   const double u = y * y;
@@ -101,10 +109,12 @@ NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
 }
 
 // The quadratic form of gauss and tophat spots, as the squared length of R (dh, dk, dl).
+// S-INT-08, S-INT-28
 NB_INLINE double spot_length(const double* r, const Vector& away) {
   return square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
 }
 
+// S-INT-06, S-INT-07, S-INT-09, S-INT-10
 template <class V>
 NB_INLINE Lattice lattice_factor(const V& v, const Params& p, const Indices& at) {
   if (v.lattice == FEW_ODD || v.lattice == FEW) return {lattice_few(v, p, at), false};

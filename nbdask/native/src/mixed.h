@@ -22,8 +22,8 @@ constexpr long FEW_ORIENTATIONS = 8;
 // Orientations that go over a block before the next: their axes stay in the first cache.
 constexpr long MANY_ORIENTATIONS = 32 * FEW_ORIENTATIONS;
 
-// Vectors that go through the loop side by side, so that one is worked on while the other waits.  The
-// widest keep a processor busy by themselves.
+// Vectors that go through the loop side by side, so that one is worked on while the other waits.
+// The widest keep a processor busy by themselves.
 constexpr int VECTORS = NB_VECTOR == 64 ? 1 : 2;
 
 // Scattering vectors or rays of a vector of pixels, both halves.
@@ -151,8 +151,9 @@ static void add_listed(const Mixed& m, const double* const* q, const double* axe
 // Adds the terms of a range of orientations to the sums of a block of pixels: squared lattice
 // factors times squared amplitudes.
 //
-// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.  q0, q1, q2:
-// scattering vectors [1/m], or unit vectors of the rays where m.lit.  count: a multiple of 16.
+// axes: rows of AXES_ROW numbers, an orientation each (a, b, c in m), or of LIT_NUMBERS.
+// q0, q1, q2: scattering vectors [1/m], or unit vectors of the rays where m.lit.
+// count: a multiple of 16.
 static void add_mixed(const Mixed& m, const double* q0, const double* q1, const double* q2,
                       const double* axes, long first, long last, double* sum, long count) {
   using namespace mixed;

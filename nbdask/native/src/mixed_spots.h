@@ -34,8 +34,8 @@ namespace mixed {
 constexpr double BIAS = 1572864.0 + 0.5 - 2.3283064365386963e-10;
 // The lower 32 bits at a whole number.
 constexpr unsigned CENTRE = 0x7fffffff;
-// As BIAS, but the lower 32 bits are those of a signed number, which is quicker where the whole number
-// is not needed.  The first is one unit less, so that a half keeps its sign.
+// As BIAS, but the lower 32 bits are those of a signed number, which is quicker where the whole
+// number is not needed.  The first is one unit less, so that a half keeps its sign.
 constexpr double SIGNED_BIAS = BIAS - 0.5, EVEN_BIAS = 1572864.0;
 
 // Miller indices along one axis: the words of the biased indices, and the float64 numbers of both
@@ -162,8 +162,8 @@ struct Gauss {
   }
 };
 
-// A spot with an edge: 1 where |R (dh, dk, dl)|^2 is below 1, else 0.  Sums of orientations in which
-// a pixel is too near an edge for float32 are formed again from sure().
+// A spot with an edge: 1 where |R (dh, dk, dl)|^2 is below 1, else 0.  Sums of orientations in
+// which a pixel is too near an edge for float32 are formed again from sure().
 template <bool SIGNED>
 struct Tophat {
   static constexpr bool EXACT = false, DOUBTS = true;

@@ -64,6 +64,18 @@ NB_INLINE double quotient(double a, double b) {
 #endif
 }
 
+// A root of the inner loops, of a normal x; on a card as a quotient.
+NB_INLINE double root(double x) {
+#if defined(__CUDACC__) && defined(NB_QUICK_DIVISION)
+  double guess;
+  asm("rsqrt.approx.ftz.f64 %0, %1;" : "=d"(guess) : "d"(x));
+  const double rest = fma(-x * guess, guess, 1.0);
+  return x * fma(guess * rest, fma(0.375, rest, 0.5), guess);
+#else
+  return sqrt(x);
+#endif
+}
+
 struct Vector {
   double x, y, z;
 };

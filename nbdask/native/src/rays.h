@@ -10,6 +10,7 @@ struct Ray {
 };
 
 // Right-handed rotation about a unit vector.
+// S-NUM-10
 NB_INLINE Vector rotate(const double* axis, double angle, const Vector& v) {
   double s, c;
   sine_cosine(angle, s, c);
@@ -20,6 +21,7 @@ NB_INLINE Vector rotate(const double* axis, double angle, const Vector& v) {
 }
 
 // slow, fast: the pixel's indices; CURVED: p.curved, known when compiling.
+// S-GEO-18, S-GEO-19, S-GEO-20
 template <bool CURVED>
 NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int sub_slow,
                        int sub_fast) {
@@ -46,6 +48,7 @@ struct Source {
   double per_wavelength, weight, electric[3], magnetic[3];
 };
 
+// S-SRC-10, S-SRC-11
 NB_INLINE Source read_source(const double* sources, int number) {
   const double* row = sources + static_cast<long long>(number) * SOURCE_ROW;
   return {{row[0], row[1], row[2]}, row[3], row[4], {row[5], row[6], row[7]},
@@ -53,23 +56,27 @@ NB_INLINE Source read_source(const double* sources, int number) {
 }
 
 // The scattering vector [1/m] of a direction.
+// S-INT-02
 NB_INLINE Vector scatter(const Source& s, const Vector& d) {
   return {(d.x - s.incident.x) * s.per_wavelength, (d.y - s.incident.y) * s.per_wavelength,
           (d.z - s.incident.z) * s.per_wavelength};
 }
 
 // Whether a term counts: no limit, or 1 / |q| of at least dmin.  At q = 0 that is infinite.
+// S-INT-03
 NB_INLINE bool within_dmin(double dmin, const Vector& q) {
   const double half = 0.5 * sqrt(square_length(q));
   return dmin <= 0.0 || dmin <= 0.5 / half;
 }
 
+// S-INT-18
 NB_INLINE double ray_polarization(const Params& p, const Source& s, const Vector& d) {
   const double c = fma(s.incident.z, d.z, fma(s.incident.y, d.y, s.incident.x * d.x));
   return polarization(c, dot(s.electric, d), dot(s.magnetic, d), p.kahn);
 }
 
 // Of the whole pixel [sr].
+// S-GEO-21
 NB_INLINE double solid_angle(const Params& p, const Ray& ray) {
   const double squared = ray.inverse * ray.inverse;
   if (p.point_pixel) return squared;
@@ -77,11 +84,13 @@ NB_INLINE double solid_angle(const Params& p, const Ray& ray) {
 }
 
 // 1 where no sensor is modelled.
+// S-INT-19
 NB_INLINE double ray_captured(const Params& p, int layer, const Vector& d) {
   return p.depth >= 0.0 ? captured(layer, p.depth, dot(p.normal, d)) : 1.0;
 }
 
 // The product of the factors that go with each term of one source.
+// S-INT-24, S-SEM-06
 NB_INLINE double term_factors(const Params& p, const Source& source, int layer, const Ray& ray) {
   double weight = 1.0;
   if (p.each_thick) weight = ray_captured(p, layer, ray.d);
