@@ -5,45 +5,44 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbdask import html
-from nbdask.cluster.executor import Executor, dashboard_of
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
+from nbdask.fill.listen import Listener, Progress, listening
+from nbdask.fill.target import Target
+from nbdask.fill.work import Work
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.graph.build import tile_graphs
-from nbdask.graph.context import RunContext, Setup
+from nbdask.graph.build import Graph, tile_graphs
+from nbdask.graph.context import RunContext
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
-from nbdask.graph.tasks import TileResult
-from nbdask.graph.watch import Follower, Start, Watch
+from nbdask.graph.tasks import TileResult, compute_tile
 from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan
-from nbdask.statistics import Statistics, TileSummary, combine
+from nbdask.statistics import Statistics
 from nbdask.store.address import place_of
-from nbdask.store.lock import Lock
+from nbdask.store.earlier import backend_of, note_of
 from nbdask.store.place import Place
+from nbdask.store.provenance import start_attributes
+from nbdask.store.resume import check_same
 
 if TYPE_CHECKING:
     from nbdask.store.reader import StoreReader
 
-#: Called after each finished tile with the tiles that are done and those of the whole image.
-Progress = Callable[[int, int], None]
 #: Most pixels of an image of which a result shows a picture.
 _MOST_SHOWN = 4096**2
 
@@ -220,11 +219,9 @@ def simulate(
     resume: bool = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
-    report: Callable[[str], None] | None = None,
-    watch: Watch | None = None,
+    listeners: Sequence[Listener] = (),
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
-    followers: Sequence[Follower] = (),
 ) -> SimulationResult:
     """Simulate an image tile by tile into a zarr store.
 
@@ -243,18 +240,13 @@ def simulate(
         The words of the command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
-    report : callable, optional
-        Called with a line of text before something that takes seconds (compiling kernels), and
-        where compiled loops are missing, so that all takes longer.
-    watch : Watch, optional
-        Follows the run in more detail.
+    listeners : sequence of Listener
+        Hear of the run in more detail, or work on the store while it is filled, such as
+        :class:`nbdask.derive.pyramid.GrowingPyramid`.
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
         Remarks of the caller that belong on record.
-    followers : sequence of Follower
-        Work on the store while it is filled, such as
-        :class:`nbdask.derive.pyramid.GrowingPyramid`.
 
     Returns
     -------
@@ -268,54 +260,50 @@ def simulate(
         tiles that are done.
     """
     start = time.perf_counter()
-    place = place_of(out)
-    _check_place(place, overwrite, resume)
+    target = Target(place_of(out), overwrite, resume)
+    target.check()
     for output in outputs:
         output.check()
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
     if resume:
-        settings = _as_recorded(place, settings)
+        settings = _as_recorded(target.place, settings)
     model, plan, spec = prepare(experiment, settings)
-    # Also where nobody is told: what cannot be compiled is refused before anything is written.
-    compiles = kernel_facts(plan.backend, plan.precision, spec.here).needs_compiling(model)
-    if compiles and report is not None:
-        report("compiling kernels for this kind of experiment, once on this machine")
-    if settings.backend is None and plan.backend == "numpy" and report is not None:
-        report(str(missing_note()))
+    heard = listening(progress, listeners)
+    for text in _beforehand(model, plan, spec, settings):
+        for listener in heard:
+            listener.say(text)
+    from nbdask.fill.filler import fill
+
     name = secrets.token_hex(8)
     model = map_amplitudes(model, name)
-    run = _Run(name, experiment, model, plan, spec, place, command, (*notes, *model.notes))
+    told = (*notes, *model.notes)
+    work = Simulation(name, experiment, model, plan, target.place, told, command, spec.kind)
     try:
-        with Lock(place) as lock:
-            if resume:
-                run.reopen()
-            run.check_space()
-            run.compute(overwrite, progress, watch, lock, followers)
-            statistics, remarks = run.close()
+        done = fill(work, target, open_cluster(spec), heard)
     finally:
         forget_amplitudes(name)
     for output in outputs:
-        output.write(place.name)
+        output.write(target.place.name)
     seconds = time.perf_counter() - start
-    return SimulationResult(place.name, plan.grid.shape, statistics, plan, remarks, seconds)
+    made = target.place.name
+    return SimulationResult(made, plan.grid.shape, done.statistics, plan, done.notes, seconds)
 
 
-def _check_place(place: Place, overwrite: bool, resume: bool) -> None:
-    if not resume:
-        place.check_free(overwrite)
-    elif overwrite:
-        raise StoreError("--resume and --overwrite exclude each other: give one of them")
-    elif not place.exists():
-        raise StoreError(
-            f"--resume: {place.name} does not exist; leave --resume out to start the run"
-        )
+def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
+    """Return what is told before the first tile: what takes seconds, what will be slow."""
+    # Also where nobody is told: what cannot be compiled is refused before anything is written.
+    compiles = kernel_facts(plan.backend, plan.precision, spec.here).needs_compiling(model)
+    text = "compiling kernels for this kind of experiment, once on this machine"
+    told = [text] if compiles else []
+    if settings.backend is None and plan.backend == "numpy":
+        told.append(str(missing_note()))
+    return told
 
 
 def _as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was begun, since the choice may differ today."""
-    from nbdask.store.earlier import backend_of
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
@@ -328,162 +316,108 @@ def _as_recorded(place: Place, settings: Settings) -> Settings:
     return replace(settings, tile=tile, steps_per_task=steps, backend=backend)
 
 
-class _Run:
-    """One run: its store, its tiles, their summaries."""
+class Simulation(Work):
+    """The tiles of an experiment's image.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run, unique in every process.
+    experiment : Experiment
+    model : Model
+    plan : Plan
+    place : Place
+        Of the store.
+    notes : tuple of str
+    command : sequence of str, optional
+        The words of the command line, for the record.
+    cluster : str
+        Kind of cluster, for the record.
+    """
+
+    context: RunContext
+    plan: Plan
 
     def __init__(
         self,
-        name: str,
+        run: str,
         experiment: Experiment,
         model: Model,
         plan: Plan,
-        spec: ClusterSpec,
         place: Place,
-        command: Sequence[str] | None,
-        notes: tuple[str, ...],
+        notes: tuple[str, ...] = (),
+        command: Sequence[str] | None = None,
+        cluster: str = "threads",
     ) -> None:
-        self.name = name
-        self.experiment, self.model, self.plan, self.spec = experiment, model, plan, spec
-        self.place, self.command, self.notes = place, command, notes
-        # One row per tile rather than objects: a million tiles are 80 MB.
-        self.summaries: NDArray[np.float64] = np.zeros((len(plan.grid), len(TileSummary._fields)))
-        self.missing: Iterable[int] = range(len(plan.grid))
-        self.finished = 0
-        self.computed = False
-        self.begun: StoreReader | None = None
-
-    def _attributes(self) -> dict[str, Any]:
-        from nbdask.store.provenance import start_attributes
-
-        return start_attributes(
-            self.experiment,
-            self.plan,
-            command=self.command,
-            cluster=self.spec.kind,
-            notes=self.notes,
-        )
-
-    def _create(self, overwrite: bool) -> None:
-        """Make the store without pixels."""
-        from nbdask.store.create import create_store
-
-        create_store(
-            self.place,
-            self.plan.grid,
-            self._attributes(),
-            pixel_size=self.model.pixel_size,
-            overwrite=overwrite,
-        )
-
-    def _mark_resumed(self, reader: StoreReader) -> None:
-        """Put the time of resumption on record."""
-        from nbdask.store.create import update_attributes
-        from nbdask.store.provenance import now
-        from nbdask.store.schema import RUNNING
-
-        times = [*reader.attributes.get("resumed", []), now()]
-        update_attributes(self.place, {"status": RUNNING, "resumed": times})
-
-    def reopen(self) -> None:
-        """Find the missing tiles of a store that was begun with the same settings."""
-        from nbdask.store.earlier import note_of
-        from nbdask.store.reader import StoreReader
-        from nbdask.store.resume import check_same
-
-        self.place.sweep()
-        reader = self.begun = StoreReader(self.place)
-        check_same(reader, self._attributes())
-        self.notes += note_of(reader.attributes, self.plan.kernel_version)
-        done = reader.done()
-        for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
-            self.summaries[index] = summary
-        self.missing = (int(index) for index in np.flatnonzero(~done))
-        self.finished = int(done.sum())
-
-    def _start(self, executor: Executor) -> Start:
-        """Return how things stand before the first tile."""
-        columns = [TileSummary._fields.index(name) for name in ("n_evaluated", "n_masked")]
-        working = int(self.summaries[:, columns].any(axis=1).sum()) if self.finished else 0
-        return Start(self.plan, self.finished, working, dashboard_of(executor))
-
-    def check_space(self) -> None:
-        """Refuse what cannot fit on the disk; note what may not."""
-        from nbdask.store.space import check_space
-
-        left = len(self.plan.grid) - self.finished
-        self.notes += check_space(self.place, self.plan.grid, left)
-
-    def compute(
-        self,
-        overwrite: bool,
-        progress: Progress | None,
-        watch: Watch | None,
-        lock: Lock,
-        followers: Sequence[Follower],
-    ) -> None:
-        """Make the store once the cluster is there; compute and write the missing tiles."""
-        if self.finished == len(self.plan.grid):
-            with self._followed(followers):
-                return
         from nbdask.store.write import TileWriter
 
-        writer = TileWriter(self.place, self.plan.grid.counts[1])
-        setup = Setup(self.name, RunContext.of(self.model, self.plan, writer))
+        writer = TileWriter(place, plan.grid.counts[1])
+        super().__init__(
+            run=run,
+            grid=plan.grid,
+            writer=writer,
+            context=RunContext.of(model, plan, writer),
+            pixel_size=model.pixel_size,
+            plan=plan,
+            notes=notes,
+        )
+        self.experiment, self.command, self.cluster = experiment, command, cluster
 
-        def done(result: TileResult) -> None:
-            """Note a finished tile, and stop where another run took the store over."""
-            self.summaries[result.index] = result.summary
-            self.finished += 1
-            lock.check()
-            if progress is not None:
-                progress(self.finished, len(self.plan.grid))
-            if watch is not None:
-                watch.tile(self.finished, result.summary)
-            for follower in followers:
-                follower.tile(result.index)
+    def attributes(self) -> dict[str, Any]:
+        """Return the root's attributes for a run that begins now."""
+        return start_attributes(
+            self.experiment, self.plan, command=self.command, cluster=self.cluster
+        )
 
-        graphs = tile_graphs(setup.run, self.missing, len(self.plan.steps))
-        self.computed = True
-        with open_cluster(self.spec) as executor:
-            executor.check(setup)
-            if self.begun is None:
-                self._create(overwrite)
-            else:
-                self._mark_resumed(self.begun)
-            if watch is not None:
-                watch.begin(self._start(executor))
-            with self._followed(followers):
-                executor.run(setup, graphs, done)
+    def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
+        """Make sure that a store was begun with the same settings; note a kernel that is gone."""
+        check_same(reader, self.attributes(), doing)
+        return note_of(reader.attributes, self.plan.kernel_version)
 
-    @contextmanager
-    def _followed(self, followers: Sequence[Follower]) -> Iterator[None]:
-        """Let others work on the store meanwhile."""
-        complete, begun = False, []
-        try:
-            for follower in followers:
-                begun.append(follower)
-                follower.begin(self.place.name)
-            yield
-            complete = True
-        finally:
-            for follower in begun:
-                follower.end(complete)
+    def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
+        """Yield the graph of one missing tile after another."""
+        return tile_graphs(self.run, missing, len(self.plan.steps))
 
-    def close(self) -> tuple[Statistics, tuple[str, ...]]:
-        """Mark the store complete; return the statistics and all notes."""
-        from nbdask.store.create import update_attributes
-        from nbdask.store.provenance import end_attributes
-        from nbdask.store.schema import COMPLETE, summary_from
+    def compute(self, index: int) -> TileResult:
+        """Return a tile with its pixels."""
+        return compute_tile(self.context, index)
 
-        tiles = (summary_from(row) for row in self.summaries)
-        statistics = combine(tiles)
-        outside = int(self.summaries[:, TileSummary._fields.index("outside")].sum())
-        notes = self.notes
-        if outside:
-            notes += (
-                f"{outside} evaluations needed structure factors outside the grid of the list for"
-                " their interpolation: default_F was used for them",
-            )
-        if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
-            update_attributes(self.place, {**end_attributes(statistics), "notes": list(notes)})
-        return statistics, notes
+
+def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
+    """Return the work that a store was made by, to compute its tiles again.
+
+    Parameters
+    ----------
+    reader : StoreReader
+    doing : str
+        What the user asked for, to begin a message with.
+    threads : int
+        That tiles will be computed on.
+
+    Raises
+    ------
+    StoreError
+        The store was not simulated, or this nbdask or the input files are not those that it was
+        made with.
+    """
+    attributes = reader.attributes
+    if "derived" in attributes:
+        source = attributes["derived"]["source"]["path"]
+        raise StoreError(
+            f"{doing}: {reader.path} was derived from {source}, not simulated: leave"
+            " --recompute out"
+        )
+    plan = attributes["plan"]
+    experiment = Experiment.from_dict(attributes["experiment"])
+    settings = Settings(
+        backend_of(attributes),
+        attributes["precision"],
+        (plan["tile"][0], plan["tile"][1]),
+        plan["steps_per_task"],
+        cluster="threads",
+        threads=threads,
+    )
+    model, now_plan, _ = prepare(experiment, settings)
+    work = Simulation(secrets.token_hex(8), experiment, model, now_plan, reader.place)
+    work.notes = work.check_same(reader, doing)
+    return work

@@ -6,40 +6,35 @@ import errno
 import math
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.noise import derivation_of
 from nbdask.errors import StoreError
-from nbdask.experiment import Experiment
+from nbdask.fill.filler import Filler, mapped
+from nbdask.fill.listen import Progress
+from nbdask.fill.work import Work
 from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_tile
 from nbdask.plan.machine import available_cores, cpu_name
 from nbdask.plan.tiles import Tile
-from nbdask.run import Progress, Settings, prepare
+from nbdask.run import simulation_of
 from nbdask.statistics import Statistics, TileSummary, combine, summarise
 from nbdask.store import schema
 from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
-from nbdask.store.earlier import backend_of, bound_of, note_of
+from nbdask.store.earlier import bound_of
 from nbdask.store.lock import Lock
 from nbdask.store.place import reason
-from nbdask.store.provenance import end_attributes, now, start_attributes
+from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
-from nbdask.store.resume import check_same
-from nbdask.store.write import TileWriter, checksum
-
-T = TypeVar("T")
+from nbdask.store.write import checksum
 
 #: Kinds of faults.
 MISSING, CORRUPT, DIFFERENT = "missing", "corrupt", "different"
-#: Tiles per thread that are handed out at a time.
-_WINDOW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +156,7 @@ def verify(
     reader, count = StoreReader(path), threads or available_cores()
     total = len(reader.grid)
     faults: dict[int, Fault] = {}
-    for done, fault in enumerate(_mapped(lambda i: _check(reader, i), range(total), count), 1):
+    for done, fault in enumerate(mapped(lambda i: _check(reader, i), range(total), count), 1):
         if fault is not None:
             faults[fault.index] = fault
         if progress is not None:
@@ -170,8 +165,8 @@ def verify(
     sound = [index for index in range(total) if index not in faults] if recompute else []
     drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
     if drawn:
-        context = _context(reader, "verify", count)
-        again = _mapped(lambda i: _compare(reader, context, i), drawn, count)
+        context = simulation_of(reader, "verify", count).context
+        again = mapped(lambda i: _compare(reader, context, i), drawn, count)
         faults |= {fault.index: fault for fault in again if fault is not None}
     found = tuple(faults[index] for index in sorted(faults))
     return Verification(reader.path, total, len(drawn), found, remarks)
@@ -203,8 +198,8 @@ def repair(
     Raises
     ------
     StoreError
-        There is no store, another run writes to it, or this nbdask or the input files are not
-        those that the store was made with.
+        There is no store, another run writes to it, or this nbdask, the input files or the source
+        are not those that the store was made with.
     """
     place = place_of(path)
     StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
@@ -212,38 +207,27 @@ def repair(
         place.sweep()
         faults = verify(place.name, threads=threads).faults
         reader, count = StoreReader(place), threads or available_cores()
-        version = ""
+        notes: tuple[str, ...] = ()
         if faults:
-            context = _context(reader, "repair", count)
-            version = context.kernel_version
-            writer = TileWriter(place, reader.grid.counts[1])
-
-            def mend(fault: Fault) -> None:
-                lock.check()
-                result = compute_tile(context, fault.index)
-                assert result.image is not None
-                writer(fault.index, fault.tile, result.image, result.summary)
-
-            for done, _ in enumerate(_mapped(mend, faults, count), 1):
-                if progress is not None:
-                    progress(done, len(faults))
+            work = _work(reader, count)
+            notes = work.notes
+            Filler(work, place, lock).mend([fault.index for fault in faults], count, progress)
         statistics = combine(reader.summaries())
         if faults or _whole(reader):
-            times = [*reader.attributes.get("repaired", []), now()]
-            changed = {**end_attributes(statistics), "repaired": times}
-            if faults:
-                notes = [*reader.attributes.get("notes", []), *note_of(reader.attributes, version)]
-                changed["notes"] = list(dict.fromkeys(notes))
+            changed = {
+                **end_attributes(statistics),
+                "repaired": [*reader.attributes.get("repaired", []), now()],
+                "notes": list(dict.fromkeys([*reader.attributes.get("notes", []), *notes])),
+            }
             update_attributes(place, changed)
     return Repair(place.name, faults, statistics)
 
 
-def _mapped(function: Callable[[Any], T], items: Iterable[Any], threads: int) -> Iterator[T]:
-    """Apply a function on threads, in order, with few items in hand at a time."""
-    source = iter(items)
-    with ThreadPoolExecutor(threads, thread_name_prefix="nbdask") as pool:
-        while window := [item for _, item in zip(range(_WINDOW * threads), source, strict=False)]:
-            yield from pool.map(function, window)
+def _work(reader: StoreReader, threads: int) -> Work:
+    """Return the work that a store was made by."""
+    if "derived" in reader.attributes:
+        return derivation_of(reader)
+    return simulation_of(reader, "repair", threads)
 
 
 def _check(reader: StoreReader, index: int) -> Fault | None:
@@ -324,30 +308,6 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
     if reader.attributes["statistics"] != expected:
         return ("the statistics of the image are not those of its tiles",)
     return ()
-
-
-def _context(reader: StoreReader, doing: str, threads: int) -> RunContext:
-    """Prepare computing tiles of a store again, with the plan that it was made with."""
-    attributes = reader.attributes
-    if "derived" in attributes:
-        source = attributes["derived"]["source"]["path"]
-        raise StoreError(
-            f"{doing}: {reader.path} was derived from {source}, not simulated: leave"
-            " --recompute out"
-        )
-    plan = attributes["plan"]
-    experiment = Experiment.from_dict(attributes["experiment"])
-    settings = Settings(
-        backend_of(attributes),
-        attributes["precision"],
-        (plan["tile"][0], plan["tile"][1]),
-        plan["steps_per_task"],
-        cluster="threads",
-        threads=threads,
-    )
-    model, now_plan, _ = prepare(experiment, settings)
-    check_same(reader, start_attributes(experiment, now_plan), doing)
-    return RunContext.of(model, now_plan)
 
 
 def _line(error: BaseException) -> str:

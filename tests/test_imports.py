@@ -17,7 +17,7 @@ import nbdask
 PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
-    {"errors", "html", "statistics", "units", "version"},
+    {"errors", "files", "html", "statistics", "units", "version"},
     {"native"},
     {"inputs"},
     {"experiment"},
@@ -29,10 +29,11 @@ ORDER = (
     {"store"},
     {"graph"},
     {"cluster"},
+    {"fill"},
     {"run"},
-    {"calibrate", "lazy", "verification"},
+    {"calibrate", "lazy"},
     {"derive"},
-    {"export"},
+    {"export", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},
     {"example"},
@@ -83,8 +84,8 @@ INNER = {
         ("cli.parity", "nbdask.cli.parity_work"),
         ("cli.preview", "nbdask.view"),
         ("cli.pyramid", "nbdask.derive"),
-        ("cli.repair", "nbdask.derive"),
         ("cli.repair", "nbdask.verification"),
+        ("cli.running", "nbdask.run"),
         ("cli.simulate", "nbdask.run"),
         ("cli.trace", "nbdask.store"),
         ("cli.trace", "nbdask.trace.stored"),
@@ -102,6 +103,7 @@ INNER = {
         ("errors", "difflib"),
     },
     "zarr takes longest to import: an experiment or plan that is refused does not wait for it": {
+        ("run", "nbdask.fill.filler"),
         ("run", "nbdask.store"),
         ("store.address", "nbdask.store.local"),
     },

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from nbdask.experiment import Experiment
+from nbdask.files import inside
 
 
 class Number(click.FloatRange):
@@ -36,6 +36,7 @@ class Number(click.FloatRange):
 def check_apart(
     outputs: Mapping[str, str | os.PathLike[str] | None],
     inputs: Iterable[str | os.PathLike[str] | None],
+    store: str | None = None,
 ) -> None:
     """Refuse an output that is an input, lies in a store that is read, or is another output.
 
@@ -45,6 +46,8 @@ def check_apart(
         By flag; None and ``"-"`` are no files.
     inputs : iterable of path or None
         Files and stores that are read; addresses of object storage are passed over.
+    store : str, optional
+        The store that the run writes, which need not be there yet.
 
     Raises
     ------
@@ -56,11 +59,13 @@ def check_apart(
         if name is None or os.fspath(name) == "-":
             continue
         target = Path(name)
+        if store is not None and "://" not in store and inside(target, Path(store)):
+            raise click.UsageError(f"{flag} {name}: must lie outside the store --out {store}")
         for source in read:
-            if source.is_dir() and source.resolve() in target.resolve().parents:
-                raise click.UsageError(f"{flag} {name}: must lie outside the store {source}")
             if _same(source, target):
                 raise click.UsageError(f"{flag} {name}: is an input of this run; name another file")
+            if source.is_dir() and inside(target, source):
+                raise click.UsageError(f"{flag} {name}: must lie outside the store {source}")
         for other, path in taken:
             if _same(path, target):
                 raise click.UsageError(
@@ -77,29 +82,6 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it appears as a whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it is there.
-    content : str or bytes
-
-    Raises
-    ------
-    OSError
-        It cannot be written; nothing is left behind.
-    """
-    path = path.absolute()
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:

@@ -9,7 +9,7 @@ import click
 
 from nbdask.cli.options import run_options
 from nbdask.cli.progress import ProgressLine
-from nbdask.cli.running import run_keywords, say, say_result
+from nbdask.cli.running import run_keywords, say_result
 from nbdask.flags import parse_args
 
 
@@ -47,8 +47,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         **run_keywords(options),
         overwrite=options["overwrite"],
         command=["nbdask", "simulate", *words],
-        watch=ProgressLine(options["quiet"]),
-        report=None if options["quiet"] else say,
+        listeners=[ProgressLine(options["quiet"])],
         notes=parsed.notes,
     )
     drawn = Path(png) if png else folder / f"{chosen}.png"

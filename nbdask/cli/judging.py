@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, write_whole
+from nbdask.cli.apart import Number, check_apart
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.errors import (
     BackendError,
@@ -23,6 +23,7 @@ from nbdask.errors import (
     SemanticsError,
     StoreError,
 )
+from nbdask.files import whole_file
 from nbdask.flags import flag_of_field
 from nbdask.parity import errors
 from nbdask.parity.errors import FileError
@@ -151,11 +152,8 @@ def give(outcome: Outcome, options: dict[str, Any]) -> int:
 
 def _write(path: Path, content: str | bytes) -> None:
     """Write a file so that it appears as a whole."""
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        reason = error.strerror or error
-        raise FileError(f"{path.absolute()}: cannot be written: {reason}") from error
+    with whole_file(path.absolute(), error=FileError) as fresh:
+        fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 @contextmanager

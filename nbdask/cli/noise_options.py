@@ -5,53 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import Any
 
 import click
 
 from nbdask import derive
 from nbdask.cli.options import Decorator, apply_all, flags_of
+from nbdask.derive.pipeline import STEPS, Pipeline
+from nbdask.derive.steps import Option, Poisson, PoissonC, Step
 from nbdask.errors import FieldError, InputError, InputFileError
 
-if TYPE_CHECKING:
-    from nbdask.derive import Pipeline, Step
-
 _PIXELS = {"": None, "px": None, "um": 1e-6, "mm": 1e-3, "m": 1.0}
-#: Options that add a step, in the order of the steps.
-STEP_OPTIONS = (
-    "flicker",
-    "pixel_flicker",
-    "no_poisson",
-    "noise_rng",
-    "psf_gauss",
-    "psf_fibre",
-    "psf_radius",
-    "calibration",
-    "calibration_seed",
-    "gain",
-    "gain_map",
-    "readout",
-    "offset",
-    "integers",
-    "saturation",
-)
-#: Field of a step -> option that sets it.
-_FLAGS = {
-    "seed": "--seed",
-    "frame": "--frame",
-    "flicker.frame_rms": "--flicker",
-    "flicker.pixel_rms": "--pixel-flicker",
-    "gaussian_psf.fwhm": "--psf-gauss",
-    "gaussian_psf.radius": "--psf-radius",
-    "fibre_psf.fwhm": "--psf-fibre",
-    "fibre_psf.radius": "--psf-radius",
-    "calibration.rms": "--calibration",
-    "calibration.seed": "--calibration-seed",
-    "gain.factor": "--gain",
-    "readout.sigma": "--readout",
-    "offset.value": "--offset",
-    "saturation.maximum": "--saturation",
-}
 
 
 class _Share(click.ParamType):  # type: ignore[type-arg]
@@ -88,6 +53,41 @@ class _Width(click.ParamType):  # type: ignore[type-arg]
             )
 
 
+_READS: dict[str, Any] = {
+    "share": _Share(),
+    "width": _Width(),
+    "number": float,
+    "whole": int,
+    "file": str,
+    "rng": click.Choice(["counter", "c"]),
+}
+
+
+def _options(step: type[Step]) -> dict[str, Option]:
+    """Return the options of a step, by field; that of a step without fields has no name."""
+    found = {item.name: item.metadata.get("option") for item in fields(step)}  # type: ignore[arg-type]
+    return {name: option for name, option in found.items() if option is not None} | (
+        {} if step.option is None else {"": step.option}
+    )
+
+
+def _name(option: Option) -> str:
+    """Return the name by which click hands over an option's value."""
+    return option.flag[2:].replace("-", "_")
+
+
+_STATED = [(step, name, option) for step in STEPS for name, option in _options(step).items()]
+#: Options that add a step, by name, in the order of the steps; one that two share comes after both.
+STEP_OPTIONS = {
+    _name(option): option
+    for number, (_, _, option) in enumerate(_STATED)
+    if all(option is not later for _, _, later in _STATED[number + 1 :])
+}
+#: Field of a step -> option that sets it.
+_FLAGS = {f"{step.kind}.{name}": option.flag for step, name, option in _STATED}
+_FLAGS |= {"seed": "--seed", "frame": "--frame"}
+
+
 def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of noise and detector effects, in the order of the steps."""
     decorators: list[Decorator] = [
@@ -100,75 +100,23 @@ def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="Number of the image in a series [default: 0].",
         ),
-        click.option(
-            "--flicker", type=_Share(), metavar="RMS", help="Flicker of the whole frame: 0.01, 1%."
-        ),
-        click.option(
-            "--pixel-flicker",
-            type=_Share(),
-            metavar="RMS",
-            help="Flicker of each pixel by itself: 0.01, 1%.",
-        ),
-        click.option("--no-poisson", is_flag=True, help="Leave out the photon noise."),
-        click.option(
-            "--noise-rng",
-            type=click.Choice(["counter", "c"]),
-            help="counter [default]: by seed, frame and pixel; c: nanoBragg C's own sequence.",
-        ),
-        click.option(
-            "--psf-gauss", type=_Width(), metavar="FWHM", help="Gaussian spread: 1.5px, 80um."
-        ),
-        click.option(
-            "--psf-fibre",
-            type=_Width(),
-            metavar="FWHM",
-            help="Spread of a fibre-optic taper: 80um.",
-        ),
-        click.option(
-            "--psf-radius", type=int, metavar="PIXELS", help="Where the spread is cut off."
-        ),
-        click.option(
-            "--calibration",
-            type=_Share(),
-            metavar="RMS",
-            help="Error of each pixel's calibration: 0.03, 3%.",
-        ),
-        click.option(
-            "--calibration-seed",
-            type=int,
-            metavar="S",
-            help="Seed of the calibration's errors, one for each detector [default: --seed].",
-        ),
-        click.option("--gain", type=float, metavar="X", help="Detector units per photon."),
-        click.option("--gain-map", metavar="FILE", help="NumPy file with a factor for each pixel."),
-        click.option(
-            "--readout",
-            type=float,
-            metavar="SIGMA",
-            help="Noise of the read-out, rms [detector units].",
-        ),
-        click.option(
-            "--offset",
-            type=float,
-            metavar="X",
-            help="Constant that the read-out adds [detector units].",
-        ),
-        click.option("--integers", is_flag=True, help="Round to whole numbers."),
-        click.option(
-            "--saturation",
-            type=float,
-            metavar="MAX",
-            help="Greatest value of a pixel; what is above becomes it.",
-        ),
+        *map(_decorator, STEP_OPTIONS.values()),
         click.option("--pipeline", metavar="FILE", help="TOML file with the steps, in any order."),
     ]
     return apply_all(decorators, function)
 
 
+def _decorator(option: Option) -> Decorator:
+    if option.reads == "flag":
+        return click.option(option.flag, is_flag=True, help=option.help)
+    return click.option(
+        option.flag, type=_READS[option.reads], metavar=option.metavar or None, help=option.help
+    )
+
+
 def given_options(options: dict[str, Any]) -> list[str]:
     """Return the options of noise that were given, as flags."""
-    names = ("seed", "frame", *STEP_OPTIONS, "pipeline")
-    return flags_of(options, *names)
+    return flags_of(options, "seed", "frame", *STEP_OPTIONS, "pipeline")
 
 
 def pipeline_of(options: dict[str, Any], pixel_size: float) -> Pipeline:
@@ -216,10 +164,13 @@ def _check_together(options: dict[str, Any]) -> None:
     """Refuse options that do not go together."""
     if options["psf_gauss"] and options["psf_fibre"]:
         raise click.UsageError("--psf-gauss and --psf-fibre exclude each other: use --pipeline")
-    if options["psf_radius"] is not None and not (options["psf_gauss"] or options["psf_fibre"]):
-        raise click.UsageError("--psf-radius needs --psf-gauss or --psf-fibre")
-    if options["calibration_seed"] is not None and options["calibration"] is None:
-        raise click.UsageError("--calibration-seed needs --calibration")
+    for name, option in STEP_OPTIONS.items():
+        if option.refines and options[name] is not None:
+            steps = [step for step, _, stated in _STATED if stated is option]
+            needed = [o for step in steps for o in _options(step).values() if not o.refines]
+            if all(options[_name(other)] is None for other in needed):
+                names = " or ".join(other.flag for other in needed)
+                raise click.UsageError(f"{option.flag} needs {names}")
     spread = [flag for flag in given_options(options) if flag in ("--psf-gauss", "--psf-fibre")]
     if options["noise_rng"] == "c" and spread:
         raise click.UsageError(
@@ -233,31 +184,29 @@ def _check_together(options: dict[str, Any]) -> None:
 def _steps(options: dict[str, Any], pixel_size: float) -> list[Step]:
     """Return the steps, in the order in which a detector does them."""
     steps: list[Step] = []
-    flicker = options["flicker"], options["pixel_flicker"]
-    if flicker != (None, None):
-        steps.append(derive.Flicker(flicker[0] or 0.0, flicker[1] or 0.0))
-    if not options["no_poisson"]:
-        steps.append(derive.PoissonC() if options["noise_rng"] == "c" else derive.Poisson())
-    for name, made in (("psf_gauss", derive.GaussianPSF), ("psf_fibre", derive.FibrePSF)):
-        if options[name] is not None:
-            number, unit = options[name]
-            # Twelve digits: 0.08 mm are 0.4 pixels of 0.2 mm, not 0.39999999999999997.
-            fwhm = number if unit is None else float(f"{number * unit / pixel_size:.12g}")
-            steps.append(made(fwhm, options["psf_radius"]))
-    if options["calibration"] is not None:
-        steps.append(derive.Calibration(options["calibration"], options["calibration_seed"]))
-    if options["gain"] is not None or options["gain_map"] is not None:
-        factor = 1.0 if options["gain"] is None else options["gain"]
-        steps.append(derive.Gain(factor, options["gain_map"]))
-    if options["readout"] is not None:
-        steps.append(derive.Readout(options["readout"]))
-    if options["offset"] is not None:
-        steps.append(derive.Offset(options["offset"]))
-    if options["integers"]:
-        steps.append(derive.Rounding())
-    if options["saturation"] is not None:
-        steps.append(derive.Saturation(options["saturation"]))
+    counted = PoissonC if options["noise_rng"] == "c" else Poisson
+    for step in STEPS:
+        stated = _options(step)
+        given = {name: options[_name(option)] for name, option in stated.items()}
+        asked = [given[name] for name in given if not stated[name].refines]
+        wanted = any(value is not None and value is not False for value in asked)
+        if step in (Poisson, PoissonC):
+            wanted = step is counted and not options["no_poisson"]
+        if wanted:
+            values = {
+                name: _pixels(value, pixel_size) if stated[name].reads == "width" else value
+                for name, value in given.items()
+                if name and value is not None
+            }
+            steps.append(step(**values))
     return steps
+
+
+def _pixels(width: tuple[float, float | None], pixel_size: float) -> float:
+    """Return a width in pixels."""
+    number, unit = width
+    # Twelve digits: 0.08 mm are 0.4 pixels of 0.2 mm, not 0.39999999999999997.
+    return number if unit is None else float(f"{number * unit / pixel_size:.12g}")
 
 
 def _read(path: str) -> dict[str, Any]:

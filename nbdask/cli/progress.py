@@ -6,43 +6,63 @@ import shutil
 import sys
 import time
 
-from nbdask.graph.watch import Start, is_working
+from nbdask.fill.listen import Listener, Start, is_working
+from nbdask.graph.tasks import TileResult
 from nbdask.plan.machine import resident_bytes
 from nbdask.plan.memory import format_bytes
-from nbdask.plan.plan import format_seconds
-from nbdask.statistics import TileSummary
+from nbdask.plan.plan import Plan, format_seconds
 
 #: Seconds between two looks: on a terminal, and in a log.
 TERMINAL_SECONDS, LOG_SECONDS = 0.25, 15.0
 _BAR = 10
 
 
-class ProgressLine:
+class ProgressLine(Listener):
     """Tiles, evaluations per second, gigabytes, time left and memory.
 
     Parameters
     ----------
     quiet : bool
         Say nothing; the tiles are counted all the same.
+
+    Attributes
+    ----------
+    told : set of str
+        What was said beforehand, and is no news in the end.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
-        self._plan: Start | None = None
+        self._start: Start | None = None
         self._begun = self._last = time.monotonic()
         self._evaluations = 0
         self._working = 0
         self.done = 0
+        self.told: set[str] = set()
 
     @property
     def begun(self) -> bool:
         """Whether there is a store that a later run can finish."""
-        return self._plan is not None
+        return self._start is not None
+
+    @property
+    def _plan(self) -> Plan:
+        assert self._start is not None
+        assert self._start.plan is not None
+        return self._start.plan
+
+    def say(self, text: str) -> None:
+        """Print it at once."""
+        if not self._quiet:
+            self.told.add(text)
+            self._print(text)
 
     def begin(self, start: Start) -> None:
         """Start the clock; in a log, say what is ahead."""
-        self._plan, self.done, self._working = start, start.done, start.working
+        if start.plan is None or start.done == start.tiles:
+            return
+        self._start, self.done, self._working = start, start.done, start.working
         self._begun = self._last = time.monotonic()
         if self._quiet:
             return
@@ -53,10 +73,9 @@ class ProgressLine:
             whole = f", about {format_seconds(seconds)}" if start.done == 0 else ""
             self._print(f"{missing} of {len(start.plan.grid)} tiles to compute{whole}")
 
-    def tile(self, done: int, summary: TileSummary) -> None:
+    def tile(self, result: TileResult, done: int) -> None:
         """Count a tile, and show it when it is time to."""
-        assert self._plan is not None
-        plan = self._plan.plan
+        plan, summary = self._plan, result.summary
         self.done = done
         self._evaluations += summary.n_evaluated * plan.steps[-1].stop
         self._working += is_working(summary)
@@ -74,8 +93,7 @@ class ProgressLine:
 
     def describe(self, now: float) -> str:
         """Return how the run stands, in one line of plain words."""
-        assert self._plan is not None
-        plan = self._plan.plan
+        plan = self._plan
         total, spent = len(plan.grid), max(now - self._begun, 1e-6)
         written = plan.image_bytes * self.done / total
         parts = [
@@ -92,8 +110,7 @@ class ProgressLine:
 
     def _brief(self, now: float) -> str:
         """Return the same for a terminal of 80 columns, what matters most first."""
-        assert self._plan is not None
-        plan = self._plan.plan
+        plan = self._plan
         total, spent = len(plan.grid), max(now - self._begun, 1e-6)
         written = plan.image_bytes * self.done / total
         ahead = f"{format_seconds(self._left(spent))} left"
@@ -111,16 +128,15 @@ class ProgressLine:
 
         Tiles outside the region of interest take next to none, so the others are counted.
         """
-        assert self._plan is not None
-        start, plan = self._plan, self._plan.plan
+        start, plan = self._start, self._plan
+        assert start is not None
         new = self._working - start.working
         if new > 0:
             return spent / new * max(plan.working_tiles - self._working, 0)
         return spent / max(self.done - start.done, 1) * (len(plan.grid) - self.done)
 
     def _bar(self) -> str:
-        assert self._plan is not None
-        full = _BAR * self.done // len(self._plan.plan.grid)
+        full = _BAR * self.done // len(self._plan.grid)
         return "[" + "#" * full + "-" * (_BAR - full) + "] "
 
     def _renew(self, text: str, last: bool) -> None:

@@ -13,14 +13,10 @@ from nbdask.cli.mending import bar, say_faults
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, threads: int | None, quiet: bool) -> int:
     """Compute the missing and corrupt tiles of STORE again, and bring its statistics up to date."""
-    from nbdask.derive.mend import is_derived
-    from nbdask.derive.mend import repair as repair_derived
     from nbdask.verification import repair
 
     with bar("mending", quiet) as progress:
-        done = (repair_derived if is_derived(store) else repair)(
-            store, threads=threads, progress=progress
-        )
+        done = repair(store, threads=threads, progress=progress)
     if not quiet:
         say_faults(done.faults)
         click.echo(f"{done.path}: {len(done.faults)} tiles computed again, complete")

@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,18 +79,9 @@ def say_interrupted(line: ProgressLine, words: Sequence[str]) -> None:
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parsed options that say how and where the work is done."""
-    names = (
-        "backend",
-        "precision",
-        "tile",
-        "steps_per_task",
-        "cluster",
-        "workers",
-        "threads",
-        "memory_limit",
-        "jobs",
-    )
-    return {name: options[name] for name in names}
+    from nbdask.run import Settings
+
+    return {item.name: options[item.name] for item in fields(Settings)}
 
 
 def peak_text(value: float | None, slow: int, fast: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.apart import check_apart, inputs_of
 from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
@@ -21,8 +22,8 @@ from nbdask.cli.running import (
     say_result,
 )
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
-from nbdask.errors import FlagError
 from nbdask.experiment import Experiment
+from nbdask.fill.target import Target, check_outside
 from nbdask.flags import Outputs, from_toml
 from nbdask.store.address import place_of
 
@@ -78,13 +79,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     for file in files:
         file.bar = partial(bar, quiet=options["quiet"])
     line = ProgressLine(options["quiet"])
-    told: set[str] = set()
-
-    def report(text: str) -> None:
-        """Print what is told beforehand, which is then no note at the end."""
-        told.add(text)
-        say(text)
-
     try:
         result = simulate(
             experiment,
@@ -93,18 +87,16 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             overwrite=options["overwrite"],
             resume=options["resume"],
             command=ctx.meta[COMMAND_LINE],
-            watch=line,
-            report=None if options["quiet"] else report,
+            listeners=[line, *_followers(options["pyramid"])],
             outputs=[*files, *noisy],
             notes=notes,
-            followers=_followers(options["pyramid"]),
         )
     except KeyboardInterrupt:
         say_interrupted(line, ctx.meta[COMMAND_LINE])
         ctx.exit(130)
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
-        say_notes([note for note in (*result.notes, *notes) if note not in told])
+        say_notes([note for note in (*result.notes, *notes) if note not in line.told])
         say_result(result)
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
@@ -148,9 +140,11 @@ def _noisy_copy(
         if given:
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
-    from nbdask.derive.noise import NoisyCopy, check_outside
+    from nbdask.derive.noise import NoisyCopy
+    from nbdask.run import Settings
 
-    here, there = place_of(path).name, place_of(options["out"]).name
+    target = Target(place_of(path), options["overwrite"], options["resume"])
+    here, there = target.place.name, place_of(options["out"]).name
     if here == there:
         raise click.UsageError(f"--noise {path} is the store --out too: name another one")
     check_outside(here, there, "--noise")
@@ -160,10 +154,10 @@ def _noisy_copy(
             f" own, such as --seed {abs(seed)}"
         )
     pipeline = pipeline_of(options, experiment.detector.pixel_size)
-    names = ("cluster", "workers", "threads", "jobs", "overwrite", "resume")
-    kept = {name: options[name] for name in names} | {"command": command}
+    names = ("cluster", "workers", "threads", "jobs")
+    settings = Settings(**{name: options[name] for name in names})
     report = None if options["quiet"] else say
-    return [NoisyCopy(path, pipeline, experiment.shape, kept, report)]
+    return [NoisyCopy(target, pipeline, experiment.shape, settings, command, report)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:
@@ -176,23 +170,7 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
         "-pgmfile": None if outputs.nopgm else outputs.pgmfile,
         "-noisefile": None if outputs.nonoise else outputs.noisefile,
     }
-    inputs = (
-        experiment.structure.path,
-        experiment.sampling.mask,
-        experiment.crystal.matrix_file,
-        experiment.sources.file,
-    )
-    taken = {Path(path).resolve(): "is an input of this run" for path in inputs if path is not None}
-    store = Path(out).resolve()
-    for flag, path in asked.items():
-        if path is None:
-            continue
-        target = Path(path).resolve()
-        if "://" not in out and (target == store or store in target.parents):
-            raise FlagError(f"{flag} {path}: must lie outside the store --out {out}")
-        if target in taken:
-            raise FlagError(f"{flag} {path}: {taken[target]}; name another file")
-        taken[target] = f"is the file of {flag} already"
+    check_apart(asked, inputs_of(experiment), store=out)
 
 
 def _outputs(outputs: Outputs | None) -> list[FlagFile]:

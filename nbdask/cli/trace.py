@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of, write_whole
+from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
+from nbdask.files import whole_file
 from nbdask.flags import from_toml
 from nbdask.kernels.registry import COMPILED
 from nbdask.trace import walk
@@ -222,11 +223,8 @@ def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
     if target == "-":
         click.echo(text)
         return
-    try:
-        write_whole(Path(target), text + "\n")
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--json {target}: cannot be written: {reason}") from error
+    with whole_file(target, "--json", InputError) as fresh:
+        fresh.write_bytes(f"{text}\n".encode())
 
 
 def _same_as_stored(store: str, trace: Trace, experiment: Experiment) -> bool:

@@ -1,6 +1,6 @@
 """One function for each step, for arrays of any kind.
 
-What is common to all:
+They are made from the steps, whose fields they take:
 
 image : (slow, fast) array
     NumPy array, dask array or xarray.DataArray.  The result is float32 of the same shape and kind,
@@ -10,12 +10,14 @@ seed : int
 frame : int
     Number of the image in a series, 0 to 2**32 - 1.
 
-A value that is refused raises FieldError.  The other parameters are the fields of the step that the
-function names, which is what a :class:`~nbdask.derive.Pipeline` takes.
+A value that is refused raises FieldError.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from inspect import Parameter, Signature, cleandoc
 from typing import Any
 
 import numpy as np
@@ -31,169 +33,47 @@ from nbdask.derive.steps import (
     Readout,
     Rounding,
     Saturation,
+    Step,
 )
 from nbdask.errors import FieldError, InputError
 
 
-def flicker(
-    image: Any, *, seed: int, frame: int = 0, frame_rms: float = 0.0, pixel_rms: float = 0.0
-) -> Any:
-    """Return an image with the flicker of a frame and of its pixels.
+def _function(step: type[Step]) -> Callable[..., Any]:
+    """Return the function that does one step to an image."""
+    own = {item.name: item.default for item in fields(step)}  # type: ignore[arg-type]
+    parameters = [Parameter("image", Parameter.POSITIONAL_OR_KEYWORD)]
+    for name, default in own.items():
+        if name != "seed":
+            kept = Parameter.empty if default is MISSING else default
+            parameters.append(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=kept))
+    if step.code:
+        parameters.append(Parameter("seed", Parameter.KEYWORD_ONLY))
+        if "seed" not in own:
+            parameters.append(Parameter("frame", Parameter.KEYWORD_ONLY, default=0))
+    signature = Signature(parameters)
 
-    Parameters
-    ----------
-    image, seed, frame
-        As in all of :mod:`nbdask.derive.functions`.
-    frame_rms, pixel_rms : float
-        Relative standard deviations.
+    def function(*args: Any, **keywords: Any) -> Any:
+        values = signature.bind(*args, **keywords).arguments
+        image = values.pop("image")
+        done = step(**{name: values.pop(name) for name in own if name in values})
+        return Pipeline((done,), **values).apply(image)
 
-    See Also
-    --------
-    Flicker : the step
-    """
-    return Pipeline((Flicker(frame_rms, pixel_rms),), seed, frame).apply(image)
-
-
-def poisson(image: Any, *, seed: int, frame: int = 0) -> Any:
-    """Return an image of photon counts: Poisson deviates whose means are the pixels.
-
-    Parameters
-    ----------
-    image, seed, frame
-        As in all of :mod:`nbdask.derive.functions`.
-
-    See Also
-    --------
-    Poisson : the step
-    """
-    return Pipeline((Poisson(),), seed, frame).apply(image)
+    function.__name__ = function.__qualname__ = step.kind
+    told = cleandoc(step.__doc__ or "")
+    function.__doc__ = f"Return an image after the step {step.__name__}.\n\n{told}"
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
 
 
-def gaussian_psf(image: Any, fwhm: float, radius: int | None = None) -> Any:
-    """Return an image whose light is spread by a Gaussian.
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-    fwhm : float
-        Full width at half maximum [pixels].
-    radius : int, optional
-        Reach [pixels]; None: chosen.
-
-    See Also
-    --------
-    GaussianPSF : the step
-    """
-    return Pipeline((GaussianPSF(fwhm, radius),)).apply(image)
-
-
-def fibre_psf(image: Any, fwhm: float, radius: int | None = None) -> Any:
-    """Return an image whose light is spread by a fibre-optic taper.
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-    fwhm : float
-        Full width at half maximum [pixels].
-    radius : int, optional
-        Reach [pixels]; None: chosen.
-
-    See Also
-    --------
-    FibrePSF : the step
-    """
-    return Pipeline((FibrePSF(fwhm, radius),)).apply(image)
-
-
-def calibration(image: Any, rms: float, *, seed: int) -> Any:
-    """Return an image with errors of the pixels' calibration, the same in every frame.
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-    rms : float
-        Relative standard deviation.
-    seed : int
-        That of the detector, 0 to 2**64 - 1.
-
-    See Also
-    --------
-    Calibration : the step
-    """
-    return Pipeline((Calibration(rms, seed),)).apply(image)
-
-
-def readout(image: Any, sigma: float, *, seed: int, frame: int = 0) -> Any:
-    """Return an image with the noise of the read-out electronics.
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-    sigma : float
-        Standard deviation [unit of the image].
-    seed, frame
-        As in all of :mod:`nbdask.derive.functions`.
-
-    See Also
-    --------
-    Readout : the step
-    """
-    return Pipeline((Readout(sigma),), seed, frame).apply(image)
-
-
-def offset(image: Any, value: float) -> Any:
-    """Return an image with a constant added.
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-    value : float
-        [unit of the image]
-
-    See Also
-    --------
-    Offset : the step
-    """
-    return Pipeline((Offset(value),)).apply(image)
-
-
-def rounding(image: Any) -> Any:
-    """Return an image rounded to whole numbers, floor(value + 1/2).
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-
-    See Also
-    --------
-    Rounding : the step
-    """
-    return Pipeline((Rounding(),)).apply(image)
-
-
-def saturation(image: Any, maximum: float, minimum: float | None = None) -> Any:
-    """Return an image within the limits of what a pixel holds.
-
-    Parameters
-    ----------
-    image
-        As in all of :mod:`nbdask.derive.functions`.
-    maximum : float
-        Values above it become it.
-    minimum : float, optional
-        Values below it become it; None: no limit.
-
-    See Also
-    --------
-    Saturation : the step
-    """
-    return Pipeline((Saturation(maximum, minimum),)).apply(image)
+flicker = _function(Flicker)
+poisson = _function(Poisson)
+gaussian_psf = _function(GaussianPSF)
+fibre_psf = _function(FibrePSF)
+calibration = _function(Calibration)
+readout = _function(Readout)
+offset = _function(Offset)
+rounding = _function(Rounding)
+saturation = _function(Saturation)
 
 
 def gain(image: Any, factor: float = 1.0, *, map: Any = None) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.steps import Step, single
+from nbdask.derive.steps import Step, set_by, single
 from nbdask.derive.work import Work
 from nbdask.errors import InputFileError
 from nbdask.experiment.checks import assign, positive
@@ -35,8 +35,10 @@ class Gain(Step):
     """
 
     kind: ClassVar[str] = "gain"
-    factor: float = 1.0
-    map: str | None = None
+    factor: float = set_by("--gain", "number", "X", "Detector units per photon.", default=1.0)
+    map: str | None = set_by(
+        "--gain-map", "file", "FILE", "NumPy file with a factor for each pixel.", default=None
+    )
     sha256: str | None = None
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
 from nbdask.store.provenance import now, opening, versions
 from nbdask.store.reader import StoreReader
+from nbdask.store.resume import changes, refuse
 
 #: Changed whenever the same pipeline would give other bits.
 VERSION = 1
@@ -136,7 +137,7 @@ def image_attributes(source: StoreReader, pipeline: Pipeline) -> dict[str, str]:
     return dict(schema.PHOTONS)
 
 
-def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
+def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str) -> None:
     """Make sure that a run would write the very pixels that a store was begun with.
 
     Raises
@@ -147,19 +148,9 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any]) -> None:
     stored = reader.attributes
     if "derived" not in stored:
         raise StoreError(
-            f"--resume: {reader.path} was not made by nbdask noise; name another store with --out"
+            f"{doing}: {reader.path} was not made by nbdask noise; name another store with --out"
         )
-    then, now_ = dict(_flat(_essence(stored))), dict(_flat(_essence(attributes)))
-    differences = [
-        f"{name}: {then.get(name, 'none')} -> {now_.get(name, 'none')}"
-        for name in sorted({**then, **now_})
-        if then.get(name) != now_.get(name)
-    ]
-    if differences:
-        raise StoreError(
-            f"--resume: {reader.path} was begun with other settings (stored -> now):"
-            f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
-        )
+    refuse(reader, changes(_essence(stored), _essence(attributes)), doing)
 
 
 def _essence(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,15 +162,3 @@ def _essence(attributes: Mapping[str, Any]) -> dict[str, Any]:
         "pipeline": derived["pipeline"],
         "source pixels": derived["source"]["pixels_sha256"][:16],
     }
-
-
-def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted name and value of every entry of nested dicts and lists."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
-        for number, value in enumerate(data, 1):
-            yield from _flat(value, f"{prefix} {number}")
-    else:
-        yield prefix, data

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.spread import fibre_quadrant, gaussian_weights
-from nbdask.derive.steps import Step
+from nbdask.derive.steps import Step, set_by
 from nbdask.derive.work import Work
 from nbdask.errors import FieldError
 from nbdask.experiment.checks import assign, integer, number
@@ -40,7 +40,9 @@ class _Spread(Step):
     """
 
     fwhm: float
-    radius: int | None = None
+    radius: int | None = set_by(
+        "--psf-radius", "whole", "PIXELS", "Where the spread is cut off.", True, default=None
+    )
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -80,6 +82,7 @@ class GaussianPSF(_Spread):
     """
 
     kind: ClassVar[str] = "gaussian_psf"
+    fwhm: float = set_by("--psf-gauss", "width", "FWHM", "Gaussian spread: 1.5px, 80um.")
 
     @property
     def halo(self) -> int:
@@ -105,6 +108,7 @@ class FibrePSF(_Spread):
     """
 
     kind: ClassVar[str] = "fibre_psf"
+    fwhm: float = set_by("--psf-fibre", "width", "FWHM", "Spread of a fibre-optic taper: 80um.")
 
     @property
     def halo(self) -> int:

@@ -11,7 +11,6 @@ import os
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +19,16 @@ import numpy as np
 from nbdask.derive.canvas import covered
 from nbdask.derive.halving import Image, Weights, halved
 from nbdask.errors import InputError, StoreError
+from nbdask.fill.filler import mapped
+from nbdask.fill.listen import Listener, Progress, Start
+from nbdask.graph.tasks import TileResult
 from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile
-from nbdask.run import Progress
 from nbdask.store.address import place_of
 from nbdask.store.checked import CheckedImage
 from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
 from nbdask.store.reader import StoreReader
-
-#: Chunks per thread that are handed out at a time.
-_WINDOW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +99,11 @@ def build_pyramid(
         builder = Builder(create_levels(place, kinds, smallest))
         total = sum(flags.size for flags in builder.done[1:])
         before = builder.count()
-        with ThreadPoolExecutor(count, thread_name_prefix="nbdask") as pool:
-            for level in range(1, len(builder.done)):
-                todo = builder.ready(level)
-                for start in range(0, len(todo), _WINDOW * count):
-                    lock.check()
-                    for _ in pool.map(builder.build, todo[start : start + _WINDOW * count]):
-                        if progress is not None:
-                            progress(builder.count(), total)
+        for level in range(1, len(builder.done)):
+            for _ in mapped(builder.build, builder.ready(level), count):
+                lock.check()
+                if progress is not None:
+                    progress(builder.count(), total)
     shapes = tuple(builder.levels.level_grid(k).shape for k in range(1, len(builder.done)))
     now = builder.count()
     return Pyramid(place.name, builder.levels.kinds, shapes, now - before, total - now)
@@ -246,10 +241,10 @@ def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> 
     target[slow : slow + values.shape[0], fast : fast + values.shape[1]] = values
 
 
-class GrowingPyramid:
+class GrowingPyramid(Listener):
     """Builds the pyramid of a store while a run fills it, in a thread of its own.
 
-    A follower for :func:`nbdask.simulate`, whose lock covers what is written here.
+    A listener for :func:`nbdask.simulate`, whose lock covers what is written here.
 
     Parameters
     ----------
@@ -266,17 +261,17 @@ class GrowingPyramid:
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
-    def begin(self, store: Path | str) -> None:
+    def begin(self, start: Start) -> None:
         """Make the arrays of the levels, and start on tiles that are there already."""
-        builder = Builder(create_levels(place_of(store), self._kinds, self._smallest))
+        builder = Builder(create_levels(place_of(start.store), self._kinds, self._smallest))
         self._thread = threading.Thread(
             target=self._work, args=(builder,), name="nbdask-pyramid", daemon=True
         )
         self._thread.start()
 
-    def tile(self, index: int) -> None:
-        """Take note of a finished tile."""
-        self._queue.put(index)
+    def tile(self, result: TileResult, done: int) -> None:
+        """Hand the tile on to the thread."""
+        self._queue.put(result.index)
 
     def end(self, complete: bool) -> None:
         """Wait until all is built; where the run failed, only for the chunk at hand.

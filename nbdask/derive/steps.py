@@ -7,8 +7,8 @@ at one pixel at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,35 @@ def single(field: str, value: object) -> float:
     return result
 
 
+class Option(NamedTuple):
+    """The option of the command line that sets a field.
+
+    Attributes
+    ----------
+    flag : str
+    reads : str
+        What it is given as: ``"share"``, ``"width"``, ``"number"``, ``"whole"``, ``"file"``,
+        ``"rng"``, or ``"flag"``, which is given nothing.
+    metavar, help : str
+        For the page of help.
+    refines : bool
+        Whether it only refines a step that another option asks for.
+    """
+
+    flag: str
+    reads: str
+    metavar: str
+    help: str
+    refines: bool = False
+
+
+def set_by(*option: Any, **default: Any) -> Any:
+    """Return a field of a step, with the :class:`Option` that sets it."""
+    return field(metadata={"option": Option(*option)}, **default)
+
+
 class Step(ABC):
-    """Base of the steps.
+    """Base of the steps, each a frozen dataclass.
 
     Attributes
     ----------
@@ -44,10 +71,13 @@ class Step(ABC):
         Name in the dict form.
     code : int
         Where its random numbers come from: 1 to 15; 0 for steps that draw none.
+    option : Option or None
+        Of a step without fields.
     """
 
     kind: ClassVar[str]
     code: ClassVar[int] = 0
+    option: ClassVar[Option | None] = None
 
     @property
     def random(self) -> bool:
@@ -96,8 +126,12 @@ class Flicker(Step):
 
     kind: ClassVar[str] = "flicker"
     code: ClassVar[int] = 3
-    frame_rms: float = 0.0
-    pixel_rms: float = 0.0
+    frame_rms: float = set_by(
+        "--flicker", "share", "RMS", "Flicker of the whole frame: 0.01, 1%.", default=0.0
+    )
+    pixel_rms: float = set_by(
+        "--pixel-flicker", "share", "RMS", "Flicker of each pixel by itself: 0.01, 1%.", default=0.0
+    )
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -124,6 +158,7 @@ class Poisson(Step):
 
     kind: ClassVar[str] = "poisson"
     code: ClassVar[int] = 1
+    option: ClassVar[Option] = Option("--no-poisson", "flag", "", "Leave out the photon noise.")
 
     def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
         """Draw the counts."""
@@ -145,8 +180,17 @@ class Calibration(Step):
 
     kind: ClassVar[str] = "calibration"
     code: ClassVar[int] = 4
-    rms: float = 0.0
-    seed: int | None = None
+    rms: float = set_by(
+        "--calibration", "share", "RMS", "Error of each pixel's calibration: 0.03, 3%.", default=0.0
+    )
+    seed: int | None = set_by(
+        "--calibration-seed",
+        "whole",
+        "S",
+        "Seed of the calibration's errors, one for each detector [default: --seed].",
+        True,
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -186,7 +230,13 @@ class Readout(Step):
 
     kind: ClassVar[str] = "readout"
     code: ClassVar[int] = 2
-    sigma: float = 0.0
+    sigma: float = set_by(
+        "--readout",
+        "number",
+        "SIGMA",
+        "Noise of the read-out, rms [detector units].",
+        default=0.0,
+    )
 
     def __post_init__(self) -> None:
         """Check the field."""
@@ -208,7 +258,9 @@ class Offset(Step):
     """
 
     kind: ClassVar[str] = "offset"
-    value: float = 0.0
+    value: float = set_by(
+        "--offset", "number", "X", "Constant that the read-out adds [detector units].", default=0.0
+    )
 
     def __post_init__(self) -> None:
         """Check the field."""
@@ -233,7 +285,9 @@ class Saturation(Step):
     """
 
     kind: ClassVar[str] = "saturation"
-    maximum: float
+    maximum: float = set_by(
+        "--saturation", "number", "MAX", "Greatest value of a pixel; what is above becomes it."
+    )
     minimum: float | None = None
 
     def __post_init__(self) -> None:
@@ -253,6 +307,7 @@ class Rounding(Step):
     """Conversion to whole numbers: floor(value + 1/2)."""
 
     kind: ClassVar[str] = "rounding"
+    option: ClassVar[Option] = Option("--integers", "flag", "", "Round to whole numbers.")
 
     def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
         """Round."""
@@ -270,6 +325,12 @@ class PoissonC(Step):
     """
 
     kind: ClassVar[str] = "poisson_c"
+    option: ClassVar[Option] = Option(
+        "--noise-rng",
+        "rng",
+        "",
+        "counter [default]: by seed, frame and pixel; c: nanoBragg C's own sequence.",
+    )
 
     @property
     def random(self) -> bool:

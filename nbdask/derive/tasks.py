@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.pipeline import Pipeline
-from nbdask.errors import NbdaskError, StoreError
-from nbdask.graph.build import TileGraph
-from nbdask.graph.tasks import TileError, TileResult
-from nbdask.plan.machine import release_large_blocks
+from nbdask.errors import StoreError
+from nbdask.graph.build import Graph
+from nbdask.graph.context import Shared, context_of
+from nbdask.graph.tasks import TileResult, named, written
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.statistics import TileSummary, summarise
+from nbdask.statistics import summarise
 from nbdask.store.checked import CheckedImage
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
@@ -63,7 +63,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Context:
+class Context(Shared):
     """What every task of a run shares.  Picklable.
 
     Parameters
@@ -72,77 +72,39 @@ class Context:
     pipeline : Pipeline
     grid : TileGrid
         Of the store that is written.
-    writer : TileWriter
+    write_tile : TileWriter
     backend : str
     """
 
     source: Source
     pipeline: Pipeline
     grid: TileGrid
-    writer: TileWriter
+    write_tile: TileWriter
     backend: str
 
-    def compute(self, index: int) -> tuple[NDArray[np.float32], TileSummary]:
+    def compute(self, index: int) -> TileResult:
         """Return a tile's pixels and summary."""
         start = time.perf_counter()
         tile, shape = self.grid[index], self.grid.shape
         values = self.source.read(self.pipeline.needs(tile, shape))
-        pixels = self.pipeline.block(values, tile, shape, self.backend)
-        return pixels, summary_of(pixels, tile, start)
+        return result_of(index, self.pipeline.block(values, tile, shape, self.backend), tile, start)
 
 
-def summary_of(pixels: NDArray[np.float32], tile: Tile, start: float) -> TileSummary:
-    """Return the summary of a tile that was begun at ``start``: every pixel counts."""
+def result_of(index: int, pixels: NDArray[np.float32], tile: Tile, start: float) -> TileResult:
+    """Return a tile that was begun at ``start``: every pixel counts."""
     seconds = time.perf_counter() - start
-    return summarise(pixels, (tile.slow0, tile.fast0), None, 0, seconds)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Setup:
-    """Brings a run's context into a process, and takes it out again.
-
-    Parameters
-    ----------
-    run : str
-        Name of the run, unique in the process.
-    context : Context
-    """
-
-    run: str
-    context: Context
-
-    def install(self) -> None:
-        """Make the context known to this process's tasks."""
-        release_large_blocks()
-        _contexts[self.run] = self.context
-
-    def remove(self) -> None:
-        """Forget the context."""
-        _contexts.pop(self.run, None)
-
-
-_contexts: dict[str, Context] = {}
+    return TileResult(index, pixels, summarise(pixels, (tile.slow0, tile.fast0), None, 0, seconds))
 
 
 def derive_tile(run: str, index: int) -> TileResult:
     """Compute and write one tile."""
-    context = _contexts[run]
-    tile = context.grid[index]
-    try:
-        pixels, summary = context.compute(index)
-        context.writer(index, tile, pixels, summary)
-    except NbdaskError:
-        raise
-    except Exception as error:
-        raise TileError(
-            f"tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to {tile.fast1})"
-            f" of {context.source.place.name}: {type(error).__name__}: {error}"
-        ) from error
-    return TileResult(index, None, summary)
+    context: Context = context_of(run)
+    with named(context.grid[index], index, f" of {context.source.place.name}"):
+        return written(context.write_tile, context.grid[index], context.compute(index))
 
 
-def derive_graphs(run: str, indices: Iterable[int]) -> Iterator[TileGraph]:
+def derive_graphs(run: str, indices: Iterable[int]) -> Iterator[Graph]:
     """Yield one graph of a single task for each tile."""
     for index in indices:
         key = (f"derive-{run}", index)
-        yield TileGraph(key, {key: (derive_tile, run, index)})
+        yield Graph(key, {key: (derive_tile, run, index)})

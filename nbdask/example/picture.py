@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nbdask.errors import InputError
+from nbdask.files import whole_file
 from nbdask.store.reader import StoreReader
 
 #: Colours from the faintest to the brightest (red, green, blue), evenly spaced.
@@ -94,11 +95,8 @@ def write_png(
     if values.ndim != 2 or values.size == 0:
         raise InputError(f"picture of an image of shape {values.shape}: must be (slow, fast)")
     pixels = coloured(log_scaled(values, decades, percentile))
-    try:
-        Image.fromarray(pixels).save(Path(path), format="PNG", optimize=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"picture {path}: cannot be written ({reason})") from error
+    with whole_file(path, "picture", InputError) as fresh:
+        Image.fromarray(pixels).save(fresh, format="PNG", optimize=True)
 
 
 def _stored(store: str | Path) -> NDArray[np.floating]:

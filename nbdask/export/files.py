@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbdask.errors import StoreError
+from nbdask.files import whole_file
 from nbdask.plan.memory import format_bytes
 
 
@@ -96,13 +96,6 @@ def fresh_file(
             f"{what} {path} needs {format_bytes(size)}, but only {format_bytes(free)} are free in"
             f" {target.parent}: free some space or name a file elsewhere"
         )
-    # The suffix is kept: some libraries choose by it.
-    fresh = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
-    try:
+    with whole_file(path, what, StoreError) as fresh:
         yield fresh
         check_target(path, what, overwrite=overwrite)
-        os.replace(fresh, target)
-    except OSError as error:
-        raise StoreError(f"{what} {path}: {error.strerror or error}") from error
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from nbdask.export.files import check_target, fresh_file
 from nbdask.export.options import Options
-from nbdask.export.picture import Picture, Progress
+from nbdask.export.picture import Picture
+from nbdask.fill.listen import Progress
 
 Writer = Callable[[Picture, Path, Options], list[str]]
 

@@ -7,14 +7,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
 from nbdask.export.files import check_target, fresh_file
-from nbdask.export.options import Options
-from nbdask.export.picture import Picture, Progress
+from nbdask.export.options import Choices, Options
+from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed
+from nbdask.files import inside
+from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
 
 
@@ -170,19 +172,25 @@ def _file_bytes(format_: Format, picture: Picture) -> int:
     return 0 if size is None else int(size(picture))
 
 
+class Prepared(NamedTuple):
+    """An export that can begin."""
+
+    format: Format
+    picture: Picture
+    options: Options
+    write: Callable[[Picture, Path, Options], list[str]]
+
+
 def check_export(
     store: str | os.PathLike[str],
     path: str | os.PathLike[str],
     format: str | None = None,
     *,
     roi: Roi | None = None,
-    scale: float | None = None,
-    adc: float | None = None,
-    dtype: str | None = None,
-    seed: int | None = None,
     incomplete: bool = False,
     overwrite: bool = False,
-) -> None:
+    **choices: Unpack[Choices],
+) -> Prepared:
     """Make sure, without writing anything, that :func:`export` can begin with these arguments.
 
     Raises
@@ -190,20 +198,8 @@ def check_export(
     NbdaskError
         As :func:`export`.
     """
-    _check_arguments(path, roi, scale)
-    _prepare(store, path, format, roi, Options(scale, adc, dtype, seed), incomplete, overwrite)
-
-
-def _prepare(
-    store: str | os.PathLike[str],
-    path: str | os.PathLike[str],
-    format: str | None,
-    roi: Roi | None,
-    options: Options,
-    incomplete: bool,
-    overwrite: bool,
-) -> tuple[Format, Picture, Callable[[Picture, Path, Options], list[str]]]:
-    """Check everything that can be told before the work."""
+    _check_arguments(path, roi, choices.get("scale"))
+    options = Options(**choices)
     chosen = format_of(path, format)
     _check_options(chosen, options)
     check_target(path, "output", overwrite=overwrite)
@@ -215,7 +211,7 @@ def _prepare(
             f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
             " as smv, or take the store that it was made from"
         )
-    return chosen, picture, _writer(chosen)
+    return Prepared(chosen, picture, options, _writer(chosen))
 
 
 def export(
@@ -224,13 +220,10 @@ def export(
     format: str | None = None,
     *,
     roi: Roi | None = None,
-    scale: float | None = None,
-    adc: float | None = None,
-    dtype: str | None = None,
-    seed: int | None = None,
     incomplete: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **choices: Unpack[Choices],
 ) -> Exported:
     """Write the image of a store into a file that other programs read.
 
@@ -248,6 +241,13 @@ def export(
     roi : tuple of 4 ints, optional
         Only these pixels: slow_min, slow_max, fast_min, fast_max, inclusive.  The geometry in the
         file is that of the cut-out.
+    incomplete : bool
+        Export a store whose run has not ended.  Missing pixels are NaN in float files, -1 in
+        signed integers (and masked in ``nxmx``), 0 in ``smv`` and ``pgm``.
+    overwrite : bool
+        Replace a file that is there already.
+    progress : callable, optional
+        Called with (rows done, rows in all).
     scale, adc : float, optional
         Pixels are multiplied by ``scale``, then ``adc`` is added.  Defaults: for ``smv`` the
         greatest pixel of the whole image becomes 55000 and 40 is added; for ``pgm`` five standard
@@ -257,13 +257,6 @@ def export(
         ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
     seed : int, optional
         Seed of ``smv-noise``; None: from the clock.
-    incomplete : bool
-        Export a store whose run has not ended.  Missing pixels are NaN in float files, -1 in
-        signed integers (and masked in ``nxmx``), 0 in ``smv`` and ``pgm``.
-    overwrite : bool
-        Replace a file that is there already.
-    progress : callable, optional
-        Called with (rows done, rows in all).
 
     Returns
     -------
@@ -278,9 +271,9 @@ def export(
         An unknown format, a choice that the format does not have, a region outside the image, or
         a missing package.
     """
-    _check_arguments(path, roi, scale)
-    options = Options(scale, adc, dtype, seed)
-    chosen, picture, write = _prepare(store, path, format, roi, options, incomplete, overwrite)
+    chosen, picture, options, write = check_export(
+        store, path, format, roi=roi, incomplete=incomplete, overwrite=overwrite, **choices
+    )
     picture.progress = progress
     target = Path(path)
     size = _file_bytes(chosen, picture)
@@ -328,6 +321,5 @@ def _check_outside(picture: Picture, target: Path) -> None:
     """Refuse a file inside the store, which would damage it."""
     if not isinstance(picture.reader.path, Path):
         return
-    store, file = picture.reader.path.resolve(), target.resolve()
-    if file == store or store in file.parents:
+    if inside(target, picture.reader.path):
         raise StoreError(f"output {target}: must lie outside the store {picture.reader.path}")

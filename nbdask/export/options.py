@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 from nbdask.errors import InputError
 
 DTYPES = ("float32", "int32")
+
+
+class Choices(TypedDict, total=False):
+    """The fields of :class:`Options` as keywords."""
+
+    scale: float | None
+    adc: float | None
+    dtype: str | None
+    seed: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nbdask.errors import FieldError, InputError, InputFileError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
+from nbdask.fill.listen import Progress
 from nbdask.inputs.smv import MaskFile, open_mask
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import combine
@@ -28,8 +29,6 @@ _COUNTING = ("poisson", "poisson_c")
 #: Most bytes of the image that are read at a time, where the store's chunks allow it; and most
 #: bytes that are passed on at a time, where the format allows it, since writers make copies.
 BAND_BYTES, PIECE_BYTES = 64 << 20, 8 << 20
-
-Progress = Callable[[int, int], None]
 
 
 class Band(NamedTuple):

@@ -7,17 +7,15 @@ from typing import Any, NamedTuple
 
 from nbdask.graph import tasks
 
-Key = tuple[str, int] | tuple[str, int, int]
+
+class Graph(NamedTuple):
+    """A dask graph: ``graph[key]`` gives its result, such as a :class:`~.tasks.TileResult`."""
+
+    key: Any
+    graph: dict[Any, Any]
 
 
-class TileGraph(NamedTuple):
-    """The dask graph of one tile: ``graph[key]`` gives its :class:`~.tasks.TileResult`."""
-
-    key: Key
-    graph: dict[Key, Any]
-
-
-def tile_graph(run: str, index: int, ranges: int) -> TileGraph:
+def tile_graph(run: str, index: int, ranges: int) -> Graph:
     """Return the graph of one tile.
 
     Parameters
@@ -31,25 +29,25 @@ def tile_graph(run: str, index: int, ranges: int) -> TileGraph:
 
     Returns
     -------
-    TileGraph
+    Graph
         With one range a single task; else one ``evaluate`` task per range, merged by a chain of
         ``add`` in the order of the ranges, then ``complete``.
     """
     tile, part, total = f"tile-{run}", f"part-{run}", f"sum-{run}"
-    key: Key = (tile, index)
+    key: Any = (tile, index)
     if ranges == 1:
-        return TileGraph(key, {key: (tasks.whole, run, index)})
-    graph: dict[Key, Any] = {
+        return Graph(key, {key: (tasks.whole, run, index)})
+    graph: dict[Any, Any] = {
         (part, index, number): (tasks.evaluate, run, index, number) for number in range(ranges)
     }
-    previous: Key = (part, index, 0)
+    previous: Any = (part, index, 0)
     for number in range(1, ranges):
         graph[total, index, number] = (tasks.add, previous, (part, index, number))
         previous = (total, index, number)
     graph[key] = (tasks.complete, run, index, previous)
-    return TileGraph(key, graph)
+    return Graph(key, graph)
 
 
-def tile_graphs(run: str, indices: Iterable[int], ranges: int) -> Iterator[TileGraph]:
+def tile_graphs(run: str, indices: Iterable[int], ranges: int) -> Iterator[Graph]:
     """Yield the graphs of many tiles one by one, so that a million of them are never in memory."""
     return (tile_graph(run, index, ranges) for index in indices)

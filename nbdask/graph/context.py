@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,26 @@ from nbdask.statistics import TileSummary
 WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], None]
 
 
+class Shared:
+    """What all tasks of a run share.  Picklable."""
+
+    __slots__ = ()
+
+    @property
+    def requires(self) -> tuple[str, str, str] | None:
+        """Kernel that every process must have: (backend, precision, version); None: no matter."""
+        return None
+
+    def enter(self, run: str) -> Self:
+        """Return what this process's tasks are to find; raise an error where they cannot work."""
+        return self
+
+    def leave(self, run: str) -> None:
+        """Undo what :meth:`enter` did."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class RunContext:
+class RunContext(Shared):
     """The shared part of a run.  Picklable.
 
     Attributes
@@ -64,6 +83,21 @@ class RunContext:
             write_tile,
         )
 
+    @property
+    def requires(self) -> tuple[str, str, str]:
+        """Kernel that every process must have: (backend, precision, version)."""
+        return self.backend, self.precision, self.kernel_version
+
+    def enter(self, run: str) -> Self:
+        """Refuse a kernel that does not match; map a large table from the file of this host."""
+        self.kernel()
+        model = map_amplitudes(self.model, run)
+        return self if model is self.model else replace(self, model=model)
+
+    def leave(self, run: str) -> None:
+        """Remove the file."""
+        forget_amplitudes(run)
+
     def kernel(self) -> Kernel:
         """Return this process's kernel.
 
@@ -81,33 +115,34 @@ class RunContext:
         return kernel
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Setup:
-    """Brings a run's context into a process, and takes it out again.
+S = TypeVar("S", bound=Shared)
+
+
+@dataclass(slots=True, eq=False)
+class Setup(Generic[S]):
+    """Brings what tasks share into a process, and takes it out again.
 
     Parameters
     ----------
     run : str
         Name of the run, unique in the process.
-    context : RunContext
+    context : Shared
+        Once installed, what the process's tasks find: whoever keeps this setup does not keep a
+        large table in memory with it.
     """
 
     run: str
-    context: RunContext
+    context: S
 
     @property
-    def requires(self) -> tuple[str, str, str]:
-        """Kernel that every process must have: (backend, precision, version)."""
-        return self.context.backend, self.context.precision, self.context.kernel_version
+    def requires(self) -> tuple[str, str, str] | None:
+        """Kernel that every process must have."""
+        return self.context.requires
 
     def install(self) -> None:
-        """Make the context known to this process's tasks; refuse a kernel that does not match."""
-        self.context.kernel()
+        """Make the context known to this process's tasks."""
+        self.context = self.context.enter(self.run)
         release_large_blocks()
-        model = map_amplitudes(self.context.model, self.run)
-        if model is not self.context.model:
-            # Whoever keeps this setup must not keep the table in memory with it.
-            object.__setattr__(self, "context", replace(self.context, model=model))
         with _lock:
             _contexts[self.run] = self.context
 
@@ -115,14 +150,14 @@ class Setup:
         """Forget the context."""
         with _lock:
             _contexts.pop(self.run, None)
-        forget_amplitudes(self.run)
+        self.context.leave(self.run)
 
 
-_contexts: dict[str, RunContext] = {}
+_contexts: dict[str, Any] = {}
 _lock = Lock()
 
 
-def context_of(run: str) -> RunContext:
+def context_of(run: str) -> Any:
     """Return the context of a run that was installed in this process."""
     try:
         return _contexts[run]

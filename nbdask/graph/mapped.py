@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.files import whole_file
 from nbdask.geometry.model import Model
 from nbdask.plan.memory import MAPPED_BYTES
 
@@ -40,7 +40,8 @@ def map_amplitudes(model: Model, run: str) -> Model:
     try:
         path = _folder() / f"{run}-amplitudes.npy"
         if not path.exists():
-            _save(path, model.f_grid)
+            with whole_file(path) as fresh:
+                np.save(fresh, model.f_grid, allow_pickle=False)
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:
         return model
@@ -82,14 +83,3 @@ def _folder() -> Path:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != user or status.st_mode & 0o022:
         raise PermissionError(f"{folder} belongs to somebody else")
     return folder
-
-
-def _save(path: Path, table: NDArray[np.float64]) -> None:
-    """Write the file as a whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        with open(fresh, "xb") as handle:
-            np.save(handle, table, allow_pickle=False)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

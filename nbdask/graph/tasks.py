@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import NbdaskError, SemanticsError
 from nbdask.geometry.model import Model
-from nbdask.graph.context import RunContext, context_of
+from nbdask.graph.context import RunContext, WriteTile, context_of
 from nbdask.kernels.first import first_pixel, patch_first
 from nbdask.kernels.interface import Mask, Partial, merge
 from nbdask.plan.tiles import Tile
@@ -55,7 +55,8 @@ class _Region(NamedTuple):
 
 def evaluate(run: str, index: int, part: int) -> Piece:
     """Evaluate step range ``part`` of tile ``index``."""
-    return evaluate_part(context_of(run), index, part)
+    context: RunContext = context_of(run)
+    return evaluate_part(context, index, part)
 
 
 def evaluate_part(context: RunContext, index: int, part: int) -> Piece:
@@ -75,7 +76,7 @@ def evaluate_part(context: RunContext, index: int, part: int) -> Piece:
     """
     start = time.perf_counter()
     steps = context.steps[part]
-    with _named(context, index, f"steps {steps.start} to {steps.stop}"):
+    with named(context.grid[index], index, f", steps {steps.start} to {steps.stop}"):
         region = _region(context, index)
         if region is None:
             return Piece(None, 0.0)
@@ -93,7 +94,7 @@ def add(first: Piece, second: Piece) -> Piece:
 
 def complete(run: str, index: int, piece: Piece) -> TileResult:
     """Finish a tile whose step ranges are merged, and write it where the run has a store."""
-    context = context_of(run)
+    context: RunContext = context_of(run)
     result = finish(context, index, piece)
     # The sums are the largest array there is; they are not needed while the pixels are written.
     del piece
@@ -101,22 +102,24 @@ def complete(run: str, index: int, piece: Piece) -> TileResult:
 
 
 def _write(context: RunContext, index: int, result: TileResult) -> TileResult:
-    """Write a finished tile where the run has a store; its pixels are then let go."""
+    """Write a finished tile where the run has a store."""
     if context.write_tile is None:
         return result
+    with named(context.grid[index], index, ", writing"):
+        return written(context.write_tile, context.grid[index], result)
+
+
+def written(write_tile: WriteTile, tile: Tile, result: TileResult) -> TileResult:
+    """Write a tile, and return what is told of it; the pixels are let go."""
     assert result.image is not None
-    with _named(context, index, "writing"):
-        context.write_tile(index, context.grid[index], result.image, result.summary)
-    return TileResult(index, None, result.summary)
+    write_tile(result.index, tile, result.image, result.summary)
+    return TileResult(result.index, None, result.summary)
 
 
 def whole(run: str, index: int) -> TileResult:
     """Evaluate, finish and write a tile in one go (where there is a single step range)."""
-    context = context_of(run)
-    direct = _direct(context, index)
-    if direct is None:
-        return complete(run, index, all_parts(context, index))
-    return _write(context, index, direct)
+    context: RunContext = context_of(run)
+    return _write(context, index, compute_tile(context, index))
 
 
 def all_parts(context: RunContext, index: int) -> Piece:
@@ -156,7 +159,7 @@ def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
     """
     start = time.perf_counter()
     model, tile = context.model, context.grid[index]
-    with _named(context, index, "finishing"):
+    with named(context.grid[index], index, ", finishing"):
         region = _region(context, index)
         if region is None or piece.partial is None:
             summary = EMPTY._replace(n_masked=_inside(model, tile))
@@ -178,7 +181,7 @@ def _direct(context: RunContext, index: int) -> TileResult | None:
         return None
     start = time.perf_counter()
     model, kernel, part = context.model, context.kernel(), region.tile
-    with _named(context, index, "computing"):
+    with named(context.grid[index], index, ", computing"):
         pixels, outside = kernel.image(model, part, region.mask)
         _check_outside(model, context.grid[index], outside)
         pixels = patch_first(model, kernel, part, pixels)
@@ -200,7 +203,7 @@ def compute_on_card(context: RunContext, index: int) -> Any:
     model, tile = context.model, context.grid[index]
     if not kernel.on_card or len(context.steps) > 1:
         return None
-    with _named(context, index, "computing"):
+    with named(context.grid[index], index, ", computing"):
         region = _region(context, index)
         inside = np.zeros(tile.shape, dtype=np.bool_)
         if region is not None:
@@ -265,15 +268,14 @@ def _check_outside(model: Model, tile: Tile, outside: int) -> None:
 
 
 @contextmanager
-def _named(context: RunContext, index: int, doing: str) -> Iterator[None]:
+def named(tile: Tile, index: int, doing: str) -> Iterator[None]:
     """Name the tile in whatever goes wrong; errors made for users pass as they are."""
     try:
         yield
     except NbdaskError:
         raise
     except Exception as error:
-        tile = context.grid[index]
         raise TileError(
-            f"tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to {tile.fast1}),"
-            f" {doing}: {type(error).__name__}: {error}"
+            f"tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to {tile.fast1})"
+            f"{doing}: {type(error).__name__}: {error}"
         ) from error

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nbdask.errors import BackendError
+from nbdask.files import whole_file
 from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_kernel import CudaKernel
 from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Spare
@@ -116,8 +117,8 @@ class HostLauncher:
     def _build(self, program: Program, path: Path) -> None:
         exports = "".join(f"NB_HOST_EXPORT({entry})\n" for entry in program.entries)
         text = f'{_header()}\n#line 1 "card.cu"\n{program.text}\n{exports}'
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            source, made = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
+        with whole_file(path) as made, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            source = Path(folder) / "kernels.cpp"
             source.write_text(text)
             done = subprocess.run(
                 [self._compiler, *self._flags, str(source), "-o", str(made)],
@@ -131,7 +132,6 @@ class HostLauncher:
                     f"--backend cuda-host: {self._compiler} cannot compile the kernels:"
                     f" {(lines or done.stderr.splitlines() or ['no message'])[0]}"
                 )
-            os.replace(made, path)
 
 
 class HostTask:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from nbdask.errors import BackendError
+from nbdask.files import whole_file
 from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_launch import Program
 
@@ -107,11 +106,8 @@ def compiled_file(program: Program, capability: int) -> Path:
     """
     path = code_path(program, capability)
     if not path.exists():
-        code = code_of(program, target_of(capability))
-        descriptor, fresh = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(code)
-        os.replace(fresh, path)
+        with whole_file(path) as fresh:
+            fresh.write_bytes(code_of(program, target_of(capability)))
     return path
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.fill.listen import Progress
 from nbdask.parity.errors import FileError, ParityUsageError, ShapeError
 from nbdask.parity.measures import PEAKS, measure
 from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
 from nbdask.parity.pictures import region_pictures
 from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.run import Progress
 from nbdask.store.checked import CheckedImage
 from nbdask.store.place import SCHEME
 from nbdask.store.provenance import now

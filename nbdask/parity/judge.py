@@ -14,7 +14,8 @@ from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import BackendError, StoreError
 from nbdask.experiment import Experiment
-from nbdask.graph.context import RunContext
+from nbdask.fill.listen import Progress
+from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes
 from nbdask.kernels.registry import get_kernel
 from nbdask.parity.binary import MOST_PIXELS, Binary, Words
@@ -23,9 +24,9 @@ from nbdask.parity.measures import PEAKS
 from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
 from nbdask.parity.regions import Choice, Region, choose, default_mode
 from nbdask.parity.semantics import expected_differences, thread_notes, unique
-from nbdask.parity.tasks import Job, JobSetup, region_graph
+from nbdask.parity.tasks import Job, region_graph
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.run import Progress, Settings, prepare
+from nbdask.run import Settings, prepare
 from nbdask.store.earlier import backend_of
 from nbdask.store.provenance import input_files, now
 from nbdask.store.reader import StoreReader
@@ -282,7 +283,7 @@ def _run(
     request: Request,
 ) -> tuple[RegionResult, ...]:
     """Compare the regions on the cluster; return the results in their order."""
-    setup = JobSetup(secrets.token_hex(8), job)
+    setup = Setup(secrets.token_hex(8), job)
     graphs = (region_graph(setup.run, i, r, grid) for i, r in enumerate(regions))
     results: dict[Tile, RegionResult] = {}
     pictured: list[tuple[float, Tile]] = []

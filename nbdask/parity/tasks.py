@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from nbdask.errors import NbdaskError
 from nbdask.experiment import Experiment
 from nbdask.geometry.model import Model
-from nbdask.graph.context import RunContext, Setup
+from nbdask.graph.build import Graph
+from nbdask.graph.context import RunContext, Shared, context_of
 from nbdask.graph.tasks import compute_tile
 from nbdask.kernels.first import find_first, patch_first
 from nbdask.parity.binary import Binary, CRun, Words, run_c
@@ -38,7 +39,7 @@ _SAME = 2e-7
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Shared):
     """What all tasks of a comparison share.  Picklable.
 
     Attributes
@@ -71,52 +72,26 @@ class Job:
     peaks: int = PEAKS
     pictures: bool = False
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class JobSetup:
-    """Brings a comparison into a process, and takes it out again.
-
-    Parameters
-    ----------
-    run : str
-        Name of the run, unique in the process.
-    job : Job
-    """
-
-    run: str
-    job: Job
-
     @property
     def requires(self) -> tuple[str, str, str] | None:
         """Kernel that every process must have, where tiles are computed."""
-        context = self.job.context
-        if context is None:
-            return None
-        return context.backend, context.precision, context.kernel_version
+        return None if self.context is None else self.context.requires
 
-    def install(self) -> None:
-        """Make the job known to this process's tasks."""
-        context = self.job.context
-        if context is not None:
-            setup = Setup(self.run, context)
-            setup.install()
-            # Its model may have moved to a file by now.
-            object.__setattr__(self, "job", replace(self.job, context=setup.context))
-            if self.job.store is None:
-                _warm_up(setup.context)
-        with _lock:
-            _jobs[self.run] = self.job
-            _readers.pop(self.run, None)
-            _images.pop(self.run, None)
+    def enter(self, run: str) -> Self:
+        """Make the kernel ready."""
+        if self.context is None:
+            return self
+        context = self.context.enter(run)
+        if self.store is None:
+            _warm_up(context)
+        return replace(self, context=context)
 
-    def remove(self) -> None:
-        """Forget it."""
-        with _lock:
-            _jobs.pop(self.run, None)
-            _readers.pop(self.run, None)
-            _images.pop(self.run, None)
-        if self.job.context is not None:
-            Setup(self.run, self.job.context).remove()
+    def leave(self, run: str) -> None:
+        """Close what was read."""
+        _readers.pop(run, None)
+        _images.pop(run, None)
+        if self.context is not None:
+            self.context.leave(run)
 
 
 def _warm_up(context: RunContext) -> None:
@@ -127,7 +102,6 @@ def _warm_up(context: RunContext) -> None:
     kernel.finish(model, pixel, kernel.partial(model, pixel, StepRange(0, 1), None), None)
 
 
-_jobs: dict[str, Job] = {}
 _readers: dict[str, StoreReader] = {}
 _images: dict[str, CheckedImage] = {}
 _lock = Lock()
@@ -142,15 +116,8 @@ class Computed(NamedTuple):
     outside: int
 
 
-class RegionGraph(NamedTuple):
-    """The dask graph of one region: ``graph[key]`` gives its :class:`RegionResult`."""
-
-    key: Any
-    graph: dict[Any, Any]
-
-
-def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -> RegionGraph:
-    """Return the graph of one region.
+def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -> Graph:
+    """Return the graph of one region, whose result is a :class:`RegionResult`.
 
     Parameters
     ----------
@@ -171,7 +138,7 @@ def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -
             graph[tiles[-1]] = (computed, run, index, *bounds)
     key = (f"region-{run}", number)
     graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
-    return RegionGraph(key, graph)
+    return Graph(key, graph)
 
 
 def _touched(grid: TileGrid, region: Tile) -> list[int]:
@@ -183,14 +150,15 @@ def _touched(grid: TileGrid, region: Tile) -> list[int]:
 
 def reference(run: str, slow0: int, slow1: int, fast0: int, fast1: int) -> CRun:
     """Run C for a region."""
-    job = _jobs[run]
+    job: Job = context_of(run)
     region = Tile(slow0, slow1, fast0, fast1)
     return run_c(job.binary, job.experiment, region, job.mode, words=job.words, keep=job.keep)
 
 
 def computed(run: str, index: int, slow0: int, slow1: int, fast0: int, fast1: int) -> Computed:
     """Compute what a region needs of a tile; the rest of the tile is 0."""
-    context = _jobs[run].context
+    job: Job = context_of(run)
+    context = job.context
     assert context is not None
     model = _within(context.model, Tile(slow0, slow1, fast0, fast1))
     assert model is not None, "the region holds nothing of the region of interest"
@@ -216,7 +184,8 @@ def judged(
     tiles: Sequence[Computed],
 ) -> RegionResult:
     """Compare a region with what C made of it."""
-    job, region = _jobs[run], Tile(slow0, slow1, fast0, fast1)
+    job: Job = context_of(run)
+    region = Tile(slow0, slow1, fast0, fast1)
     if job.store is None:
         ours, seconds = _pasted(region, tiles)
         outside = sum(tile.outside for tile in tiles)

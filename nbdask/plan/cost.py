@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nbdask.files import whole_file
 from nbdask.geometry.model import SHAPE_CODES, Model
 from nbdask.plan.machine import cpu_name
 
@@ -149,7 +150,6 @@ def save_costs(measured: Mapping[str, float], path: Path | None = None) -> Path:
         machines = {}
     machines[cpu_name()] = {"nanoseconds": {k: round(v, 4) for k, v in sorted(measured.items())}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"format": 1, "machines": machines}, indent=1) + "\n")
-    temporary.replace(path)
+    with whole_file(path) as fresh:
+        fresh.write_text(json.dumps({"format": 1, "machines": machines}, indent=1) + "\n")
     return path

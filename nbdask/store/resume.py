@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nbdask.errors import StoreError
 from nbdask.store.earlier import backend_of, is_replaced
-from nbdask.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from nbdask.store.reader import StoreReader
 
 #: Entries of the recorded plan that must be the same, or the bits could differ.
 _SAME_PLAN = ("shape", "tile", "steps", "steps_per_task", "backend", "precision", "kernel_version")
@@ -34,14 +36,14 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = 
     stored = reader.attributes
     differences = list(_changed_plan(stored["plan"], attributes["plan"]))
     if stored["fingerprint"] != attributes["fingerprint"]:
-        then, now = _flat(stored["experiment"]), _flat(attributes["experiment"])
-        found = [
-            f"{name}: {_short(then.get(name))} -> {_short(now.get(name))}"
-            for name in sorted({**then, **now})
-            if then.get(name) != now.get(name)
-        ]
+        found = changes(stored["experiment"], attributes["experiment"])
         differences += found or ["fingerprint of the experiment"]
     differences += _changed_files(stored["inputs"], attributes["inputs"])
+    refuse(reader, differences, doing)
+
+
+def refuse(reader: StoreReader, differences: Sequence[str], doing: str) -> None:
+    """Raise an error that names the first differences, where there are any."""
     if differences:
         raise StoreError(
             f"{doing}: {reader.path} was begun with other settings (stored -> now):"
@@ -70,15 +72,24 @@ def _changed_files(then: list[dict[str, str]], now: list[dict[str, str]]) -> lis
     ]
 
 
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    return dict(_entries(data, prefix))
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what differs between nested dicts, each as ``name: stored -> now``."""
+    old, new = dict(_entries(then, "")), dict(_entries(now, ""))
+    return [
+        f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}"
+        for name in sorted({**old, **new})
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _entries(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield dotted name and value of every entry of a nested dict."""
+    """Yield dotted name and value of every entry; dicts in lists are numbered."""
     if isinstance(data, Mapping):
         for key, value in data.items():
             yield from _entries(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
+        for number, value in enumerate(data, 1):
+            yield from _entries(value, f"{prefix} {number}")
     else:
         # Through JSON and back, since a store's numbers and lists went that way.
         yield prefix, json.loads(json.dumps(data))

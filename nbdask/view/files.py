@@ -1,13 +1,12 @@
-"""Picture files: their kinds, and writing one as a whole or not at all."""
+"""Picture files: their kinds, and where they may be written."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 from nbdask.errors import InputError
+from nbdask.files import inside
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -34,31 +33,7 @@ def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "
         raise InputError(f"-o {path}: the folder {path.absolute().parent} does not exist")
     if path.is_dir():
         raise InputError(f"-o {path}: is a folder; name a file")
-    if os.path.isdir(store) and Path(store).resolve() in path.resolve().parents:
+    if os.path.isdir(store) and inside(path, Path(store)):
         raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
     if os.path.lexists(path) and not overwrite:
         raise InputError(f"-o {path} exists already: --overwrite replaces it")
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file under another name beside it, then rename it.
-
-    Parameters
-    ----------
-    path : Path
-    write : callable
-        Called with the temporary path, which has the same suffix.
-
-    Raises
-    ------
-    InputError
-        It cannot be written; nothing is left behind.
-    """
-    fresh = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        write(fresh)
-        os.replace(fresh, path)
-    except OSError as error:
-        raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        fresh.unlink(missing_ok=True)

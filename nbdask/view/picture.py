@@ -13,11 +13,12 @@ from nbdask.derive.canvas import factor_for, reduce_image
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
+from nbdask.files import whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
 from nbdask.view.contrast import Contrast, choose
 from nbdask.view.figure import DPI, check_style, draw, spot_text
-from nbdask.view.files import check_picture, write_whole
+from nbdask.view.files import check_picture
 from nbdask.view.spots import Spot, brightest
 from nbdask.view.style import Style
 
@@ -109,7 +110,8 @@ def preview(
     options: dict[str, Any] = (
         {"pil_kwargs": {"compress_level": _COMPRESSION}} if _is_png(target) else {}
     )
-    write_whole(target, lambda fresh: figure.savefig(fresh, dpi=DPI, **options))
+    with whole_file(target, "-o", InputError) as fresh:
+        figure.savefig(fresh, dpi=DPI, **options)
     missing = float(np.isnan(canvas.values()).mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit

@@ -15,8 +15,9 @@ from nbdask.cli import progress
 from nbdask.cli.main import main
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import resume_command
+from nbdask.fill.listen import Start
 from nbdask.geometry.build import build_model
-from nbdask.graph.watch import Start
+from nbdask.graph.tasks import TileResult
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import EMPTY
@@ -27,7 +28,7 @@ from tests.helpers import COSTS, PATIENCE, ROOT, small_experiment, wait_until
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 48 -pixel 0.3 -oversample 1"
 #: A tile of 8 x 8 evaluated pixels.
-TILE = EMPTY._replace(n_evaluated=64)
+TILE = TileResult(0, None, EMPTY._replace(n_evaluated=64))
 
 
 class Clock:
@@ -56,16 +57,21 @@ def plan_of(**parts) -> Plan:
     return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), COSTS, tile=8)
 
 
+def start_of(plan: Plan, done: int = 0, working: int = 0, dashboard: str | None = None) -> Start:
+    """Return how a run with this plan stands."""
+    return Start("run.zarr", len(plan.grid), done, working, dashboard, plan)
+
+
 def test_a_terminal_gets_a_bar_that_fits(monkeypatch, clock) -> None:
     """Time left, tiles, speed, gigabytes and memory in 79 columns; the last one ends the line."""
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("COLUMNS", "80")
     line = ProgressLine()
-    line.begin(Start(plan_of(), 0, 0, None))
+    line.begin(start_of(plan_of()))
     for done in range(1, 13):
         clock.now += 2.0
-        line.tile(done, TILE)
+        line.tile(TILE, done)
     shown = screen.getvalue().split("\r\x1b[K")[1:]
     assert len(shown) == 12
     assert shown[5].startswith("[#####-----] 50 %, 12 s left, 6/12 tiles, 32 eval/s, ")
@@ -77,10 +83,10 @@ def test_a_terminal_gets_a_bar_that_fits(monkeypatch, clock) -> None:
 def test_a_log_gets_few_plain_lines(capsys, clock) -> None:
     """No line more often than every 15 s, no control characters, a last one at the end."""
     line = ProgressLine()
-    line.begin(Start(plan_of(), 0, 0, "http://127.0.0.1:8787/status"))
+    line.begin(start_of(plan_of(), dashboard="http://127.0.0.1:8787/status"))
     for done in range(1, 13):
         clock.now += 10.0
-        line.tile(done, TILE)
+        line.tile(TILE, done)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "nbdask: dashboard: http://127.0.0.1:8787/status"
     assert len(lines) == 1 + 6
@@ -94,10 +100,10 @@ def test_a_short_run_leaves_no_lines_in_a_log(capsys, clock) -> None:
     """Nor does a quiet one, which still counts."""
     for quiet, seconds in ((False, 1.0), (True, 60.0)):
         line = ProgressLine(quiet)
-        line.begin(Start(plan_of(), 0, 0, "http://x" if quiet else None))
+        line.begin(start_of(plan_of(), dashboard="http://x" if quiet else None))
         for done in range(1, 13):
             clock.now += seconds
-            line.tile(done, TILE)
+            line.tile(TILE, done)
         assert capsys.readouterr().err == ""
         assert line.done == 12
 
@@ -109,11 +115,11 @@ def test_time_left_counts_what_is_still_to_be_evaluated(clock) -> None:
     plan = plan_of(sampling=Sampling(oversample=1, roi=(0, 15, 0, 23)))
     assert plan.working_tiles == 6
     line = ProgressLine(quiet=True)
-    line.begin(Start(plan, 3, 2, None))
+    line.begin(start_of(plan, 3, 2))
     clock.now += 10.0
-    line.tile(4, TILE)
+    line.tile(TILE, 4)
     assert "30 s left" in line.describe(clock.now)
-    line.tile(5, EMPTY)
+    line.tile(TileResult(0, None, EMPTY), 5)
     assert "30 s left" in line.describe(clock.now)
 
 
@@ -141,6 +147,7 @@ def test_the_command_that_resumes() -> None:
 
 _SLOW = """
 import sys, time
+from nbdask.graph.tasks import TileResult
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.cli.main import main
 from benchmarks.large_kill_job import hold

@@ -122,7 +122,7 @@ def test_a_build_that_was_cut_off_goes_on(store) -> None:
 
 def test_levels_grow_while_a_run_goes_on(store, tmp_path) -> None:
     """The very files of a pyramid built afterwards; they are there when the run is complete."""
-    grown = make(tmp_path / "grown.zarr", followers=[GrowingPyramid(smallest=10)])
+    grown = make(tmp_path / "grown.zarr", listeners=[GrowingPyramid(smallest=10)])
     later = store
     build_pyramid(later, smallest=10)
     names = sorted(chunks(grown))
@@ -140,14 +140,14 @@ def test_a_run_that_is_resumed_completes_its_levels(tmp_path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make(store, followers=[GrowingPyramid(smallest=10)], progress=stop)
+        make(store, listeners=[GrowingPyramid(smallest=10)], progress=stop)
     assert "nbdask-pyramid" not in {thread.name for thread in threading.enumerate()}
     assert len(chunks(store)) < 2 * 30
-    make(store, followers=[GrowingPyramid(smallest=10)], resume=True)
+    make(store, listeners=[GrowingPyramid(smallest=10)], resume=True)
     assert np.array_equal(whole(Levels(store), "max", 3), reduced(image_of(store), 8, "max"))
     # Also of a run that has nothing left to compute.
     (store / "pyramid" / "max" / "3" / "c" / "0" / "0").unlink()
-    make(store, followers=[GrowingPyramid(smallest=10)], resume=True)
+    make(store, listeners=[GrowingPyramid(smallest=10)], resume=True)
     assert build_pyramid(store).built == 0
 
 
@@ -170,7 +170,7 @@ def test_a_failure_is_told_at_the_end_of_the_run(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(Levels, "write", full)
     with pytest.raises(StoreError, match="disk is full; the image is there, nbdask pyramid"):
-        make(tmp_path / "run.zarr", followers=[GrowingPyramid(smallest=10)])
+        make(tmp_path / "run.zarr", listeners=[GrowingPyramid(smallest=10)])
     assert image_of(tmp_path / "run.zarr").shape == SHAPE
 
 

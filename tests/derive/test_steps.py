@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from nbdask import derive
+from nbdask.derive.pipeline import STEPS
 from nbdask.errors import FieldError, InputError, InputFileError
 
 FLAT = np.full((300, 300), 100.0, dtype=np.float32)
@@ -125,3 +129,16 @@ def test_refused_values(make, message) -> None:
         make()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_step_is_a_function_and_an_option() -> None:
+    """What a step can be set to is stated with its fields; files' own record is not set."""
+    unset = {"minimum", "sha256"}
+    for step in STEPS:
+        stated = {item.name: item.metadata.get("option") for item in fields(step)}
+        assert {name for name, option in stated.items() if option is None} <= unset
+        assert stated or step.option is not None
+        if step is not derive.PoissonC:
+            taken = inspect.signature(getattr(derive, step.kind)).parameters
+            assert set(stated) - {"sha256"} <= set(taken)
+            assert ("seed" in taken) == (step.code > 0)

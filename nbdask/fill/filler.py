@@ -1,0 +1,201 @@
+"""One class that fills, resumes and mends a store, whatever the work is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.fill.listen import Listener, Progress, Start, followed
+from nbdask.fill.target import Target
+from nbdask.fill.work import Work
+from nbdask.graph.context import Setup
+from nbdask.graph.tasks import TileResult, written
+from nbdask.statistics import Statistics, TileSummary, combine
+from nbdask.store.create import create_store, update_attributes
+from nbdask.store.lock import Lock
+from nbdask.store.place import Place
+from nbdask.store.provenance import end_attributes, now
+from nbdask.store.reader import StoreReader
+from nbdask.store.schema import COMPLETE, RUNNING, summary_from
+from nbdask.store.space import check_space
+
+T = TypeVar("T")
+#: Items per thread that are handed out at a time.
+_WINDOW = 16
+
+
+class Filled(NamedTuple):
+    """A complete store: its statistics, and what the user should be told."""
+
+    statistics: Statistics
+    notes: tuple[str, ...]
+
+
+def fill(
+    work: Work,
+    target: Target,
+    opened: AbstractContextManager[Executor],
+    listeners: Sequence[Listener] = (),
+) -> Filled:
+    """Fill a store, or finish one.
+
+    Parameters
+    ----------
+    work : Work
+    target : Target
+        Checked already.
+    opened : context manager of Executor
+        Entered where tiles are missing, before anything is written.
+    listeners : sequence of Listener
+
+    Raises
+    ------
+    NbdaskError
+        Another run writes to the store, or it was begun with other settings, or there is no room
+        for it; a tile that failed: the store then keeps the status ``running`` and the tiles that
+        are done.
+    """
+    with Lock(target.place) as lock:
+        filler = Filler(work, target.place, lock)
+        if target.resume:
+            filler.reopen()
+        filler.check_space()
+        filler.fill(opened, target.overwrite, listeners)
+        return filler.close()
+
+
+class Filler:
+    """A store under its lock: its tiles, their summaries, what is missing.
+
+    Parameters
+    ----------
+    work : Work
+    place : Place
+    lock : Lock
+        Held.
+    """
+
+    def __init__(self, work: Work, place: Place, lock: Lock) -> None:
+        self.work, self.place, self.lock = work, place, lock
+        self.notes = work.notes
+        count = len(work.grid)
+        # One row per tile rather than objects: a million tiles are 80 MB.
+        self.summaries: NDArray[np.float64] = np.zeros((count, len(TileSummary._fields)))
+        self.missing: Iterable[int] = range(count)
+        self.finished = 0
+        self.computed = False
+        self.begun: StoreReader | None = None
+
+    def reopen(self) -> None:
+        """Find the missing tiles of a store that was begun by the same work."""
+        self.place.sweep()
+        reader = self.begun = StoreReader(self.place)
+        self.notes += self.work.check_same(reader)
+        done = reader.done()
+        for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
+            self.summaries[index] = summary
+        self.missing = (int(index) for index in np.flatnonzero(~done))
+        self.finished = int(done.sum())
+
+    def check_space(self) -> None:
+        """Refuse what cannot fit on the disk; note what may not."""
+        grid = self.work.grid
+        self.notes += check_space(self.place, grid, len(grid) - self.finished)
+
+    def fill(
+        self,
+        opened: AbstractContextManager[Executor],
+        overwrite: bool,
+        listeners: Sequence[Listener],
+    ) -> None:
+        """Make the store once the cluster is there; compute and write the missing tiles."""
+        if self.finished == len(self.work.grid):
+            with followed(listeners, self._start(None)):
+                return
+
+        def done(result: TileResult) -> None:
+            """Count a finished tile; stop where another run took the store over."""
+            self.summaries[result.index] = result.summary
+            self.finished += 1
+            self.lock.check()
+            for listener in listeners:
+                listener.tile(result, self.finished)
+
+        setup = Setup(self.work.run, self.work.context)
+        graphs = self.work.graphs(self.missing)
+        self.computed = True
+        with opened as executor:
+            executor.check(setup)
+            self._begin(overwrite)
+            with followed(listeners, self._start(dashboard_of(executor))):
+                executor.run(setup, graphs, done)
+
+    def _begin(self, overwrite: bool) -> None:
+        """Make the store without pixels, or put the time of resumption on record."""
+        if self.begun is not None:
+            times = [*self.begun.attributes.get("resumed", []), now()]
+            update_attributes(self.place, {"status": RUNNING, "resumed": times})
+            return
+        create_store(
+            self.place,
+            self.work.grid,
+            self.work.attributes() | {"notes": list(self.notes)},
+            pixel_size=self.work.pixel_size,
+            overwrite=overwrite,
+            image=self.work.image,
+        )
+
+    def _start(self, dashboard: str | None) -> Start:
+        """Return how things stand before the first tile."""
+        columns = [TileSummary._fields.index(name) for name in ("n_evaluated", "n_masked")]
+        working = int(self.summaries[:, columns].any(axis=1).sum()) if self.finished else 0
+        tiles = len(self.summaries)
+        return Start(self.place.name, tiles, self.finished, working, dashboard, self.work.plan)
+
+    def close(self) -> Filled:
+        """Mark the store complete."""
+        statistics = combine(summary_from(row) for row in self.summaries)
+        outside = int(self.summaries[:, TileSummary._fields.index("outside")].sum())
+        if outside:
+            self.notes += (
+                f"{outside} evaluations needed structure factors outside the grid of the list for"
+                " their interpolation: default_F was used for them",
+            )
+        if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
+            ended = {**end_attributes(statistics), "notes": list(self.notes)}
+            update_attributes(self.place, ended)
+        return Filled(statistics, self.notes)
+
+    def mend(self, indices: Sequence[int], threads: int, progress: Progress | None = None) -> None:
+        """Compute tiles again, on threads of this process, and write them over what is there.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Numbers of the tiles.
+        threads : int
+        progress : callable, optional
+            Called with (tiles mended, tiles to mend).
+        """
+
+        def again(index: int) -> None:
+            self.lock.check()
+            written(self.work.writer, self.work.grid[index], self.work.compute(index))
+
+        for done, _ in enumerate(mapped(again, indices, threads), 1):
+            if progress is not None:
+                progress(done, len(indices))
+
+
+def mapped(function: Callable[[Any], T], items: Iterable[Any], threads: int) -> Iterator[T]:
+    """Apply a function on threads, in order, with few items in hand at a time."""
+    source = iter(items)
+    with ThreadPoolExecutor(threads, thread_name_prefix="nbdask") as pool:
+        while window := [item for _, item in zip(range(_WINDOW * threads), source, strict=False)]:
+            yield from pool.map(function, window)

@@ -1,0 +1,69 @@
+"""Where a store is written, and what becomes of one that is there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbdask.errors import StoreError
+from nbdask.store.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The place of a store to write.
+
+    Parameters
+    ----------
+    place : Place
+    overwrite : bool
+        Replace an nbdask store that is there already.
+    resume : bool
+        Finish the store that is there already: only its missing tiles are computed.
+    """
+
+    place: Place
+    overwrite: bool = False
+    resume: bool = False
+
+    def check(self) -> None:
+        """Raise an error, before anything is computed, if the store cannot be written or finished.
+
+        Raises
+        ------
+        StoreError
+        """
+        if not self.resume:
+            self.place.check_free(self.overwrite)
+        elif self.overwrite:
+            raise StoreError("--resume and --overwrite exclude each other: give one of them")
+        elif not self.place.exists():
+            raise StoreError(
+                f"--resume: {self.place.name} does not exist; leave --resume out to start the run"
+            )
+
+
+def check_outside(path: Path | str, store: Path | str, flag: str) -> None:
+    """Refuse a store to write that lies in another one, or holds it.
+
+    Parameters
+    ----------
+    path, store : Path or str
+        The store to write and the other one; names of places.
+    flag : str
+        What names ``path``.
+
+    Raises
+    ------
+    StoreError
+    """
+    here, there = resolved(path), resolved(store)
+    if here.startswith(f"{there}/"):
+        raise StoreError(f"{flag} {path}: must lie outside the store {store}")
+    if there.startswith(f"{here}/"):
+        raise StoreError(f"{flag} {path}: must not hold the store {store}")
+
+
+def resolved(name: Path | str) -> str:
+    """Return a path without links, or an address as it is."""
+    return str(name.resolve()) if isinstance(name, Path) else name.rstrip("/")

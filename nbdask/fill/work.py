@@ -1,0 +1,77 @@
+"""What there is to do: the tiles of one store, and how each of them comes about."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbdask.graph.context import Shared
+from nbdask.graph.tasks import TileResult
+from nbdask.plan.plan import Plan
+from nbdask.plan.tiles import TileGrid
+from nbdask.store.schema import PHOTONS
+
+if TYPE_CHECKING:
+    from nbdask.store.reader import StoreReader
+    from nbdask.store.write import TileWriter
+
+
+@dataclass(kw_only=True)
+class Work(ABC):
+    """Work that fills a store.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run, unique in every process.
+    grid : TileGrid
+    writer : TileWriter
+    context : Shared
+        What all tasks share.
+    pixel_size : float
+        [m].
+    image : mapping
+        What the image holds: ``long_name`` and ``units``.
+    plan : Plan, optional
+        What listeners are told; None where nothing is simulated.
+    notes : tuple of str
+        What goes on record.
+    """
+
+    run: str
+    grid: TileGrid
+    writer: TileWriter
+    context: Shared
+    pixel_size: float
+    image: Mapping[str, str] = field(default_factory=PHOTONS.copy)
+    plan: Plan | None = None
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """Return the root's attributes for a run that begins now."""
+
+    @abstractmethod
+    def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
+        """Make sure that the work gives the very pixels that a store was begun with.
+
+        Returns
+        -------
+        tuple of str
+            What goes on record beside.
+
+        Raises
+        ------
+        StoreError
+            With every difference as ``name: stored -> now``, after what was asked for.
+        """
+
+    @abstractmethod
+    def graphs(self, missing: Iterable[int]) -> Iterator[Any]:
+        """Yield the graph of one missing tile after another."""
+
+    @abstractmethod
+    def compute(self, index: int) -> TileResult:
+        """Return a tile with its pixels, here and now."""
