@@ -153,7 +153,7 @@ def test_other_macros_replace_the_usual_ones() -> None:
 
 
 @needs_compiler
-@pytest.mark.slow
+@pytest.mark.long
 def test_stages_go_through_the_launcher_of_cards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
