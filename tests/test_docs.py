@@ -15,7 +15,8 @@ from nbdask.cli.main import SUBCOMMANDS
 from tests.helpers import STRICT
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "deploy" / "README.md"]
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES += [ROOT / "deploy" / "README.md"]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -79,3 +80,26 @@ def test_commands_and_options_exist(page: Path) -> None:
                 own = words[2 : words.index("--")] if "--" in words else words[2:]
                 wrong += [w for w in own if w.startswith("--") and w not in known]
     assert wrong == []
+
+
+#: The lists of files to touch: where names without a folder may lie.
+LISTS = {
+    ROOT / "CONTRIBUTING.md": tuple(
+        f"nbdask/{name}" for name in ("experiment", "export", "cluster", "inputs", "physics")
+    ),
+    ROOT / "docs" / "kernels.md": ("nbdask/geometry", "nbdask/kernels"),
+}
+
+
+@pytest.mark.parametrize("page", LISTS, ids=lambda p: p.name)
+def test_lists_name_files_that_exist(page: Path) -> None:
+    """Whoever follows a how-to finds every file and folder that it names."""
+    listed = page.read_text().split("## How to add")[-1].split("## A new crystal shape")[-1]
+    listed = listed.split("\n## ")[0]
+    named = re.findall(r"`([\w./]+(?:\.(?:py|h|cpp|md|toml)|/))`", listed)
+    assert len(named) > 10
+    folders = ("", "nbdask/cli", "nbdask/native/src", "nbdask/flags", *LISTS[page])
+    missing = [
+        name for name in named if not any((ROOT / folder / name).exists() for folder in folders)
+    ]
+    assert missing == []
