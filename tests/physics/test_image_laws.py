@@ -114,8 +114,8 @@ def test_a_divergent_beam_is_a_list_of_its_sources() -> None:
     )
     model = build_model(grid)
     points = tuple(
-        SourcePoint(*(-3.0 * np.array(d)).tolist(), wavelength=float(w))
-        for d, w in zip(model.incident, model.wavelength, strict=True)
+        SourcePoint(-3.0 * d[0], -3.0 * d[1], -3.0 * d[2], wavelength=w)
+        for d, w in zip(model.incident.tolist(), model.wavelength.tolist(), strict=True)
     )
     listed = experiment(sources=Sources(points=points), beam=Beam(polarization=0.9))
     assert len(points) == 2 * 5  # corners of the round grid are cut
