@@ -29,7 +29,7 @@ def refusal(check: Any, *values: Any, **options: Any) -> str:
 
 
 @given(finite)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_finite_numbers_pass_as_they_are(value: float) -> None:
     """To the last bit, as float, from Python's and NumPy's own types."""
     for given_value in (value, np.float64(value), np.array(value), np.array([value])[0]):
@@ -82,7 +82,7 @@ def test_what_is_not_positive(value: Any, shown: str) -> None:
 
 
 @given(st.integers(-(2**53), 2**53))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_whole_numbers_pass_in_any_type(value: int) -> None:
     """As int, from floats that are whole too."""
     for given_value in (value, float(value), np.int64(value), np.float64(value)):

@@ -323,7 +323,7 @@ def test_what_is_no_dict_form(data: Any) -> None:
 
 
 @given(st.floats(1e-6, 1e-2), st.integers(1, 5000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_size_of_whole_pixels_is_that_many_pixels(pixel: float, count: int) -> None:
     """Whatever rounding does to the product; half a pixel more or less does not count."""
     for size in (pixel * count, pixel * (count + 0.4), pixel * (count - 0.4)):

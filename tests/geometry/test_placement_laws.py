@@ -27,7 +27,7 @@ from tests.helpers import RIGHT
 NAMED = ("ADXV", "MOSFLM", "DENZO", "XDS", "DIALS")
 FLAT = Detector(pixels_fast=100, pixels_slow=60, pixel_size=1e-4, distance=0.1)
 tilts = st.tuples(*[st.floats(-0.6, 0.6)] * 4)
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=12, deadline=None)
 BEAM = Beam()
 
 

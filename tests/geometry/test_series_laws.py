@@ -27,7 +27,7 @@ X, Z = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
 WAVE = 1.2e-10
 positive = st.floats(1e-4, 10.0)
 maybe = st.none() | positive
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=20, deadline=None)
 
 
 def built(sources: Sources) -> SourceTable:
@@ -133,7 +133,7 @@ def test_a_spread_is_settled_for_whatever_is_given(
 
 
 @given(st.floats(1e-4, 0.2), st.integers(2, 7), st.booleans(), st.floats(0.0, 0.2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_square_or_round_grid_surrounds_the_beam(
     width: float, count: int, round_: bool, spectrum: float
 ) -> None:

@@ -18,7 +18,7 @@ vectors = st.tuples(component, component, component).map(array)
 directions = vectors.filter(lambda v: length(v) > 1e-3).map(unit)
 angles = st.floats(-7.0, 7.0)
 seeds = st.integers(1, 2**31 - 2)
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=12, deadline=None)
 
 
 def close(a: np.ndarray, b: np.ndarray, size: float = 1e4) -> None:

@@ -44,7 +44,7 @@ def dependencies(graph: TileGraph) -> dict[Any, list[Any]]:
 
 
 @given(st.integers(1, 40), st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_one_task_for_each_range_and_a_chain_of_sums(ranges: int, index: int) -> None:
     """As many evaluations as ranges, one sum less, one end; each part is read once."""
     graph = tile_graph("r", index, ranges)

@@ -46,7 +46,7 @@ def refusal(path: Path) -> str:
 
 
 @given(lists, st.randoms())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_order_of_a_list_without_duplicates_does_not_matter(rows: list, random) -> None:
     """The grid is a function of the set of reflections."""
     unique = list({row[:3]: row for row in rows}.values())
@@ -57,7 +57,7 @@ def test_the_order_of_a_list_without_duplicates_does_not_matter(rows: list, rand
 
 
 @given(lists, st.tuples(*[st.integers(-100, 100)] * 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_moving_all_indices_moves_the_grid(rows: list, shift: tuple) -> None:
     """The values stay, their first indices move along."""
     moved = [(*(i + s for i, s in zip(row[:3], shift, strict=True)), row[3]) for row in rows]
@@ -68,7 +68,7 @@ def test_moving_all_indices_moves_the_grid(rows: list, shift: tuple) -> None:
 
 
 @given(lists)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_lists_and_arrays_are_the_same(rows: list) -> None:
     """Rows of Python numbers, or an array of float64."""
     one, other = from_reflections(rows, 0.0), from_reflections(np.array(rows, dtype=float), 0.0)
@@ -77,7 +77,7 @@ def test_lists_and_arrays_are_the_same(rows: list) -> None:
 
 
 @given(lists)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_listing_a_grid_gives_the_grid_again(rows: list) -> None:
     """All values of a grid as a list are that grid, whatever default_F is."""
     grid = from_reflections(rows, 2.0)
@@ -135,7 +135,7 @@ def test_the_greatest_grid() -> None:
 
 
 @given(grid=grids)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_dump_comes_back_to_the_last_bit(
     grid: AmplitudeGrid, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

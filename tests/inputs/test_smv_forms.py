@@ -181,7 +181,7 @@ def test_a_header_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 
 @given(pixels=masks, data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_every_rectangle_of_a_mask_is_that_of_its_pixels(
     pixels: np.ndarray, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

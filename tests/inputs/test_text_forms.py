@@ -36,7 +36,7 @@ def refusal(read, path: Path) -> str:
 
 
 @given(finite)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_numbers_come_back_from_their_text(value: float) -> None:
     """Python's shortest form, and C's with 17 digits, give the number to the last bit."""
     for text in (repr(value), f"{value:.17g}", f"{value:+.16e}", f"{value:.16E}"):
@@ -65,7 +65,7 @@ def test_what_is_no_number(word: str) -> None:
 @given(
     st.lists(finite, min_size=9, max_size=9), st.sampled_from([" ", "\n", "\t", "\r\n", "  \n "])
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_written_matrix_comes_back(
     tmp_path_factory: pytest.TempPathFactory, numbers: list, between: str
 ) -> None:
@@ -132,7 +132,7 @@ rows_of_sources = st.lists(
 
 
 @given(rows=rows_of_sources, between=st.sampled_from([" ", "\t", ",", ", ", ";", ":", "!", " ;, "]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_written_source_list_comes_back(
     rows: list, between: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

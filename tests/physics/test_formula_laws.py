@@ -63,7 +63,7 @@ def crystal_of(shape: str, **fields: Any) -> Model:
 
 
 @given(st.integers(1, 60))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_mean_square_of_a_grating_is_its_number_of_cells(cells: int) -> None:
     """Parseval: no cell scatters more for having neighbours; exact for evenly spaced indices."""
     steps = 2 * cells + 1
@@ -72,7 +72,7 @@ def test_the_mean_square_of_a_grating_is_its_number_of_cells(cells: int) -> None
 
 
 @given(indices, st.integers(1, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_grating_is_the_sum_of_its_cells(index: float, cells: int) -> None:
     """The modulus of the sum of exp(2 pi i n h), never above the number of cells."""
     phases = np.exp(2j * np.pi * np.arange(cells) * (index - round(index)))
@@ -90,7 +90,7 @@ def test_a_grating_vanishes_between_its_fringes(cells: int) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(h=indices, k=indices, el=indices)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_every_shape_is_the_same_on_both_sides_of_a_spot(
     shape: str, h: float, k: float, el: float
 ) -> None:
@@ -153,7 +153,7 @@ def test_distances_to_spots_grow_from_them() -> None:
 
 
 @given(st.floats(-1e6, 1e6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_nearest_index_is_at_most_a_half_away(value: float) -> None:
     """Below or at a half above, never a half below."""
     found = float(nearest(np.array([value]))[0])
@@ -203,7 +203,7 @@ def test_solid_angles_do_not_depend_on_tilt_but_through_the_normal() -> None:
 
 
 @given(st.floats(-1.0, 1.0))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_polarization_lies_between_0_and_1_and_adds_up(kahn: float) -> None:
     """Factors of K and -K have the sum 1 + cos^2, that without polarization."""
     one, other, none = (model_of(kahn=k) for k in (kahn, -kahn, 0.0))
@@ -231,7 +231,7 @@ def test_nothing_is_scattered_along_the_electric_field() -> None:
 
 
 @given(st.floats(1.0, 1e6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_layers_capture_ever_less_and_together_all_that_stops(mu: float) -> None:
     """By Beer and Lambert's law: a geometric series along the slanted path."""
     model = model_of(thickness=5e-4, thick_steps=6, attenuation=mu)
@@ -277,7 +277,7 @@ def interpolated(values: Any) -> Model:
 
 
 @given(st.floats(0.0, 1.0, exclude_max=True))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_cubic_weights_carry_every_cubic(t: float) -> None:
     """Their moments about the place vanish up to the third."""
     weights = [float(w[0]) for w in cubic_weights(np.array([t]))]

@@ -34,7 +34,7 @@ from tests.helpers import COSTS, reflections, small_experiment
 side = st.integers(1, 40)
 grids = st.builds(TileGrid, shape=st.tuples(side, side), tile=st.tuples(side, side))
 edge = st.integers(-20, 20)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=20, deadline=None)
 
 
 class Facts:
@@ -245,7 +245,7 @@ def test_on_a_card_threads_only_finish_what_it_computed() -> None:
 
 
 @given(st.integers(1, 500), st.integers(1, 300), st.integers(0, 499), st.integers(0, 299))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_tiles_that_work_are_those_that_touch_the_region(
     height: int, width: int, slow: int, fast: int
 ) -> None:
