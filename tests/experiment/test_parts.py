@@ -115,7 +115,7 @@ LIMITS: list[tuple[str, str, Any, Any]] = [
     ("crystal", "mosaic_spread", 0.0, -1e-9),
     ("crystal", "mosaic_domains", 1, 0),
     ("detector", "pixels_fast", 1, 0),
-    ("detector", "pixels_slow", 2**31 - 2, 2**31),
+    ("detector", "pixels_slow", 2**31 - 1, 2**31),
     ("detector", "thick_steps", 10**6, 10**6 + 1),
     ("detector", "thickness", 0.0, -1e-12),
     ("detector", "attenuation", 0.0, -1e-12),
@@ -331,6 +331,23 @@ def test_a_size_of_whole_pixels_is_that_many_pixels(pixel: float, count: int) ->
     by_count = Detector(pixel_size=pixel, pixels_fast=count)
     assert by_count.n_fast == count
     assert by_count.extent_fast == pixel * count
+
+
+@pytest.mark.parametrize("axis", ["fast", "slow"])
+@pytest.mark.parametrize(("pixels", "count"), [(0.5, 0), (0.51, 1), (2**31 - 1.4, 2**31 - 1)])
+def test_a_size_has_one_pixel_at_least_and_no_more_than_can_be_counted(
+    axis: str, pixels: float, count: int
+) -> None:
+    """From half a pixel on, up to 2^31 - 1 pixels by count or by size."""
+    size = {f"size_{axis}": pixels * 1e-3}
+    if count:
+        found = Detector(pixel_size=1e-3, **size)
+        assert getattr(found, f"n_{axis}") == count
+    beyond = {f"size_{axis}": 1e-3 * (2**31 if count else pixels)}
+    with pytest.raises(FieldError) as caught:
+        Detector(pixel_size=1e-3, **beyond)
+    assert caught.value.field == f"detector.size_{axis}"
+    assert caught.value.allowed == "1 to 2147483647 times the pixel size of 0.001 m"
 
 
 @pytest.mark.parametrize(

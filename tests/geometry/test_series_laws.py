@@ -130,6 +130,8 @@ def test_a_spread_is_settled_for_whatever_is_given(
         assert settled > 0.0
         assert each > 0.0
         assert settle_spread(Spread(settled, each, number)) == (number, settled, each)
+    if width and step and count is None:
+        assert (number, settled, each) == (math.ceil(width / step), width, step)
 
 
 @given(st.floats(1e-4, 0.2), st.integers(2, 7), st.booleans(), st.floats(0.0, 0.2))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nbdask.experiment import Beam, Crystal, Detector, Sampling, StructureFactors
@@ -153,6 +153,8 @@ def test_distances_to_spots_grow_from_them() -> None:
 
 
 @given(st.floats(-1e6, 1e6))
+@example(0.5)
+@example(-1.5)
 @settings(max_examples=20, deadline=None)
 def test_the_nearest_index_is_at_most_a_half_away(value: float) -> None:
     """Below or at a half above, never a half below."""

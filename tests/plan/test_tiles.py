@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nbdask.errors import PlanError
@@ -245,6 +245,8 @@ def test_on_a_card_threads_only_finish_what_it_computed() -> None:
 
 
 @given(st.integers(1, 500), st.integers(1, 300), st.integers(0, 499), st.integers(0, 299))
+@example(64, 48, 0, 0)
+@example(65, 49, 127, 95)
 @settings(max_examples=12, deadline=None)
 def test_tiles_that_work_are_those_that_touch_the_region(
     height: int, width: int, slow: int, fast: int
