@@ -262,6 +262,15 @@ def test_every_change_changes_the_fingerprint(part: str, name: str, value: Any) 
     assert Experiment.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
 
 
+@pytest.mark.parametrize(("part", "name"), [("crystal", "matrix_file"), ("sources", "file")])
+def test_where_content_was_read_from_is_no_part_of_the_fingerprint(part: str, name: str) -> None:
+    """The content itself is in the experiment; the dict form still has the name on record."""
+    recorded = with_field(part, name, "/somewhere/else.txt")
+    assert recorded.to_dict()[part][name] == "/somewhere/else.txt"
+    assert recorded.fingerprint() == with_field(part, name, "/here.txt").fingerprint()
+    assert recorded != WHOLE
+
+
 @given(experiments, st.randoms())
 @settings(max_examples=15, deadline=None)
 def test_the_order_of_the_dict_form_does_not_matter(experiment: Experiment, random: Any) -> None:

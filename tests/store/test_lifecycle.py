@@ -270,6 +270,21 @@ def test_attributes_of_the_end(store: Path) -> None:
     assert {"python", "numpy", "zarr"} <= set(versions())
 
 
+def test_attributes_of_a_store_that_is_gone_or_garbled(store: Path) -> None:
+    """Changing them is refused in one line, and nothing is made anew."""
+    (store / "zarr.json").write_text("{")
+    begin = f"{store}: cannot update the root's attributes: "
+    with pytest.raises(StoreError) as caught:
+        update_attributes(store, {"a": 1})
+    assert str(caught.value).startswith(begin)
+    assert (store / "zarr.json").read_text() == "{"
+    shutil.rmtree(store)
+    with pytest.raises(StoreError) as caught:
+        update_attributes(store, {"a": 1})
+    assert str(caught.value) == f"{begin}No such file or directory"
+    assert not store.exists()
+
+
 def test_input_files_are_on_record_by_content(tmp_path: Path) -> None:
     """Checksums that are held are taken; files that are only on record may be gone."""
     hkl, matrix, gone = tmp_path / "a.hkl", tmp_path / "A.mat", tmp_path / "gone.txt"
