@@ -110,7 +110,7 @@ class Detector:
             steps = checks.integer("detector.thick_steps", self.thick_steps, low=1, high=10**6)
             checks.assign(self, thick_steps=steps)
         for axis, extent in (("fast", self.extent_fast), ("slow", self.extent_slow)):
-            if not 0.5 < extent / self.pixel_size < MAX_PIXELS:
+            if not 0.5 < extent / self.pixel_size <= MAX_PIXELS + 0.5:
                 raise FieldError(
                     f"detector.size_{axis}",
                     extent,

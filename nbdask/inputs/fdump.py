@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nbdask.inputs.amplitudes import AmplitudeGrid, check_size
-from nbdask.inputs.text import problem, unreadable
+from nbdask.inputs.text import check_regular, problem, unreadable
 
 _HEAD = re.compile(rb"[ \t]*" + rb"[ \t]+".join([rb"([+-]?\d{1,7})"] * 6) + rb"[ \t]*\r?\n\f")
 _HEAD_BYTES = 128
@@ -36,6 +36,7 @@ def read_fdump(path: str | Path) -> AmplitudeGrid:
     InputFileError
         A missing file, a malformed first line, a wrong length, or values that are not finite.
     """
+    check_regular(path, _WHAT)
     try:
         with open(path, "rb") as handle:
             head = _HEAD.match(handle.read(_HEAD_BYTES))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nbdask.inputs import amplitudes
 from nbdask.inputs.amplitudes import AmplitudeGrid
-from nbdask.inputs.text import problem, read_lines, shown, to_number
+from nbdask.inputs.text import check_regular, problem, read_lines, shown, to_number
 
 _WHAT = "reflections, one a line: h k l F"
 
@@ -37,6 +37,7 @@ def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
         A missing or empty file, a line that is not h k l F, an index that is not a whole number,
         or indices that span an absurdly large grid.
     """
+    check_regular(path, _WHAT)
     table = _read_fast(path)
     if table is None:
         table = _read_slowly(path)
@@ -46,11 +47,10 @@ def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
 def _read_fast(path: str | Path) -> NDArray[np.float64] | None:
     """Return the table, or None where anything at all is not as it should be."""
     try:
-        with warnings.catch_warnings():
+        # Given a name instead, numpy would also fetch an address, and unpack NAME.gz beside it.
+        with open(path, encoding="utf-8-sig") as handle, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy warns about a file without data
-            table = np.loadtxt(
-                path, usecols=(0, 1, 2, 3), comments="#", ndmin=2, encoding="utf-8-sig"
-            )
+            table = np.loadtxt(handle, usecols=(0, 1, 2, 3), comments="#", ndmin=2)
     except (OSError, ValueError, IndexError):
         return None
     indices = table[:, :3]

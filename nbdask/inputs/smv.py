@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.inputs.text import NUMBER, problem, shown, unreadable
+from nbdask.inputs.text import NUMBER, check_regular, problem, shown, unreadable
 
 _WHAT = "an SMV image, beginning with '{', a newline and HEADER_BYTES="
 _START = re.compile(rb"\{\s*HEADER_BYTES\s*=\s*(\d{1,9})\s*;")
-_TYPE = re.compile(r"(?:^|[\s;{])TYPE\s*=\s*([^;]*);")
+_TYPE = re.compile(r"(?<![^\s;{])TYPE\s*=\s*([^;]*);")
 _MAX_PIXELS = 2**31 - 1
 
 
@@ -135,6 +135,7 @@ def read_header(path: str | Path) -> SmvHeader:
         A missing file, one that is not an SMV image, or a header without sensible sizes.
     """
     name = str(path)
+    check_regular(path, _WHAT)
     try:
         with open(path, "rb") as handle:
             start = _START.match(handle.read(512))

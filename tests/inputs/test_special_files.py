@@ -1,0 +1,123 @@
+"""What is no regular file, and what numpy would take for something else, is refused at once."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbdask.errors import InputFileError
+from nbdask.inputs.checksum import sha256_of
+from nbdask.inputs.fdump import read_fdump
+from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.matrix import read_matrix
+from nbdask.inputs.smv import open_mask, read_header
+from nbdask.inputs.sourcefile import read_sources
+from nbdask.inputs.text import check_regular
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "hkl": lambda path: read_hkl(path, 0.0),
+    "fdump": read_fdump,
+    "matrix": read_matrix,
+    "sources": read_sources,
+    "header": read_header,
+    "mask": open_mask,
+    "checksum": sha256_of,
+    "check": lambda path: check_regular(path, "anything"),
+}
+each_reader = pytest.mark.parametrize("name", READERS)
+
+
+def refused(name: str, path: Path) -> str:
+    """Return the one line with which a reader refuses a path, which the line begins with."""
+    with pytest.raises(InputFileError) as caught:
+        READERS[name](path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ")
+    assert "\n" not in text
+    return text.removeprefix(f"{path}: ")
+
+
+@each_reader
+def test_a_pipe_is_refused_without_waiting_for_a_writer(name: str, tmp_path: Path) -> None:
+    """Opening a named pipe would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    text = refused(name, tmp_path / "pipe")
+    assert text.startswith("is a device, pipe or socket: must be a regular file holding ")
+
+
+@each_reader
+def test_an_endless_device_is_refused(name: str) -> None:
+    """Reading /dev/zero would fill the memory."""
+    assert refused(name, Path("/dev/zero")).startswith("is a device, pipe or socket: must be")
+
+
+@each_reader
+def test_a_socket_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket of the file system cannot be read."""
+    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        assert refused(name, Path("s")).startswith("is a device, pipe or socket: must be")
+
+
+@each_reader
+def test_a_folder_is_refused(name: str, tmp_path: Path) -> None:
+    """With what should be there."""
+    assert refused(name, tmp_path).startswith("is a directory: must be a readable file holding ")
+
+
+@each_reader
+def test_links_to_nothing_and_to_themselves_are_refused(name: str, tmp_path: Path) -> None:
+    """A broken link is a missing file; a circle is told as the system tells it."""
+    (tmp_path / "broken").symlink_to(tmp_path / "absent")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert refused(name, tmp_path / "broken").startswith("no such file or directory: must be")
+    assert refused(name, tmp_path / "circle").startswith("too many levels of symbolic links: must")
+
+
+@each_reader
+def test_a_path_through_a_file_is_refused(name: str, tmp_path: Path) -> None:
+    """A file in the place of a folder."""
+    (tmp_path / "file").write_text("0 0 0 1\n")
+    assert refused(name, tmp_path / "file" / "below").startswith("not a directory: must be")
+
+
+def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
+    """Links are followed."""
+    (tmp_path / "a.hkl").write_text("1 2 3 4\n")
+    (tmp_path / "b.hkl").symlink_to("a.hkl")
+    assert read_hkl(tmp_path / "b.hkl", 0.0).minimum == (1, 2, 3)
+    assert sha256_of(tmp_path / "b.hkl") == sha256_of(tmp_path / "a.hkl")
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+)
+def test_packed_lists_are_not_unpacked(
+    ending: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """Neither one given by name, nor one beside the missing file that was named."""
+    packed = tmp_path / f"list.hkl.{ending}"
+    packed.write_bytes(pack(b"0 0 0 1\n" * 3))
+    assert "must be" in refused("hkl", packed)
+    assert refused("hkl", tmp_path / "list.hkl").startswith("no such file or directory")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "file"])
+def test_addresses_are_names_of_missing_files(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is ever fetched: an address is a path that is not there."""
+    monkeypatch.chdir(tmp_path)
+    address = f"{scheme}://localhost:9/list.hkl"
+    with pytest.raises(InputFileError) as caught:
+        read_hkl(address, 0.0)
+    assert str(caught.value).startswith(f"{address}: no such file or directory: must be")
