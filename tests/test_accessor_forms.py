@@ -156,9 +156,9 @@ def test_miller_indices_of_steps_and_domains() -> None:
     for step, domain in ((1, 0), (2, 0), (0, 1), (2, 1)):
         found = image.nbdask.miller_index(phi_step=step, domain=domain).values
         edges = np.array([70.0, 80.0, 90.0])[:, None, None]
-        lengths = [np.linalg.norm(x / edges, axis=0) for x in (found, first)]
-        np.testing.assert_allclose(*lengths, rtol=1e-9)
-        assert all(not np.allclose(found, other) for other in seen)
+        one, other = (np.linalg.norm(x / edges, axis=0) for x in (found, first))
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+        assert all(not np.allclose(found, before) for before in seen)
         seen.append(found)
     np.testing.assert_array_equal(image.nbdask.miller_index(0, 0, 0), first)
 
