@@ -129,7 +129,6 @@ def test_the_file_of_a_flag_replaces_another_as_a_whole(store, tmp_path, image) 
     """As nanoBragg does, without a question; remarks and progress come from the writer."""
     target = tmp_path / "f.bin"
     target.write_bytes(b"old")
-    seen: list[tuple[int, int]] = []
 
     def write(picture: Picture, path: Path, options: Options) -> list[str]:
         path.write_bytes(b"%d %g" % (picture.shape[0], options.factor))
@@ -142,7 +141,6 @@ def test_the_file_of_a_flag_replaces_another_as_a_whole(store, tmp_path, image) 
     file.write(store)
     assert target.read_bytes() == b"150 2.5"
     assert file.remarks == ["said"]
-    assert seen == []
     FloatFile(target).write(store)
     assert target.read_bytes() == image.tobytes()
 
