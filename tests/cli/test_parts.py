@@ -332,6 +332,7 @@ def pipeline_from(words: str, pixel_size: float = 1e-4) -> derive.Pipeline:
         ("1.5e-4m", 1.5),
         (".15mm", 1.5),
         ("30.um", 0.3),
+        ("123.456789um", 1.23456789),
     ],
 )
 @pytest.mark.parametrize("option", ["--psf-gauss", "--psf-fibre"])

@@ -105,6 +105,9 @@ def test_frame_flicker_is_one_factor_for_all_pixels() -> None:
     assert np.allclose(ratio, ratio[0, 0], rtol=1e-6)
     part = pipeline.apply(image[10:20, 5:9], corner=(10, 5))
     assert np.array_equal(part, whole[10:20, 5:9])
+    # It is no pixel's own deviate.
+    pixels = derive.Pipeline((derive.Flicker(pixel_rms=0.2),), seed=9, frame=4).apply(image)
+    assert abs(pixels[0, 0] / image[0, 0] - ratio[0, 0]) > 1e-3
 
 
 def test_independent_noises_add_their_variances() -> None:

@@ -87,6 +87,18 @@ def test_what_is_lost_is_counted(pixels, scale, adc) -> None:
         assert (numbers[np.isnan(value)] == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("function", "most"), [(counts16, UINT16_MAX), (noise16, UINT16_MAX), (grey8, GREY_MAX)]
+)
+def test_the_greatest_number_itself_fits(function, most) -> None:
+    """Nothing is lost at either end."""
+    image = np.array([[0.0, most]], dtype=np.float32)
+    extra = (0.0,) if function is noise16 else (1.0, 0.0)
+    numbers, lost = function(np.append(image, [[-1.0, 1.0]], axis=0).astype(np.float32), *extra)
+    assert numbers[0].tolist() == [0, most]
+    assert lost == Clipped(0, 1)
+
+
 @QUICK
 @given(ANYTHING)
 def test_greatest_of_32_bits_can_be_lower(pixels) -> None:

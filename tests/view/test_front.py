@@ -19,6 +19,7 @@ pytest.importorskip("bokeh")
 
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
+from tornado.simple_httpclient import HTTPTimeoutError
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
@@ -177,6 +178,8 @@ def test_the_session_waits_for_bokeh(front: Front) -> None:
     """The start script is answered once the server has joined, with where its session is."""
 
     async def use(fetch: Fetch) -> None:
+        with pytest.raises(HTTPTimeoutError):  # however long it is waited for
+            await fetch(f"/{WORD}/start.js", follow_redirects=False, request_timeout=0.5)
         asked = asyncio.ensure_future(fetch(f"/{WORD}/start.js", follow_redirects=False))
         page = await fetch(f"/{WORD}")  # others are served meanwhile
         assert page.code == 200
