@@ -51,6 +51,15 @@ def test_the_error_names_option_and_file(tmp_path: Path) -> None:
         fresh.write_text("new")
 
 
+def test_a_folder_in_the_way_stays(tmp_path: Path) -> None:
+    """It is no file to replace; nothing is left beside it."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError, match="directory"), whole_file(folder) as fresh:
+        fresh.write_bytes(b"new")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_inside_follows_links(tmp_path: Path) -> None:
     """A folder is inside itself; a name that begins alike is not."""
     folder = tmp_path / "a.zarr"

@@ -36,11 +36,11 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         return
 
     chosen = name or write.DEFAULT
-    words = write.write_example(chosen, out)
-    parsed = parse_args(words)
     folder = Path(out)
     if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
         raise click.UsageError(f"--png {png}: the folder {Path(png).parent} does not exist")
+    words = write.write_example(chosen, out)
+    parsed = parse_args(words)
     result = simulate(
         parsed.experiment,
         folder / f"{chosen}.zarr",

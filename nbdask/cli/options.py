@@ -106,7 +106,9 @@ def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
 
 def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     """Return those of the named options that were given, as the user writes them."""
-    return ["--" + n.replace("_", "-") for n in names if options[n] not in (None, False)]
+    # 0 is a number that was given, though it is equal to False.
+    given = [n for n in names if options[n] is not None and options[n] is not False]
+    return ["--" + n.replace("_", "-") for n in given]
 
 
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:

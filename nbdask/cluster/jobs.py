@@ -141,7 +141,7 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
         "memory": f"{job.memory}B",
         "job_name": "nbdask",
         "job_script_prologue": [*_exports(), *job.prologue],
-        "worker_extra_args": _worker_arguments(job),
+        "worker_extra_args": _worker_arguments(job.walltime or _usual_walltime(spec.kind)),
         "log_directory": str(job.directory),
     }
     optional = {
@@ -161,11 +161,28 @@ def _exports() -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
 
 
-def _worker_arguments(job: JobSpec) -> list[str]:
+def _usual_walltime(kind: str) -> int | None:
+    """Return the seconds that dask-jobqueue's configuration gives jobs, None where it is not told.
+
+    Its own default is half an hour: workers have to leave before that end, too.
+    """
+    text = str(dask.config.get(f"jobqueue.{kind}.walltime", None))
+    if kind == "lsf" and text.count(":") == 1:
+        text += ":00"
+    if text.count(":") != 2:  # a number alone has another unit in each system
+        return None
+    try:
+        seconds = seconds_of(text)
+    except ClusterError:
+        return None
+    return seconds if seconds >= LEAST_WALLTIME else None
+
+
+def _worker_arguments(walltime: int | None) -> list[str]:
     """Words for ``dask worker``: its pages stay on its own node, it leaves in time."""
     words = ["--dashboard-address", "127.0.0.1:0"]
-    if job.walltime is not None:
-        duration, stagger = lifetime(job.walltime)
+    if walltime is not None:
+        duration, stagger = lifetime(walltime)
         words += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
     return words
 

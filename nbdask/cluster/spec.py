@@ -27,7 +27,7 @@ class JobSpec:
     memory : int
         Bytes.
     walltime : int or None
-        Seconds; None: without limit.
+        Seconds; None: as dask-jobqueue is configured.
     queue, account : str or None
     extra : tuple of str
         Further directives of the batch system.

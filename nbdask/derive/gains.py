@@ -106,8 +106,9 @@ def _open(path: str) -> NDArray[Any]:
         It is missing or holds something else.
     """
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-        good = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu"
+        # numpy.load would take the file for an archive if it begins like one.
+        values = np.lib.format.open_memmap(path, mode="r")
+        good = values.ndim == 2 and values.dtype.kind in "fiu"
     except FileNotFoundError:
         raise InputFileError(f"gain map {path} does not exist") from None
     except OSError as error:

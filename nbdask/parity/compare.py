@@ -211,13 +211,12 @@ def _known(name: str) -> Source:
         checked = CheckedImage(reader)
         return Source(str(reader.path), reader.image, reader.grid.tile, facts, checked)
     try:
-        pixels = np.load(name, mmap_mode="r", allow_pickle=False)
+        # numpy.load would take the file for an archive if it begins like one.
+        pixels = np.lib.format.open_memmap(name, mode="r")
     except OSError as error:
         raise FileError(f"{name}: {error.strerror or _NO_ARRAY}") from error
     except (ValueError, EOFError) as error:
         raise FileError(f"{name}: {_NO_ARRAY}") from error
-    if not isinstance(pixels, np.ndarray):
-        raise FileError(f"{name}: {_NO_ARRAY}")
     if pixels.ndim != 2 or pixels.dtype.kind != "f" or pixels.size == 0:
         raise FileError(
             f"{name}: holds {pixels.dtype} of shape {pixels.shape}: must be floats (slow, fast)"

@@ -106,6 +106,7 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
         (("a.npy", "objects.npy"), 5, "objects.npy: cannot be read as a .npy file"),
         (("a.npy", "cut.npy"), 5, "cut.npy: cannot be read as a .npy file"),
         (("a.npy", "many.npy"), 5, "many.npy: cannot be read as a .npy file"),
+        (("a.npy", "letters.npy"), 5, "letters.npy: cannot be read as a .npy file"),
     ],
 )
 def test_wrong_words_have_their_exit_code(
@@ -124,6 +125,7 @@ def test_wrong_words_have_their_exit_code(
     np.save("objects.npy", np.array([[{}]]), allow_pickle=True)
     np.savez("many.npz", np.ones((6, 8)))
     Path("many.npz").rename("many.npy")
+    Path("letters.npy").write_bytes(b"PK\x03\x04, but no archive")
     Path("cut.npy").write_bytes(Path("a.npy").read_bytes()[:200])
     Path("hard.npy").hardlink_to("a.npy")
     Path("short.bin").write_bytes(bytes(100))
