@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shlex
+import sys
 import shutil
 import signal
 import threading
@@ -147,11 +148,18 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
     optional = {
         "interface": job.interface,
         "local_directory": job.local_directory,
-        "python": job.python,
+        "python": job.python or _python(spec.kind),
     }
     keywords |= {name: value for name, value in optional.items() if value is not None}
     extra = _condor(job) if spec.kind == "htcondor" else _directives(spec.kind, job)
     return keywords | extra
+
+
+def _python(kind: str) -> str | None:
+    """Return this Python for the shell of a job, None where dask's configuration names another."""
+    # dask-jobqueue puts its own choice, the same, into the script as it is: a space would cut it.
+    named = dask.config.get(f"jobqueue.{kind}.python", None)
+    return shlex.quote(sys.executable) if named is None else None
 
 
 def _exports() -> list[str]:

@@ -191,3 +191,14 @@ def test_ctrl_c_is_not_taken_over() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_python_below_a_folder_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell of the job gets it as one word; a Python that dask's configuration names stays."""
+    monkeypatch.setattr(sys, "executable", "/opt/two words/bin/python")
+    spec = made("slurm", tmp_path)
+    assert "'/opt/two words/bin/python' -m distributed.cli" in job_script(spec)
+    with dask.config.set({"jobqueue.slurm.python": "module-python"}):
+        assert "\nmodule-python -m distributed.cli" in job_script(spec)
