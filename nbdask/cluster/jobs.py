@@ -6,9 +6,9 @@ import asyncio
 import logging
 import os
 import shlex
-import sys
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
