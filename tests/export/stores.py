@@ -18,13 +18,12 @@ from nbdask.store.provenance import end_attributes
 from nbdask.store.write import TileWriter
 from tests.helpers import small_experiment
 
-RANDOM = np.random.default_rng(7)
-
 
 def picture_of(shape: tuple[int, int], high: float = 3000.0) -> np.ndarray:
-    """Return photons with fractions and a few strong pixels."""
-    image = RANDOM.gamma(0.5, 40.0, shape).astype(np.float32)
-    image[RANDOM.random(shape) > 0.99] *= np.float32(high)
+    """Return photons with fractions and a few strong pixels; of a shape always the same."""
+    random = np.random.default_rng((7, *shape))
+    image = random.gamma(0.5, 40.0, shape).astype(np.float32)
+    image[random.random(shape) > 0.99] *= np.float32(high)
     return image
 
 
