@@ -29,7 +29,7 @@ from nbdask.store.create import update_attributes
 from nbdask.store.earlier import bound_of
 from nbdask.store.lock import Lock
 from nbdask.store.place import reason
-from nbdask.store.provenance import end_attributes, now
+from nbdask.store.provenance import end_attributes, now, versions
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import checksum
 
@@ -297,6 +297,9 @@ def _compare(reader: StoreReader, context: RunContext, index: int) -> Fault | No
     text = f"{other} of {image.size} pixels differ, by up to {worst:.2g} of the tile's maximum"
     if reader.attributes.get("cpu") != cpu_name():
         text += f"; the store was begun on another processor ({reader.attributes.get('cpu')})"
+    level = reader.attributes.get("versions", {}).get("native")
+    if level and level != versions().get("native"):
+        text += f"; the store was made with the library for {level}"
     return Fault(index, reader.grid[index], DIFFERENT, text)
 
 

@@ -9,6 +9,8 @@ from nbdask.errors import FieldError
 from nbdask.experiment import checks
 
 SHAPES = ("square", "round", "gauss", "tophat")
+#: The kernels count cells in 32 bits.
+MOST_CELLS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Crystal:
         checks.assign(
             self,
             n_cells=tuple(
-                checks.integer("crystal.n_cells", n, low=1)
+                checks.integer("crystal.n_cells", n, low=1, high=MOST_CELLS)
                 for n in checks.vector("crystal.n_cells", self.n_cells)
             ),
             size=checks.vector("crystal.size", self.size),
@@ -135,7 +137,10 @@ def _check_cells_matrix(crystal: Crystal) -> None:
         raise FieldError(field, matrix, 'given only with shape "gauss" and without crystal.size')
     if _determinant(matrix) <= 0.0:
         raise FieldError(field, matrix, "nine numbers with a determinant above 0")
-    columns = tuple(math.ceil(math.hypot(*matrix[i::3])) for i in range(3))
+    lengths = [math.hypot(*matrix[i::3]) for i in range(3)]
+    if max(lengths) > MOST_CELLS:
+        raise FieldError(field, matrix, f"columns of a length of at most {MOST_CELLS}")
+    columns = tuple(math.ceil(length) for length in lengths)
     if crystal.n_cells not in ((1, 1, 1), columns):
         raise FieldError("crystal.n_cells", crystal.n_cells, f"left out beside {field}")
     checks.assign(crystal, cells_matrix=matrix, n_cells=columns)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nbdask import units
+from nbdask.errors import FieldError
 from nbdask.experiment.beam import Beam
-from nbdask.experiment.crystal import Crystal
+from nbdask.experiment.crystal import MOST_CELLS, Crystal
 from nbdask.geometry.mosaic import random_misset
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_xyz, unit
 
@@ -195,7 +196,10 @@ def _cell_counts(
     for index in range(3):
         count = crystal.n_cells[index]
         if size[index] > 0.0:
-            count = math.ceil(size[index] / length(array(axes[index] * 1e-10)))
+            wanted = size[index] / length(array(axes[index] * 1e-10))
+            if wanted > MOST_CELLS:
+                raise FieldError("crystal.size", size[index], f"at most {MOST_CELLS} cells long")
+            count = math.ceil(wanted)
         counts.append(max(count, 1))
     return (counts[0], counts[1], counts[2]), tuple(notes)
 

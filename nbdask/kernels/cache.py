@@ -25,7 +25,7 @@ def base_directory() -> Path:
     """
     given = os.environ.get(VARIABLE)
     if given:
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))
     given = os.environ.get("XDG_CACHE_HOME")
     return (Path(given) if given else Path.home() / ".cache") / "nbdask"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 from functools import cache
+from pathlib import Path
 
 from nbdask.errors import BackendError, InputError
 from nbdask.native import sources
@@ -92,9 +94,24 @@ def missing_note() -> str | None:
 def _opened(name: str) -> ctypes.CDLL:
     path = sources.library_path(name)
     try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:
+        if _cut_short(path):
+            raise OSError(f"{path}: file too short")
+        opened = ctypes.CDLL(str(path))
+        _text(opened, "nb_level")
+    except (OSError, AttributeError) as error:
         raise _missing(f"it cannot be loaded ({error})", _AGAIN) from error
+    return opened
+
+
+def _cut_short(path: Path) -> bool:
+    """Whether an ELF file ends before its section headers do: to load it would end the process."""
+    with path.open("rb") as file:
+        head = file.read(64)
+        size = file.seek(0, os.SEEK_END)
+    if len(head) < 64 or not head.startswith(b"\x7fELF"):
+        return False
+    start, entry, count = *struct.unpack_from("<Q", head, 40), *struct.unpack_from("<HH", head, 58)
+    return bool(start + entry * count > size)
 
 
 def _text(opened: ctypes.CDLL, function: str) -> str:

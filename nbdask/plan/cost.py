@@ -94,7 +94,7 @@ def cache_folder() -> Path:
     """Return the folder of measured figures: ``NBDASK_CACHE_DIR``, or the user's cache folder."""
     given = os.environ.get("NBDASK_CACHE_DIR")
     if given:
-        return Path(given)
+        return Path(os.path.expanduser(given))
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path("~/.cache").expanduser()) / "nbdask"
 

@@ -96,6 +96,11 @@ def test_bits_that_computing_again_does_not_give(store, capsys) -> None:
     assert main(["verify", str(store), "--recompute", "25"]) == 1
     said = capsys.readouterr().out
     assert "tile 3 (slow 0 to 8, fast 24 to 32): different: 1 of 64 pixels differ" in said
+    assert "made with the library" not in said
+    made = StoreReader(store).attributes["versions"] | {"native": "another"}
+    update_attributes(place_of(store), {"versions": made})
+    assert main(["verify", str(store), "--recompute", "25"]) == 1
+    assert "; the store was made with the library for another\n" in capsys.readouterr().out
 
 
 def test_the_draw_follows_the_seed(store, monkeypatch) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from nbdask.errors import FieldError
 from nbdask.experiment import Beam, Crystal
 from nbdask.geometry.crystal_frame import orient_crystal, recommended_oversample
 from nbdask.geometry.vectors import length, rotate_xyz
@@ -101,6 +102,12 @@ def test_sample_size_sets_the_number_of_cells_and_the_beam_clips_it() -> None:
     frame = orient_crystal(crystal, Beam(beamsize=40e-9))
     assert frame.n_cells == (3, 5, 5)
     assert sum("clipped" in note for note in frame.notes) == 2
+
+
+def test_a_sample_of_more_cells_than_the_kernels_count_is_refused() -> None:
+    """Not cast to 32 bits with a warning."""
+    with pytest.raises(FieldError, match=r"crystal\.size = .*: must be at most 2147483647 cells"):
+        orient_crystal(Crystal(cell=CELL, size=(1000.0, 0.0, 0.0)), BEAM)
 
 
 def test_recommended_oversample_grows_with_crystal_and_pixel() -> None:

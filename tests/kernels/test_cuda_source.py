@@ -123,6 +123,12 @@ def test_a_link_is_refused(place, tmp_path):
         program_folder()
 
 
+def test_a_home_of_nobody_is_a_plain_name(monkeypatch, place):
+    """Not an error of Python's: the folder is made, or the one line says why not."""
+    monkeypatch.setenv(cache.VARIABLE, "~no-such-user/x")
+    assert str(base_directory()) == "~no-such-user/x"
+
+
 def test_a_place_that_cannot_be_written(place):
     """One line, with the way out."""
     place.write_text("a file")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from numpy.random import mtrand
 
 from nbdask.errors import BackendError, InputError
 from nbdask.native import library, sources
@@ -138,6 +139,31 @@ def test_a_broken_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sources, "LIBRARIES", tmp_path)
     lowest = sources.LEVELS[sources.machine_name(platform.machine())][-1]
     sources.library_path(lowest).write_bytes(b"not a library")
+    assert "it cannot be loaded (" in _refused()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a test of ELF files")
+def test_a_library_cut_short(tmp_path: Path) -> None:
+    """To load it would end the process with a bus error, with no word of the reason."""
+    levels = sources.LEVELS[sources.machine_name(platform.machine())]
+    for name in levels:
+        whole = sources.library_path(name).read_bytes()
+        sources.library_path(name, tmp_path).write_bytes(whole[: len(whole) // 2])
+    code = (
+        "from pathlib import Path\nfrom nbdask.native import library, sources\n"
+        f"sources.LIBRARIES = Path({str(tmp_path)!r})\nprint(library.missing_note())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0
+    assert "it cannot be loaded (" in done.stdout
+    assert "file too short" in done.stdout
+
+
+def test_a_library_of_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that loads, but has none of the functions."""
+    monkeypatch.setattr(sources, "LIBRARIES", tmp_path)
+    lowest = sources.LEVELS[sources.machine_name(platform.machine())][-1]
+    shutil.copy(mtrand.__file__, sources.library_path(lowest))
     assert "it cannot be loaded (" in _refused()
 
 

@@ -75,6 +75,9 @@ def test_the_cache_folder_follows_the_environment(monkeypatch) -> None:
     """NBDASK_CACHE_DIR, else XDG_CACHE_HOME, else the home directory."""
     monkeypatch.setenv("NBDASK_CACHE_DIR", "/a/b")
     assert str(cost.cache_folder()) == "/a/b"
+    monkeypatch.setenv("HOME", "/home/y")
+    monkeypatch.setenv("NBDASK_CACHE_DIR", "~/b")
+    assert str(cost.cache_folder()) == "/home/y/b"
     monkeypatch.delenv("NBDASK_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/c")
     assert str(cost.cache_folder()) == "/c/nbdask"
