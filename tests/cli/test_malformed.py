@@ -93,7 +93,8 @@ CASES = {
         f"{GOOD} -phi 1 -osc 1 -phisteps 1000000 -mosaic 1 -mosaic_dom 1000000",
         "-phisteps",
     ),
-    "sub-pixels without number": (f"{CELL} -default_F 1 -xtalsize 1e30", "-oversample"),
+    "sub-pixels without number": (f"{CELL} -default_F 1 -xtalsize 1", "-oversample"),
+    "cells without number": (f"{CELL} -default_F 1 -xtalsize 1e30", "crystal.size"),
     "count beyond every limit": (f"{GOOD} -phisteps 99999999999", "at most"),
     # outputs
     "float image over an input": (f"{CELL} -hkl good.hkl -floatfile good.hkl", "good.hkl"),

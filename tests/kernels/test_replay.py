@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hatch_build
 from nbdask.geometry.build import build_model
 from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.pack import arguments, pack
@@ -19,6 +18,7 @@ from nbdask.native import library, sources
 from nbdask.native.sources import SOURCES
 from nbdask.plan.tiles import Tile
 from tests.helpers import whole
+from tests.kernels.compiled import hatch_build
 from tests.kernels.features import CASES, model_of
 from tests.kernels.suite import all_steps, same
 from tests.kernels.test_bits import random_experiment
