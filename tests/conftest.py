@@ -11,8 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import leaks, s3server
+
+# The same examples in every run: what passes once does not fail by chance.
+settings.register_profile("steady", derandomize=True, database=None)
+settings.load_profile("steady")
 
 # The tests start hundreds of processes: without this each would compile every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

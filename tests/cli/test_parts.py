@@ -94,7 +94,11 @@ def test_options_with_one_dash() -> None:
 
 
 @QUICK
-@given(st.floats(-5, 5), st.floats(0, 5), st.floats(-20, 20))
+@given(
+    st.floats(-5, 5, allow_subnormal=False),
+    st.floats(0, 5, allow_subnormal=False),
+    st.floats(-20, 20, allow_subnormal=False),
+)
 def test_numbers_within_bounds(low: float, width: float, value: float) -> None:
     """Both ends are in."""
     kind = Number(low, low + width)

@@ -225,7 +225,11 @@ def test_fingerprints_tell_all_of_it_apart() -> None:
 
 
 @QUICK
-@given(st.floats(0.1, 10), st.floats(-100, 100), st.floats(0, 500))
+@given(
+    st.floats(0.1, 10),
+    st.floats(-100, 100, allow_subnormal=False),
+    st.floats(0, 500, allow_subnormal=False),
+)
 def test_plain_arithmetic_of_one_pixel(gain: float, offset: float, value: float) -> None:
     """Gain, then offset; in double precision, rounded to single once."""
     pipeline = derive.Pipeline((derive.Gain(gain), derive.Offset(offset)))
@@ -234,7 +238,7 @@ def test_plain_arithmetic_of_one_pixel(gain: float, offset: float, value: float)
 
 
 @QUICK
-@given(st.floats(-50, 50, width=32))
+@given(st.floats(-50, 50, width=32, allow_subnormal=False))
 def test_rounding_is_half_up(value: float) -> None:
     """floor(x + 1/2); whole numbers stay, twice is once."""
     image = np.array([[value]], np.float32)
@@ -244,7 +248,11 @@ def test_rounding_is_half_up(value: float) -> None:
 
 
 @QUICK
-@given(st.floats(-10, 10), st.floats(0, 10), st.lists(st.floats(-30, 30), min_size=1, max_size=5))
+@given(
+    st.floats(-10, 10, allow_subnormal=False),
+    st.floats(0, 10, allow_subnormal=False),
+    st.lists(st.floats(-30, 30, allow_subnormal=False), min_size=1, max_size=5),
+)
 def test_saturation_clips(minimum: float, width: float, values: list[float]) -> None:
     """Nothing is beyond either limit; what lies between stays; twice is once."""
     image = np.array([values], np.float32)

@@ -22,7 +22,7 @@ from nbdask.experiment import (
 )
 
 positive = st.floats(1e-12, 1e3)
-signed = st.floats(-1e3, 1e3)
+signed = st.floats(-1e3, 1e3, allow_subnormal=False)
 count = st.integers(1, 50)
 vector = st.tuples(signed, signed, st.floats(0.5, 1e3))
 length = st.floats(1e-9, 1e-7)

@@ -113,7 +113,7 @@ def test_kinds_of_pixels(dtype) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.floats(1e-6, 1e6), st.floats(-1e6, 1e6))
+@given(st.floats(1e-6, 1e6), st.floats(-1e6, 1e6, allow_subnormal=False))
 def test_what_is_given_is_taken(scale, adc) -> None:
     """Left out, a format without an automatic scale multiplies by 1 and adds nothing."""
     options = Options(scale, adc)

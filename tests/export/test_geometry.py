@@ -28,7 +28,7 @@ from tests.helpers import small_experiment
 
 SHAPE = (12, 16)
 CONVENTIONS = ("ADXV", "MOSFLM", "DENZO", "XDS", "DIALS")
-ANGLES = st.floats(-0.6, 0.6)
+ANGLES = st.floats(-0.6, 0.6, allow_subnormal=False)
 
 
 def picture(folder: Path, experiment: Experiment, roi: Any = None) -> Picture:
@@ -126,9 +126,11 @@ def test_axes_move_points() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.floats(-720, 720),
-    st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda v: np.linalg.norm(v) > 0.1),
-    st.tuples(*[st.floats(-5, 5)] * 3),
+    st.floats(-720, 720, allow_subnormal=False),
+    st.tuples(*[st.floats(-1, 1, allow_subnormal=False)] * 3).filter(
+        lambda v: np.linalg.norm(v) > 0.1
+    ),
+    st.tuples(*[st.floats(-5, 5, allow_subnormal=False)] * 3),
 )
 def test_rotations_keep_lengths_and_their_axis(angle, vector, point) -> None:
     """Turned back, a point is where it was."""

@@ -26,7 +26,7 @@ from tests.helpers import RIGHT
 
 NAMED = ("ADXV", "MOSFLM", "DENZO", "XDS", "DIALS")
 FLAT = Detector(pixels_fast=100, pixels_slow=60, pixel_size=1e-4, distance=0.1)
-tilts = st.tuples(*[st.floats(-0.6, 0.6)] * 4)
+tilts = st.tuples(*[st.floats(-0.6, 0.6, allow_subnormal=False)] * 4)
 quick = settings(max_examples=12, deadline=None)
 BEAM = Beam()
 
@@ -70,7 +70,7 @@ def test_a_tilt_turns_axes_and_keeps_their_hand(name: str, turn: tuple) -> None:
     np.testing.assert_allclose(frame.fast, expected, atol=1e-14)
 
 
-@given(st.sampled_from(NAMED), st.floats(-1.0, 1.0))
+@given(st.sampled_from(NAMED), st.floats(-1.0, 1.0, allow_subnormal=False))
 @quick
 def test_a_swing_about_the_sample_keeps_every_distance(name: str, twotheta: float) -> None:
     """All of the flat detector turns about the 2theta axis, its corner too."""
@@ -82,7 +82,7 @@ def test_a_swing_about_the_sample_keeps_every_distance(name: str, twotheta: floa
     assert swung.close_distance == pytest.approx(flat.close_distance, rel=1e-13)
 
 
-@given(st.sampled_from(NAMED), st.tuples(*[st.floats(-1.0, 1.0)] * 3), tilts)
+@given(st.sampled_from(NAMED), st.tuples(*[st.floats(-1.0, 1.0, allow_subnormal=False)] * 3), tilts)
 @quick
 def test_a_given_corner_is_where_the_detector_is(name: str, corner: tuple, turn: tuple) -> None:
     """Whatever distance, beam centre or pivot say; its axes are tilted as ever."""
@@ -96,7 +96,9 @@ def test_a_given_corner_is_where_the_detector_is(name: str, corner: tuple, turn:
         assert np.array_equal(one, other)
 
 
-@given(st.floats(-50.0, 150.0), st.floats(-50.0, 150.0))
+@given(
+    st.floats(-50.0, 150.0, allow_subnormal=False), st.floats(-50.0, 150.0, allow_subnormal=False)
+)
 @quick
 def test_orgx_is_a_beam_centre_counted_from_one(x: float, y: float) -> None:
     """XDS' origin on a flat detector is the direct beam, in pixels from the first one's middle."""
@@ -106,7 +108,7 @@ def test_orgx_is_a_beam_centre_counted_from_one(x: float, y: float) -> None:
     np.testing.assert_allclose(by_org.origin, by_beam.origin, atol=1e-15)
 
 
-@given(st.floats(0.01, 5.0), st.floats(-1.2, 1.2))
+@given(st.floats(0.01, 5.0), st.floats(-1.2, 1.2, allow_subnormal=False))
 @quick
 def test_distance_is_along_the_beam_and_close_distance_along_the_normal(
     distance: float, roty: float
@@ -162,7 +164,7 @@ cells = st.tuples(lengths, lengths, lengths, *[st.floats(1.1, 1.9)] * 3)
 monoclinic = st.tuples(
     lengths, lengths, lengths, st.just(RIGHT), st.floats(1.0, 2.2), st.just(RIGHT)
 )
-turns = st.tuples(*[st.floats(-4.0, 4.0)] * 3)
+turns = st.tuples(*[st.floats(-4.0, 4.0, allow_subnormal=False)] * 3)
 
 
 def oriented(cell: tuple, **fields: Any) -> CrystalFrame:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from nbdask.geometry.vectors import array, cross, length, rotate_about, rotate_xyz, unit
 
-ANGLES = st.floats(-10, 10)
-COMPONENTS = st.floats(-100, 100).filter(lambda x: x == 0 or abs(x) > 1e-3)
+ANGLES = st.floats(-10, 10, allow_subnormal=False)
+COMPONENTS = st.floats(-100, 100, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-3)
 VECTORS = st.tuples(COMPONENTS, COMPONENTS, COMPONENTS).map(array)
 
 

@@ -93,7 +93,11 @@ def test_step_ranges_sum_to_the_unsplit_image(each: str, per_task: int) -> None:
     assert ulps(one, split) <= 1
 
 
-@given(st.floats(-3, 3), st.floats(-1.5, 1.5), st.floats(-3, 3))
+@given(
+    st.floats(-3, 3, allow_subnormal=False),
+    st.floats(-1.5, 1.5, allow_subnormal=False),
+    st.floats(-3, 3, allow_subnormal=False),
+)
 @settings(max_examples=20, deadline=None)
 def test_turning_the_whole_experiment_in_space_changes_nothing(
     rotx: float, roty: float, rotz: float

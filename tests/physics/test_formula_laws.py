@@ -40,7 +40,7 @@ from nbdask.plan.tiles import Tile
 from tests.helpers import reflections, small_experiment, whole
 
 SHAPES = ("square", "round", "gauss", "tophat")
-indices = st.floats(-20.0, 20.0)
+indices = st.floats(-20.0, 20.0, allow_subnormal=False)
 
 
 def model_of(*, kahn: float = 0.0, sampling: Sampling | None = None, **detector: Any) -> Model:
@@ -152,7 +152,7 @@ def test_distances_to_spots_grow_from_them() -> None:
         np.testing.assert_allclose(twice, 4 * once, rtol=1e-9)
 
 
-@given(st.floats(-1e6, 1e6))
+@given(st.floats(-1e6, 1e6, allow_subnormal=False))
 @example(0.5)
 @example(-1.5)
 @settings(max_examples=20, deadline=None)
@@ -204,7 +204,7 @@ def test_solid_angles_do_not_depend_on_tilt_but_through_the_normal() -> None:
     np.testing.assert_allclose(solid_angle(model, ray), expected, rtol=1e-12)
 
 
-@given(st.floats(-1.0, 1.0))
+@given(st.floats(-1.0, 1.0, allow_subnormal=False))
 @settings(max_examples=12, deadline=None)
 def test_polarization_lies_between_0_and_1_and_adds_up(kahn: float) -> None:
     """Factors of K and -K have the sum 1 + cos^2, that without polarization."""
@@ -278,7 +278,7 @@ def interpolated(values: Any) -> Model:
     )
 
 
-@given(st.floats(0.0, 1.0, exclude_max=True))
+@given(st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=False))
 @settings(max_examples=20, deadline=None)
 def test_cubic_weights_carry_every_cubic(t: float) -> None:
     """Their moments about the place vanish up to the third."""
@@ -288,7 +288,7 @@ def test_cubic_weights_carry_every_cubic(t: float) -> None:
         assert moment == pytest.approx(1.0 if power == 0 else 0.0, abs=1e-14)
 
 
-@given(st.tuples(*[st.floats(-2.9, 2.9)] * 3))
+@given(st.tuples(*[st.floats(-2.9, 2.9, allow_subnormal=False)] * 3))
 @settings(max_examples=8, deadline=None)
 def test_interpolation_is_linear_in_the_amplitudes(place: tuple) -> None:
     """The interpolation of a sum is the sum of the interpolations; constants stay."""
