@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart
+from nbdask.cli.apart import check_apart
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.errors import (
     BackendError,
@@ -64,7 +65,7 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--peaks",
-            type=click.IntRange(min=0),
+            type=Whole(min=0),
             default=20,
             show_default=True,
             help="Brightest local maxima of a region that are matched.",

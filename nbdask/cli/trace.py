@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
+from nbdask.cli.apart import check_apart, files_among, inputs_of
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.words import WORDS, FlagCommand
@@ -73,7 +74,7 @@ def _range_option(name: str, what: str) -> Decorator:
 @_range_option("domain", "these mosaic domains")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=4,
     show_default=True,
     help="Most evaluations that are printed; --json takes all that are chosen.",
@@ -152,14 +153,13 @@ def _split(text: str) -> list[str]:
 
 def _arguments(words: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
     """Return the pixel, the store if one is named, and the nanoBragg flags."""
-    try:
-        slow, fast = int(words[0]), int(words[1])
-    except (IndexError, ValueError):
+    slow, fast = (whole(word) for word in [*words[:2], "", ""][:2])
+    if slow is None or fast is None:
         given = " ".join(words[:2]) or "nothing"
         raise click.UsageError(
             f"SLOW FAST ({given}): must be the two whole numbers of a pixel, slow first, such as"
             " nbdask trace 685 1039 run.zarr"
-        ) from None
+        )
     rest = list(words[2:])
     store = rest.pop(0) if rest and not rest[0].startswith("-") else None
     if store is not None and rest:

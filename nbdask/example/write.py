@@ -17,6 +17,26 @@ def crystals() -> tuple[str, ...]:
     return (DEFAULT, *(name for name in MINERALS if name != DEFAULT))
 
 
+def check_name(name: str) -> None:
+    """Raise InputError where no bundled crystal has this name."""
+    if name not in MINERALS:
+        raise InputError(f"example {name!r}: must be one of {', '.join(crystals())}")
+
+
+def example_words(name: str, directory: str | Path) -> list[str]:
+    """Return the nanoBragg flags of an example in a directory, beginning with its -hkl FILE.
+
+    Raises
+    ------
+    InputError
+        There is no such example.
+    """
+    check_name(name)
+    mineral = MINERALS[name]
+    hkl = Path(directory) / f"{name}.hkl"
+    return ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
+
+
 def write_example(name: str, directory: str | Path) -> list[str]:
     """Write an amplitude list and return the words that simulate it.
 
@@ -38,15 +58,11 @@ def write_example(name: str, directory: str | Path) -> list[str]:
     InputError
         Another name, or a directory that cannot be written.
     """
-    if name not in MINERALS:
-        raise InputError(f"example {name!r}: must be one of {', '.join(crystals())}")
-    mineral = MINERALS[name]
+    words = example_words(name, directory)
     folder = Path(directory)
-    hkl = folder / f"{name}.hkl"
-    words = ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        hkl.write_text(hkl_text(amplitudes(mineral)), encoding="ascii")
+        Path(words[1]).write_text(hkl_text(amplitudes(MINERALS[name])), encoding="ascii")
         line = shlex.join(["nbdask", "simulate", *words, "--out", str(folder / f"{name}.zarr")])
         (folder / "command.txt").write_text(line + "\n", encoding="utf-8")
     except OSError as error:

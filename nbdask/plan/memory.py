@@ -57,7 +57,7 @@ def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
     """
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*", str(value).lower())
     unit = _UNITS.get(match.group(2)) if match else None
-    if match is None or unit is None or float(match.group(1)) * unit < 1:
+    if match is None or unit is None or not 1 <= float(match.group(1)) * unit < 2**63:
         raise PlanError(f"{name} = {value!r}: must be a size above 0 such as 800MB, 2GiB or 4e9")
     return int(float(match.group(1)) * unit)
 
