@@ -17,7 +17,7 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from nbdask.cluster import gate
-from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.gate import REFUSED, make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
 from nbdask.errors import ClusterError, NbdaskError
@@ -105,7 +105,7 @@ class DistributedExecutor:
         self.failures = [] if failures is None else failures
         self.replaced = replaced
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""
         with _lost_as_error():
             self._watch().until_workers()
@@ -113,7 +113,7 @@ class DistributedExecutor:
                 if reason is not None:
                     raise ClusterError(refusal(worker, reason))
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         watch = self._watch()
         with _lost_as_error(), watch.refusals():
