@@ -92,7 +92,7 @@ def command(name: str, records: Path, options: argparse.Namespace) -> list[str] 
             return "pytest is not installed"
         quiet = ["-q", "--all", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
         files = [str(path) for path in sorted((ROOT / "tests" / "kernels").glob("test_c*.py"))]
-        return [sys.executable, "-m", "pytest", *quiet, "-m", "gpu", *files]
+        return [sys.executable, "-m", "pytest", *quiet, "--all", "-m", "gpu", *files]
     return own
 
 

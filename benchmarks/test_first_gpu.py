@@ -49,6 +49,7 @@ def test_rehearsal(tmp_path: Path) -> None:
     assert [record["bytes_written"] > 0 for record in found["runs"]["records"]] == [True, True]
 
 
+@pytest.mark.long
 def test_a_stage_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its records stay, the next stage runs, and the file is there after each."""
     script = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
@@ -41,6 +42,14 @@ PARITY = 2e-7
 
 #: What evaluations cost where nothing was measured.
 COSTS = Costs(default_costs())
+
+
+def sampled(values: Iterable[Any], every: int) -> list[Any]:
+    """Return values of a parameter, one in `every` for the quick suite, the rest for the long."""
+    return [
+        pytest.param(value, marks=[pytest.mark.long] if number % every else [])
+        for number, value in enumerate(values)
+    ]
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -35,6 +35,7 @@ DASK = {
 FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 16 -pixel 1 -oversample 1 --backend numpy"
 
 
+@pytest.mark.long
 def test_single_node_script(tmp_path: Path) -> None:
     """All words reach `nbdask simulate`, threads and memory come from Slurm's variables."""
     command = tmp_path / "bin" / "nbdask"

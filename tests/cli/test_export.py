@@ -125,6 +125,7 @@ def test_integers_for_all_formats_that_have_them(folder: Path) -> None:
     assert (folder / "a.cbf").exists()
 
 
+@pytest.mark.long
 def test_a_killed_export_leaves_no_file_under_the_name(folder: Path) -> None:
     """kill -9 while rows are written: an older file is whole; what is left has another name."""
     (folder / "a.h5").write_bytes(b"old")

@@ -201,6 +201,7 @@ def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[st
     assert "-distance" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_path_of_a_simulation_loads_no_heavy_library(tmp_path: Path) -> None:
     """Neither distributed nor xarray nor pandas nor matplotlib, for a quick start."""
     code = (

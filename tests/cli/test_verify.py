@@ -179,6 +179,7 @@ def test_what_is_no_store(tmp_path, capsys, command) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.long
 def test_the_functions_are_public(store) -> None:
     """``nbdask.verify`` and ``nbdask.repair`` are functions, whatever was imported before."""
     code = (

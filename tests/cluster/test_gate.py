@@ -14,10 +14,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from distributed.comm.core import CommClosedError
 from distributed.protocol.pickle import dumps, loads
 
+from nbdask.cluster import distributed
 from nbdask.cluster.devices import device_orders
-from nbdask.cluster.distributed import HISTORY, HISTORY_VARIABLES
+from nbdask.cluster.distributed import (
+    HISTORY,
+    HISTORY_VARIABLES,
+    ClusterLostError,
+    ask_all,
+)
 from nbdask.cluster.executor import dashboard_of
 from nbdask.cluster.gate import make_check, make_facts, make_forget, make_plugin, refusal
 from nbdask.cluster.open import open_cluster
@@ -311,3 +318,33 @@ def test_queues_need_workers_and_memory(kind: str, monkeypatch: pytest.MonkeyPat
             parse_cluster(kind)
         with pytest.raises(ClusterError, match=f"--cluster {kind}: the memory of a worker"):
             parse_cluster(kind, 2)
+
+
+@pytest.mark.parametrize("failures", [0, 3])
+def test_workers_are_asked_again_where_one_has_just_died(monkeypatch, failures) -> None:
+    """Until the scheduler misses it, what goes to all workers fails."""
+    monkeypatch.setattr(distributed, "LOOK", 0.0)
+    left = iter(range(failures))
+
+    def ask() -> str:
+        if next(left, None) is not None:
+            raise CommClosedError("Stream is closed")
+        return "answer"
+
+    assert ask_all(SimpleNamespace(status="running"), ask) == "answer"
+    assert next(left, None) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("running", ClusterLostError), ("closed", CommClosedError)]
+)
+def test_asking_ends(monkeypatch, status, error) -> None:
+    """A worker that stays silent is not waited for without end, a lost scheduler not at all."""
+    monkeypatch.setattr(distributed, "LOOK", 0.0)
+    monkeypatch.setattr(distributed, "DYING", 0.0 if status == "running" else 1e9)
+
+    def ask() -> None:
+        raise CommClosedError("Stream is closed")
+
+    with pytest.raises(error, match="Stream is closed"):
+        ask_all(SimpleNamespace(status=status), ask)

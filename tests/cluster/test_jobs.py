@@ -177,6 +177,7 @@ def test_jobqueue_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         job_script(made("pbs", tmp_path))
 
 
+@pytest.mark.long
 def test_ctrl_c_is_not_taken_over() -> None:
     """Importing dask-jobqueue leaves the handler of Ctrl-C as it was."""
     program = (

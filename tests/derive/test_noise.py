@@ -64,7 +64,7 @@ def test_pixels_are_those_of_the_pipeline(run, noisy) -> None:
         {"tile": 13},
         {"tile": (60, 8), "threads": 1},
         {"tile": 60, "backend": "numpy"},
-        {"cluster": "local", "workers": 1, "threads": 2},
+        pytest.param({"cluster": "local", "workers": 1, "threads": 2}, marks=pytest.mark.long),
     ],
     ids=str,
 )
@@ -169,6 +169,7 @@ def test_damage_is_mended(run, noisy, tmp_path) -> None:
         repair(out)
 
 
+@pytest.mark.long
 def test_own_sequence_of_nanobragg(run, tmp_path) -> None:
     """The whole image in raster order, also when a run is resumed; other steps may follow."""
     pipeline = derive.Pipeline((derive.PoissonC(), derive.Offset(40.0)), seed=123)

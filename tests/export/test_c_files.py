@@ -50,6 +50,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_all_four_files_equal_those_of_c(name: str, tmp_path: Path) -> None:
     """Headers, scales, offsets, regions, masks and noise of every committed case."""

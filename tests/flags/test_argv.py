@@ -81,6 +81,7 @@ def test_any_arguments_come_back(
     assert parse_args(to_args(experiment)).experiment == experiment
 
 
+@pytest.mark.long
 @given(st.floats(1e-6, 1e6))
 @pytest.mark.parametrize("conversion", [c for c in CONVERSIONS if c not in ("ev", "phisteps")])
 def test_numbers_never_move_by_more_than_a_unit_in_the_last_place(

@@ -79,6 +79,7 @@ def test_every_feature(kernels, name, semantics):
     check(model, kernels, whole(model))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "semantics"), CASES)
 def test_tiles_masks_and_threads(kernels, name, semantics):
     """A kernel's own pixels, cut into tiles for eight threads, and listed by a mask."""

@@ -34,6 +34,7 @@ def kernel_of(precision="float64"):
     return get_kernel("cuda-host", precision)
 
 
+@pytest.mark.long
 def test_real_threads_of_a_block_give_the_same_bits():
     """With 16 threads of the system to a block, the barriers have to be where they must be."""
     several = CudaKernel("float64", HostLauncher(threads=16))
@@ -72,6 +73,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(monkeypatch):
         HostLauncher()
 
 
+@pytest.mark.long
 def test_a_text_that_does_not_compile_is_reported_in_one_line():
     """With the compiler's own first error."""
     program = gpu_pack(model_of("list"), "float64").program

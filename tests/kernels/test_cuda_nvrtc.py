@@ -116,6 +116,7 @@ def _why_not() -> str | None:
     return None
 
 
+@pytest.mark.long
 @pytest.mark.skipif(_why_not() is not None, reason=str(_why_not()))
 def test_the_real_compiler_gives_both_kinds(program):
     """Machine code for a GPU that it knows, PTX of its newest for one that is still to come."""
