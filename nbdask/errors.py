@@ -65,7 +65,7 @@ def shown(given: object) -> str:
 
 
 class FlagError(InputError):
-    """A word of a nanoBragg argument list that cannot be understood."""
+    """A nanoBragg argument that cannot be understood."""
 
 
 class InputFileError(InputError):

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
-from nbdask.cli.mending import bar
+from nbdask.cli.comparison import check_files, exit_codes, give, threshold_options, thresholds_of
+from nbdask.cli.faults import bar
 from nbdask.cli.numbers import Whole
 
 _EPILOG = """\b

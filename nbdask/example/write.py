@@ -23,7 +23,7 @@ def check_name(name: str) -> None:
         raise InputError(f"example {name!r}: must be one of {', '.join(crystals())}")
 
 
-def example_words(name: str, directory: str | Path) -> list[str]:
+def example_argv(name: str, directory: str | Path) -> list[str]:
     """Return the nanoBragg flags of an example in a directory, beginning with its -hkl FILE.
 
     Raises
@@ -38,15 +38,15 @@ def example_words(name: str, directory: str | Path) -> list[str]:
 
 
 def write_example(name: str, directory: str | Path) -> list[str]:
-    """Write an amplitude list and return the words that simulate it.
+    """Write an amplitude list and return the arguments that simulate it.
 
     Parameters
     ----------
     name : str
         One of :func:`crystals`.
     directory : str or path
-        Where ``NAME.hkl`` (text: h k l F of the P1 cell) and ``command.txt`` (the same words as a
-        shell line) go; made where it does not exist.
+        Where ``NAME.hkl`` (text: h k l F of the P1 cell) and ``command.txt`` (the shell
+        command) go; made where it does not exist.
 
     Returns
     -------
@@ -58,18 +58,18 @@ def write_example(name: str, directory: str | Path) -> list[str]:
     InputError
         Another name, or a directory that cannot be written.
     """
-    words = example_words(name, directory)
+    argv = example_argv(name, directory)
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        Path(words[1]).write_text(hkl_text(amplitudes(MINERALS[name])), encoding="ascii")
-        line = shlex.join(["nbdask", "simulate", *words, "--out", str(folder / f"{name}.zarr")])
+        Path(argv[1]).write_text(hkl_text(amplitudes(MINERALS[name])), encoding="ascii")
+        line = shlex.join(["nbdask", "simulate", *argv, "--out", str(folder / f"{name}.zarr")])
         (folder / "command.txt").write_text(line + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"example directory {folder}: cannot be written ({error.strerror}); choose another"
         ) from error
-    return words
+    return argv
 
 
 def hkl_text(reflections: list[Reflection]) -> str:
