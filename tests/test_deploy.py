@@ -152,7 +152,7 @@ def test_container_recipes_agree() -> None:
     base = re.search(r"^FROM (\S+)$", docker, re.MULTILINE)
     assert base is not None
     assert f"From: {base[1]}\n" in apptainer
-    install = "pip install --no-cache-dir /src dask-jobqueue cryptography"
+    install = "pip install --no-cache-dir /src dask-jobqueue"
     for text in (docker, apptainer):
         assert install in text
         for name in ("OMP", "MKL", "OPENBLAS"):
@@ -166,7 +166,7 @@ def one_job(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     for name, text in (
         ("nbdask", f'exec "{sys.executable}" -m nbdask "$@"'),
         ("python", f'exec "{sys.executable}" "$@"'),
-        ("srun", 'while [ "$1" != python ]; do shift; done\nexec "$@" 2>/dev/null'),
+        ("srun", 'while [ "$1" != bash ]; do shift; done\nexec "$@" 2>/dev/null'),
     ):
         (binaries / name).write_text(f"#!/bin/sh\n{text}\n")
         (binaries / name).chmod(0o755)
