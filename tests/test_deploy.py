@@ -110,7 +110,13 @@ def test_options_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_no_recipe_keeps_programs_where_others_can_write(path: Path) -> None:
     """A folder in /tmp whose name can be guessed may be there before, and be somebody else's."""
-    assert "NBDASK_CACHE_DIR" not in path.read_text()
+    text = path.read_text()
+    assert "NBDASK_CACHE_DIR" not in text
+    assert re.findall(r"local-directory:? +(?!HTC)[^#\s]*", text) in (
+        [],
+        ["local-directory: $NBDASK_SCRATCH"],
+        ["local-directory \"$(mktemp"],
+    )
 
 
 @pytest.mark.parametrize("kind", QUEUES)

@@ -130,7 +130,7 @@ def test_damage_is_repaired_by_the_command(run, tmp_path, capsys) -> None:
         ("--seed -1", "--seed -1: must be a whole number from 0 to"),
         ("--seed 18446744073709551616", "--seed 18446744073709551616: must be"),
         ("--seed 1 --frame -1", "--frame -1: must be"),
-        ("--seed x", "'x' is not a valid integer"),
+        ("--seed x", "'x': must be a whole number"),
         ("--seed 1 --readout -2", "--readout -2.0: must be a number of at least 0"),
         ("--seed 1 --readout nan", "--readout nan: must be"),
         ("--seed 1 --psf-gauss 5mmm", "not a width such as 1.5 or 1.5px"),
