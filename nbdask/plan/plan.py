@@ -221,14 +221,13 @@ def make_plan(
     ----------
     model : Model
     kernel : KernelFacts
-        Its name, precision, version and working memory.
     costs : Costs
     tile : int, str or tuple of int, optional
-        Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
+        Pixels of a tile (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
         Most steps of one task.  None: chosen.
     workers : Workers, optional
-        None: one process, one thread.
+        None: one process with one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
 
@@ -241,19 +240,15 @@ def make_plan(
     PlanError
         A size that is not allowed, or a run that does not fit the memory.
     """
-    workers = workers or Workers()
-    costs = costs.of_card(kernel.costs)
+    workers, costs = workers or Workers(), costs.of_card(kernel.costs)
     work = _Work(model, kernel, costs, workers, _limit(memory_limit, workers))
-    asked = None if tile is None else parse_tile(tile)
+    per_task = _checked_steps(steps_per_task)
+    side = _choose_tile(work, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    side = asked or _choose_tile(work, _checked_steps(steps_per_task))
     grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
-    per_task = _checked_steps(steps_per_task) or _choose_steps(work, grid)
+    per_task = per_task or _choose_steps(work, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
-    task = work.task_bytes(grid.tile[0] * grid.tile[1], len(steps))
-    need = work.process_bytes(task)
-    if need > work.limit:
-        raise PlanError(_too_much(work, grid, len(steps), task, need, memory_limit))
+    task, need = _fitting_bytes(work, grid, len(steps), memory_limit)
     return Plan(
         grid=grid,
         steps=steps,
@@ -397,12 +392,19 @@ def _limit(memory_limit: int | str | None, workers: Workers) -> int:
     return memory.parse_bytes(memory_limit)
 
 
-def _too_much(work: _Work, grid: TileGrid, ranges: int, task: int, need: int, limit: object) -> str:
+def _fitting_bytes(
+    work: _Work, grid: TileGrid, ranges: int, limit: int | str | None
+) -> tuple[int, int]:
+    """Return the bytes of a task and of a process; refuse what the memory does not hold."""
+    task = work.task_bytes(grid.tile[0] * grid.tile[1], ranges)
+    need = work.process_bytes(task)
+    if need <= work.limit:
+        return task, need
     threads, text = work.workers.threads, memory.format_bytes
     base = memory.PROCESS_BYTES + memory.model_bytes(work.model)
     where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
     smallest = base + work.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
-    return (
+    raise PlanError(
         f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
         f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
         f" but {where} {text(work.limit)}: give a smaller --tile, fewer --threads, or a greater"
