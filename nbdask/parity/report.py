@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from string import Template
 
+from nbdask.html import data_uri
 from nbdask.parity.measures import Measures
 from nbdask.parity.outcome import Outcome, RegionResult
-from nbdask.parity.pictures import data_uri, detector_map
+from nbdask.parity.pictures import detector_map
 
 _Pair = tuple[str, str]
 
