@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Unpack
 
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
-from nbdask.export.files import check_target, fresh_file
+from nbdask.export.files import fresh_file
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed
-from nbdask.files import inside
+from nbdask.files import check_target, inside
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
 
@@ -202,7 +202,7 @@ def check_export(
     options = Options(**choices)
     chosen = format_of(path, format)
     _check_options(chosen, options)
-    check_target(path, "output", overwrite=overwrite)
+    check_target(path, "output", StoreError, overwrite=overwrite)
     picture = Picture(store, roi, incomplete)
     _check_region(picture, roi)
     _check_outside(picture, Path(path))
