@@ -83,12 +83,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult(Result):
-    """What a simulation gave: as :class:`Result`, and the plan.
-
-    Attributes
-    ----------
-    plan : Plan
-    """
+    """What a simulation gave: as :class:`Result`, and the plan."""
 
     plan: Plan
 
@@ -169,11 +164,6 @@ class Prepared(tuple[Model, Plan, ClusterSpec]):
 
 def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
     """Do everything that comes before the first tile, and write nothing.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    settings : Settings, optional
 
     Returns
     -------

@@ -72,10 +72,6 @@ def make_check(setup: Setup) -> Check:
 def make_plugin(setup: Setup) -> Any:
     """Return the plugin that checks a worker, brings the setup to it, and takes it out at the end.
 
-    Parameters
-    ----------
-    setup : Setup
-
     Returns
     -------
     distributed.WorkerPlugin

@@ -44,10 +44,6 @@ def fresh_file(
     size : int
         Bytes that will be written, where that is known.
 
-    Yields
-    ------
-    Path
-
     Raises
     ------
     StoreError

@@ -63,10 +63,6 @@ class FlagFile:
 
         The file appears under its name only when it is whole.
 
-        Parameters
-        ----------
-        store : path or address
-
         Raises
         ------
         StoreError

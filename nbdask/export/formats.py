@@ -113,10 +113,6 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     name : str, optional
         One of :data:`FORMATS`.
 
-    Returns
-    -------
-    Format
-
     Raises
     ------
     InputError

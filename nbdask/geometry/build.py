@@ -61,14 +61,6 @@ class _Amplitudes(NamedTuple):
 def build_model(experiment: Experiment) -> Model:
     """Compute the flat arrays that the kernels read.
 
-    Parameters
-    ----------
-    experiment : Experiment
-
-    Returns
-    -------
-    Model
-
     Raises
     ------
     InputFileError

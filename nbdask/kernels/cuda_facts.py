@@ -16,10 +16,6 @@ PRECISIONS = ("float64", "mixed", "pairs")
 class CardFacts:
     """What a plan for cards of other machines is made from; they check themselves.
 
-    Parameters
-    ----------
-    precision : str
-
     Raises
     ------
     BackendError

@@ -17,12 +17,7 @@ _Pair = tuple[str, str]
 
 
 def page(outcome: Outcome) -> str:
-    """Return the report as one HTML page with all pictures inside.
-
-    Parameters
-    ----------
-    outcome : Outcome
-    """
+    """Return the report as one HTML page with all pictures inside."""
     template = Template(files("nbdask.parity").joinpath("report.html").read_text("utf-8"))
     ordered = sorted(outcome.regions, key=lambda r: r.measures.max_rel, reverse=True)
     title = f"{outcome.image} against {outcome.reference}"

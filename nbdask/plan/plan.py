@@ -231,10 +231,6 @@ def make_plan(
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
 
-    Returns
-    -------
-    Plan
-
     Raises
     ------
     PlanError
