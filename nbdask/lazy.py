@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from nbdask.errors import FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
-from nbdask.graph.tasks import compute_on_card, compute_tile
-from nbdask.kernels.cuda_device import to_card
+from nbdask.graph.tasks import compute_on_device, compute_tile
+from nbdask.kernels.cuda_device import to_device
 from nbdask.plan.plan import Plan
 from nbdask.run import Settings, prepare
 from nbdask.store.schema import PHOTONS
@@ -43,7 +43,7 @@ def image(
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
     array : str
-        ``"numpy"``, or ``"cupy"``: chunks are on the card, whichever backend computes them; they
+        ``"numpy"``, or ``"cupy"``: chunks are on the GPU, whichever backend computes them; they
         never leave it where the backend is ``"cuda"``.
 
     Returns
@@ -58,7 +58,7 @@ def image(
     """
     if array not in ARRAYS:
         raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
-    on_card = array == "cupy"
+    on_device = array == "cupy"
     model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
     name = _name(experiment.fingerprint(), plan.to_dict())
     # One node of the graph holds the model; the tasks refer to it by name.
@@ -66,11 +66,11 @@ def image(
     pixels = da.map_blocks(
         _block,
         context,
-        on_card=on_card,
+        on_device=on_device,
         chunks=normalize_chunks(plan.grid.tile, plan.grid.shape),
         dtype=np.float32,
         name=f"image-{array}-{name}",
-        meta=to_card(_META) if on_card else _META,
+        meta=to_device(_META) if on_device else _META,
     )
     coords = {
         axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
@@ -106,14 +106,14 @@ def _name(fingerprint: str, plan: dict[str, object]) -> str:
 
 
 def _block(
-    context: RunContext, on_card: bool = False, block_id: tuple[int, int] = (0, 0)
+    context: RunContext, on_device: bool = False, block_id: tuple[int, int] = (0, 0)
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
     index = block_id[0] * context.grid.counts[1] + block_id[1]
-    if on_card:
-        found: NDArray[np.float32] | None = compute_on_card(context, index)
+    if on_device:
+        found: NDArray[np.float32] | None = compute_on_device(context, index)
         if found is not None:
             return found
     pixels = compute_tile(context, index).image
     assert pixels is not None
-    return to_card(pixels) if on_card else pixels
+    return to_device(pixels) if on_device else pixels

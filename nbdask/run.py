@@ -178,7 +178,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     if not isinstance(experiment, Experiment):
         raise InputError(
             f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " nbdask.from_args(words) or nbdask.from_toml(path)"
+            " nbdask.from_args(argv) or nbdask.from_toml(path)"
         )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
@@ -235,7 +235,7 @@ def simulate(
     overwrite, resume : bool
         Replace an nbdask store that is there already; compute only its missing tiles.
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     listeners : sequence of Listener
@@ -338,7 +338,7 @@ class Simulation(Work):
         Of the store.
     notes : tuple of str
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     cluster : str
         Kind of cluster, for the record.
     """

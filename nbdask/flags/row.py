@@ -27,7 +27,7 @@ class Flag:
     unit : str
         Unit of the values.
     stems : tuple of str
-        nanoBragg looks for these inside the word: a longer word that begins with one is taken as
+        nanoBragg looks for these inside the argument: a longer one that begins with one is taken as
         this flag, with a remark.  By default the names, in the table.
     exact : bool
         Only the names match: there are no stems.
@@ -88,7 +88,7 @@ class Flag:
 
     @property
     def match(self) -> str:
-        """How words match: ``"exact"`` or ``"extends"`` (longer words too)."""
+        """How arguments match: ``"exact"`` or ``"extends"`` (longer spellings too)."""
         return "extends" if self.stems else "exact"
 
     @property
