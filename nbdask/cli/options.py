@@ -106,6 +106,16 @@ def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     return ["--" + n.replace("_", "-") for n in given]
 
 
+durability_option = click.option(
+    "--durability",
+    type=click.Choice(["full", "fast"]),
+    default="full",
+    show_default=True,
+    help="full: after a power cut no tile is on record without its pixels; fast: written to the"
+    " disk when the system sees fit.",
+)
+
+
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
@@ -180,7 +190,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(function))
+    return work_options(cluster_options(durability_option(function)))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:
