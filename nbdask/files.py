@@ -213,7 +213,7 @@ class Writer:
 
 def inside(path: Path, folder: Path) -> bool:
     """Whether a path is a folder or lies in it, through links."""
-    path, folder = path.resolve(), folder.resolve()
+    path, folder = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     return path == folder or folder in path.parents
 
 

@@ -275,7 +275,7 @@ def check_replaceable(path: Path) -> None:
     if path.is_symlink():
         raise StoreError(
             f"--out {path} is a symbolic link, which --overwrite does not replace: give the path"
-            f" that it leads to, {path.resolve()}, or remove the link"
+            f" that it leads to, {os.path.realpath(path)}, or remove the link"
         )
     if not path.is_dir() or _root_of(path) is None:
         raise StoreError(
