@@ -115,7 +115,7 @@ def test_no_recipe_keeps_programs_where_others_can_write(path: Path) -> None:
     assert re.findall(r"local-directory:? +(?!HTC)[^#\s]*", text) in (
         [],
         ["local-directory: $NBDASK_SCRATCH"],
-        ["local-directory \"$(mktemp"],
+        ['local-directory "$(mktemp'],
     )
 
 

@@ -86,11 +86,6 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
 def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
     """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
 
-    Parameters
-    ----------
-    argv : list of str
-    options : dict
-
     Raises
     ------
     FlagError, InputFileError
@@ -110,6 +105,16 @@ def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     # 0 is a number that was given, though it is equal to False.
     given = [n for n in names if options[n] is not None and options[n] is not False]
     return ["--" + n.replace("_", "-") for n in given]
+
+
+durability_option = click.option(
+    "--durability",
+    type=click.Choice(["full", "fast"]),
+    default="full",
+    show_default=True,
+    help="full: after a power cut no tile is on record without its pixels; fast: written to the"
+    " disk when the system sees fit.",
+)
 
 
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -184,7 +189,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(function))
+    return work_options(cluster_options(durability_option(function)))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -76,10 +76,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
     wait : float
         Seconds to wait for them.
 
-    Returns
-    -------
-    Found
-
     Raises
     ------
     ClusterError
@@ -102,10 +98,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to a running scheduler, and leave it as it was.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

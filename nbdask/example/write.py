@@ -8,6 +8,7 @@ from pathlib import Path
 from nbdask.errors import InputError
 from nbdask.example.amplitudes import Reflection, amplitudes
 from nbdask.example.crystals import MINERALS
+from nbdask.files import check_outside_stores, whole_file
 
 DEFAULT = "pyrope"
 
@@ -60,11 +61,17 @@ def write_example(name: str, directory: str | Path) -> list[str]:
     """
     argv = example_argv(name, directory)
     folder = Path(directory)
+    check_outside_stores(argv[1], "example directory", InputError)
+    line = shlex.join(["nbdask", "simulate", *argv, "--out", str(folder / f"{name}.zarr")])
+    texts = {
+        Path(argv[1]): hkl_text(amplitudes(MINERALS[name])),
+        folder / "command.txt": line + "\n",
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        Path(argv[1]).write_text(hkl_text(amplitudes(MINERALS[name])), encoding="ascii")
-        line = shlex.join(["nbdask", "simulate", *argv, "--out", str(folder / f"{name}.zarr")])
-        (folder / "command.txt").write_text(line + "\n", encoding="utf-8")
+        for path, text in texts.items():
+            with whole_file(path) as fresh:
+                fresh.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"example directory {folder}: cannot be written ({error.strerror}); choose another"
