@@ -26,7 +26,7 @@ from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile
 from nbdask.store.address import place_of
 from nbdask.store.checked import CheckedImage
-from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
+from nbdask.store.levels import KINDS, LAYOUT, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
 from nbdask.store.reader import StoreReader
 
@@ -46,6 +46,8 @@ class Pyramid:
         Chunks built now; those of all kinds at one place count once.
     missing : int
         Chunks that wait for tiles of the image.
+    earlier : bool
+        Its layout is one that nbdask no longer builds.
     """
 
     path: Path | str
@@ -53,6 +55,7 @@ class Pyramid:
     shapes: tuple[tuple[int, int], ...]
     built: int
     missing: int
+    earlier: bool
 
 
 def build_pyramid(
@@ -61,6 +64,7 @@ def build_pyramid(
     kinds: Sequence[str] = KINDS,
     smallest: int = SMALLEST,
     threads: int | None = None,
+    rebuild: bool = False,
     progress: Progress | None = None,
 ) -> Pyramid:
     """Build what is missing of a store's pyramid.
@@ -75,6 +79,8 @@ def build_pyramid(
         Levels are added until both sides are at most so long [pixels].
     threads : int, optional
         None: one per core.
+    rebuild : bool
+        Build all of it again, in today's layout.
     progress : callable, optional
         Called with (chunks there, chunks in all).
 
@@ -87,7 +93,8 @@ def build_pyramid(
     InputError
         An unknown kind, or a size below 1.
     StoreError
-        There is no store, a run writes to it, a tile is damaged, or it cannot be written.
+        There is no store, a run writes to it, a tile is damaged, or it cannot be written; a kind
+        would join others of an earlier layout.
     """
     check_kinds(kinds)
     if smallest < 1:
@@ -96,7 +103,7 @@ def build_pyramid(
     StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
     with Lock(place) as lock:
         place.sweep()
-        builder = Builder(create_levels(place, kinds, smallest))
+        builder = Builder(create_levels(place, kinds, smallest, rebuild=rebuild))
         total = sum(flags.size for flags in builder.done[1:])
         before = builder.count()
         for level in range(1, len(builder.done)):
@@ -105,8 +112,9 @@ def build_pyramid(
                 if progress is not None:
                     progress(builder.count(), total)
     shapes = tuple(builder.levels.level_grid(k).shape for k in range(1, len(builder.done)))
-    now = builder.count()
-    return Pyramid(place.name, builder.levels.kinds, shapes, now - before, total - now)
+    now, levels = builder.count(), builder.levels
+    old = levels.layout < LAYOUT
+    return Pyramid(place.name, levels.kinds, shapes, now - before, total - now, old)
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
