@@ -13,7 +13,7 @@ import dask
 from distributed import Nanny, Scheduler, SpecCluster
 
 from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
-from nbdask.cluster.local import led_cluster
+from nbdask.cluster.local import leave_if_worker, led_cluster
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import BackendError, ClusterError
@@ -35,6 +35,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
     BackendError
         There is no card that can be used.
     """
+    leave_if_worker()
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     try:
         cards = cuda_device.visible_cards()
