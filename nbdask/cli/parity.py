@@ -214,7 +214,7 @@ def _check_form(store: str | None, words: list[str] | None, options: dict[str, A
         raise click.UsageError("give either a store or nanoBragg flags after --, not both")
     if config is not None and (store is not None or words is not None):
         raise click.UsageError("--config describes the whole experiment: leave out store and flags")
-    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
     if beside and words is None:
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"

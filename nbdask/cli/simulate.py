@@ -109,7 +109,9 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(words, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = words[:1] + flags_of(options, "semantics", "source_weights", "pix0_vector_mm")
+    beside = words[:1] + flags_of(
+        options, "semantics", "source_weights", "pix0_vector_mm", "ignore_unknown"
+    )
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

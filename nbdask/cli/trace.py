@@ -178,7 +178,7 @@ def _experiment(
         raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
     if options["config"] is not None and (store is not None or words):
         raise click.UsageError("--config describes the whole experiment: leave out store and flags")
-    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
     if beside and not words:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(

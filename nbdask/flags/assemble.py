@@ -22,7 +22,7 @@ from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
-from nbdask.flags.parse import Given, parse
+from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
@@ -35,6 +35,7 @@ def parse_args(
     semantics: str = "spec",
     source_weights: str = "ignore",
     pix0: Sequence[float] | None = None,
+    ignore_unknown: bool = False,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -49,6 +50,8 @@ def parse_args(
         ``"ignore"`` (as nanoBragg does) or ``"apply"``.
     pix0 : three floats or None
         Lab position [m] of the outer corner of the first pixel; overrides every other placement.
+    ignore_unknown : bool
+        Pass over words that nanoBragg does not know and ignores, with a note.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -67,8 +70,11 @@ def parse_args(
     """
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
-    given = parse(words)
+    given = parse(words, ignore_unknown=ignore_unknown)
     builder = Builder()
+    if ignore_unknown:
+        for item in parse_all(words)[1]:
+            builder.note(f"{item.text}: ignored, as nanoBragg does")
     files = InputFiles(base_dir)
     read_headers(builder, files, given)
     for item in given:
@@ -90,10 +96,16 @@ def parse_args(
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
 
 
-def from_args(words: Sequence[str]) -> Experiment:
+def from_args(words: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:
     """Build an experiment from a nanoBragg argument list, without the program's name.
 
     :func:`parse_args` also gives the notes and the output files.
+
+    Parameters
+    ----------
+    words : sequence of str
+    ignore_unknown : bool
+        Pass over words that nanoBragg does not know and ignores.
 
     Raises
     ------
@@ -104,7 +116,7 @@ def from_args(words: Sequence[str]) -> Experiment:
     """
     if isinstance(words, (str, bytes)):
         raise FlagError(f"{words!r}: must be a list of words, such as words.split() gives")
-    return parse_args(words).experiment
+    return parse_args(words, ignore_unknown=ignore_unknown).experiment
 
 
 def _finish_misset(builder: Builder) -> None:

@@ -49,13 +49,38 @@ class Given:
         return " ".join(self.words)
 
 
-def parse(words: Sequence[str]) -> list[Given]:
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Words that are no flag, or no value of one.
+
+    Attributes
+    ----------
+    words : tuple of str
+    reason : str
+        What is wrong with them, for a message.
+    ignored : bool
+        nanoBragg's image is the same without them.
+    """
+
+    words: tuple[str, ...]
+    reason: str
+    ignored: bool
+
+    @property
+    def text(self) -> str:
+        """The words as typed."""
+        return " ".join(self.words)
+
+
+def parse(words: Sequence[str], *, ignore_unknown: bool = False) -> list[Given]:
     """Turn a nanoBragg argument list into flags with values.
 
     Parameters
     ----------
     words : sequence of str
         Without the program's name.
+    ignore_unknown : bool
+        Pass over unknown flags and stray words that nanoBragg ignores.
 
     Returns
     -------
@@ -65,22 +90,61 @@ def parse(words: Sequence[str]) -> list[Given]:
     Raises
     ------
     FlagError
-        An unknown flag, a stray word, a missing value, or one of the wrong type.
+        Unknown flags and stray words, all of them; a missing value, or one of the wrong type.
     """
+    found, unknown = parse_all(words)
+    if ignore_unknown:
+        unknown = [item for item in unknown if not item.ignored]
+    if unknown:
+        raise FlagError(_refusal(unknown))
+    return found
+
+
+def parse_all(words: Sequence[str]) -> tuple[list[Given], list[Unknown]]:
+    """Return the flags with values, as :func:`parse`, and what is unknown."""
     result: list[Given] = []
+    unknown: list[Unknown] = []
     index = 0
     while index < len(words):
         word = words[index]
         found = _match(word)
         if found is None:
-            raise _unknown(word, result[-1] if result else None)
+            end = index + 1
+            # What follows an unknown flag may be its values.
+            while end < len(words) and not _is_flag_like(words[end]):
+                end += 1
+            reason = _what_is_wrong(word, result[-1] if result else None)
+            unknown.append(Unknown(tuple(words[index:end]), reason, not _read_by_c(word)))
+            index = end
+            continue
         flag, extended = found
         taken = _take(flag, word, words[index + 1 :])
         values = tuple(_typed(flag, word, name, text) for name, text in taken)
         texts = tuple(text for _, text in taken)
         result.append(Given(flag, (word, *texts), values, len(words) - index - 1, extended))
         index += 1 + len(taken)
-    return result
+    return result, unknown
+
+
+def _read_by_c(word: str) -> bool:
+    """Whether nanoBragg, which looks for flags inside words, finds one in an unknown word."""
+    return word.startswith("-") and any(stem in word for stem, _ in STEMS)
+
+
+def _refusal(unknown: Sequence[Unknown]) -> str:
+    """Return the one line about everything that is unknown."""
+    text = ""
+    for reason in dict.fromkeys(item.reason for item in unknown):
+        text += (" " if text.endswith("?") else "; " if text else "") + reason
+    ignored = list(dict.fromkeys(item.text for item in unknown if item.ignored))
+    if not ignored:
+        return text
+    one = len(ignored) == 1
+    what, pronoun = ", ".join(ignored), "it" if one else "them"
+    return (
+        f"{text}{' ' if text.endswith('?') else '; '}nanoBragg ignores {what}: leave {pronoun} out"
+        " for the same image, or give --ignore-unknown"
+    )
 
 
 def is_flag(word: str) -> bool:
@@ -138,10 +202,7 @@ def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
             raise FlagError(f"{word}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
         if _WHOLE.fullmatch(text) is None:
             raise FlagError(f"{word}: {name} is {text!r}: must be a whole number{unit}")
-        whole = int(text.split(".")[0])
-        if flag.low is not None and whole < flag.low:
-            raise FlagError(f"{word} {text}: must be a whole number of at least {flag.low}")
-        return whole
+        return int(text.split(".")[0])
     if flag.special == "detector_abs" and text.lower().startswith("inf"):
         return "inf"
     number = to_number(text)
@@ -150,18 +211,18 @@ def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
     return number
 
 
-def _unknown(word: str, before: Given | None) -> FlagError:
+def _what_is_wrong(word: str, before: Given | None) -> str:
     if not word.startswith("-") or to_number(word) is not None:
         if before is None:
-            return FlagError(f"stray word {word!r} at the start: must be a flag, such as -cell")
-        return FlagError(
+            return f"stray word {word!r} at the start: must be a flag, such as -cell"
+        return (
             f"stray word {word!r} after {before.text}: {before.flag.name} is used as"
             f" '{before.flag.usage}'"
         )
     word_ascii = "".join(_latin(letter) for letter in word)
     near = nearest(word_ascii, BY_NAME, most=3)
     hint = f": did you mean {' or '.join(near)}?" if near else ": nbdask flags lists all flags"
-    return FlagError(f"unknown flag {word}{hint}")
+    return f"unknown flag {word}{hint}"
 
 
 def _latin(letter: str) -> str:

@@ -5,8 +5,8 @@ Instead of the parts, a file may hold nanoBragg's words::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights`` and ``pix0`` [m] beside ``flags`` where wanted.  Relative
-paths start from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m] and ``ignore_unknown`` beside ``flags`` where
+wanted.  Relative paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.text import unreadable
 
-_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0")
+_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0", "ignore_unknown")
 
 
 def from_toml(path: str | Path) -> Experiment:
@@ -98,6 +98,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         semantics=table.get("semantics", "spec"),
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),
+        ignore_unknown=table.get("ignore_unknown", False),
         base_dir=folder,
     )
     return parsed.experiment

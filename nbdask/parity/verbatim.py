@@ -25,7 +25,7 @@ def verbatim(words: Sequence[str], experiment: Experiment, base: Path | None = N
     """Return the words for C: as given, with links for files and an explicit seed.
 
     Left out are files to write, the region of interest (each run has its own), and what C itself
-    ignores where it stands (``-curved_det`` as the very last word).  The seed of a random misset
+    ignores (unknown words, ``-curved_det`` as the very last word).  The seed of a random misset
     is put before everything else, since C reads ``-misset_seed`` after ``-misset random`` as
     three angles.
 
@@ -46,7 +46,7 @@ def verbatim(words: Sequence[str], experiment: Experiment, base: Path | None = N
     files: dict[str, str] = {}
     if experiment.crystal.misset == "random":
         kept += ["-misset_seed", str(experiment.crystal.misset_seed)]
-    for given in parse(words):
+    for given in parse(words, ignore_unknown=True):
         kept += _kept(given, files, base)
     return Words(tuple(kept), tuple(files.items()))
 
