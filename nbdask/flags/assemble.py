@@ -73,8 +73,8 @@ def parse_args(
     given = parse(words, ignore_unknown=ignore_unknown)
     builder = Builder()
     if ignore_unknown:
-        for item in parse_all(words)[1]:
-            builder.note(f"{item.text}: ignored, as nanoBragg does")
+        for passed in parse_all(words)[1]:
+            builder.note(f"{passed.text}: ignored, as nanoBragg does")
     files = InputFiles(base_dir)
     read_headers(builder, files, given)
     for item in given:
