@@ -91,6 +91,7 @@ def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
         experiment.sampling.mask,
         experiment.crystal.matrix_file,
         experiment.sources.file,
+        experiment.detector.header_file,
     )
 
 

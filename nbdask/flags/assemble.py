@@ -22,6 +22,7 @@ from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
+from nbdask.flags.headers import note_header
 from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
@@ -76,11 +77,13 @@ def parse_args(
         for passed in parse_all(words)[1]:
             builder.note(f"{passed.text}: ignored, as nanoBragg does")
     files = InputFiles(base_dir)
-    read_headers(builder, files, given)
+    headers = read_headers(builder, files, given)
     for item in given:
         apply(builder, item)
     if pix0 is not None:
         builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+    for header in headers:
+        note_header(builder, header)
     read_files(builder, files, source_weights=source_weights)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)

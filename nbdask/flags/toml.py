@@ -112,6 +112,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("sampling", "mask", "mask_sha256"),
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
+        ("detector", "header_file", None),
     ):
         table = result.get(part)
         if not isinstance(table, dict) or not isinstance(table.get(name), str):
