@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from nbdask.errors import FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
-from nbdask.graph.tasks import compute_on_card, compute_tile
-from nbdask.kernels.cuda_device import to_card
+from nbdask.graph.tasks import compute_on_device, compute_tile
+from nbdask.kernels.cuda_device import to_device
 from nbdask.run import Settings, prepare
 
 
@@ -41,7 +41,7 @@ def image(
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
     array : str
-        ``"numpy"``, or ``"cupy"``: chunks are on the card, whichever backend computes them; they
+        ``"numpy"``, or ``"cupy"``: chunks are on the GPU, whichever backend computes them; they
         never leave it where the backend is ``"cuda"``.
 
     Returns
@@ -57,7 +57,7 @@ def image(
     """
     if array not in ARRAYS:
         raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
-    on_card = array == "cupy"
+    on_device = array == "cupy"
     model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
     fingerprint = experiment.fingerprint()
     name = _name(fingerprint, plan.to_dict())
@@ -71,11 +71,11 @@ def image(
     pixels = da.map_blocks(
         _block,
         context,
-        on_card=on_card,
+        on_device=on_device,
         chunks=chunks,
         dtype=np.float32,
         name=f"image-{array}-{name}",
-        meta=to_card(_META) if on_card else _META,
+        meta=to_device(_META) if on_device else _META,
     )
     return xarray.DataArray(
         pixels,
@@ -112,14 +112,14 @@ def _name(fingerprint: str, plan: dict[str, object]) -> str:
 
 
 def _block(
-    context: RunContext, on_card: bool = False, block_id: tuple[int, int] = (0, 0)
+    context: RunContext, on_device: bool = False, block_id: tuple[int, int] = (0, 0)
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
     index = block_id[0] * context.grid.counts[1] + block_id[1]
-    if on_card:
-        found: NDArray[np.float32] | None = compute_on_card(context, index)
+    if on_device:
+        found: NDArray[np.float32] | None = compute_on_device(context, index)
         if found is not None:
             return found
     pixels = compute_tile(context, index).image
     assert pixels is not None
-    return to_card(pixels) if on_card else pixels
+    return to_device(pixels) if on_device else pixels

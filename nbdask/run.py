@@ -178,7 +178,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     if not isinstance(experiment, Experiment):
         raise InputError(
             f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " nbdask.from_args(words) or nbdask.from_toml(path)"
+            " nbdask.from_args(argv) or nbdask.from_toml(path)"
         )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
@@ -237,7 +237,7 @@ def simulate(
     resume : bool
         Finish the store that is there already: only its missing tiles are computed.
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     listeners : sequence of Listener
@@ -330,7 +330,7 @@ class Simulation(Work):
         Of the store.
     notes : tuple of str
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     cluster : str
         Kind of cluster, for the record.
     """

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.mending import bar
+from nbdask.cli.argv import COMMAND_LINE
+from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
 from nbdask.cli.options import cluster_options, tile_option
 from nbdask.cli.running import peak_text, say, say_notes
-from nbdask.cli.words import COMMAND_LINE
 from nbdask.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ Example: nbdask noise run.zarr --out noisy.zarr --seed 1 --psf-gauss 1.5px --rea
 
 
 class _Recorded(click.Command):
-    """A command whose words are kept for the record."""
+    """A command whose arguments are recorded."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the words."""
+        """Record the arguments."""
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
         return super().parse_args(ctx, args)
 

@@ -81,18 +81,18 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
         click.option(
             "--ignore-unknown",
             is_flag=True,
-            help=f"{whose}Pass over words that nanoBragg does not know and ignores.",
+            help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
         ),
     ]
     return lambda function: apply_all(decorators, function)
 
 
-def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
+def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
     """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
 
     Parameters
     ----------
-    words : list of str
+    argv : list of str
     options : dict
 
     Raises
@@ -102,7 +102,7 @@ def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
     """
     pix0 = options["pix0_vector_mm"]
     return parse_args(
-        words,
+        argv,
         semantics=options["semantics"] or "spec",
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
@@ -155,7 +155,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cluster",
             metavar="KIND",
             help="Where tasks run: threads (of this process), local (worker processes), cuda (a"
-            " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
+            " worker process per GPU), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
             " mpirun), or a running scheduler: tcp://HOST:PORT, tls://HOST:PORT,"
             " scheduler-file:PATH  [default: threads]",
         ),

@@ -187,12 +187,12 @@ def _usual_walltime(kind: str) -> int | None:
 
 
 def _worker_arguments(walltime: int | None) -> list[str]:
-    """Words for ``dask worker``: its pages stay on its own node, it leaves in time."""
-    words = ["--dashboard-address", "127.0.0.1:0"]
+    """Arguments of ``dask worker``: its pages stay on its own node, it leaves in time."""
+    argv = ["--dashboard-address", "127.0.0.1:0"]
     if walltime is not None:
         duration, stagger = lifetime(walltime)
-        words += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
-    return words
+        argv += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
+    return argv
 
 
 def _clock(seconds: int, parts: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import dask
 from distributed import Client
 
-from nbdask.cluster.distributed import DistributedExecutor, connect, quiet_logs
+from nbdask.cluster.distributed import DistributedExecutor, ask_all, connect, quiet_logs
 from nbdask.cluster.gate import make_facts
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
@@ -93,7 +93,7 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
                     f" within {wait:.0f} s: start workers, or wait longer (nbdask.worker-timeout)"
                 )
             time.sleep(0.2)
-        facts = client.run(make_facts()).values()
+        facts = ask_all(client, lambda: client.run(make_facts())).values()
         memory = min((limit for _, limit in facts if limit), default=None)
         return Found(len(facts), max(threads for threads, _ in facts), memory)
 

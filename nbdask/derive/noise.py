@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
 from nbdask.derive import provenance
+from nbdask.derive.block import check_backend
 from nbdask.derive.noise_c import check_library
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles
 from nbdask.derive.tasks import Context, Source, derive_graphs, result_of
-from nbdask.derive.work import check_backend
 from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.fill.filler import fill
@@ -103,7 +103,7 @@ def noise(
     resume : bool
         Finish the store that is there already.
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     **settings
@@ -269,10 +269,10 @@ class Derivation(Work):
 class _InOrder:
     """Takes tiles that come finished, one after another."""
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Nothing to check: this process does it all."""
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Go through the tiles."""
         for result in graphs:
             done(result)
@@ -323,7 +323,7 @@ class NoisyCopy:
         Pixels of the image, (slow, fast).
     settings : Settings
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     report : callable, optional
         Called with a line of text before the work begins.
     """

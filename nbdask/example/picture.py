@@ -60,9 +60,9 @@ def log_scaled(
 
 def coloured(level: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Turn levels 0..1, shape (slow, fast), into colours, shape (slow, fast, 3)."""
-    place = level * (len(_COLOURS) - 1)
+    position = level * (len(_COLOURS) - 1)
     grid = np.arange(len(_COLOURS), dtype=np.float64)
-    channels = [np.interp(place, grid, _COLOURS[:, i]) for i in range(3)]
+    channels = [np.interp(position, grid, _COLOURS[:, i]) for i in range(3)]
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Words -> flags with their values, by the table alone."""
+"""Arguments -> flags with their values, by the table alone."""
 
 from __future__ import annotations
 
@@ -27,60 +27,60 @@ class Given:
     Attributes
     ----------
     flag : Flag
-    words : tuple of str
-        The flag's word and those of its values, as typed.
+    argv : tuple of str
+        The flag and its values, as typed.
     values : tuple of float, int or str
         Converted to their kind, not to SI.
     following : int
-        How many words stand after the flag's own word in the whole list.
+        How many arguments follow the flag in the whole list.
     extended : bool
-        The word is longer than any spelling of the table.
+        The argument is longer than any spelling of the table.
     """
 
     flag: Flag
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     values: tuple[Value, ...]
     following: int
     extended: bool
 
     @property
     def text(self) -> str:
-        """The words as typed."""
-        return " ".join(self.words)
+        """The arguments as typed."""
+        return " ".join(self.argv)
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Words that are no flag, or no value of one.
+    """Arguments that are no flag, or no value of one.
 
     Attributes
     ----------
-    words : tuple of str
+    argv : tuple of str
     reason : str
         What is wrong with them, for a message.
     ignored : bool
         nanoBragg's image is the same without them.
     """
 
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     reason: str
     ignored: bool
 
     @property
     def text(self) -> str:
-        """The words as typed."""
-        return " ".join(self.words)
+        """The arguments as typed."""
+        return " ".join(self.argv)
 
 
-def parse(words: Sequence[str], *, ignore_unknown: bool = False) -> list[Given]:
+def parse(argv: Sequence[str], *, ignore_unknown: bool = False) -> list[Given]:
     """Turn a nanoBragg argument list into flags with values.
 
     Parameters
     ----------
-    words : sequence of str
+    argv : sequence of str
         Without the program's name.
     ignore_unknown : bool
-        Pass over unknown flags and stray words that nanoBragg ignores.
+        Pass over unknown flags and stray arguments that nanoBragg ignores.
 
     Returns
     -------
@@ -90,9 +90,9 @@ def parse(words: Sequence[str], *, ignore_unknown: bool = False) -> list[Given]:
     Raises
     ------
     FlagError
-        Unknown flags and stray words, all of them; a missing value, or one of the wrong type.
+        Unknown flags and stray arguments, all of them; a missing value, or one of the wrong type.
     """
-    found, unknown = parse_all(words)
+    found, unknown = parse_all(argv)
     if ignore_unknown:
         unknown = [item for item in unknown if not item.ignored]
     if unknown:
@@ -100,35 +100,35 @@ def parse(words: Sequence[str], *, ignore_unknown: bool = False) -> list[Given]:
     return found
 
 
-def parse_all(words: Sequence[str]) -> tuple[list[Given], list[Unknown]]:
+def parse_all(argv: Sequence[str]) -> tuple[list[Given], list[Unknown]]:
     """Return the flags with values, as :func:`parse`, and what is unknown."""
     result: list[Given] = []
     unknown: list[Unknown] = []
     index = 0
-    while index < len(words):
-        word = words[index]
-        found = _match(word)
+    while index < len(argv):
+        arg = argv[index]
+        found = _match(arg)
         if found is None:
             end = index + 1
             # What follows an unknown flag may be its values.
-            while end < len(words) and not _is_flag_like(words[end]):
+            while end < len(argv) and not _is_flag_like(argv[end]):
                 end += 1
-            reason = _what_is_wrong(word, result[-1] if result else None)
-            unknown.append(Unknown(tuple(words[index:end]), reason, not _read_by_c(word)))
+            reason = _what_is_wrong(arg, result[-1] if result else None)
+            unknown.append(Unknown(tuple(argv[index:end]), reason, not _read_by_c(arg)))
             index = end
             continue
         flag, extended = found
-        taken = _take(flag, word, words[index + 1 :])
-        values = tuple(_typed(flag, word, name, text) for name, text in taken)
+        taken = _take(flag, arg, argv[index + 1 :])
+        values = tuple(_typed(flag, arg, name, text) for name, text in taken)
         texts = tuple(text for _, text in taken)
-        result.append(Given(flag, (word, *texts), values, len(words) - index - 1, extended))
+        result.append(Given(flag, (arg, *texts), values, len(argv) - index - 1, extended))
         index += 1 + len(taken)
     return result, unknown
 
 
-def _read_by_c(word: str) -> bool:
-    """Whether nanoBragg, which looks for flags inside words, finds one in an unknown word."""
-    return word.startswith("-") and any(stem in word for stem, _ in STEMS)
+def _read_by_c(arg: str) -> bool:
+    """Whether nanoBragg, which looks for flags inside arguments, finds one in an unknown one."""
+    return arg.startswith("-") and any(stem in arg for stem, _ in STEMS)
 
 
 def _refusal(unknown: Sequence[Unknown]) -> str:
@@ -147,25 +147,25 @@ def _refusal(unknown: Sequence[Unknown]) -> str:
     )
 
 
-def is_flag(word: str) -> bool:
-    """Whether nanoBragg takes a word as one of its flags."""
-    return _match(word) is not None
+def is_flag(arg: str) -> bool:
+    """Whether nanoBragg takes an argument as one of its flags."""
+    return _match(arg) is not None
 
 
-def _match(word: str) -> tuple[Flag, bool] | None:
-    if word in BY_NAME:
-        return BY_NAME[word], False
+def _match(arg: str) -> tuple[Flag, bool] | None:
+    if arg in BY_NAME:
+        return BY_NAME[arg], False
     for stem, flag in STEMS:
-        if word.startswith(stem):
+        if arg.startswith(stem):
             return flag, True
     return None
 
 
-def _is_flag_like(word: str) -> bool:
-    return word.startswith("-") and to_number(word) is None and not _NOT_FINITE.fullmatch(word)
+def _is_flag_like(arg: str) -> bool:
+    return arg.startswith("-") and to_number(arg) is None and not _NOT_FINITE.fullmatch(arg)
 
 
-def _take(flag: Flag, word: str, rest: Sequence[str]) -> list[tuple[str, str]]:
+def _take(flag: Flag, arg: str, rest: Sequence[str]) -> list[tuple[str, str]]:
     """Return (name, text) of the values that belong to ``flag``."""
     names = flag.values
     if flag.special == "misset" and rest and "rand" in rest[0] and not _is_flag_like(rest[0]):
@@ -175,23 +175,23 @@ def _take(flag: Flag, word: str, rest: Sequence[str]) -> list[tuple[str, str]]:
     for position, name in enumerate(names):
         text = rest[position] if position < len(rest) else None
         if position >= required:
-            # nanoBragg ends the list at any word with a minus sign, a negative number too.
+            # nanoBragg ends the list at any argument with a minus sign, a negative number too.
             if text is None or text.startswith("-"):
                 break
         elif text is None or text == "" or _is_flag_like(text):
-            raise _missing(flag, word, taken, text)
+            raise _missing(flag, arg, taken, text)
         taken.append((name, text))
     return taken
 
 
-def _missing(flag: Flag, word: str, taken: list[tuple[str, str]], text: str | None) -> FlagError:
-    shown = " ".join([word, *(t for _, t in taken)])
+def _missing(flag: Flag, arg: str, taken: list[tuple[str, str]], text: str | None) -> FlagError:
+    shown = " ".join([arg, *(t for _, t in taken)])
     what = f"{flag.usage}" + (f" ({flag.unit})" if flag.unit else "")
     stands = "at the end" if text is None else f"before {text!r}"
     return FlagError(f"{shown}: value missing {stands}: must be {what}")
 
 
-def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
+def _typed(flag: Flag, arg: str, name: str, text: str) -> Value:
     unit = f" ({flag.unit})" if flag.unit else ""
     if flag.kind in ("file", "word"):
         return text
@@ -199,30 +199,30 @@ def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
         return "random"
     if flag.kind == "whole":
         if _WHOLE.fullmatch(text) is not None and abs(float(text)) > _MAX_WHOLE:
-            raise FlagError(f"{word}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
+            raise FlagError(f"{arg}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
         if _WHOLE.fullmatch(text) is None:
-            raise FlagError(f"{word}: {name} is {text!r}: must be a whole number{unit}")
+            raise FlagError(f"{arg}: {name} is {text!r}: must be a whole number{unit}")
         return int(text.split(".")[0])
     if flag.special == "detector_abs" and text.lower().startswith("inf"):
         return "inf"
     number = to_number(text)
     if number is None:
-        raise FlagError(f"{word}: {name} is {text!r}: must be a finite number{unit}")
+        raise FlagError(f"{arg}: {name} is {text!r}: must be a finite number{unit}")
     return number
 
 
-def _what_is_wrong(word: str, before: Given | None) -> str:
-    if not word.startswith("-") or to_number(word) is not None:
+def _what_is_wrong(arg: str, before: Given | None) -> str:
+    if not arg.startswith("-") or to_number(arg) is not None:
         if before is None:
-            return f"stray word {word!r} at the start: must be a flag, such as -cell"
+            return f"stray argument {arg!r} at the start: must be a flag, such as -cell"
         return (
-            f"stray word {word!r} after {before.text}: {before.flag.name} is used as"
+            f"stray argument {arg!r} after {before.text}: {before.flag.name} is used as"
             f" '{before.flag.usage}'"
         )
-    word_ascii = "".join(_latin(letter) for letter in word)
-    near = nearest(word_ascii, BY_NAME, most=3)
+    latin = "".join(_latin(letter) for letter in arg)
+    near = nearest(latin, BY_NAME, most=3)
     hint = f": did you mean {' or '.join(near)}?" if near else ": nbdask flags lists all flags"
-    return f"unknown flag {word}{hint}"
+    return f"unknown flag {arg}{hint}"
 
 
 def _latin(letter: str) -> str:

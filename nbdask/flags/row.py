@@ -27,7 +27,7 @@ class Flag:
     unit : str
         Unit of the values.
     stems : tuple of str
-        nanoBragg looks for these inside the word: a longer word that begins with one is taken as
+        nanoBragg looks for these inside the argument: a longer one that begins with one is taken as
         this flag, with a remark.  Without stems only the exact names match.
     targets : tuple of str
         Dotted fields that receive the value: of the experiment (``detector.distance``), of the
@@ -85,7 +85,7 @@ class Flag:
 
     @property
     def match(self) -> str:
-        """How words match: ``"exact"`` or ``"extends"`` (longer words too)."""
+        """How arguments match: ``"exact"`` or ``"extends"`` (longer spellings too)."""
         return "extends" if self.stems else "exact"
 
     @property

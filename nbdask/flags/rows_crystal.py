@@ -77,7 +77,7 @@ CRYSTAL = (
         targets=("crystal.misset_seed",),
         special="misset_seed",
         default="from the clock",
-        note="also reads it as -misset when three or more words follow",
+        note="also reads it as -misset when three or more arguments follow",
         back="never",
     ),
     _cells("a", 0),

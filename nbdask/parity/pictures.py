@@ -82,8 +82,8 @@ def _pooled(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
 
 
 def _coloured(level: NDArray[np.float64], colours: NDArray[np.float64]) -> Colours:
-    place, grid = level * (len(colours) - 1), np.arange(len(colours), dtype=np.float64)
-    channels = [np.interp(place, grid, colours[:, i]) for i in range(3)]
+    position, grid = level * (len(colours) - 1), np.arange(len(colours), dtype=np.float64)
+    channels = [np.interp(position, grid, colours[:, i]) for i in range(3)]
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 

@@ -34,7 +34,7 @@ def page(outcome: Outcome) -> str:
         map=data_uri(detector_map(outcome)),
         total=_table(_totals(outcome)),
         rows="\n".join(_row(outcome, region) for region in ordered),
-        pictures="\n".join(_pictured(outcome, r) for r in ordered if r.pictures or r.words),
+        pictures="\n".join(_pictured(outcome, r) for r in ordered if r.pictures or r.argv),
     )
 
 
@@ -218,11 +218,11 @@ def _pictured(outcome: Outcome, region: RegionResult) -> str:
             parts.append(
                 f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
             )
-    if region.words:
+    if region.argv:
         said = "\n".join(text for text in (region.stdout, region.stderr) if text.strip())
         parts.append(
             "<details><summary>What C was given and said</summary>"
-            f"<pre>{html.escape(shlex.join(region.words))}</pre>"
+            f"<pre>{html.escape(shlex.join(region.argv))}</pre>"
             f"<pre>{html.escape(said)}</pre></details>"
         )
     return "\n".join(parts)

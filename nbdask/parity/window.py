@@ -48,10 +48,10 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     if frame.convention == "CUSTOM" or pivot == own:
         return experiment, ()
     centre = centres(frame.convention, detector)
-    place = _placed(centre, pivot)
+    beam = _placed(centre, pivot)
     custom = replace(
         detector,
-        **(_FREE | {"beam_x": place[0], "beam_y": place[1]}),
+        **(_FREE | {"beam_x": beam[0], "beam_y": beam[1]}),
         pivot=pivot,
     )
     note = f"pivot {pivot} under {frame.convention}: given to C as a CUSTOM detector"

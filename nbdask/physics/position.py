@@ -117,7 +117,7 @@ def rays_at(
     return rays_to(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
 
 
-def sub_pixel_places(
+def sub_pixel_positions(
     model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int
 ) -> tuple[Array, Array, Array]:
     """Return where one sub-pixel of every pixel of a tile is, in the lab frame [m].

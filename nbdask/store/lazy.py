@@ -44,7 +44,7 @@ class _Pixels:
         """Return pixels as NumPy would for two slices or whole numbers."""
         if self._reader is None:
             self._reader = StoreReader(self._place)
-        rows, columns = (_places(one, side) for one, side in zip(part, self.shape, strict=True))
+        rows, columns = (_indices(one, side) for one, side in zip(part, self.shape, strict=True))
         if not rows or not columns:
             return np.empty((len(rows), len(columns)), dtype=np.float32)
         read = Tile(min(rows), max(rows) + 1, min(columns), max(columns) + 1)
@@ -53,7 +53,7 @@ class _Pixels:
         return pixels[tuple(slice(None) if isinstance(one, slice) else 0 for one in part)]
 
 
-def _places(one: slice | int, side: int) -> range:
+def _indices(one: slice | int, side: int) -> range:
     """Return the indices that a slice or a whole number selects."""
     return range(side)[one] if isinstance(one, slice) else range(one, one + 1)
 

@@ -94,7 +94,7 @@ class StoreReader:
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished."""
-        row, column = self.grid.place(index)
+        row, column = self.grid.row_column(index)
         values = np.asarray(self.records[row, column]).tolist()
         if values[0] != 1.0:
             return None

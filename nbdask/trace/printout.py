@@ -12,7 +12,7 @@ import numpy as np
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import SQUARE, Array, Model
-from nbdask.kernels.first import FirstEvaluation, find_first, first_pixel_parts
+from nbdask.kernels.carry_over import FirstEvaluation, carry_over_parts, find_first_evaluation
 from nbdask.kernels.interface import merge
 from nbdask.kernels.reference import Bool, ReferenceKernel, Term
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
@@ -161,7 +161,7 @@ def _evaluate(model: Model, tile: Tile, mask: Bool | None) -> _Last:
     kernel = ReferenceKernel(watcher=last)
     partial = kernel.partial(model, tile, StepRange(0, model.n_steps), mask)
     kernel.finish(model, tile, partial, mask)
-    first = find_first(model) if model.first_axes is not None else None
+    first = find_first_evaluation(model) if model.first_axes is not None else None
     if first is not None and tile.intersect(Tile(*_pixel(first))) is not None:
         last.total[first.slow - tile.slow0, first.fast - tile.fast0] = _first_sum(model, first)
     return last
@@ -175,7 +175,7 @@ def _first_sum(model: Model, first: FirstEvaluation) -> float:
     """Return the sum of the one pixel whose first evaluation has nothing to carry over."""
     parts = [
         ReferenceKernel().partial(part, Tile(*_pixel(first)), steps, None)
-        for part, steps in first_pixel_parts(model, first)
+        for part, steps in carry_over_parts(model, first)
     ]
     whole = reduce(merge, parts)
     gain = 1.0 if whole.gain is None else float(whole.gain[0, 0])

@@ -143,8 +143,8 @@ def picture(overview: Window) -> bytes:
     """
     low, high = choose(overview.values)
     with np.errstate(divide="ignore", invalid="ignore"):
-        place = np.log(overview.values / np.float32(low)) / np.float32(np.log(high / low))
-    index = np.clip(np.nan_to_num(place * 255.0, nan=-1.0, neginf=0.0) + 1.0, 1.0, 255.0)
+        position = np.log(overview.values / np.float32(low)) / np.float32(np.log(high / low))
+    index = np.clip(np.nan_to_num(position * 255.0, nan=-1.0, neginf=0.0) + 1.0, 1.0, 255.0)
     index[np.isnan(overview.values)] = 0.0
     return _png(index.astype(np.uint8), _colours())
 

@@ -93,11 +93,11 @@ def test_the_written_list_is_read_back(name: str, tmp_path: Path) -> None:
 def test_an_example_is_written_over_itself(tmp_path: Path) -> None:
     """In a folder whose name has to be quoted; the command is one line."""
     folder = tmp_path / "it's here"
-    words = write_example("halite", folder)
-    assert write_example("halite", folder) == words
+    argv = write_example("halite", folder)
+    assert write_example("halite", folder) == argv
     assert sorted(p.name for p in folder.iterdir()) == ["command.txt", "halite.hkl"]
     (line,) = (folder / "command.txt").read_text().splitlines()
-    assert shlex.split(line)[2:-2] == words
+    assert shlex.split(line)[2:-2] == argv
 
 
 # Pictures.

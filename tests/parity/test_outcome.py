@@ -49,7 +49,7 @@ def outcome_of(*found: Measures, kind: str = "parity", **parts: Any) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "beyond"),
     [
         ({}, []),
         ({"max_rel": 2e-7}, []),
@@ -70,9 +70,9 @@ def outcome_of(*found: Measures, kind: str = "parity", **parts: Any) -> Outcome:
         ),
     ],
 )
-def test_what_is_beyond_in_words(change: Any, words: list[str]) -> None:
+def test_what_is_beyond_in_words(change: Any, beyond: list[str]) -> None:
     """Each bound by itself, the limit included; several faults one after another."""
-    assert list(Thresholds().beyond(replace(GOOD, **change))) == words
+    assert list(Thresholds().beyond(replace(GOOD, **change))) == beyond
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -126,11 +126,11 @@ def test_times_are_added_where_all_are_known() -> None:
 
 
 def test_json_form_has_all_of_it() -> None:
-    """Regions with inclusive bounds, their faults, notes and C's words; facts beside."""
+    """Regions with inclusive bounds, their faults, notes and C's arguments; facts beside."""
     bad = replace(GOOD, max_rel=math.inf, one_sided=1)
     made = outcome_of(GOOD, bad, notes=("mind this",))
     told = replace(
-        made.regions[1], words=("-N", "5"), stdout="out", stderr="err", first=(0, 10), notes=("n",)
+        made.regions[1], argv=("-N", "5"), stdout="out", stderr="err", first=(0, 10), notes=("n",)
     )
     data = json.loads(
         json.dumps(replace(made, regions=(made.regions[0], told)).to_dict(), allow_nan=False)
@@ -235,7 +235,7 @@ def test_page_is_whole_and_needs_nothing_else() -> None:
     image = np.ones((10, 10), np.float32)
     told = replace(
         made.regions[1],
-        words=("-hkl", "a b.hkl"),
+        argv=("-hkl", "a b.hkl"),
         stdout="<b>",
         pictures=region_pictures(image, image),
         first=(0, 10),

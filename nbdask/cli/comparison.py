@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart
 from nbdask.cli.options import Decorator, apply_all
+from nbdask.cli.outputs import Number, check_distinct
 from nbdask.errors import (
     BackendError,
     ClusterError,
@@ -110,8 +110,9 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
     FileError
         Files that are there already or cannot be written.
     """
-    check_apart({f"--{flag}": options[f"{flag}_file"] for flag in ("json", "html", "map")}, inputs)
-    for flag in ("json", "html", "map"):
+    names = ("json", "html", "map")
+    check_distinct({f"--{name}": options[f"{name}_file"] for name in names}, inputs)
+    for flag in names:
         name = options[f"{flag}_file"]
         if name is None or (flag == "json" and name == "-"):
             continue
@@ -163,7 +164,7 @@ def exit_codes(usage: int) -> Iterator[None]:
     Parameters
     ----------
     usage : int
-        For whatever the caller can mend by other words.
+        For what other arguments would put right.
     """
     try:
         yield
