@@ -64,10 +64,6 @@ def no_such_option(name: str, known: Iterable[str], command: str) -> click.Usage
         Those of the command.
     command : str
         As it is called, such as ``nbdask simulate``.
-
-    Returns
-    -------
-    click.UsageError
     """
     close = nearest(name, known)
     hint = f"did you mean {close[0]}?" if close else f"see {command} --help"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,11 +10,8 @@ from nbdask.cli.argv import COMMAND_LINE
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
 from nbdask.cli.options import cluster_options, tile_option
-from nbdask.cli.running import peak_text, say, say_notes
+from nbdask.cli.running import say, say_notes, say_result
 from nbdask.experiment import Experiment
-
-if TYPE_CHECKING:
-    from nbdask.derive.noise import NoiseResult
 
 _EPILOG = """\b
 The steps are done in the order in which their options stand above.
@@ -73,15 +70,4 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(130)
     if not options["quiet"]:
         say_notes(result.notes)
-        say_noise(result)
-
-
-def say_noise(result: NoiseResult) -> None:
-    """Print what was made."""
-    statistics = result.statistics
-    slow, fast = result.shape
-    click.echo(
-        f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
-        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
-        f" mean {statistics.mean:.6g}, rmsd {statistics.rmsd:.6g}"
-    )
+        say_result(result)

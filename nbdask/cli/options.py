@@ -90,11 +90,6 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
 def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
     """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
 
-    Parameters
-    ----------
-    argv : list of str
-    options : dict
-
     Raises
     ------
     FlagError, InputFileError

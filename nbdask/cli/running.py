@@ -18,7 +18,7 @@ from nbdask.store.space import check_space, most_bytes
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
-    from nbdask.run import SimulationResult
+    from nbdask.run import Result
 
 
 def say(message: str) -> None:
@@ -93,7 +93,7 @@ def peak_text(value: float | None, slow: int, fast: int) -> str:
     return f"max {value:.7g} at slow {slow}, fast {fast}"
 
 
-def say_result(result: SimulationResult) -> None:
+def say_result(result: Result) -> None:
     """Print what was made."""
     statistics = result.statistics
     slow, fast = result.shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from nbdask.cli.outputs import Number, check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.flags import from_toml
 from nbdask.kernels.registry import COMPILED
 from nbdask.trace import walk
@@ -107,7 +106,9 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     experiment, notes = _experiment(store, argv, options)
     inputs = (store, options["config"], options["against"], *files_among(argv))
     check_distinct({"--json": options["json_file"]}, (*inputs, *inputs_of(experiment)))
-    target = _json_target(options["json_file"], options["overwrite"])
+    target = options["json_file"]
+    if target not in (None, "-"):
+        check_target(target, "--json", InputError, overwrite=options["overwrite"])
     log = None
     if options["against"] is not None:
         if options["taps"] is not None:
@@ -200,18 +201,6 @@ def _experiment(
     if wanted is not None and wanted != found.semantics:
         found = found.replace(semantics=wanted)
     return found, notes
-
-
-def _json_target(path: str | None, overwrite: bool) -> str | None:
-    """Make sure, before anything is computed, that the JSON file may be written."""
-    if path is None or path == "-":
-        return path
-    target = Path(path)
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise InputError(f"--json {path}: must be a file in a folder that exists")
-    if target.exists() and not overwrite:
-        raise InputError(f"--json {path} is there already: --overwrite replaces it")
-    return path
 
 
 def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:

@@ -62,10 +62,6 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     ``CUDA_VISIBLE_DEVICES``, as dask-cuda has it, which starts the workers where it is installed
     (it also binds each to the cores near its GPU).
 
-    Yields
-    ------
-    DistributedExecutor
-
     Raises
     ------
     ClusterError

@@ -72,10 +72,6 @@ def make_check(setup: Installable) -> Check:
 def make_plugin(setup: Installable) -> Any:
     """Return the plugin that checks a worker, brings the setup to it, and takes it out at the end.
 
-    Parameters
-    ----------
-    setup : Installable
-
     Returns
     -------
     distributed.WorkerPlugin

@@ -41,10 +41,6 @@ class SourceTable:
 def settle_spread(spread: Spread) -> tuple[int, float, float]:
     """Return (count, range, step) of a divergence or dispersion from whatever is given.
 
-    Parameters
-    ----------
-    spread : Spread
-
     Returns
     -------
     tuple of int, float, float

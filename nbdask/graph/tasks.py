@@ -69,10 +69,6 @@ def evaluate_part(context: RunContext, index: int, part: int) -> TimedPartial:
         Number of the tile in the grid.
     part : int
         Number of the step range.
-
-    Returns
-    -------
-    Piece
     """
     start = time.perf_counter()
     steps = context.steps[part]
@@ -140,12 +136,6 @@ def compute_tile(context: RunContext, index: int) -> TileResult:
 
 def finish(context: RunContext, index: int, timed: TimedPartial) -> TileResult:
     """Turn merged sums into photons.
-
-    Parameters
-    ----------
-    context : RunContext
-    index : int
-    timed : TimedPartial
 
     Returns
     -------

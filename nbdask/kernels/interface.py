@@ -91,10 +91,6 @@ class Kernel(Protocol):
         mask : (n_slow, n_fast) bool array or None
             True where the pixel is to be evaluated; None: everywhere.  Pixels that are not
             evaluated have total 0 and gain 1.
-
-        Returns
-        -------
-        Partial
         """
 
     def finish(

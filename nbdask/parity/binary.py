@@ -149,10 +149,6 @@ def run_c(
     keep : str, optional
         Folder that the run's directory is kept in; it gets the region's name.
 
-    Returns
-    -------
-    CRun
-
     Raises
     ------
     RunnerError

@@ -29,10 +29,6 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     Two placements have no flags: ``detector.pix0``, and (under semantics ``spec``) a pivot that
     is not the named convention's own.  Both are turned into the CUSTOM convention.
 
-    Parameters
-    ----------
-    experiment : Experiment
-
     Returns
     -------
     experiment : Experiment
@@ -71,10 +67,6 @@ def shifted(experiment: Experiment, region: Tile) -> Experiment:
         Without ``detector.pix0``, and with a pivot of its convention's own (see :func:`for_c`).
     region : Tile
         Pixels of the detector, inside its region of interest at least in part.
-
-    Returns
-    -------
-    Experiment
     """
     detector, convention = experiment.detector, experiment.frame.convention
     pixel = detector.pixel_size

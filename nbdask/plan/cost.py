@@ -113,10 +113,6 @@ def load_costs(defaults: Mapping[str, float], path: Path | None = None) -> Costs
         As in :class:`Costs`.
     path : Path or None
         The file; None: :func:`costs_file`.  A missing or unreadable file is no error.
-
-    Returns
-    -------
-    Costs
     """
     path = costs_file() if path is None else path
     try:

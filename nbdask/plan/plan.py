@@ -221,39 +221,30 @@ def make_plan(
     ----------
     model : Model
     kernel : KernelFacts
-        Its name, precision, version and working memory.
     costs : Costs
     tile : int, str or tuple of int, optional
-        Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
+        Pixels of a tile (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
         Most steps of one task.  None: chosen.
     workers : Workers, optional
-        None: one process, one thread.
+        None: one process with one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
     PlanError
         A size that is not allowed, or a run that does not fit the memory.
     """
-    workers = workers or Workers()
-    costs = costs.of_gpu(kernel.costs)
+    workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
     demand = _Demand(model, kernel, costs, workers, _limit(memory_limit, workers))
-    asked = None if tile is None else parse_tile(tile)
+    per_task = _checked_steps(steps_per_task)
+    side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    side = asked or _choose_tile(demand, _checked_steps(steps_per_task))
     grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
-    per_task = _checked_steps(steps_per_task) or _choose_steps(demand, grid)
+    per_task = per_task or _choose_steps(demand, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
-    task = demand.task_bytes(grid.tile[0] * grid.tile[1], len(steps))
-    need = demand.process_bytes(task)
-    if need > demand.limit:
-        raise PlanError(_too_much(demand, grid, len(steps), task, need, memory_limit))
+    task, need = _fitting_bytes(demand, grid, len(steps), memory_limit)
     return Plan(
         grid=grid,
         steps=steps,
@@ -397,14 +388,19 @@ def _limit(memory_limit: int | str | None, workers: Workers) -> int:
     return memory.parse_bytes(memory_limit)
 
 
-def _too_much(
-    demand: _Demand, grid: TileGrid, ranges: int, task: int, need: int, limit: object
-) -> str:
+def _fitting_bytes(
+    demand: _Demand, grid: TileGrid, ranges: int, limit: int | str | None
+) -> tuple[int, int]:
+    """Return the bytes of a task and of a process; refuse what the memory does not hold."""
+    task = demand.task_bytes(grid.tile[0] * grid.tile[1], ranges)
+    need = demand.process_bytes(task)
+    if need <= demand.limit:
+        return task, need
     threads, text = demand.workers.threads, memory.format_bytes
     base = memory.PROCESS_BYTES + memory.model_bytes(demand.model)
     where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
     smallest = base + demand.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
-    return (
+    raise PlanError(
         f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
         f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
         f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"

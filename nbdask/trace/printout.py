@@ -107,10 +107,6 @@ def printout(
         Pixels that are printed at most, in raster order of the region of interest.
     report : callable, optional
         Called with a line of text before something that takes long.
-
-    Returns
-    -------
-    Printout
     """
     model = build_model(experiment)
     tile, notes = _region(model, pixel, most)

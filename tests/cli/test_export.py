@@ -106,7 +106,7 @@ def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[
     """--overwrite replaces it; with several files nothing is begun before all are checked."""
     (folder / "b.img").write_bytes(b"old")
     assert main(["export", "run.zarr", "a.img", "b.img"]) == 2
-    assert "b.img exists: add --overwrite" in capsys.readouterr().err
+    assert "b.img exists already: --overwrite" in capsys.readouterr().err
     assert sorted(p.name for p in folder.iterdir()) == ["b.img", "run.zarr"]
     assert main(["export", "run.zarr", "a.img", "b.img", "--overwrite"]) == 0
     assert (folder / "b.img").read_bytes() == (folder / "a.img").read_bytes()

@@ -233,7 +233,7 @@ def test_nothing_is_overwritten_or_left_behind(store, tmp_path, monkeypatch) -> 
     """An existing file stays unless --overwrite; a failure leaves nothing new."""
     target = tmp_path / "a.pgm"
     target.write_bytes(b"old")
-    with pytest.raises(StoreError, match="exists: add --overwrite"):
+    with pytest.raises(StoreError, match="exists already: --overwrite"):
         export(store, target)
     assert target.read_bytes() == b"old"
     export(store, target, overwrite=True)

@@ -95,7 +95,7 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
         (("a.npy", "whole.npy"), 5, "holds int64"),
         (("a.npy",), 2, "Missing argument"),
         (("a.npy", "a.npy", "--max-rl", "1"), 2, "--max-rel"),
-        (("a.npy", "a.npy", "--json", "short.bin"), 5, "is there already"),
+        (("a.npy", "a.npy", "--json", "short.bin"), 5, "exists already"),
         (("a.npy", "a.npy", "--json", "a.npy"), 2, "is an input of this run"),
         (("a.npy", "wide.npy", "--html", "./wide.npy", "--overwrite"), 2, "is an input of this"),
         (("a.npy", "a.npy", "--map", "hard.npy", "--overwrite"), 2, "is an input of this run"),

@@ -225,7 +225,7 @@ def test_report_is_one_file_with_all_pictures(run: Run, stored: Stored, tmp_path
     assert "$" not in re.sub(r"<pre>.*?</pre>|base64,[^\"]*", "", text, flags=re.DOTALL)
     code, _, error = run("parity", store, "--mode", "roi", "--tiles", "0", "--html", out)
     assert code == 5
-    assert "is there already" in error
+    assert "exists already" in error
 
 
 @pytest.mark.long
