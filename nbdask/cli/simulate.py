@@ -68,7 +68,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
-        click.echo(plan.describe() + "\n" + disk)
+        click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
@@ -98,6 +98,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if not options["quiet"]:
         say_notes([note for note in (*result.notes, *notes) if note not in line.told])
         say_result(result)
+        click.echo("\n".join(_realised(experiment)))
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
 
@@ -118,6 +119,13 @@ def _experiment(
         )
 
     return from_toml(options["config"]), None, ()
+
+
+def _realised(experiment: Experiment) -> list[str]:
+    """Return the lines that tell what follows from an experiment."""
+    from nbdask.derive.realised import Realised
+
+    return [f"{name:10s}{text}" for name, text in Realised.of(experiment).rows()]
 
 
 def _followers(pyramid: bool) -> list[Any]:
