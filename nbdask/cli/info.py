@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from nbdask.cli.running import peak_text
+from nbdask.errors import NbdaskError
 from nbdask.experiment import Experiment
 
 
@@ -26,8 +28,10 @@ def command(store: str, as_json: bool) -> None:
 
     summary = read_summary(store)
     realised = None
-    if "experiment" in summary["attributes"]:
-        realised = Realised.of(Experiment.from_dict(summary["attributes"]["experiment"]))
+    # An experiment of another version may mean nothing here; the rest of the store still does.
+    with suppress(NbdaskError):
+        if "experiment" in summary["attributes"]:
+            realised = Realised.of(Experiment.from_dict(summary["attributes"]["experiment"]))
     if as_json:
         values = None if realised is None else realised.to_dict()
         click.echo(json.dumps(summary | {"realised": values}, indent=2))

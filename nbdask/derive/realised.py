@@ -120,7 +120,7 @@ class Realised:
         lengths = " ".join(f"{units.to_angstrom(x):.6g}" for x in self.cell_m)
         angles = " ".join(f"{units.to_degrees(x):.6g}" for x in self.cell_rad)
         stars = ", ".join(
-            f"{name}* " + " ".join(f"{x * 1e-10:.6g}" for x in vector)
+            f"{name}* " + " ".join(f"{round(x * 1e-10, 9) + 0.0:.6g}" for x in vector)
             for name, vector in zip("abc", self.reciprocal_per_m, strict=True)
         )
         mean, low, high = (units.to_angstrom(x) for x in self.wavelength_m)
