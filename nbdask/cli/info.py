@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbdask.cli.running import peak_text
+from nbdask.cli.streams import one_line
 from nbdask.errors import NbdaskError
 from nbdask.experiment import Experiment
 
@@ -80,7 +81,7 @@ def _text(store: str, summary: dict[str, Any], realised: list[tuple[str, str]]) 
         lines.append(f"note         {note}")
     versions = attributes.get("versions", {})
     lines.append("versions     " + ", ".join(f"{k} {v}" for k, v in versions.items()))
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _origin(derived: dict[str, Any] | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Whole
 from nbdask.cli.running import say_notes
 
 
@@ -17,7 +18,7 @@ from nbdask.cli.running import say_notes
     show_default=True,
     help="Pixels of a level: the brightest of four, which keeps spots in sight, or their mean.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option(
     "--rebuild", is_flag=True, help="Build all of it again, such as one of an earlier layout."
 )

@@ -71,6 +71,7 @@ def parse_args(
     """
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
+    checks.flag("ignore_unknown", ignore_unknown)
     given = parse(argv, ignore_unknown=ignore_unknown)
     builder = Builder()
     if ignore_unknown:
@@ -81,7 +82,8 @@ def parse_args(
     for item in given:
         apply(builder, item)
     if pix0 is not None:
-        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+        pix0 = checks.vector("pix0", pix0)
+        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
     for header in headers:
         note_header(builder, header)
     read_files(builder, files, source_weights=source_weights)

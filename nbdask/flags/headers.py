@@ -84,7 +84,7 @@ def note_header(builder: Builder, header: SmvHeader) -> None:
         assert chosen is not None
         text = f"{key} {number:g}{_UNITS.get(conversion, ' ' + conversion)}"
         if chosen.word != key:
-            text += f" ({chosen.word}={chosen.text})"
+            text += f" ({chosen})"
         taken.append(text)
         doubts += _doubts(header, key, number, chosen, flag)
     if taken:
@@ -94,9 +94,7 @@ def note_header(builder: Builder, header: SmvHeader) -> None:
     for key, field, flag in _OTHERS:
         for entry in header.entries(key):
             if entry.word.endswith(key) and field not in builder.values:
-                builder.note(
-                    f"{entry.word}={entry.text} {place} is not read, as in nanoBragg: give {flag}"
-                )
+                builder.note(f"{entry} {place} is not read, as in nanoBragg: give {flag}")
 
 
 def _place(header: SmvHeader) -> str:
@@ -108,20 +106,21 @@ def _doubts(header: SmvHeader, key: str, number: float, chosen: Entry, flag: str
     if key == "DISTANCE" and chosen.word.endswith("CLOSE_DISTANCE"):
         return []  # It has the close distance too, which prevails.
     found = []
-    numbers = [to_number(word) for word in chosen.text.split()]
+    words = chosen.text.split()
+    numbers = [value for value in map(to_number, words) if value is not None]
     if chosen.foreign:
         found.append(
             f"{key}={number:g} is the number after the next = behind {chosen.word}, no key"
         )
     elif key == "WAVELENGTH" and len(numbers) > 1 and number == len(numbers) - 1:
         found.append(
-            f"{chosen.word}={chosen.text} is read as {number:g} Angstrom, as in nanoBragg, but"
+            f"{chosen} is read as {number:g} Angstrom, as in nanoBragg, but"
             " programs such as d*TREK put the number of wavelengths first"
         )
     elif any(other != number for other in numbers):
-        found.append(f"of {chosen.word}={chosen.text} the first number is read")
+        found.append(f"of {chosen} the first number is read")
     others = {
-        f"{entry.word}={entry.text}": None
+        str(entry): None
         for entry in header.entries(key)
         if entry != chosen and to_number(entry.text) != number
     }

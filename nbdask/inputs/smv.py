@@ -45,6 +45,10 @@ class Entry(NamedTuple):
     text: str
     foreign: bool = False
 
+    def __str__(self) -> str:
+        """Return the entry, not too long for a message."""
+        return f"{self.word}={self.text}"[:80]
+
 
 @dataclass(frozen=True, slots=True)
 class SmvHeader:
