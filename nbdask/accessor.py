@@ -113,7 +113,7 @@ class NbdaskAccessor:
         Raises
         ------
         FieldError
-            There is no such step, domain or source.
+            An unknown step, domain or source.
         """
         model = self._model()
         for name, value, count in (
@@ -215,7 +215,11 @@ class NbdaskAccessor:
             raise FieldError("resolutions", resolutions, allowed) from None
         model = self._model()
         if model.curved:
-            raise InputError("rings of a curved detector: draw contours of .nbdask.resolution()")
+            raise FieldError(
+                "resolutions",
+                wanted,
+                "drawn as contours of .nbdask.resolution() on a curved detector",
+            )
         return {d: _ring(model, d / _ANGSTROM, points) for d in wanted}
 
     def _model(self) -> Model:

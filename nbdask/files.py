@@ -15,7 +15,7 @@ def whole_file(
     what: str = "",
     error: Callable[[str], Exception] | None = None,
 ) -> Iterator[Path]:
-    """Give the path of a temporary file beside ``path`` that takes its name in the end.
+    """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, the temporary file is gone and an older file stays as it
     was.

@@ -59,7 +59,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """What a run gave.
+    """Result of a run.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     Raises
     ------
     NbdaskError
-        Whatever would end the run before its first tile, but for the place of the store.
+        Whatever would end the run before its first tile, except the place of the store.
     """
     if not isinstance(experiment, Experiment):
         raise InputError(
@@ -233,24 +233,20 @@ def simulate(
     backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
         See :class:`Settings`.
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     resume : bool
-        Finish the store that is there already: only its missing tiles are computed.
+        Finish the existing store: only its missing tiles are computed.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     listeners : sequence of Listener
-        Hear of the run in more detail, or work on the store while it is filled, such as
+        Informed of the run in more detail, or work on the store while it is filled, such as
         :class:`nbdask.derive.pyramid.GrowingPyramid`.
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
-        Remarks of the caller that belong on record.
-
-    Returns
-    -------
-    SimulationResult
+        The caller's remarks for the record.
 
     Raises
     ------
@@ -303,7 +299,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
 
 
 def _as_recorded(place: Place, settings: Settings) -> Settings:
-    """Fill in what was chosen when the store was begun, since the choice may differ today."""
+    """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
@@ -370,7 +366,7 @@ class Simulation(Work):
         )
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same settings; note a kernel that is gone."""
+        """Make sure that a store was started with the same settings; note a kernel that is gone."""
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 

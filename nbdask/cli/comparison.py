@@ -81,8 +81,10 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--map", "map_file", metavar="FILE", help="Write the report's map of the image as PNG."
         ),
-        click.option("--overwrite", is_flag=True, help="Replace FILEs that are there already."),
-        click.option("--quiet", is_flag=True, help="Print errors only; the exit code says it."),
+        click.option("--overwrite", is_flag=True, help="Replace existing FILEs."),
+        click.option(
+            "--quiet", is_flag=True, help="Print errors only; the exit code tells the outcome."
+        ),
     ]
     return apply_all(decorators, function)
 
@@ -108,7 +110,7 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
     click.UsageError
         A file that is an input, in a store that is read, or two files of one name.
     FileError
-        Files that are there already or cannot be written.
+        Files that exist already or cannot be written.
     """
     names = ("json", "html", "map")
     check_distinct({f"--{name}": options[f"{name}_file"] for name in names}, inputs)
@@ -122,7 +124,7 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
         if path.exists() and not path.is_file():
             raise FileError(f"--{flag} {name} is a device, pipe or socket: give a regular file")
         if path.exists() and not options["overwrite"]:
-            raise FileError(f"--{flag} {name} is there already: give another, or --overwrite")
+            raise FileError(f"--{flag} {name} exists already: give another name, or --overwrite")
         if not path.parent.is_dir():
             raise FileError(f"--{flag} {name}: the folder {path.parent} does not exist")
         if not os.access(path.parent, os.W_OK | os.X_OK):

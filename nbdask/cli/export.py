@@ -57,7 +57,7 @@ class _ExportCommand(click.Command):
 )
 @click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
 @click.option("--seed", type=int, help="Seed of smv-noise [default: from the clock].")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
     "--incomplete",
     is_flag=True,
@@ -74,8 +74,10 @@ def command(store: str, out: tuple[str, ...], format_: str | None, **options: An
     # Everything that can be told beforehand is, so that a mistake in the last name costs nothing.
     for path in out:
         check_export(store, path, format_, **options)
-    if len({Path(path).resolve() for path in out}) < len(out):
-        raise click.UsageError("two of the files have the same name: give each a name of its own")
+    paths = [Path(path).resolve() for path in out]
+    for path, resolved in zip(out, paths, strict=True):
+        if paths.count(resolved) > 1:
+            raise click.UsageError(f"{path}: named twice; give each file another name")
     for path in out:
         with bar(path, quiet) as progress:
             written = export(store, path, format_, progress=progress, **options)

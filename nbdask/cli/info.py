@@ -14,7 +14,7 @@ from nbdask.cli.running import peak_text
 @click.argument("store")
 @click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
 def command(store: str, as_json: bool) -> None:
-    """Say what STORE holds: image, progress, statistics, experiment and provenance."""
+    """Show what STORE holds: image, progress, statistics, experiment and provenance."""
     from nbdask.store.open import read_summary
 
     summary = read_summary(store)

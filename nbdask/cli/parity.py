@@ -33,7 +33,7 @@ nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
 
 
 class _ParityCommand(click.Command):
-    """A command with nanoBragg's arguments after ``--``, and exit codes of its own."""
+    """A command with nanoBragg's arguments after ``--``, and its own exit codes."""
 
     def make_context(
         self,
@@ -156,7 +156,7 @@ def _tile_indices(
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
-    help="Compute the regions anew with these semantics [default: those of STORE or FILE; flags:"
+    help="Compute the regions again with these semantics [default: those of STORE or FILE; flags:"
     " spec].",
 )
 @experiment_options("With nanoBragg flags: ")
@@ -211,9 +211,11 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
             "nothing to compare: name a store, or give nanoBragg flags after --, or --config FILE"
         )
     if store is not None and argv is not None:
-        raise click.UsageError("give either a store or nanoBragg flags after --, not both")
+        raise click.UsageError(f"give either the store {store} or nanoBragg flags, not both")
     if config is not None and (store is not None or argv is not None):
-        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
+        raise click.UsageError(
+            f"--config {config} describes the whole experiment: leave out store and flags"
+        )
     beside = flags_of(options, "source_weights", "pix0_vector_mm")
     if beside and argv is None:
         raise click.UsageError(

@@ -14,14 +14,14 @@ from nbdask.cli.faults import bar
     type=click.Choice(["both", "max", "mean"]),
     default="both",
     show_default=True,
-    help="Pixels of a level: the brightest of four, which keeps spots in sight, or their mean.",
+    help="Pixels of a level: the brightest of four, which keeps spots visible, or their mean.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, kind: str, threads: int | None, quiet: bool) -> None:
-    """Add coarser levels of the image to STORE, or those of them that are missing.
+    """Add coarser levels of the image to STORE, or the missing ones.
 
-    The store then opens as OME-Zarr 0.5, and preview and view are quick however large it is.
+    The store then opens as OME-Zarr 0.5, and preview and view are fast at any size.
     Each kind adds about a third to the size of the store.
     """
     from nbdask.derive.pyramid import build_pyramid
@@ -32,7 +32,7 @@ def command(store: str, kind: str, threads: int | None, quiet: bool) -> None:
     if quiet:
         return
     if not made.shapes:
-        click.echo(f"{made.path}: the image is so small that it needs no coarser levels")
+        click.echo(f"{made.path}: the image needs no coarser levels")
         return
     slow, fast = made.shapes[-1]
     text = (

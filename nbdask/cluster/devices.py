@@ -39,7 +39,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
     try:
         devices = cuda_device.visible_devices()
     except BackendError as error:
-        # The caller asked for a cluster: the remedies are in its words.
+        # The caller asked for a cluster: its message says what to do.
         text = str(error).replace("--backend cuda", "--cluster cuda")
         text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error
@@ -60,10 +60,6 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     Each worker sees its own GPU as the first one: the others follow it in
     ``CUDA_VISIBLE_DEVICES``, as dask-cuda has it, which starts the workers where it is installed
     (it also binds each to the cores near its GPU).
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

@@ -259,7 +259,7 @@ class _Watch:
         """Tell of workers that are gone: one that loses its link ends as if all were well."""
         refused = " ".join(self._refused)
         for worker in sorted(self._workers - found):
-            # One that was refused is no loss, and was told of.
+            # A refused one is not a loss, and was reported.
             if worker not in refused:
                 logger.warning(
                     "nbdask: worker %s is lost, %d %s left: the run goes on; start a new one in its"

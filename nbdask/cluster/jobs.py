@@ -259,10 +259,6 @@ def job_script(spec: ClusterSpec, scheduler: str = "tls://SCHEDULER:8786") -> st
     scheduler : str
         Address that the worker is told.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     ClusterError
@@ -338,10 +334,6 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Start a scheduler here and workers as jobs; replace lost ones; end all jobs afterwards.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

@@ -43,7 +43,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
     found = start(threads, asked.text_of("interface"), asked.tls)
     if asked.workers not in (None, found):
         raise ClusterError(
-            f"--workers {asked.workers}: mpirun started {found} beside the scheduler and the"
+            f"--workers {asked.workers}: mpirun started {found} besides the scheduler and the"
             " leading process; leave --workers out"
         )
     return ClusterSpec(asked.kind, found, threads, wait=asked.wait)
@@ -137,10 +137,6 @@ def _settings() -> dict[str, Any]:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to the scheduler that rank 0 runs.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

@@ -147,7 +147,7 @@ def configured(profile: str | None) -> dict[str, Any]:
     Raises
     ------
     ClusterError
-        There is no such profile, or a name in the section that means nothing.
+        An unknown profile, or an unknown name in the section.
     """
     section = _names(dask.config.get("nbdask", {}), "nbdask")
     profiles = section.pop("profiles", None) or {}

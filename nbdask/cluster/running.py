@@ -75,10 +75,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
     wait : float
         Seconds to wait for them.
 
-    Returns
-    -------
-    Found
-
     Raises
     ------
     ClusterError
@@ -101,10 +97,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to a running scheduler, and leave it as it was.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

@@ -20,10 +20,6 @@ from nbdask.errors import ClusterError
 def temporary_security() -> Any:
     """Return new credentials, shared by scheduler, workers and client of one run.
 
-    Returns
-    -------
-    distributed.Security
-
     Raises
     ------
     ClusterError

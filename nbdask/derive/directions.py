@@ -60,7 +60,7 @@ class Directions:
         Raises
         ------
         InputError
-            The experiment makes no sense.
+            The experiment is inconsistent.
         """
         bare = replace(
             experiment,
@@ -122,10 +122,6 @@ class Directions:
         ----------
         slow, fast : float
             Pixel coordinates.
-
-        Returns
-        -------
-        h, k, l
         """
         model = self.model
         ray = self.scattering(slow, fast) * self.wavelength + self.incident
@@ -160,7 +156,7 @@ class Directions:
     def ring(self, d: float, region: Sequence[float]) -> list[Array]:
         """Return the lines of one resolution in a region.
 
-        Traced on a grid over the region, so tilted and curved detectors are no special case.
+        Traced on a grid over the region, so tilted and curved detectors are not special cases.
 
         Parameters
         ----------

@@ -90,10 +90,6 @@ def pack(values: NDArray[np.int32], before: int) -> bytes:
         From -1 to 2^31 - 2.
     before : int
         The value that stands before the first.
-
-    Returns
-    -------
-    bytes
     """
     # The package starts from 0: pack ``before`` too, and leave away what it became.
     lead = np.array([before], np.int32)

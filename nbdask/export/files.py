@@ -50,7 +50,7 @@ def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) ->
 
 
 def check_room(path: Path, size: int) -> None:
-    """Make sure that more bytes can be written beside ``path``.
+    """Make sure that more bytes can be written next to ``path``.
 
     For libraries that do not end well when the disk is full: HDF5 keeps what it could not write and
     complains once more when it is closed.
@@ -68,7 +68,7 @@ def check_room(path: Path, size: int) -> None:
 def fresh_file(
     path: str | os.PathLike[str], what: str, *, overwrite: bool, size: int = 0
 ) -> Iterator[Path]:
-    """Give the path of a temporary file beside ``path`` that takes its name in the end.
+    """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, neither is there (an older file stays as it was).
 
@@ -78,10 +78,6 @@ def fresh_file(
         As for :func:`check_target`.
     size : int
         Bytes that will be written, where that is known.
-
-    Yields
-    ------
-    Path
 
     Raises
     ------

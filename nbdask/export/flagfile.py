@@ -20,7 +20,7 @@ Writer = Callable[[Picture, Path, Options], list[str]]
 class FlagFile:
     """One file that a nanoBragg flag asks for.
 
-    A file that is there already is replaced as a whole, as nanoBragg does.
+    An existing file is replaced as a whole, as nanoBragg does.
 
     Parameters
     ----------

@@ -113,14 +113,10 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     name : str, optional
         One of :data:`FORMATS`.
 
-    Returns
-    -------
-    Format
-
     Raises
     ------
     InputError
-        Neither tells a format.
+        The format cannot be told from either.
     """
     if name is not None:
         if name not in FORMATS:
@@ -133,10 +129,9 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
         if suffix in found.suffixes:
             return found
     known = ", ".join(" ".join(f.suffixes) for f in FORMATS.values() if f.suffixes)
-    what = f"the ending {suffix}" if suffix else "no ending"
+    what = f"unknown ending {suffix}" if suffix else "no ending"
     raise InputError(
-        f"{path}: {what} tells no format; the endings are {known}, or give --format (one of"
-        f" {', '.join(FORMATS)})"
+        f"{path}: {what}; known are {known}, or give --format (one of {', '.join(FORMATS)})"
     )
 
 
@@ -245,7 +240,7 @@ def export(
         Export a store whose run has not ended.  Missing pixels are NaN in float files, -1 in
         signed integers (and masked in ``nxmx``), 0 in ``smv`` and ``pgm``.
     overwrite : bool
-        Replace a file that is there already.
+        Replace an existing file.
     progress : callable, optional
         Called with (rows done, rows in all).
     scale, adc : float, optional
@@ -258,14 +253,10 @@ def export(
     seed : int, optional
         Seed of ``smv-noise``; None: from the clock.
 
-    Returns
-    -------
-    Exported
-
     Raises
     ------
     StoreError
-        The store is missing, damaged or not complete; the file is there already, or cannot be
+        The store is missing, damaged or not complete; the file exists already, or cannot be
         written.
     InputError
         An unknown format, a choice that the format does not have, a region outside the image, or
@@ -285,11 +276,11 @@ def export(
 
 
 def _check_arguments(path: object, roi: object, scale: object) -> None:
-    """Refuse what is no path, no region or no scale."""
+    """Refuse what is not a path, no region or no scale."""
     if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"{path!r} is no path: give that of the file to write, such as 'a.img'")
+        raise InputError(f"{path!r} is not a path: give that of the file to write, such as 'a.img'")
     if not str(path):
-        raise InputError("the name of a file is empty: give its path, such as a.img")
+        raise InputError(f"path {path!r} is empty: give that of the file to write, such as a.img")
     if roi is not None:
         four = list(roi) if isinstance(roi, (tuple, list)) else []
         if len(four) != 4 or not all(hasattr(n, "__index__") for n in four):

@@ -66,10 +66,6 @@ def geometry_of(picture: Picture) -> Geometry:
     Parameters
     ----------
     picture : Picture
-
-    Returns
-    -------
-    Geometry
     """
     experiment = picture.experiment
     detector, (rows, columns) = experiment.detector, picture.shape

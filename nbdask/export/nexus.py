@@ -70,7 +70,7 @@ def write_nexus(picture: Picture, path: Path, options: Options) -> list[str]:
         data["data"] = detector["data"]
         _record(_group(entry, "nbdask", "NXcollection"), picture, turn)
     if experiment.detector.curved:
-        said.append("the geometry is that of the flat detector: NXmx cannot tell a curved one")
+        said.append("the geometry is that of the flat detector: NXmx cannot describe a curved one")
     return said
 
 

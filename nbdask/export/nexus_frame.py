@@ -96,7 +96,7 @@ def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     -------
     Chain
         Its points are those of the placed detector.  Where the given axes cannot be a chain (a
-        2theta axis that is no unit vector), one shift with the axes as they stand.
+        2theta axis that is not a unit vector), one shift with the axes as they stand.
     """
     chain = _as_given(experiment, geometry)
     g = geometry

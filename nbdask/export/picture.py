@@ -234,10 +234,6 @@ class Picture:
         multiple : int
             Every band but the last has a multiple of so many rows.
 
-        Yields
-        ------
-        Band
-
         Raises
         ------
         StoreError

@@ -206,7 +206,7 @@ DETECTOR = (
         stems=("-curved_det",),
         sets=(("detector.curved", True),),
         special="curved",
-        note="ignores it as the very last argument",
+        note="ignores it as the last argument",
     ),
     Flag(
         ("-point_pixel",),

@@ -69,10 +69,6 @@ def evaluate_part(context: RunContext, index: int, part: int) -> TimedPartial:
         Number of the tile in the grid.
     part : int
         Number of the step range.
-
-    Returns
-    -------
-    Piece
     """
     start = time.perf_counter()
     steps = context.steps[part]
@@ -131,7 +127,7 @@ def all_parts(context: RunContext, index: int) -> TimedPartial:
 
 
 def compute_tile(context: RunContext, index: int) -> TileResult:
-    """Return a tile's pixels, the very bits that a run with the same plan writes."""
+    """Return a tile's pixels, exactly the bits that a run with the same plan writes."""
     direct = _direct(context, index)
     if direct is not None:
         return direct
@@ -269,7 +265,7 @@ def _check_outside(model: Model, tile: Tile, outside: int) -> None:
 
 @contextmanager
 def named(tile: Tile, index: int, doing: str) -> Iterator[None]:
-    """Name the tile in whatever goes wrong; errors made for users pass as they are."""
+    """Name the tile in every error; errors made for users pass as they are."""
     try:
         yield
     except NbdaskError:

@@ -27,10 +27,6 @@ def read_fdump(path: str | Path) -> AmplitudeGrid:
     ----------
     path : str or Path
 
-    Returns
-    -------
-    AmplitudeGrid
-
     Raises
     ------
     InputFileError

@@ -2,7 +2,7 @@
 
 Under C semantics a rotation step at exactly phi = 0 keeps the rotation of the evaluation before
 it.  The very first evaluation of an image has none before it, so it alone is not rotated.  Its
-pixel is computed again here, in three step ranges, with the very kernel that computed the tile.
+pixel is computed again here, in three step ranges, with the kernel that computed the tile.
 """
 
 from __future__ import annotations

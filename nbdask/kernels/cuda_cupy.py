@@ -26,7 +26,7 @@ from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Spare
 from nbdask.kernels.cuda_nvrtc import code_path, compiled_file
 from nbdask.plan.memory import format_bytes, parse_bytes
 
-#: Share of the GPU's free memory that is used when nothing else is said.
+#: Share of the GPU's free memory that is used by default.
 SHARE = 0.8
 #: The GPU's pool rounds every block up to a multiple of this.
 _UNIT = 512
@@ -118,7 +118,7 @@ class CupyLauncher:
 
     @contextmanager
     def task(self, device_bytes: int, spare: Spare) -> Iterator[CupyTask]:
-        """Return a task with a stream of its own, once its share of the GPU's memory is free.
+        """Return a task with its own stream, once its share of the GPU's memory is free.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class CupyTask:
         return self._keep(self._cupy.empty(count, dtype))
 
     def result(self, shape: tuple[int, int]) -> Buffer:
-        """Return zeros from CuPy's own pool, beside the memory that is limited here."""
+        """Return zeros from CuPy's own pool, not from the memory that is limited here."""
         with self._cupy.cuda.using_allocator(self._cupy.get_default_memory_pool().malloc):
             return self._keep(self._cupy.zeros(shape, np.float32))
 
@@ -250,7 +250,7 @@ class CupyTask:
         module.entries[entry]((blocks,), (module.threads,), launch_arguments)
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
-        """Wait for the buffer and return its content, in page-locked memory of its own."""
+        """Wait for the buffer and return its content, in its own page-locked memory."""
         result = self._pinned(buffer.size, buffer.array.dtype)
         buffer.array.get(stream=self._stream, out=result, blocking=False)
         self.wait()

@@ -80,7 +80,7 @@ class Task(Protocol):
         """Overwrite one number of what was handed over."""
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
-        """Wait for the buffer's content and return it as a flat array of its own.
+        """Wait for the buffer's content and return it as a separate flat array.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Launcher(Protocol):
         """Forget a resident array, which no task may be reading."""
 
     def task(self, device_bytes: int, spare: Spare) -> AbstractContextManager[Task]:
-        """Return a new task: a stream of its own, memory from the pool.
+        """Return a new task: its own stream, memory from the pool.
 
         When the task has ended the device has done all its work.
 

@@ -79,7 +79,7 @@ def code_of(program: Program, target: str) -> bytes:
     finally:
         nvrtc.destroyProgram(handle)
     # CuPy takes the code's last byte, a zero, for the end of a text and leaves it out; a file
-    # without it is no complete ELF file, and PTX is read to a zero.
+    # without it is not a complete ELF file, and PTX is read to a zero.
     return bytes(code) + b"\0"
 
 

@@ -91,10 +91,6 @@ class Kernel(Protocol):
         mask : (n_slow, n_fast) bool array or None
             True where the pixel is to be evaluated; None: everywhere.  Pixels that are not
             evaluated have total 0 and gain 1.
-
-        Returns
-        -------
-        Partial
         """
 
     def finish(
@@ -141,7 +137,7 @@ class Kernel(Protocol):
         return False
 
     def working_bytes(self, model: Model, pixels: int) -> int:
-        """Return the bytes that evaluating a tile of ``pixels`` needs beside its result planes."""
+        """Return the bytes that evaluating ``pixels`` needs in addition to its result planes."""
 
 
 @runtime_checkable

@@ -50,10 +50,6 @@ def struct_of(values: dict[str, Any]) -> Any:
     ----------
     values : dict
         A value for every field of :data:`PARAMS`.
-
-    Returns
-    -------
-    NumPy structured scalar
     """
     made = np.zeros((), PARAMS)
     if set(PARAMS.names or ()) != set(values):

@@ -178,10 +178,6 @@ def measure(
     peaks : int
         Brightest local maxima to match.
 
-    Returns
-    -------
-    Measures
-
     Raises
     ------
     ShapeError

@@ -12,7 +12,7 @@ from nbdask.plan.tiles import Tile, TileGrid
 
 #: Above so many pixels C is asked for small detectors instead of regions of the whole one.
 WINDOW_PIXELS = 16 * 2**20
-#: Tiles that are drawn where nothing else is said.
+#: Tiles that are drawn by default.
 DEFAULT_TILES = 12
 
 
@@ -54,8 +54,8 @@ class Choice:
         asked = self.places or self.roi is not None or self.brightest or self.whole
         if self.only and self.tiles == 0 and not asked:
             raise ParityUsageError(
-                "--only with --tiles 0 leaves nothing to compare: give --tiles N, --at-tile, --roi"
-                " or --brightest"
+                f"--only with --tiles {self.tiles} leaves nothing to compare: give --tiles N,"
+                " --at-tile, --roi or --brightest"
             )
 
     @property
@@ -103,10 +103,6 @@ def choose(
         none of it are not drawn.
     bright : iterable of (float, int)
         Brightest pixel and number of each tile; needed for ``brightest`` only.
-
-    Yields
-    ------
-    Region
 
     Raises
     ------

@@ -36,10 +36,6 @@ def verbatim(argv: Sequence[str], experiment: Experiment, base: Path | None = No
         What nbdask made of them.
     base : Path, optional
         Folder that relative paths start from; None: the working directory.
-
-    Returns
-    -------
-    UsersArgv
     """
     base = Path.cwd() if base is None else base
     kept: list[str] = []

@@ -112,11 +112,7 @@ def load_costs(defaults: Mapping[str, float], path: Path | None = None) -> Costs
     defaults : mapping of str to float
         As in :class:`Costs`.
     path : Path or None
-        The file; None: :func:`costs_file`.  A missing or unreadable file is no error.
-
-    Returns
-    -------
-    Costs
+        The file; None: :func:`costs_file`.  A missing or unreadable file is not an error.
     """
     path = costs_file() if path is None else path
     try:

@@ -46,10 +46,6 @@ def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
     name : str
         The flag that an error names.
 
-    Returns
-    -------
-    int
-
     Raises
     ------
     PlanError
@@ -126,9 +122,5 @@ def process_bytes(task: int, model: int, threads: int) -> int:
         Bytes of the model.
     threads : int
         Tasks that run at once in the process.
-
-    Returns
-    -------
-    int
     """
     return PROCESS_BYTES + model + threads * task

@@ -52,7 +52,7 @@ def create_store(
     pixel_size : float
         [m], recorded on the coordinates.
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     image : mapping
         What the image holds: ``long_name`` and ``units``.
 

@@ -13,7 +13,7 @@ from nbdask.trace.names import level_of
 from nbdask.trace.quantities import QUANTITIES
 from nbdask.trace.text import number_text
 
-#: Relative differences that rounding explains, beside the digits that C printed.
+#: Relative differences that rounding explains, in addition to the digits that C printed.
 _TIGHT = 1e-12
 _LOOSE = {
     "F_latt_abc": 1e-7,
@@ -30,7 +30,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One line of a log beside the value here.
+    """One line of a log and the value here.
 
     Attributes
     ----------
@@ -90,12 +90,8 @@ def compare(trace: Trace, log: CLog, rtol: float | None = None) -> Comparison:
         With all taps.
     log : CLog
     rtol : float, optional
-        Relative difference that passes for every quantity, beside the digits that C printed;
+        Relative difference that passes for every quantity, besides the digits that C printed;
         None: what rounding explains.
-
-    Returns
-    -------
-    Comparison
     """
     if log.kind == "-printout":
         return _compared(trace, log, _last_indices(trace, log), rtol)

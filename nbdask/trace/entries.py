@@ -108,7 +108,7 @@ class Trace:
     last : Place
         The last evaluation that counts; all -1 where none does.
     kernels : tuple of str
-        Columns beside the reference kernel's.
+        Columns other than the reference kernel's.
     notes : tuple of str
     pixel : float
         Photons, rounded to single precision; known whatever taps were asked for.
@@ -204,12 +204,12 @@ class Selection:
         Raises
         ------
         InputError
-            A text that is no range, or one that lies outside of what there is.
+            A text that is not a range, or a range out of bounds.
         """
         return cls(*(_range(name, given.get(name), n) for name, n in counts(model).items()))
 
     def __contains__(self, loop_index: object) -> bool:
-        """Whether a place, of whatever level, is selected."""
+        """Whether a place, of any level, is selected."""
         assert isinstance(loop_index, LoopIndex)
         return all(i < 0 or i in r for i, r in zip(loop_index, self._ranges(), strict=True))
 

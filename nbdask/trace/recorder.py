@@ -43,7 +43,7 @@ class Recorder:
         Nominal angle and angle used of every phi step [rad].
     chosen : Selection
     most : int
-        Evaluations that are recorded at most; the last of the pixel is kept beside them.
+        Evaluations that are recorded at most; the last of the pixel is kept too.
     squares : bool
         Also record F_latt^2 and F_cell^2, for kernels that compute nothing else.
     """

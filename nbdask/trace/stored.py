@@ -1,4 +1,4 @@
-"""A traced pixel beside the one that a store holds."""
+"""A traced pixel compared with the one in a store."""
 
 from __future__ import annotations
 

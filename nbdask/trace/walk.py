@@ -59,21 +59,17 @@ def trace_pixel(
     taps : sequence of str
         Groups of quantities that are kept.
     kernels : sequence of str
-        Further kernels whose own values stand beside: ``"cpu"``, ``"cuda"``.
+        Further kernels whose own values are shown: ``"cpu"``, ``"cuda"``.
     most : int
         Evaluations that are kept at most, in the order of the loops; the sums and the pixel are
         those of all.
     report : callable, optional
         Called with a line of text before something that takes long.
 
-    Returns
-    -------
-    Trace
-
     Raises
     ------
     InputError
-        A pixel that is not on the detector; a selection, tap or kernel that there is not.
+        A pixel that is not on the detector; an unknown selection, tap or kernel.
     BackendError
         A kernel that cannot run here.
     TraceError
@@ -117,7 +113,7 @@ def trace_pixel(
 
 
 def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
-    """Refuse taps that there are not and pixels that are not on the detector."""
+    """Refuse unknown taps and pixels outside the detector."""
     unknown = [tap for tap in taps if tap not in TAPS]
     if unknown:
         raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
@@ -215,7 +211,7 @@ def _check(model: Model, pixel: Tile, traced: np.float32, evaluated: bool) -> No
 
 
 def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequence[Entry]) -> None:
-    """Put a kernel's own values beside those of the reference."""
+    """Put a kernel's own values next to those of the reference."""
     parts = parts_of(model, pixel)
     sums = _sums(kernel, parts, pixel, model)
     for entry in entries:

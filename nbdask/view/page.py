@@ -217,7 +217,7 @@ class Page:
         self.rings = [self.plot.add_glyph(*shape, visible=False) for shape in shapes]
 
     def _make_controls(self) -> None:
-        """Make what is beside the plot."""
+        """Make what is next to the plot."""
         low, high = math.log10(self.log.low), math.log10(self.log.high)
         self.status = models.Div(text=progress_text(self.scene), name="status")
         self.pointer = models.Div(

@@ -78,11 +78,7 @@ def preview(
         First and last pixels to show, both included; None: the whole image.
     style : Style, optional
     overwrite : bool
-        Replace a file that is there already.
-
-    Returns
-    -------
-    Preview
+        Replace an existing file.
 
     Raises
     ------

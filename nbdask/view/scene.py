@@ -107,7 +107,7 @@ class Overview:
         return Window(self._canvas.values().copy(), self._canvas.region, self._canvas.factor)
 
     def forget(self, index: int) -> None:
-        """Read a tile anew when :meth:`fill` is called next."""
+        """Read a tile again when :meth:`fill` is called next."""
         self._shown.flat[index] = False
 
     def fill(self, done: Done, seconds: float) -> bool:
@@ -273,11 +273,11 @@ class Scene:
         if not self.damage.tiles or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + PAUSE
-        mended = self.damage.mended(self.levels.reader)
-        for index in mended:
+        repaired = self.damage.repaired(self.levels.reader)
+        for index in repaired:
             for overview in self._overviews.values():
                 overview.forget(index)
-        if mended:
+        if repaired:
             with self._lock:
                 self._blocks.clear()
             self.progress.version += 1

@@ -130,7 +130,7 @@ class _Server:
 
     def _import(self) -> None:
         """Import Bokeh and make the first page; the first takes it longest."""
-        # While the page says that it is on its way.
+        # While the page shows that it is loading.
         from nbdask.view.tabs import Tabs
 
         self._tabs = Tabs(self._scene, self._loop)

@@ -283,7 +283,7 @@ def test_files_of_outcomes_are_checked_first(tmp_path: Path) -> None:
         for name, message in (
             (tmp_path, "is a folder: give the path of a file"),
             ("/dev/null", "is a device, pipe or socket: give a regular file"),
-            (tmp_path / "old", "is there already: give another, or --overwrite"),
+            (tmp_path / "old", "exists already: give another name, or --overwrite"),
             (tmp_path / "none" / "a", "does not exist"),
         ):
             with pytest.raises(errors.FileError) as caught:

@@ -163,7 +163,7 @@ def test_dict_form() -> None:
     [
         ({}, "steps is missing: give a list of steps"),
         ({"steps": None}, "steps = None: must be a list of steps"),
-        ({"step": [{"step": "poisson"}]}, "step: there is no such entry .* .did you mean steps"),
+        ({"step": [{"step": "poisson"}]}, "step: unknown entry of a pipeline .* .did you mean steps"),
         ({"steps": [{"step": ["poisson"]}]}, "step 1: step = .'poisson'.: must be one of flicker"),
         ({"steps": [{"fwhm": 1}]}, "step 1: the entry step is missing: give one of flicker"),
         ({"steps": [{"step": "poisson"}, {"step": "gausian_psf"}]}, "step 2: .*mean gaussian_psf"),
@@ -179,7 +179,7 @@ def test_dict_form() -> None:
         ({"steps": [{"step": "gaussian_psf"}]}, "fwhm is missing: it must be given"),
         (
             {"steps": [], "seeed": 1},
-            "seeed: there is no such entry in a pipeline .did you mean seed",
+            "seeed: unknown entry of a pipeline .did you mean seed",
         ),
         ({"steps": [], "colour": 1}, "known are seed, frame and steps"),
         ({"steps": [], "generator": "mt19937"}, "philox4x32-10"),

@@ -90,7 +90,7 @@ def test_endings_without_a_format_name_all_that_have_one(ending) -> None:
     with pytest.raises(InputError) as caught:
         format_of(f"a{suffix}")
     text = str(caught.value)
-    assert f"the ending {suffix} tells no format" in text
+    assert f"unknown ending {suffix}; known are" in text
     for found in FORMATS.values():
         assert found.name in text
         assert all(known in text for known in found.suffixes)
@@ -191,7 +191,7 @@ def test_scales_that_are_not_above_0(kept, tmp_path, scale) -> None:
 @pytest.mark.parametrize("path", [None, 3, ["a.img"], b"a.img"])
 def test_what_is_no_path(kept, path) -> None:
     """The value is shown."""
-    with pytest.raises(InputError, match="is no path: give that of the file to write"):
+    with pytest.raises(InputError, match="is not a path: give that of the file to write"):
         export(kept, path)
 
 

@@ -65,7 +65,7 @@ def test_json_holds_all_that_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     assert {"unit", "formula", "tap", "value"} <= set(terms[0])
     before = target.read_bytes()
     assert main(argv("square", "--json", str(target))) == 2
-    assert "is there already: --overwrite replaces it" in capsys.readouterr().err
+    assert "exists already: --overwrite replaces it" in capsys.readouterr().err
     assert target.read_bytes() == before
     assert main(argv("square", "--json", str(target), "--overwrite", "--sub-pixel", "3")) == 0
     assert json.loads(target.read_text())["selected"] == 1
@@ -151,7 +151,10 @@ def test_a_store_with_another_pixel(
         (["trace", "5", "9", "x", "--config", "y"], "leave out store and flags"),
         (["trace", "5", "9", "--domian", "3", "x.zarr"], "no such option: --domian (did you mean"),
         (argv("gauss", "--taps", "x"), "--taps x: must be some of geometry, hkl_subpixel"),
-        (argv("gauss", "--taps", "omega", "--against", "x"), "--taps beside --against"),
+        (
+            argv("gauss", "--taps", "omega", "--against", "x"),
+            "--taps omega: leave it out with --against",
+        ),
         (argv("gauss", "--against", "no.log"), "--against no.log: No such file"),
         (argv("gauss", "--json", "no/x.json"), "must be a file in a folder that exists"),
         (argv("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
