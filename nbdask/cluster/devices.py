@@ -1,4 +1,4 @@
-"""One worker process for each GPU of this machine.  Nothing listens beyond loopback."""
+"""One worker process for each GPU of this machine.  Servers listen on loopback only."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
     interface : str or None
         Network interface; None: loopback where all ranks are on one machine, else any.
     tls : bool
-        Talk TLS, with credentials that are made now and never touch a disk.
+        Talk TLS, with credentials made now and never written to disk.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
         )
     os.environ.update(ENVIRONMENT)
     dask.config.set(HISTORY)
-    # All ranks share one terminal: scheduler and workers speak up only when something is wrong.
+    # All ranks share one terminal: scheduler and workers report errors only.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if interface is None and len(set(ranks.allgather(MPI.Get_processor_name()))) == 1:
         interface = "lo"

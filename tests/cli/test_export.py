@@ -49,7 +49,7 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
     ("flags", "message"),
     [
         ("run.zarr a.xyz", "a.xyz: unknown ending .xyz; known are .bin .float"),
-        ("run.zarr a.img b.xyz", "b.xyz: the ending .xyz"),
+        ("run.zarr a.img b.xyz", "b.xyz: unknown ending .xyz"),
         ("run.zarr a.img --formt smv", "no such option: --formt (did you mean --format?)"),
         ("run.zarr a.img -scale 3", "no such option: -scale (did you mean --scale?)"),
         ("run.zarr s3://b/a.img", "s3://b/a.img: files are written to local paths only"),

@@ -163,19 +163,19 @@ def test_dict_form() -> None:
     [
         ({}, "steps is missing: give a list of steps"),
         ({"steps": None}, "steps = None: must be a list of steps"),
-        ({"step": [{"step": "poisson"}]}, "step: unknown entry of a pipeline .* .did you mean steps"),
+        ({"step": [{"step": "poisson"}]}, "step: unknown entry of a pipeline .did you mean steps"),
         ({"steps": [{"step": ["poisson"]}]}, "step 1: step = .'poisson'.: must be one of flicker"),
         ({"steps": [{"fwhm": 1}]}, "step 1: the entry step is missing: give one of flicker"),
         ({"steps": [{"step": "poisson"}, {"step": "gausian_psf"}]}, "step 2: .*mean gaussian_psf"),
         ({"steps": [{"step": "readout", "sigma": -1}]}, "step 1: readout.sigma = -1: must be"),
         (
             {"steps": [{"step": "readout", "sigam": 1}]},
-            r"sigam: there is no .* .did you mean sigma",
+            r"sigam: unknown field .did you mean sigma",
         ),
         ({"steps": [{"step": "poison"}]}, "one of flicker, poisson"),
         ({"steps": ["poisson"]}, "one of flicker, poisson"),
         ({"steps": [{"step": "poisson", "mean": 1}]}, "the step has no fields"),
-        ({"steps": [{"step": "readout", "width": 1}]}, "width: there is no .* .it has sigma"),
+        ({"steps": [{"step": "readout", "width": 1}]}, "width: unknown field .it has sigma"),
         ({"steps": [{"step": "gaussian_psf"}]}, "fwhm is missing: it must be given"),
         (
             {"steps": [], "seeed": 1},

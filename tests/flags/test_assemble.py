@@ -358,8 +358,8 @@ def test_from_args_equals_keywords() -> None:
 
 
 def test_from_args_takes_no_single_text() -> None:
-    """Its letters would be read as words."""
-    with pytest.raises(FlagError, match=r"must be a list of words, such as words.split\(\) gives"):
+    """Its letters would be read as arguments."""
+    with pytest.raises(FlagError, match=r"must be a list of arguments, such as text.split\(\) gives"):
         from_args("-lambda 1")
 
 
