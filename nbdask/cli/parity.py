@@ -88,13 +88,13 @@ def _tile_indices(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
     """Read ``--at-tile row,column``."""
-    places = []
+    tile_indices = []
     for value in values:
         parts = value.split(",")
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
             raise click.BadParameter(f"{value!r}: must be row,column of a tile, such as 3,7")
-        places.append((int(parts[0]), int(parts[1])))
-    return tuple(places)
+        tile_indices.append((int(parts[0]), int(parts[1])))
+    return tuple(tile_indices)
 
 
 @click.command(name="parity", cls=_ParityCommand, epilog=_EPILOG)
@@ -113,7 +113,7 @@ def _tile_indices(
 )
 @click.option(
     "--at-tile",
-    "places",
+    "tile_indices",
     metavar="ROW,COLUMN",
     multiple=True,
     callback=_tile_indices,

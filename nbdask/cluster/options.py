@@ -107,7 +107,7 @@ class Asked:
 
     @property
     def tls(self) -> bool:
-        """whether a cluster started here uses TLS.
+        """Whether a cluster started here uses TLS.
 
         Raises
         ------

@@ -117,11 +117,11 @@ class Pipeline:
         FieldError
             Its noise further behind, or steps after it that look at neighbouring pixels.
         """
-        places = [n for n, step in enumerate(self.steps) if isinstance(step, PoissonC)]
-        if not places:
+        positions = [n for n, step in enumerate(self.steps) if isinstance(step, PoissonC)]
+        if not positions:
             return None
         rest = dataclasses.replace(self, steps=self.steps[1:])
-        if places != [0]:
+        if positions != [0]:
             raise FieldError("steps", PoissonC.kind, "the first step, and only once")
         if rest.halo:
             kind = next(step.kind for step in rest.steps if step.halo)

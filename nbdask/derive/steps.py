@@ -101,7 +101,7 @@ class Step(ABC):
         values : (slow, fast) float64 array
             May be overwritten.  For a step with a halo, padded by it with zeros where the detector
             ends.
-        block : Work
+        block : Block
             Its corner is that of ``values``.
 
         Returns

@@ -1,4 +1,4 @@
-"""What there is to do: the tiles of one store, and how each of them comes about."""
+"""The work on one store: its tiles, and how each is computed."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     Returns
     -------
     (n_slow, n_fast) float32 array on the GPU, or None
-        The very bits of :func:`compute_tile`.
+        exactly the bits of :func:`compute_tile`.
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]

@@ -1,7 +1,7 @@
-"""The one evaluation that nanoBragg C does before its carry-over of rotations sets in.
+"""The one evaluation of nanoBragg C that has no rotation to carry over.
 
 Under C semantics a rotation step at exactly phi = 0 keeps the rotation of the evaluation before
-it.  The very first evaluation of an image has none before it, so it alone is not rotated.  Its
+it.  The first evaluation of an image has none before it, so it alone is not rotated.  Its
 pixel is computed again here, in three step ranges, with the kernel that computed the tile.
 """
 

@@ -65,7 +65,7 @@ class CupyLauncher:
         self._modules: dict[Program, _Loaded] = {}
         self._streams: list[Any] = []
         self._lock = Lock()
-        #: What ended all further work in this process; None: nothing.
+        #: The error that ended all work in this process; None: none.
         self._lost: str | None = None
         self._pool = self._cupy.cuda.MemoryPool()
         self._budget = Budget(self._limit())
@@ -134,7 +134,7 @@ class CupyLauncher:
                 with stream, self._cupy.cuda.using_allocator(self._pool.malloc):
                     yield task
             finally:
-                # Whatever became of the task: nobody else gets its stream or page-locked memory
+                # However the task ended, nobody else gets its stream or page-locked memory
                 # before the GPU has done with them.
                 try:
                     task.wait()
@@ -183,7 +183,7 @@ class CupyLauncher:
             self._look_after(error)
             raise BackendError(
                 f"--backend cuda: the GPU {self.name} failed: {error}; look at nvidia-smi and the"
-                " system's log, then go on with --resume"
+                " system's log, then continue with --resume"
             ) from error
 
     def _look_after(self, error: Exception) -> None:
@@ -194,7 +194,7 @@ class CupyLauncher:
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError):
             self._lost = (
                 f"--backend cuda: the GPU {self.name} failed before ({error}) and cannot be used"
-                " any more by this process: start again, with --resume"
+                " by this process any more: start again with --resume"
             )
 
 
@@ -308,7 +308,7 @@ class GpuKernel(CudaKernel):
     Raises
     ------
     BackendError
-        There is no GPU that can be used.
+        No usable GPU.
     """
 
     name = "cuda"

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-#: An array in the memory of the device; what it is, only its launcher knows.
+#: An array in the memory of the device; opaque except to its launcher.
 Buffer = Any
-#: A compiled program; what it is, only its launcher knows.
+#: A compiled program; opaque except to its launcher.
 Module = Any
 #: What an entry is called with: a buffer, or a structure that is passed by value (the scalar of a
 #: structured dtype whose layout is that of the C structure).
@@ -95,7 +95,7 @@ class Launcher(Protocol):
     Attributes
     ----------
     name : str
-        What the device calls itself, for records and messages.
+        Name of the device, for records and messages.
     slow_float64 : bool
         Whether its float64 rate is a small part of its float32 rate.
     """
@@ -137,7 +137,7 @@ class Launcher(Protocol):
         Raises
         ------
         BackendError
-            There is not so much memory.
+            Not enough memory.
         """
 
     def working_bytes(self, blocks: Sequence[int]) -> int:

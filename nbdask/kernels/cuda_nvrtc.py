@@ -134,7 +134,7 @@ def _nvrtc() -> Any:
         package = "nvidia-cuda-nvrtc" if release >= 13 else f"nvidia-cuda-nvrtc-cu{release}"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackendError(
-            "--backend cuda needs NVIDIA's compiler NVRTC, which CuPy does not bring along"
+            "--backend cuda needs NVIDIA's compiler NVRTC, which CuPy does not include"
             f' ({reason}): pip install "{package}=={release}.*"'
         ) from error
     return nvrtc

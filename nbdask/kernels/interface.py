@@ -69,7 +69,7 @@ class Kernel(Protocol):
     costs : mapping of str to float
         Nanoseconds by key that this kernel knows better than the registry.
     note : str or None
-        What the user should be told of it.
+        Note for the user.
     """
 
     name: str

@@ -31,7 +31,7 @@ BLOCK = 1024
 MOST_BLOCKS = 4096
 #: Blocks per thread that are handed out at a time.
 _WINDOW = 4
-#: Blocks that are drawn at all; of more, the map and the numbers must do.
+#: Most blocks that are drawn; beyond, the map and the numbers serve.
 MOST_PICTURES = 64
 _NO_ARRAY = (
     "cannot be read as a .npy file: it is cut short or damaged, or holds no plain array of floats;"

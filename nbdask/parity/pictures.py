@@ -132,7 +132,7 @@ def detector_map(outcome: Outcome, title: str | None = None) -> bytes:
         x0, y0 = left + t.fast0 * scale, above + t.slow0 * scale
         x1, y1 = left + t.fast1 * scale, above + t.slow1 * scale
         colour = region_colour(found.max_rel, outcome.thresholds, region not in outcome.failed)
-        # Never smaller than can be seen.
+        # Never too small to be seen.
         wide, high = max(x1 - x0, 5.0), max(y1 - y0, 5.0)
         draw.rectangle((x0, y0, x0 + wide, y0 + high), colour, _INK if wide > 8 else None)
     draw.text((left, 8), title or f"{n_slow} x {n_fast} pixels", _INK)

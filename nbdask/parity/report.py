@@ -1,4 +1,4 @@
-"""The outcome as a page that needs nothing else, and as lines for the terminal."""
+"""The outcome as a self-contained page, and as lines for the terminal."""
 
 from __future__ import annotations
 

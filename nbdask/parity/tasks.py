@@ -34,7 +34,7 @@ from nbdask.store.checked import CheckedImage
 from nbdask.store.reader import StoreReader
 
 Image = NDArray[np.float32]
-#: Two values of a pixel that are the same but for rounding.
+#: Two values of a pixel that are the same except for rounding.
 _SAME = 2e-7
 
 

@@ -22,7 +22,7 @@ def place_of(out: str | os.PathLike[str] | Place) -> Place:
     Raises
     ------
     StoreError
-        Empty, no path at all, another kind of address, or a package that object storage needs is
+        Empty, not a path, another kind of address, or a package that object storage needs is
         missing.
     """
     if not isinstance(out, (str, os.PathLike)):

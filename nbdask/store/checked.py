@@ -1,4 +1,4 @@
-"""Reading pixels against the records of their tiles, so that damage is told and not passed on."""
+"""Reading pixels against the records of their tiles, so that damage is reported."""
 
 from __future__ import annotations
 

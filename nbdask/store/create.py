@@ -59,7 +59,7 @@ def create_store(
     Raises
     ------
     StoreError
-        Something else is there, or the place cannot be written; nothing is left behind.
+        Something else exists there, or it cannot be written; nothing is left behind.
     """
     with place_of(out).new(overwrite) as store:
         root = zarr.create_group(store, zarr_format=3, attributes=dict(attributes))

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbdask.kernels.registry import BACKENDS
 
-#: What has taken the place of discontinued kernels.
+#: Replacements of discontinued kernels.
 _SUCCESSOR = "cpu"
 #: Most that the two differ, by precision, as a share of a tile's brightest pixel.
 _BOUNDS = {"float64": 2e-7, "mixed": 1e-5}
@@ -41,7 +41,7 @@ def note_of(attributes: Mapping[str, Any], version: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Empty where the kernel is still there.
+        Empty if the kernel still exists.
     """
     if not is_replaced(attributes):
         return ()

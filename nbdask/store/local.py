@@ -86,7 +86,7 @@ class LocalPlace:
 
     @contextmanager
     def new(self, overwrite: bool) -> Iterator[Store]:
-        """Give a store to be filled that takes its place when all went well."""
+        """Give a store to be filled that replaces it on success."""
         with new_folder(self.path, overwrite) as folder:
             yield LocalStore(folder)
 
@@ -113,7 +113,7 @@ class LocalPlace:
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
-#: Seconds after which two writers of one lock surely see the same one, without locks of the system.
+#: Seconds after which two writers of one lock see the same one, without locks of the system.
 _SETTLE = 0.5
 
 
@@ -264,7 +264,7 @@ def _root_of(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def new_folder(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Make a folder next to ``path`` that takes its place when all went well.
+    """Make a folder next to ``path`` that replaces it on success.
 
     A failure inside leaves nothing behind, and what was at ``path`` is untouched.
 

@@ -1,4 +1,4 @@
-"""One run at a time: the lock next to a store, and what is done about one that was left behind."""
+"""One run at a time: the lock next to a store, and what happens to one left behind."""
 
 from __future__ import annotations
 

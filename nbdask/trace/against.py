@@ -114,7 +114,7 @@ def _last_indices(trace: Trace, log: CLog) -> list[LoopIndex]:
     """Return the places of values that were printed after the loops."""
     model, last = trace.model, trace.last
     final = LoopIndex(model.layers - 1, model.oversample**2 - 1, model.n_sources - 1)
-    # C has gone through all sub-pixels and sources, also where dmin kept it from going on.
+    # C loops over all sub-pixels and sources, also where dmin skips the rest.
     ends = (LoopIndex(), LoopIndex(*final[:2]), final, last)
     return [ends[level_of(value.mapped.quantity)] for value in log.values]
 
@@ -147,7 +147,7 @@ def _candidates(trace: Trace, name: str, loop_index: LoopIndex) -> list[tuple[st
     model, last = trace.model, trace.last
     if name == "solid_angle" and not model.each_omega:
         return [(name, loop_index), (name, LoopIndex(0, 0))]
-    # With factors of their own for each term, those of the last term are printed.
+    # With separate factors for each term, those of the last term are printed.
     if name == "pixel_solid_angle" and model.each_omega:
         return [("solid_angle", LoopIndex(*last[:2]))]
     if name == "pixel_polarization" and model.each_polar:
@@ -214,7 +214,7 @@ def _deviation(
 
 
 def report(trace: Trace, found: Comparison) -> str:
-    """Return in words what a comparison gave."""
+    """Describe the result of a comparison."""
     first, log = found.first, found.log
     count = len(found.compared)
     lines = []

@@ -30,7 +30,7 @@ class LoopIndex(NamedTuple):
     domain: int = -1
 
     def describe(self, oversample: int) -> str:
-        """Return it in words."""
+        """Describe it."""
         levels = []
         if self.layer >= 0:
             slow, fast = divmod(self.sub, oversample)
@@ -50,9 +50,9 @@ class Entry:
     ----------
     name : str
         A key of :data:`~nbdask.trace.quantities.QUANTITIES`.
-    loop_index : Place
+    loop_index : LoopIndex
     value : tuple
-        Numbers in full precision, or one word.
+        Numbers in full precision, or a text.
     others : dict
         Kernel -> the values that its own formulas give.
     shown : bool
@@ -105,7 +105,7 @@ class Trace:
         How many these are.
     recorded : int
         Evaluations of these that are in ``entries``.
-    last : Place
+    last : LoopIndex
         The last evaluation that counts; all -1 where none does.
     kernels : tuple of str
         Columns other than the reference kernel's.

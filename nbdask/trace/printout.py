@@ -1,4 +1,4 @@
-"""What ``-printout`` and ``-printout_pixel`` print, in nanoBragg C's own words and digits."""
+"""What ``-printout`` and ``-printout_pixel`` print, in nanoBragg C's wording and digits."""
 
 from __future__ import annotations
 

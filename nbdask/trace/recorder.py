@@ -86,7 +86,7 @@ class Recorder:
         self._source = self._sub._replace(source=source)
         self._scattering = (q, counted)
         if not counted.any() and self._source in self.chosen and self.recorded < self.most:
-            # Nothing follows, but that nothing does is worth knowing.
+            # The source is skipped, which is worth recording.
             self._upper(True)
 
     def term(self, term: Term) -> None:

@@ -23,7 +23,7 @@ from nbdask.trace.recorder import Recorder
 
 #: Evaluations that a trace may hold.
 MOST = 100_000
-#: Evaluations that take so long that it is said.
+#: Evaluations from which on the time is announced.
 LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
 KERNELS = ("reference", *COMPILED)
@@ -55,7 +55,7 @@ def trace_pixel(
         The pixel.
     chosen : dict, optional
         ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> a number or a range such as
-        ``"0:10"``.  What is not named is everything.
+        ``"0:10"``.  What is not named is unrestricted.
     taps : sequence of str
         Groups of quantities that are kept.
     kernels : sequence of str

@@ -359,7 +359,9 @@ def test_from_args_equals_keywords() -> None:
 
 def test_from_args_takes_no_single_text() -> None:
     """Its letters would be read as arguments."""
-    with pytest.raises(FlagError, match=r"must be a list of arguments, such as text.split\(\) gives"):
+    with pytest.raises(
+        FlagError, match=r"must be a list of arguments, such as text.split\(\) gives"
+    ):
         from_args("-lambda 1")
 
 

@@ -92,7 +92,7 @@ def test_weights_that_c_ignores_are_refused(run: Run, script: Script, tmp_path: 
     options = ("--c-bin", script("touch ran"), "--backend", "numpy", "--source-weights", "apply")
     code, _, error = run("parity", *options, "--", *argv)
     assert code == 1
-    assert "take --source-weights ignore" in error
+    assert "give --source-weights ignore" in error
 
 
 def test_each_precision_has_its_bound() -> None:

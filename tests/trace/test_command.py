@@ -129,7 +129,7 @@ def test_a_store_with_another_pixel(
     image = zarr.open_array(str(copy / "image"), mode="r+")
     image[9, 17] = 12345.0
     assert main(["trace", "9", "17", str(copy)]) == 1
-    assert "the store holds another pixel, see nbdask verify" in capsys.readouterr().err
+    assert "the stored pixel differs, see nbdask verify" in capsys.readouterr().err
     image[9, 17] = np.nan
     assert main(["trace", "9", "17", str(copy)]) == 0
     assert "not computed yet" in capsys.readouterr().err
