@@ -1,4 +1,4 @@
-"""New files: whole under their name or not there at all, and room for them."""
+"""New files: complete under their name or absent, and space for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) ->
     what : str
         Flag or option that names it, for messages.
     overwrite : bool
-        Whether a file that is there may be replaced.
+        Whether an existing file may be replaced.
 
     Raises
     ------
@@ -52,13 +52,13 @@ def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) ->
 def check_room(path: Path, size: int) -> None:
     """Make sure that more bytes can be written next to ``path``.
 
-    For libraries that do not end well when the disk is full: HDF5 keeps what it could not write and
-    complains once more when it is closed.
+    For libraries that fail badly when the disk is full: HDF5 keeps what it could not write and
+    raises again when it is closed.
 
     Raises
     ------
     OSError
-        There is no room for them.
+        Not enough space.
     """
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -36,7 +36,7 @@ class FlagFile:
     remarks : list of str
         What should be reported, once the file is written.
     bar : callable or None
-        Gives, for a label, a context with a progress callback (or None); set by who shows one.
+        Gives, for a label, a context with a progress callback (or None); set by the caller.
     """
 
     flag: str

@@ -29,11 +29,11 @@ class Format:
     name : str
         What ``--format`` takes.
     suffixes : tuple of str
-        Of file names, from which the format is told; empty: only by its name.
+        Of file names, which select the format; empty: only selected by name.
     writer : str
         ``module:function`` below ``nbdask.export``.
     takes : frozenset of str
-        Fields of :class:`Options` that mean something.
+        Fields of :class:`Options` that it uses.
     help : str
     only : str or None
         The only kind of pixels, which may be asked for by name.
@@ -122,7 +122,7 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
         if name not in FORMATS:
             close = nearest(name, FORMATS)
             hint = f"did you mean {close[0]}?" if close else "one of " + ", ".join(FORMATS)
-            raise InputError(f"--format {name}: no such format ({hint})")
+            raise InputError(f"--format {name}: unknown format ({hint})")
         return FORMATS[name]
     suffix = Path(path).suffix.lower()
     for found in FORMATS.values():
@@ -153,7 +153,7 @@ def _check_options(format_: Format, options: Options) -> None:
         if name not in format_.takes:
             takers = [f.name for f in FORMATS.values() if name in f.takes]
             raise InputError(
-                f"--{name} has no meaning for {format_.name}: leave it out, or take"
+                f"--{name} is not used by {format_.name}: leave it out, or export as"
                 f" {' or '.join(takers)}"
             )
     if options.seed is not None:
@@ -203,8 +203,8 @@ def check_export(
     _check_outside(picture, Path(path))
     if chosen.name == "smv-noise" and picture.counts:
         raise InputError(
-            f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
-            " as smv, or take the store that it was made from"
+            f"--format smv-noise: {picture.reader.path} already holds counts with noise; export it"
+            " as smv, or export the store that it was made from"
         )
     return Prepared(chosen, picture, options, _writer(chosen))
 
@@ -259,7 +259,7 @@ def export(
         The store is missing, damaged or not complete; the file exists already, or cannot be
         written.
     InputError
-        An unknown format, a choice that the format does not have, a region outside the image, or
+        An unknown format, an option that the format does not have, a region outside the image, or
         a missing package.
     """
     chosen, picture, options, write = check_export(
@@ -291,7 +291,7 @@ def _check_arguments(path: object, roi: object, scale: object) -> None:
     if scale is not None:
         if isinstance(scale, (str, bytes)) or not hasattr(scale, "__float__"):
             raise InputError(f"--scale {scale!r}: must be a number above 0")
-        # C takes 0 or less for its automatic scale; here that is said by leaving it out.
+        # C takes 0 or less for its automatic scale; here leaving it out does that.
         if float(scale) <= 0.0:
             raise InputError(
                 f"--scale {float(scale):g}: must be above 0; leave it out for the format's own"

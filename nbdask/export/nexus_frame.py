@@ -123,7 +123,7 @@ def _as_given(experiment: Experiment, g: Geometry) -> Chain:
     )
     placed = g.frame.origin
     if g.frame.pivot == "sample":
-        # The near point stays where it is on the detector, so the shift comes before the turns.
+        # The near point stays where it is on the detector, so the shift comes before the rotations.
         near = placed + centre.f_close * g.frame.fast + centre.s_close * g.frame.slow
         normal = array(row.normal)
         normal = unit(normal) if length(normal) == 1.0 else unit(cross(fast, slow))

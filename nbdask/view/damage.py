@@ -1,4 +1,4 @@
-"""What the viewer does about damaged files: it goes on without them, and remembers which."""
+"""Damaged files in the viewer: it continues without them, and remembers which."""
 
 from __future__ import annotations
 

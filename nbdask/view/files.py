@@ -24,8 +24,8 @@ def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "
     Raises
     ------
     InputError
-        Another suffix than .png, .svg or .pdf, no such folder, within the store, or something is
-        there already.
+        Another suffix than .png, .svg or .pdf, a missing folder, within the store, or an
+        existing file.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")

@@ -144,7 +144,7 @@ def region_of(roi: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> 
     Raises
     ------
     InputError
-        It is outside the image, or has its ends the wrong way round.
+        Outside the image, or with swapped ends.
     """
     if roi is None:
         return Tile(0, shape[0], 0, shape[1])

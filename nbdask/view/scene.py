@@ -1,7 +1,7 @@
-"""What the viewer shows of a store: windows at any zoom, an overview, single pixels.
+"""Views of a store for the viewer: windows at any zoom, an overview, single pixels.
 
 Everything is read in pieces of bounded size.  Where a store has no pyramid, or an unfinished one,
-the overview is made in memory in the background, from whatever is the coarsest there is.
+the overview is made in memory in the background, from the coarsest level available.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Progress:
     tiles, shown, total : int
         Tiles that are computed, that the overview shows, and in all.
     complete : bool
-        Whether the run is.
+        Whether the run is complete.
     version : int
-        Grows when there is something new to show.
+        Increases when there is something new to show.
     error : str or None
-        Why nothing more is read.
+        The error that stopped reading.
     """
 
     tiles: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbdask.view.tabs import Tabs
 
 HOST = "127.0.0.1"
-#: Taken when no port is asked for and it is free.
+#: The default port, if it is free.
 PORT = 5006
 
 

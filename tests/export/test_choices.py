@@ -76,7 +76,7 @@ def test_unknown_formats_are_refused_with_the_nearest(given_, hint) -> None:
     """Or with all of them, where none is near."""
     with pytest.raises(InputError) as caught:
         format_of("a.img", given_)
-    assert str(caught.value) == f"--format {given_}: no such format ({hint})"
+    assert str(caught.value) == f"--format {given_}: unknown format ({hint})"
 
 
 @settings(max_examples=40, deadline=None)
@@ -149,11 +149,11 @@ def test_options_that_mean_nothing_are_refused(kept, tmp_path, format_, option) 
         with pytest.raises(InputError) as caught:
             check_export(kept, target, format_, **choice)
         said = str(caught.value)
-        assert said.startswith(f"--{option} has no meaning for {format_}: leave it out, or take ")
+        assert said.startswith(f"--{option} is not used by {format_}: leave it out, or export as ")
         takers = {name for (name, known), means in MEANS.items() if known == option and means}
         if option == "dtype":
             takers.discard("cbf")  # it has one kind only, which may be asked for
-        assert set(said.rpartition("take ")[2].split(" or ")) == takers
+        assert set(said.rpartition("export as ")[2].split(" or ")) == takers
     assert not target.exists()
 
 

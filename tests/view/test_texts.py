@@ -39,7 +39,7 @@ def scene_of(progress: Progress, tiles: int = 0, parts: int = 0) -> Any:
             {"tiles": 5, "shown": 2},
             [
                 "<b>5 of 20 tiles computed</b>",
-                "reading the overview: 2 of 5 tiles (nbdask pyramid makes this quick)",
+                "reading the overview: 2 of 5 tiles (nbdask pyramid makes this fast)",
             ],
         ),
         ({"error": "a <b> c"}, ["<b>a &lt;b&gt; c</b>"]),
