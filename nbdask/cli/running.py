@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.streams import one_line
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -18,12 +19,12 @@ from nbdask.store.space import check_space, most_bytes
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
-    from nbdask.run import SimulationResult
+    from nbdask.run import Result
 
 
 def say(message: str) -> None:
     """Print one line on standard error, where it does not mix with results."""
-    print("nbdask: " + message, file=sys.stderr)
+    print("nbdask: " + one_line(message), file=sys.stderr)
 
 
 def say_notes(notes: Sequence[str]) -> None:
@@ -93,7 +94,7 @@ def peak_text(value: float | None, slow: int, fast: int) -> str:
     return f"max {value:.7g} at slow {slow}, fast {fast}"
 
 
-def say_result(result: SimulationResult) -> None:
+def say_result(result: Result) -> None:
     """Print what was made."""
     statistics = result.statistics
     slow, fast = result.shape

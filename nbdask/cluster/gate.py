@@ -72,10 +72,6 @@ def make_check(setup: Installable) -> Check:
 def make_plugin(setup: Installable) -> Any:
     """Return the plugin that checks a worker, installs the setup in it, and removes it at the end.
 
-    Parameters
-    ----------
-    setup : Installable
-
     Returns
     -------
     distributed.WorkerPlugin

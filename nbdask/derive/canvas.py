@@ -253,11 +253,6 @@ def reduce_image(
 def factor_for(region: Tile, pixels: int) -> int:
     """Return the factor that brings the longer side of a region to at most ``pixels``.
 
-    Parameters
-    ----------
-    region : Tile
-    pixels : int
-
     Returns
     -------
     int

@@ -31,37 +31,12 @@ from nbdask.graph.tasks import TileResult, written
 from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
 from nbdask.plan.tiles import TileGrid
-from nbdask.run import Settings
-from nbdask.statistics import Statistics
+from nbdask.run import Result, Settings
 from nbdask.store.address import place_of
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.store.write import TileWriter
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseResult:
-    """Result of a run.
-
-    Attributes
-    ----------
-    path : Path or str
-        The store that was written.
-    shape : tuple of int
-        Pixels of the image, (slow, fast).
-    statistics : Statistics
-    notes : tuple of str
-        What the user should be told.
-    seconds : float
-        Wall time.
-    """
-
-    path: Path | str
-    shape: tuple[int, int]
-    statistics: Statistics
-    notes: tuple[str, ...]
-    seconds: float
 
 
 class NoiseSettings(TypedDict, total=False):
@@ -73,6 +48,7 @@ class NoiseSettings(TypedDict, total=False):
     workers: int | None
     threads: int | None
     jobs: JobOptions | None
+    durability: str
 
 
 def noise(
@@ -85,7 +61,7 @@ def noise(
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     **settings: Unpack[NoiseSettings],
-) -> NoiseResult:
+) -> Result:
     """Write a store whose image is that of another one after the steps of a pipeline.
 
     The pixels depend on the source, the pipeline and nothing else: not on tiles, workers, backend
@@ -108,8 +84,12 @@ def noise(
         Called with (tiles done, tiles in all) whenever a tile is written.
     **settings
         ``tile`` (None: as in the source), ``backend`` (``"cpu"``, which is compiled, or
-        ``"numpy"``), ``cluster``, ``workers``, ``threads`` and ``jobs``, as in
+        ``"numpy"``), ``cluster``, ``workers``, ``threads``, ``jobs`` and ``durability``, as in
         :class:`nbdask.run.Settings`.
+
+    Returns
+    -------
+    Result
 
     Raises
     ------
@@ -118,7 +98,7 @@ def noise(
         done, a place that cannot be written.  Later: a tile that failed; the store then keeps the
         status ``running`` and the tiles that are done.
     """
-    target = Target(place_of(out), overwrite, resume)
+    target = Target(place_of(out, settings.get("durability", "full")), overwrite, resume)
     return _noise(source, target, pipeline, Settings(**settings), command, progress)
 
 
@@ -129,7 +109,7 @@ def _noise(
     settings: Settings,
     command: Sequence[str] | None,
     progress: Progress | None = None,
-) -> NoiseResult:
+) -> Result:
     """Do the work of :func:`noise`."""
     start = time.perf_counter()
     if not isinstance(pipeline, Pipeline):
@@ -154,7 +134,7 @@ def _noise(
     opened = open_cluster(spec) if rest is None else nullcontext(_InOrder())
     done = fill(work, target, opened, listening(progress))
     seconds = time.perf_counter() - start
-    return NoiseResult(target.place.name, grid.shape, done.statistics, done.notes, seconds)
+    return Result(target.place.name, grid.shape, done.statistics, done.notes, seconds)
 
 
 def _tile(

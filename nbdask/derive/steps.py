@@ -250,12 +250,7 @@ class Readout(Step):
 
 @dataclass(frozen=True)
 class Offset(Step):
-    """A constant that the read-out adds.
-
-    Parameters
-    ----------
-    value : float
-    """
+    """A constant that the read-out adds."""
 
     kind: ClassVar[str] = "offset"
     value: float = set_by(

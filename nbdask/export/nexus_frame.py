@@ -87,11 +87,6 @@ def lab_to_nexus(geometry: Geometry) -> Array:
 def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     """Return the axes of the detector as they were given: shift, three tilts, 2theta.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    geometry : Geometry
-
     Returns
     -------
     Chain

@@ -16,11 +16,6 @@ from nbdask.flags.parse import Given
 def apply(builder: Builder, given: Given) -> None:
     """Set what one flag sets.
 
-    Parameters
-    ----------
-    builder : Builder
-    given : Given
-
     Raises
     ------
     FlagError

@@ -13,9 +13,7 @@ def _place(name: str, target: str, help_text: str, pivot: str, unit: str = "mm")
         help_text,
         values=("value",),
         unit=unit,
-        stems=(name,),
         targets=(target,),
-        convert="mm" if unit == "mm" else "plain",
         sets=(("pivot", pivot),),
     )
 
@@ -24,7 +22,6 @@ def _convention(name: str, pivot: str) -> Flag:
     return Flag(
         (f"-{name.lower()}",),
         f"the {name} convention",
-        stems=(f"-{name.lower()}",),
         sets=(("frame.convention", name), ("pivot", pivot)),
         default="this convention" if name == "MOSFLM" else "",
         back="always",
@@ -36,7 +33,6 @@ def _vector(name: str, target: str, help_text: str) -> Flag:
         (name,),
         f"{help_text}; selects the CUSTOM convention",
         values=_XYZ,
-        stems=(name,),
         targets=(f"frame.{target}",),
         sets=(("frame.convention", "CUSTOM"),),
         default="the convention's",
@@ -50,9 +46,7 @@ def _tilt(axis: str) -> Flag:
         f"tilt of the detector about the lab's {axis} axis, right-handed",
         values=("angle",),
         unit="degrees",
-        stems=(name,),
         targets=(f"detector.rot{axis}",),
-        convert="degrees",
         default="0",
     )
 
@@ -63,7 +57,7 @@ def _pixels(names: tuple[str, ...], axes: tuple[str, ...], exact: bool = False) 
         f"pixels along {' and '.join(axes)}",
         values=("n",),
         kind="whole",
-        stems=() if exact else names,
+        exact=exact,
         targets=tuple(f"detector.pixels_{axis}" for axis in axes),
         unset="zero",
         default="from the size",
@@ -77,9 +71,8 @@ def _extent(name: str, axes: tuple[str, ...], exact: bool = False) -> Flag:
         f"size of the detector along {' and '.join(axes)}",
         values=("size",),
         unit="mm",
-        stems=() if exact else (name,),
+        exact=exact,
         targets=tuple(f"detector.size_{axis}" for axis in axes),
-        convert="mm",
         default="102.4",
     )
 
@@ -104,7 +97,6 @@ CONVENTION = (
         ("-twotheta_axis",),
         "axis of the 2theta swing; selects the CUSTOM convention",
         values=_XYZ,
-        stems=("-twotheta_axis",),
         targets=("frame.twotheta_axis",),
         sets=(("frame.convention", "CUSTOM"), ("pivot", "sample")),
         special="twotheta_axis",
@@ -126,7 +118,6 @@ CONVENTION = (
         "what stays in place when the detector is tilted: 'beam' or 'sample'",
         values=("what",),
         kind="word",
-        stems=("-pivot",),
         targets=("pivot",),
         special="pivot",
         default="the convention's",
@@ -141,7 +132,6 @@ DETECTOR = (
         "SMV image whose header gives sizes, distance, wavelength, beam centre, phi",
         values=("file",),
         kind="file",
-        stems=("-img",),
         targets=("files.img",),
         note="reads headers before all other flags, -mask first",
     ),
@@ -150,7 +140,6 @@ DETECTOR = (
         "SMV image; pixels that are 0 there are skipped; its header is read like that of -img",
         values=("file",),
         kind="file",
-        stems=("-mask",),
         targets=("files.mask",),
         note="takes BEAM_CENTER_Y of this header from the opposite edge",
         reads="sampling.mask",
@@ -160,9 +149,7 @@ DETECTOR = (
         "edge of a pixel",
         values=("size",),
         unit="mm",
-        stems=("-pixel",),
         targets=("detector.pixel_size",),
-        convert="mm",
         default="0.1",
         back="always",
     ),
@@ -190,9 +177,7 @@ DETECTOR = (
         "swing of the detector about the 2theta axis",
         values=("angle",),
         unit="degrees",
-        stems=("-twotheta",),
         targets=("detector.twotheta",),
-        convert="degrees",
         sets=(("pivot", "sample"),),
         default="0",
         back="twotheta",
@@ -203,7 +188,6 @@ DETECTOR = (
     Flag(
         ("-curved_det",),
         "every pixel at the same distance from the sample",
-        stems=("-curved_det",),
         sets=(("detector.curved", True),),
         special="curved",
         note="ignores it as the last argument",
@@ -211,7 +195,6 @@ DETECTOR = (
     Flag(
         ("-point_pixel",),
         "solid angle 1/R^2: neither the pixel's size nor its obliquity",
-        stems=("-point_pixel",),
         sets=(("detector.point_pixel", True),),
     ),
     Flag(
@@ -228,10 +211,10 @@ DETECTOR = (
     Flag(
         ("-detector_thick",),
         "thickness of the sensor",
+        exact=True,
         values=("thickness",),
         unit="um",
         targets=("detector.thickness",),
-        convert="um",
         default="0: not modelled",
     ),
     Flag(
@@ -239,7 +222,6 @@ DETECTOR = (
         "layers into which the sensor is cut",
         values=("n",),
         kind="whole",
-        stems=("-thicksteps", "-detector_thicksteps"),
         targets=("detector.thick_steps",),
         unset="below 1",
         default="2 with a thickness",

@@ -137,12 +137,6 @@ def compute_tile(context: RunContext, index: int) -> TileResult:
 def finish(context: RunContext, index: int, timed: TimedPartial) -> TileResult:
     """Turn merged sums into photons.
 
-    Parameters
-    ----------
-    context : RunContext
-    index : int
-    timed : TimedPartial
-
     Returns
     -------
     TileResult

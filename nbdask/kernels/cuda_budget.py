@@ -23,12 +23,7 @@ def nothing_spare() -> bool:
 
 
 class Budget:
-    """A number of bytes that is shared out to tasks, and to tables that stay between tasks.
-
-    Parameters
-    ----------
-    total : int
-    """
+    """A number of bytes that is shared out to tasks, and to tables that stay between tasks."""
 
     def __init__(self, total: int) -> None:
         self.total = total

@@ -16,10 +16,6 @@ PRECISIONS = ("float64", "mixed", "pairs")
 class GpuFacts:
     """What a plan for GPUs of other machines is made from; they check themselves.
 
-    Parameters
-    ----------
-    precision : str
-
     Raises
     ------
     BackendError

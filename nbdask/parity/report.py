@@ -8,20 +8,16 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from string import Template
 
+from nbdask.html import data_uri
 from nbdask.parity.measures import Measures
 from nbdask.parity.outcome import Outcome, RegionResult
-from nbdask.parity.pictures import data_uri, detector_map
+from nbdask.parity.pictures import detector_map
 
 _Pair = tuple[str, str]
 
 
 def page(outcome: Outcome) -> str:
-    """Return the report as one HTML page with all pictures inside.
-
-    Parameters
-    ----------
-    outcome : Outcome
-    """
+    """Return the report as one HTML page with all pictures inside."""
     template = Template(files("nbdask.parity").joinpath("report.html").read_text("utf-8"))
     ordered = sorted(outcome.regions, key=lambda r: r.measures.max_rel, reverse=True)
     title = f"{outcome.image} against {outcome.reference}"

@@ -29,10 +29,6 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     Two placements have no flags: ``detector.pix0``, and (under semantics ``spec``) a pivot that
     is not the named convention's own.  Both are turned into the CUSTOM convention.
 
-    Parameters
-    ----------
-    experiment : Experiment
-
     Returns
     -------
     experiment : Experiment

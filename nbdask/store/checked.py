@@ -59,10 +59,6 @@ class CheckedImage:
 
         A tile that the part does not cover is read once more as a whole, in strips.
 
-        Parameters
-        ----------
-        part : Tile
-
         Returns
         -------
         (n_slow, n_fast) float32 array

@@ -178,12 +178,7 @@ def loop_index_of_step(model: Model, step: int) -> LoopIndex:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Half-open ranges of the evaluations that a trace shows.
-
-    Parameters
-    ----------
-    layer, sub, source, phi, domain : range
-    """
+    """Half-open ranges of the evaluations that a trace shows."""
 
     layer: range
     sub: range

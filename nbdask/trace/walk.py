@@ -82,23 +82,26 @@ def trace_pixel(
     pixel = Tile(slow, slow + 1, fast, fast + 1)
     phi = phi_table(experiment)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
-    evaluated = is_evaluated(model, slow, fast)
-    if report is not None and evaluated and model.n_steps > LONG:
+    if report is not None and model.n_steps > LONG and is_evaluated(model, slow, fast):
         report(f"{model.n_steps} evaluations, one by one: about {model.n_steps // 3000} s")
-    notes = _run(model, pixel, recorder) if evaluated else [_NOT_EVALUATED.format(slow, fast)]
-    value = recorder.entries[-1].value[0] if evaluated else 0.0
-    with np.errstate(over="ignore"):
-        rounded = np.float32(value)
-    _check(model, pixel, rounded, evaluated)
-    frame = frame_values(experiment, model)
-    entries = [Entry(name, LoopIndex(), found) for name, found in frame.items()]
-    entries += [*recorder.entries, Entry("pixel", LoopIndex(), (float(rounded),))]
-    for name, kernel in columns.items():
-        if evaluated:
+    return _trace(experiment, recorder, columns, taps)
+
+
+def _trace(
+    experiment: Experiment, recorder: Recorder, columns: dict[str, Kernel], taps: Sequence[str]
+) -> Trace:
+    """Evaluate a recorder's pixel."""
+    model, pixel, selection = recorder.model, recorder.pixel, recorder.chosen
+    evaluated = is_evaluated(model, pixel.slow0, pixel.fast0)
+    missing = [_NOT_EVALUATED.format(pixel.slow0, pixel.fast0)]
+    notes = _run(model, pixel, recorder) if evaluated else missing
+    entries = _entries(experiment, recorder, evaluated)
+    if evaluated:
+        for name, kernel in columns.items():
             _fill(name, kernel, model, pixel, entries)
     return Trace(
-        slow,
-        fast,
+        pixel.slow0,
+        pixel.fast0,
         experiment.semantics,
         model,
         tuple(entry for entry in entries if QUANTITIES[entry.name].tap in taps),
@@ -108,8 +111,18 @@ def trace_pixel(
         recorder.last,
         tuple(columns),
         (*model.notes, *notes),
-        next(float(entry.value[0]) for entry in entries if entry.name == "pixel"),
+        float(entries[-1].value[0]),
     )
+
+
+def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> list[Entry]:
+    """Return what was recorded between the geometry's values and the pixel, which is checked."""
+    with np.errstate(over="ignore"):
+        value = np.float32(recorder.entries[-1].value[0] if evaluated else 0.0)
+    _check(recorder.model, recorder.pixel, value, evaluated)
+    named = frame_values(experiment, recorder.model).items()
+    frame = [Entry(name, LoopIndex(), values) for name, values in named]
+    return [*frame, *recorder.entries, Entry("pixel", LoopIndex(), (float(value),))]
 
 
 def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:

@@ -62,10 +62,10 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr a.img --roi 0 32 0 3", "--roi 0 32 0 3: must be within 0 to 31 along slow"),
         ("run.zarr a.img --scale 0", "--scale 0: must be above 0; leave it out"),
         ("run.zarr a.img --scale -1", "--scale -1: must be above 0"),
-        ("run.zarr run.zarr/image/a.img", "must lie outside the store"),
-        ("run.zarr a.img run.zarr/image/a.img", "must lie outside the store"),
-        ("run.zarr a.h5 a.img --dtype int32", "--dtype is not used by smv"),
-        ("run.zarr a.h5 a.cbf --dtype float32", "--dtype is not used by cbf"),
+        ("run.zarr run.zarr/image/a.img", "lies in the zarr store"),
+        ("run.zarr a.img run.zarr/image/a.img", "lies in the zarr store"),
+        ("run.zarr a.h5 a.img --dtype int32", "--dtype has no meaning for smv"),
+        ("run.zarr a.h5 a.cbf --dtype float32", "--dtype has no meaning for cbf"),
         ("run.zarr a.img --format smv-noise --seed -1", "--seed -1: must be 0 or more"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[
     """--overwrite replaces it; with several files nothing is started before all are checked."""
     (folder / "b.img").write_bytes(b"old")
     assert main(["export", "run.zarr", "a.img", "b.img"]) == 2
-    assert "b.img exists: add --overwrite" in capsys.readouterr().err
+    assert "b.img exists already: --overwrite" in capsys.readouterr().err
     assert sorted(p.name for p in folder.iterdir()) == ["b.img", "run.zarr"]
     assert main(["export", "run.zarr", "a.img", "b.img", "--overwrite"]) == 0
     assert (folder / "b.img").read_bytes() == (folder / "a.img").read_bytes()

@@ -282,8 +282,8 @@ def test_files_of_outcomes_are_checked_first(tmp_path: Path) -> None:
     for flag in ("json", "html", "map"):
         for name, message in (
             (tmp_path, "is a folder: give the path of a file"),
-            ("/dev/null", "is a device, pipe or socket: give a regular file"),
-            (tmp_path / "old", "exists already: give another name, or --overwrite"),
+            ("/dev/null", "is a device, pipe or socket: give the path of a regular file"),
+            (tmp_path / "old", "exists already: --overwrite replaces it"),
             (tmp_path / "none" / "a", "does not exist"),
         ):
             with pytest.raises(errors.FileError) as caught:

@@ -156,7 +156,7 @@ def test_a_store_with_another_pixel(
             "--taps omega: leave it out with --against",
         ),
         (argv("gauss", "--against", "no.log"), "--against no.log: No such file"),
-        (argv("gauss", "--json", "no/x.json"), "must be a file in a folder that exists"),
+        (argv("gauss", "--json", "no/x.json"), "no does not exist"),
         (argv("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
         (argv("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
         (argv("gauss", "--kernels", "x"), "--kernels x: must be some of reference, cpu, cuda"),
