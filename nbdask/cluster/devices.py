@@ -12,7 +12,7 @@ from typing import Any
 from distributed import Nanny, Scheduler, SpecCluster
 
 from nbdask.cluster.distributed import DistributedExecutor
-from nbdask.cluster.local import led_cluster
+from nbdask.cluster.local import leave_if_worker, led_cluster
 from nbdask.cluster.options import Asked
 from nbdask.cluster.security import spec_security
 from nbdask.cluster.spec import ClusterSpec
@@ -35,11 +35,12 @@ def spec_of(asked: Asked) -> ClusterSpec:
     BackendError
         There is no GPU that can be used.
     """
+    leave_if_worker()
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     try:
         devices = cuda_device.visible_devices()
     except BackendError as error:
-        # The caller asked for a cluster: the remedies are in its words.
+        # The caller asked for a cluster: its message says what to do.
         text = str(error).replace("--backend cuda", "--cluster cuda")
         text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error

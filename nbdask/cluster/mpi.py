@@ -44,7 +44,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
     found = start(threads, asked.text_of("interface"), asked.tls, asked.dashboard)
     if asked.workers not in (None, found):
         raise ClusterError(
-            f"--workers {asked.workers}: mpirun started {found} beside the scheduler and the"
+            f"--workers {asked.workers}: mpirun started {found} besides the scheduler and the"
             " leading process; leave --workers out"
         )
     return ClusterSpec(asked.kind, found, threads, wait=asked.wait, dashboard=asked.dashboard)
@@ -62,7 +62,7 @@ def start(threads: int, interface: str | None, tls: bool, dashboard: bool = Fals
     interface : str or None
         Network interface; None: loopback where all ranks are on one machine, else any.
     tls : bool
-        Talk TLS, with credentials that are made now and never touch a disk.
+        Talk TLS, with credentials made now and never written to disk.
     dashboard : bool
         Show dask's pages.
 
@@ -94,7 +94,7 @@ def start(threads: int, interface: str | None, tls: bool, dashboard: bool = Fals
         )
     os.environ.update(ENVIRONMENT)
     dask.config.set(HISTORY | pages(dashboard))
-    # All ranks share one terminal: scheduler and workers speak up only when something is wrong.
+    # All ranks share one terminal: scheduler and workers report errors only.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if interface is None and len(set(ranks.allgather(MPI.Get_processor_name()))) == 1:
         interface = "lo"
