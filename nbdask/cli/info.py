@@ -23,7 +23,7 @@ from nbdask.experiment import Experiment
     help="Print all attributes, and what follows from the experiment, as JSON.",
 )
 def command(store: str, as_json: bool) -> None:
-    """Say what STORE holds: image, progress, statistics, experiment and provenance."""
+    """Show what STORE holds: image, progress, statistics, experiment and provenance."""
     from nbdask.derive.realised import Realised
     from nbdask.store.open import read_summary
 

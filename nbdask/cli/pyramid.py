@@ -16,7 +16,7 @@ from nbdask.cli.running import say_notes
     type=click.Choice(["both", "max", "mean"]),
     default="both",
     show_default=True,
-    help="Pixels of a level: the brightest of four, which keeps spots in sight, or their mean.",
+    help="Pixels of a level: the brightest of four, which keeps spots visible, or their mean.",
 )
 @click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option(
@@ -24,10 +24,10 @@ from nbdask.cli.running import say_notes
 )
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, kind: str, threads: int | None, rebuild: bool, quiet: bool) -> None:
-    """Add coarser levels of the image to STORE, or those of them that are missing.
+    """Add coarser levels of the image to STORE, or the missing ones.
 
-    preview and view are then quick however large the image is, and pyramid/max and pyramid/mean in
-    the store open as OME-Zarr 0.5.
+    preview and view are then fast at any size, and pyramid/max and pyramid/mean in the store open
+    as OME-Zarr 0.5.
     Each kind adds about a third to the size of the store.
     """
     from nbdask.derive.pyramid import build_pyramid
@@ -40,7 +40,7 @@ def command(store: str, kind: str, threads: int | None, rebuild: bool, quiet: bo
     if quiet:
         return
     if not made.shapes:
-        click.echo(f"{made.path}: the image is so small that it needs no coarser levels")
+        click.echo(f"{made.path}: the image needs no coarser levels")
         return
     slow, fast = made.shapes[-1]
     text = (

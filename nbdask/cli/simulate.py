@@ -46,15 +46,15 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     help="spec [default]: as specified; c: nanoBragg C's history-dependent behaviour too.",
 )
 @experiment_options("")
-@click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
-@click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
+@click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
     "--noise",
     metavar="PATH",
-    help="Also write a store with photon noise and detector effects, by the options from --seed to"
-    " --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
+    help="Also write a store with photon noise and detector effects, as set by the options from"
+    " --seed to --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
 )
 @noise_options
 @run_options
@@ -140,7 +140,7 @@ def _followers(pyramid: bool) -> list[Any]:
 def _noisy_copy(
     experiment: Experiment, options: dict[str, Any], command: list[str], seed: int | None
 ) -> list[Any]:
-    """Return the noisy store to write beside the other one, if it is asked for.
+    """Return the noisy copy to write, if asked for.
 
     ``seed`` is that of nanoBragg's flag, which is of another output.
     """
@@ -184,7 +184,7 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
 
 
 def _outputs(outputs: Outputs | None) -> list[FlagFile]:
-    """Return the files to write beside the store."""
+    """Return the files to write in addition to the store."""
     if outputs is None:
         return []
     if not any((outputs.floatfile, outputs.intfile, outputs.pgmfile, outputs.noisefile)):

@@ -1,4 +1,4 @@
-"""One worker process for each GPU of this machine.  Nothing listens beyond loopback."""
+"""One worker process for each GPU of this machine.  Servers listen on loopback only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
     try:
         devices = cuda_device.visible_devices()
     except BackendError as error:
-        # The caller asked for a cluster: the remedies are in its words.
+        # The caller asked for a cluster: its message says what to do.
         text = str(error).replace("--backend cuda", "--cluster cuda")
         text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error

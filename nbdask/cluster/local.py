@@ -1,4 +1,4 @@
-"""Worker processes on this machine, by dask.distributed.  Nothing listens beyond loopback."""
+"""Worker processes on this machine, by dask.distributed.  Servers listen on loopback only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _advice() -> str:
 
 
 class LeaveInterrupts(WorkerPlugin):
-    """Lets workers pass over Ctrl-C, which a terminal sends to them too: the client ends them."""
+    """Lets workers ignore Ctrl-C, which a terminal sends to them too: the client ends them."""
 
     idempotent = True
     name = "nbdask-interrupts"

@@ -62,7 +62,7 @@ class Directions:
         Raises
         ------
         InputError
-            The experiment makes no sense.
+            The experiment is inconsistent.
         """
         bare = replace(
             experiment,
@@ -128,10 +128,6 @@ class Directions:
         ----------
         slow, fast : float
             Pixel coordinates.
-
-        Returns
-        -------
-        h, k, l
         """
         model = self.model
         ray = self.scattering(slow, fast) * self.wavelength + self.incident
@@ -166,7 +162,7 @@ class Directions:
     def ring(self, d: float, region: Sequence[float]) -> list[Array]:
         """Return the lines of one resolution in a region.
 
-        Traced on a grid over the region, so tilted and curved detectors are no special case.
+        Traced on a grid over the region, so tilted and curved detectors are not special cases.
 
         Parameters
         ----------

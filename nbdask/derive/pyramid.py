@@ -84,10 +84,6 @@ def build_pyramid(
     progress : callable, optional
         Called with (chunks there, chunks in all).
 
-    Returns
-    -------
-    Pyramid
-
     Raises
     ------
     InputError
@@ -118,7 +114,7 @@ def build_pyramid(
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
-    """Refuse kinds of levels that there are not."""
+    """Refuse unknown kinds of levels."""
     for kind in kinds:
         if kind not in KINDS:
             raise InputError(f"kind {kind!r} of a pyramid: must be {' or '.join(KINDS)}")
@@ -250,7 +246,7 @@ def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> 
 
 
 class GrowingPyramid(Listener):
-    """Builds the pyramid of a store while a run fills it, in a thread of its own.
+    """Builds the pyramid of a store while a run fills it, in a separate thread.
 
     A listener for :func:`nbdask.simulate`, whose lock covers what is written here.
 
@@ -270,7 +266,7 @@ class GrowingPyramid(Listener):
         self._thread: threading.Thread | None = None
 
     def begin(self, start: Start) -> None:
-        """Make the arrays of the levels, and start on tiles that are there already."""
+        """Make the arrays of the levels, and start on existing tiles."""
         builder = Builder(create_levels(place_of(start.store), self._kinds, self._smallest))
         self._thread = threading.Thread(
             target=self._work, args=(builder,), name="nbdask-pyramid", daemon=True
@@ -282,7 +278,7 @@ class GrowingPyramid(Listener):
         self._queue.put(result.index)
 
     def end(self, complete: bool) -> None:
-        """Wait until all is built; where the run failed, only for the chunk at hand.
+        """Wait until all is built; where the run failed, only for the current chunk.
 
         Raises
         ------

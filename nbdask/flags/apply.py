@@ -134,7 +134,7 @@ def _pivot(builder: Builder, given: Given) -> None:
 def _curved(builder: Builder, given: Given) -> None:
     if given.following == 0:
         builder.note(
-            f"{given.text}: ignored as the very last argument, as in nanoBragg; put another flag"
+            f"{given.text}: ignored as the last argument, as in nanoBragg; put another flag"
             " after it"
         )
         return

@@ -56,10 +56,6 @@ def parse_args(
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
-    Returns
-    -------
-    Parsed
-
     Raises
     ------
     FlagError

@@ -5,7 +5,7 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m] and ``ignore_unknown`` beside ``flags`` where
+with ``semantics``, ``source_weights``, ``pix0`` [m] and ``ignore_unknown`` next to ``flags`` if
 wanted.  Relative paths start from the folder of the TOML file.
 """
 
@@ -40,10 +40,6 @@ def from_toml(path: str | Path) -> Experiment:
     Parameters
     ----------
     path : str or Path
-
-    Returns
-    -------
-    Experiment
 
     Raises
     ------

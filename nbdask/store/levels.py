@@ -80,7 +80,7 @@ def level_path(kind: str, level: int, layout: int = LAYOUT) -> str:
 
 
 class Levels:
-    """The image of a store and the coarser levels that there are of it.
+    """The image of a store and its coarser levels.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class Levels:
         """Return pixels of a level, sound ones.
 
         The image is read against the records of its tiles, a whole tile the first time that one is
-        touched; the chunks of coarser levels hold checksums of their own.
+        touched; the chunks of coarser levels hold their own checksums.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class Levels:
             return np.asarray(
                 array[part.slow0 : part.slow1, part.fast0 : part.fast1], dtype=np.float32
             )
-        except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+        except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise self._told(array, kind, level, part, error) from error
 
     def _told(self, array: Any, kind: str, level: int, part: Tile, error: Exception) -> StoreError:
@@ -297,7 +297,7 @@ def create_levels(
 ) -> Levels:
     """Give a store the arrays of a pyramid that it lacks, and OME-Zarr metadata.
 
-    What is there already, with all its chunks, stays; then also the number of levels does.
+    What exists already stays, with all its chunks and the number of levels.
 
     Parameters
     ----------
