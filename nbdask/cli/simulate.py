@@ -11,7 +11,14 @@ import click
 from nbdask.cli.apart import check_apart, inputs_of
 from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
-from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
+from nbdask.cli.options import (
+    AMPLITUDES,
+    amplitude_options,
+    experiment_options,
+    flags_of,
+    parse_flags,
+    run_options,
+)
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import (
     describe_disk,
@@ -46,6 +53,7 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     help="spec [default]: as specified; c: nanoBragg C's history-dependent behaviour too.",
 )
 @experiment_options("")
+@amplitude_options()
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
@@ -109,7 +117,8 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(words, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = words[:1] + flags_of(options, "semantics", "source_weights", "pix0_vector_mm")
+    own = flags_of(options, "semantics", "source_weights", "pix0_vector_mm", *AMPLITUDES)
+    beside = words[:1] + own
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

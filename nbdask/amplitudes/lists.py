@@ -1,0 +1,346 @@
+"""Reflection files: their columns, and the choice among them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.amplitudes import shelx
+from nbdask.amplitudes.columns import Choice, Column, chosen
+from nbdask.amplitudes.content import Content, content_of
+from nbdask.amplitudes.symmetry import Symmetry, settle
+from nbdask.amplitudes.table import Table, expanded
+from nbdask.errors import InputFileError
+from nbdask.inputs.amplitudes import MAX_INDEX
+from nbdask.inputs.text import problem, shown, unreadable
+
+WHAT = "reflections in MTZ, mmCIF or SHELX format"
+#: Names of mmCIF items -> type of column, and the item with its sigma or its mate.
+_ITEMS = {
+    "pdbx_F_plus": ("G", "pdbx_F_plus_sigma", "pdbx_F_minus"),
+    "pdbx_F_minus": ("G", "pdbx_F_minus_sigma", ""),
+    "pdbx_I_plus": ("K", "pdbx_I_plus_sigma", "pdbx_I_minus"),
+    "pdbx_I_minus": ("K", "pdbx_I_minus_sigma", ""),
+    "F_meas_au": ("F", "F_meas_sigma_au", ""),
+    "F_meas": ("F", "F_meas_sigma", ""),
+    "intensity_meas": ("J", "intensity_sigma", ""),
+    "F_squared_meas": ("J", "F_squared_sigma", ""),
+    "F_calc_au": ("C", "", ""),
+    "F_calc": ("C", "", ""),
+    "F_squared_calc": ("D", "", ""),
+    "pdbx_FWT": ("W", "", ""),
+    "pdbx_DELFWT": ("W", "", ""),
+}
+#: Names of calculated amplitudes in MTZ files, and of map coefficients.
+_CALCULATED = re.compile(r"(?i)F[-_]?(C|CALC|MODEL)([-_.].*)?|FC_.*")
+_OBSERVED = re.compile(r"(?i)F([-_]?(P|O|OBS|NAT|PART.*)\d*)?([-_.].*)?")
+_PLUS = re.compile(r"(?i)(\(\+\)|\+|[-_]?plus)")
+_ABSENT = ("", "(none)")
+_DROPPED = ("x", "-")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflections:
+    """Amplitudes of a reflection file, expanded to P1.
+
+    Attributes
+    ----------
+    table : Table
+    columns : tuple of str
+        Names of the columns that were used.
+    notes : tuple of str
+        What was chosen and counted.
+    counts : dict
+        By name, for the record.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Raw:
+    symmetry: Symmetry
+    hkl: NDArray[np.int64]
+    columns: tuple[Column, ...]
+    status: NDArray[np.str_] | None = None
+    block: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def read_reflections(
+    path: str | Path,
+    *,
+    column: str | None = None,
+    cell: Sequence[float] | None = None,
+    space_group: str | None = None,
+    content: Content | None = None,
+) -> Reflections:
+    """Read the amplitudes of a reflection file and expand them to P1.
+
+    Intensities I become sqrt(max(I, 0)); equivalent observations are merged by mean before.
+
+    Parameters
+    ----------
+    path : str or Path
+        MTZ, mmCIF structure factors or SHELX hkl, also gzipped.
+    column : str, optional
+        Name of the column; None: the first of F(+)/F(-), I(+)/I(-), F, I, calculated F.
+    cell : 6 floats, optional
+        [Angstrom, degrees], for files that have none.
+    space_group : str, optional
+        Symbol; for files that have none, or in place of theirs.
+    content : Content, optional
+        What :func:`.content.content_of` found, if that was read already.
+
+    Raises
+    ------
+    InputFileError
+        A file that holds no reflections, or not that column, or no cell.
+    """
+    content = content or content_of(path)
+    if not content.has_reflections:
+        raise problem(path, None, f"holds {content.what}", WHAT)
+    if content.kind == "mtz":
+        raw = _from_mtz(path, cell, space_group)
+    elif content.kind == "cif":
+        raw = _from_cif(path, content, column, cell, space_group)
+    else:
+        raw = _from_text(path, content.text, cell, space_group)
+    choice = chosen(path, raw.columns, column, WHAT)
+    return _merged(path, raw, choice)
+
+
+def _merged(path: str | Path, raw: _Raw, choice: Choice) -> Reflections:
+    """Drop what is missing, merge, expand."""
+    counts = dict.fromkeys(("rows", "missing", "dropped", "negative"), 0)
+    counts["rows"] = len(raw.hkl)
+    valid = np.ones(len(raw.hkl), dtype=np.bool_)
+    if raw.status is not None and not choice.calculated:
+        valid = ~np.isin(raw.status, _DROPPED)
+        counts["dropped"] = int((~valid).sum())
+    parts, indices = [], []
+    for column, sign in choice.parts:
+        good = valid & ~column.missing()
+        counts["missing"] += int((valid & column.missing()).sum())
+        values = column.values[good]
+        counts["negative"] += int((values < 0.0).sum())
+        parts.append(values if choice.intensity else np.abs(values))
+        indices.append(sign * raw.hkl[good])
+    values, hkl = np.concatenate(parts), np.concatenate(indices)
+    if len(values) == 0 or not hkl.any():
+        raise problem(path, None, f"no value in column {choice.names[0]}", "one or more")
+    table, merge = expanded(raw.symmetry, hkl, values, mates=choice.anomalous)
+    if choice.intensity:
+        root = np.sqrt(np.maximum(table.F, 0.0))
+        table = Table(table.hkl, root, table.symmetry, table.anomalous)
+    counts |= {"merged": merge.merged, "absent": merge.absent, "filled": merge.filled}
+    counts["reflections"] = len(table)
+    names = " and ".join(choice.names)
+    kind = "intensities" if choice.intensity else "amplitudes"
+    where = f" of block {raw.block}" if raw.block else ""
+    said = f"{path}: {kind} from column {names}{where}"
+    if choice.others:
+        said += f" (--column chooses another: {', '.join(choice.others)})"
+    return Reflections(table, choice.names, (said, *raw.notes, *_told(path, counts)), counts)
+
+
+def _told(path: str | Path, counts: dict[str, int]) -> list[str]:
+    """Say what was counted, where it is not 0."""
+    texts = {
+        "missing": "missing values are left out",
+        "dropped": "reflections of status x or - are dropped",
+        "negative": "values are negative",
+        "merged": "reflections are means of several observations",
+        "absent": "reflections are extinct in the space group, and kept",
+        "filled": "Friedel mates are missing and take the value of the other",
+    }
+    found = [f"{counts[name]} {text}" for name, text in texts.items() if counts[name]]
+    return [f"{path}: {'; '.join(found)}"] if found else []
+
+
+def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str | None) -> _Raw:
+    try:
+        mtz = gemmi.read_mtz_file(str(path))
+    except OSError as error:
+        raise unreadable(path, error, WHAT) from None
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+        raise problem(path, None, f"damaged MTZ ({str(error).splitlines()[0]})", WHAT) from None
+    if len(mtz.columns) < 3 or mtz.nreflections == 0:
+        raise problem(path, None, "an MTZ file without reflections", WHAT)
+    data = np.array(mtz.array, dtype=np.float64).reshape(mtz.nreflections, -1)
+    stated = list(mtz.cell.parameters)
+    datasets = [list(d.cell.parameters) for d in mtz.datasets if d.cell.a > 1.0]
+    if stated[0] <= 1.0 and datasets:
+        stated = datasets[-1]
+    name = space_group or (mtz.spacegroup.xhm() if mtz.spacegroup else mtz.spacegroup_name)
+    symmetry = settle(path, cell or stated, name, mtz.spacegroup_number)
+    columns = []
+    for place, item in enumerate(mtz.columns):
+        if item.type not in "FGJK" or place < 3:
+            continue
+        after = [mtz.columns[i] for i in range(place + 1, len(mtz.columns))]
+        sigma = data[:, place + 1] if after and after[0].type in "QLM" else None
+        kind, mate = item.type, ""
+        if kind == "F" and sigma is None and after and after[0].type == "P":
+            kind = "C" if _CALCULATED.fullmatch(item.label) else "W"
+            kind = "F" if _OBSERVED.fullmatch(item.label) and kind == "W" else kind
+        elif kind == "F" and _CALCULATED.fullmatch(item.label):
+            kind = "C"
+        if kind in "GK":
+            rest = [other.label for other in after if other.type == kind]
+            mate = rest[0] if rest and _stem(rest[0]) == _stem(item.label) else ""
+        columns.append(Column(item.label, kind, data[:, place], sigma, mate))
+    return _Raw(symmetry, _whole(path, data[:, :3]), tuple(columns))
+
+
+def _stem(label: str) -> str:
+    """Return a label without the sign of a Friedel mate."""
+    return re.sub(r"(?i)\([+-]\)|[+-]|[-_]?(plus|minus)", "", label)
+
+
+def _from_cif(
+    path: str | Path,
+    content: Content,
+    column: str | None,
+    cell: Sequence[float] | None,
+    space_group: str | None,
+) -> _Raw:
+    """Return the first block that has the column, or any column."""
+    first: InputFileError | None = None
+    for block in content.blocks:
+        prefix = "_refln." if block.find_values("_refln.index_h") else "_refln_"
+        if not block.find_values(prefix + "index_h"):
+            continue
+        columns = _cif_columns(path, block, prefix)
+        try:
+            chosen(path, columns, column, WHAT)
+        except InputFileError as error:
+            first = first or error
+            continue
+        hkl = np.stack([_numbers(path, block, f"{prefix}index_{x}") for x in "hkl"], axis=1)
+        lengths = {len(hkl), *(len(c.values) for c in columns)}
+        if len(lengths) > 1:
+            raise problem(path, None, "columns of different lengths", "one loop of reflections")
+        numbers, name, number = _cif_crystal(content, block)
+        symmetry = settle(path, cell or numbers, space_group or name, number)
+        found = block.find_values(prefix + "status") or block.find_values(
+            prefix + "observed_status"
+        )
+        status = np.array([gemmi.cif.as_string(v) for v in found]) if len(found) else None
+        many = sum(bool(b.find_values(prefix + "index_h")) for b in content.blocks) > 1
+        return _Raw(symmetry, _whole(path, hkl), columns, status, block.name if many else "")
+    raise first or problem(path, None, "no _refln.index_h", WHAT)
+
+
+def _cif_crystal(
+    content: Content, block: gemmi.cif.Block
+) -> tuple[list[float], str | None, int | None]:
+    """Return cell, space group and its number of a block, or of the first that has them."""
+    numbers: list[float] = []
+    name, number = None, None
+    for one in (block, *content.blocks):
+        for dot in (".", "_"):
+            tags = [
+                f"_cell{dot}{x}_{y}"
+                for x, y in (
+                    ("length", "a"),
+                    ("length", "b"),
+                    ("length", "c"),
+                    ("angle", "alpha"),
+                    ("angle", "beta"),
+                    ("angle", "gamma"),
+                )
+            ]
+            values = [gemmi.cif.as_number(one.find_value(tag) or "?") for tag in tags]
+            if not numbers and np.isfinite(values).all():
+                numbers = values
+        for tag in (
+            "_symmetry.space_group_name_H-M",
+            "_space_group.name_H-M_alt",
+            "_symmetry_space_group_name_H-M",
+            "_space_group_name_H-M_alt",
+        ):
+            text = one.find_value(tag)
+            if name is None and text and text not in ("?", "."):
+                name = gemmi.cif.as_string(text)
+        for tag in (
+            "_symmetry.Int_Tables_number",
+            "_space_group.IT_number",
+            "_symmetry_Int_Tables_number",
+            "_space_group_IT_number",
+        ):
+            text = one.find_value(tag)
+            if number is None and text and text.isdigit():
+                number = int(text)
+    return numbers, name, number
+
+
+def _cif_columns(path: str | Path, block: gemmi.cif.Block, prefix: str) -> tuple[Column, ...]:
+    found = []
+    for name, (kind, sigma, mate) in _ITEMS.items():
+        if not block.find_values(prefix + name):
+            continue
+        errors = (
+            _numbers(path, block, prefix + sigma)
+            if (sigma and block.find_values(prefix + sigma))
+            else None
+        )
+        pair = mate if mate and block.find_values(prefix + mate) else ""
+        values = _numbers(path, block, prefix + name)
+        if errors is not None and len(errors) != len(values):
+            errors = None
+        found.append(Column(name, kind, values, errors, pair))
+    return tuple(found)
+
+
+def _numbers(path: str | Path, block: gemmi.cif.Block, tag: str) -> NDArray[np.float64]:
+    """Return a column of numbers; ``?`` and ``.`` are NaN, anything else is refused."""
+    words = list(block.find_values(tag))
+    values = np.array([gemmi.cif.as_number(word) for word in words], dtype=np.float64)
+    for place in np.flatnonzero(~np.isfinite(values)):
+        word = gemmi.cif.as_string(words[place]) if words[place] not in ("?", ".") else ""
+        if word and word.lower() != "nan":
+            raise problem(
+                path, None, f"{tag} of reflection {place + 1} is {shown(word)}", "a number, ? or ."
+            )
+    return values
+
+
+def _from_text(
+    path: str | Path, text: str, cell: Sequence[float] | None, space_group: str | None
+) -> _Raw:
+    found = shelx.parse(path, text)
+    notes = []
+    group = space_group or found.space_group
+    if group is None and found.plain:
+        group = "P 1"
+    if group is None:
+        group = "P 1"
+        notes.append(f"{path}: no symmetry found: taken as P 1 (--space-group names another)")
+    symmetry = settle(path, cell or found.cell or [], group)
+    return _Raw(symmetry, _whole(path, found.hkl), found.columns, notes=tuple(notes))
+
+
+def _whole(path: str | Path, hkl: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return indices as whole numbers."""
+    good = np.isfinite(hkl).all(axis=1)
+    good &= (hkl == np.rint(hkl)).all(axis=1) & (np.abs(hkl) <= MAX_INDEX).all(axis=1)
+    if not good.all():
+        bad = int(np.argmin(good))
+        text = " ".join(f"{x:g}" for x in hkl[bad])
+        raise problem(
+            path,
+            None,
+            f"indices of reflection {bad + 1} are {text}",
+            f"whole numbers of at most {MAX_INDEX} in size",
+        )
+    return hkl.astype(np.int64)
