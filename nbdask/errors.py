@@ -54,7 +54,7 @@ class FieldError(InputError):
 
 
 class FlagError(InputError):
-    """A word of a nanoBragg argument list that cannot be understood."""
+    """A nanoBragg argument that cannot be understood."""
 
 
 class InputFileError(InputError):

@@ -1,4 +1,4 @@
-"""Files that appear under their name as a whole or not at all."""
+"""Files to write: whether they may be, and under their name as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,47 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def check_target(
+    path: str | os.PathLike[str],
+    what: str,
+    error: Callable[[str], Exception],
+    *,
+    overwrite: bool,
+) -> None:
+    """Make sure that a file can be written.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        Flag or option that names it, for messages.
+    error : callable
+        Makes the error to raise from its message.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    error
+        The folder is missing or not writable; or the path is a folder, a device, or a file that
+        must not be replaced.
+    """
+    if "://" in str(path):
+        raise error(f"{what} {path}: files are written to local paths only; give a path")
+    target = Path(path)
+    parent = target.absolute().parent
+    if target.is_dir():
+        raise error(f"{what} {path} is a folder: give the path of a file")
+    if target.exists() and not target.is_file():
+        raise error(f"{what} {path} is a device, pipe or socket: give the path of a regular file")
+    if not parent.is_dir():
+        raise error(f"{what} {path}: the folder {parent} does not exist")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise error(f"{what} {path}: no permission to write in the folder {parent}")
+    if os.path.lexists(target) and not overwrite:
+        raise error(f"{what} {path} exists already: --overwrite replaces it, or name another")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -16,14 +15,14 @@ import numpy as np
 from nbdask.amplitudes.symmetry import Symmetry, codes, settle
 from nbdask.amplitudes.table import Table
 from nbdask.errors import InputError
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.inputs.text import problem
 
 SUFFIXES = (".hkl", ".mtz", ".zarr")
 FORMAT = "nbdask-amplitudes"
 
 
-def check_target(path: str | Path, overwrite: bool) -> None:
+def check_out(path: str | Path, overwrite: bool) -> None:
     """Make sure that a file of amplitudes may be written.
 
     Raises
@@ -34,13 +33,13 @@ def check_target(path: str | Path, overwrite: bool) -> None:
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {path}: the name must end in {', '.join(SUFFIXES)}")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"--out {path}: the folder {target.absolute().parent} does not exist")
-    if os.path.lexists(target) and not overwrite:
-        raise InputError(f"--out {path} exists already: --overwrite replaces it")
-    folder = target.suffix.lower() == ".zarr"
-    if target.exists() and (target.is_dir() != folder or (folder and not is_zarr(target))):
-        raise InputError(f"--out {path}: holds something else, which is not replaced")
+    if target.suffix.lower() == ".zarr" and target.is_dir():
+        if not overwrite:
+            raise InputError(f"--out {path} exists already: --overwrite replaces it")
+        if not is_zarr(target):
+            raise InputError(f"--out {path}: holds something else, which is not replaced")
+        return
+    check_target(target, "--out", InputError, overwrite=overwrite)
 
 
 def write(path: str | Path, table: Table, digits: int | None, record: Mapping[str, Any]) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.apart import check_apart
 from nbdask.cli.options import Decorator, amplitude_options, apply_all
+from nbdask.cli.outputs import check_distinct
 from nbdask.cli.running import say_notes
 from nbdask.errors import InputError
+from nbdask.files import check_target
 from nbdask.units import from_angstrom, from_degrees
 
 if TYPE_CHECKING:
@@ -57,14 +58,13 @@ def command(file: str, **options: Any) -> None:
     """
     from nbdask.amplitudes import files, listing
 
-    for name in (options["out"], options["output"]):
-        check_apart({"--out" if name == options["out"] else "-o": name}, [file, options["model"]])
+    check_distinct({"--out": options["out"], "-o": options["output"]}, [file, options["model"]])
     if options["out"] is not None:
-        files.check_target(options["out"], options["overwrite"])
+        files.check_out(options["out"], options["overwrite"])
     if options["output"] is not None:
-        from nbdask.view.files import check_picture
-
-        check_picture(Path(options["output"]), options["overwrite"])
+        if Path(options["output"]).suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise InputError(f"-o {options['output']}: the name must end in .png, .svg, .pdf")
+        check_target(options["output"], "-o", InputError, overwrite=options["overwrite"])
     if options["digits"] is not None and not str(options["out"]).lower().endswith(".hkl"):
         raise InputError(f"--digits {options['digits']}: needs --out FILE.hkl")
     found = listing.listing(file, listing.request_of(file, options), _cell(options["cell"]))

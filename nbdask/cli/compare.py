@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
-from nbdask.cli.mending import bar
+from nbdask.cli.comparison import check_files, exit_codes, give, threshold_options, thresholds_of
+from nbdask.cli.faults import bar
 
 _EPILOG = """\b
 Exit codes: 0 all within thresholds, 2 usage, 3 beyond thresholds, 4 shapes differ, 5 input or

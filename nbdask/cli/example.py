@@ -39,14 +39,14 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     folder = Path(out)
     if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
         raise click.UsageError(f"--png {png}: the folder {Path(png).parent} does not exist")
-    words = write.write_example(chosen, out)
-    parsed = parse_args(words)
+    argv = write.write_example(chosen, out)
+    parsed = parse_args(argv)
     result = simulate(
         parsed.experiment,
         folder / f"{chosen}.zarr",
         **run_keywords(options),
         overwrite=options["overwrite"],
-        command=["nbdask", "simulate", *words],
+        command=["nbdask", "simulate", *argv],
         listeners=[ProgressLine(options["quiet"])],
         notes=parsed.notes,
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.mending import bar
-from nbdask.cli.words import no_such_option
+from nbdask.cli.argv import no_such_option
+from nbdask.cli.faults import bar
 
 _EPILOG = """\b
 Formats, by the ending of OUT:
@@ -29,9 +29,9 @@ class _ExportCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and word the error of an unknown option as the other commands do."""
         options = {name for param in self.params for name in param.opts}
-        for word in args:
-            if not word.startswith("--") and f"-{word}" in options:
-                raise click.UsageError(f"no such option: {word} (did you mean -{word}?)")
+        for arg in args:
+            if not arg.startswith("--") and f"-{arg}" in options:
+                raise click.UsageError(f"no such option: {arg} (did you mean -{arg}?)")
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import click
 
+from nbdask.cli.argv import no_such_option
 from nbdask.cli.startup import claim_process
-from nbdask.cli.words import no_such_option
 from nbdask.errors import FieldError, NbdaskError, nearest
 from nbdask.version import __version__
 
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str or None
-        Words after the program's name; None: those of the process.
+        Arguments after the program's name; None: those of the process.
 
     Returns
     -------

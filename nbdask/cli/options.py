@@ -147,13 +147,8 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
     return lambda function: apply_all(decorators, function)
 
 
-def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
+def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
     """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
-
-    Parameters
-    ----------
-    words : list of str
-    options : dict
 
     Raises
     ------
@@ -162,7 +157,7 @@ def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
     """
     pix0 = options["pix0_vector_mm"]
     return parse_args(
-        words,
+        argv,
         semantics=options["semantics"] or "spec",
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
@@ -215,7 +210,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cluster",
             metavar="KIND",
             help="Where tasks run: threads (of this process), local (worker processes), cuda (a"
-            " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
+            " worker process per GPU), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
             " mpirun), or a running scheduler: tcp://HOST:PORT, tls://HOST:PORT,"
             " scheduler-file:PATH  [default: threads]",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbdask.cli.mending import bar
+from nbdask.cli.faults import bar
 
 
 @click.command(name="pyramid")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbdask.cli.mending import bar, say_faults
+from nbdask.cli.faults import bar, say_faults
 
 
 @click.command(name="repair")

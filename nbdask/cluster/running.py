@@ -12,7 +12,7 @@ from pathlib import Path
 import dask
 from distributed import Client
 
-from nbdask.cluster.distributed import DistributedExecutor, connect, quiet_logs
+from nbdask.cluster.distributed import DistributedExecutor, ask_all, connect, quiet_logs
 from nbdask.cluster.gate import make_facts
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
@@ -75,10 +75,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
     wait : float
         Seconds to wait for them.
 
-    Returns
-    -------
-    Found
-
     Raises
     ------
     ClusterError
@@ -93,7 +89,7 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
                     f" within {wait:.0f} s: start workers, or wait longer (nbdask.worker-timeout)"
                 )
             time.sleep(0.2)
-        facts = client.run(make_facts()).values()
+        facts = ask_all(client, lambda: client.run(make_facts())).values()
         memory = min((limit for _, limit in facts if limit), default=None)
         return Found(len(facts), max(threads for threads, _ in facts), memory)
 
@@ -101,10 +97,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to a running scheduler, and leave it as it was.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

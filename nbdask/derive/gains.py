@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.block import Block
 from nbdask.derive.steps import Step, set_by, single
-from nbdask.derive.work import Work
 from nbdask.errors import InputFileError
 from nbdask.experiment.checks import assign, positive
 from nbdask.inputs.checksum import sha256_of
@@ -71,12 +71,12 @@ class Gain(Step):
                 f" {ends[1]} (slow x fast); give a map of the image's shape"
             )
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Multiply by factor and map."""
         if self.factor != 1.0:
             values *= self.factor
         if self.map is not None:
-            (slow, fast), (n_slow, n_fast) = work.corner, values.shape
+            (slow, fast), (n_slow, n_fast) = block.corner, values.shape
             part = _open(self.map)[slow : slow + n_slow, fast : fast + n_fast]
             values *= np.asarray(part, dtype=np.float64)
         return values

@@ -18,15 +18,15 @@ def crystals() -> tuple[str, ...]:
 
 
 def write_example(name: str, directory: str | Path) -> list[str]:
-    """Write an amplitude list and return the words that simulate it.
+    """Write an amplitude list and return the arguments that simulate it.
 
     Parameters
     ----------
     name : str
         One of :func:`crystals`.
     directory : str or path
-        Where ``NAME.hkl`` (text: h k l F of the P1 cell) and ``command.txt`` (the same words as a
-        shell line) go; made where it does not exist.
+        Where ``NAME.hkl`` (text: h k l F of the P1 cell) and ``command.txt`` (the shell
+        command) go; made where it does not exist.
 
     Returns
     -------
@@ -43,17 +43,17 @@ def write_example(name: str, directory: str | Path) -> list[str]:
     mineral = MINERALS[name]
     folder = Path(directory)
     hkl = folder / f"{name}.hkl"
-    words = ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
+    argv = ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hkl.write_text(hkl_text(amplitudes(mineral)), encoding="ascii")
-        line = shlex.join(["nbdask", "simulate", *words, "--out", str(folder / f"{name}.zarr")])
+        line = shlex.join(["nbdask", "simulate", *argv, "--out", str(folder / f"{name}.zarr")])
         (folder / "command.txt").write_text(line + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"example directory {folder}: cannot be written ({error.strerror}); choose another"
         ) from error
-    return words
+    return argv
 
 
 def hkl_text(reflections: list[Reflection]) -> str:

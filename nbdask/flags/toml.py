@@ -1,6 +1,6 @@
 """Experiments as TOML: the dict form, a table for each part, SI units.
 
-Instead of the parts, a file may hold nanoBragg's words::
+Instead of the parts, a file may hold nanoBragg's arguments::
 
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
@@ -88,13 +88,13 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
             raise FieldError(f"nanobragg.{key}", table[key], "one of " + ", ".join(_FLAG_KEYS))
     flags = table.get("flags")
     try:
-        words = shlex.split(flags) if isinstance(flags, str) else None
+        argv = shlex.split(flags) if isinstance(flags, str) else None
     except ValueError:
-        words = None
-    if words is None:
+        argv = None
+    if argv is None:
         raise FieldError("nanobragg.flags", flags, "nanoBragg's flags as one text")
     parsed = parse_args(
-        words,
+        argv,
         semantics=table.get("semantics", "spec"),
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),

@@ -69,10 +69,6 @@ def _steps_in(osc: float, step: float) -> int:
 def phi_angles(scan: Scan) -> Array:
     """Return the spindle angle of every step [rad], right-handed about the spindle.
 
-    Parameters
-    ----------
-    scan : Scan
-
     Returns
     -------
     (count,) float64 array
@@ -109,10 +105,6 @@ def carried_angles(phi: Array) -> Array:
 
 def check_table(steps: int, domains: int) -> None:
     """Refuse more rotation steps times mosaic domains than a table in memory can hold.
-
-    Parameters
-    ----------
-    steps, domains : int
 
     Raises
     ------

@@ -41,10 +41,6 @@ class SourceTable:
 def settle_spread(spread: Spread) -> tuple[int, float, float]:
     """Return (count, range, step) of a divergence or dispersion from whatever is given.
 
-    Parameters
-    ----------
-    spread : Spread
-
     Returns
     -------
     tuple of int, float, float
@@ -96,17 +92,17 @@ def build_sources(
         Generated grids run over horizontal (outer), vertical, wavelength (inner).
     """
     if sources.points:
-        places, waves, weights = _listed(sources, wavelength, beam)
+        positions, waves, weights = _listed(sources, wavelength, beam)
     else:
-        places, waves, weights = _generated(sources, wavelength, beam, polarization)
-    if not places:
+        positions, waves, weights = _generated(sources, wavelength, beam, polarization)
+    if not positions:
         raise FieldError(
             "sources",
             f"{sources.horizontal.count or 1} x {sources.vertical.count or 1} divergence steps",
             "a grid of which at least one point lies inside the ellipse of round divergence:"
             " give ranges (-hdivrange, -vdivrange) or -square_div",
         )
-    incident = np.array([-unit(p) for p in places])
+    incident = np.array([-unit(p) for p in positions])
     weight = np.array(weights, dtype=np.float64)
     weight = weight / weight.mean() if sources.weights == "apply" else np.ones(len(weight))
     polar_b = np.array([unit(cross(polarization, v)) for v in incident])
@@ -117,15 +113,15 @@ def build_sources(
 def _listed(
     sources: Sources, wavelength: float, beam: Array
 ) -> tuple[list[Array], list[float], list[float]]:
-    places, waves, weights = [], [], []
+    positions, waves, weights = [], [], []
     for point in sources.points:
         given = (point.x, point.y, point.z)
-        places.append(
+        positions.append(
             array([-_FAR * b if g is None else g for g, b in zip(given, beam, strict=True)])
         )
         waves.append(wavelength if point.wavelength is None else point.wavelength)
         weights.append(1.0 if point.weight is None else point.weight)
-    return places, waves, weights
+    return positions, waves, weights
 
 
 def _generated(
@@ -139,7 +135,7 @@ def _generated(
         spectrum = Spread(0.0, spectrum.step, spectrum.count)
     n_w, width_w, step_w = settle_spread(spectrum)
     vertical_axis = unit(cross(beam, polarization))
-    places, waves = [], []
+    positions, waves = [], []
     for i in range(n_h):
         for j in range(n_v):
             h = step_h * i - width_h / 2.0
@@ -148,9 +144,9 @@ def _generated(
             test += _outside_ellipse(v, n_v, width_v, step_v)
             if sources.round and test * 4.0 > 1.1:
                 continue
-            place = rotate_about(-_FAR * beam, polarization, v)
-            place = rotate_about(place, vertical_axis, h)
+            position = rotate_about(-_FAR * beam, polarization, v)
+            position = rotate_about(position, vertical_axis, h)
             for w in range(n_w):
-                places.append(place)
+                positions.append(position)
                 waves.append(wavelength * (1.0 + step_w * w - width_w / 2.0))
-    return places, waves, [1.0] * len(places)
+    return positions, waves, [1.0] * len(positions)

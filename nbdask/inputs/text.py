@@ -23,8 +23,8 @@ def shown(text: str) -> str:
 
 def problem(path: str | Path, line: int | None, found: str, allowed: str) -> InputFileError:
     """Return the error that names file, line, what was found and what is allowed."""
-    place = f"{path}" if line is None else f"{path}: line {line}"
-    return InputFileError(f"{place}: {found}: must be {allowed}")
+    where = f"{path}" if line is None else f"{path}: line {line}"
+    return InputFileError(f"{where}: {found}: must be {allowed}")
 
 
 def unreadable(path: str | Path, error: OSError, what: str) -> InputFileError:

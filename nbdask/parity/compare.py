@@ -104,7 +104,7 @@ def compare(
     Returns
     -------
     Outcome
-        With one region for each block: a tile, or several where there are very many.
+        One region for each block: a tile, or several where there are very many.
 
     Raises
     ------
@@ -116,29 +116,17 @@ def compare(
         A bare float file without a shape.
     """
     a, b = _open_both(image, reference, shape)
-    if a.shape != b.shape:
-        raise ShapeError(
-            f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
-            f" {b.shape[0]} x {b.shape[1]}"
-        )
     bounds = thresholds or Thresholds()
     if by_precision:
         bounds = bounds.for_precisions(a.facts.get("precision"), b.facts.get("precision"))
-    return Outcome(
-        kind="compare",
-        image=a.name,
-        reference=b.name,
-        shape=a.shape,
-        thresholds=bounds,
-        regions=_measured(a, b, peaks, threads or available_cores(), pictures, progress),
-        facts={
-            "date": now(),
-            "nbdask_version": __version__,
-            "image_facts": a.facts,
-            "reference_facts": b.facts,
-        },
-        notes=_notes(a, b),
-    )
+    regions = _measured(a, b, peaks, threads or available_cores(), pictures, progress)
+    facts = {
+        "date": now(),
+        "nbdask_version": __version__,
+        "image_facts": a.facts,
+        "reference_facts": b.facts,
+    }
+    return Outcome("compare", a.name, b.name, a.shape, bounds, regions, facts, _notes(a, b))
 
 
 def _measured(
@@ -176,7 +164,7 @@ def _open_both(
     reference: str | os.PathLike[str],
     shape: tuple[int, int] | None,
 ) -> tuple[Source, Source]:
-    """Open both images; a bare float file takes the other's shape."""
+    """Open both images, of equal shape; a bare float file takes the other's."""
     names = (os.fspath(image), os.fspath(reference))
     bare = [_is_bare(name) for name in names]
     if not any(bare) and shape is not None:
@@ -192,7 +180,13 @@ def _open_both(
             opened[number] = _bare(names[number], wanted)
         else:
             opened[number] = _known(names[number])
-    return opened[0], opened[1]
+    a, b = opened[0], opened[1]
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
+            f" {b.shape[0]} x {b.shape[1]}"
+        )
+    return a, b
 
 
 def _is_bare(name: str) -> bool:

@@ -59,18 +59,18 @@ class Costs:
         factor = 1.0 if rest == "pixel" else MIXED_FACTOR
         return factor * self.lookup(f"{backend}/float64/{rest}")
 
-    def of_card(self, figures: Mapping[str, float]) -> Costs:
-        """Return these figures with those of a card, which prevail.
+    def of_gpu(self, figures: Mapping[str, float]) -> Costs:
+        """Return these figures with those of a GPU, which prevail.
 
         Parameters
         ----------
         figures : mapping of str to float
-            Nanoseconds of an evaluation on the whole card; keys as in :class:`Costs`.
+            Nanoseconds of an evaluation on the whole GPU; keys as in :class:`Costs`.
         """
         if not figures:
             return self
         measured = {**self.measured, **figures}
-        return Costs(self.defaults, measured, "estimated from a card's clock and units")
+        return Costs(self.defaults, measured, "estimated from a GPU's clock and units")
 
     def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
         """Return the seconds of one evaluation (pixel x step) on one thread."""
@@ -113,10 +113,6 @@ def load_costs(defaults: Mapping[str, float], path: Path | None = None) -> Costs
         As in :class:`Costs`.
     path : Path or None
         The file; None: :func:`costs_file`.  A missing or unreadable file is no error.
-
-    Returns
-    -------
-    Costs
     """
     path = costs_file() if path is None else path
     try:

@@ -119,12 +119,7 @@ _SETTLE = 0.5
 
 @dataclass(frozen=True)
 class LocalLockFile:
-    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too."""
 
     path: Path
 

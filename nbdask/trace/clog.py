@@ -91,10 +91,6 @@ def read_log(path: str, slow: int, fast: int) -> CLog:
     slow, fast : int
         The pixel.
 
-    Returns
-    -------
-    CLog
-
     Raises
     ------
     InputFileError

@@ -18,6 +18,7 @@ def half_written(store: Path) -> list[Path]:
     return list(store.rglob("*.partial"))
 
 
+@pytest.mark.long
 def test_a_reader_never_sees_a_half_written_tile(tmp_path) -> None:
     """While a tile is written again and again, its file is always one version or the other."""
     grid, writer, image = make(tmp_path / "a.zarr", (1024, 1024), (1024, 1024))

@@ -33,7 +33,7 @@ class Number(click.FloatRange):
         return number
 
 
-def check_apart(
+def check_distinct(
     outputs: Mapping[str, str | os.PathLike[str] | None],
     inputs: Iterable[str | os.PathLike[str] | None],
     store: str | None = None,
@@ -109,6 +109,6 @@ def inputs_of_store(store: str) -> tuple[str | None, ...]:
     return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
 
 
-def files_among(words: Iterable[str]) -> tuple[str, ...]:
-    """Return the words that are the names of files, such as the values of -hkl and -img."""
-    return tuple(word for word in words if os.path.isfile(word))
+def files_among(argv: Iterable[str]) -> tuple[str, ...]:
+    """Return the arguments that name files, such as the values of -hkl and -img."""
+    return tuple(arg for arg in argv if os.path.isfile(arg))
