@@ -26,7 +26,7 @@ class Column:
     name : str
     kind : str
         As types of MTZ: F, J amplitude, intensity; G, K those of one Friedel mate; besides
-        C, D calculated amplitude, intensity; W coefficient of a map.
+        C, D calculated amplitude, intensity; W coefficient of a map; H as G, by name only.
     values : (n,) float64 array
         NaN where missing.
     sigma : (n,) float64 array or None
@@ -114,7 +114,7 @@ def chosen(path: str | Path, columns: Sequence[Column], asked: str | None, what:
     return Choice(
         tuple(parts),
         first.kind in _INTENSITIES,
-        first.kind in "GK",
+        first.kind in "GKH",
         first.kind in "CDW",
         others,
     )

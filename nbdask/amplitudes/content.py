@@ -7,6 +7,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import gemmi
 
@@ -56,6 +57,7 @@ def content_of(path: str | Path) -> Content:
     """
     data = _bytes(path)
     if data[:4] == b"MTZ ":
+        _check_mtz(path, data)
         return Content("mtz", has_reflections=True)
     try:
         text = data.decode("utf-8-sig")
@@ -66,11 +68,25 @@ def content_of(path: str | Path) -> Content:
     if re.search(r"^\s*data_", text, re.MULTILINE | re.IGNORECASE) and not _ATOM.match(text):
         return _cif(path, text)
     if _ATOM.search(text):
-        return Content("pdb", text, has_atoms=True)
+        # One byte for each column, and no piece of a letter in a name.
+        return Content("pdb", text.encode("ascii", "replace").decode(), has_atoms=True)
     first = next((line for line in text.splitlines() if line.split("#")[0].strip()), "")
     if _NUMBERS.match(first):
         return Content("list", text, has_reflections=True)
     raise problem(path, None, "nothing known found" if text.strip() else "empty", WHAT)
+
+
+def _check_mtz(path: str | Path, data: bytes) -> None:
+    """Refuse a file shorter than its header says, for which gemmi would fetch gigabytes."""
+    order: Literal["little", "big"] = "little" if data[9:10] and data[9] & 0xF0 == 0x40 else "big"
+    header = int.from_bytes(data[4:8], order, signed=True)
+    if header == -1:
+        header = int.from_bytes(data[12:20], order, signed=True)
+    if not 0 < 4 * header <= len(data):
+        raise problem(path, None, "damaged MTZ (no header at its place)", WHAT)
+    for found in re.finditer(rb"NCOL\s+(\d{1,12})\s+(\d{1,12})", data):
+        if 4 * int(found[1]) * int(found[2]) > len(data):
+            raise problem(path, None, f"damaged MTZ ({int(found[2])} rows do not fit)", WHAT)
 
 
 def _bytes(path: str | Path) -> bytes:

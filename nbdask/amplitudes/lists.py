@@ -169,11 +169,20 @@ def _told(path: str | Path, counts: dict[str, int]) -> list[str]:
 
 def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str | None) -> _Raw:
     try:
-        mtz = gemmi.read_mtz_file(str(path))
+        return _of_mtz(path, gemmi.read_mtz_file(str(path)), cell, space_group)
+    except InputFileError:
+        raise
     except OSError as error:
         raise unreadable(path, error, WHAT) from None
     except (RuntimeError, ValueError, IndexError, MemoryError) as error:
-        raise problem(path, None, f"damaged MTZ ({str(error).splitlines()[0]})", WHAT) from None
+        reason = (str(error).splitlines() or ["?"])[0]
+        raise problem(path, None, f"damaged MTZ ({reason})", WHAT) from None
+
+
+def _of_mtz(
+    path: str | Path, mtz: gemmi.Mtz, cell: Sequence[float] | None, space_group: str | None
+) -> _Raw:
+    """Return what an MTZ file holds; of calculated columns those are told by name."""
     if len(mtz.columns) < 3 or mtz.nreflections == 0:
         raise problem(path, None, "an MTZ file without reflections", WHAT)
     data = np.array(mtz.array, dtype=np.float64).reshape(mtz.nreflections, -1)
@@ -183,23 +192,31 @@ def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str |
         stated = datasets[-1]
     name = space_group or (mtz.spacegroup.xhm() if mtz.spacegroup else mtz.spacegroup_name)
     symmetry = settle(path, cell or stated, name, mtz.spacegroup_number)
-    columns = []
-    for place, item in enumerate(mtz.columns):
-        if item.type not in "FGJK" or place < 3:
-            continue
-        after = [mtz.columns[i] for i in range(place + 1, len(mtz.columns))]
-        sigma = data[:, place + 1] if after and after[0].type in "QLM" else None
-        kind, mate = item.type, ""
-        if kind == "F" and sigma is None and after and after[0].type == "P":
-            kind = "C" if _CALCULATED.fullmatch(item.label) else "W"
-            kind = "F" if _OBSERVED.fullmatch(item.label) and kind == "W" else kind
-        elif kind == "F" and _CALCULATED.fullmatch(item.label):
-            kind = "C"
-        if kind in "GK":
-            rest = [other.label for other in after if other.type == kind]
-            mate = rest[0] if rest and _stem(rest[0]) == _stem(item.label) else ""
-        columns.append(Column(item.label, kind, data[:, place], sigma, mate))
-    return _Raw(symmetry, _whole(path, data[:, :3]), tuple(columns))
+    labels = [(item.label, item.type) for item in mtz.columns]
+    columns = tuple(
+        _mtz_column(labels, place, data)
+        for place in range(3, len(labels))
+        if labels[place][1] in tuple("FGJK")
+    )
+    return _Raw(symmetry, _whole(path, data[:, :3]), columns)
+
+
+def _mtz_column(
+    labels: Sequence[tuple[str, str]], place: int, data: NDArray[np.float64]
+) -> Column:
+    """Return one column with its sigma and its mate."""
+    (label, kind), after = labels[place], labels[place + 1 :]
+    follower = after[0][1] if after else ""
+    sigma = data[:, place + 1] if follower in tuple("QLM") else None
+    mate = ""
+    if kind == "F" and _CALCULATED.fullmatch(label):
+        kind = "C"
+    elif kind == "F" and follower == "P" and not _OBSERVED.fullmatch(label):
+        kind = "W"
+    elif kind in "GK":
+        rest = [other for other, same in after if same == kind]
+        mate = rest[0] if rest and _stem(rest[0]) == _stem(label) else ""
+    return Column(label, kind, data[:, place], sigma, mate)
 
 
 def _stem(label: str) -> str:
@@ -226,16 +243,18 @@ def _from_cif(
         except InputFileError as error:
             first = first or error
             continue
-        hkl = np.stack([_numbers(path, block, f"{prefix}index_{x}") for x in "hkl"], axis=1)
-        lengths = {len(hkl), *(len(c.values) for c in columns)}
-        if len(lengths) > 1:
+        indices = [_numbers(path, block, f"{prefix}index_{x}") for x in "hkl"]
+        if len({*map(len, indices), *(len(c.values) for c in columns)}) > 1:
             raise problem(path, None, "columns of different lengths", "one loop of reflections")
+        hkl = np.stack(indices, axis=1)
         numbers, name, number = _cif_crystal(content, block)
         symmetry = settle(path, cell or numbers, space_group or name, number)
         found = block.find_values(prefix + "status") or block.find_values(
             prefix + "observed_status"
         )
-        status = np.array([gemmi.cif.as_string(v) for v in found]) if len(found) else None
+        status = None
+        if len(found) == len(hkl):
+            status = np.array([gemmi.cif.as_string(v) for v in found])
         many = sum(bool(b.find_values(prefix + "index_h")) for b in content.blocks) > 1
         return _Raw(symmetry, _whole(path, hkl), columns, status, block.name if many else "")
     raise first or problem(path, None, "no _refln.index_h", WHAT)

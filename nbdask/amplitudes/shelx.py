@@ -82,11 +82,11 @@ def parse(path: str | Path, text: str) -> Parsed:
         column = Column("F", "G", table[:, 3], None, "")
         return Parsed(table[:, :3], (column,), None, None, True)
     cell, group = _instructions(path, rest)
-    columns = tuple(
-        Column(name, kind, table[:, 3], table[:, 4], "") for name, kind in (("F2", "K"), ("F", "G"))
-    )
     # Without a word, the numbers are F^2 (HKLF 4).
-    return Parsed(table[:, :3], columns[:1] + columns[1:], cell, group, False)
+    columns = tuple(
+        Column(name, kind, table[:, 3], table[:, 4], "") for name, kind in (("F2", "K"), ("F", "H"))
+    )
+    return Parsed(table[:, :3], columns, cell, group, False)
 
 
 def _fixed(line: str) -> list[float] | None:
