@@ -201,9 +201,7 @@ def _of_mtz(
     return _Raw(symmetry, _whole(path, data[:, :3]), columns)
 
 
-def _mtz_column(
-    labels: Sequence[tuple[str, str]], place: int, data: NDArray[np.float64]
-) -> Column:
+def _mtz_column(labels: Sequence[tuple[str, str]], place: int, data: NDArray[np.float64]) -> Column:
     """Return one column with its sigma and its mate."""
     (label, kind), after = labels[place], labels[place + 1 :]
     follower = after[0][1] if after else ""

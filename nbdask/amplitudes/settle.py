@@ -79,6 +79,7 @@ def settle(
         Options that do not go together, or a malformed file.
     """
     _check(request, compare)
+    request = replace(request, fprime=tuple(_used(word, use) for word in request.fprime))
     limit = d_min or None if request.dmin is None else units.from_angstrom(_positive(request.dmin))
     path = use(request.reflections or request.model or "")
     if request.reflections is None:
@@ -95,6 +96,14 @@ def settle(
     if request.fill is not None and not compare:
         notes = tuple(dict.fromkeys((*notes, *make.made(structure).notes)))
     return Settled(structure, symmetry, own, notes)
+
+
+def _used(word: str, use: Callable[[str], str]) -> str:
+    """Make the path of FILE or ELEMENT=FILE absolute."""
+    element, equals, path = word.partition("=")
+    if equals and len(element) <= 2:
+        return f"{element}={use(path)}"
+    return use(word)
 
 
 def check_cell(path: str, symmetry: Symmetry, cell: Cell) -> bool:
