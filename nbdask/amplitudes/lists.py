@@ -186,6 +186,8 @@ def _of_mtz(
     if len(mtz.columns) < 3 or mtz.nreflections == 0:
         raise problem(path, None, "an MTZ file without reflections", WHAT)
     data = np.array(mtz.array, dtype=np.float64).reshape(mtz.nreflections, -1)
+    # Old files mark missing values by a number.
+    data[:, 3:][data[:, 3:] == mtz.valm] = np.nan
     stated = list(mtz.cell.parameters)
     datasets = [list(d.cell.parameters) for d in mtz.datasets if d.cell.a > 1.0]
     if stated[0] <= 1.0 and datasets:

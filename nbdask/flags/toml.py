@@ -5,8 +5,9 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights`` and ``pix0`` [m] beside ``flags`` where wanted.  Relative
-paths start from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m] and a table ``amplitudes`` (the options of
+models and reflection files) beside ``flags`` where wanted.  Relative paths start from the folder
+of the TOML file.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_listing_of_a_model(capsys: Captured) -> None:
     assert "completeness 100.0%" in said.out
     assert re.search(r"Wilson: B -?\d+\.\d\d A\^2, scale [01]\.\d+", said.out)
     shells = [line for line in said.out.splitlines() if line.endswith(tuple("0123456789"))]
-    assert len([line for line in shells if "100.0%" in line]) == 11
+    assert len([line for line in shells if "100.0%" in line]) == 10
     assert "F by direct sums, f0: International Tables C (1992)" in said.err
 
 
