@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.amplitudes.symmetry import Symmetry
+from nbdask.inputs.amplitudes import MAX_INDEX
 from nbdask.inputs.text import problem, shown
 
 #: Order in which columns are taken unasked: F(+)/F(-), I(+)/I(-), F, I, calculated F.
@@ -133,3 +135,43 @@ def _named(asked: str, known: dict[str, Column]) -> str | None:
         if pairs:
             return pairs[0]
     return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """What a reflection file holds.
+
+    Attributes
+    ----------
+    symmetry : Symmetry
+    hkl : (n, 3) int64 array
+    columns : tuple of Column
+    status : (n,) str array or None
+        Of mmCIF.
+    block : str
+        Name of the mmCIF block, where there are several.
+    notes : tuple of str
+    """
+
+    symmetry: Symmetry
+    hkl: NDArray[np.int64]
+    columns: tuple[Column, ...]
+    status: NDArray[np.str_] | None = None
+    block: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def whole_indices(path: str | Path, hkl: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return indices as whole numbers."""
+    good = np.isfinite(hkl).all(axis=1)
+    good &= (hkl == np.rint(hkl)).all(axis=1) & (np.abs(hkl) <= MAX_INDEX).all(axis=1)
+    if not good.all():
+        bad = int(np.argmin(good))
+        text = " ".join(f"{x:g}" for x in hkl[bad])
+        raise problem(
+            path,
+            None,
+            f"indices of reflection {bad + 1} are {text}",
+            f"whole numbers of at most {MAX_INDEX} in size",
+        )
+    return hkl.astype(np.int64)

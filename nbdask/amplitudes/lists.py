@@ -12,36 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.amplitudes import shelx
-from nbdask.amplitudes.columns import Choice, Column, chosen
+from nbdask.amplitudes.columns import Choice, Column, Raw, chosen, whole_indices
 from nbdask.amplitudes.content import Content, content_of
-from nbdask.amplitudes.symmetry import Symmetry, settle
+from nbdask.amplitudes.refln import from_cif
+from nbdask.amplitudes.symmetry import settle
 from nbdask.amplitudes.table import Table, expanded
 from nbdask.errors import InputFileError
-from nbdask.inputs.amplitudes import MAX_INDEX
-from nbdask.inputs.text import problem, shown, unreadable
+from nbdask.inputs.text import problem, unreadable
 
 WHAT = "reflections in MTZ, mmCIF or SHELX format"
-#: Names of mmCIF items -> type of column, and the item with its sigma or its mate.
-_ITEMS = {
-    "pdbx_F_plus": ("G", "pdbx_F_plus_sigma", "pdbx_F_minus"),
-    "pdbx_F_minus": ("G", "pdbx_F_minus_sigma", ""),
-    "pdbx_I_plus": ("K", "pdbx_I_plus_sigma", "pdbx_I_minus"),
-    "pdbx_I_minus": ("K", "pdbx_I_minus_sigma", ""),
-    "F_meas_au": ("F", "F_meas_sigma_au", ""),
-    "F_meas": ("F", "F_meas_sigma", ""),
-    "intensity_meas": ("J", "intensity_sigma", ""),
-    "F_squared_meas": ("J", "F_squared_sigma", ""),
-    "F_calc_au": ("C", "", ""),
-    "F_calc": ("C", "", ""),
-    "F_squared_calc": ("D", "", ""),
-    "pdbx_FWT": ("W", "", ""),
-    "pdbx_DELFWT": ("W", "", ""),
-}
 #: Names of calculated amplitudes in MTZ files, and of map coefficients.
 _CALCULATED = re.compile(r"(?i)F[-_]?(C|CALC|MODEL)([-_.].*)?|FC_.*")
 _OBSERVED = re.compile(r"(?i)F([-_]?(P|O|OBS|NAT|PART.*)\d*)?([-_.].*)?")
-_PLUS = re.compile(r"(?i)(\(\+\)|\+|[-_]?plus)")
-_ABSENT = ("", "(none)")
 _DROPPED = ("x", "-")
 
 
@@ -64,16 +46,6 @@ class Reflections:
     columns: tuple[str, ...]
     notes: tuple[str, ...]
     counts: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Raw:
-    symmetry: Symmetry
-    hkl: NDArray[np.int64]
-    columns: tuple[Column, ...]
-    status: NDArray[np.str_] | None = None
-    block: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def read_reflections(
@@ -112,14 +84,14 @@ def read_reflections(
     if content.kind == "mtz":
         raw = _from_mtz(path, cell, space_group)
     elif content.kind == "cif":
-        raw = _from_cif(path, content, column, cell, space_group)
+        raw = from_cif(path, content, column, cell, space_group, WHAT)
     else:
         raw = _from_text(path, content.text, cell, space_group)
     choice = chosen(path, raw.columns, column, WHAT)
     return _merged(path, raw, choice)
 
 
-def _merged(path: str | Path, raw: _Raw, choice: Choice) -> Reflections:
+def _merged(path: str | Path, raw: Raw, choice: Choice) -> Reflections:
     """Drop what is missing, merge, expand."""
     counts = dict.fromkeys(("rows", "missing", "dropped", "negative"), 0)
     counts["rows"] = len(raw.hkl)
@@ -167,7 +139,7 @@ def _told(path: str | Path, counts: dict[str, int]) -> list[str]:
     return [f"{path}: {'; '.join(found)}"] if found else []
 
 
-def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str | None) -> _Raw:
+def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str | None) -> Raw:
     try:
         return _of_mtz(path, gemmi.read_mtz_file(str(path)), cell, space_group)
     except InputFileError:
@@ -181,7 +153,7 @@ def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str |
 
 def _of_mtz(
     path: str | Path, mtz: gemmi.Mtz, cell: Sequence[float] | None, space_group: str | None
-) -> _Raw:
+) -> Raw:
     """Return what an MTZ file holds; of calculated columns those are told by name."""
     if len(mtz.columns) < 3 or mtz.nreflections == 0:
         raise problem(path, None, "an MTZ file without reflections", WHAT)
@@ -200,7 +172,7 @@ def _of_mtz(
         for place in range(3, len(labels))
         if labels[place][1] in tuple("FGJK")
     )
-    return _Raw(symmetry, _whole(path, data[:, :3]), columns)
+    return Raw(symmetry, whole_indices(path, data[:, :3]), columns)
 
 
 def _mtz_column(labels: Sequence[tuple[str, str]], place: int, data: NDArray[np.float64]) -> Column:
@@ -224,119 +196,9 @@ def _stem(label: str) -> str:
     return re.sub(r"(?i)\([+-]\)|[+-]|[-_]?(plus|minus)", "", label)
 
 
-def _from_cif(
-    path: str | Path,
-    content: Content,
-    column: str | None,
-    cell: Sequence[float] | None,
-    space_group: str | None,
-) -> _Raw:
-    """Return the first block that has the column, or any column."""
-    first: InputFileError | None = None
-    for block in content.blocks:
-        prefix = "_refln." if block.find_values("_refln.index_h") else "_refln_"
-        if not block.find_values(prefix + "index_h"):
-            continue
-        columns = _cif_columns(path, block, prefix)
-        try:
-            chosen(path, columns, column, WHAT)
-        except InputFileError as error:
-            first = first or error
-            continue
-        indices = [_numbers(path, block, f"{prefix}index_{x}") for x in "hkl"]
-        if len({*map(len, indices), *(len(c.values) for c in columns)}) > 1:
-            raise problem(path, None, "columns of different lengths", "one loop of reflections")
-        hkl = np.stack(indices, axis=1)
-        numbers, name, number = _cif_crystal(content, block)
-        symmetry = settle(path, cell or numbers, space_group or name, number)
-        found = block.find_values(prefix + "status") or block.find_values(
-            prefix + "observed_status"
-        )
-        status = None
-        if len(found) == len(hkl):
-            status = np.array([gemmi.cif.as_string(v) for v in found])
-        many = sum(bool(b.find_values(prefix + "index_h")) for b in content.blocks) > 1
-        return _Raw(symmetry, _whole(path, hkl), columns, status, block.name if many else "")
-    raise first or problem(path, None, "no _refln.index_h", WHAT)
-
-
-def _cif_crystal(
-    content: Content, block: gemmi.cif.Block
-) -> tuple[list[float], str | None, int | None]:
-    """Return cell, space group and its number of a block, or of the first that has them."""
-    numbers: list[float] = []
-    name, number = None, None
-    for one in (block, *content.blocks):
-        for dot in (".", "_"):
-            tags = [
-                f"_cell{dot}{x}_{y}"
-                for x, y in (
-                    ("length", "a"),
-                    ("length", "b"),
-                    ("length", "c"),
-                    ("angle", "alpha"),
-                    ("angle", "beta"),
-                    ("angle", "gamma"),
-                )
-            ]
-            values = [gemmi.cif.as_number(one.find_value(tag) or "?") for tag in tags]
-            if not numbers and np.isfinite(values).all():
-                numbers = values
-        for tag in (
-            "_symmetry.space_group_name_H-M",
-            "_space_group.name_H-M_alt",
-            "_symmetry_space_group_name_H-M",
-            "_space_group_name_H-M_alt",
-        ):
-            text = one.find_value(tag)
-            if name is None and text and text not in ("?", "."):
-                name = gemmi.cif.as_string(text)
-        for tag in (
-            "_symmetry.Int_Tables_number",
-            "_space_group.IT_number",
-            "_symmetry_Int_Tables_number",
-            "_space_group_IT_number",
-        ):
-            text = one.find_value(tag)
-            if number is None and text and text.isdigit():
-                number = int(text)
-    return numbers, name, number
-
-
-def _cif_columns(path: str | Path, block: gemmi.cif.Block, prefix: str) -> tuple[Column, ...]:
-    found = []
-    for name, (kind, sigma, mate) in _ITEMS.items():
-        if not block.find_values(prefix + name):
-            continue
-        errors = (
-            _numbers(path, block, prefix + sigma)
-            if (sigma and block.find_values(prefix + sigma))
-            else None
-        )
-        pair = mate if mate and block.find_values(prefix + mate) else ""
-        values = _numbers(path, block, prefix + name)
-        if errors is not None and len(errors) != len(values):
-            errors = None
-        found.append(Column(name, kind, values, errors, pair))
-    return tuple(found)
-
-
-def _numbers(path: str | Path, block: gemmi.cif.Block, tag: str) -> NDArray[np.float64]:
-    """Return a column of numbers; ``?`` and ``.`` are NaN, anything else is refused."""
-    words = list(block.find_values(tag))
-    values = np.array([gemmi.cif.as_number(word) for word in words], dtype=np.float64)
-    for place in np.flatnonzero(~np.isfinite(values)):
-        word = gemmi.cif.as_string(words[place]) if words[place] not in ("?", ".") else ""
-        if word and word.lower() != "nan":
-            raise problem(
-                path, None, f"{tag} of reflection {place + 1} is {shown(word)}", "a number, ? or ."
-            )
-    return values
-
-
 def _from_text(
     path: str | Path, text: str, cell: Sequence[float] | None, space_group: str | None
-) -> _Raw:
+) -> Raw:
     found = shelx.parse(path, text)
     notes = []
     group = space_group or found.space_group
@@ -346,20 +208,4 @@ def _from_text(
         group = "P 1"
         notes.append(f"{path}: no symmetry found: taken as P 1 (--space-group names another)")
     symmetry = settle(path, cell or found.cell or [], group)
-    return _Raw(symmetry, _whole(path, found.hkl), found.columns, notes=tuple(notes))
-
-
-def _whole(path: str | Path, hkl: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return indices as whole numbers."""
-    good = np.isfinite(hkl).all(axis=1)
-    good &= (hkl == np.rint(hkl)).all(axis=1) & (np.abs(hkl) <= MAX_INDEX).all(axis=1)
-    if not good.all():
-        bad = int(np.argmin(good))
-        text = " ".join(f"{x:g}" for x in hkl[bad])
-        raise problem(
-            path,
-            None,
-            f"indices of reflection {bad + 1} are {text}",
-            f"whole numbers of at most {MAX_INDEX} in size",
-        )
-    return hkl.astype(np.int64)
+    return Raw(symmetry, whole_indices(path, found.hkl), found.columns, notes=tuple(notes))

@@ -14,7 +14,7 @@ from nbdask.amplitudes.symmetry import Symmetry, settle
 from nbdask.inputs.text import problem, shown, to_number
 
 WHAT = "an atomic model in PDB or mmCIF format"
-#: Columns of an ATOM line that hold numbers: name, first and last, and whether it must be there.
+#: Columns of an ATOM line that hold numbers.
 _FIELDS = (("x", 30, 38), ("y", 38, 46), ("z", 46, 54), ("occupancy", 54, 60), ("B", 60, 66))
 
 
@@ -109,6 +109,8 @@ def read_model(path: str | Path, content: Content | None = None) -> Model:
     if any(not ncs.given for ncs in structure.ncs):
         structure.expand_ncs(gemmi.HowToNameCopiedChain.Dup)
         notes.append(f"{path}: copies by strict NCS (MTRIX records) are added")
+    if content.kind == "cif" and (count := _without_b(content)):
+        notes.append(f"{path}: {count} atoms without B take 20 Angstrom^2")
     atoms = _by_element(path, structure[0], symmetry)
     return Model(
         str(path), symmetry, atoms, structure[0], (*notes, *_remarks(path, structure[0], symmetry))
@@ -118,17 +120,27 @@ def read_model(path: str | Path, content: Content | None = None) -> Model:
 def _stated_cell(path: str | Path, content: Content, structure: gemmi.Structure) -> list[float]:
     """Return the cell, which gemmi replaces by one of 1 Angstrom where it is missing."""
     if content.kind == "cif":
-        block = next(
-            b
-            for b in content.blocks
-            if b.find_loop("_atom_site.id") or b.find_values("_atom_site.Cartn_x")
-        )
+        block = _block(content)
         tags = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
         values = [gemmi.cif.as_number(block.find_value(f"_cell.{tag}") or "?") for tag in tags]
         if not np.isfinite(values).all():
             raise problem(path, None, "no cell", "a crystal: six numbers in _cell")
         return values
     return list(structure.cell.parameters)
+
+
+def _block(content: Content) -> gemmi.cif.Block:
+    """Return the block of a CIF file that holds the atoms."""
+    return next(block for block in content.blocks if block.find_values("_atom_site.Cartn_x"))
+
+
+def _without_b(content: Content) -> int:
+    """Count atoms of a CIF file without B, for which gemmi takes 20."""
+    block = _block(content)
+    values = block.find_values("_atom_site.B_iso_or_equiv")
+    if not values:
+        return len(block.find_values("_atom_site.Cartn_x"))
+    return sum(value in ("?", ".") for value in values)
 
 
 def _check_lines(path: str | Path, text: str) -> None:
@@ -147,8 +159,6 @@ def _check_lines(path: str | Path, text: str) -> None:
             continue
         for name, first, last in _FIELDS:
             word = line[first:last].strip()
-            if not word and name in ("occupancy", "B"):
-                continue
             if to_number(word) is None:
                 raise problem(
                     path,

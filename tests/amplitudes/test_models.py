@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nbdask.amplitudes import make
+from nbdask.amplitudes.models import read_model
 from nbdask.amplitudes.request import Request
 from nbdask.amplitudes.settle import settle
 from nbdask.amplitudes.table import Table
@@ -155,6 +156,35 @@ def test_both_formats_and_gzip_give_the_same(tmp_path: Path) -> None:
         assert np.allclose(other.F, plain.F, rtol=0, atol=1e-6 * plain.F.max())
 
 
+def notes_of(path: Path) -> str:
+    """What is said of a model."""
+    return "\n".join(settle(Request(model=str(path), dmin=4.0)).notes)
+
+
+def test_what_a_file_leaves_doubtful_is_said(tmp_path: Path) -> None:
+    """Several models, atoms on symmetry elements, charges, copies by NCS, atoms without B."""
+    lines = pdb().splitlines(keepends=True)
+    twice = "".join([lines[0], "MODEL        1\n", *lines[1:-1], "ENDMDL\nMODEL        2\n",
+                     *lines[1:-1], "ENDMDL\nEND\n"])  # fmt: skip
+    assert "holds 2 models: the first one is used" in notes_of(write(tmp_path / "a.pdb", twice))
+    cell = (20.0, 21.0, 22.0, 90.0, 90.0, 90.0)
+    axis = pdb([("O", "O", 0.0, 0.0, 5.0, 1.0, 10.0)], "P 2 2 2", cell)
+    assert "1 atoms lie within 0.5 Angstrom" in notes_of(write(tmp_path / "b.pdb", axis))
+    charged = pdb().replace("          SE", "          SE2+")
+    assert "1 atoms with a charge" in notes_of(write(tmp_path / "c.pdb", charged))
+    bare = mmcif().replace("0.8 20.0", "? ?")
+    assert "1 atoms without B take 20" in notes_of(write(tmp_path / "d.cif", bare))
+    ncs = "".join(
+        f"MTRIX{n}   2{row}\n"
+        for n, row in enumerate(("  1.000000  0.000000  0.000000        0.00000",
+                                 "  0.000000  1.000000  0.000000        3.00000",
+                                 "  0.000000  0.000000  1.000000        7.00000"), 1)
+    )  # fmt: skip
+    path = write(tmp_path / "e.pdb", pdb(extra=ncs))
+    assert "copies by strict NCS" in notes_of(path)
+    assert read_model(path).count == 2 * len(ATOMS)
+
+
 def test_solvent_weakens_low_resolution_alone(tmp_path: Path) -> None:
     """k and B as given; off is none; on is 0.35 and 46."""
     path = write(tmp_path / "m.pdb", pdb())
@@ -198,6 +228,7 @@ def test_rhombohedral_cells_ask_for_their_setting(tmp_path: Path) -> None:
         (pdb().replace("  23.000", "  23.0x0"), "CRYST1 with six numbers"),
         (pdb().replace("   7.700", "   7.7o0"), "x is '7.7o0'"),
         (pdb().replace("  0.80", "  0.8O"), "occupancy is '0.8O'"),
+        (pdb().replace("  0.80", "      "), "occupancy is ''"),
         (pdb().replace(" 20.00", " 2e.00"), "B is '2e.00'"),
         (pdb().replace("  0.80", " -0.80"), "occupancy of atom 3 is -0.8"),
         (pdb().replace("          SE", "           X"), "is of element X"),
