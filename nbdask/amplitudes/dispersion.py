@@ -18,6 +18,8 @@ Row = tuple[str, float, float]
 LOWEST, HIGHEST = 1000.0, 200000.0
 TABLE = "Cromer-Liberman (gemmi)"
 _WHAT = "f' and f'': lines of [element] energy[eV] f' f'', or element f' f''"
+#: A comment that names the element of the lines below.
+_TITLE = re.compile(r"#\s*(?:element\s*[:=]?\s*)?([A-Za-z]{1,2})\s*", re.IGNORECASE)
 _NAMED = re.compile(r"([A-Za-z]{1,2})=(.+)")
 
 
@@ -97,7 +99,10 @@ def _from_file(
 def _points(path: str) -> dict[str, list[tuple[float, float, float]]]:
     """Return (energy, f', f'') by element; "" where lines name none; energy 0: at any."""
     points: dict[str, list[tuple[float, float, float]]] = {}
+    titled = ""
     for number, line in enumerate(read_lines(path, _WHAT), 1):
+        title = _TITLE.fullmatch(line.strip())
+        titled = (_symbol(title.group(1)) if title else None) or titled
         words = re.split(r"[\s,;]+", line.split("#", 1)[0].strip())
         if words == [""]:
             continue
@@ -111,7 +116,7 @@ def _points(path: str) -> dict[str, list[tuple[float, float, float]]]:
             numbers, values = [0.0, *numbers], [0.0, *values]
         if len(values) != 3 or len(numbers) != 3 or (numbers[0] <= 0.0 and len(rest) == 3):
             raise problem(path, number, f"found {shown(line.strip())}", _WHAT)
-        points.setdefault(symbol or "", []).append((numbers[0], numbers[1], numbers[2]))
+        points.setdefault(symbol or titled, []).append((numbers[0], numbers[1], numbers[2]))
     if not points:
         raise problem(path, None, "no line of numbers", _WHAT)
     return points
