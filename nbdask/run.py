@@ -143,6 +143,8 @@ class Settings:
         Bytes that each process may use.
     jobs : JobOptions, optional
         Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
+    durability : str
+        ``"full"`` or ``"fast"``; see :func:`nbdask.store.address.place_of`.
     """
 
     backend: str | None = None
@@ -154,6 +156,7 @@ class Settings:
     threads: int | None = None
     memory_limit: int | str | None = None
     jobs: JobOptions | None = None
+    durability: str = "full"
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
@@ -173,7 +176,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     Raises
     ------
     NbdaskError
-        Whatever would end the run before its first tile, but for the place of the store.
+        Whatever would end the run before its first tile, except the place of the store.
     """
     if not isinstance(experiment, Experiment):
         raise InputError(
@@ -215,6 +218,7 @@ def simulate(
     threads: int | None = None,
     memory_limit: int | str | None = None,
     jobs: JobOptions | None = None,
+    durability: str = "full",
     overwrite: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
@@ -230,10 +234,11 @@ def simulate(
     experiment : Experiment
     out : path or str
         The store to write: a path, or ``s3://bucket/name``.
-    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
+    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
+    durability
         See :class:`Settings`.
     overwrite, resume : bool
-        Replace an nbdask store that is there already; compute only its missing tiles.
+        Replace an existing nbdask store; compute only its missing tiles.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
@@ -243,11 +248,7 @@ def simulate(
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
-        Remarks of the caller that belong on record.
-
-    Returns
-    -------
-    SimulationResult
+        The caller's remarks for the record.
 
     Raises
     ------
@@ -255,7 +256,7 @@ def simulate(
         Before anything is written: something that cannot be used.  Later: a tile that failed; the
         store then keeps the status ``running`` and the tiles that are done.
     """
-    target = Target(place_of(out), overwrite, resume)
+    target = Target(place_of(out, durability), overwrite, resume)
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
@@ -311,7 +312,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
 
 
 def _as_recorded(place: Place, settings: Settings) -> Settings:
-    """Fill in what was chosen when the store was begun, since the choice may differ today."""
+    """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
@@ -378,7 +379,7 @@ class Simulation(Work):
         )
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same settings; note a kernel that is gone."""
+        """Make sure that a store was started with the same settings; note a kernel that is gone."""
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 

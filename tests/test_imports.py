@@ -79,6 +79,7 @@ INNER = {
         ("cli.example", "nbdask.example"),
         ("cli.example", "nbdask.run"),
         ("cli.export", "nbdask.export"),
+        ("cli.info", "nbdask.derive"),
         ("cli.info", "nbdask.store"),
         ("cli.comparison", "nbdask.parity"),
         ("cli.noise", "nbdask.derive"),

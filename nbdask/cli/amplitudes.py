@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, amplitude_options, apply_all
 from nbdask.cli.outputs import check_distinct
 from nbdask.cli.running import say_notes
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _OWN: list[Decorator] = [
     click.option(
         "--cell",
-        type=float,
+        type=Number(),
         nargs=6,
         metavar="A B C AL BE GA",
         help="Cell of a list that has none [Angstrom, degrees].",
@@ -30,13 +31,13 @@ _OWN: list[Decorator] = [
     click.option("--out", metavar="FILE", help="Write F of all of P1: .hkl, .mtz or .zarr."),
     click.option(
         "--digits",
-        type=click.IntRange(0, 17),
+        type=Whole(0, 17),
         help="Digits after the point in .hkl files [default: nine significant ones].",
     ),
     click.option("-o", "--output", metavar="FILE", help="Draw a Wilson plot: .png, .svg or .pdf."),
     click.option(
         "--shells",
-        type=click.IntRange(1, 1000),
+        type=Whole(1, 1000),
         default=10,
         show_default=True,
         help="Number of shells of the table.",

@@ -9,7 +9,7 @@ import click
 from nbdask.cli.argv import COMMAND_LINE
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
-from nbdask.cli.options import cluster_options, tile_option
+from nbdask.cli.options import cluster_options, durability_option, tile_option
 from nbdask.cli.running import say, say_notes, say_result
 from nbdask.experiment import Experiment
 
@@ -31,7 +31,7 @@ class _Recorded(click.Command):
 @click.argument("store")
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
 @noise_options
-@click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
 @tile_option("STORE's")
 @click.option(
@@ -42,6 +42,7 @@ class _Recorded(click.Command):
     help="cpu is compiled and fast, numpy the readable reference; the bits are the same.",
 )
 @cluster_options
+@durability_option
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -50,11 +51,11 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from nbdask.store.reader import StoreReader
 
     if options["out"] is None:
-        raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")
+        raise click.UsageError("--out is missing: give the store to write, such as noisy.zarr")
     attributes = StoreReader(options["store"]).attributes
     pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
-    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "overwrite", "resume")
+    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
     try:
         with bar("noise", options["quiet"]) as progress:
             result = noise(
@@ -63,6 +64,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 pipeline,
                 command=ctx.meta[COMMAND_LINE],
                 progress=progress,
+                overwrite=options["overwrite"],
+                resume=options["resume"],
                 **{name: options[name] for name in names},
             )
     except KeyboardInterrupt:

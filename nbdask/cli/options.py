@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.amplitudes.request import Request
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 from nbdask.flags import parse_args
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
@@ -77,10 +78,15 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
         ),
         click.option(
             "--pix0-vector-mm",
-            type=float,
+            type=Number(),
             nargs=3,
             metavar="X Y Z",
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
+        ),
+        click.option(
+            "--ignore-unknown",
+            is_flag=True,
+            help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
         ),
     ]
     return lambda function: apply_all(decorators, function)
@@ -102,7 +108,7 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
             help=text if files else "Model that reflections are compared with; see --fill.",
         ),
         click.option(
-            "--dmin", type=float, metavar="D", help="Finest spacing of amplitudes [Angstrom]."
+            "--dmin", type=Number(), metavar="D", help="Finest spacing of amplitudes [Angstrom]."
         ),
         click.option(
             "--energy",
@@ -162,6 +168,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
+        ignore_unknown=options["ignore_unknown"],
     )
 
 
@@ -172,6 +179,16 @@ def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     return ["--" + n.replace("_", "-") for n in given]
 
 
+durability_option = click.option(
+    "--durability",
+    type=click.Choice(["full", "fast"]),
+    default="full",
+    show_default=True,
+    help="full: after a power cut no tile is on record without its pixels; fast: written to the"
+    " disk when the system sees fit.",
+)
+
+
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
@@ -180,7 +197,7 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
         tile_option("chosen"),
         click.option(
             "--steps-per-task",
-            type=click.IntRange(min=1),
+            type=Whole(min=1),
             help="Terms of a pixel's sum (sub-pixels, layers, sources, rotation steps, mosaic"
             " domains) in one task [default: chosen].",
         ),
@@ -219,10 +236,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Take these options from nbdask.profiles.NAME of dask's configuration.",
         ),
-        click.option(
-            "--workers", type=click.IntRange(min=1), help="Number of worker processes or jobs."
-        ),
-        click.option("--threads", type=click.IntRange(min=1), help="Threads per process."),
+        click.option("--workers", type=Whole(min=1), help="Number of worker processes or jobs."),
+        click.option("--threads", type=Whole(min=1), help="Threads per process."),
         click.option("--memory", metavar="BYTES", help="Memory asked for each job, such as 8GB."),
         click.option("--walltime", metavar="TIME", help="Longest time of a job: 04:00:00 or 4h."),
         click.option("--queue", metavar="NAME", help="Queue or partition of the jobs."),
@@ -236,7 +251,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--adapt",
             nargs=2,
-            type=click.IntRange(min=1),
+            type=Whole(min=1),
             metavar="MIN MAX",
             help="Fewest and most workers; their number follows the work.",
         ),
@@ -246,7 +261,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(function))
+    return work_options(cluster_options(durability_option(function)))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,16 +5,15 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m] and a table ``amplitudes`` (the options of
-models and reflection files) beside ``flags`` where wanted.  Relative paths start from the folder
-of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown`` and a table ``amplitudes``
+(the options of models and reflection files) next to ``flags`` if wanted.  Relative paths start
+from the folder of the TOML file.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -23,15 +22,16 @@ from typing import Any
 import tomli_w
 
 from nbdask.amplitudes.request import Request
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError
+from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
-from nbdask.inputs.text import unreadable
+from nbdask.inputs.toml import read_toml
 
-_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0", "amplitudes")
+_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0", "ignore_unknown", "amplitudes")
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
 
@@ -46,10 +46,6 @@ def from_toml(path: str | Path) -> Experiment:
     ----------
     path : str or Path
 
-    Returns
-    -------
-    Experiment
-
     Raises
     ------
     InputFileError
@@ -59,14 +55,7 @@ def from_toml(path: str | Path) -> Experiment:
     FlagError
         Flags that cannot be understood.
     """
-    try:
-        # Some editors put a mark of the encoding before the text.
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            data = tomllib.loads(handle.read())
-    except OSError as error:
-        raise unreadable(path, error, "an experiment in TOML") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{path}: {error}: must be a TOML file") from None
+    data = read_toml(path, "an experiment")
     folder = Path(path).absolute().parent
     if "nanobragg" in data:
         return _from_flags(data, folder)
@@ -104,6 +93,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),
         amplitudes=_request(table.get("amplitudes")),
+        ignore_unknown=table.get("ignore_unknown", False),
         base_dir=folder,
     )
     return parsed.experiment
@@ -140,10 +130,12 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("sampling", "mask", "mask_sha256"),
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
+        ("detector", "header_file", None),
     ):
         table = result.get(part)
-        if not isinstance(table, dict) or not isinstance(table.get(name), str):
+        if not isinstance(table, dict) or name not in table:
             continue
+        checks.path(f"{part}.{name}", table[name])
         table[name] = os.path.abspath(folder / table[name])
         if checksum is not None and checksum not in table:
             table[checksum] = sha256_of(table[name])

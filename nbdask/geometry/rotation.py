@@ -18,7 +18,7 @@ MAX_TABLE_BYTES = 8 << 30
 
 
 def settle_scan(scan: Scan) -> tuple[int, float, float]:
-    """Return (count, range, step) of the rotation [rad] from whatever is given.
+    """Return (count, range, step) of the rotation [rad] from what is given.
 
     Parameters
     ----------
@@ -74,6 +74,8 @@ def phi_angles(scan: Scan) -> Array:
     (count,) float64 array
     """
     count, _, step = settle_scan(scan)
+    if count > MAX_STEPS:
+        raise FieldError("scan.count", count, f"at most {MAX_STEPS} rotation steps")
     return scan.phi0 + step * np.arange(count, dtype=np.float64)
 
 

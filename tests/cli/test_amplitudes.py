@@ -124,7 +124,7 @@ def test_lists_are_compared_with_models_and_completed(capsys: Captured) -> None:
     [
         ("none.pdb --dmin 2", "none.pdb: no such file"),
         ("m.pdb", "--dmin is missing"),
-        ("m.pdb --dmin nan", "--dmin nan"),
+        ("m.pdb --dmin nan", "'nan': must be a finite number"),
         ("m.pdb --dmin 2 --out x.txt", "--out x.txt: the name must end in"),
         ("m.pdb --dmin 2 --out no/x.hkl", "the folder"),
         ("m.pdb --dmin 2 --out m.pdb", "is an input of this run"),
