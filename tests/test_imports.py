@@ -21,6 +21,7 @@ ORDER = (
     {"native"},
     {"inputs"},
     {"experiment"},
+    {"amplitudes"},
     {"flags"},
     {"geometry"},
     {"plan"},
@@ -44,13 +45,13 @@ LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 TOP = {"__init__", "__main__"}
 #: Packages that only these parts may import.
 HOMES = {
-    "zarr": {"store"},
+    "zarr": {"store", "amplitudes"},
     "obstore": {"store"},
     "xarray": {"store", "lazy", "derive", "accessor"},
     "dask": {"plan", "store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
     "distributed": {"graph", "cluster", "run"},
     "cupy": {"kernels"},
-    "gemmi": {"inputs", "example"},
+    "gemmi": {"amplitudes", "example"},
     "PIL": {"html", "export", "view"},
     "matplotlib": {"parity", "view", "example"},
     "bokeh": {"view"},
@@ -70,6 +71,8 @@ INNER = {
         ("view.server", "nbdask.view.tabs"),
     },
     "help and errors of usage come without what only the work needs": {
+        ("cli.amplitudes", "nbdask.amplitudes"),
+        ("cli.amplitudes", "nbdask.view"),
         ("cli.outputs", "nbdask.store"),
         ("cli.calibrate", "nbdask.calibrate"),
         ("cli.compare", "nbdask.parity"),
@@ -94,9 +97,13 @@ INNER = {
         ("cli.view", "nbdask.view"),
     },
     "a run starts without what only some of its options need": {
+        ("amplitudes.files", "zarr"),
         ("cli.simulate", "nbdask.derive"),
         ("cli.simulate", "nbdask.export"),
         ("cli.simulate", "nbdask.trace"),
+        ("flags.files", "nbdask.amplitudes.settle"),
+        ("geometry.build", "nbdask.amplitudes.make"),
+        ("parity.inputs", "nbdask.amplitudes.make"),
     },
     "the command line starts without it, and most often ends without it": {
         ("cli.main", "nbdask.flags"),

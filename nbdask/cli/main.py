@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "compare": "Compare two results.",
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
+    "amplitudes": "Make and inspect structure factors of a model or reflection file.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }

@@ -65,8 +65,10 @@ def _same(one: Path, other: Path) -> bool:
 
 def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
     """Return the paths of an experiment's input files."""
+    recipe = experiment.structure.recipe
     return (
         experiment.structure.path,
+        None if recipe is None else recipe.model,
         experiment.sampling.mask,
         experiment.crystal.matrix_file,
         experiment.sources.file,

@@ -9,7 +9,7 @@ from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import SourcePoint, Sources, Spread
-from nbdask.experiment.structure import StructureFactors
+from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
     "Background",
@@ -18,6 +18,7 @@ __all__ = [
     "Detector",
     "Experiment",
     "LabFrame",
+    "Recipe",
     "Sampling",
     "Scan",
     "SourcePoint",

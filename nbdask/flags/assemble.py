@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nbdask.amplitudes.request import Request
 from nbdask.errors import FieldError, FlagError
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
@@ -36,6 +37,7 @@ def parse_args(
     semantics: str = "spec",
     source_weights: str = "ignore",
     pix0: Sequence[float] | None = None,
+    amplitudes: Request | None = None,
     ignore_unknown: bool = False,
     base_dir: Path | None = None,
 ) -> Parsed:
@@ -51,6 +53,8 @@ def parse_args(
         ``"ignore"`` (as nanoBragg does) or ``"apply"``.
     pix0 : three floats or None
         Lab position [m] of the outer corner of the first pixel; overrides every other placement.
+    amplitudes : Request or None
+        Structure factors of a model or a reflection file; their cell is used if none is given.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
     base_dir : Path or None
@@ -73,7 +77,7 @@ def parse_args(
     if pix0 is not None:
         pix0 = checks.vector("pix0", pix0)
         builder.set("detector.pix0", pix0, "--pix0-vector-mm")
-    read_files(builder, files, source_weights=source_weights)
+    read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
     _finish_rest(builder, given)

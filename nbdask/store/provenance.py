@@ -20,7 +20,7 @@ from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.version import __version__
 
-_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs")
+_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs", "gemmi")
 
 
 def opening(command: Sequence[str] | None) -> dict[str, Any]:
@@ -120,8 +120,10 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
     content is in the experiment) are left out where they are no longer there.
     """
     structure, sampling = experiment.structure, experiment.sampling
+    recipe = structure.recipe
     files = [
         ("structure factors", structure.path, structure.sha256, True),
+        *([("model", recipe.model, recipe.model_sha256, True)] if recipe is not None else []),
         ("mask", sampling.mask, sampling.mask_sha256, True),
         ("orientation matrix", experiment.crystal.matrix_file, None, False),
         ("sources", experiment.sources.file, None, False),
