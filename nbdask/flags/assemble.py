@@ -75,8 +75,9 @@ def parse_args(
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     if pix0 is not None:
-        pix0 = checks.vector("pix0", pix0)
-        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
+        if not isinstance(pix0, Iterable):
+            raise FieldError("pix0", pix0, "3 finite numbers")
+        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
