@@ -16,7 +16,7 @@ Complex = NDArray[np.complex128]
 #: Terms (atoms x images x reflections) that are still summed one by one.
 DIRECT_TERMS = 10**8
 #: Of one element that a map would not serve: few atoms, which often scatter anomalously.
-_FEW_TERMS = 10**7
+FEW_TERMS = 10**7
 #: Oversampling and density cutoff [electrons/Angstrom^3] of maps: |F| to about 4e-6 of its rms.
 RATE, CUTOFF = 2.0, 1e-8
 #: Grid of the solvent mask [Angstrom], and its most points, which make it coarser.
@@ -74,7 +74,7 @@ def structure_factors(
     images = len(symmetry.group.operations())
     for atoms in model.atoms:
         f0 = form_factor(atoms.element, s2)
-        few = len(atoms.occupancy) * images * len(hkl) <= _FEW_TERMS
+        few = len(atoms.occupancy) * images * len(hkl) <= FEW_TERMS
         if method == "direct" or few:
             bare = f0 * lattice_sum(atoms, symmetry, hkl, s2)
         else:

@@ -50,7 +50,7 @@ def numbers(pairs: list[list[float]]) -> np.ndarray:
 @pytest.mark.parametrize("name", MODELS)
 def test_models(name: str, method: str, within: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """F with and without f' and f'', both mates; the set of indices."""
-    monkeypatch.setattr("nbdask.amplitudes.calculate._FEW_TERMS", 0)
+    monkeypatch.setattr("nbdask.amplitudes.calculate.FEW_TERMS", 0)
     case, model = oracle("models")[name], read_model(INPUTS / "models" / name)
     hkl, d_min = np.array(case["hkl"], dtype=np.int32), case["d_min"]
     assert len(unique_indices(name, model.symmetry, d_min)) == case["plain"]["n_asu"]
