@@ -220,7 +220,7 @@ def simulate(
     jobs: JobOptions | None = None,
     durability: str = "full",
     overwrite: bool = False,
-    resume: bool = False,
+    resume: bool | str = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     listeners: Sequence[Listener] = (),
@@ -239,8 +239,10 @@ def simulate(
         See :class:`Settings`.
     overwrite : bool
         Replace an nbdask store that is there already.
-    resume : bool
-        Finish the store that is there already: only its missing tiles are computed.
+    resume : bool or str
+        Finish the store that is there already: only its missing tiles are computed.  Files of the
+        others have to be there, with their sizes, and the newest with their checksums;
+        ``"verify"``: all with their checksums.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
@@ -413,7 +415,7 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
             " --recompute out"
         )
     plan = attributes["plan"]
-    experiment = Experiment.from_dict(attributes["experiment"])
+    experiment = reader.experiment
     settings = Settings(
         backend_of(attributes),
         attributes["precision"],

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.argv import COMMAND_LINE
+from nbdask.cli.argv import COMMAND_LINE, explicit_resume
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
-from nbdask.cli.options import cluster_options, durability_option, tile_option
+from nbdask.cli.options import (
+    cluster_options,
+    durability_option,
+    resume_option,
+    tile_option,
+)
 from nbdask.cli.running import peak_text, say, say_notes
-from nbdask.experiment import Experiment
 
 if TYPE_CHECKING:
     from nbdask.derive.noise import NoiseResult
@@ -27,7 +31,7 @@ class _Recorded(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Record the arguments."""
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, explicit_resume(args))
 
 
 @click.command(name="noise", cls=_Recorded, epilog=_EPILOG)
@@ -35,7 +39,7 @@ class _Recorded(click.Command):
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
 @noise_options
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
-@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@resume_option
 @tile_option("STORE's")
 @click.option(
     "--backend",
@@ -55,8 +59,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")
-    attributes = StoreReader(options["store"]).attributes
-    pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
+    pixel_size = StoreReader(options["store"]).experiment.detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
     names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
     try:

@@ -104,7 +104,7 @@ def inputs_of_store(store: str) -> tuple[str | None, ...]:
     """
     from nbdask.store.reader import StoreReader
 
-    return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
+    return inputs_of(StoreReader(store).experiment)
 
 
 def files_among(argv: Iterable[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import click
 from nbdask.cli.argv import ARGV, COMMAND_LINE, FlagCommand
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
-from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
+from nbdask.cli.options import experiment_options, flags_of, parse_flags, resume_option, run_options
 from nbdask.cli.outputs import check_distinct, inputs_of
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import (
@@ -47,7 +47,7 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
 )
 @experiment_options("")
 @click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
-@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@resume_option
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(

@@ -82,7 +82,7 @@ def noise(
     pipeline: Pipeline,
     *,
     overwrite: bool = False,
-    resume: bool = False,
+    resume: bool | str = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     **settings: Unpack[NoiseSettings],
@@ -101,8 +101,8 @@ def noise(
     pipeline : Pipeline
     overwrite : bool
         Replace an nbdask store that is there already.
-    resume : bool
-        Finish the store that is there already.
+    resume : bool or str
+        Finish the store that is there already; ``"verify"``: as for :func:`nbdask.simulate`.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional

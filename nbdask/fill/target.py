@@ -18,13 +18,14 @@ class Target:
     place : Place
     overwrite : bool
         Replace an nbdask store that is there already.
-    resume : bool
-        Finish the store that is there already: only its missing tiles are computed.
+    resume : bool or str
+        Finish the store that is there already: only its missing tiles are computed.  ``"verify"``:
+        also those whose pixels are not those on record, for which all are read.
     """
 
     place: Place
     overwrite: bool = False
-    resume: bool = False
+    resume: bool | str = False
 
     def check(self) -> None:
         """Raise an error, before anything is computed, if the store cannot be written or finished.
@@ -33,6 +34,8 @@ class Target:
         ------
         StoreError
         """
+        if isinstance(self.resume, str) and self.resume != "verify":
+            raise StoreError(f"--resume={self.resume}: must be --resume or --resume=verify")
         if not self.resume:
             self.place.check_free(self.overwrite)
         elif self.overwrite:

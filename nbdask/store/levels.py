@@ -299,7 +299,7 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
     """
     levels = Levels(place, writable=True)
     before = set(levels.kinds)
-    if before >= set(kinds):
+    if before >= set(kinds) and "ome" in levels.reader.attributes:
         return levels
     count = levels.count if before else level_count(levels.grid, smallest)
     every = [kind for kind in KINDS if kind in before | set(kinds)]
@@ -318,7 +318,9 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
         raise StoreError(
             f"{place.name}: cannot add a pyramid to the store: {reason(error)}"
         ) from error
-    update_attributes(place, {"ome": ome_metadata(every, count, levels.pixel_size)})
+    nodes = [_GROUP, *(f"{_GROUP}/{kind}" for kind in every)]
+    nodes += [level_path(kind, level) for kind in every for level in range(1, count + 1)]
+    update_attributes(place, {"ome": ome_metadata(every, count, levels.pixel_size)}, nodes)
     return Levels(place, writable=True)
 
 

@@ -20,7 +20,7 @@ from zarr.storage import LocalStore
 
 from nbdask.errors import StoreError
 from nbdask.files import HALF_WRITTEN, Writer, sync, sync_tree
-from nbdask.store.place import ROOT, Seen, reason, root_attributes
+from nbdask.store.place import ROOT, Seen, Stamp, reason, root_attributes
 from nbdask.store.schema import ENTRIES
 
 
@@ -92,9 +92,30 @@ class LocalPlace:
         except OSError:
             return None
 
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a file of the store, None where there is none."""
+        try:
+            return (self.path / key).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        """Return size and time of the files below a folder of the store."""
+        found = {}
+        for entry in self._entries(prefix):
+            key = Path(entry.path).relative_to(self.path).as_posix()
+            with suppress(FileNotFoundError):
+                seen = entry.stat()
+                found[key] = Stamp(seen.st_size, seen.st_mtime)
+        return found
+
     def keys(self, prefix: str) -> list[str]:
         """Return the files below a folder of the store."""
-        found, folders = [], [prefix]
+        return [Path(e.path).relative_to(self.path).as_posix() for e in self._entries(prefix)]
+
+    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        """Yield the files below a folder of the store."""
+        folders = [prefix]
         while folders:
             folder = folders.pop()
             try:
@@ -103,10 +124,9 @@ class LocalPlace:
                         if entry.is_dir():
                             folders.append(f"{folder}{entry.name}/")
                         else:
-                            found.append(f"{folder}{entry.name}")
-            except FileNotFoundError:
+                            yield entry
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-        return found
 
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""

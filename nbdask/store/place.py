@@ -26,6 +26,13 @@ class Seen(NamedTuple):
     stamp: str
 
 
+class Stamp(NamedTuple):
+    """Bytes of a file, and when it was written by the clock of its storage [s]."""
+
+    size: int
+    time: float
+
+
 class LockFile(Protocol):
     """The file or object beside a store that says who writes to it."""
 
@@ -64,6 +71,12 @@ class Place(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """Return the names of all files below a prefix that ends with a slash."""
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a file of the store, or None where there is none."""
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        """Return size and time of all files below a prefix that ends with a slash."""
 
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""

@@ -12,7 +12,6 @@ import numpy as np
 from nbdask.derive.canvas import factor_for, reduce_image
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
-from nbdask.experiment import Experiment
 from nbdask.files import whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
@@ -127,7 +126,7 @@ def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
     """Return what spots are: nearest Miller indices, resolution."""
     if not spots:
         return ()
-    geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
+    geometry = Directions.of(levels.reader.experiment)
     return tuple(
         f"h k l {spot_text(geometry, spot)},"
         f" {float(geometry.resolution(spot.slow, spot.fast)) * 1e10:.4g} Angstrom"
