@@ -44,6 +44,7 @@ LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 TOP = {"__init__", "__main__"}
 #: Packages that only these parts may import.
 HOMES = {
+    "filelock": {"store"},
     "zarr": {"store"},
     "obstore": {"store"},
     "xarray": {"store", "lazy", "derive", "accessor"},
@@ -112,6 +113,7 @@ INNER = {
         ("derive.directions", "contourpy"),
         ("html", "PIL"),
         ("store.lazy", "dask.array"),
+        ("store.local", "filelock"),
         ("store.open", "xarray"),
     },
 }

@@ -175,6 +175,9 @@ def check_arrays(place: Place, image: Any, records: Any, attributes: Mapping[str
             f"tiles has shape {records.shape}, chunks {records.chunks} and type {records.dtype}:"
             f" must be {wanted}, {(1, 1, fields)} and float64"
         )
+    for array in (image, records):
+        if not isinstance(array.metadata.attributes, Mapping):
+            raise FormatError(f"the attributes of {array.basename} are no table")
     for name, side in zip((schema.SLOW, schema.FAST), image.shape, strict=True):
         _check_side(place, name, side)
 

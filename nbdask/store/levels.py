@@ -18,6 +18,7 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
 from nbdask.store.address import place_of
+from nbdask.store.check import FormatError
 from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
 from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
 from nbdask.store.place import Place, reason
@@ -111,8 +112,13 @@ class Levels:
     @property
     def pixel_size(self) -> float:
         """Size of a pixel of the image [m]."""
-        array = zarr.open_array(self._store, path=schema.SLOW, mode="r", zarr_format=3)
-        return float(cast(float, array.attrs["pixel_size_m"]))
+        try:
+            array = zarr.open_array(self._store, path=schema.SLOW, mode="r", zarr_format=3)
+            return float(cast(float, array.attrs["pixel_size_m"]))
+        except Exception as error:  # whatever zarr raises for damaged metadata
+            raise FormatError(
+                f"{self.place.name} is damaged: its {schema.SLOW} has no pixel size ({error})"
+            ) from error
 
     def level_grid(self, level: int) -> TileGrid:
         """Return shape and chunks of a level."""

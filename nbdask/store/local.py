@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import secrets
 import shutil
-import time
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
@@ -20,7 +19,7 @@ from zarr.storage import LocalStore
 
 from nbdask.errors import StoreError
 from nbdask.files import HALF_WRITTEN, Writer, sync, sync_tree
-from nbdask.store.place import ROOT, Seen, Stamp, reason, root_attributes
+from nbdask.store.place import ROOT, Seen, Stamp, foreign, reason, root_attributes
 from nbdask.store.schema import ENTRIES
 
 
@@ -173,8 +172,9 @@ class LocalPlace:
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
-#: Seconds after which two writers of one lock surely see the same one, without locks of the system.
-_SETTLE = 0.5
+#: Longest text of a lock [bytes]; its file is opened without following links or waiting for pipes.
+_LONGEST = 1 << 16
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True)
@@ -196,12 +196,15 @@ class LocalLockFile:
     def create(self, text: bytes) -> bool:
         """Write the file if there is none."""
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o644)
         except FileExistsError:
             return False
         try:
             with open(handle, "wb") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(handle)
+            sync(self.path.parent)
         except OSError:
             # On a full disk: an empty lock would keep everybody out.
             self.delete()
@@ -209,54 +212,57 @@ class LocalLockFile:
         return True
 
     def read(self) -> Seen | None:
-        """Return text and time stamp of the file; the stamp is compared, never interpreted."""
+        """Return text and time stamp of the file; the stamp is compared, never interpreted.
+
+        Raises
+        ------
+        StoreError
+            A link, or no regular file.
+        """
         try:
-            with open(self.path, "rb") as file:
-                return Seen(file.read(), str(os.fstat(file.fileno()).st_mtime_ns))
+            handle = os.open(self.path, os.O_RDONLY | _PLAIN)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if self.path.is_symlink():
+                raise foreign(self.name) from error
+            raise
+        try:
+            found = os.fstat(handle)
+            if self.path.is_symlink() or not stat.S_ISREG(found.st_mode):
+                raise foreign(self.name)
+            return Seen(os.read(handle, _LONGEST), str(found.st_mtime_ns))
+        finally:
+            os.close(handle)
 
     def renew(self, text: bytes) -> None:
         """Set the time stamp anew."""
-        os.utime(self.path)
+        os.utime(self.path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
     def replace(self, old: Seen, text: bytes) -> bool:
-        """Write over the file if it is still the old one; of many who try, one succeeds.
+        """Put another file in its place if it is still the old one; of many who try, one succeeds.
 
-        The file stays in place all the time, so nobody can create one meanwhile, and only who holds
-        the system's lock on it looks and writes.
+        Only who holds the system's lock on a file beside it looks and writes.  That file may go
+        once the text is another: who comes later sees that.
         """
-        try:
-            handle = os.open(self.path, os.O_RDWR)
-        except FileNotFoundError:
-            return self.create(text)
-        with open(handle, "r+b") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            except OSError:
-                # A file system without such locks: who wrote last is seen after a moment.
-                file.write(text)
-                file.truncate()
-                file.flush()
-                time.sleep(_SETTLE)
-                return self._holds(file, text)
-            if not self._holds(file, old.text):
-                return False
-            file.seek(0)
-            file.write(text)
-            file.truncate()
-        return True
+        from filelock import FileLock, Timeout
 
-    def _holds(self, file: BinaryIO, text: bytes) -> bool:
-        """Whether an open file is still the one at the path, with this text."""
-        file.seek(0)
+        guard = self.path.with_name(f"{self.path.name}.guard")
+        if guard.is_symlink():
+            raise foreign(str(guard))
         try:
-            same = os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
-        except FileNotFoundError:
+            with FileLock(guard, timeout=0):
+                seen = self.read()
+                if seen is None:
+                    return self.create(text)
+                if seen.text != old.text:
+                    return False
+                Writer(self.path.parent, durable=True).put(self.path.name, text)
+                with suppress(OSError):
+                    guard.unlink()
+        except Timeout:
             return False
-        return same and file.read() == text
+        return True
 
     def delete(self) -> None:
         """Delete the file."""

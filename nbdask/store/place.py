@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from nbdask.errors import StoreError
 from nbdask.store.schema import FORMAT
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ class Place(Protocol):
 
     def lock_file(self) -> LockFile:
         """Return the lock beside the store."""
+
+
+def foreign(name: str) -> StoreError:
+    """Return the error of a lock that is none of ours."""
+    return StoreError(
+        f"{name} stands where the lock of the store belongs, and is no lock of nbdask: move it away"
+    )
 
 
 def reason(error: Exception) -> str:
