@@ -10,6 +10,7 @@ import click
 from nbdask.cli.options import run_options
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import run_keywords, say_result
+from nbdask.files import check_outside_stores
 from nbdask.flags import parse_args
 
 
@@ -39,6 +40,8 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     folder = Path(out)
     if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
         raise click.UsageError(f"--png {png}: the folder {Path(png).parent} does not exist")
+    if png is not None:
+        check_outside_stores(png, "--png", click.UsageError)
     argv = write.write_example(chosen, out)
     parsed = parse_args(argv)
     result = simulate(

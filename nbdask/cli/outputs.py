@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from nbdask.experiment import Experiment
-from nbdask.files import inside
+from nbdask.files import check_outside_stores, inside
 
 
 class Number(click.FloatRange):
@@ -59,6 +59,7 @@ def check_distinct(
         if name is None or os.fspath(name) == "-":
             continue
         target = Path(name)
+        check_outside_stores(target, flag, click.UsageError)
         if store is not None and "://" not in store and inside(target, Path(store)):
             raise click.UsageError(f"{flag} {name}: must lie outside the store --out {store}")
         for source in read:

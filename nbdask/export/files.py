@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nbdask.errors import StoreError
-from nbdask.files import whole_file
+from nbdask.files import check_outside_stores, whole_file
 from nbdask.plan.memory import format_bytes
 
 
@@ -33,6 +33,7 @@ def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) ->
     """
     if "://" in str(path):
         raise StoreError(f"{what} {path}: files are written to local paths only; give a path")
+    check_outside_stores(path, what, StoreError)
     target = Path(path)
     parent = target.absolute().parent
     if target.exists() and not target.is_dir() and not target.is_file():

@@ -64,6 +64,9 @@ def fill(
     """
     with Lock(target.place) as lock:
         filler = Filler(work, target.place, lock)
+        if target.place.sweep():
+            # A store that a killed run was about to replace may be back.
+            target.check()
         if target.resume:
             filler.reopen(every=target.resume == "verify")
         filler.check_space()
@@ -101,7 +104,6 @@ class Filler:
         every : bool
             Read all tiles on record against their checksums, not only the newest.
         """
-        self.place.sweep()
         reader = self.begun = StoreReader(self.place)
         self.notes += self.work.check_same(reader)
         done = reader.done()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,7 +19,7 @@ from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
 from nbdask.errors import StoreError
-from nbdask.files import HALF_WRITTEN, Writer, sync, sync_tree
+from nbdask.files import HALF_WRITTEN, Writer, check_outside_stores, sync, sync_tree
 from nbdask.store.place import ROOT, Seen, Stamp, foreign, reason, root_attributes
 from nbdask.store.schema import ENTRIES
 
@@ -150,14 +151,34 @@ class LocalPlace:
             yield LocalStore(folder)
 
     def sweep(self) -> int:
-        """Delete files that were being written when their process was killed."""
-        count = 0
+        """Delete files that were being written when their process was killed.
+
+        Also what a killed creation left beside the store; the store that it was to replace comes
+        back where there is no other.  The caller holds the lock, so whoever made them is dead.
+        """
+        count = self._sweep_beside()
         for folder, _, files in os.walk(self.path):
             for file in files:
                 if file.endswith(HALF_WRITTEN):
                     Path(folder, file).unlink(missing_ok=True)
                     count += 1
         return count
+
+    def _sweep_beside(self) -> int:
+        """Delete temporary folders of earlier creations; return how many there were."""
+        name = re.compile(rf"\.{re.escape(self.path.name)}\.[0-9a-f]{{12}}\.(new|old)")
+        with suppress(FileNotFoundError), os.scandir(self.path.parent) as entries:
+            named = [e for e in entries if name.fullmatch(e.name)]
+            folders = [e for e in named if e.is_dir(follow_symlinks=False)]
+            ours = [e for e in folders if not _others_in(Path(e.path))]
+            # The newest first: that one comes back.
+            for entry in sorted(ours, key=lambda e: e.stat().st_mtime, reverse=True):
+                if entry.name.endswith(".old") and not self.exists():
+                    os.rename(entry.path, self.path)
+                else:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+            return len(ours)
+        return 0
 
     def free_bytes(self) -> int | None:
         """Return what the file system has left for this user."""
@@ -279,6 +300,7 @@ def check_free(path: Path, overwrite: bool) -> None:
         hold the store is missing or not writable.
     """
     parent = path.absolute().parent
+    check_outside_stores(path, "--out", StoreError)
     if not parent.is_dir():
         raise StoreError(f"--out {path}: the folder {parent} does not exist; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -313,13 +335,18 @@ def check_replaceable(path: Path) -> None:
             f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
             " choose another path"
         )
-    others = sorted(set(os.listdir(path)) - ENTRIES)
-    others = [name for name in others if not name.endswith(HALF_WRITTEN)]
+    others = _others_in(path)
     if others:
         raise StoreError(
             f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
             " so --overwrite does not delete it; move that away or choose another path"
         )
+
+
+def _others_in(path: Path) -> list[str]:
+    """Return the names in a folder that no store has."""
+    others = sorted(set(os.listdir(path)) - ENTRIES)
+    return [name for name in others if not name.endswith(HALF_WRITTEN)]
 
 
 def _root_of(path: Path) -> dict[str, Any] | None:

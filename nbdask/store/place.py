@@ -95,7 +95,7 @@ class Place(Protocol):
         """Give a store to be filled that appears here as a whole, or not at all."""
 
     def sweep(self) -> int:
-        """Delete what killed writers left half-written; return how many files."""
+        """Delete what killed writers left, under the lock; return how many files or folders."""
 
     def free_bytes(self) -> int | None:
         """Return the bytes that may still be written, None where that is unknown."""

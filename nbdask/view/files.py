@@ -6,25 +6,23 @@ import os
 from pathlib import Path
 
 from nbdask.errors import InputError
-from nbdask.files import inside
+from nbdask.files import check_outside_stores
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "") -> None:
+def check_picture(path: Path, overwrite: bool) -> None:
     """Make sure that a picture may be written.
 
     Parameters
     ----------
     path : Path
     overwrite : bool
-    store : path or address, optional
-        Store that the picture is of: a picture inside of it is refused.
 
     Raises
     ------
     InputError
-        Another suffix than .png, .svg or .pdf, no such folder, within the store, or something is
+        Another suffix than .png, .svg or .pdf, no such folder, within a store, or something is
         there already.
     """
     if path.suffix.lower() not in SUFFIXES:
@@ -33,7 +31,6 @@ def check_picture(path: Path, overwrite: bool, store: str | os.PathLike[str] = "
         raise InputError(f"-o {path}: the folder {path.absolute().parent} does not exist")
     if path.is_dir():
         raise InputError(f"-o {path}: is a folder; name a file")
-    if os.path.isdir(store) and inside(path, Path(store)):
-        raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
+    check_outside_stores(path, "-o", InputError)
     if os.path.lexists(path) and not overwrite:
         raise InputError(f"-o {path} exists already: --overwrite replaces it")

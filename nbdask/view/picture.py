@@ -92,7 +92,7 @@ def preview(
     """
     style, target = style or Style(), Path(path)
     check_style(style)
-    check_picture(target, overwrite, store)
+    check_picture(target, overwrite)
     levels = Levels(store)
     region = region_of(roi, levels.grid.shape)
     factor = factor_for(region, style.size)
