@@ -1,4 +1,4 @@
-"""Files that appear under their name as a whole or not at all, and that outlast a power cut."""
+"""Files to write: whether they may be; as a whole or not at all, and safe in a power cut."""
 
 from __future__ import annotations
 
@@ -19,6 +19,48 @@ _MOST_FOLDERS = 10_000
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
 
 
+def check_target(
+    path: str | os.PathLike[str],
+    what: str,
+    error: Callable[[str], Exception],
+    *,
+    overwrite: bool,
+) -> None:
+    """Make sure that a file can be written.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        Flag or option that names it, for messages.
+    error : callable
+        Makes the error to raise from its message.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    error
+        The folder is missing, not writable or in a zarr store; or the path is a folder, a device,
+        or a file that must not be replaced.
+    """
+    if "://" in str(path):
+        raise error(f"{what} {path}: files are written to local paths only; give a path")
+    target = Path(path)
+    parent = target.absolute().parent
+    if target.is_dir():
+        raise error(f"{what} {path} is a folder: give the path of a file")
+    if target.exists() and not target.is_file():
+        raise error(f"{what} {path} is a device, pipe or socket: give the path of a regular file")
+    if not parent.is_dir():
+        raise error(f"{what} {path}: the folder {parent} does not exist")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise error(f"{what} {path}: no permission to write in the folder {parent}")
+    check_outside_stores(path, what, error)
+    if os.path.lexists(target) and not overwrite:
+        raise error(f"{what} {path} exists already: --overwrite replaces it, or name another")
+
+
 @contextmanager
 def whole_file(
     path: str | os.PathLike[str],
@@ -27,7 +69,7 @@ def whole_file(
     *,
     durable: bool = True,
 ) -> Iterator[Path]:
-    """Give the path of a temporary file beside ``path`` that takes its name in the end.
+    """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, the temporary file is gone and an older file stays as it
     was.
@@ -121,7 +163,9 @@ class Writer:
         #: Folders of which the name is on the disk.
         self._known: set[Path] = set()
 
-    def put(self, key: str, data: bytes | memoryview, *, exclusive: bool = False) -> None:
+    def put(
+        self, key: str, data: bytes | bytearray | memoryview, *, exclusive: bool = False
+    ) -> None:
         """Write a file.
 
         Parameters
@@ -130,7 +174,7 @@ class Writer:
             Its name below the root.
         data : bytes-like
         exclusive : bool
-            Raise FileExistsError where it is there already.
+            Raise FileExistsError if it exists.
         """
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +213,7 @@ class Writer:
 
 def inside(path: Path, folder: Path) -> bool:
     """Whether a path is a folder or lies in it, through links."""
-    path, folder = path.resolve(), folder.resolve()
+    path, folder = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     return path == folder or folder in path.parents
 
 

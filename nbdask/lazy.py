@@ -1,4 +1,4 @@
-"""``image()``: an experiment as a lazy array; only the tiles that are looked at are computed."""
+"""``image()``: an experiment as a lazy array; only the selected tiles are computed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import dask.array as da
 import numpy as np
 import xarray
+from dask.array.core import normalize_chunks
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
@@ -16,7 +17,9 @@ from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_on_device, compute_tile
 from nbdask.kernels.cuda_device import to_device
+from nbdask.plan.plan import Plan
 from nbdask.run import Settings, prepare
+from nbdask.store.schema import PHOTONS
 
 
 @in_python
@@ -31,9 +34,8 @@ def image(
 ) -> xarray.DataArray:
     """Return the image of an experiment as a lazy array backed by dask.
 
-    Slicing a region and computing it evaluates only the tiles that it touches.  With the same
-    tiles and steps per task the pixels are, bit for bit, those that :func:`nbdask.simulate`
-    writes.
+    Computing a region evaluates only the tiles that it touches.  With the same tiles and steps per
+    task the pixels are, bit for bit, those that :func:`nbdask.simulate` writes.
 
     Parameters
     ----------
@@ -47,8 +49,7 @@ def image(
     Returns
     -------
     xarray.DataArray
-        (slow, fast) float32 [photons], one dask chunk per tile, with pixel indices as
-        coordinates.
+        (slow, fast) float32 [photons], one chunk per tile; its coordinates are pixel indices.
 
     Raises
     ------
@@ -59,49 +60,42 @@ def image(
         raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
     on_device = array == "cupy"
     model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
-    fingerprint = experiment.fingerprint()
-    name = _name(fingerprint, plan.to_dict())
+    name = _name(experiment.fingerprint(), plan.to_dict())
     # One node of the graph holds the model; the tasks refer to it by name.
     context = delayed(RunContext.of(model, plan), name=f"model-{name}", traverse=False)
-    grid = plan.grid
-    chunks = tuple(
-        tuple(min(side, total - start) for start in range(0, total, side))
-        for total, side in zip(grid.shape, grid.tile, strict=True)
-    )
     pixels = da.map_blocks(
         _block,
         context,
         on_device=on_device,
-        chunks=chunks,
+        chunks=normalize_chunks(plan.grid.tile, plan.grid.shape),
         dtype=np.float32,
         name=f"image-{array}-{name}",
         meta=to_device(_META) if on_device else _META,
     )
-    return xarray.DataArray(
-        pixels,
-        dims=("slow", "fast"),
-        coords={
-            axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
-            for axis, count in zip(("slow", "fast"), grid.shape, strict=True)
-        },
-        name="image",
-        attrs={
-            "long_name": "photons per pixel",
-            "units": "photon",
-            "fingerprint": fingerprint,
-            "experiment": json.dumps(experiment.to_dict()),
-            "semantics": experiment.semantics,
-            "backend": plan.backend,
-            "precision": plan.precision,
-            "kernel_version": plan.kernel_version,
-            "notes": list(model.notes),
-        },
-    )
+    coords = {
+        axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
+        for axis, count in zip(("slow", "fast"), plan.grid.shape, strict=True)
+    }
+    attributes = _attributes(experiment, plan, model.notes)
+    return xarray.DataArray(pixels, coords, ("slow", "fast"), name="image", attrs=attributes)
 
 
 #: Kinds of arrays that chunks can be.
 ARRAYS = ("numpy", "cupy")
 _META = np.empty((0, 0), dtype=np.float32)
+
+
+def _attributes(experiment: Experiment, plan: Plan, notes: tuple[str, ...]) -> dict[str, object]:
+    return {
+        **PHOTONS,
+        "fingerprint": experiment.fingerprint(),
+        "experiment": json.dumps(experiment.to_dict()),
+        "semantics": experiment.semantics,
+        "backend": plan.backend,
+        "precision": plan.precision,
+        "kernel_version": plan.kernel_version,
+        "notes": list(notes),
+    }
 
 
 def _name(fingerprint: str, plan: dict[str, object]) -> str:

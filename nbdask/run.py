@@ -58,17 +58,16 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SimulationResult:
+class Result:
     """What a run gave.
 
     Attributes
     ----------
     path : Path or str
-        The store: its absolute path, or its address.
+        The store that was written: its absolute path, or its address.
     shape : tuple of int
         Pixels of the image, (slow, fast).
     statistics : Statistics
-    plan : Plan
     notes : tuple of str
         What the user should be told.
     seconds : float
@@ -78,9 +77,15 @@ class SimulationResult:
     path: Path | str
     shape: tuple[int, int]
     statistics: Statistics
-    plan: Plan
     notes: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult(Result):
+    """What a simulation gave: as :class:`Result`, and the plan."""
+
+    plan: Plan
 
     def _repr_html_(self) -> str:
         """Show the result in a notebook, with a small picture where the image is not very large."""
@@ -163,11 +168,6 @@ class Prepared(tuple[Model, Plan, ClusterSpec]):
 def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
     """Do everything that comes before the first tile, and write nothing.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    settings : Settings, optional
-
     Returns
     -------
     Prepared
@@ -176,7 +176,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     Raises
     ------
     NbdaskError
-        Whatever would end the run before its first tile, but for the place of the store.
+        Whatever would end the run before its first tile, except the place of the store.
     """
     if not isinstance(experiment, Experiment):
         raise InputError(
@@ -238,9 +238,9 @@ def simulate(
     durability
         See :class:`Settings`.
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     resume : bool or str
-        Finish the store that is there already: only its missing tiles are computed.  Files of the
+        Finish the existing store: only its missing tiles are computed.  Files of the
         others have to be there, with their sizes, and the newest with their checksums;
         ``"verify"``: all with their checksums.
     command : sequence of str, optional
@@ -248,54 +248,60 @@ def simulate(
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     listeners : sequence of Listener
-        Hear of the run in more detail, or work on the store while it is filled, such as
-        :class:`nbdask.derive.pyramid.GrowingPyramid`.
+        Hear of the run in more detail, or work on the store while it is filled.
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
-        Remarks of the caller that belong on record.
-
-    Returns
-    -------
-    SimulationResult
+        The caller's remarks for the record.
 
     Raises
     ------
     NbdaskError
-        Before anything is written: a plan, kernel, cluster, input file or path that cannot be
-        used.  Later: a tile that failed; the store then keeps the status ``running`` and the
-        tiles that are done.
+        Before anything is written: something that cannot be used.  Later: a tile that failed; the
+        store then keeps the status ``running`` and the tiles that are done.
     """
-    start = time.perf_counter()
     target = Target(place_of(out, durability), overwrite, resume)
-    target.check()
-    for output in outputs:
-        output.check()
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
-    if resume:
+    told = listening(progress, listeners)
+    return _simulate(experiment, target, settings, command, told, outputs, notes)
+
+
+def _simulate(
+    experiment: Experiment,
+    target: Target,
+    settings: Settings,
+    command: Sequence[str] | None,
+    listeners: Sequence[Listener],
+    outputs: Sequence[Output],
+    notes: Sequence[str],
+) -> SimulationResult:
+    """Do the work of :func:`simulate`."""
+    start = time.perf_counter()
+    target.check()
+    for output in outputs:
+        output.check()
+    if target.resume:
         settings = _as_recorded(target.place, settings)
     model, plan, spec = prepare(experiment, settings)
-    heard = listening(progress, listeners)
     for text in _beforehand(model, plan, spec, settings):
-        for listener in heard:
+        for listener in listeners:
             listener.say(text)
     from nbdask.fill.filler import fill
 
-    name = secrets.token_hex(8)
+    name, made = secrets.token_hex(8), target.place.name
     model = map_amplitudes(model, name)
     told = (*notes, *model.notes)
     work = Simulation(name, experiment, model, plan, target.place, told, command, spec.kind)
     try:
-        done = fill(work, target, open_cluster(spec), heard)
+        done = fill(work, target, open_cluster(spec), listeners)
     finally:
         forget_amplitudes(name)
     for output in outputs:
-        output.write(target.place.name)
+        output.write(made)
     seconds = time.perf_counter() - start
-    made = target.place.name
-    return SimulationResult(made, plan.grid.shape, done.statistics, plan, done.notes, seconds)
+    return SimulationResult(made, plan.grid.shape, done.statistics, done.notes, seconds, plan)
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -310,7 +316,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
 
 
 def _as_recorded(place: Place, settings: Settings) -> Settings:
-    """Fill in what was chosen when the store was begun, since the choice may differ today."""
+    """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
@@ -377,7 +383,7 @@ class Simulation(Work):
         )
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same settings; note a kernel that is gone."""
+        """Make sure that a store was started with the same settings; note a kernel that is gone."""
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 

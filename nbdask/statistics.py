@@ -100,10 +100,6 @@ def summarise(
         Evaluations outside the amplitude grid.
     seconds : float
         Time spent.
-
-    Returns
-    -------
-    TileSummary
     """
     count, mean, m2 = 0, 0.0, 0.0
     peak, peak_at = 0.0, (-1, -1)
@@ -166,10 +162,6 @@ def combine(tiles: Iterable[TileSummary]) -> Statistics:
     ----------
     tiles : iterable of TileSummary
         In a fixed order: another order changes the last bits.
-
-    Returns
-    -------
-    Statistics
     """
     count, masked, mean, m2 = 0, 0, 0.0, 0.0
     peak, peak_at = 0.0, (-1, -1)

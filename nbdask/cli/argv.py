@@ -1,4 +1,4 @@
-"""Commands that take nanoBragg flags (one dash) beside nbdask's own options (two dashes)."""
+"""Commands that take nanoBragg flags (one dash) next to nbdask's own options (two dashes)."""
 
 from __future__ import annotations
 
@@ -72,10 +72,6 @@ def no_such_option(name: str, known: Iterable[str], command: str) -> click.Usage
         Those of the command.
     command : str
         As it is called, such as ``nbdask simulate``.
-
-    Returns
-    -------
-    click.UsageError
     """
     close = nearest(name, known)
     hint = f"did you mean {close[0]}?" if close else f"see {command} --help"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from typing import Any
 
 import click
 
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all
-from nbdask.cli.outputs import Number, check_distinct
+from nbdask.cli.outputs import check_distinct
 from nbdask.errors import (
     BackendError,
     ClusterError,
@@ -23,7 +23,7 @@ from nbdask.errors import (
     SemanticsError,
     StoreError,
 )
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.flags import flag_of_field
 from nbdask.parity import errors
 from nbdask.parity.errors import FileError
@@ -64,7 +64,7 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--peaks",
-            type=click.IntRange(min=0),
+            type=Whole(min=0),
             default=20,
             show_default=True,
             help="Brightest local maxima of a region that are matched.",
@@ -81,8 +81,10 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--map", "map_file", metavar="FILE", help="Write the report's map of the image as PNG."
         ),
-        click.option("--overwrite", is_flag=True, help="Replace FILEs that are there already."),
-        click.option("--quiet", is_flag=True, help="Print errors only; the exit code says it."),
+        click.option("--overwrite", is_flag=True, help="Replace existing FILEs."),
+        click.option(
+            "--quiet", is_flag=True, help="Print errors only; the exit code tells the outcome."
+        ),
     ]
     return apply_all(decorators, function)
 
@@ -108,7 +110,7 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
     click.UsageError
         A file that is an input, in a store that is read, or two files of one name.
     FileError
-        Files that are there already or cannot be written.
+        Files that exist already or cannot be written.
     """
     names = ("json", "html", "map")
     check_distinct({f"--{name}": options[f"{name}_file"] for name in names}, inputs)
@@ -116,17 +118,7 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
         name = options[f"{flag}_file"]
         if name is None or (flag == "json" and name == "-"):
             continue
-        path = Path(name).absolute()
-        if path.is_dir():
-            raise FileError(f"--{flag} {name} is a folder: give the path of a file")
-        if path.exists() and not path.is_file():
-            raise FileError(f"--{flag} {name} is a device, pipe or socket: give a regular file")
-        if path.exists() and not options["overwrite"]:
-            raise FileError(f"--{flag} {name} is there already: give another, or --overwrite")
-        if not path.parent.is_dir():
-            raise FileError(f"--{flag} {name}: the folder {path.parent} does not exist")
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise FileError(f"--{flag} {name}: no permission to write in {path.parent}")
+        check_target(name, f"--{flag}", FileError, overwrite=options["overwrite"])
 
 
 def give(outcome: Outcome, options: dict[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,10 +15,7 @@ from nbdask.cli.options import (
     resume_option,
     tile_option,
 )
-from nbdask.cli.running import peak_text, say, say_notes
-
-if TYPE_CHECKING:
-    from nbdask.derive.noise import NoiseResult
+from nbdask.cli.running import say, say_notes, say_result
 
 _EPILOG = """\b
 The steps are done in the order in which their options stand above.
@@ -38,7 +35,7 @@ class _Recorded(click.Command):
 @click.argument("store")
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
 @noise_options
-@click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @resume_option
 @tile_option("STORE's")
 @click.option(
@@ -58,7 +55,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from nbdask.store.reader import StoreReader
 
     if options["out"] is None:
-        raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")
+        raise click.UsageError("--out is missing: give the store to write, such as noisy.zarr")
     pixel_size = StoreReader(options["store"]).experiment.detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
     names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
@@ -79,15 +76,4 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(130)
     if not options["quiet"]:
         say_notes(result.notes)
-        say_noise(result)
-
-
-def say_noise(result: NoiseResult) -> None:
-    """Print what was made."""
-    statistics = result.statistics
-    slow, fast = result.shape
-    click.echo(
-        f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
-        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
-        f" mean {statistics.mean:.6g}, rmsd {statistics.rmsd:.6g}"
-    )
+        say_result(result)

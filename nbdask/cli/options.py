@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 from nbdask.flags import parse_args
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
@@ -73,10 +74,15 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
         ),
         click.option(
             "--pix0-vector-mm",
-            type=float,
+            type=Number(),
             nargs=3,
             metavar="X Y Z",
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
+        ),
+        click.option(
+            "--ignore-unknown",
+            is_flag=True,
+            help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
         ),
     ]
     return lambda function: apply_all(decorators, function)
@@ -84,11 +90,6 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
 
 def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
     """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
-
-    Parameters
-    ----------
-    argv : list of str
-    options : dict
 
     Raises
     ------
@@ -101,6 +102,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         semantics=options["semantics"] or "spec",
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
+        ignore_unknown=options["ignore_unknown"],
     )
 
 
@@ -141,7 +143,7 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
         tile_option("chosen"),
         click.option(
             "--steps-per-task",
-            type=click.IntRange(min=1),
+            type=Whole(min=1),
             help="Terms of a pixel's sum (sub-pixels, layers, sources, rotation steps, mosaic"
             " domains) in one task [default: chosen].",
         ),
@@ -180,10 +182,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Take these options from nbdask.profiles.NAME of dask's configuration.",
         ),
-        click.option(
-            "--workers", type=click.IntRange(min=1), help="Number of worker processes or jobs."
-        ),
-        click.option("--threads", type=click.IntRange(min=1), help="Threads per process."),
+        click.option("--workers", type=Whole(min=1), help="Number of worker processes or jobs."),
+        click.option("--threads", type=Whole(min=1), help="Threads per process."),
         click.option("--memory", metavar="BYTES", help="Memory asked for each job, such as 8GB."),
         click.option("--walltime", metavar="TIME", help="Longest time of a job: 04:00:00 or 4h."),
         click.option("--queue", metavar="NAME", help="Queue or partition of the jobs."),
@@ -197,7 +197,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--adapt",
             nargs=2,
-            type=click.IntRange(min=1),
+            type=Whole(min=1),
             metavar="MIN MAX",
             help="Fewest and most workers; their number follows the work.",
         ),

@@ -9,6 +9,7 @@ import click
 from nbdask.cli.argv import check_dashes, no_such_option
 from nbdask.cli.comparison import exit_codes, give, threshold_options
 from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import (
     backend_option,
     cluster_options,
@@ -17,7 +18,6 @@ from nbdask.cli.options import (
     precision_option,
     tile_option,
 )
-from nbdask.cli.outputs import Number
 
 #: Key of ``click.Context.meta`` for the nanoBragg arguments; None: there was no "--".
 _ARGV = "nbdask.parity.argv"
@@ -33,7 +33,7 @@ nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
 
 
 class _ParityCommand(click.Command):
-    """A command with nanoBragg's arguments after ``--``, and exit codes of its own."""
+    """A command with nanoBragg's arguments after ``--``, and its own exit codes."""
 
     def make_context(
         self,
@@ -79,22 +79,23 @@ def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> int
         return None
     if value == "all":
         return -1
-    if not value.isdigit():
+    number = whole(value)
+    if number is None or number < 0:
         raise click.BadParameter(f"{value!r}: must be a whole number of at least 0, or all")
-    return int(value)
+    return number
 
 
 def _tile_indices(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
     """Read ``--at-tile row,column``."""
-    places = []
+    tile_indices = []
     for value in values:
         parts = value.split(",")
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
             raise click.BadParameter(f"{value!r}: must be row,column of a tile, such as 3,7")
-        places.append((int(parts[0]), int(parts[1])))
-    return tuple(places)
+        tile_indices.append((int(parts[0]), int(parts[1])))
+    return tuple(tile_indices)
 
 
 @click.command(name="parity", cls=_ParityCommand, epilog=_EPILOG)
@@ -113,7 +114,7 @@ def _tile_indices(
 )
 @click.option(
     "--at-tile",
-    "places",
+    "tile_indices",
     metavar="ROW,COLUMN",
     multiple=True,
     callback=_tile_indices,
@@ -121,14 +122,14 @@ def _tile_indices(
 )
 @click.option(
     "--roi",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     nargs=4,
     metavar="S0 S1 F0 F1",
     help="These pixels, first and last, slow then fast.",
 )
 @click.option(
     "--brightest",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     metavar="N",
     help="The N tiles with the brightest pixels.",
@@ -139,11 +140,11 @@ def _tile_indices(
     help="Leave out the corners and the centre, which are otherwise always compared.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random draw of --tiles."
+    "--seed", type=Whole(), default=0, show_default=True, help="Seed of the random draw of --tiles."
 )
 @click.option(
     "--edge",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="PIXELS",
     help="Compare only a square of this edge of each tile.",
 )
@@ -156,13 +157,13 @@ def _tile_indices(
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
-    help="Compute the regions anew with these semantics [default: those of STORE or FILE; flags:"
+    help="Compute the regions again with these semantics [default: those of STORE or FILE; flags:"
     " spec].",
 )
 @experiment_options("With nanoBragg flags: ")
 @click.option(
     "--c-threads",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="OpenMP threads of each run of C.",
@@ -211,10 +212,12 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
             "nothing to compare: name a store, or give nanoBragg flags after --, or --config FILE"
         )
     if store is not None and argv is not None:
-        raise click.UsageError("give either a store or nanoBragg flags after --, not both")
+        raise click.UsageError(f"give either the store {store} or nanoBragg flags, not both")
     if config is not None and (store is not None or argv is not None):
-        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
-    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+        raise click.UsageError(
+            f"--config {config} describes the whole experiment: leave out store and flags"
+        )
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
     if beside and argv is None:
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.streams import one_line
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -18,12 +19,12 @@ from nbdask.store.space import check_space, most_bytes
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
-    from nbdask.run import SimulationResult
+    from nbdask.run import Result
 
 
 def say(message: str) -> None:
     """Print one line on standard error, where it does not mix with results."""
-    print("nbdask: " + message, file=sys.stderr)
+    print("nbdask: " + one_line(message), file=sys.stderr)
 
 
 def say_notes(notes: Sequence[str]) -> None:
@@ -62,13 +63,13 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 
 
 def resume_command(argv: Sequence[str]) -> str:
-    """Return the command line that finishes a run which was begun by ``argv``."""
+    """Return the command line that finishes a run which was started by ``argv``."""
     kept = [arg for arg in argv if arg.partition("=")[0] not in ("--overwrite", "--resume")]
     return shlex.join([*kept, "--resume"])
 
 
 def say_interrupted(line: ProgressLine, argv: Sequence[str]) -> None:
-    """Say what is kept of a run that was stopped by hand, and how to go on."""
+    """Report what an interrupted run keeps, and how to go on."""
     line.end_line()
     if not line.begun:
         say("interrupted before the first tile")
@@ -85,7 +86,7 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def peak_text(value: float | None, slow: int, fast: int) -> str:
-    """Return the brightest pixel and its place, or that there is none."""
+    """Return the brightest pixel and where it is, or that there is none."""
     if slow < 0:
         return "no pixel above 0"
     if value is None or math.isinf(value):
@@ -93,7 +94,7 @@ def peak_text(value: float | None, slow: int, fast: int) -> str:
     return f"max {value:.7g} at slow {slow}, fast {fast}"
 
 
-def say_result(result: SimulationResult) -> None:
+def say_result(result: Result) -> None:
     """Print what was made."""
     statistics = result.statistics
     slow, fast = result.shape

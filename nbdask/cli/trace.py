@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from nbdask.cli.argv import ARGV, FlagCommand
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
-from nbdask.cli.outputs import Number, check_distinct, files_among, inputs_of
+from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.flags import from_toml
 from nbdask.kernels.registry import COMPILED
 from nbdask.trace import walk
@@ -73,17 +73,17 @@ def _range_option(name: str, what: str) -> Decorator:
 @_range_option("domain", "these mosaic domains")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=4,
     show_default=True,
     help="Most evaluations that are printed; --json takes all that are chosen.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write all that is chosen; - prints it.")
-@click.option("--overwrite", is_flag=True, help="Replace the JSON file that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing JSON file.")
 @click.option(
     "--against",
     metavar="LOG",
-    help="What nanoBragg C printed (-printout, or TRACE_C: lines): tell the first difference.",
+    help="What nanoBragg C printed (-printout, or TRACE_C: lines): show the first difference.",
 )
 @click.option(
     "--rtol",
@@ -107,11 +107,15 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     experiment, notes = _experiment(store, argv, options)
     inputs = (store, options["config"], options["against"], *files_among(argv))
     check_distinct({"--json": options["json_file"]}, (*inputs, *inputs_of(experiment)))
-    target = _json_target(options["json_file"], options["overwrite"])
+    target = options["json_file"]
+    if target not in (None, "-"):
+        check_target(target, "--json", InputError, overwrite=options["overwrite"])
     log = None
     if options["against"] is not None:
         if options["taps"] is not None:
-            raise click.UsageError("--taps beside --against: leave it out, all values are compared")
+            raise click.UsageError(
+                f"--taps {options['taps']}: leave it out with --against, which compares all values"
+            )
         log = read_log(options["against"], slow, fast)
     everything = options["against"] is not None or target is not None
     trace = walk.trace_pixel(
@@ -152,14 +156,13 @@ def _split(text: str) -> list[str]:
 
 def _arguments(argv: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
     """Return the pixel, the store if one is named, and the nanoBragg flags."""
-    try:
-        slow, fast = int(argv[0]), int(argv[1])
-    except (IndexError, ValueError):
+    slow, fast = (whole(word) for word in [*argv[:2], "", ""][:2])
+    if slow is None or fast is None:
         given = " ".join(argv[:2]) or "nothing"
         raise click.UsageError(
             f"SLOW FAST ({given}): must be the two whole numbers of a pixel, slow first, such as"
             " nbdask trace 685 1039 run.zarr"
-        ) from None
+        )
     rest = list(argv[2:])
     store = rest.pop(0) if rest and not rest[0].startswith("-") else None
     if store is not None and rest:
@@ -177,8 +180,11 @@ def _experiment(
     if store is None and options["config"] is None and not argv:
         raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
     if options["config"] is not None and (store is not None or argv):
-        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
-    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+        raise click.UsageError(
+            f"--config {options['config']} describes the whole experiment: leave out store and"
+            " flags"
+        )
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
     if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(
@@ -202,18 +208,6 @@ def _experiment(
     return found, notes
 
 
-def _json_target(path: str | None, overwrite: bool) -> str | None:
-    """Make sure, before anything is computed, that the JSON file may be written."""
-    if path is None or path == "-":
-        return path
-    target = Path(path)
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise InputError(f"--json {path}: must be a file in a folder that exists")
-    if target.exists() and not overwrite:
-        raise InputError(f"--json {path} is there already: --overwrite replaces it")
-    return path
-
-
 def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
     """Write everything that was chosen; the file appears when it is whole."""
     content = trace.to_dict()
@@ -228,7 +222,7 @@ def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
 
 
 def _same_as_stored(store: str, trace: Trace, experiment: Experiment) -> bool:
-    """Tell the store's pixel beside the traced one; False where rounding explains no more."""
+    """Print the stored pixel next to the traced one; False: rounding does not explain it."""
     from nbdask.trace.stored import compare_stored
 
     same, line = compare_stored(store, trace, experiment)

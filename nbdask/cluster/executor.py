@@ -45,10 +45,6 @@ class Executor(Protocol):
 
         Called before anything is written.
 
-        Parameters
-        ----------
-        setup : Installable
-
         Raises
         ------
         ClusterError

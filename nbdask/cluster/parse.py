@@ -31,14 +31,10 @@ def parse_cluster(
         Threads per process; by default the cores divided by the workers, for jobs 1.
     jobs : JobOptions, optional
 
-    Returns
-    -------
-    ClusterSpec
-
     Raises
     ------
     ClusterError
-        An unknown kind, options that it cannot have, or a running scheduler that is not there.
+        An unknown kind, options that it cannot have, or a running scheduler that does not answer.
     """
     jobs = jobs or JobOptions()
     settings = configured(jobs.profile)

@@ -43,12 +43,7 @@ def open_spec(spec: ClusterSpec) -> AbstractContextManager[ThreadsExecutor]:
 
 
 class ThreadsExecutor:
-    """Runs graphs on a number of threads.
-
-    Parameters
-    ----------
-    threads : int
-    """
+    """Runs graphs on a number of threads."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads

@@ -235,7 +235,7 @@ def reduce_image(
     Returns
     -------
     Canvas
-        Memory: one tile beside the canvas.
+        Memory: one tile in addition to the canvas.
 
     Raises
     ------
@@ -252,11 +252,6 @@ def reduce_image(
 
 def factor_for(region: Tile, pixels: int) -> int:
     """Return the factor that brings the longer side of a region to at most ``pixels``.
-
-    Parameters
-    ----------
-    region : Tile
-    pixels : int
 
     Returns
     -------

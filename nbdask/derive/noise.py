@@ -31,37 +31,12 @@ from nbdask.graph.tasks import TileResult, written
 from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
 from nbdask.plan.tiles import TileGrid
-from nbdask.run import Settings
-from nbdask.statistics import Statistics
+from nbdask.run import Result, Settings
 from nbdask.store.address import place_of
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.store.write import TileWriter
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseResult:
-    """What a run gave.
-
-    Attributes
-    ----------
-    path : Path or str
-        The store that was written.
-    shape : tuple of int
-        Pixels of the image, (slow, fast).
-    statistics : Statistics
-    notes : tuple of str
-        What the user should be told.
-    seconds : float
-        Wall time.
-    """
-
-    path: Path | str
-    shape: tuple[int, int]
-    statistics: Statistics
-    notes: tuple[str, ...]
-    seconds: float
 
 
 class NoiseSettings(TypedDict, total=False):
@@ -86,7 +61,7 @@ def noise(
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     **settings: Unpack[NoiseSettings],
-) -> NoiseResult:
+) -> Result:
     """Write a store whose image is that of another one after the steps of a pipeline.
 
     The pixels depend on the source, the pipeline and nothing else: not on tiles, workers, backend
@@ -100,9 +75,9 @@ def noise(
         The store to write: a path, or ``s3://bucket/name``.
     pipeline : Pipeline
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     resume : bool or str
-        Finish the store that is there already; ``"verify"``: as for :func:`nbdask.simulate`.
+        Finish the existing store; ``"verify"``: as for :func:`nbdask.simulate`.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
@@ -114,7 +89,7 @@ def noise(
 
     Returns
     -------
-    NoiseResult
+    Result
 
     Raises
     ------
@@ -134,7 +109,7 @@ def _noise(
     settings: Settings,
     command: Sequence[str] | None,
     progress: Progress | None = None,
-) -> NoiseResult:
+) -> Result:
     """Do the work of :func:`noise`."""
     start = time.perf_counter()
     if not isinstance(pipeline, Pipeline):
@@ -159,7 +134,7 @@ def _noise(
     opened = open_cluster(spec) if rest is None else nullcontext(_InOrder())
     done = fill(work, target, opened, listening(progress))
     seconds = time.perf_counter() - start
-    return NoiseResult(target.place.name, grid.shape, done.statistics, done.notes, seconds)
+    return Result(target.place.name, grid.shape, done.statistics, done.notes, seconds)
 
 
 def _tile(
@@ -168,7 +143,7 @@ def _tile(
     rest: Pipeline | None,
     begun: Place | None,
 ) -> tuple[int, int]:
-    """Choose the size of tiles: as given, as a store was begun, or as the source has them."""
+    """Choose the size of tiles: as given, as a store was started, or as the source has them."""
     if given is not None:
         return parse_tile(given)
     if begun is not None:
@@ -234,7 +209,7 @@ class Derivation(Work):
         return self.root
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same pipeline and source."""
+        """Make sure that a store was started with the same pipeline and source."""
         provenance.check_same(reader, self.root, doing)
         return ()
 
@@ -253,7 +228,7 @@ class Derivation(Work):
         rows = rows_of_tiles(context.source.read, grid, roi, context.pipeline.seed)
         for row, photons in enumerate(rows):
             for index in range(row * columns, (row + 1) * columns):
-                # Tiles that are done are drawn again all the same: the sequence goes through them.
+                # Tiles that are done are drawn again too: the sequence goes through them.
                 if index not in missing:
                     continue
                 start, tile = time.perf_counter(), grid[index]
@@ -292,19 +267,19 @@ def derivation_of(reader: StoreReader) -> Derivation:
     if derived["version"] != provenance.VERSION:
         raise StoreError(
             f"repair: {reader.path} was made by an nbdask whose noise has version"
-            f" {derived['version']}, here it has {provenance.VERSION}; {again} makes it anew"
+            f" {derived['version']}, here it has {provenance.VERSION}; {again} makes it again"
         )
     pipeline = Pipeline.from_dict(derived["pipeline"])
     if pipeline.split() is not None:
         raise StoreError(
             f"repair: {reader.path} has nanoBragg's own noise, which is made as a whole; {again}"
-            " with its other options makes it anew"
+            " with its other options makes it again"
         )
     source = complete_source(derived["source"]["path"], reader.place)
     if provenance.pixels_checksum(source) != derived["source"]["pixels_sha256"]:
         raise StoreError(
             f"repair: {source.path} has other pixels than when {reader.path} was made from it;"
-            f" {again} with its other options makes it anew"
+            f" {again} with its other options makes it again"
         )
     writer = TileWriter(reader.place, reader.grid.counts[1])
     context = Context(Source(source.place), pipeline, reader.grid, writer, "cpu")
@@ -338,7 +313,7 @@ class NoisyCopy:
 
     def _now(self) -> Target:
         """Return the target as it is now."""
-        # A run that was cut off before its noise has begun has nothing to resume here.
+        # A run that was cut off before its noise has started has nothing to resume here.
         target = self.target
         return replace(target, resume=target.resume and target.place.exists())
 

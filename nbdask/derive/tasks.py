@@ -26,12 +26,7 @@ from nbdask.store.write import TileWriter
 
 @dataclass(eq=False)
 class Source:
-    """The pixels that a pipeline begins with.  Picklable; each process opens the store once.
-
-    Parameters
-    ----------
-    place : Place
-    """
+    """The pixels that a pipeline begins with.  Picklable; each process opens the store once."""
 
     place: Place
     _image: CheckedImage | None = field(default=None, init=False, repr=False)
@@ -42,7 +37,7 @@ class Source:
         return self.place
 
     def __setstate__(self, state: Place) -> None:
-        """Open it anew when it is needed."""
+        """Reopen it when needed."""
         self.place, self._image, self._lock = state, None, Lock()
 
     def read(self, part: Tile) -> NDArray[np.float32]:
@@ -91,7 +86,7 @@ class Context(Shared):
 
 
 def result_of(index: int, pixels: NDArray[np.float32], tile: Tile, start: float) -> TileResult:
-    """Return a tile that was begun at ``start``: every pixel counts."""
+    """Return a tile that was started at ``start``: every pixel counts."""
     seconds = time.perf_counter() - start
     return TileResult(index, pixels, summarise(pixels, (tile.slow0, tile.fast0), None, 0, seconds))
 

@@ -18,6 +18,26 @@ def crystals() -> tuple[str, ...]:
     return (DEFAULT, *(name for name in MINERALS if name != DEFAULT))
 
 
+def check_name(name: str) -> None:
+    """Raise InputError where no bundled crystal has this name."""
+    if name not in MINERALS:
+        raise InputError(f"example {name!r}: must be one of {', '.join(crystals())}")
+
+
+def example_argv(name: str, directory: str | Path) -> list[str]:
+    """Return the nanoBragg flags of an example in a directory, beginning with its -hkl FILE.
+
+    Raises
+    ------
+    InputError
+        There is no such example.
+    """
+    check_name(name)
+    mineral = MINERALS[name]
+    hkl = Path(directory) / f"{name}.hkl"
+    return ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
+
+
 def write_example(name: str, directory: str | Path) -> list[str]:
     """Write an amplitude list and return the arguments that simulate it.
 
@@ -39,15 +59,12 @@ def write_example(name: str, directory: str | Path) -> list[str]:
     InputError
         Another name, or a directory that cannot be written.
     """
-    if name not in MINERALS:
-        raise InputError(f"example {name!r}: must be one of {', '.join(crystals())}")
-    mineral = MINERALS[name]
+    argv = example_argv(name, directory)
     folder = Path(directory)
-    hkl = folder / f"{name}.hkl"
-    argv = ["-hkl", str(hkl), "-cell", *(f"{x:g}" for x in mineral.cell), *mineral.flags.split()]
-    check_outside_stores(hkl, "example directory", InputError)
+    check_outside_stores(argv[1], "example directory", InputError)
     line = shlex.join(["nbdask", "simulate", *argv, "--out", str(folder / f"{name}.zarr")])
-    texts = {hkl: hkl_text(amplitudes(mineral)), folder / "command.txt": line + "\n"}
+    hkl = hkl_text(amplitudes(MINERALS[name]))
+    texts = {Path(argv[1]): hkl, folder / "command.txt": line + "\n"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
@@ -55,6 +55,8 @@ class Detector:
         Inverse absorption depth of the sensor, mu [1/m]; None: 1/thickness.
     thick_steps : int or None
         Layers into which the sensor is cut; None: 2 when it has a thickness.
+    header_file : str or None
+        SMV image whose header gave values, for the record.
     """
 
     pixel_size: float = 0.1e-3
@@ -81,19 +83,24 @@ class Detector:
     thickness: float = 0.0
     attenuation: float | None = None
     thick_steps: int | None = None
+    # Not compared: the values are what counts, and flags can say them without the file.
+    header_file: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("pixel_size", "size_fast", "size_slow"):
-            checks.assign(self, **{name: checks.positive(f"detector.{name}", getattr(self, name))})
+            checks.assign(self, **{name: checks.size(f"detector.{name}", getattr(self, name))})
         for name in ("pixels_fast", "pixels_slow"):
             if getattr(self, name) is not None:
                 count = checks.integer(
                     f"detector.{name}", getattr(self, name), low=1, high=MAX_PIXELS
                 )
                 checks.assign(self, **{name: count})
-        for name in ("distance", "rotx", "roty", "rotz", "twotheta"):
-            checks.assign(self, **{name: checks.number(f"detector.{name}", getattr(self, name))})
+        checks.assign(self, distance=checks.number("detector.distance", self.distance))
+        for name in ("rotx", "roty", "rotz", "twotheta"):
+            checks.assign(self, **{name: checks.angle(f"detector.{name}", getattr(self, name))})
+        for name in ("curved", "point_pixel"):
+            checks.assign(self, **{name: checks.flag(f"detector.{name}", getattr(self, name))})
         for name in ("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y", "close_distance"):
             value = checks.optional(checks.number, f"detector.{name}", getattr(self, name))
             checks.assign(self, **{name: value})

@@ -19,18 +19,10 @@ def flag_files(outputs: Outputs) -> list[FlagFile]:
     Only files that are named are written; C's own default names (floatimage.bin, intimage.img,
     image.pgm, noiseimage.img) are not.
 
-    Parameters
-    ----------
-    outputs : Outputs
-
-    Returns
-    -------
-    list of FlagFile
-
     Raises
     ------
     InputError
-        A seed that nanoBragg's noise cannot be made from.
+        A seed that nanoBragg's noise does not allow.
     """
     o = outputs
     files: list[FlagFile] = []

@@ -1,7 +1,8 @@
-"""Where a store is written, and what becomes of one that is there already."""
+"""Where a store is written, and what happens to an existing one."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,9 @@ class Target:
     ----------
     place : Place
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     resume : bool or str
-        Finish the store that is there already: only its missing tiles are computed.  ``"verify"``:
+        Finish the existing store: only its missing tiles are computed.  ``"verify"``:
         also those whose pixels are not those on record, for which all are read.
     """
 
@@ -39,7 +40,9 @@ class Target:
         if not self.resume:
             self.place.check_free(self.overwrite)
         elif self.overwrite:
-            raise StoreError("--resume and --overwrite exclude each other: give one of them")
+            raise StoreError(
+                f"--out {self.place.name}: --resume and --overwrite exclude each other"
+            )
         elif not self.place.exists():
             raise StoreError(
                 f"--resume: {self.place.name} does not exist; leave --resume out to start the run"
@@ -69,4 +72,5 @@ def check_outside(path: Path | str, store: Path | str, flag: str) -> None:
 
 def resolved(name: Path | str) -> str:
     """Return a path without links, or an address as it is."""
-    return str(name.resolve()) if isinstance(name, Path) else name.rstrip("/")
+    # Of a loop of links nothing is resolved, and no error raised.
+    return os.path.realpath(name) if isinstance(name, Path) else name.rstrip("/")

@@ -19,10 +19,6 @@ def read_sources(path: str | Path) -> tuple[SourceRow, ...]:
     Columns are separated by blanks, tabs or any of ``, ; : !``; those after the fifth, blank
     lines and everything after ``#`` are ignored.
 
-    Parameters
-    ----------
-    path : str or Path
-
     Returns
     -------
     tuple of (x, y, z, weight, wavelength)
@@ -59,3 +55,15 @@ def read_sources(path: str | Path) -> tuple[SourceRow, ...]:
     if not rows:
         raise problem(path, None, "no source found", _WHAT)
     return tuple(rows)
+
+
+def comment_lines(path: str | Path) -> int:
+    """Return how many lines have a ``#`` that nanoBragg, which knows no comments, reads.
+
+    Raises
+    ------
+    InputFileError
+        A missing file.
+    """
+    before = [line.split("#", 1)[0] for line in read_lines(path, _WHAT) if "#" in line]
+    return sum(len([word for word in _SEPARATORS.split(text) if word]) < 5 for text in before)

@@ -13,7 +13,7 @@ from nbdask.plan.memory import format_bytes
 
 #: Environment variable that limits the GPU's memory of each process, such as ``8GB``.
 LIMIT = "NBDASK_GPU_MEMORY"
-#: Seconds for which nothing may run before whoever waits is refused, and between two looks.
+#: Seconds without a running task before a waiting one is refused, and between two looks.
 _PATIENCE, _LOOK = 5.0, 0.05
 
 
@@ -23,12 +23,7 @@ def nothing_spare() -> bool:
 
 
 class Budget:
-    """A number of bytes that is shared out to tasks, and to tables that stay between tasks.
-
-    Parameters
-    ----------
-    total : int
-    """
+    """A number of bytes that is shared out to tasks, and to tables that stay between tasks."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -48,7 +43,7 @@ class Budget:
         Raises
         ------
         BackendError
-            There will never be so many.
+            More than there can ever be.
         """
         self._take(wanted, spare, 1)
         try:

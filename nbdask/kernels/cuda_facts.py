@@ -16,14 +16,10 @@ PRECISIONS = ("float64", "mixed", "pairs")
 class GpuFacts:
     """What a plan for GPUs of other machines is made from; they check themselves.
 
-    Parameters
-    ----------
-    precision : str
-
     Raises
     ------
     BackendError
-        ``"auto"``, which only a GPU can tell.
+        ``"auto"``, which depends on the GPU.
     """
 
     name = "cuda"

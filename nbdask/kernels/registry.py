@@ -12,7 +12,7 @@ from nbdask.kernels.cuda_costs import USUAL, gpu_costs
 from nbdask.kernels.cuda_device import unusable
 from nbdask.kernels.cuda_facts import GpuFacts
 from nbdask.kernels.interface import Kernel
-from nbdask.native.library import missing_note
+from nbdask.native.library import check_choice, missing_note
 from nbdask.plan.cost import AMPLITUDES
 
 #: What ``--precision`` takes -> what it is, for help texts.
@@ -99,7 +99,7 @@ BACKENDS = {
             "nbdask.kernels.cuda_cupy:GpuKernel",
             _GPU,
             "an NVIDIA GPU",
-            # Of a whole H100, estimated from the compiled code; a GPU that is here says its own.
+            # Of a whole H100, estimated from the compiled code; a GPU of this machine has its own.
             gpu_costs(*USUAL),
             facts=GpuFacts,
         ),
@@ -119,7 +119,7 @@ BACKENDS = {
         ),
     )
 }
-#: Kernels beside the readable reference.
+#: Kernels other than the readable reference.
 COMPILED = tuple(name for name, b in BACKENDS.items() if name != "numpy" and not b.hidden)
 _AUTO = "cuda where a GPU can be used, else cpu"
 #: What ``--backend`` takes.
@@ -168,6 +168,7 @@ def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str
     if name not in (None, "auto"):
         return name, None
     missing = missing_note()
+    check_choice()
     processor = "cpu" if missing is None else "numpy"
     if name is None:
         return processor, missing

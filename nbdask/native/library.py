@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import struct
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def library() -> ctypes.CDLL:
     Raises
     ------
     nbdask.errors.BackendError
-        Where there is none, or it was built from other sources than those beside it.
+        Where there is none, or it was built from other sources than those next to it.
     nbdask.errors.InputError
         Where NBDASK_PROCESSOR names none that runs here.
     """
@@ -82,12 +83,18 @@ def available() -> bool:
 
 
 def missing_note() -> str | None:
-    """Return one line: what is missing, what that costs, how to mend it; None if all is there."""
+    """Return one line: what is missing, what that costs, how to fix it; None if all is there."""
     try:
         library()
-    except BackendError as error:
+    except (BackendError, InputError) as error:
         return str(error)
     return None
+
+
+def check_choice() -> None:
+    """Raise InputError where NBDASK_PROCESSOR names no library that runs here."""
+    with suppress(BackendError):
+        level()
 
 
 @cache
@@ -123,4 +130,4 @@ def _text(opened: ctypes.CDLL, function: str) -> str:
 
 def _missing(what: str, remedy: str) -> BackendError:
     line = f"no compiled kernel: {what}; numpy takes about 30 times as long"
-    return BackendError(f"{line}; to mend it: {remedy}" if remedy else line)
+    return BackendError(f"{line}; to fix it: {remedy}" if remedy else line)

@@ -1,4 +1,4 @@
-"""The outcome as a page that needs nothing else, and as lines for the terminal."""
+"""The outcome as a self-contained page, and as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from string import Template
 
+from nbdask.html import data_uri
 from nbdask.parity.measures import Measures
 from nbdask.parity.outcome import Outcome, RegionResult
-from nbdask.parity.pictures import data_uri, detector_map
+from nbdask.parity.pictures import detector_map
 
 _Pair = tuple[str, str]
 
 
 def page(outcome: Outcome) -> str:
-    """Return the report as one HTML page with all pictures inside.
-
-    Parameters
-    ----------
-    outcome : Outcome
-    """
+    """Return the report as one HTML page with all pictures inside."""
     template = Template(files("nbdask.parity").joinpath("report.html").read_text("utf-8"))
     ordered = sorted(outcome.regions, key=lambda r: r.measures.max_rel, reverse=True)
     title = f"{outcome.image} against {outcome.reference}"
@@ -221,7 +217,7 @@ def _pictured(outcome: Outcome, region: RegionResult) -> str:
     if region.argv:
         said = "\n".join(text for text in (region.stdout, region.stderr) if text.strip())
         parts.append(
-            "<details><summary>What C was given and said</summary>"
+            "<details><summary>Arguments and output of C</summary>"
             f"<pre>{html.escape(shlex.join(region.argv))}</pre>"
             f"<pre>{html.escape(said)}</pre></details>"
         )

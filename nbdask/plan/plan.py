@@ -21,13 +21,15 @@ from nbdask.plan.tiles import Tile, TileGrid
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
+#: Most tiles of a store, whose list every run holds in memory (72 bytes for each).
+MOST_TILES = 1 << 24
 #: Seconds that a task should take, at least and at most.
 SHORT_TASK, LONG_TASK = 0.2, 2.0
 #: Tasks per thread below which the work is cut finer.
 TASKS_PER_THREAD = 2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
-#: Cost of a pixel in a tile of zeros, outside the region of interest, beside that of another.
+#: Cost of a pixel in a tile of zeros, outside the region of interest, relative to another.
 EMPTY_SHARE = 0.2
 #: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
@@ -52,7 +54,7 @@ class KernelFacts(Protocol):
         """Nanoseconds by key that the kernel knows better than anyone."""
 
     def working_bytes(self, model: Model, pixels: int) -> int:
-        """Return the bytes that evaluating ``pixels`` needs beside its result planes."""
+        """Return the bytes that evaluating ``pixels`` needs in addition to its result planes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ def parse_tile(value: object) -> tuple[int, int]:
         Not one or two whole numbers of at least 8.
     """
     words: Any = re.split(r"[,x]", value) if isinstance(value, str) else value
+    if isinstance(value, str) and not re.fullmatch(r"\s*\d+\s*(?:[,x]\s*\d+\s*)?", value, re.ASCII):
+        words = None
     items: list[Any] = list(words) if isinstance(words, (list, tuple)) else [words]
     try:
         numbers = [int(item) for item in items]
@@ -197,12 +201,21 @@ def parse_tile(value: object) -> tuple[int, int]:
             raise ValueError
         if len(numbers) not in (1, 2) or min(numbers) < LEAST_ASKED:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PlanError(
             f"--tile = {value!r}: must be one whole number, or two as SLOW,FAST,"
             f" of at least {LEAST_ASKED} pixels each"
         ) from None
     return (numbers[0], numbers[-1])
+
+
+def _check_count(grid: TileGrid) -> None:
+    if len(grid) > MOST_TILES:
+        raise PlanError(
+            f"{grid.shape[0]} x {grid.shape[1]} pixels in tiles of {grid.tile[0]} x {grid.tile[1]}"
+            f" are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater --tile, or fewer"
+            " pixels"
+        )
 
 
 def make_plan(
@@ -221,39 +234,31 @@ def make_plan(
     ----------
     model : Model
     kernel : KernelFacts
-        Its name, precision, version and working memory.
     costs : Costs
     tile : int, str or tuple of int, optional
-        Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
+        Pixels of a tile (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
         Most steps of one task.  None: chosen.
     workers : Workers, optional
-        None: one process, one thread.
+        None: one process with one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
     PlanError
         A size that is not allowed, or a run that does not fit the memory.
     """
-    workers = workers or Workers()
-    costs = costs.of_gpu(kernel.costs)
+    workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
     demand = _Demand(model, kernel, costs, workers, _limit(memory_limit, workers))
-    asked = None if tile is None else parse_tile(tile)
+    per_task = _checked_steps(steps_per_task)
+    side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    side = asked or _choose_tile(demand, _checked_steps(steps_per_task))
     grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
-    per_task = _checked_steps(steps_per_task) or _choose_steps(demand, grid)
+    _check_count(grid)
+    per_task = per_task or _choose_steps(demand, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
-    task = demand.task_bytes(grid.tile[0] * grid.tile[1], len(steps))
-    need = demand.process_bytes(task)
-    if need > demand.limit:
-        raise PlanError(_too_much(demand, grid, len(steps), task, need, memory_limit))
+    task, need = _fitting_bytes(demand, grid, len(steps), memory_limit)
     return Plan(
         grid=grid,
         steps=steps,
@@ -397,14 +402,19 @@ def _limit(memory_limit: int | str | None, workers: Workers) -> int:
     return memory.parse_bytes(memory_limit)
 
 
-def _too_much(
-    demand: _Demand, grid: TileGrid, ranges: int, task: int, need: int, limit: object
-) -> str:
+def _fitting_bytes(
+    demand: _Demand, grid: TileGrid, ranges: int, limit: int | str | None
+) -> tuple[int, int]:
+    """Return the bytes of a task and of a process; refuse what the memory does not hold."""
+    task = demand.task_bytes(grid.tile[0] * grid.tile[1], ranges)
+    need = demand.process_bytes(task)
+    if need <= demand.limit:
+        return task, need
     threads, text = demand.workers.threads, memory.format_bytes
     base = memory.PROCESS_BYTES + memory.model_bytes(demand.model)
     where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
     smallest = base + demand.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
-    return (
+    raise PlanError(
         f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
         f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
         f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"

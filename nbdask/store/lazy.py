@@ -15,13 +15,7 @@ from nbdask.store.reader import StoreReader
 
 
 class _Pixels:
-    """What dask slices: opens the store once in each process.
-
-    Parameters
-    ----------
-    place : Place
-    shape : tuple of int
-    """
+    """What dask slices: opens the store once in each process."""
 
     ndim = 2
     dtype = np.dtype(np.float32)
@@ -36,7 +30,7 @@ class _Pixels:
         return self._place, self.shape
 
     def __setstate__(self, state: tuple[Place, tuple[int, int]]) -> None:
-        """Open it anew when it is needed."""
+        """Reopen it when needed."""
         self._place, self.shape = state
         self._reader = None
 
@@ -65,10 +59,6 @@ def _order(places: range) -> slice:
 
 def checked_pixels(reader: StoreReader) -> Any:
     """Return the image of a store, of which each tile is compared with its CRC-32C.
-
-    Parameters
-    ----------
-    reader : StoreReader
 
     Returns
     -------

@@ -189,7 +189,7 @@ class LocalPlace:
         return found.f_bavail * found.f_frsize
 
     def lock_file(self) -> LocalLockFile:
-        """Return the lock beside the folder."""
+        """Return the lock next to the folder."""
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
@@ -200,12 +200,7 @@ _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 @dataclass(frozen=True)
 class LocalLockFile:
-    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too."""
 
     path: Path
 
@@ -296,7 +291,7 @@ def check_free(path: Path, overwrite: bool) -> None:
     Raises
     ------
     StoreError
-        Something is there already and must not or cannot be replaced, or the folder that is to
+        Something exists already and must not or cannot be replaced, or the folder that is to
         hold the store is missing or not writable.
     """
     parent = path.absolute().parent
@@ -312,7 +307,7 @@ def check_free(path: Path, overwrite: bool) -> None:
         if _root_of(path) is None:
             hint = "choose another path"
             if path.is_dir():
-                hint = f"it is no store; name a new one, such as {path / 'run.zarr'}"
+                hint = f"it is not a store; name a new one, such as {path / 'run.zarr'}"
         raise StoreError(f"--out {path} exists already: {hint}")
     check_replaceable(path)
 
@@ -328,7 +323,7 @@ def check_replaceable(path: Path) -> None:
     if path.is_symlink():
         raise StoreError(
             f"--out {path} is a symbolic link, which --overwrite does not replace: give the path"
-            f" that it leads to, {path.resolve()}, or remove the link"
+            f" that it leads to, {os.path.realpath(path)}, or remove the link"
         )
     if not path.is_dir() or _root_of(path) is None:
         raise StoreError(
@@ -338,8 +333,8 @@ def check_replaceable(path: Path) -> None:
     others = _others_in(path)
     if others:
         raise StoreError(
-            f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
-            " so --overwrite does not delete it; move that away or choose another path"
+            f"--out {path} also holds {', '.join(others[:3])}, not part of an nbdask store, so"
+            " --overwrite does not delete it; move that away or choose another path"
         )
 
 
@@ -357,7 +352,7 @@ def _root_of(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def new_folder(path: Path, overwrite: bool, *, durable: bool = True) -> Iterator[Path]:
-    """Make a folder beside ``path`` that takes its place when all went well.
+    """Make a folder next to ``path`` that replaces it on success.
 
     A failure inside leaves nothing behind, and what was at ``path`` is untouched.  If ``durable``,
     all that is in the folder is on the disk before it takes its place.

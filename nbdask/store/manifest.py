@@ -58,7 +58,12 @@ def changed(
         return dict(changes)
     right = held.get("attributes") == digest_of_root(before)
     digest = digest_of_root({**before, **changes}) if right else held.get("attributes")
-    made = {"attributes": digest, "nodes": {**held.get("nodes", {}), **_digests(nodes)}}
+    nodes_held = held.get("nodes")
+    kept = dict(nodes_held) if isinstance(nodes_held, Mapping) else {}
+    if nodes:
+        # Those of a pyramid come all at once: what is left of an earlier one is no part of it.
+        kept = {name: kept[name] for name in _ARRAYS if name in kept}
+    made = {"attributes": digest, "nodes": {**kept, **_digests(nodes)}}
     return {**changes, NAME: made}
 
 

@@ -32,10 +32,6 @@ from nbdask.store.place import Place
 class StoreReader:
     """A store, read piece by piece with bounded memory.
 
-    Parameters
-    ----------
-    out : path, address or Place
-
     Attributes
     ----------
     place : Place

@@ -23,7 +23,7 @@ from nbdask.trace.recorder import Recorder
 
 #: Evaluations that a trace may hold.
 MOST = 100_000
-#: Evaluations that take so long that it is said.
+#: Evaluations from which on the time is announced.
 LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
 KERNELS = ("reference", *COMPILED)
@@ -55,25 +55,21 @@ def trace_pixel(
         The pixel.
     chosen : dict, optional
         ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> a number or a range such as
-        ``"0:10"``.  What is not named is everything.
+        ``"0:10"``.  What is not named is unrestricted.
     taps : sequence of str
         Groups of quantities that are kept.
     kernels : sequence of str
-        Further kernels whose own values stand beside: ``"cpu"``, ``"cuda"``.
+        Further kernels whose own values are shown: ``"cpu"``, ``"cuda"``.
     most : int
         Evaluations that are kept at most, in the order of the loops; the sums and the pixel are
         those of all.
     report : callable, optional
         Called with a line of text before something that takes long.
 
-    Returns
-    -------
-    Trace
-
     Raises
     ------
     InputError
-        A pixel that is not on the detector; a selection, tap or kernel that there is not.
+        A pixel that is not on the detector; an unknown selection, tap or kernel.
     BackendError
         A kernel that cannot run here.
     TraceError
@@ -86,23 +82,26 @@ def trace_pixel(
     pixel = Tile(slow, slow + 1, fast, fast + 1)
     phi = phi_table(experiment)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
-    evaluated = is_evaluated(model, slow, fast)
-    if report is not None and evaluated and model.n_steps > LONG:
+    if report is not None and model.n_steps > LONG and is_evaluated(model, slow, fast):
         report(f"{model.n_steps} evaluations, one by one: about {model.n_steps // 3000} s")
-    notes = _run(model, pixel, recorder) if evaluated else [_NOT_EVALUATED.format(slow, fast)]
-    value = recorder.entries[-1].value[0] if evaluated else 0.0
-    with np.errstate(over="ignore"):
-        rounded = np.float32(value)
-    _check(model, pixel, rounded, evaluated)
-    frame = frame_values(experiment, model)
-    entries = [Entry(name, LoopIndex(), found) for name, found in frame.items()]
-    entries += [*recorder.entries, Entry("pixel", LoopIndex(), (float(rounded),))]
-    for name, kernel in columns.items():
-        if evaluated:
+    return _trace(experiment, recorder, columns, taps)
+
+
+def _trace(
+    experiment: Experiment, recorder: Recorder, columns: dict[str, Kernel], taps: Sequence[str]
+) -> Trace:
+    """Evaluate a recorder's pixel."""
+    model, pixel, selection = recorder.model, recorder.pixel, recorder.chosen
+    evaluated = is_evaluated(model, pixel.slow0, pixel.fast0)
+    missing = [_NOT_EVALUATED.format(pixel.slow0, pixel.fast0)]
+    notes = _run(model, pixel, recorder) if evaluated else missing
+    entries = _entries(experiment, recorder, evaluated)
+    if evaluated:
+        for name, kernel in columns.items():
             _fill(name, kernel, model, pixel, entries)
     return Trace(
-        slow,
-        fast,
+        pixel.slow0,
+        pixel.fast0,
         experiment.semantics,
         model,
         tuple(entry for entry in entries if QUANTITIES[entry.name].tap in taps),
@@ -112,12 +111,22 @@ def trace_pixel(
         recorder.last,
         tuple(columns),
         (*model.notes, *notes),
-        next(float(entry.value[0]) for entry in entries if entry.name == "pixel"),
+        float(entries[-1].value[0]),
     )
 
 
+def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> list[Entry]:
+    """Return what was recorded between the geometry's values and the pixel, which is checked."""
+    with np.errstate(over="ignore"):
+        value = np.float32(recorder.entries[-1].value[0] if evaluated else 0.0)
+    _check(recorder.model, recorder.pixel, value, evaluated)
+    named = frame_values(experiment, recorder.model).items()
+    frame = [Entry(name, LoopIndex(), values) for name, values in named]
+    return [*frame, *recorder.entries, Entry("pixel", LoopIndex(), (float(value),))]
+
+
 def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
-    """Refuse taps that there are not and pixels that are not on the detector."""
+    """Refuse unknown taps and pixels outside the detector."""
     unknown = [tap for tap in taps if tap not in TAPS]
     if unknown:
         raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
@@ -215,7 +224,7 @@ def _check(model: Model, pixel: Tile, traced: np.float32, evaluated: bool) -> No
 
 
 def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequence[Entry]) -> None:
-    """Put a kernel's own values beside those of the reference."""
+    """Put a kernel's own values next to those of the reference."""
     parts = parts_of(model, pixel)
     sums = _sums(kernel, parts, pixel, model)
     for entry in entries:

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def test_a_record_is_never_there_before_its_pixels(recorded) -> None:
     recorder, store = recorded
     seen = 0
     for moment in recorder.moments:
-        visible = files(moment, recorder.root, lambda number, m=moment: m.names.get(number, {}))
+        names = defaultdict(dict, moment.names)
+        visible = files(moment, recorder.root, names.__getitem__)
         durable = on_disk(moment, recorder.root)
         for tile in records(visible):
             pixels = f"image/c/{tile}"

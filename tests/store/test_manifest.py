@@ -103,7 +103,7 @@ def test_another_pixel_size(store) -> None:
     }
 
 
-@pytest.mark.parametrize("array", ["image", "tiles", "pyramid/mean/1"])
+@pytest.mark.parametrize("array", ["image", "tiles", "pyramid/mean/1/image"])
 def test_other_metadata_of_an_array(store, array) -> None:
     """Whatever stands in them."""
     edit(store / array / "zarr.json", lambda data: data["attributes"].update(units="adu"))

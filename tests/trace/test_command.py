@@ -65,7 +65,7 @@ def test_json_holds_all_that_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     assert {"unit", "formula", "tap", "value"} <= set(terms[0])
     before = target.read_bytes()
     assert main(argv("square", "--json", str(target))) == 2
-    assert "is there already: --overwrite replaces it" in capsys.readouterr().err
+    assert "exists already: --overwrite replaces it" in capsys.readouterr().err
     assert target.read_bytes() == before
     assert main(argv("square", "--json", str(target), "--overwrite", "--sub-pixel", "3")) == 0
     assert json.loads(target.read_text())["selected"] == 1
@@ -129,7 +129,7 @@ def test_a_store_with_another_pixel(
     image = zarr.open_array(str(copy / "image"), mode="r+")
     image[9, 17] = 12345.0
     assert main(["trace", "9", "17", str(copy)]) == 1
-    assert "the store holds another pixel, see nbdask verify" in capsys.readouterr().err
+    assert "the stored pixel differs, see nbdask verify" in capsys.readouterr().err
     image[9, 17] = np.nan
     assert main(["trace", "9", "17", str(copy)]) == 0
     assert "not computed yet" in capsys.readouterr().err
@@ -151,9 +151,12 @@ def test_a_store_with_another_pixel(
         (["trace", "5", "9", "x", "--config", "y"], "leave out store and flags"),
         (["trace", "5", "9", "--domian", "3", "x.zarr"], "no such option: --domian (did you mean"),
         (argv("gauss", "--taps", "x"), "--taps x: must be some of geometry, hkl_subpixel"),
-        (argv("gauss", "--taps", "omega", "--against", "x"), "--taps beside --against"),
+        (
+            argv("gauss", "--taps", "omega", "--against", "x"),
+            "--taps omega: leave it out with --against",
+        ),
         (argv("gauss", "--against", "no.log"), "--against no.log: No such file"),
-        (argv("gauss", "--json", "no/x.json"), "must be a file in a folder that exists"),
+        (argv("gauss", "--json", "no/x.json"), "no does not exist"),
         (argv("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
         (argv("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
         (argv("gauss", "--kernels", "x"), "--kernels x: must be some of reference, cpu, cuda"),

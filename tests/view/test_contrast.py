@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as arrays
 from nbdask.errors import InputError
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import Contrast, choose
-from nbdask.view.files import SUFFIXES, check_picture
 from nbdask.view.labels import label_positions
+from nbdask.view.picture import preview
 
 QUICK = settings(max_examples=40, deadline=None)
 IMAGES = arrays.arrays(
@@ -117,12 +117,6 @@ def test_higher_up_is_better_where_it_is_equally_dark() -> None:
     assert place[0] == 30.0
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, ".PNG", ".Pdf"])
-def test_kinds_of_pictures(tmp_path: Path, suffix: str) -> None:
-    """Whatever their case."""
-    check_picture(tmp_path / f"a{suffix}", overwrite=False)
-
-
 def test_pictures_that_may_not_be_written(tmp_path: Path) -> None:
     """One line each; a link counts by what it names, a store is kept whole."""
     (tmp_path / "a.png").write_text("x")
@@ -135,14 +129,13 @@ def test_pictures_that_may_not_be_written(tmp_path: Path) -> None:
         (tmp_path / "a", "the name must end in .png, .svg, .pdf"),
         (tmp_path / "a.jpeg", "the name must end in"),
         (tmp_path / "none" / "a.png", f"the folder {tmp_path}/none does not exist"),
-        (tmp_path / "c.png", "is a folder; name a file"),
+        (tmp_path / "c.png", "is a folder: give the path of a file"),
         (store / "a.png", "must lie outside the store"),
         (tmp_path / "link" / "a.png", "must lie outside the store"),
         (tmp_path / "a.png", "exists already: --overwrite replaces it"),
         (tmp_path / "b.png", "exists already: --overwrite replaces it"),
     ):
         with pytest.raises(InputError) as caught:
-            check_picture(path, False, store)
+            preview(store, path)
         assert str(caught.value).startswith(f"-o {path}")
         assert message in str(caught.value)
-    check_picture(tmp_path / "a.png", True, store)
