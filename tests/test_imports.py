@@ -118,7 +118,7 @@ INNER = {
         ("parity.pictures", "matplotlib"),
         ("plan.memory", "dask.utils"),
         ("store.lazy", "dask.array"),
-        ("store.local", "filelock"),
+        ("store.lockfile", "filelock"),
         ("store.open", "xarray"),
     },
 }
