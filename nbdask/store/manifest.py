@@ -83,6 +83,16 @@ def metadata_of(place: Place, names: Iterable[str]) -> dict[str, Any]:
     return {name: data for name, data in found.items() if data is not None}
 
 
+def covers(reader: StoreReader, names: Iterable[str]) -> bool:
+    """Whether groups and arrays are as the manifest says; also where there is no manifest."""
+    held = reader.attributes.get(NAME)
+    if held is None:
+        return True
+    nodes = held.get("nodes")
+    found = _digests(metadata_of(reader.place, names))
+    return isinstance(nodes, Mapping) and all(nodes.get(n) == d for n, d in found.items())
+
+
 def alterations(reader: StoreReader) -> tuple[str, ...]:
     """Return what of a store is not as it was written, beside its tiles."""
     return tuple(_alterations(reader))

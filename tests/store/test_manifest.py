@@ -131,3 +131,21 @@ def test_every_byte_of_a_record_counts(store) -> None:
         file.write_bytes(data)
     assert nbdask.verify(store).ok
     assert StoreReader(store).attributes["format_version"] == 2
+
+
+def test_a_pyramid_whose_builder_was_killed_is_noted_by_the_next(made, tmp_path) -> None:
+    """Its arrays are there, and the root does not know of them yet."""
+    store = tmp_path / "b.zarr"
+    nbdask.simulate(small_experiment(), store, backend="numpy", tile=12)
+    root = (store / "zarr.json").read_bytes()
+    build_pyramid(store, kinds=["max"], smallest=8)
+    one = (store / "zarr.json").read_bytes()
+    build_pyramid(store, smallest=8)
+    both = json.loads((store / "zarr.json").read_bytes())["attributes"]["manifest"]
+    for before in (root, one):
+        (store / "zarr.json").write_bytes(before)
+        build_pyramid(store, smallest=8)
+        found = StoreReader(store).attributes
+        assert found["manifest"] == both
+        assert "ome" in found
+        assert nbdask.verify(store).ok
