@@ -45,6 +45,7 @@ LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 TOP = {"__init__", "__main__"}
 #: Packages that only these parts may import.
 HOMES = {
+    "filelock": {"store"},
     "zarr": {"store", "amplitudes"},
     "obstore": {"store"},
     "xarray": {"store", "lazy", "derive", "accessor"},
@@ -122,6 +123,7 @@ INNER = {
         ("parity.pictures", "matplotlib"),
         ("plan.memory", "dask.utils"),
         ("store.lazy", "dask.array"),
+        ("store.lockfile", "filelock"),
         ("store.open", "xarray"),
     },
 }

@@ -179,6 +179,18 @@ def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     return ["--" + n.replace("_", "-") for n in given]
 
 
+def _resume(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
+    return "verify" if value == "verify" else value is not None
+
+
+resume_option = click.option(
+    "--resume",
+    type=click.Choice(["missing", "verify"]),
+    metavar="[=verify]",
+    callback=_resume,
+    help="Finish a store that was left incomplete; with =verify, read all its tiles against their"
+    " checksums first.",
+)
 durability_option = click.option(
     "--durability",
     type=click.Choice(["full", "fast"]),

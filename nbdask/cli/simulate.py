@@ -17,6 +17,7 @@ from nbdask.cli.options import (
     experiment_options,
     flags_of,
     parse_flags,
+    resume_option,
     run_options,
 )
 from nbdask.cli.outputs import check_distinct, inputs_of
@@ -55,7 +56,7 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
 @experiment_options("")
 @amplitude_options()
 @click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
-@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@resume_option
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(

@@ -194,7 +194,7 @@ def _experiment(
     if store is not None:
         from nbdask.store.reader import StoreReader
 
-        found = Experiment.from_dict(StoreReader(store).attributes["experiment"])
+        found = StoreReader(store).experiment
     elif options["config"] is not None:
         found = from_toml(options["config"])
     else:

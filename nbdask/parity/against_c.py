@@ -115,7 +115,7 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
             f"{reader.path} holds noise or detector effects, which the C program does not compute:"
             f" give the image that it was derived from, {source}"
         )
-    experiment = Experiment.from_dict(reader.attributes["experiment"])
+    experiment = reader.experiment
     plan, title = reader.attributes["plan"], str(reader.path)
     backend, precision = _kernel_of(reader)
     settings = replace(

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from nbdask.derive.canvas import Canvas, Done, Piece, factor_for, finished, pieces
 from nbdask.derive.directions import Directions
 from nbdask.errors import StoreError
-from nbdask.experiment import Experiment
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.checked import common
@@ -181,9 +180,7 @@ class Scene:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.levels = Levels(path)
         status = self.levels.reader.attributes["status"]
-        self.geometry = Directions.of(
-            Experiment.from_dict(self.levels.reader.attributes["experiment"])
-        )
+        self.geometry = Directions.of(self.levels.reader.experiment)
         self.damage = Damage()
         self._overviews = {MAX: Overview(self.levels, MAX, self.damage)}
         self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
