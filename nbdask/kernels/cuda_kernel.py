@@ -95,20 +95,9 @@ class CudaKernel(Kernel):
             return self._finish(task, ready, tile, sums, active)
 
     def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
-        """Evaluate all steps of a tile and finish it; the sums never leave the device.
+        """Evaluate and finish a tile; the sums never leave the device.
 
-        Parameters
-        ----------
-        model : Model
-        tile : Tile
-        mask : (n_slow, n_fast) bool array or None
-
-        Returns
-        -------
-        image : (n_slow, n_fast) float32 array
-            Photons, the same bits as from :meth:`partial` over all steps and :meth:`finish`.
-        outside : int
-            Evaluations whose interpolation neighbourhood left the amplitude grid.
+        See :class:`~.interface.Kernel`.
         """
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
@@ -119,21 +108,7 @@ class CudaKernel(Kernel):
             return image, int(task.download(sums.outside)[0])
 
     def device_image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[Any, int]:
-        """Evaluate all steps of a tile and finish it, and leave the photons on the device.
-
-        Parameters
-        ----------
-        model : Model
-        tile : Tile
-        mask : (n_slow, n_fast) bool array or None
-
-        Returns
-        -------
-        image : (n_slow, n_fast) float32 array on the device
-            The same bits as from :meth:`image`; the caller's.
-        outside : int
-            Evaluations whose interpolation neighbourhood left the amplitude grid.
-        """
+        """Do the same as :meth:`image`, but leave the image on the device; it is the caller's."""
         active = active_pixels(tile, mask)
         with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
             image = task.result(tile.shape)
