@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple
@@ -50,11 +50,6 @@ class CudaKernel(Kernel):
 
     name = "cuda"
     version = VERSION
-    #: Whether all threads of a process share one device, which a plan must know.
-    #: What a user should be told of the device.
-    note: str | None = None
-    #: Nanoseconds of an evaluation by key, where the device is not what the usual tables are for.
-    costs: Mapping[str, float] = {}
 
     def __init__(self, precision: str, launcher: Launcher) -> None:
         if precision == "auto":

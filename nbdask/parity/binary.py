@@ -30,8 +30,6 @@ from nbdask.plan.tiles import Tile
 
 #: The variable that names the program where the caller does not.
 VARIABLE = "NB_C_BIN"
-#: C counts pixels in an int; it crashes beyond.
-MOST_PIXELS = 2**31 - 1
 #: Characters of C's standard output and error that are kept, of each the last.
 KEPT = 20_000
 #: Characters of each of its last lines that go into an error.
@@ -158,11 +156,6 @@ def run_c(
     with tempfile.TemporaryDirectory(prefix="nbdask-parity-") as temporary:
         folder = Path(temporary)
         args, shape, notes = _arguments(experiment, region, mode, users, folder)
-        if mode == "roi" and shape[0] * shape[1] > MOST_PIXELS:
-            raise ParityUsageError(
-                f"--mode roi: {shape[0]} x {shape[1]} pixels are more than C can count"
-                f" ({MOST_PIXELS}): use --mode window"
-            )
         start = time.perf_counter()
         _start(binary, args, folder, name)
         seconds = time.perf_counter() - start
