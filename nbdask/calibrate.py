@@ -22,7 +22,7 @@ from nbdask.experiment import (
 from nbdask.geometry.build import build_model
 from nbdask.kernels.interface import Kernel
 from nbdask.kernels.registry import default_costs, get_kernel
-from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, save_costs
+from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, check_writable, costs_file, save_costs
 from nbdask.plan.machine import available_cores
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
@@ -64,6 +64,8 @@ def calibrate(
     Path
         The file; figures of this processor that were not measured now are kept.
     """
+    path = costs_file() if path is None else path
+    check_writable(path)
     measured: dict[str, float] = {}
     for precision in precisions:
         kernel = get_kernel(backend, precision)

@@ -143,6 +143,8 @@ class Settings:
         Bytes that each process may use.
     jobs : JobOptions, optional
         Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
+    durability : str
+        ``"full"`` or ``"fast"``; see :func:`nbdask.store.address.place_of`.
     """
 
     backend: str | None = None
@@ -154,6 +156,7 @@ class Settings:
     threads: int | None = None
     memory_limit: int | str | None = None
     jobs: JobOptions | None = None
+    durability: str = "full"
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
@@ -215,6 +218,7 @@ def simulate(
     threads: int | None = None,
     memory_limit: int | str | None = None,
     jobs: JobOptions | None = None,
+    durability: str = "full",
     overwrite: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
@@ -230,7 +234,8 @@ def simulate(
     experiment : Experiment
     out : path or str
         The store to write: a path, or ``s3://bucket/name``.
-    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
+    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
+    durability
         See :class:`Settings`.
     overwrite, resume : bool
         Replace an nbdask store that is there already; compute only its missing tiles.
@@ -255,7 +260,7 @@ def simulate(
         Before anything is written: something that cannot be used.  Later: a tile that failed; the
         store then keeps the status ``running`` and the tiles that are done.
     """
-    target = Target(place_of(out), overwrite, resume)
+    target = Target(place_of(out, durability), overwrite, resume)
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )

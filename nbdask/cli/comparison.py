@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all
-from nbdask.cli.outputs import Number, check_distinct
+from nbdask.cli.outputs import check_distinct
 from nbdask.errors import (
     BackendError,
     ClusterError,
@@ -63,7 +64,7 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--peaks",
-            type=click.IntRange(min=0),
+            type=Whole(min=0),
             default=20,
             show_default=True,
             help="Brightest local maxima of a region that are matched.",

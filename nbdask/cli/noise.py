@@ -9,7 +9,7 @@ import click
 from nbdask.cli.argv import COMMAND_LINE
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
-from nbdask.cli.options import cluster_options, tile_option
+from nbdask.cli.options import cluster_options, durability_option, tile_option
 from nbdask.cli.running import say, say_notes, say_result
 from nbdask.experiment import Experiment
 
@@ -42,6 +42,7 @@ class _Recorded(click.Command):
     help="cpu is compiled and fast, numpy the readable reference; the bits are the same.",
 )
 @cluster_options
+@durability_option
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -54,7 +55,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     attributes = StoreReader(options["store"]).attributes
     pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
-    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "overwrite", "resume")
+    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
     try:
         with bar("noise", options["quiet"]) as progress:
             result = noise(
@@ -63,6 +64,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 pipeline,
                 command=ctx.meta[COMMAND_LINE],
                 progress=progress,
+                overwrite=options["overwrite"],
+                resume=options["resume"],
                 **{name: options[name] for name in names},
             )
     except KeyboardInterrupt:

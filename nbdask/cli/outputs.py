@@ -1,36 +1,15 @@
-"""Outputs that must be neither inputs nor each other, and numbers that must be finite."""
+"""Outputs that must be neither inputs nor each other."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from nbdask.experiment import Experiment
 from nbdask.files import inside
-
-
-class Number(click.FloatRange):
-    """A finite number within bounds; click's own lets NaN pass, and infinity where it is open."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number, or say what is allowed."""
-        low = -math.inf if self.min is None else self.min
-        high = math.inf if self.max is None else self.max
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not (math.isfinite(number) and low <= number <= high):
-            allowed = f"{low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
-            self.fail(f"{str(value)!r}: must be a finite number, {allowed}", param, ctx)
-        return number
 
 
 def check_distinct(
@@ -76,7 +55,7 @@ def check_distinct(
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two names are of one file, through links of either kind."""
-    if one.resolve() == other.resolve():
+    if os.path.realpath(one) == os.path.realpath(other):
         return True
     try:
         return one.samefile(other)

@@ -9,6 +9,7 @@ import click
 from nbdask.cli.argv import check_dashes, no_such_option
 from nbdask.cli.comparison import exit_codes, give, threshold_options
 from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import (
     backend_option,
     cluster_options,
@@ -17,7 +18,6 @@ from nbdask.cli.options import (
     precision_option,
     tile_option,
 )
-from nbdask.cli.outputs import Number
 
 #: Key of ``click.Context.meta`` for the nanoBragg arguments; None: there was no "--".
 _ARGV = "nbdask.parity.argv"
@@ -79,9 +79,10 @@ def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> int
         return None
     if value == "all":
         return -1
-    if not value.isdigit():
+    number = whole(value)
+    if number is None or number < 0:
         raise click.BadParameter(f"{value!r}: must be a whole number of at least 0, or all")
-    return int(value)
+    return number
 
 
 def _tile_indices(
@@ -121,14 +122,14 @@ def _tile_indices(
 )
 @click.option(
     "--roi",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     nargs=4,
     metavar="S0 S1 F0 F1",
     help="These pixels, first and last, slow then fast.",
 )
 @click.option(
     "--brightest",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     metavar="N",
     help="The N tiles with the brightest pixels.",
@@ -139,11 +140,11 @@ def _tile_indices(
     help="Leave out the corners and the centre, which are otherwise always compared.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random draw of --tiles."
+    "--seed", type=Whole(), default=0, show_default=True, help="Seed of the random draw of --tiles."
 )
 @click.option(
     "--edge",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="PIXELS",
     help="Compare only a square of this edge of each tile.",
 )
@@ -162,7 +163,7 @@ def _tile_indices(
 @experiment_options("With nanoBragg flags: ")
 @click.option(
     "--c-threads",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="OpenMP threads of each run of C.",

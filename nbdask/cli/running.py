@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.streams import one_line
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def say(message: str) -> None:
     """Print one line on standard error, where it does not mix with results."""
-    print("nbdask: " + message, file=sys.stderr)
+    print("nbdask: " + one_line(message), file=sys.stderr)
 
 
 def say_notes(notes: Sequence[str]) -> None:

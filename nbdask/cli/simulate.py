@@ -143,7 +143,7 @@ def _noisy_copy(
     from nbdask.derive.noise import NoisyCopy
     from nbdask.run import Settings
 
-    target = Target(place_of(path), options["overwrite"], options["resume"])
+    target = Target(place_of(path, options["durability"]), options["overwrite"], options["resume"])
     here, there = target.place.name, place_of(options["out"]).name
     if here == there:
         raise click.UsageError(f"--noise {path} is the store --out too: name another one")

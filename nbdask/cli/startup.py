@@ -9,6 +9,7 @@ usual.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,8 +19,12 @@ _process = {"own": False}
 
 
 def claim_process() -> None:
-    """Say that no other program's code runs in this process."""
+    """Say that no other program's code runs in this process.
+
+    Pictures are drawn into files, so whichever screen matplotlib is told to use does not matter.
+    """
     _process["own"] = True
+    os.environ.pop("MPLBACKEND", None)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from nbdask.cli.argv import ARGV, FlagCommand
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
-from nbdask.cli.outputs import Number, check_distinct, files_among, inputs_of
+from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
@@ -72,7 +73,7 @@ def _range_option(name: str, what: str) -> Decorator:
 @_range_option("domain", "these mosaic domains")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=4,
     show_default=True,
     help="Most evaluations that are printed; --json takes all that are chosen.",
@@ -153,14 +154,13 @@ def _split(text: str) -> list[str]:
 
 def _arguments(argv: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
     """Return the pixel, the store if one is named, and the nanoBragg flags."""
-    try:
-        slow, fast = int(argv[0]), int(argv[1])
-    except (IndexError, ValueError):
+    slow, fast = (whole(word) for word in [*argv[:2], "", ""][:2])
+    if slow is None or fast is None:
         given = " ".join(argv[:2]) or "nothing"
         raise click.UsageError(
             f"SLOW FAST ({given}): must be the two whole numbers of a pixel, slow first, such as"
             " nbdask trace 685 1039 run.zarr"
-        ) from None
+        )
     rest = list(argv[2:])
     store = rest.pop(0) if rest and not rest[0].startswith("-") else None
     if store is not None and rest:

@@ -48,6 +48,7 @@ class NoiseSettings(TypedDict, total=False):
     workers: int | None
     threads: int | None
     jobs: JobOptions | None
+    durability: str
 
 
 def noise(
@@ -83,7 +84,7 @@ def noise(
         Called with (tiles done, tiles in all) whenever a tile is written.
     **settings
         ``tile`` (None: as in the source), ``backend`` (``"cpu"``, which is compiled, or
-        ``"numpy"``), ``cluster``, ``workers``, ``threads`` and ``jobs``, as in
+        ``"numpy"``), ``cluster``, ``workers``, ``threads``, ``jobs`` and ``durability``, as in
         :class:`nbdask.run.Settings`.
 
     Returns
@@ -97,7 +98,7 @@ def noise(
         done, a place that cannot be written.  Later: a tile that failed; the store then keeps the
         status ``running`` and the tiles that are done.
     """
-    target = Target(place_of(out), overwrite, resume)
+    target = Target(place_of(out, settings.get("durability", "full")), overwrite, resume)
     return _noise(source, target, pipeline, Settings(**settings), command, progress)
 
 

@@ -74,7 +74,8 @@ def parse_args(
     for item in given:
         apply(builder, item)
     if pix0 is not None:
-        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+        pix0 = checks.vector("pix0", pix0)
+        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
     read_files(builder, files, source_weights=source_weights)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)

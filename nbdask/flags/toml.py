@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError
+from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
-from nbdask.inputs.text import unreadable
+from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0")
 
@@ -54,14 +54,7 @@ def from_toml(path: str | Path) -> Experiment:
     FlagError
         Flags that cannot be understood.
     """
-    try:
-        # Some editors put a mark of the encoding before the text.
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            data = tomllib.loads(handle.read())
-    except OSError as error:
-        raise unreadable(path, error, "an experiment in TOML") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{path}: {error}: must be a TOML file") from None
+    data = read_toml(path, "an experiment")
     folder = Path(path).absolute().parent
     if "nanobragg" in data:
         return _from_flags(data, folder)
@@ -113,8 +106,9 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("sources", "file", None),
     ):
         table = result.get(part)
-        if not isinstance(table, dict) or not isinstance(table.get(name), str):
+        if not isinstance(table, dict) or name not in table:
             continue
+        checks.path(f"{part}.{name}", table[name])
         table[name] = os.path.abspath(folder / table[name])
         if checksum is not None and checksum not in table:
             table[checksum] = sha256_of(table[name])

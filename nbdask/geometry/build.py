@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
@@ -58,6 +60,23 @@ class _Amplitudes(NamedTuple):
     interp_high: Array
 
 
+def _in_range(function: Callable[[Experiment], Model]) -> Callable[[Experiment], Model]:
+    """Turn an overflow, which no single field can foresee, into an error for the user."""
+
+    @wraps(function)
+    def called(experiment: Experiment) -> Model:
+        try:
+            return function(experiment)
+        except (OverflowError, ZeroDivisionError) as error:
+            raise InputError(
+                f"the experiment's numbers are too large or too small ({error}): look at lengths,"
+                " cell, matrix and vectors"
+            ) from error
+
+    return called
+
+
+@_in_range
 def build_model(experiment: Experiment) -> Model:
     """Compute the flat arrays that the kernels read.
 

@@ -74,6 +74,8 @@ def phi_angles(scan: Scan) -> Array:
     (count,) float64 array
     """
     count, _, step = settle_scan(scan)
+    if count > MAX_STEPS:
+        raise FieldError("scan.count", count, f"at most {MAX_STEPS} rotation steps")
     return scan.phi0 + step * np.arange(count, dtype=np.float64)
 
 

@@ -13,6 +13,8 @@ from nbdask.geometry.vectors import Array, array, cross, rotate_about, unit
 
 #: Distance at which generated sources are put, and missing components default to [any unit].
 _FAR = 10.0
+#: Sources that are still believed to be meant.
+MOST_SOURCES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,7 @@ def settle_spread(spread: Spread) -> tuple[int, float, float]:
             width, step = 1.0, 1.0 / count
     elif count is None:
         if step > 0.0:
-            count = math.ceil(width / step)
+            count = math.ceil(min(width / step, 2.0 * MOST_SOURCES))
         else:
             count, step = 2, width
     elif step <= 0.0:
@@ -134,6 +136,12 @@ def _generated(
     if spectrum.range is None:
         spectrum = Spread(0.0, spectrum.step, spectrum.count)
     n_w, width_w, step_w = settle_spread(spectrum)
+    if n_h * n_v * n_w > MOST_SOURCES:
+        raise FieldError(
+            "sources",
+            f"{n_h} x {n_v} directions x {n_w} wavelengths",
+            f"at most {MOST_SOURCES} sources",
+        )
     vertical_axis = unit(cross(beam, polarization))
     positions, waves = [], []
     for i in range(n_h):

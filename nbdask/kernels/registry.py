@@ -12,7 +12,7 @@ from nbdask.kernels.cuda_costs import USUAL, gpu_costs
 from nbdask.kernels.cuda_device import unusable
 from nbdask.kernels.cuda_facts import GpuFacts
 from nbdask.kernels.interface import Kernel
-from nbdask.native.library import missing_note
+from nbdask.native.library import check_choice, missing_note
 from nbdask.plan.cost import AMPLITUDES
 
 #: What ``--precision`` takes -> what it is, for help texts.
@@ -168,6 +168,7 @@ def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str
     if name not in (None, "auto"):
         return name, None
     missing = missing_note()
+    check_choice()
     processor = "cpu" if missing is None else "numpy"
     if name is None:
         return processor, missing

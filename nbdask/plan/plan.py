@@ -21,6 +21,8 @@ from nbdask.plan.tiles import Tile, TileGrid
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
+#: Most tiles of a store, whose list every run holds in memory (72 bytes for each).
+MOST_TILES = 1 << 24
 #: Seconds that a task should take, at least and at most.
 SHORT_TASK, LONG_TASK = 0.2, 2.0
 #: Tasks per thread below which the work is cut finer.
@@ -190,6 +192,8 @@ def parse_tile(value: object) -> tuple[int, int]:
         Not one or two whole numbers of at least 8.
     """
     words: Any = re.split(r"[,x]", value) if isinstance(value, str) else value
+    if isinstance(value, str) and not re.fullmatch(r"\s*\d+\s*(?:[,x]\s*\d+\s*)?", value, re.ASCII):
+        words = None
     items: list[Any] = list(words) if isinstance(words, (list, tuple)) else [words]
     try:
         numbers = [int(item) for item in items]
@@ -197,12 +201,21 @@ def parse_tile(value: object) -> tuple[int, int]:
             raise ValueError
         if len(numbers) not in (1, 2) or min(numbers) < LEAST_ASKED:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PlanError(
             f"--tile = {value!r}: must be one whole number, or two as SLOW,FAST,"
             f" of at least {LEAST_ASKED} pixels each"
         ) from None
     return (numbers[0], numbers[-1])
+
+
+def _check_count(grid: TileGrid) -> None:
+    if len(grid) > MOST_TILES:
+        raise PlanError(
+            f"{grid.shape[0]} x {grid.shape[1]} pixels in tiles of {grid.tile[0]} x {grid.tile[1]}"
+            f" are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater --tile, or fewer"
+            " pixels"
+        )
 
 
 def make_plan(
@@ -242,6 +255,7 @@ def make_plan(
     side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
     grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
+    _check_count(grid)
     per_task = per_task or _choose_steps(demand, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
     task, need = _fitting_bytes(demand, grid, len(steps), memory_limit)
