@@ -15,7 +15,7 @@ from nbdask.export.flagfile import Writer
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed
-from nbdask.files import check_target, inside
+from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
 
@@ -201,7 +201,6 @@ def check_export(
     check_target(path, "output", StoreError, overwrite=overwrite)
     picture = Picture(store, roi, incomplete)
     _check_region(picture, roi)
-    _check_outside(picture, Path(path))
     if chosen.name == "smv-noise" and picture.counts:
         raise InputError(
             f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
@@ -303,11 +302,3 @@ def _check_region(picture: Picture, roi: Roi | None) -> None:
             f"--roi {roi[0]} {roi[1]} {roi[2]} {roi[3]}: must be within 0 to {slow - 1} along slow"
             f" and 0 to {fast - 1} along fast"
         )
-
-
-def _check_outside(picture: Picture, target: Path) -> None:
-    """Refuse a file inside the store, which would damage it."""
-    if not isinstance(picture.reader.path, Path):
-        return
-    if inside(target, picture.reader.path):
-        raise StoreError(f"output {target}: must lie outside the store {picture.reader.path}")

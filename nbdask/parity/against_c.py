@@ -210,10 +210,8 @@ def _compare(side: _Side, request: Request) -> Outcome:
         peaks=request.peaks,
         pictures=request.pictures,
     )
-    slow0, slow1, fast0, fast1 = model.roi
     bright = [] if side.store is None else _brightness(side.store)
-    computed = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
-    regions = list(choose(plan.grid, request.choice, computed, bright))
+    regions = list(choose(plan.grid, request.choice, Tile.within(model.roi), bright))
     grid = plan.grid if side.store is None else None
     results = _run(job, regions, grid, spec, request)
     notes = [

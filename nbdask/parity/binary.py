@@ -189,7 +189,7 @@ def _arguments(
         args, shape = to_args(place_inputs(plain, folder)), experiment.shape
     whole = Tile(0, shape[0], 0, shape[1])
     roi = experiment.sampling.roi or (0, shape[0] - 1, 0, shape[1] - 1)
-    part = region.intersect(Tile(roi[0], roi[1] + 1, roi[2], roi[3] + 1))
+    part = region.intersect(Tile.within(roi))
     assert part is not None, "the region holds nothing of the region of interest"
     if part != whole:
         bounds = (part.fast0, part.fast1 - 1, part.slow0, part.slow1 - 1)

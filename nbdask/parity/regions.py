@@ -225,7 +225,7 @@ def _asked_roi(grid: TileGrid, bounds: tuple[int, int, int, int], roi: Tile) -> 
             f"{text}: must be first and last pixel along slow (0 to {n_slow - 1}), then along fast"
             f" (0 to {n_fast - 1})"
         )
-    return _inside(Tile(slow0, slow1 + 1, fast0, fast1 + 1), roi, text)
+    return _inside(Tile.within(bounds), roi, text)
 
 
 def _inside(tile: Tile, roi: Tile, what: str) -> Tile:

@@ -265,8 +265,7 @@ def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | 
 
 def _within(model: Model, region: Tile) -> Model | None:
     """Return the model with a region as its region of interest; None: nothing is evaluated."""
-    slow0, slow1, fast0, fast1 = model.roi
-    part = region.intersect(Tile(slow0, slow1 + 1, fast0, fast1 + 1))
+    part = region.intersect(Tile.within(model.roi))
     if part is None:
         return None
     return replace(model, roi=(part.slow0, part.slow1 - 1, part.fast0, part.fast1 - 1))

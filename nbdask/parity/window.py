@@ -139,7 +139,7 @@ def _roi(experiment: Experiment, region: Tile) -> tuple[int, int, int, int] | No
     roi = experiment.sampling.roi
     if roi is None:
         return None
-    inside = region.intersect(Tile(roi[0], roi[1] + 1, roi[2], roi[3] + 1))
+    inside = region.intersect(Tile.within(roi))
     assert inside is not None, "the region holds nothing of the region of interest"
     if inside == region:
         return None

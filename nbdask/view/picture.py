@@ -13,7 +13,7 @@ from nbdask.derive.canvas import factor_for, reduce_image
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
-from nbdask.files import check_target, inside, whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
 from nbdask.view.contrast import Contrast, choose
@@ -97,8 +97,6 @@ def preview(
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")
     check_target(target, "-o", InputError, overwrite=overwrite)
-    if os.path.isdir(store) and inside(target, Path(store)):
-        raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
     levels = Levels(store)
     region = region_of(roi, levels.grid.shape)
     factor = factor_for(region, style.size)
@@ -157,4 +155,4 @@ def region_of(roi: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> 
             f"--roi {slow0} {slow1} {fast0} {fast1}: first and last pixel, slow then fast, must be"
             f" within 0 to {shape[0] - 1} and 0 to {shape[1] - 1}, the first not after the last"
         )
-    return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+    return Tile.within(roi)
