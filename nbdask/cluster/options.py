@@ -19,24 +19,10 @@ from nbdask.plan.memory import parse_bytes
 
 #: Everything that a profile, or the section itself, may hold.
 KEYS = (
-    "account",
-    "adapt",
-    "cluster",
-    "disk",
-    "interface",
-    "job-directory",
-    "job-extra",
-    "local-directory",
-    "memory",
-    "prologue",
-    "python",
-    "queue",
-    "threads",
-    "tls",
-    "walltime",
-    "worker-timeout",
-    "workers",
-)
+    "account", "adapt", "cluster", "disk", "interface", "job-directory", "job-extra",
+    "local-directory", "memory", "prologue", "python", "queue", "threads", "tls", "walltime",
+    "worker-timeout", "workers",
+)  # fmt: skip
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -12,16 +12,6 @@ from nbdask.experiment.sources import SourcePoint, Sources, Spread
 from nbdask.experiment.structure import StructureFactors
 
 __all__ = [
-    "Background",
-    "Beam",
-    "Crystal",
-    "Detector",
-    "Experiment",
-    "LabFrame",
-    "Sampling",
-    "Scan",
-    "SourcePoint",
-    "Sources",
-    "Spread",
-    "StructureFactors",
-]
+    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Sampling", "Scan",
+    "SourcePoint", "Sources", "Spread", "StructureFactors",
+]  # fmt: skip

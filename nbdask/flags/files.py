@@ -16,15 +16,10 @@ from nbdask.inputs.smv import open_mask, read_header
 from nbdask.inputs.sourcefile import read_sources
 
 _GRID = (
-    "sources.horizontal.range",
-    "sources.horizontal.step",
-    "sources.horizontal.count",
-    "sources.vertical.range",
-    "sources.vertical.step",
-    "sources.vertical.count",
-    "sources.dispersion.range",
-    "sources.dispersion.count",
-)
+    "sources.horizontal.range", "sources.horizontal.step", "sources.horizontal.count",
+    "sources.vertical.range", "sources.vertical.step", "sources.vertical.count",
+    "sources.dispersion.range", "sources.dispersion.count",
+)  # fmt: skip
 
 
 class InputFiles:
