@@ -20,7 +20,7 @@ from nbdask.store.resume import changes, refuse
 VERSION = 1
 #: What a derived store takes over from its source: what was simulated, and how.
 _INHERITED = ("experiment", "semantics", "backend", "precision", "kernel_version")
-#: Steps after which values are no photons any more.
+#: Steps after which values are no longer photons.
 _UNITS = ("gain", "offset", "rounding", "saturation")
 
 
@@ -123,7 +123,7 @@ def image_attributes(source: StoreReader, pipeline: Pipeline) -> dict[str, str]:
 
 
 def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str) -> None:
-    """Make sure that a run would write the very pixels that a store was begun with.
+    """Make sure that a run would write exactly the pixels that a store was started with.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The kernel of the GPU: one pass per tile and step range, whatever launcher runs it."""
+"""The kernel of the GPU: one pass per tile and step range, for any launcher."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def progress_text(scene: Scene, note: str = "") -> str:
     lines = [f"<b>{state}</b>"]
     if p.shown < p.tiles:
         lines.append(
-            f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this quick)"
+            f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this fast)"
         )
     style = "color:#c00000;overflow-wrap:anywhere"
     lines += [f"<span style='{style}'>{html.escape(t)}</span>" for t in _damage_texts(scene)]
