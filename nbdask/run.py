@@ -378,9 +378,7 @@ class Simulation(Work):
 
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes for a run that begins now."""
-        return start_attributes(
-            self.experiment, self.plan, command=self.command, cluster=self.cluster
-        )
+        return start_attributes(self.experiment, self.plan, self.command, self.cluster)
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
         """Make sure that a store was started with the same settings; note a kernel that is gone."""

@@ -12,17 +12,6 @@ from nbdask.experiment.sources import SourcePoint, Sources, Spread
 from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
-    "Background",
-    "Beam",
-    "Crystal",
-    "Detector",
-    "Experiment",
-    "LabFrame",
-    "Recipe",
-    "Sampling",
-    "Scan",
-    "SourcePoint",
-    "Sources",
-    "Spread",
-    "StructureFactors",
-]
+    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Recipe", "Sampling",
+    "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
+]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, Unpack
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
 from nbdask.export.files import fresh_file
+from nbdask.export.flagfile import Writer
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed
@@ -135,7 +135,7 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     )
 
 
-def _writer(format_: Format) -> Callable[[Picture, Path, Options], list[str]]:
+def _writer(format_: Format) -> Writer:
     module, function = format_.writer.split(":")
     try:
         return getattr(importlib.import_module(f"nbdask.export.{module}"), function)  # type: ignore[no-any-return]
@@ -173,7 +173,7 @@ class Prepared(NamedTuple):
     format: Format
     picture: Picture
     options: Options
-    write: Callable[[Picture, Path, Options], list[str]]
+    write: Writer
 
 
 def check_export(

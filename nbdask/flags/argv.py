@@ -16,16 +16,9 @@ from nbdask.flags.table import TABLE
 
 #: The order of the arguments: that in which runs of C were compared.
 _ORDER = (
-    "Crystal",
-    "Structure factors",
-    "Beam",
-    "Convention",
-    "Detector",
-    "Sources",
-    "Rotation",
-    "Sampling",
-    "Output",
-)
+    "Crystal", "Structure factors", "Beam", "Convention", "Detector", "Sources", "Rotation",
+    "Sampling", "Output",
+)  # fmt: skip
 #: SI -> the flag's unit, roughly; the exact number is searched for around it.
 _GUESSES: dict[str, Callable[[float], float]] = {
     "plain": lambda x: x,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.amplitudes.request import Request
-from nbdask.errors import FieldError, FlagError
+from nbdask.errors import FieldError, FlagError, shown
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
@@ -251,9 +251,11 @@ def _check_mask(builder: Builder, detector: Detector) -> None:
         )
 
 
-def flag_of_field(field: str) -> str | None:
-    """Return the flag that sets a field of the experiment, such as ``-lambda``; None: no flag."""
-    return _flag_of_field().get(field)
+def in_flags(error: FieldError) -> str:
+    """Return the refusal of a field with the flag that sets it, where there is one."""
+    flag = _flag_of_field().get(error.field)
+    given = error.given if isinstance(error.given, str) else shown(error.given)
+    return str(error) if flag is None else f"{flag} ({given}): must be {error.allowed}"
 
 
 def _flag_of_field() -> dict[str, str]:

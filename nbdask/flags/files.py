@@ -20,15 +20,10 @@ from nbdask.inputs.smv import SmvHeader, open_mask, read_header
 from nbdask.inputs.sourcefile import SourceRow, comment_lines, read_sources
 
 _GRID = (
-    "sources.horizontal.range",
-    "sources.horizontal.step",
-    "sources.horizontal.count",
-    "sources.vertical.range",
-    "sources.vertical.step",
-    "sources.vertical.count",
-    "sources.dispersion.range",
-    "sources.dispersion.count",
-)
+    "sources.horizontal.range", "sources.horizontal.step", "sources.horizontal.count",
+    "sources.vertical.range", "sources.vertical.step", "sources.vertical.count",
+    "sources.dispersion.range", "sources.dispersion.count",
+)  # fmt: skip
 
 
 class InputFiles:

@@ -47,30 +47,18 @@ def opening(command: Sequence[str] | None) -> dict[str, Any]:
 
 
 def start_attributes(
-    experiment: Experiment,
-    plan: Plan,
-    *,
-    command: Sequence[str] | None = None,
-    cluster: str = "threads",
-    notes: Sequence[str] = (),
+    experiment: Experiment, plan: Plan, command: Sequence[str] | None, cluster: str
 ) -> dict[str, Any]:
-    """Return the attributes of a store whose run begins now.
+    """Return the attributes, JSON-able, of a store whose run begins now.
 
     Parameters
     ----------
     experiment : Experiment
     plan : Plan
-    command : sequence of str, optional
+    command : sequence of str or None
         The command line.
     cluster : str
         Kind of cluster.
-    notes : sequence of str
-        What the user was told.
-
-    Returns
-    -------
-    dict
-        JSON-able.
     """
     return {
         **opening(command),
@@ -86,13 +74,20 @@ def start_attributes(
         "precision": plan.precision,
         "kernel_version": plan.kernel_version,
         "plan": plan.to_dict(),
+        **beginning(cluster),
+    }
+
+
+def beginning(cluster: str) -> dict[str, Any]:
+    """Return the attributes of a run that begins now: where it runs, and what its end fills in."""
+    return {
         "cluster": cluster,
         "versions": versions(),
         "host": platform.node(),
         "cpu": cpu_name(),
         "started": now(),
         "ended": None,
-        "notes": list(notes),
+        "notes": [],
         "statistics": None,
     }
 

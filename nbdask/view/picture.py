@@ -150,4 +150,4 @@ def region_of(roi: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> 
             f"--roi {slow0} {slow1} {fast0} {fast1}: first and last pixel, slow then fast, must be"
             f" within 0 to {shape[0] - 1} and 0 to {shape[1] - 1}, the first not after the last"
         )
-    return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+    return Tile.within(roi)

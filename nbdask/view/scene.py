@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.canvas import Canvas, Done, Piece, factor_for, finished, pieces
+from nbdask.derive.canvas import Canvas, Done, Finished, Piece, factor_for, pieces
 from nbdask.derive.directions import Directions
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
@@ -227,7 +227,7 @@ class Scene:
 
     def _list(self) -> None:
         """Forget which files there were; of a finished run none is looked up before its turn."""
-        self._done = {kind: finished(self.levels, kind) for kind in KINDS}
+        self._done = {kind: Finished(self.levels, kind) for kind in KINDS}
         total = self.progress.total
         self.progress.tiles = total if self.progress.complete else int(self._done[MAX][0].sum())
 
