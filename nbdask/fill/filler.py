@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -183,6 +184,8 @@ class Filler:
                 f"{outside} evaluations needed structure factors outside the grid of the list for"
                 " their interpolation: default_F was used for them",
             )
+        if math.isinf(statistics.max):
+            self.notes += ("pixels exceed single precision: they are infinite in the image",)
         if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
             earlier = () if self.begun is None else self.begun.attributes.get("notes", [])
             notes = list(dict.fromkeys([*earlier, *self.notes]))
