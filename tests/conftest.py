@@ -105,12 +105,17 @@ def _place(item: pytest.Item) -> int:
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
+def _is_long(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("long", "gpu"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of the long suite."""
     parser.addoption(
         "--all",
         action="store_true",
-        help="run the long suite too: Slurm, MPI, an S3 server, a browser, cut links, many kills",
+        help="run the long suite too: every kernel, a GPU, Slurm, MPI, an S3 server, a browser,"
+        " cut links, many kills",
     )
 
 
@@ -124,9 +129,9 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the long suite out; put slow files first; skip what needs what this machine lacks."""
     if not config.getoption("--all"):
-        long = [item for item in items if item.get_closest_marker("long")]
+        long = [item for item in items if _is_long(item)]
         config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        items[:] = [item for item in items if not _is_long(item)]
     items.sort(key=_place)
     reasons: dict[str, str | None] = {}
     for item in items:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.kernels.first import patch_first
+from nbdask.kernels.carry_over import patch_carry_over
 from nbdask.kernels.interface import Kernel, Partial, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import default_costs
@@ -41,6 +42,14 @@ PARITY = 2e-7
 
 #: What evaluations cost where nothing was measured.
 COSTS = Costs(default_costs())
+
+
+def sampled(values: Iterable[Any], every: int) -> list[Any]:
+    """Return values of a parameter, one in `every` for the quick suite, the rest for the long."""
+    return [
+        pytest.param(value, marks=[pytest.mark.long] if number % every else [])
+        for number, value in enumerate(values)
+    ]
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -106,7 +115,7 @@ def tile_image(
     ranges = ranges or [StepRange(0, model.n_steps)]
     total = tile_sum(model, kernel, tile, ranges)
     image = kernel.finish(model, tile, total, evaluated(model, tile))
-    return patch_first(model, kernel, tile, image)
+    return patch_carry_over(model, kernel, tile, image)
 
 
 def image_of(experiment: Experiment, kernel: Kernel | None = None) -> NDArray[np.float32]:

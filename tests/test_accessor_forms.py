@@ -180,6 +180,7 @@ def test_orientations_that_there_are_not(choice, message) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.long
 @QUICK
 @given(st.data())
 def test_selections_commute_with_coordinates(data: Any) -> None:

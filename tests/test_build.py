@@ -20,9 +20,12 @@ ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "hatch_build.py"
 SHIPPED = ("hatch_build.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore", "nbdask")
 
-pytestmark = pytest.mark.skipif(
-    not all((ROOT / name).exists() for name in SHIPPED), reason="no sources beside the tests"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not all((ROOT / name).exists() for name in SHIPPED), reason="no sources beside the tests"
+    ),
+]
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler on the path"
 )

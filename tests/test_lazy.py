@@ -83,6 +83,7 @@ def test_names_follow_the_content() -> None:
     assert lazy(steps_per_task=3).data.name != name
 
 
+@pytest.mark.long
 def test_the_model_is_in_the_graph_once() -> None:
     """A large table of amplitudes is one node, not a part of every task, optimised or not."""
     experiment = small_experiment(structure=StructureFactors(reflections=reflections(20)))

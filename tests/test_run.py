@@ -34,6 +34,7 @@ from tests.helpers import (
     golden_cases,
     image_of,
     reflections,
+    sampled,
     small_experiment,
     ulps,
 )
@@ -84,6 +85,7 @@ def test_tiles_and_ranges_change_nothing(tmp_path, whole, tile, steps) -> None:
     assert result.statistics.max == pixels(tmp_path / "a.zarr").max()
 
 
+@pytest.mark.long
 def test_processes_give_the_bits_of_threads(tmp_path) -> None:
     """Two worker processes write the very bits that threads write with the same plan."""
     run(tmp_path / "a.zarr", tile=8, steps_per_task=7)
@@ -135,7 +137,7 @@ def test_statistics_are_those_of_the_image(tmp_path, whole) -> None:
     assert (found["max_slow"], found["max_fast"]) == place
 
 
-@pytest.mark.parametrize("name", golden_cases())
+@pytest.mark.parametrize("name", sampled(golden_cases(), 6))
 def test_statistics_are_those_that_nanobragg_prints(tmp_path, monkeypatch, name) -> None:
     """Maximum, mean, rms and rmsd of every golden case, masks and regions of interest too."""
     monkeypatch.chdir(GOLDEN / "inputs")
@@ -443,6 +445,7 @@ def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind)
     assert np.array_equal(pixels(tmp_path / "a.zarr"), whole)
 
 
+@pytest.mark.long
 def test_threads_load_nothing_heavy(tmp_path) -> None:
     """A run on threads imports neither distributed nor xarray nor dask's arrays."""
     code = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.streams import one_line
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -18,12 +19,12 @@ from nbdask.store.space import check_space, most_bytes
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
-    from nbdask.run import SimulationResult
+    from nbdask.run import Result
 
 
 def say(message: str) -> None:
     """Print one line on standard error, where it does not mix with results."""
-    print("nbdask: " + message, file=sys.stderr)
+    print("nbdask: " + one_line(message), file=sys.stderr)
 
 
 def say_notes(notes: Sequence[str]) -> None:
@@ -61,20 +62,20 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
     return text, check_space(place, plan.grid, len(plan.grid))
 
 
-def resume_command(words: Sequence[str]) -> str:
-    """Return the command line that finishes a run which was begun by ``words``."""
-    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+def resume_command(argv: Sequence[str]) -> str:
+    """Return the command line that finishes a run which was begun by ``argv``."""
+    kept = [arg for arg in argv if arg not in ("--overwrite", "--resume")]
     return shlex.join([*kept, "--resume"])
 
 
-def say_interrupted(line: ProgressLine, words: Sequence[str]) -> None:
+def say_interrupted(line: ProgressLine, argv: Sequence[str]) -> None:
     """Say what is kept of a run that was stopped by hand, and how to go on."""
     line.end_line()
     if not line.begun:
         say("interrupted before the first tile")
         return
     say(f"interrupted; the store keeps all finished tiles ({line.done} or more). To go on:")
-    print(resume_command(words), file=sys.stderr)
+    print(resume_command(argv), file=sys.stderr)
 
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def peak_text(value: float | None, slow: int, fast: int) -> str:
     return f"max {value:.7g} at slow {slow}, fast {fast}"
 
 
-def say_result(result: SimulationResult) -> None:
+def say_result(result: Result) -> None:
     """Print what was made."""
     statistics = result.statistics
     slow, fast = result.shape

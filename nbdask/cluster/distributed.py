@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from dask.utils import key_split
 from distributed import Client
@@ -17,7 +17,7 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from nbdask.cluster import gate
-from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.gate import REFUSED, make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
 from nbdask.errors import ClusterError, NbdaskError
@@ -28,6 +28,8 @@ AHEAD = 2
 LOOK = 1.0
 #: Seconds without workers after which the user is told what the run waits for.
 PATIENCE = 30.0
+#: Seconds for which a worker that does not answer may stand in the scheduler's list.
+DYING = 60.0
 #: Workers refused one after another that end a run: the next ones would be refused too.
 MOST_REFUSED = 4
 #: Attempts of a batch system to refuse a job, while there are no workers, that end a run.
@@ -47,6 +49,8 @@ HISTORY_VARIABLES = {
     "DASK_" + name.replace("-", "_").replace(".", "__").upper(): str(value)
     for name, value in HISTORY.items()
 }
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger("nbdask")
 
@@ -105,20 +109,21 @@ class DistributedExecutor:
         self.failures = [] if failures is None else failures
         self.replaced = replaced
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""
         with _lost_as_error():
             self._watch().until_workers()
-            for worker, reason in self.client.run(make_check(setup)).items():
+            answers = ask_all(self.client, lambda: self.client.run(make_check(setup)))
+            for worker, reason in answers.items():
                 if reason is not None:
                     raise ClusterError(refusal(worker, reason))
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         watch = self._watch()
         with _lost_as_error(), watch.refusals():
             plugin = make_plugin(setup)
-            self.client.register_plugin(plugin)
+            ask_all(self.client, lambda: self.client.register_plugin(plugin))
             pending: set[Any] = set()
             try:
                 self._drive(graphs, done, pending, watch)
@@ -297,6 +302,44 @@ def _lost_as_error() -> Iterator[None]:
             "the connection to the scheduler is lost: run the same command with --resume to"
             " compute what is missing"
         ) from error
+
+
+def ask_all(client: Client, ask: Callable[[], Answer]) -> Answer:
+    """Ask every worker something; again where one of them has just died.
+
+    Until the scheduler misses a dead worker, whatever it sends to all of them fails.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    ask : callable
+        Asks through the client, and may do so more than once.
+
+    Returns
+    -------
+    object
+        What `ask` returns.
+
+    Raises
+    ------
+    ClusterLostError
+        A worker does not answer, and stays in the scheduler's list.
+    OSError
+        The scheduler itself is gone.
+    """
+    end = time.monotonic() + DYING
+    while True:
+        try:
+            return ask()
+        except OSError as error:
+            if client.status != "running":
+                raise
+            if time.monotonic() > end:
+                raise ClusterLostError(
+                    f"a worker does not answer ({error}): end it, then run the same command with"
+                    " --resume"
+                ) from error
+            time.sleep(LOOK)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def items(function: Any, run: str, count: int) -> Iterator[Item]:
     return (Item((run, n), {(run, n): (function, run, n)}) for n in range(count))
 
 
-@pytest.fixture(scope="module", params=["threads", "local"])
+@pytest.fixture(scope="module", params=["threads", pytest.param("local", marks=pytest.mark.long)])
 def executor(request) -> Iterator[Executor]:
     """Two tasks at a time: in two threads, or in two processes."""
     workers = 1 if request.param == "threads" else 2
@@ -165,6 +165,7 @@ def test_threads_run_at_the_same_time() -> None:
     assert sorted(found) == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.long
 def test_no_process_remembers_all_keys(monkeypatch) -> None:
     """However many tasks there were, dask's memory of their keys stays small everywhere."""
     from dask.utils import key_split

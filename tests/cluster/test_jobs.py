@@ -61,7 +61,7 @@ def test_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines.index("module load python") < len(lines) - 1
     worker = lines[-1]
     assert "distributed.cli.dask_worker tls://SCHEDULER:8786 --name nbdask-0" in worker
-    for words in (
+    for argv in (
         "--nthreads 4",
         "--memory-limit 6.00GiB",
         "--local-directory /local",
@@ -69,7 +69,7 @@ def test_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "--lifetime 13800s --lifetime-stagger 300s",
         "--interface ib0",
     ):
-        assert words in worker
+        assert argv in worker
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,7 @@ def test_jobqueue_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         job_script(made("pbs", tmp_path))
 
 
+@pytest.mark.long
 def test_ctrl_c_is_not_taken_over() -> None:
     """Importing dask-jobqueue leaves the handler of Ctrl-C as it was."""
     program = (

@@ -158,6 +158,7 @@ def test_neighbours_and_distant_pixels_are_independent() -> None:
         assert abs((moved * noise).mean()) < 5 / math.sqrt(N)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [*RANDOM_STEPS, *PLAIN_STEPS], ids=lambda s: s.kind)
 @settings(max_examples=6, deadline=None)
 @given(st.data())

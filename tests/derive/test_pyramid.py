@@ -68,6 +68,7 @@ def test_every_pixel_of_every_level(tmp_path, tile) -> None:
         np.testing.assert_allclose(found["mean"], reduced(image, 2**level, "mean"), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_pixels_that_are_no_numbers_do_not_count(store) -> None:
     """NaN pixels of a finished tile are left out of maximum and mean."""
     image = image_of(store)
@@ -120,6 +121,7 @@ def test_a_build_that_was_cut_off_goes_on(store) -> None:
     assert changed == {f"pyramid/{kind}/1/c/1/1" for kind in KINDS}
 
 
+@pytest.mark.long
 def test_levels_grow_while_a_run_goes_on(store, tmp_path) -> None:
     """The very files of a pyramid built afterwards; they are there when the run is complete."""
     grown = make(tmp_path / "grown.zarr", listeners=[GrowingPyramid(smallest=10)])
@@ -174,6 +176,7 @@ def test_a_failure_is_told_at_the_end_of_the_run(tmp_path, monkeypatch) -> None:
     assert image_of(tmp_path / "run.zarr").shape == SHAPE
 
 
+@pytest.mark.long
 def test_kinds_come_one_after_the_other(store) -> None:
     """A kind that is added later leaves the first as it is."""
     assert build_pyramid(store, kinds=["max"], smallest=10).kinds == ("max",)
@@ -209,6 +212,7 @@ def test_damaged_metadata_is_named(store) -> None:
         Levels(store)
 
 
+@pytest.mark.long
 def test_the_store_stays_what_it_was(store) -> None:
     """xarray reads the same without a warning, verify is content, --overwrite replaces it all."""
     before = xarray.open_zarr(store)
@@ -266,6 +270,7 @@ def test_metadata_are_ome_zarr(store) -> None:
         assert len(sides) == LEVELS + 1
 
 
+@pytest.mark.long
 def test_another_program_finds_the_metadata_valid(store) -> None:
     """The package ome-zarr-models accepts store and metadata."""
     models = pytest.importorskip("ome_zarr_models.v05.image", reason="needs ome-zarr-models")

@@ -24,6 +24,7 @@ def test_readout_adds_a_normal_deviate() -> None:
     assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
 
 
+@pytest.mark.long
 def test_flicker_of_frames_and_of_pixels() -> None:
     """A frame has one factor; pixels have one each; over many frames the deviations are right."""
     one = derive.flicker(FLAT, seed=1, frame_rms=0.1)

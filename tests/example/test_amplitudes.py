@@ -78,6 +78,7 @@ def test_friedel_mates_are_equal(name: str) -> None:
     assert all(found[-h, -k, -el] == pytest.approx(f, rel=1e-9) for (h, k, el), f in found.items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MINERALS)
 def test_symmetry_equivalents_are_equal(name: str) -> None:
     """Every reflection has the amplitude of all its images under the space group."""

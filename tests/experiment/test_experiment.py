@@ -130,6 +130,7 @@ def test_refused_dicts(data: dict[str, Any], field: str, allowed: str) -> None:
     assert allowed in caught.value.allowed
 
 
+@pytest.mark.long
 @given(experiments)
 @settings(max_examples=60, deadline=None)
 def test_dict_form_round_trip(experiment: Experiment) -> None:

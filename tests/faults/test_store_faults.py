@@ -248,6 +248,7 @@ simulate(EXPERIMENT, sys.argv[1], backend="numpy", tile=8, threads=1,
 """
 
 
+@pytest.mark.long
 def test_two_runs_at_once(tmp_path) -> None:
     """The second is refused, whatever it wants; the first is not disturbed."""
     store, hold = tmp_path / "a.zarr", tmp_path / "hold"

@@ -92,6 +92,7 @@ def test_an_installed_setup_holds_the_mapped_table_only(folder) -> None:
     assert np.array_equal(again, model.f_grid)
 
 
+@pytest.mark.long
 def test_a_run_with_a_mapped_table_gives_the_same_bits(folder, tmp_path_factory) -> None:
     """On the numpy and the cpu kernel; no file is left."""
     for backend in ("numpy", "cpu"):

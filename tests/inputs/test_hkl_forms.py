@@ -45,6 +45,7 @@ def as_dict(grid: AmplitudeGrid) -> dict[tuple[int, ...], float]:
     }
 
 
+@pytest.mark.long
 @given(rows=rows_of_lists, data=st.data())
 @settings(max_examples=12, deadline=None)
 def test_a_written_list_comes_back_to_the_last_bit(

@@ -1,4 +1,4 @@
-"""Float64 results have the same bits in every library and in the card's text, however cut."""
+"""Float64 results have the same bits in every library and in the GPU's text, however cut."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ def test_every_feature(kernels, name, semantics):
     check(model, kernels, whole(model))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "semantics"), CASES)
 def test_tiles_masks_and_threads(kernels, name, semantics):
     """A kernel's own pixels, cut into tiles for eight threads, and listed by a mask."""

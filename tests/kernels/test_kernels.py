@@ -18,6 +18,7 @@ from tests.kernels.suite import ComparedTests, KernelTests, all_steps, same
 LEVELS = sources.LEVELS.get(sources.machine_name(platform.machine()), ())
 
 
+@pytest.mark.long
 class TestReference(KernelTests):
     """The NumPy kernel, which the others are measured by."""
 
@@ -31,13 +32,20 @@ class TestCpu(ComparedTests):
     """The compiled loops, in the library of each level."""
 
     @pytest.fixture(
-        params=[(level, precision) for level in LEVELS for precision in ("float64", "mixed")],
-        ids="-".join,
+        params=[
+            pytest.param(
+                (level, precision),
+                id=f"{level or 'best'}-{precision}",
+                marks=[pytest.mark.long] if level else [],
+            )
+            for level in (None, *LEVELS)
+            for precision in ("float64", "mixed")
+        ]
     )
     def kernel(self, request):
-        """Skip what this processor cannot run."""
+        """The level that this processor gets, and every one; skip what it cannot run."""
         level, precision = request.param
-        if level not in library.levels():
+        if level and level not in library.levels():
             pytest.skip(f"this processor cannot run {level}, or its library was not built")
         return CpuKernel(precision, level)
 
@@ -50,9 +58,10 @@ class TestCpu(ComparedTests):
         assert same(ours, wide) == (kernel.precision == "float64")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on the path")
 class TestCudaHost(ComparedTests):
-    """The text of the card's kernels, compiled for this machine's processor."""
+    """The text of the GPU's kernels, compiled for this machine's processor."""
 
     @pytest.fixture(params=["float64", "mixed", "pairs"])
     def kernel(self, request):
@@ -62,7 +71,7 @@ class TestCudaHost(ComparedTests):
 
 @pytest.mark.gpu
 class TestCuda(ComparedTests):
-    """A card."""
+    """A GPU."""
 
     @pytest.fixture(params=["float64", "mixed", "pairs"])
     def kernel(self, request):

@@ -20,7 +20,7 @@ from nbdask.physics.lattice import lattice_factor, sphere
 from nbdask.physics.position import Ray
 from nbdask.physics.scattering import miller_index, scattering_vector
 from nbdask.physics.structure_factor import cell_factor
-from tests.helpers import deviation
+from tests.helpers import deviation, sampled
 from tests.kernels.features import FEATURES, model_of
 
 LEVELS = library.levels()
@@ -28,7 +28,7 @@ BLOCK = 480
 CELLS = (4, 5, 6)
 
 
-@pytest.fixture(params=LEVELS)
+@pytest.fixture(params=sampled(LEVELS, len(LEVELS) or 1))
 def level(request):
     """Each level that this processor runs."""
     return request.param
@@ -285,7 +285,7 @@ def our_sums(level, model, inputs, d):
     return total * inputs.height
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", sampled(FEATURES, 4))
 @pytest.mark.parametrize("turns", [1, 20])
 def test_whole_models(level, name, turns):
     """Tables, heights and orientations of every feature, with few and many orientations."""

@@ -63,6 +63,7 @@ def rich_experiment(**parts: object):
     return small_experiment(**values)
 
 
+@pytest.mark.long
 @given(st.integers(6, 40), st.integers(6, 40))
 @example(1, 40)
 @example(40, 1)
@@ -77,6 +78,7 @@ def test_tiles_join_to_the_whole(slow: int, fast: int) -> None:
     assert np.array_equal(joined, full)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("each", ["none", "all"])
 @given(per_task=st.integers(1, 200))
 @settings(max_examples=12, deadline=None)

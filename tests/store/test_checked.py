@@ -15,7 +15,7 @@ from nbdask.store import checked
 from nbdask.store.checked import CheckedImage
 from nbdask.store.reader import StoreReader
 from tests.export.stores import store_of
-from tests.helpers import small_experiment
+from tests.helpers import sampled, small_experiment
 from tests.pictured import flip
 
 IMAGE = np.random.default_rng(3).gamma(0.5, 40.0, (32, 24)).astype(np.float32)
@@ -35,7 +35,7 @@ def damage(store: Path, number: int) -> None:
     (store / chunk).write_bytes((other / chunk).read_bytes())
 
 
-@pytest.mark.parametrize("rows", [1, 3, 16, 20, 32])
+@pytest.mark.parametrize("rows", sampled([3, 1, 16, 20, 32], 2))
 @pytest.mark.parametrize("columns", [(0, 24), (3, 24), (5, 11)])
 @pytest.mark.parametrize("first", [0, 5])
 def test_pixels_in_order(store, monkeypatch, rows, columns, first) -> None:

@@ -92,6 +92,7 @@ def test_a_number_that_another_process_has_now_does_not_keep_the_lock(store) -> 
     assert not lock_path(store).exists()
 
 
+@pytest.mark.long
 def test_a_silent_holder_elsewhere_is_taken_for_dead(store, monkeypatch, caplog) -> None:
     """Whatever times its file carries: only whether it changes while it is watched counts."""
     monkeypatch.setattr(lock_module, "PATIENCE", 0.3)
@@ -138,6 +139,7 @@ def test_a_holder_that_was_taken_over_notices(store, monkeypatch) -> None:
     assert json.loads(lock_path(store).read_text())["host"] == "node7"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(5))
 def test_one_of_many_gets_a_dead_lock(store, monkeypatch, seed) -> None:
     """However many find it dead at the same moment."""

@@ -195,6 +195,7 @@ def test_attributes_change_and_stay_consolidated(tmp_path) -> None:
     assert set(group.metadata.consolidated_metadata.metadata) == {"image", "slow", "fast", "tiles"}
 
 
+@pytest.mark.long
 def test_plain_xarray_opens_it_without_warnings(tmp_path) -> None:
     """xarray alone reads the store lazily; any warning would be an error."""
     grid, writer, image = make(tmp_path / "a.zarr")

@@ -105,6 +105,7 @@ def test_regions(store, tmp_path) -> None:
     assert one.contrast.high == 5000.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
 def test_kinds_of_files(store, tmp_path, suffix) -> None:
     """Each begins as its kind of file does."""
@@ -124,6 +125,7 @@ def test_the_pyramid_changes_no_picture(store, tmp_path) -> None:
     assert np.array_equal(colours(tmp_path / "a.png"), colours(tmp_path / "b.png"))
 
 
+@pytest.mark.long
 def test_memory_is_bounded(tmp_path) -> None:
     """An image of 16 MiB is reduced with the memory of some of its tiles."""
     path, shape = tmp_path / "run.zarr", (2048, 2048)
