@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from nbdask.cli.numbers import Whole
+
 _EPILOG = """\b
 FILE may be: dxtbx .expt or .json, CrystFEL .geom, NeXus NXmx, XDS.INP, XPARM.XDS.
 --to takes a format (.expt, .geom, nxmx, poni, XDS.INP) or a file name with its ending.
@@ -38,7 +40,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 @click.option("--distance-shift", metavar="L", help="Move all panels along the beam's axis z.")
 @click.option(
     "--shot",
-    type=int,
+    type=Whole(min=0),
     default=0,
     show_default=True,
     metavar="N",

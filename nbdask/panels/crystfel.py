@@ -68,7 +68,7 @@ def read_crystfel(given: Given) -> Instrument:
 
 
 def _is_place(text: str) -> bool:
-    return text.startswith("/")
+    return "/" in text
 
 
 def _beam(top: Entries) -> PanelBeam:

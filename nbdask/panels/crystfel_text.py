@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from nbdask.errors import InputFileError, nearest
-from nbdask.inputs.text import NUMBER, read_lines, shown, to_number
+from nbdask.inputs.text import NUMBER, shown, to_number
 from nbdask.panels.given import Given
 from nbdask.panels.vectors import Vector
 
@@ -142,7 +142,7 @@ def read_words(given: Given) -> Words:
     """
     words = Words(Entries(given, "file"))
     defaults: dict[str, str] = {}
-    for number, line in enumerate(read_lines(given.path, "a CrystFEL geometry"), 1):
+    for number, line in enumerate(given.lines("a CrystFEL geometry"), 1):
         text = line.split(";", 1)[0].strip()
         if not text:
             continue

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nbdask.errors import InputError
-from nbdask.inputs.text import read_lines, shown
 from nbdask.panels.given import Given
 from nbdask.panels.model import (
     CrystalSetting,
@@ -22,7 +21,7 @@ from nbdask.panels.model import (
     Spindle,
     Sweep,
 )
-from nbdask.panels.node import Node
+from nbdask.panels.node import Node, brief
 from nbdask.panels.vectors import FROM_DXTBX, TINY, Matrix, Vector, rotation, turned, vector
 
 WHAT = "a dxtbx experiment list (JSON)"
@@ -63,6 +62,9 @@ def read_dxtbx(given: Given) -> Instrument:
     crystal = _part(root, place, "crystal", needed=False)
     scan = _part(root, place, "scan", needed=False)
     spindle = _part(root, place, "goniometer", needed=False)
+    images = _part(root, place, "imageset", needed=False)
+    if images is not None and images.text("mask"):
+        given.notes.append(f"the images' mask {images.text('mask')} is not taken")
     beam = _part(root, place, "beam")
     assert beam is not None
     return Instrument(
@@ -80,7 +82,7 @@ def read_dxtbx(given: Given) -> Instrument:
 
 
 def _load(given: Given) -> Any:
-    text = "\n".join(read_lines(given.path, WHAT))
+    text = "\n".join(given.lines(WHAT))
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -217,7 +219,7 @@ def _panel(node: Node, index: int, outer: tuple[Matrix, Matrix]) -> Panel:
     pitch = node.numbers("pixel_size", 2)
     for key, values in (("image_size", size), ("pixel_size", pitch)):
         if min(values) <= 0:
-            raise node.refuse(key, shown(repr(list(values))), "2 numbers greater than 0")
+            raise node.refuse(key, brief(list(values)), "2 numbers greater than 0")
     offset = node.counts("raw_image_offset", 2) if node.data.get("raw_image_offset") else [0, 0]
     trusted: tuple[float | None, float | None] | None = None
     if node.data.get("trusted_range") is not None:

@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbdask.errors import InputError, InputFileError
-from nbdask.inputs.text import problem
+from nbdask.inputs.text import check_regular, problem, unreadable
 from nbdask.panels.quantities import WAVELENGTHS_TEXT, believed, to_energy
 
 #: Relative difference up to which two statements of the same quantity agree.
 AGREE = 1e-6
+
+
+def one_line(text: str) -> str:
+    """Return a text without breaks: names in files may hold any character."""
+    return " ".join(text.split())
 
 
 @dataclass(slots=True)
@@ -38,13 +43,28 @@ class Given:
 
     def refuse(self, where: str, found: str, allowed: str) -> InputFileError:
         """Return the error for a place in the file."""
-        return problem(self.path, None, f"{where}: {found}" if where else found, allowed)
+        text = one_line(f"{where}: {found}" if where else found)
+        return problem(self.path, None, text, allowed)
+
+    def lines(self, what: str) -> list[str]:
+        """Return the lines of the file; bytes that are no UTF-8 are taken for Latin-1."""
+        check_regular(self.path, what)
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise unreadable(self.path, error, what) from None
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+        return text.splitlines()
 
     def of_file(self, error: InputError, where: str = "") -> InputFileError:
         """Return an error of the model as one of this file."""
-        return InputFileError(
-            f"{self.path}: {where}: {error}" if where else f"{self.path}: {error}"
-        )
+        if isinstance(error, InputFileError):
+            return error
+        text = one_line(f"{where}: {error}" if where else str(error))
+        return InputFileError(f"{self.path}: {text}")
 
     def settle_wavelength(self, found: float | None, where: str, *, needed: bool) -> float | None:
         """Return the file's wavelength or the given one [m].

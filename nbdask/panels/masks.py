@@ -75,7 +75,8 @@ def _from_file(panel: Panel, place: MaskPlace, file: str) -> Mask:
                 raise problem(file, None, f"{place.data.path}: is no field", what)
             return _bad(field[_slices(panel, place, field.shape, file)], place)
     except (OSError, KeyError, ValueError) as error:
-        raise problem(file, None, f"{place.data.path}: {error}", what) from None
+        found = " ".join(f"{place.data.path}: {error}".split())
+        raise problem(file, None, found, what) from None
 
 
 def _slices(

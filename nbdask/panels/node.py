@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from nbdask.errors import InputFileError
-from nbdask.inputs.text import shown
 from nbdask.panels.given import Given
 from nbdask.panels.vectors import Vector, unit, vector
+
+_SHOWN = 60
+
+
+def brief(value: Any) -> str:
+    """Return a value as the file has it, not too long for a message."""
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class Node:
     def of(cls, given: Given, where: str, data: Any) -> Node:
         """Return the node of a value that must be an object."""
         if not isinstance(data, dict):
-            raise given.refuse(where, shown(repr(data)), "an object { }")
+            raise given.refuse(where, brief(data), "an object { }")
         return cls(given, where, data)
 
     def refuse(self, key: str, found: str, allowed: str) -> InputFileError:
@@ -43,7 +51,7 @@ class Node:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise self.refuse(key, shown(repr(value)), "a list [ ]")
+            raise self.refuse(key, brief(value), "a list [ ]")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
@@ -61,21 +69,21 @@ class Node:
                 number = math.inf
             if math.isfinite(number):
                 return number
-        raise self.refuse(key, shown(repr(value)), "a finite number")
+        raise self.refuse(key, brief(value), "a finite number")
 
     def numbers(self, key: str, count: int) -> list[float]:
         """Return a list of so many numbers."""
         allowed = f"{count} numbers"
         value = self._value(key, allowed)
         if not isinstance(value, list) or len(value) != count:
-            raise self.refuse(key, shown(repr(value)), allowed)
+            raise self.refuse(key, brief(value), allowed)
         return [self._number(key, item) for item in value]
 
     def counts(self, key: str, count: int) -> list[int]:
         """Return a list of so many whole numbers."""
         values = self.numbers(key, count)
         if any(value != int(value) for value in values):
-            raise self.refuse(key, shown(repr(values)), f"{count} whole numbers")
+            raise self.refuse(key, brief(values), f"{count} whole numbers")
         return [int(value) for value in values]
 
     def triple(self, key: str) -> Vector:
@@ -87,7 +95,7 @@ class Node:
         values = self.numbers(key, 3)
         found = unit(values)
         if found is None:
-            raise self.refuse(key, shown(repr(values)), "a vector that is not 0")
+            raise self.refuse(key, brief(values), "a vector that is not 0")
         return found
 
     def text(self, key: str) -> str:
@@ -100,5 +108,5 @@ class Node:
         value = self._value(key, f"the index of a {what}")
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < size:
             allowed = f"0 to {size - 1}" if size else f"left out: the file holds no {what}"
-            raise self.refuse(key, shown(repr(value)), allowed)
+            raise self.refuse(key, brief(value), allowed)
         return value

@@ -10,7 +10,7 @@ import numpy as np
 
 from nbdask.errors import InputError
 from nbdask.inputs.text import problem
-from nbdask.panels.given import Given
+from nbdask.panels.given import Given, one_line
 from nbdask.panels.model import DataPlace, Group, Instrument, MaskPlace, Panel
 from nbdask.panels.nxmx_beam import read_beam, read_goniometer
 from nbdask.panels.nxmx_chain import Fields, Link, combined, text_of
@@ -58,7 +58,7 @@ def read_nxmx(given: Given) -> Instrument:
         with h5py.File(given.path, "r") as file:
             return _read(given, file)
     except (OSError, RuntimeError, KeyError) as error:
-        raise problem(given.path, None, f"cannot be read: {error}", WHAT) from None
+        raise problem(given.path, None, f"cannot be read: {one_line(str(error))}", WHAT) from None
 
 
 def _read(given: Given, file: Any) -> Instrument:

@@ -143,7 +143,13 @@ class Fields:
         name = name.strip()
         if name in ("", "."):
             return "."
-        return posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+        folder = posixpath.dirname(path)
+        first = posixpath.normpath(posixpath.join(folder, name))
+        # Some writers mean a group further out than the one that holds the field.
+        while folder != "/" and self.get(posixpath.normpath(posixpath.join(folder, name))) is None:
+            folder = posixpath.dirname(folder)
+        found = posixpath.normpath(posixpath.join(folder, name))
+        return found if self.get(found) is not None else first
 
     def link(self, path: str) -> Link:
         """Return one transformation."""

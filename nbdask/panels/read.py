@@ -112,6 +112,8 @@ def _format_of(path: Path) -> str:
         return "dxtbx"
     if is_xparm(text):
         return "xparm"
+    if path.suffix.lower() == ".inp":
+        return "xds.inp"
     lines = [line.split("!")[0].split(";")[0] for line in text.splitlines()]
     slashes = any("/" in line.split("=")[0] for line in lines if "=" in line)
     # One key of XDS has a slash too: REFLECTIONS/CORRECTION_FACTOR.

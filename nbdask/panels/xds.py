@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nbdask.errors import InputError
-from nbdask.inputs.text import read_lines, shown, to_number
+from nbdask.inputs.text import shown, to_number
 from nbdask.panels.given import Given
 from nbdask.panels.model import (
     CrystalSetting,
@@ -95,7 +95,7 @@ def read_xparm(given: Given) -> Instrument:
     """
     given.refuse_clen()
     given.pick_shot(1, "series")
-    lines = [line for line in read_lines(given.path, "XPARM.XDS") if line.strip()]
+    lines = [line for line in given.lines("XPARM.XDS") if line.strip()]
     new = "XPARM.XDS" in lines[0].split()[0]
     rows = _Rows(given, lines, 1 if new else 0)
     scan = rows.take("frame, angle, width, axis", 6)
@@ -108,7 +108,7 @@ def read_xparm(given: Given) -> Instrument:
         *org, distance = rows.take("ORGX, ORGY, DIST", 3)
         frame = [rows.take(f"detector axis {name}", 3) for name in "XYZ"]
         for number in range(1, rows.count(count) + 1):
-            limits = rows.take(f"segment {number}", 5)[1:]
+            limits = rows.take(f"segment {number}: number, x1, x2, y1, y2", 5, 4)[-4:]
             orgx, orgy, shift, *eds = rows.take(f"segment {number}: ORGXS, ORGYS, FS, EDS", 9)
             segments.append(_Segment(limits, eds[:3], eds[3:], orgx, orgy, shift))
     else:
@@ -134,15 +134,15 @@ class _Rows:
     def __init__(self, given: Given, lines: list[str], start: int) -> None:
         self.given, self.lines, self.at = given, lines, start
 
-    def take(self, what: str, count: int) -> list[float]:
-        """Return the numbers of the next line."""
+    def take(self, what: str, count: int, least: int | None = None) -> list[float]:
+        """Return the numbers of the next line; the first ones may be missing down to ``least``."""
         allowed = f"{count} numbers: {what}"
         if self.at >= len(self.lines):
             raise self.given.refuse(what, "missing, the file ends before", allowed)
         line = self.lines[self.at]
         self.at += 1
         numbers = [to_number(word) for word in line.split()]
-        if len(numbers) != count or None in numbers:
+        if not (least or count) <= len(numbers) <= count or None in numbers:
             raise self.given.refuse(f"line {self.at}", shown(line.strip()), allowed)
         return [number for number in numbers if number is not None]
 
@@ -217,7 +217,7 @@ class _Keys:
         self.words: dict[str, str] = {}
         self.several: dict[str, list[str]] = {key: [] for key in _SEVERAL}
         self.segments: list[_Segment] = []
-        for line in read_lines(given.path, "XDS.INP"):
+        for line in given.lines("XDS.INP"):
             text = line.split("!", 1)[0]
             keys = list(_KEY.finditer(text))
             ends = [*(key.start() for key in keys), len(text)][1:]
