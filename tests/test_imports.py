@@ -84,6 +84,7 @@ INNER = {
         ("cli.export", "nbdask.export"),
         ("cli.geometry", "nbdask.panels"),
         ("cli.geometry", "nbdask.view"),
+        ("cli.info", "nbdask.derive"),
         ("cli.info", "nbdask.store"),
         ("cli.comparison", "nbdask.parity"),
         ("cli.noise", "nbdask.derive"),

@@ -1,4 +1,4 @@
-"""One worker process for each GPU of this machine.  Nothing listens beyond loopback."""
+"""One worker process for each GPU of this machine.  Servers listen on loopback only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dask
 from distributed import Nanny, Scheduler, SpecCluster
 
 from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
-from nbdask.cluster.local import led_cluster
+from nbdask.cluster.local import leave_if_worker, led_cluster
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import BackendError, ClusterError
@@ -35,11 +35,12 @@ def spec_of(asked: Asked) -> ClusterSpec:
     BackendError
         There is no GPU that can be used.
     """
+    leave_if_worker()
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     try:
         devices = cuda_device.visible_devices()
     except BackendError as error:
-        # The caller asked for a cluster: the remedies are in its words.
+        # The caller asked for a cluster: its message says what to do.
         text = str(error).replace("--backend cuda", "--cluster cuda")
         text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error

@@ -1,4 +1,4 @@
-"""Runs graphs through a client of dask.distributed, and watches that somebody works on them."""
+"""Runs graphs through a client of dask.distributed, and watches over its workers."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from nbdask.cluster.gate import REFUSED, make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
 from nbdask.errors import ClusterError, NbdaskError
 
-#: Graphs in the hands of the scheduler beyond those that run, so that no worker waits.
+#: Graphs queued at the scheduler beyond the running ones, so that no worker waits.
 AHEAD = 2
 #: Seconds between looks at the workers while no result comes.
 LOOK = 1.0
 #: Seconds without workers after which the user is told what the run waits for.
 PATIENCE = 30.0
-#: Seconds for which a worker that does not answer may stand in the scheduler's list.
+#: Seconds that a worker which does not answer may stay in the scheduler's list.
 DYING = 60.0
-#: Workers refused one after another that end a run: the next ones would be refused too.
+#: Workers refused in a row before a run ends: the next ones would be refused too.
 MOST_REFUSED = 4
-#: Attempts of a batch system to refuse a job, while there are no workers, that end a run.
+#: Jobs that a batch system refuses, while there are no workers, before a run ends.
 MOST_FAILURES = 3
 #: One thread per task: the libraries that workers call must not start their own.
 ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
@@ -56,7 +56,7 @@ logger = logging.getLogger("nbdask")
 
 
 class ClusterLostError(ClusterError):
-    """A cluster that went away while it worked; what is written stays and can be resumed."""
+    """A cluster lost during a run; finished tiles stay and the run can be resumed."""
 
     exit_code = 1
 
@@ -88,9 +88,9 @@ class DistributedExecutor:
     wait : float
         Seconds without any worker after which the run is given up.
     failures : list of str, optional
-        Filled by whoever submits jobs with what the batch system said when it refused one.
+        The batch system's messages for refused jobs, filled by whoever submits them.
     replaced : bool
-        Whether somebody starts another worker for one that is lost; if not, the user is told.
+        Whether a lost worker is replaced; if not, the user is told.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class DistributedExecutor:
         The plugin does the same in the workers.
         """
         key_split.cache_clear()
-        # A scheduler that runs nobody's functions keeps its memories.
+        # A scheduler that refuses to run functions keeps its records.
         with suppress(Exception):
             self.client.run_on_scheduler(gate.make_forget())
 
@@ -174,7 +174,7 @@ class DistributedExecutor:
             future.add_done_callback(ready.put)
 
     def _clean_up(self, pending: set[Any], plugin: str) -> None:
-        """Leave nothing behind where the scheduler is still there."""
+        """Clean up if the scheduler is still running."""
         if self.client.status != "running":
             return
         with suppress(CommClosedError, OSError, CancelledError):
@@ -184,7 +184,7 @@ class DistributedExecutor:
 
 
 class _Watch:
-    """Notices that a worker, or all of them, are lost."""
+    """Notices lost workers."""
 
     def __init__(
         self, client: Client, wait: float, failures: list[str], *, tell_lost: bool
@@ -213,7 +213,7 @@ class _Watch:
                 self._client.unsubscribe_topic(REFUSED)
 
     def alive(self) -> None:
-        """Note that somebody works."""
+        """Note that a worker is active."""
         self._since = time.monotonic()
         self._told = False
 
@@ -224,7 +224,7 @@ class _Watch:
             self.workers()
 
     def workers(self) -> None:
-        """Look which workers are there, where somebody is to be told of lost ones."""
+        """Look which workers are there, if lost ones are to be reported."""
         if self._tell_lost:
             self._count()
 
@@ -256,10 +256,10 @@ class _Watch:
         return len(found)
 
     def _compare(self, found: frozenset[str]) -> None:
-        """Tell of workers that are gone: one that loses its link ends as if all were well."""
+        """Report lost workers: one that loses its link ends as if all were well."""
         refused = " ".join(self._refused)
         for worker in sorted(self._workers - found):
-            # One that was refused is no loss, and was told of.
+            # A refused one is not a loss, and was reported.
             if worker not in refused:
                 logger.warning(
                     "nbdask: worker %s is lost, %d %s left: the run goes on; start a new one in its"
@@ -305,7 +305,7 @@ def _lost_as_error() -> Iterator[None]:
 
 
 def ask_all(client: Client, ask: Callable[[], Answer]) -> Answer:
-    """Ask every worker something; again where one of them has just died.
+    """Ask every worker; again if one of them has just died.
 
     Until the scheduler misses a dead worker, whatever it sends to all of them fails.
 
@@ -344,7 +344,7 @@ def ask_all(client: Client, ask: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Keep distributed's own words off the terminal; what matters is raised as an error."""
+    """Keep distributed's messages off the terminal; what matters is raised as an error."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [log.level for log in loggers]
     for log in loggers:

@@ -50,9 +50,9 @@ STAGGER_SHARE, MOST_STAGGER = 0.05, 300
 #: How the number of workers is kept up: seconds between looks, looks before one is given up,
 #: and seconds of work for each worker that justify another one.
 ADAPT = {"interval": "5s", "wait_count": 6, "target_duration": "1s"}
-#: A tile whose workers were lost so often (jobs are cancelled for many reasons) ends the run.
+#: Lost workers of one tile before the run ends (jobs are cancelled for many reasons).
 ALLOWED_FAILURES = 10
-#: Seconds after which a job that the batch system refused is submitted again.
+#: Seconds before a refused job is submitted again.
 RETRY = 3.0
 #: Variables of this process that workers get too.
 _PASSED = ("NBDASK_CACHE_DIR",)
@@ -70,7 +70,8 @@ def spec_of(asked: Asked) -> ClusterSpec:
     adapt = adapt_of(settings["adapt"]) if "adapt" in settings else None
     if adapt is None and "workers" not in settings:
         raise ClusterError(
-            f"--cluster {kind}: how many workers is missing: give --workers N, or --adapt MIN MAX"
+            f"--cluster {kind}: the number of workers is missing: give --workers N or --adapt"
+            " MIN MAX"
         )
     if "memory" not in settings:
         raise ClusterError(
@@ -117,7 +118,7 @@ def lifetime(walltime: int) -> tuple[int, int]:
 
 
 def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
-    """Return what dask-jobqueue is told of each job.
+    """Return the keywords of a job for dask-jobqueue.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ def _exports() -> list[str]:
 
 
 def _usual_walltime(kind: str) -> int | None:
-    """Return the seconds that dask-jobqueue's configuration gives jobs, None where it is not told.
+    """Return the seconds that dask-jobqueue's configuration gives jobs, None if not configured.
 
     Its own default is half an hour: workers have to leave before that end, too.
     """
@@ -187,7 +188,7 @@ def _usual_walltime(kind: str) -> int | None:
 
 
 def _worker_arguments(walltime: int | None) -> list[str]:
-    """Arguments of ``dask worker``: its pages stay on its own node, it leaves in time."""
+    """Arguments of ``dask worker``: pages on its own node only, leaving in time."""
     argv = ["--dashboard-address", "127.0.0.1:0"]
     if walltime is not None:
         duration, stagger = lifetime(walltime)

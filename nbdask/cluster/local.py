@@ -1,12 +1,15 @@
-"""Worker processes on this machine, by dask.distributed.  Nothing listens beyond loopback."""
+"""Worker processes on this machine, by dask.distributed.  Servers listen on loopback only."""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -18,17 +21,45 @@ from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
 from nbdask.plan.machine import available_cores
 
+_GUARD = (
+    'put what the script does below if __name__ == "__main__": since each worker process runs the'
+    " script again"
+)
+
 
 def spec_of(asked: Asked) -> ClusterSpec:
     """Make the spec: workers with threads that fill the cores."""
+    leave_if_worker()
     cores = available_cores()
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     count = workers or max(1, cores // (threads or 1))
     return ClusterSpec(asked.kind, count, threads or max(1, cores // count))
 
 
+def leave_if_worker() -> None:
+    """End a process that is itself a worker about to start: it runs a script without the guard.
+
+    Raises
+    ------
+    SystemExit
+        With one line; what starts the workers says the rest.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(f"nbdask: error: {_GUARD}")
+
+
+def _advice() -> str:
+    """Return what a script without the guard is told, nothing where there is a guard."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    try:
+        guarded = file is None or "__main__" in Path(file).read_text(errors="replace")
+    except OSError:
+        return ""
+    return "" if guarded or Path(str(file)).suffix != ".py" else f"; {_GUARD}"
+
+
 class LeaveInterrupts(WorkerPlugin):
-    """Lets workers pass over Ctrl-C, which a terminal sends to them too: the client ends them."""
+    """Lets workers ignore Ctrl-C, which a terminal sends to them too: the client ends them."""
 
     idempotent = True
     name = "nbdask-interrupts"
@@ -82,7 +113,8 @@ def led_cluster(spec: ClusterSpec, start: Callable[[], Any]) -> Iterator[Distrib
     try:
         cluster = start()
     except (OSError, RuntimeError, TimeoutError) as error:
-        raise ClusterError(f"--cluster {spec.kind}: the workers do not start: {error}") from error
+        text = f"--cluster {spec.kind}: the workers do not start: {error}".rstrip(".")
+        raise ClusterError(text + _advice()) from error
     with cluster, Client(cluster) as client:
         client.register_plugin(LeaveInterrupts())
         yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)

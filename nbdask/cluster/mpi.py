@@ -43,7 +43,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
     found = start(threads, asked.text_of("interface"), asked.tls)
     if asked.workers not in (None, found):
         raise ClusterError(
-            f"--workers {asked.workers}: mpirun started {found} beside the scheduler and the"
+            f"--workers {asked.workers}: mpirun started {found} besides the scheduler and the"
             " leading process; leave --workers out"
         )
     return ClusterSpec(asked.kind, found, threads, wait=asked.wait)
@@ -61,7 +61,7 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
     interface : str or None
         Network interface; None: loopback where all ranks are on one machine, else any.
     tls : bool
-        Talk TLS, with credentials that are made now and never touch a disk.
+        Talk TLS, with credentials made now and never written to disk.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
         )
     os.environ.update(ENVIRONMENT)
     dask.config.set(HISTORY)
-    # All ranks share one terminal: scheduler and workers speak up only when something is wrong.
+    # All ranks share one terminal: scheduler and workers report errors only.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if interface is None and len(set(ranks.allgather(MPI.Get_processor_name()))) == 1:
         interface = "lo"

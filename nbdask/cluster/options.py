@@ -17,7 +17,7 @@ import dask
 from nbdask.errors import ClusterError, PlanError, nearest
 from nbdask.plan.memory import parse_bytes
 
-#: Everything that a profile, or the section itself, may hold.
+#: Keys of a profile or of the section itself.
 KEYS = (
     "account",
     "adapt",
@@ -42,7 +42,7 @@ _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What a caller may say of the jobs that workers run in; None: as configured.
+    """Options of the jobs that workers run in; None: as configured.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Asked:
     text : str
         As given: the kind, or an address that begins with it.
     settings : dict
-        What the caller gave and what is configured, by the names of the configuration.
+        Given and configured options, by the names of the configuration.
     workers, threads : int or None
         What the caller gave.
     wait : int
@@ -107,7 +107,7 @@ class Asked:
 
     @property
     def tls(self) -> bool:
-        """Whether a cluster that is started here talks TLS.
+        """Whether a cluster started here uses TLS.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Asked:
         Raises
         ------
         ClusterError
-            It is neither a text nor a list.
+            Neither a text nor a list.
         """
         value = self.settings.get(name, ())
         items = [value] if isinstance(value, str) else value
@@ -147,7 +147,7 @@ def configured(profile: str | None) -> dict[str, Any]:
     Raises
     ------
     ClusterError
-        There is no such profile, or a name in the section that means nothing.
+        An unknown profile, or an unknown name in the section.
     """
     section = _names(dask.config.get("nbdask", {}), "nbdask")
     profiles = section.pop("profiles", None) or {}
@@ -158,7 +158,7 @@ def configured(profile: str | None) -> dict[str, Any]:
         known = ", ".join(sorted(profiles)) if isinstance(profiles, Mapping) else ""
         raise ClusterError(
             f"--profile {profile}: not under nbdask: profiles: of dask's configuration"
-            f" ({f'there are {known}' if known else 'there are none'}; files are looked for in"
+            f" ({f'known: {known}' if known else 'none is defined'}; configuration files in"
             f" {', '.join(str(path) for path in dask.config.paths)})"
         )
     chosen = _names(profiles[profile], f"nbdask.profiles.{profile}")
@@ -179,7 +179,7 @@ def _check_names(section: Mapping[str, Any], where: str) -> None:
         if name not in KEYS:
             close = nearest(name, KEYS)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
-            raise ClusterError(f"dask's configuration, {where}.{name}: means nothing; {hint}")
+            raise ClusterError(f"dask's configuration, {where}.{name}: unknown; {hint}")
 
 
 def _without_none(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Temporary credentials, so that a cluster that is reached over a network talks TLS.
+"""Temporary credentials, so that a cluster reached over a network uses TLS.
 
 ``python -m nbdask.cluster.security FOLDER`` writes new ones into a folder and prints the shell
 lines that make dask use them: for batch scripts that start scheduler and workers themselves.
@@ -20,10 +20,6 @@ from nbdask.errors import ClusterError
 def temporary_security() -> Any:
     """Return new credentials, shared by scheduler, workers and client of one run.
 
-    Returns
-    -------
-    distributed.Security
-
     Raises
     ------
     ClusterError
@@ -34,7 +30,7 @@ def temporary_security() -> Any:
     except ImportError as error:
         raise ClusterError(
             "TLS needs the package cryptography: pip install cryptography, or set nbdask.tls to"
-            " false in dask's configuration to let the cluster talk unprotected"
+            " false in dask's configuration to run the cluster without encryption"
         ) from error
 
 

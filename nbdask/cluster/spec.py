@@ -34,7 +34,7 @@ class JobSpec:
     interface : str or None
         Network interface that scheduler and workers use, such as ``"ib0"``.
     directory : Path
-        Folder that all nodes see, for the jobs' logs and the temporary credentials.
+        Folder visible to all nodes, for the jobs' logs and the temporary credentials.
     local_directory : str or None
         Folder on a disk of the node, for a worker's own files.
     prologue : tuple of str

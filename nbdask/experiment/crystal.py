@@ -155,7 +155,7 @@ def _check_cells_matrix(crystal: Crystal) -> None:
         raise FieldError(field, matrix, f"columns of a length of at most {MOST_CELLS}")
     columns = tuple(math.ceil(length) for length in lengths)
     if crystal.n_cells not in ((1, 1, 1), columns):
-        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out beside {field}")
+        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out with {field}")
     checks.assign(crystal, cells_matrix=matrix, n_cells=columns)
 
 

@@ -77,7 +77,7 @@ class StoreReader:
         for row in range(self.grid.counts[0]):
             try:
                 yield np.asarray(self.records[row])
-            except Exception:  # whatever zarr and its codecs raise for a damaged file
+            except Exception:  # zarr and its codecs raise many kinds for a damaged file
                 yield self._record_row(row)
 
     def _record_row(self, row: int) -> NDArray[np.float64]:

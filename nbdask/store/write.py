@@ -53,7 +53,7 @@ class TileWriter:
         return (self.place, self.columns)
 
     def __setstate__(self, state: tuple[Place, int]) -> None:
-        """Open the arrays anew when they are needed."""
+        """Reopen the arrays when needed."""
         self.place, self.columns = state
         self._arrays, self._lock = None, Lock()
 
@@ -76,7 +76,7 @@ class TileWriter:
             The store is gone, the disk is full, or writing failed otherwise.
         """
         try:
-            # zarr would make missing folders anew, and pixels without a store around them.
+            # zarr would recreate missing folders, and pixels without a store around them.
             self.place.check_alive()
             pixels, records = self._open()
             row, column = divmod(index, self.columns)
@@ -103,7 +103,7 @@ class TileWriter:
     def _open(self) -> tuple[Any, Any]:
         with self._lock:
             if self._arrays is None:
-                # Opened array by array: what a store may hold beside them is of no concern.
+                # Opened array by array: what a store may hold besides is of no concern.
                 # Every chunk is written, without a look whether it is all fill value.
                 options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
                 store = self.place.zarr_store(read_only=False)

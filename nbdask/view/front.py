@@ -1,4 +1,4 @@
-"""What the browser gets first: the whole image as a plain picture, then BokehJS.
+"""The first page for the browser: the whole image as a plain picture, then BokehJS.
 
 Neither needs Bokeh in Python, whose import takes longer than all else that the viewer does before
 it can answer; so both are in the browser while it is imported.  The last script waits for it.
@@ -29,10 +29,10 @@ _INFERNO = (
     " c93f4a d74b3e e35832 ed6825 f47a16 f98c09 fba007 fbb318 f8c931 f3de52 f1f079 fcfea4"
 )
 _GREY = (128, 128, 128)
-#: Scripts of BokehJS that the page needs; those of tables, formulas and WebGL are half of all.
+#: Scripts of BokehJS that the page needs; those for tables, formulas and WebGL are half of all.
 SCRIPTS = ("bokeh.min.js", "bokeh-widgets.min.js")
 #: Seconds by which the last script waits, so that making the session does not hold up the others.
-#: The browser is not through with them by then.
+#: The browser is still reading them by then.
 _AFTER = 0.15
 #: Element that Bokeh fills.
 _ELEMENT = "page"
@@ -140,7 +140,7 @@ def picture(overview: Window) -> bytes:
     Parameters
     ----------
     overview : Window
-        What reaches beyond the image is NaN, and grey as what is not computed yet.
+        Pixels beyond the image are NaN, and grey like those not computed yet.
     """
     low, high = choose(overview.values)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -149,7 +149,7 @@ def test_files_that_arguments_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     experiment = small_experiment(structure=StructureFactors(path="a.hkl"))
     assert [Path(p).name for p in inputs_of(experiment) if p is not None] == ["a.hkl"]
     plain = small_experiment(sampling=Sampling(oversample=1))
-    assert inputs_of(plain) == (None, None, None, None)
+    assert set(inputs_of(plain)) == {None}
 
 
 @pytest.mark.parametrize(

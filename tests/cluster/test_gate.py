@@ -314,7 +314,9 @@ def test_queues_need_workers_and_memory(kind: str, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setenv("PATH", os.devnull)
     with dask.config.set({"nbdask": {}}):
-        with pytest.raises(ClusterError, match=f"--cluster {kind}: how many workers is missing"):
+        with pytest.raises(
+            ClusterError, match=f"--cluster {kind}: the number of workers is missing"
+        ):
             parse_cluster(kind)
         with pytest.raises(ClusterError, match=f"--cluster {kind}: the memory of a worker"):
             parse_cluster(kind, 2)
