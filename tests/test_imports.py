@@ -105,6 +105,7 @@ INNER = {
         ("cli.simulate", "nbdask.derive"),
         ("cli.simulate", "nbdask.export"),
         ("cli.simulate", "nbdask.trace"),
+        ("flags.assemble", "nbdask.flags.geometry"),
     },
     "the command line starts without it, and most often ends without it": {
         ("cli.main", "nbdask.flags"),

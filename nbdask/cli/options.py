@@ -80,6 +80,12 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
         ),
         click.option(
+            "--geometry",
+            metavar="FILE",
+            help=f"{whose}Place the detector as this file does: one panel, square pixels (see"
+            " nbdask geometry).",
+        ),
+        click.option(
             "--ignore-unknown",
             is_flag=True,
             help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
@@ -103,6 +109,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
         ignore_unknown=options["ignore_unknown"],
+        geometry=options["geometry"],
     )
 
 

@@ -111,7 +111,7 @@ def _experiment(
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
     beside = argv[:1] + flags_of(
-        options, "semantics", "source_weights", "pix0_vector_mm", "ignore_unknown"
+        options, "semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry"
     )
     if beside:
         raise click.UsageError(

@@ -37,6 +37,7 @@ def parse_args(
     source_weights: str = "ignore",
     pix0: Sequence[float] | None = None,
     ignore_unknown: bool = False,
+    geometry: str | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -53,6 +54,8 @@ def parse_args(
         Lab position [m] of the outer corner of the first pixel; overrides every other placement.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
+    geometry : str or None
+        Geometry file of one panel that places the detector; flags that do so are refused.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -77,6 +80,12 @@ def parse_args(
     headers = read_headers(builder, files, given)
     for item in given:
         apply(builder, item)
+    if geometry is not None:
+        from nbdask.flags.geometry import place_by_file
+
+        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
+        if pix0 is not None:
+            raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
     if pix0 is not None:
         pix0 = checks.vector("pix0", pix0)
         builder.set("detector.pix0", pix0, "--pix0-vector-mm")

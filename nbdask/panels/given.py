@@ -86,7 +86,7 @@ class Given:
                     where,
                     f"the file says {found * 1e10:.10g} A ({to_energy(found):.10g} eV), the option"
                     f" {self.wavelength * 1e10:.10g} A",
-                    "the same, or leave out --wavelength and --energy",
+                    "the same, or leave out the option",
                 )
             return found
         if self.wavelength is None:

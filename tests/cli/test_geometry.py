@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbdask.cli.main import main
-from tests.panels.samples import GEOM, expt, write_expt
+from tests.panels.samples import GEOM, expt, panel, write_expt
 
 Captured = pytest.CaptureFixture[str]
 
@@ -114,3 +114,23 @@ def test_refusals(geom: str, capsys: Captured, words: list[str], said: str) -> N
     assert error.count("\n") == 1
     assert said in error
     assert [path.name for path in Path().iterdir()] == [geom]
+
+
+def test_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    """On the detector of a file, which the store has on record; refusals name the option."""
+    from nbdask.store.open import read_summary
+
+    monkeypatch.chdir(tmp_path)
+    held = panel(origin=[-5.0, 4.0, -150.0], pixel_size=[0.1, 0.1], thickness=0.0)
+    write_expt(Path("one.expt"), expt(detector=[{"panels": [held]}]))
+    words = ["-cell", "70", "-default_F", "10", "-N", "5", "--out", "a.zarr"]
+    assert main(["simulate", *words, "--geometry", "one.expt"]) == 0
+    assert "first corner 5, 4, 150 mm" in capsys.readouterr().err
+    summary = read_summary("a.zarr")
+    assert tuple(summary["shape"]) == (80, 100)
+    (record,) = summary["attributes"]["inputs"]
+    assert (record["role"], Path(record["path"]).name) == ("geometry", "one.expt")
+    assert main(["simulate", *words, "--geometry", "one.expt", "-distance", "99"]) == 2
+    assert "-distance 99: --geometry places the detector" in capsys.readouterr().err
+    assert main(["simulate", "--config", "a.toml", "--geometry", "one.expt", "--out", "b"]) == 2
+    assert "leave out --geometry" in capsys.readouterr().err
