@@ -44,15 +44,28 @@ HISTORY: dict[str, Any] = {
     "distributed.admin.system-monitor.log-length": 600,
     "distributed.worker.profile.enabled": False,
 }
-#: The same as environment variables, for workers that are started by a shell.
-HISTORY_VARIABLES = {
-    "DASK_" + name.replace("-", "_").replace(".", "__").upper(): str(value)
-    for name, value in HISTORY.items()
+#: Without a dashboard schedulers and workers answer no request for a page; they still listen.
+_NO_PAGES: dict[str, Any] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger("nbdask")
+
+
+def as_variables(settings: dict[str, Any]) -> dict[str, str]:
+    """Return settings of dask as environment variables, for workers that a shell starts."""
+    return {
+        "DASK_" + name.replace("-", "_").replace(".", "__").upper(): str(value)
+        for name, value in settings.items()
+    }
+
+
+def pages(dashboard: bool) -> dict[str, Any]:
+    """Return dask's settings for processes that show pages, or answer no request for one."""
+    return {} if dashboard else _NO_PAGES
 
 
 class ClusterLostError(ClusterError):
@@ -91,6 +104,8 @@ class DistributedExecutor:
         The batch system's messages for refused jobs, filled by whoever submits them.
     replaced : bool
         Whether a lost worker is replaced; if not, the user is told.
+    dashboard : bool
+        Whether the scheduler shows dask's pages.
     """
 
     def __init__(
@@ -101,6 +116,7 @@ class DistributedExecutor:
         failures: list[str] | None = None,
         *,
         replaced: bool = True,
+        dashboard: bool = False,
     ) -> None:
         logging.getLogger("tornado.application").addFilter(_UNBEGUN)
         self.client = client
@@ -108,6 +124,7 @@ class DistributedExecutor:
         self.wait = wait
         self.failures = [] if failures is None else failures
         self.replaced = replaced
+        self.dashboard = dashboard
 
     def check(self, setup: Installable) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""

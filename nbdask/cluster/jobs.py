@@ -23,13 +23,14 @@ from distributed.core import Status
 from nbdask.cluster.distributed import (
     ENVIRONMENT,
     HISTORY,
-    HISTORY_VARIABLES,
     MOST_FAILURES,
     DistributedExecutor,
+    as_variables,
     logger,
+    pages,
 )
 from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
-from nbdask.cluster.security import temporary_security
+from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
 from nbdask.errors import ClusterError
 
@@ -96,7 +97,17 @@ def spec_of(asked: Asked) -> ClusterSpec:
     )
     workers = adapt[1] if adapt else settings["workers"]
     threads = settings.get("threads", 1)
-    return ClusterSpec(kind, workers, threads, adapt, job, None, memory, asked.tls, asked.wait)
+    return ClusterSpec(
+        kind,
+        workers,
+        threads,
+        adapt,
+        job,
+        memory=memory,
+        tls=asked.tls,
+        wait=asked.wait,
+        dashboard=asked.dashboard,
+    )
 
 
 def lifetime(walltime: int) -> tuple[int, int]:
@@ -142,7 +153,7 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
         "processes": 1,
         "memory": f"{job.memory}B",
         "job_name": "nbdask",
-        "job_script_prologue": [*_exports(), *job.prologue],
+        "job_script_prologue": [*_exports(spec.dashboard), *job.prologue],
         "worker_extra_args": _worker_arguments(job.walltime or _usual_walltime(spec.kind)),
         "log_directory": str(job.directory),
     }
@@ -163,10 +174,10 @@ def _python(kind: str) -> str | None:
     return shlex.quote(sys.executable) if named is None else None
 
 
-def _exports() -> list[str]:
+def _exports(dashboard: bool) -> list[str]:
     """Shell lines that give workers the environment that a run needs."""
     passed = {name: os.environ[name] for name in _PASSED if os.environ.get(name)}
-    given = ENVIRONMENT | HISTORY_VARIABLES | passed
+    given = ENVIRONMENT | as_variables(HISTORY | pages(dashboard)) | passed
     return [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
 
 
@@ -318,12 +329,15 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
         )
     security = temporary_security() if spec.tls else None
     try:
-        job.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(job.directory)
         return cluster_class(
             job_cls=_recording(cluster_class.job_cls, failures),
             security=security,
             shared_temp_directory=str(job.directory),
-            scheduler_options={"dashboard_address": "127.0.0.1:0"},
+            scheduler_options={
+                "dashboard": spec.dashboard,
+                "dashboard_address": "127.0.0.1:0",
+            },
             silence_logs=logging.ERROR,
             **job_keywords(spec),
         )
@@ -344,11 +358,16 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     failures: list[str] = []
     least, most = spec.adapt or (spec.workers, spec.workers)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES, **HISTORY}),
+        dask.config.set(
+            {"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}
+            | HISTORY
+            | pages(spec.dashboard)
+        ),
         _open(spec, failures) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         cluster.scale(jobs=least)
         # A number that is only set once is not kept up when jobs are lost; limits are.
         cluster.adapt(minimum=least, maximum=most, **ADAPT)
-        yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait, failures)
+        threads = spec.workers * spec.threads
+        yield DistributedExecutor(client, threads, spec.wait, failures, dashboard=spec.dashboard)

@@ -22,6 +22,7 @@ KEYS = (
     "account",
     "adapt",
     "cluster",
+    "dashboard",
     "disk",
     "interface",
     "job-directory",
@@ -114,9 +115,23 @@ class Asked:
         ClusterError
             Neither true nor false is configured.
         """
-        value = self.settings.get("tls", True)
+        return self._switch("tls", True)
+
+    @property
+    def dashboard(self) -> bool:
+        """Whether a cluster that is started here shows dask's pages, which anyone may read there.
+
+        Raises
+        ------
+        ClusterError
+            Neither true nor false is configured.
+        """
+        return self._switch("dashboard", False)
+
+    def _switch(self, name: str, default: bool) -> bool:
+        value = self.settings.get(name, default)
         if not isinstance(value, bool):
-            raise ClusterError(f"nbdask.tls = {value!r}: must be true or false")
+            raise ClusterError(f"nbdask.{name} = {value!r}: must be true or false")
         return value
 
     def text_of(self, name: str) -> str | None:
@@ -241,12 +256,12 @@ def seconds_of(value: object, name: str = "--walltime") -> int:
     """
     text = str(value).strip().lower()
     seconds = 0.0
-    if clock := re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text, re.ASCII):
+    if clock := re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):([0-5]\d):([0-5]\d)", text, re.ASCII):
         days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
         seconds = days * 86400 + hours * 3600 + minutes * 60 + rest
     elif simple := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text, re.ASCII):
         seconds = float(simple.group(1)) * _UNITS.get(simple.group(2) or "s", 0)
-    if seconds < 1:
+    if not 1 <= seconds < 1e15:
         raise ClusterError(
             f"{name} = {value!r}: must be a time such as 04:00:00 (hours, minutes, seconds),"
             " 1-12:00:00 (with days), 90min or 4h"

@@ -71,26 +71,9 @@ def parse_args(
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
     checks.flag("ignore_unknown", ignore_unknown)
-    given = parse(argv, ignore_unknown=ignore_unknown)
-    builder = Builder()
-    if ignore_unknown:
-        for passed in parse_all(argv)[1]:
-            builder.note(f"{passed.text}: ignored, as nanoBragg does")
-    files = InputFiles(base_dir)
-    headers = read_headers(builder, files, given)
-    for item in given:
-        apply(builder, item)
-    if geometry is not None:
-        from nbdask.flags.geometry import place_by_file
-
-        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
-        if pix0 is not None:
-            raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
-    if pix0 is not None:
-        pix0 = checks.vector("pix0", pix0)
-        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
-    for header in headers:
-        note_header(builder, header)
+    builder, files = Builder(), InputFiles(base_dir)
+    given = _taken(builder, files, argv, ignore_unknown)
+    _place(builder, files, pix0, geometry)
     read_files(builder, files, source_weights=source_weights)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
@@ -104,6 +87,36 @@ def parse_args(
         raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def _taken(
+    builder: Builder, files: InputFiles, argv: Sequence[str], ignore_unknown: bool
+) -> list[Given]:
+    """Set what headers and then arguments say; return the flags."""
+    given = parse(argv, ignore_unknown=ignore_unknown)
+    if ignore_unknown:
+        for passed in parse_all(argv)[1]:
+            builder.note(f"{passed.text}: ignored, as nanoBragg does")
+    headers = read_headers(builder, files, given)
+    for item in given:
+        apply(builder, item)
+    for header in headers:
+        note_header(builder, header)
+    return given
+
+
+def _place(
+    builder: Builder, files: InputFiles, pix0: Sequence[float] | None, geometry: str | None
+) -> None:
+    """Take what places the detector beside the flags: a corner, or a geometry file."""
+    if geometry is not None:
+        from nbdask.flags.geometry import place_by_file
+
+        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
+        if pix0 is not None:
+            raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
+    if pix0 is not None:
+        builder.set("detector.pix0", checks.vector("pix0", pix0), "--pix0-vector-mm")
 
 
 def from_args(argv: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:

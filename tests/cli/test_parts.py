@@ -19,7 +19,8 @@ from nbdask.cli.argv import check_dashes, no_such_option, split_argv
 from nbdask.cli.comparison import check_files, exit_codes, thresholds_of
 from nbdask.cli.faults import MOST, bar, say_faults
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
-from nbdask.cli.outputs import Number, check_distinct, files_among, inputs_of
+from nbdask.cli.numbers import Number
+from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import peak_text, resume_command, say_notes
 from nbdask.errors import (
     BackendError,
