@@ -84,14 +84,7 @@ def xds_text(instrument: Instrument) -> tuple[str, list[str]]:
     InputError
         Panels of different pitch.
     """
-    first = instrument.panels[0]
-    for panel in instrument.panels[1:]:
-        for key in ("pitch_fast", "pitch_slow"):
-            if abs(getattr(panel, key) / getattr(first, key) - 1.0) > 1e-9:
-                raise InputError(
-                    f"--to XDS.INP: panel {panel.name} has {key} {getattr(panel, key) * 1e3:.10g},"
-                    f" panel {first.name} {getattr(first, key) * 1e3:.10g} mm: must be equal"
-                )
+    _check_pitches(instrument)
     instrument, said = squared(instrument, "XDS.INP")
     places, stacked = placed(instrument)
     holds = ("polarization", "spindle", "sweep", "sensor", "gain", "trusted", "bad")
@@ -134,6 +127,18 @@ def xds_text(instrument: Instrument) -> tuple[str, list[str]]:
             )
     said.append("the images' names and the detector's kind are not known: see the first lines")
     return "\n".join(lines) + "\n", said
+
+
+def _check_pitches(instrument: Instrument) -> None:
+    """Refuse panels of different pitch: XDS has one QX and one QY."""
+    first = instrument.panels[0]
+    for panel in instrument.panels[1:]:
+        for key in ("pitch_fast", "pitch_slow"):
+            if abs(getattr(panel, key) / getattr(first, key) - 1.0) > 1e-9:
+                raise InputError(
+                    f"--to XDS.INP: panel {panel.name} has {key} {getattr(panel, key) * 1e3:.10g},"
+                    f" panel {first.name} {getattr(first, key) * 1e3:.10g} mm: must be equal"
+                )
 
 
 def _row(values: Iterable[float]) -> str:

@@ -197,9 +197,47 @@ def put(group: Any, name: str, value: Any, **attributes: Any) -> Any:
     return group[name]
 
 
+def put_modules(detector: Any) -> None:
+    """Write two modules: one on an offset of its own, one on the arm itself."""
+    home = "/entry/instrument/detector/transformations"
+    for number in range(2):
+        module = detector[f"m{number}"]
+        module["data_origin"] = [20 * number, 0]
+        module["data_size"] = [20, 60]
+        on = "./module_offset" if number == 0 else f"{home}/arm"
+        put(
+            module,
+            "fast_pixel_direction",
+            0.1,
+            units="mm",
+            vector=[-1.0, 0.0, 0.0],
+            offset=[0.0, 0.0, 0.0] if number == 0 else [0.0, 0.007, 0.0],
+            offset_units="m",
+            transformation_type="translation",
+            depends_on="." if number == 0 else on,
+        )
+        put(
+            module,
+            "slow_pixel_direction",
+            200.0,
+            units="um",
+            vector=[0.0, -1.0, 0.0],
+            transformation_type="translation",
+            depends_on="." if number == 0 else on,
+        )
+    put(
+        detector,
+        "m0/module_offset",
+        3.0,
+        units="mm",
+        vector=[1.0, 0.0, 0.0],
+        transformation_type="translation",
+        depends_on="../transformations/arm",
+    )
+
+
 def write_nexus(path: Path) -> Path:
     """Write a small NXmx file: two modules on an arm that is turned about y."""
-    home = "/entry/instrument/detector/transformations"
     with h5py.File(path, "w") as file:
         for name, kind in (
             ("entry", "NXentry"),
@@ -242,38 +280,5 @@ def write_nexus(path: Path) -> Path:
             offset=[0.0, 5.0, 0.0],
             offset_units="mm",
         )
-        for number in range(2):
-            module = detector[f"m{number}"]
-            module["data_origin"] = [20 * number, 0]
-            module["data_size"] = [20, 60]
-            on = "./module_offset" if number == 0 else f"{home}/arm"
-            put(
-                module,
-                "fast_pixel_direction",
-                0.1,
-                units="mm",
-                vector=[-1.0, 0.0, 0.0],
-                offset=[0.0, 0.0, 0.0] if number == 0 else [0.0, 0.007, 0.0],
-                offset_units="m",
-                transformation_type="translation",
-                depends_on="." if number == 0 else on,
-            )
-            put(
-                module,
-                "slow_pixel_direction",
-                200.0,
-                units="um",
-                vector=[0.0, -1.0, 0.0],
-                transformation_type="translation",
-                depends_on="." if number == 0 else on,
-            )
-        put(
-            detector,
-            "m0/module_offset",
-            3.0,
-            units="mm",
-            vector=[1.0, 0.0, 0.0],
-            transformation_type="translation",
-            depends_on="../transformations/arm",
-        )
+        put_modules(detector)
     return path
