@@ -34,6 +34,7 @@ SUBCOMMANDS = {
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
     "amplitudes": "Make and inspect structure factors of a model or reflection file.",
+    "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }

@@ -84,6 +84,12 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
         ),
         click.option(
+            "--geometry",
+            metavar="FILE",
+            help=f"{whose}Place the detector as this file does: one panel, square pixels (see"
+            " nbdask geometry).",
+        ),
+        click.option(
             "--ignore-unknown",
             is_flag=True,
             help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
@@ -169,6 +175,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
+        geometry=options["geometry"],
     )
 
 

@@ -74,6 +74,7 @@ def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
         experiment.crystal.matrix_file,
         experiment.sources.file,
         experiment.detector.header_file,
+        experiment.detector.geometry_file,
     )
 
 

@@ -119,8 +119,8 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", *AMPLITUDES)
-    beside = argv[:1] + flags_of(options, *names)
+    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
+    beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

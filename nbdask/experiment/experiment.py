@@ -134,6 +134,7 @@ class Experiment:
         data.get("crystal", {}).pop("matrix_file", None)
         data.get("sources", {}).pop("file", None)
         data.get("detector", {}).pop("header_file", None)
+        data.get("detector", {}).pop("geometry_file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def parse_args(
     pix0: Sequence[float] | None = None,
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
+    geometry: str | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -57,6 +58,8 @@ def parse_args(
         Structure factors of a model or a reflection file; their cell is used if none is given.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
+    geometry : str or None
+        Geometry file of one panel that places the detector; flags that do so are refused.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -74,10 +77,7 @@ def parse_args(
     checks.flag("ignore_unknown", ignore_unknown)
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
-    if pix0 is not None:
-        if not isinstance(pix0, Iterable):
-            raise FieldError("pix0", pix0, "3 finite numbers")
-        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+    _place(builder, files, pix0, geometry)
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
@@ -107,6 +107,22 @@ def _taken(
     for header in headers:
         note_header(builder, header)
     return given
+
+
+def _place(
+    builder: Builder, files: InputFiles, pix0: Sequence[float] | None, geometry: str | None
+) -> None:
+    """Take what places the detector beside the flags: a corner, or a geometry file."""
+    if geometry is not None:
+        from nbdask.flags.geometry import place_by_file
+
+        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
+        if pix0 is not None:
+            raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
+    if pix0 is not None:
+        if not isinstance(pix0, Iterable):
+            raise FieldError("pix0", pix0, "3 finite numbers")
+        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
 
 
 def from_args(argv: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:

@@ -5,9 +5,9 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown`` and a table ``amplitudes``
-(the options of models and reflection files) next to ``flags`` if wanted.  Relative paths start
-from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` and a table
+``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.  Relative
+paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.toml import read_toml
 
-_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0", "ignore_unknown", "amplitudes")
+_FLAG_KEYS = (
+    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes"
+)  # fmt: skip
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
 
@@ -94,6 +96,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         pix0=table.get("pix0"),
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
+        geometry=table.get("geometry"),
         base_dir=folder,
     )
     return parsed.experiment
@@ -131,6 +134,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
         ("detector", "header_file", None),
+        ("detector", "geometry_file", None),
     ):
         table = result.get(part)
         if not isinstance(table, dict) or name not in table:

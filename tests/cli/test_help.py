@@ -87,6 +87,7 @@ ARGUMENTS = {
     "compare": ["a.npy", "b.npy"],
     "example": [],
     "flags": [],
+    "geometry": ["a.geom"],
     "trace": ["1", "2", "a.zarr"],
     "calibrate": [],
     "amplitudes": ["a.pdb"],
