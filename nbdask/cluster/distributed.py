@@ -84,7 +84,8 @@ class DistributedExecutor:
     ----------
     client : distributed.Client
     threads : int
-        Tasks that the workers run at a time, all together.
+        Tasks for which there is work in hand even while fewer workers are there, since clusters that
+        grow with their work look at it.  Beyond, it follows the threads of the workers.
     wait : float
         Seconds without any worker after which the run is given up.
     failures : list of str, optional
@@ -136,10 +137,13 @@ class DistributedExecutor:
     def _drive(self, graphs: Iterator[Any], done: Done, pending: set[Any], watch: _Watch) -> None:
         """Keep the window full until all graphs are done."""
         ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        watch.workers()
-        self._submit(islice(graphs, self.threads + AHEAD), pending, ready)
         results = 0
-        while pending:
+        watch.count()
+        while True:
+            room = max(self.threads, watch.threads) + AHEAD - len(pending)
+            self._submit(islice(graphs, max(room, 0)), pending, ready)
+            if not pending:
+                break
             try:
                 future = ready.get(timeout=LOOK)
             except queue.Empty:
@@ -149,11 +153,10 @@ class DistributedExecutor:
             pending.discard(future)
             done(future.result())
             future.release()
-            self._submit(islice(graphs, 1), pending, ready)
             results += 1
             if results % gate.FORGET_AFTER == 0:
                 self._forget_keys()
-        watch.workers()
+        watch.count()
 
     def _forget_keys(self) -> None:
         """Empty what dask remembers of tasks that are done, here and in the scheduler.
@@ -184,13 +187,20 @@ class DistributedExecutor:
 
 
 class _Watch:
-    """Notices that a worker, or all of them, are lost."""
+    """Notices that workers come, and that one, or all of them, are lost.
+
+    Attributes
+    ----------
+    threads : int
+        Of all workers, when they were last counted.
+    """
 
     def __init__(
         self, client: Client, wait: float, failures: list[str], *, tell_lost: bool
     ) -> None:
         self._client, self._wait, self._failures = client, wait, failures
         self._tell_lost = tell_lost
+        self.threads = 0
         self._workers: frozenset[str] = frozenset()
         self._since = self._looked = time.monotonic()
         self._told = False
@@ -221,16 +231,11 @@ class _Watch:
         """Note that a result came; look at the workers now and then."""
         self.alive()
         if self._since - self._looked > LOOK:
-            self.workers()
-
-    def workers(self) -> None:
-        """Look which workers are there, where somebody is to be told of lost ones."""
-        if self._tell_lost:
-            self._count()
+            self.count()
 
     def until_workers(self) -> None:
         """Wait for the first worker."""
-        while not self._count():
+        while not self.count():
             self._no_workers()
             time.sleep(0.1)
         self.alive()
@@ -239,18 +244,20 @@ class _Watch:
         """Raise an error if there have been no workers, or no scheduler, for too long."""
         if len(self._refused) >= MOST_REFUSED:
             raise ClusterError(self._refused[-1])
-        if self._count():
+        if self.count():
             self.alive()
         else:
             self._no_workers()
 
-    def _count(self) -> int:
+    def count(self) -> int:
+        """Return how many workers are there; tell of those that are lost."""
         if self._client.status == "closed":
             raise CommClosedError("closed")
         if self._client.status != "running":
             return 0
         self._looked = time.monotonic()
-        found = frozenset(self._client.nthreads())
+        workers = self._client.nthreads()
+        found, self.threads = frozenset(workers), sum(workers.values())
         if self._tell_lost:
             self._compare(found)
         return len(found)
