@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from nbdask.cli.startup import claim_process
+from nbdask.cli.startup import claim_process, how_ended
 from nbdask.cli.words import no_such_option
 from nbdask.errors import FieldError, NbdaskError, nearest
 from nbdask.version import __version__
@@ -125,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted.
+        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted
+        (Ctrl-C), 143 terminated (SIGTERM).
     """
     try:
         result = nbdask.main(
@@ -142,9 +143,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _say(error.format_message())
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        print("nbdask: interrupted", file=sys.stderr)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        word, code = how_ended(error)
+        print(f"nbdask: {word}", file=sys.stderr)
+        return code
     except FieldError as error:
         _say(_in_flags(error))
         return error.exit_code

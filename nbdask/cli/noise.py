@@ -10,6 +10,7 @@ from nbdask.cli.mending import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
 from nbdask.cli.options import cluster_options, tile_option
 from nbdask.cli.running import peak_text, say, say_notes
+from nbdask.cli.startup import how_ended
 from nbdask.cli.words import COMMAND_LINE
 from nbdask.experiment import Experiment
 
@@ -68,9 +69,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 progress=progress,
                 **{name: options[name] for name in names},
             )
-    except KeyboardInterrupt:
-        say("interrupted; the same command with --resume computes what is missing")
-        ctx.exit(130)
+    except KeyboardInterrupt as error:
+        word, code = how_ended(error)
+        say(f"{word}; the same command with --resume computes what is missing")
+        ctx.exit(code)
     if not options["quiet"]:
         say_notes(result.notes)
         say_noise(result)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.startup import how_ended
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -67,14 +68,16 @@ def resume_command(words: Sequence[str]) -> str:
     return shlex.join([*kept, "--resume"])
 
 
-def say_interrupted(line: ProgressLine, words: Sequence[str]) -> None:
-    """Say what is kept of a run that was stopped by hand, and how to go on."""
+def say_stopped(error: KeyboardInterrupt, line: ProgressLine, words: Sequence[str]) -> int:
+    """Say what is kept of a run that was stopped, and how to go on; return the exit code."""
+    word, code = how_ended(error)
     line.end_line()
-    if not line.begun:
-        say("interrupted before the first tile")
-        return
-    say(f"interrupted; the store keeps all finished tiles ({line.done} or more). To go on:")
-    print(resume_command(words), file=sys.stderr)
+    if line.begun:
+        say(f"{word}; the store keeps all finished tiles ({line.done} or more). To go on:")
+        print(resume_command(words), file=sys.stderr)
+    else:
+        say(f"{word} before the first tile")
+    return code
 
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:

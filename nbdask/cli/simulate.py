@@ -17,9 +17,9 @@ from nbdask.cli.running import (
     describe_disk,
     run_keywords,
     say,
-    say_interrupted,
     say_notes,
     say_result,
+    say_stopped,
 )
 from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
 from nbdask.experiment import Experiment
@@ -91,9 +91,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             outputs=[*files, *noisy],
             notes=notes,
         )
-    except KeyboardInterrupt:
-        say_interrupted(line, ctx.meta[COMMAND_LINE])
-        ctx.exit(130)
+    except KeyboardInterrupt as error:
+        ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
         say_notes([note for note in (*result.notes, *notes) if note not in line.told])

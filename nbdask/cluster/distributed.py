@@ -84,8 +84,8 @@ class DistributedExecutor:
     ----------
     client : distributed.Client
     threads : int
-        Tasks for which there is work in hand even while fewer workers are there, since clusters that
-        grow with their work look at it.  Beyond, it follows the threads of the workers.
+        Tasks for which there is work in hand even while fewer workers are there, since clusters
+        that grow with their work look at it.  Beyond, it follows the threads of the workers.
     wait : float
         Seconds without any worker after which the run is given up.
     failures : list of str, optional

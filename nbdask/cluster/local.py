@@ -28,14 +28,15 @@ def spec_of(asked: Asked) -> ClusterSpec:
 
 
 class LeaveInterrupts(WorkerPlugin):
-    """Lets workers pass over Ctrl-C, which a terminal sends to them too: the client ends them."""
+    """Lets workers pass over Ctrl-C and SIGTERM, which go to them too: the client ends them."""
 
     idempotent = True
     name = "nbdask-interrupts"
 
     def setup(self, worker: Any) -> None:
-        """Ignore the signal in the worker's process."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """Ignore the signals in the worker's process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
