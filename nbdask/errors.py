@@ -7,7 +7,7 @@ line prints the message alone, on one line, and ends with :attr:`NbdaskError.exi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -79,6 +79,29 @@ class BackendError(NbdaskError):
 
 class SemanticsError(InputError):
     """A simulation whose result nanoBragg C leaves undefined, asked for with its semantics."""
+
+
+class UnfinishedError(NbdaskError):
+    """Tiles that failed on every try; all others are done, and --resume tries these again.
+
+    Parameters
+    ----------
+    tiles : sequence of str
+        The last error of each, which names it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, tiles: Sequence[str]) -> None:
+        self.tiles = tuple(tiles)
+        super().__init__(
+            f"{len(self.tiles)} tile(s) failed on every try, all others are done; --resume tries"
+            f" them again: {'; '.join(self.tiles)}"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the list."""
+        return (type(self), (self.tiles,))
 
 
 def in_python(function: Callable[_P, _R]) -> Callable[_P, _R]:

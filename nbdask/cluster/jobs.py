@@ -24,13 +24,12 @@ from nbdask.cluster.distributed import (
     ENVIRONMENT,
     HISTORY,
     HISTORY_VARIABLES,
-    MOST_FAILURES,
     DistributedExecutor,
-    logger,
 )
 from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
 from nbdask.cluster.security import temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
+from nbdask.cluster.watch import MOST_FAILURES, logger
 from nbdask.errors import ClusterError
 
 #: Kind -> (prefix of dask-jobqueue's classes, command that submits a job).
