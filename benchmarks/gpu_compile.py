@@ -1,8 +1,8 @@
-"""Compile the CUDA kernels for several cards, without one, and write what the compiler says.
+"""Compile the CUDA kernels for several GPUs, without one, and write what the compiler says.
 
     python -m benchmarks.gpu_compile [--arch 75,80,90] [--quick] [--markdown FILE]
 
-It needs CuPy and NVIDIA's run-time compiler (packages cupy-cuda13x and nvidia-cuda-nvrtc), no card
+It needs CuPy and NVIDIA's run-time compiler (packages cupy-cuda13x and nvidia-cuda-nvrtc), no GPU
 and no driver.  For each version of the loops: registers, spilled bytes, shared memory; and, from
 the compiled code of the innermost loop, instructions per evaluation.  The machine's own
 instructions are counted where the disassembler is installed (package nvidia-cuda-nvdisasm).
@@ -49,7 +49,7 @@ VERSIONS = {
     "pairs: square, list": _version("CARD_GRATING", "NEAREST", "ONCE", 0, 1),
     "pairs: gauss, list": _version("CARD_GAUSS", "NEAREST", "ONCE", 0, 1),
 }
-#: The same with quotients from the card's first guess.
+#: The same with quotients from the GPU's first guess.
 QUICK = (("NB_QUICK_DIVISION", 1),)
 #: Names of the machine's instructions that go to the float64 units.
 FLOAT64 = ("DFMA", "DMUL", "DADD", "DSETP")
@@ -75,7 +75,7 @@ class Entry:
 
 @lru_cache(maxsize=64)
 def compile_program(program: Program, target: str) -> tuple[bytes, str]:
-    """Compile with NVRTC, which asks for neither card nor driver.
+    """Compile with NVRTC, which asks for neither GPU nor driver.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def quick(program: Program) -> Program:
 
 
 def row(name: str, program: Program, arch: str) -> str:
-    """Compile one version for one card; return its row of the table."""
+    """Compile one version for one GPU; return its row of the table."""
     cubin, log = compile_program(program, f"sm_{arch}")
     found = entries(log)
     total = found["nb_sum"]
@@ -239,7 +239,7 @@ def row(name: str, program: Program, arch: str) -> str:
 
 def main() -> None:
     """Compile every version for every architecture and print or write the table."""
-    parser = argparse.ArgumentParser(description="Compile the CUDA kernels without a card.")
+    parser = argparse.ArgumentParser(description="Compile the CUDA kernels without a GPU.")
     parser.add_argument("--arch", default=",".join(ARCHITECTURES), help="such as 75,80,90")
     parser.add_argument("--quick", action="store_true", help="with NB_QUICK_DIVISION as well")
     parser.add_argument("--markdown", type=Path)
@@ -248,10 +248,10 @@ def main() -> None:
 
     major, minor = nvrtc.getVersion()
     lines = [
-        f"NVRTC {major}.{minor}, no card. Registers of a thread; spilled: bytes of local memory;"
+        f"NVRTC {major}.{minor}, no GPU. Registers of a thread; spilled: bytes of local memory;"
         " float64 and all: the machine's instructions in the innermost loop, per evaluation.",
         "",
-        "| version | card | registers | of finish | spilled | shared | pixels | float64 | all |",
+        "| version | GPU | registers | of finish | spilled | shared | pixels | float64 | all |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for arch in options.arch.split(","):

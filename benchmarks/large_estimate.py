@@ -53,11 +53,11 @@ def main() -> int:
             model, _, spec = prepare(given, Settings(backend=options.backend))
             plan = make_plan(model, kernel, costs, workers=spec.layout)
             out = Path(folder) / "a.zarr"
-            words = f"{COMMON} {flags} --backend {options.backend} --quiet --overwrite".split()
-            words += ["--tile", f"{plan.grid.tile[0]},{plan.grid.tile[1]}", "--out", str(out)]
-            words += ["--steps-per-task", str(max(s.length for s in plan.steps))]
+            argv = f"{COMMON} {flags} --backend {options.backend} --quiet --overwrite".split()
+            argv += ["--tile", f"{plan.grid.tile[0]},{plan.grid.tile[1]}", "--out", str(out)]
+            argv += ["--steps-per-task", str(max(s.length for s in plan.steps))]
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "nbdask", "simulate", *words], check=True)
+            subprocess.run([sys.executable, "-m", "nbdask", "simulate", *argv], check=True)
             real = time.perf_counter() - start
             rows.append((name, plan.run_seconds, real))
             ratio = real / plan.run_seconds

@@ -135,10 +135,10 @@ def _cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measure(words: list[str]) -> tuple[float, float, int, str]:
+def measure(argv: list[str]) -> tuple[float, float, int, str]:
     """Run a command; return wall and processor seconds, peak resident bytes, what it printed."""
     begin, cpu = time.monotonic(), _cpu_of_children()
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     peak = 0
     while process.poll() is None:
         try:
@@ -150,7 +150,7 @@ def measure(words: list[str]) -> tuple[float, float, int, str]:
         time.sleep(0.02)
     said = process.communicate()[0].strip()
     if process.returncode:
-        sys.exit(f"{' '.join(words)}: exit status {process.returncode}")
+        sys.exit(f"{' '.join(argv)}: exit status {process.returncode}")
     return time.monotonic() - begin, _cpu_of_children() - cpu, peak, said
 
 

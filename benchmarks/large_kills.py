@@ -92,8 +92,8 @@ class Outcome:
 
 def begin(store: Path, cluster: str, *more: str) -> subprocess.Popen[bytes]:
     """Start a run; its list of begun tiles is beside the store."""
-    words = [str(store), str(listed(store)), cluster, *more]
-    command = [sys.executable, "-m", "benchmarks.large_kill_job", *words]
+    argv = [str(store), str(listed(store)), cluster, *more]
+    command = [sys.executable, "-m", "benchmarks.large_kill_job", *argv]
     root = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root), HOLD: str(holding(store))}
     quiet = subprocess.DEVNULL
@@ -113,12 +113,12 @@ def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
         "env": environment,
         "stdout": subprocess.DEVNULL,
     }
-    words = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
+    argv = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
     each = ["--nthreads", "1", "--no-nanny", "--preload", "benchmarks.large_kill_job"]
     each += ["--local-directory", str(store.parent), "--death-timeout", "300"]
     started = []
     for what, more in (("scheduler", ["--port", "0"]), ("worker", each), ("worker", each)):
-        full = [sys.executable, "-m", f"distributed.cli.dask_{what}", *words, *more]
+        full = [sys.executable, "-m", f"distributed.cli.dask_{what}", *argv, *more]
         started.append((subprocess.Popen(full, **options), what))
         _wait(lambda: file.exists())
     try:

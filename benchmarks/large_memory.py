@@ -66,8 +66,8 @@ class Run:
 def flags(size: int) -> list[str]:
     """Return the nanoBragg words of a detector of ``size`` pixels along each edge."""
     middle = f"{size * PIXEL_MM / 2:.6g}"
-    words = f"{FLAGS} -pixel {PIXEL_MM} -detpixels {size} -Xbeam {middle} -Ybeam {middle}"
-    return words.split()
+    text = f"{FLAGS} -pixel {PIXEL_MM} -detpixels {size} -Xbeam {middle} -Ybeam {middle}"
+    return text.split()
 
 
 def descendants(pid: int) -> list[int]:
@@ -100,13 +100,13 @@ def role(pid: int, leader: int) -> str:
     if pid == leader:
         return "leader"
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        command_line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
-    if "spawn_main" in words or "forkserver" in words:
+    if "spawn_main" in command_line or "forkserver" in command_line:
         return "worker"
     # Between fork and exec, and once it has ended, a process does not say what it is.
-    return "helper" if "resource_tracker" in words else ""
+    return "helper" if "resource_tracker" in command_line else ""
 
 
 def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
@@ -129,8 +129,8 @@ def watch(process: subprocess.Popen[bytes]) -> dict[str, int]:
 
 def measure(size: int, layout: str, tile: int, store: Path) -> Run:
     """Simulate one detector and follow its processes."""
-    words = ["simulate", *flags(size), *LAYOUTS[layout], "--tile", str(tile), "--quiet"]
-    command = [sys.executable, "-m", "nbdask", *words, "--out", str(store), "--overwrite"]
+    argv = ["simulate", *flags(size), *LAYOUTS[layout], "--tile", str(tile), "--quiet"]
+    command = [sys.executable, "-m", "nbdask", *argv, "--out", str(store), "--overwrite"]
     start = time.perf_counter()
     process = subprocess.Popen(command)
     try:

@@ -46,11 +46,11 @@ def by_c(program: str, size: int, slow: int, fast: int, edge: int) -> NDArray[np
     middle = size * PIXEL_MM / 2
     # The convention is CUSTOM: Xbeam and Ybeam are the near point along fast and slow.
     near = {"-Xbeam": middle - fast * PIXEL_MM, "-Ybeam": middle - slow * PIXEL_MM}
-    words = f"{FLAGS} -pixel {PIXEL_MM} -detpixels {edge}".split()
-    words += [word for name, value in near.items() for word in (name, f"{value:.12g}")]
+    argv = f"{FLAGS} -pixel {PIXEL_MM} -detpixels {edge}".split()
+    argv += [word for name, value in near.items() for word in (name, f"{value:.12g}")]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [program, *words, "-floatfile", "region.bin", "-noprogress"],
+            [program, *argv, "-floatfile", "region.bin", "-noprogress"],
             cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             check=True,

@@ -17,13 +17,13 @@ import numpy as np
 import nbdask
 from benchmarks.machine import facts
 from nbdask import derive
+from nbdask.derive.block import Block
 from nbdask.derive.noise import noise
-from nbdask.derive.work import Work
 from tests.derive.support import chi_square, moments
 
 MEANS = (1e-4, 1e-3, 0.01, 0.1, 1.0, 3.0, 9.99, 10.0, 30.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
 #: 100 evaluations per pixel: phi steps of a square crystal.
-WORDS = "-cell 70 80 90 90 90 90 -default_F 100 -N 10 -lambda 1 -distance 100 -oversample 1"
+FLAGS = "-cell 70 80 90 90 90 90 -default_F 100 -N 10 -lambda 1 -distance 100 -oversample 1"
 SCAN = "-phi 0.1 -osc 1 -phisteps 100"
 PIPELINES = {
     "Poisson": (derive.Poisson(),),
@@ -42,12 +42,12 @@ PIPELINES = {
 
 def statistics(side: int) -> list[dict[str, Any]]:
     """Return p-value, deviations of the moments and time for each mean."""
-    work = Work((123, 456), 1, 0, 16)
+    block = Block((123, 456), 1, 0, 16)
     records = []
     for number, mean in enumerate(MEANS):
         counts = np.full((side, side), mean)
         start = time.process_time()
-        work._replace(frame=number).poisson(counts)
+        block._replace(frame=number).poisson(counts)
         seconds = time.process_time() - start
         first, second = moments(counts, mean)
         p = chi_square(counts, mean)
@@ -60,11 +60,11 @@ def statistics(side: int) -> list[dict[str, Any]]:
 
 def costs(pixels: int) -> list[dict[str, Any]]:
     """Return the processor time of a simulation and of the noise that is added to it."""
-    words = [*WORDS.split(), *SCAN.split(), "-detpixels"]
+    argv = [*FLAGS.split(), *SCAN.split(), "-detpixels"]
     records = []
     with tempfile.TemporaryDirectory() as folder:
         for side in (64, pixels):  # The first compiles.
-            experiment = nbdask.from_args([*words, str(side)])
+            experiment = nbdask.from_args([*argv, str(side)])
             bare = Path(folder, f"bare{side}.zarr")
             start = time.process_time()
             result = nbdask.simulate(experiment, bare)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.flags import parse_args
+from nbdask.parity.against_c import Request, parity_from_scratch
 from nbdask.parity.binary import Binary, find_binary
-from nbdask.parity.judge import Request, parity_from_scratch
 from nbdask.parity.outcome import Outcome
 from nbdask.parity.regions import Choice
 from nbdask.parity.verbatim import verbatim
@@ -28,25 +28,25 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 EDGE = 16
 
 
-def both_modes(words: list[str], binary: Binary) -> tuple[Outcome, Outcome]:
+def both_modes(argv: list[str], binary: Binary) -> tuple[Outcome, Outcome]:
     """Compare one case as a whole, and by windows."""
     base = GOLDEN / "inputs"
-    experiment = parse_args(words, base_dir=base, semantics="c").experiment
+    experiment = parse_args(argv, base_dir=base, semantics="c").experiment
     settings = Settings(tile=EDGE, threads=2)
     whole = Request(binary, Choice(whole=True), "roi", settings=settings)
     windows = Request(binary, Choice(tiles=2, edge=EDGE), "window", settings=settings)
     return (
-        parity_from_scratch(experiment, whole, verbatim(words, experiment, base)),
+        parity_from_scratch(experiment, whole, verbatim(argv, experiment, base)),
         parity_from_scratch(experiment, windows),
     )
 
 
-def row(name: str, words: list[str], outcomes: tuple[Outcome, Outcome]) -> dict[str, Any]:
+def row(name: str, argv: list[str], outcomes: tuple[Outcome, Outcome]) -> dict[str, Any]:
     """Return the figures of one case."""
     whole, windows = outcomes
     return {
         "case": name,
-        "arguments": " ".join(words),
+        "arguments": " ".join(argv),
         "shape": list(whole.shape),
         "whole": whole.total.max_rel,
         "whole_differing": whole.total.differing,

@@ -77,9 +77,9 @@ def worst_deviation(ours: NDArray[np.float32], c: NDArray[np.float32]) -> float:
     return float(np.max(np.abs(ours - c) / np.maximum(np.abs(c), 1e-6 * np.abs(c).max())))
 
 
-def model_of(words: list[str]) -> Model:
+def model_of(argv: list[str]) -> Model:
     """Return the model of a command line, as C would see it."""
-    return build_model(parse_args(words, semantics="c").experiment)
+    return build_model(parse_args(argv, semantics="c").experiment)
 
 
 def alternate(
@@ -249,35 +249,35 @@ def command_group(options: argparse.Namespace, _: Path) -> Iterator[Job]:
             text = text.replace(name, str(folder / "inputs" / name))
         commands["lysozyme 2463 x 2527, 10 steps"] = (text.split(), options.repeats, 2.0)
     commands["16384 x 16384, 10 steps"] = (large.split(), min(2, options.repeats), 6.0)
-    for name, (words, repeats, target) in commands.items():
+    for name, (argv, repeats, target) in commands.items():
         settings = argparse.Namespace(**{**vars(options), "repeats": repeats})
         yield Job(
             "command",
             name,
-            partial(time_command, words, settings, target),
+            partial(time_command, argv, settings, target),
         )
     imports = partial(time_imports, small.split(), options.repeats)
     yield Job("command", "1024 x 1024, 1 step: imports", imports)
 
 
 def time_command(
-    words: list[str], options: argparse.Namespace, target: float | None
+    argv: list[str], options: argparse.Namespace, target: float | None
 ) -> dict[str, Any]:
     """Time a whole command, ours and C's, as processes of their own."""
-    ours_words = [*words, "--semantics", "c", "--threads", str(options.threads)]
+    ours_argv = [*argv, "--semantics", "c", "--threads", str(options.threads)]
 
     def c() -> float:
         assert C_BINARY is not None
-        return timing.c_seconds(C_BINARY, words, options.threads)[0]
+        return timing.c_seconds(C_BINARY, argv, options.threads)[0]
 
-    timing.command_seconds(ours_words)
+    timing.command_seconds(ours_argv)
     beside = C_BINARY is not None and not options.no_c
     seconds, c_seconds = alternate(
-        lambda: timing.command_seconds(ours_words), c if beside else None, options
+        lambda: timing.command_seconds(ours_argv), c if beside else None, options
     )
     record = {
         "threads": options.threads,
-        "flags": " ".join(words),
+        "flags": " ".join(argv),
         "seconds": min(seconds),
         "all_seconds": seconds,
         "target": target,
@@ -285,10 +285,10 @@ def time_command(
     return record | (compared(seconds, c_seconds) if c_seconds else {})
 
 
-def time_imports(words: list[str], repeats: int) -> dict[str, Any]:
+def time_imports(argv: list[str], repeats: int) -> dict[str, Any]:
     """Time the imports of a command."""
-    seconds = [timing.import_seconds(words) for _ in range(repeats)]
-    return {"flags": " ".join(words), "seconds": min(seconds), "all_seconds": seconds}
+    seconds = [timing.import_seconds(argv) for _ in range(repeats)]
+    return {"flags": " ".join(argv), "seconds": min(seconds), "all_seconds": seconds}
 
 
 GROUPS = {

@@ -1,4 +1,4 @@
-"""The CUDA kernels compiled for cards, with NVIDIA's compiler and without a card."""
+"""The CUDA kernels compiled for GPUs, with NVIDIA's compiler and without a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from benchmarks import card_peak
+from benchmarks import gpu_peak
 from benchmarks.gpu_compile import (
     ARCHITECTURES,
     VERSIONS,
@@ -112,7 +112,7 @@ def test_quotients_of_the_innermost_loop(name):
 @compiled
 @pytest.mark.parametrize("name", BUDGET)
 def test_float64_operations_of_an_evaluation(name):
-    """As many as the page about the card says, and no more."""
+    """As many as the page about the GPU says, and no more."""
     assert float64_operations(VERSIONS[name]) <= BUDGET[name]
 
 
@@ -146,9 +146,9 @@ def test_the_loop_that_does_the_work_is_found():
 @compiled
 @pytest.mark.parametrize("capability", [75, 90])
 def test_loops_of_the_units_compile(capability):
-    """Those that measure what a card does at most; matrices from compute capability 8.0 on."""
+    """Those that measure what a GPU does at most; matrices from compute capability 8.0 on."""
     for use_quick in (False, True):
-        program = card_peak.program(use_quick, matrices=capability >= 80)
+        program = gpu_peak.program(use_quick, matrices=capability >= 80)
         code = code_of(program, target_of(capability))
         for name in program.entries:
             assert f".text.{name}".encode() in code

@@ -54,12 +54,12 @@ def main() -> int:
     options = parser.parse_args()
     golden = options.golden.resolve()
     cases = {c["name"]: c for c in json.loads((golden / "cases.json").read_text())}
-    words = cases[options.case]["args"].split()
+    argv = cases[options.case]["args"].split()
     worst = 0
     with tempfile.TemporaryDirectory() as folder:
         first: NDArray[np.float32] | None = None
         for number, (name, settings) in enumerate(RUNS.items()):
-            experiment = parse_args(words, base_dir=golden / "inputs").experiment
+            experiment = parse_args(argv, base_dir=golden / "inputs").experiment
             start = time.perf_counter()
             path = Path(folder) / f"{number}.zarr"
             nbdask.simulate(experiment, path, backend=options.backend, **settings)
@@ -70,7 +70,7 @@ def main() -> int:
             worst = max(worst, distance)
             print(f"{name:32s} {distance} ulp  {seconds:6.2f} s", flush=True)
         for semantics in ("spec", "c"):
-            parsed = parse_args(words, semantics=semantics, base_dir=golden / "inputs")
+            parsed = parse_args(argv, semantics=semantics, base_dir=golden / "inputs")
             path = Path(folder) / f"{semantics}.zarr"
             found = nbdask.simulate(parsed.experiment, path, backend=options.backend).statistics
             print(

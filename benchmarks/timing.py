@@ -58,11 +58,11 @@ def kernel_image(
     return time.perf_counter() - start, image
 
 
-def c_seconds(binary: str, words: Sequence[str], threads: int) -> tuple[float, NDArray[np.float32]]:
+def c_seconds(binary: str, argv: Sequence[str], threads: int) -> tuple[float, NDArray[np.float32]]:
     """Run the C program in a fresh folder; return its wall time and its image."""
     folder = tempfile.mkdtemp()
     try:
-        command = [binary, *words, "-floatfile", "image.bin", "-nonoise", "-nopgm", "-noprogress"]
+        command = [binary, *argv, "-floatfile", "image.bin", "-nonoise", "-nopgm", "-noprogress"]
         start = time.perf_counter()
         subprocess.run(
             command,
@@ -77,28 +77,28 @@ def c_seconds(binary: str, words: Sequence[str], threads: int) -> tuple[float, N
         shutil.rmtree(folder)
 
 
-def c_kernel_seconds(binary: str, words: Sequence[str], threads: int) -> float:
+def c_kernel_seconds(binary: str, argv: Sequence[str], threads: int) -> float:
     """Return the time that the C program spends on pixels.
 
     It is the whole run less the same run for a single pixel, which starts up, reads the
     amplitudes and writes the image all the same.
     """
-    whole, _ = c_seconds(binary, words, threads)
-    idle, _ = c_seconds(binary, [*words, "-roi", "0", "0", "0", "0"], threads)
+    whole, _ = c_seconds(binary, argv, threads)
+    idle, _ = c_seconds(binary, [*argv, "-roi", "0", "0", "0", "0"], threads)
     return whole - idle
 
 
-def command_seconds(words: Sequence[str]) -> float:
+def command_seconds(argv: Sequence[str]) -> float:
     """Run ``nbdask simulate`` as a process of its own, to a store; return its wall time.
 
     Parameters
     ----------
-    words : sequence of str
+    argv : sequence of str
         nanoBragg flags and our options, without ``--out``.
     """
     folder = tempfile.mkdtemp()
     try:
-        command = [sys.executable, "-m", "nbdask", "simulate", *words, "--quiet", "--out"]
+        command = [sys.executable, "-m", "nbdask", "simulate", *argv, "--quiet", "--out"]
         start = time.perf_counter()
         subprocess.run([*command, str(Path(folder) / "run.zarr")], env=_environment(), check=True)
         return time.perf_counter() - start
@@ -133,12 +133,12 @@ print(time.perf_counter() - start)
 """
 
 
-def import_seconds(words: Sequence[str]) -> float:
+def import_seconds(argv: Sequence[str]) -> float:
     """Return how long it takes to import all modules that ``nbdask simulate`` uses.
 
     Parameters
     ----------
-    words : sequence of str
+    argv : sequence of str
         As for :func:`command_seconds`.
 
     Returns
@@ -147,13 +147,13 @@ def import_seconds(words: Sequence[str]) -> float:
         Seconds in a fresh process, without the start of the interpreter.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given = ["simulate", *words, "--quiet", "--out", str(Path(folder) / "run.zarr")]
+        given = ["simulate", *argv, "--quiet", "--out", str(Path(folder) / "run.zarr")]
         loaded = _python(_LOADED, *given)
     return float(_python(_LOAD, text=json.dumps(json.loads(loaded))))
 
 
-def _python(script: str, *words: str, text: str = "") -> str:
-    command = [sys.executable, "-c", script, *words]
+def _python(script: str, *argv: str, text: str = "") -> str:
+    command = [sys.executable, "-c", script, *argv]
     done = subprocess.run(
         command, env=_environment(), input=text, capture_output=True, text=True, check=True
     )

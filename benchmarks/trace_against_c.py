@@ -50,8 +50,8 @@ def main() -> int:
     values = differing = 0
     worst: dict[str, float] = {}
     for name, arguments in json.loads((HERE / "cases.json").read_text()).items():
-        words = arguments.split()
-        made = parse_args(words, semantics="c", base_dir=HERE / "inputs").experiment
+        argv = arguments.split()
+        made = parse_args(argv, semantics="c", base_dir=HERE / "inputs").experiment
         for _ in range(options.pixels):
             slow, fast = draw.randrange(made.shape[0]), draw.randrange(made.shape[1])
             trace = trace_pixel(made, slow, fast)

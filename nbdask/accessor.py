@@ -304,9 +304,9 @@ def _ring_sums(pixels: Array, q: Array, edges: Array) -> Array:
     """Return sum and number of the pixels of one chunk by ring, (1, 1, 2, bins)."""
     bins = len(edges) - 1
     valid = ~np.isnan(pixels)
-    place = np.clip(np.searchsorted(edges, q[valid], side="right") - 1, 0, bins - 1)
-    total = np.bincount(place, weights=pixels[valid].astype(np.float64), minlength=bins)
-    count = np.bincount(place, minlength=bins).astype(np.float64)
+    bin_of = np.clip(np.searchsorted(edges, q[valid], side="right") - 1, 0, bins - 1)
+    total = np.bincount(bin_of, weights=pixels[valid].astype(np.float64), minlength=bins)
+    count = np.bincount(bin_of, minlength=bins).astype(np.float64)
     return np.asarray(np.stack([total, count])[None, None])
 
 
@@ -328,8 +328,8 @@ def _ring(model: Model, d: float, points: int) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = (model.origin @ model.normal) / towards
     reach = np.where(reach > 0.0, reach, np.nan)
-    place = reach[:, None] * direction - model.origin
-    fast = place @ model.fast / model.pixel_size - 0.5
-    slow = place @ model.slow / model.pixel_size - 0.5
+    point = reach[:, None] * direction - model.origin
+    fast = point @ model.fast / model.pixel_size - 0.5
+    slow = point @ model.slow / model.pixel_size - 0.5
     line: Array = np.stack([slow, fast], axis=1)
     return line

@@ -22,7 +22,7 @@ from nbdask.experiment import (
 from nbdask.geometry.build import build_model
 from nbdask.kernels.interface import Kernel
 from nbdask.kernels.registry import default_costs, get_kernel
-from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, save_costs
+from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, check_writable, costs_file, save_costs
 from nbdask.plan.machine import available_cores
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
@@ -64,6 +64,8 @@ def calibrate(
     Path
         The file; figures of this processor that were not measured now are kept.
     """
+    path = costs_file() if path is None else path
+    check_writable(path)
     measured: dict[str, float] = {}
     for precision in precisions:
         kernel = get_kernel(backend, precision)
@@ -107,12 +109,12 @@ def _evaluation(kernel: Kernel, shape: str, kind: str, guess: float) -> float:
     steps = max(4, int(_SECONDS / (1e-9 * guess * _SIDE**2)))
     model = build_model(_experiment(shape, kind, steps, _SIDE))
     tile = Tile(0, _SIDE, 0, _SIDE)
-    kernel.partial(model, tile, StepRange(0, 1), None)  # a card compiles now
+    kernel.partial(model, tile, StepRange(0, 1), None)  # a GPU compiles now
 
-    def work() -> None:
+    def task() -> None:
         kernel.partial(model, tile, StepRange(0, steps), None)
 
-    return 1e9 * _best(work) / (steps * tile.pixels)
+    return 1e9 * _best(task) / (steps * tile.pixels)
 
 
 def _pixel(kernel: Kernel) -> float:
@@ -120,7 +122,7 @@ def _pixel(kernel: Kernel) -> float:
     model = build_model(_experiment("square", "constant", 1, _WRITTEN))
     tile = Tile(0, _WRITTEN, 0, _WRITTEN)
     partial = kernel.partial(model, tile, StepRange(0, 1), None)
-    kernel.finish(model, tile, partial, None)  # a card compiles now
+    kernel.finish(model, tile, partial, None)  # a GPU compiles now
     with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
         path = Path(folder) / "a.zarr"
         grid = TileGrid((_WRITTEN, _WRITTEN * available_cores()), (_WRITTEN, _WRITTEN))
@@ -128,22 +130,22 @@ def _pixel(kernel: Kernel) -> float:
         writer = TileWriter(path, grid.counts[1])
         numbers = iter(range(len(grid) * (_REPEATS + 1)))
 
-        def work() -> None:
+        def task() -> None:
             image = kernel.finish(model, tile, partial, None)
             index = next(numbers) % len(grid)
             writer(index, grid[index], image, summarise(image, (0, 0), None))
 
-        return 1e9 * _best(work) / tile.pixels
+        return 1e9 * _best(task) / tile.pixels
 
 
-def _best(work: Callable[[], None]) -> float:
-    """Return the least seconds that ``work`` takes while every core does the same."""
+def _best(task: Callable[[], None]) -> float:
+    """Return the least seconds that ``task`` takes while every core does the same."""
     cores = available_cores()
     seconds = []
     with ThreadPoolExecutor(cores) as pool:
         for _ in range(_REPEATS):
             start = time.perf_counter()
-            for future in [pool.submit(work) for _ in range(cores)]:
+            for future in [pool.submit(task) for _ in range(cores)]:
                 future.result()
             seconds.append(time.perf_counter() - start)
     return float(np.min(seconds))

@@ -17,6 +17,8 @@ _R = TypeVar("_R")
 _OF_JOBS = frozenset({"memory", "walltime", "queue", "account", "job-extra", "adapt", "profile"})
 #: Share of letters that two words must have in common for the one to be suggested for the other.
 _NEAR = 0.65
+#: Characters of a refused value that a message shows.
+_SHOWN = 200
 
 
 class NbdaskError(Exception):
@@ -46,15 +48,24 @@ class FieldError(InputError):
         self.field = field
         self.given = given
         self.allowed = allowed
-        super().__init__(f"{field} = {given!r}: must be {allowed}")
+        super().__init__(f"{field} = {shown(given)}: must be {allowed}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """Rebuild from the three parts, so that the error crosses process borders whole."""
         return (type(self), (self.field, self.given, self.allowed))
 
 
+def shown(given: object) -> str:
+    """Return a value for a message: as Python writes it, cut where it is long."""
+    try:
+        text = repr(given)
+    except (ValueError, RecursionError):  # thousands of digits; brackets in brackets
+        return f"a {type(given).__name__} that is too large to show"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
 class FlagError(InputError):
-    """A word of a nanoBragg argument list that cannot be understood."""
+    """A nanoBragg argument that cannot be understood."""
 
 
 class InputFileError(InputError):

@@ -66,20 +66,55 @@ def picture(image: NDArray[np.floating], side: int = 256) -> str:
     Returns
     -------
     str
-        HTML.  The scale is logarithmic over three decades below the 99.9th percentile.
+        HTML.  The scale is that of :func:`log_scaled`.
     """
-    from PIL import Image
-
     step = max(1, -(-max(image.shape) // side))
     values = np.nan_to_num(image, nan=0.0, posinf=0.0)
     slow = np.arange(0, values.shape[0], step)
     fast = np.arange(0, values.shape[1], step)
     small = np.maximum.reduceat(np.maximum.reduceat(values, slow, axis=0), fast, axis=1)
-    bright = small[small > 0.0]
-    top = float(np.percentile(bright, 99.9)) if bright.size else 1.0
-    level = np.log10(np.maximum(small, top * 1e-3) / (top * 1e-3)) / 3.0
-    grey = np.rint(255.0 * (1.0 - level.clip(0.0, 1.0))).astype(np.uint8)
+    grey = np.rint(255.0 * (1.0 - log_scaled(small))).astype(np.uint8)
+    return f'<img alt="the image, dark: many photons" src="{data_uri(png(grey))}"/>'
+
+
+def log_scaled(
+    image: NDArray[np.floating], decades: float = 3.0, percentile: float = 99.9
+) -> NDArray[np.float64]:
+    """Map photons to 0..1 on a logarithmic scale.
+
+    Parameters
+    ----------
+    image : (slow, fast) float array
+        Photons; NaN (not computed) counts as 0.
+    decades : float
+        Width of the scale in powers of ten.
+    percentile : float
+        The value that becomes 1, as a percentile of the pixels above 0.
+
+    Returns
+    -------
+    (slow, fast) float64 array
+        0 where the image is ``decades`` powers of ten below the top, or less.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0)
+    bright = values[values > 0.0]
+    if bright.size == 0:
+        return np.zeros_like(values)
+    top = float(np.percentile(bright, percentile))
+    floor = top * 10.0**-decades
+    level: NDArray[np.float64] = np.log10(np.maximum(values, floor) / floor) / decades
+    return level.clip(0.0, 1.0)
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a PNG of grey pixels, (rows, columns), or coloured ones, (rows, columns, 3)."""
+    from PIL import Image
+
     held = io.BytesIO()
-    Image.fromarray(grey).save(held, format="PNG")
-    data = base64.b64encode(held.getvalue()).decode()
-    return f'<img alt="the image, dark: many photons" src="data:image/png;base64,{data}"/>'
+    Image.fromarray(pixels).save(held, format="PNG", optimize=True)
+    return held.getvalue()
+
+
+def data_uri(content: bytes) -> str:
+    """Return a PNG as the address of an image inside a page."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()

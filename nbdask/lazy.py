@@ -8,15 +8,18 @@ import json
 import dask.array as da
 import numpy as np
 import xarray
+from dask.array.core import normalize_chunks
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from nbdask.errors import FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.graph.context import RunContext
-from nbdask.graph.tasks import compute_on_card, compute_tile
-from nbdask.kernels.cuda_device import to_card
+from nbdask.graph.tasks import compute_on_device, compute_tile
+from nbdask.kernels.cuda_device import to_device
+from nbdask.plan.plan import Plan
 from nbdask.run import Settings, prepare
+from nbdask.store.schema import PHOTONS
 
 
 @in_python
@@ -31,9 +34,8 @@ def image(
 ) -> xarray.DataArray:
     """Return the image of an experiment as a lazy array backed by dask.
 
-    Slicing a region and computing it evaluates only the tiles that it touches.  With the same
-    tiles and steps per task the pixels are, bit for bit, those that :func:`nbdask.simulate`
-    writes.
+    Computing a region evaluates only the tiles that it touches.  With the same tiles and steps per
+    task the pixels are, bit for bit, those that :func:`nbdask.simulate` writes.
 
     Parameters
     ----------
@@ -41,14 +43,13 @@ def image(
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
     array : str
-        ``"numpy"``, or ``"cupy"``: chunks are on the card, whichever backend computes them; they
+        ``"numpy"``, or ``"cupy"``: chunks are on the GPU, whichever backend computes them; they
         never leave it where the backend is ``"cuda"``.
 
     Returns
     -------
     xarray.DataArray
-        (slow, fast) float32 [photons], one dask chunk per tile, with pixel indices as
-        coordinates.
+        (slow, fast) float32 [photons], one chunk per tile; its coordinates are pixel indices.
 
     Raises
     ------
@@ -57,51 +58,44 @@ def image(
     """
     if array not in ARRAYS:
         raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
-    on_card = array == "cupy"
+    on_device = array == "cupy"
     model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
-    fingerprint = experiment.fingerprint()
-    name = _name(fingerprint, plan.to_dict())
+    name = _name(experiment.fingerprint(), plan.to_dict())
     # One node of the graph holds the model; the tasks refer to it by name.
     context = delayed(RunContext.of(model, plan), name=f"model-{name}", traverse=False)
-    grid = plan.grid
-    chunks = tuple(
-        tuple(min(side, total - start) for start in range(0, total, side))
-        for total, side in zip(grid.shape, grid.tile, strict=True)
-    )
     pixels = da.map_blocks(
         _block,
         context,
-        on_card=on_card,
-        chunks=chunks,
+        on_device=on_device,
+        chunks=normalize_chunks(plan.grid.tile, plan.grid.shape),
         dtype=np.float32,
         name=f"image-{array}-{name}",
-        meta=to_card(_META) if on_card else _META,
+        meta=to_device(_META) if on_device else _META,
     )
-    return xarray.DataArray(
-        pixels,
-        dims=("slow", "fast"),
-        coords={
-            axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
-            for axis, count in zip(("slow", "fast"), grid.shape, strict=True)
-        },
-        name="image",
-        attrs={
-            "long_name": "photons per pixel",
-            "units": "photon",
-            "fingerprint": fingerprint,
-            "experiment": json.dumps(experiment.to_dict()),
-            "semantics": experiment.semantics,
-            "backend": plan.backend,
-            "precision": plan.precision,
-            "kernel_version": plan.kernel_version,
-            "notes": list(model.notes),
-        },
-    )
+    coords = {
+        axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
+        for axis, count in zip(("slow", "fast"), plan.grid.shape, strict=True)
+    }
+    attributes = _attributes(experiment, plan, model.notes)
+    return xarray.DataArray(pixels, coords, ("slow", "fast"), name="image", attrs=attributes)
 
 
 #: Kinds of arrays that chunks can be.
 ARRAYS = ("numpy", "cupy")
 _META = np.empty((0, 0), dtype=np.float32)
+
+
+def _attributes(experiment: Experiment, plan: Plan, notes: tuple[str, ...]) -> dict[str, object]:
+    return {
+        **PHOTONS,
+        "fingerprint": experiment.fingerprint(),
+        "experiment": json.dumps(experiment.to_dict()),
+        "semantics": experiment.semantics,
+        "backend": plan.backend,
+        "precision": plan.precision,
+        "kernel_version": plan.kernel_version,
+        "notes": list(notes),
+    }
 
 
 def _name(fingerprint: str, plan: dict[str, object]) -> str:
@@ -112,14 +106,14 @@ def _name(fingerprint: str, plan: dict[str, object]) -> str:
 
 
 def _block(
-    context: RunContext, on_card: bool = False, block_id: tuple[int, int] = (0, 0)
+    context: RunContext, on_device: bool = False, block_id: tuple[int, int] = (0, 0)
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
     index = block_id[0] * context.grid.counts[1] + block_id[1]
-    if on_card:
-        found: NDArray[np.float32] | None = compute_on_card(context, index)
+    if on_device:
+        found: NDArray[np.float32] | None = compute_on_device(context, index)
         if found is not None:
             return found
     pixels = compute_tile(context, index).image
     assert pixels is not None
-    return to_card(pixels) if on_card else pixels
+    return to_device(pixels) if on_device else pixels

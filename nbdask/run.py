@@ -58,17 +58,16 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SimulationResult:
+class Result:
     """What a run gave.
 
     Attributes
     ----------
     path : Path or str
-        The store: its absolute path, or its address.
+        The store that was written: its absolute path, or its address.
     shape : tuple of int
         Pixels of the image, (slow, fast).
     statistics : Statistics
-    plan : Plan
     notes : tuple of str
         What the user should be told.
     seconds : float
@@ -78,9 +77,15 @@ class SimulationResult:
     path: Path | str
     shape: tuple[int, int]
     statistics: Statistics
-    plan: Plan
     notes: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult(Result):
+    """What a simulation gave: as :class:`Result`, and the plan."""
+
+    plan: Plan
 
     def _repr_html_(self) -> str:
         """Show the result in a notebook, with a small picture where the image is not very large."""
@@ -138,6 +143,8 @@ class Settings:
         Bytes that each process may use.
     jobs : JobOptions, optional
         Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
+    durability : str
+        ``"full"`` or ``"fast"``; see :func:`nbdask.store.address.place_of`.
     """
 
     backend: str | None = None
@@ -149,6 +156,7 @@ class Settings:
     threads: int | None = None
     memory_limit: int | str | None = None
     jobs: JobOptions | None = None
+    durability: str = "full"
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
@@ -159,11 +167,6 @@ class Prepared(tuple[Model, Plan, ClusterSpec]):
 
 def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
     """Do everything that comes before the first tile, and write nothing.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    settings : Settings, optional
 
     Returns
     -------
@@ -178,7 +181,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     if not isinstance(experiment, Experiment):
         raise InputError(
             f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " nbdask.from_args(words) or nbdask.from_toml(path)"
+            " nbdask.from_args(argv) or nbdask.from_toml(path)"
         )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
@@ -215,6 +218,7 @@ def simulate(
     threads: int | None = None,
     memory_limit: int | str | None = None,
     jobs: JobOptions | None = None,
+    durability: str = "full",
     overwrite: bool = False,
     resume: bool = False,
     command: Sequence[str] | None = None,
@@ -230,19 +234,17 @@ def simulate(
     experiment : Experiment
     out : path or str
         The store to write: a path, or ``s3://bucket/name``.
-    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
+    backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
+    durability
         See :class:`Settings`.
-    overwrite : bool
-        Replace an nbdask store that is there already.
-    resume : bool
-        Finish the store that is there already: only its missing tiles are computed.
+    overwrite, resume : bool
+        Replace an nbdask store that is there already; compute only its missing tiles.
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     listeners : sequence of Listener
-        Hear of the run in more detail, or work on the store while it is filled, such as
-        :class:`nbdask.derive.pyramid.GrowingPyramid`.
+        Hear of the run in more detail, or work on the store while it is filled.
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
@@ -255,40 +257,51 @@ def simulate(
     Raises
     ------
     NbdaskError
-        Before anything is written: a plan, kernel, cluster, input file or path that cannot be
-        used.  Later: a tile that failed; the store then keeps the status ``running`` and the
-        tiles that are done.
+        Before anything is written: something that cannot be used.  Later: a tile that failed; the
+        store then keeps the status ``running`` and the tiles that are done.
     """
-    start = time.perf_counter()
-    target = Target(place_of(out), overwrite, resume)
-    target.check()
-    for output in outputs:
-        output.check()
+    target = Target(place_of(out, durability), overwrite, resume)
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
-    if resume:
+    told = listening(progress, listeners)
+    return _simulate(experiment, target, settings, command, told, outputs, notes)
+
+
+def _simulate(
+    experiment: Experiment,
+    target: Target,
+    settings: Settings,
+    command: Sequence[str] | None,
+    listeners: Sequence[Listener],
+    outputs: Sequence[Output],
+    notes: Sequence[str],
+) -> SimulationResult:
+    """Do the work of :func:`simulate`."""
+    start = time.perf_counter()
+    target.check()
+    for output in outputs:
+        output.check()
+    if target.resume:
         settings = _as_recorded(target.place, settings)
     model, plan, spec = prepare(experiment, settings)
-    heard = listening(progress, listeners)
     for text in _beforehand(model, plan, spec, settings):
-        for listener in heard:
+        for listener in listeners:
             listener.say(text)
     from nbdask.fill.filler import fill
 
-    name = secrets.token_hex(8)
+    name, made = secrets.token_hex(8), target.place.name
     model = map_amplitudes(model, name)
     told = (*notes, *model.notes)
     work = Simulation(name, experiment, model, plan, target.place, told, command, spec.kind)
     try:
-        done = fill(work, target, open_cluster(spec), heard)
+        done = fill(work, target, open_cluster(spec), listeners)
     finally:
         forget_amplitudes(name)
     for output in outputs:
-        output.write(target.place.name)
+        output.write(made)
     seconds = time.perf_counter() - start
-    made = target.place.name
-    return SimulationResult(made, plan.grid.shape, done.statistics, plan, done.notes, seconds)
+    return SimulationResult(made, plan.grid.shape, done.statistics, done.notes, seconds, plan)
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -330,7 +343,7 @@ class Simulation(Work):
         Of the store.
     notes : tuple of str
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     cluster : str
         Kind of cluster, for the record.
     """

@@ -100,13 +100,9 @@ def summarise(
         Evaluations outside the amplitude grid.
     seconds : float
         Time spent.
-
-    Returns
-    -------
-    TileSummary
     """
     count, mean, m2 = 0, 0.0, 0.0
-    peak, place = 0.0, (-1, -1)
+    peak, peak_at = 0.0, (-1, -1)
     rows = max(1, _BLOCK // max(1, image.shape[1]))
     for row in range(0, image.shape[0], rows):
         block = image[row : row + rows]
@@ -114,12 +110,12 @@ def summarise(
         top = _peak(block)
         if top is not None and top[0] > peak:
             peak = top[0]
-            place = (corner[0] + row + top[1], corner[1] + top[2])
+            peak_at = (corner[0] + row + top[1], corner[1] + top[2])
         if mask is not None:
             block = block[mask[row : row + rows]]
         count, mean, m2 = _join(count, mean, m2, *_moments(block))
     return TileSummary(
-        count, image.size - count, peak, place[0], place[1], mean, m2, outside, seconds
+        count, image.size - count, peak, peak_at[0], peak_at[1], mean, m2, outside, seconds
     )
 
 
@@ -166,26 +162,22 @@ def combine(tiles: Iterable[TileSummary]) -> Statistics:
     ----------
     tiles : iterable of TileSummary
         In a fixed order: another order changes the last bits.
-
-    Returns
-    -------
-    Statistics
     """
     count, masked, mean, m2 = 0, 0, 0.0, 0.0
-    peak, place = 0.0, (-1, -1)
+    peak, peak_at = 0.0, (-1, -1)
     for tile in tiles:
         here = (tile.max_slow, tile.max_fast)
         # Among equal maxima the first in raster order counts, whatever the tiles' size.
-        if tile.max > peak or (tile.max == peak > 0.0 and here < place):
-            peak, place = tile.max, here
+        if tile.max > peak or (tile.max == peak > 0.0 and here < peak_at):
+            peak, peak_at = tile.max, here
         masked += tile.n_masked
         count, mean, m2 = _join(count, mean, m2, tile.n_evaluated, tile.mean, tile.m2)
     squares = m2 + count * mean * mean
     deviations = m2 + masked * mean * mean
     return Statistics(
         max=peak,
-        max_slow=place[0],
-        max_fast=place[1],
+        max_slow=peak_at[0],
+        max_fast=peak_at[1],
         mean=mean,
         rms=math.sqrt(squares / max(1, count - 1)),
         rmsd=math.sqrt(deviations / max(1, count + masked - 1)),

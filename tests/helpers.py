@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.kernels.first import patch_first
+from nbdask.kernels.carry_over import patch_carry_over
 from nbdask.kernels.interface import Kernel, Partial, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import default_costs
@@ -115,7 +115,7 @@ def tile_image(
     ranges = ranges or [StepRange(0, model.n_steps)]
     total = tile_sum(model, kernel, tile, ranges)
     image = kernel.finish(model, tile, total, evaluated(model, tile))
-    return patch_first(model, kernel, tile, image)
+    return patch_carry_over(model, kernel, tile, image)
 
 
 def image_of(experiment: Experiment, kernel: Kernel | None = None) -> NDArray[np.float32]:

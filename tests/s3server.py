@@ -91,12 +91,12 @@ class Server:
         config.write_text(json.dumps({"identities": [one]}))
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        words = f"""-logtostderr=true server -dir={data} -ip=127.0.0.1 -ip.bind=127.0.0.1
+        argv = f"""-logtostderr=true server -dir={data} -ip=127.0.0.1 -ip.bind=127.0.0.1
             -master.port={master} -volume.port={volume} -filer.port={filer} -s3 -s3.port={port}
             -s3.config={config} -volume.max=0 -master.volumeSizeLimitMB=64 -master.telemetry=false
             -master.electionTimeout=1s -volume.preStopSeconds=0 -s3.port.iceberg=0
             -s3.port.lance=0"""
-        return [program, *words.split()]
+        return [program, *argv.split()]
 
     def start(self) -> None:
         """Start it, and wait until it answers and the bucket is there."""

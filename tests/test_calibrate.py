@@ -30,7 +30,7 @@ def test_every_figure_is_measured_and_read_back(tmp_path, monkeypatch) -> None:
 
 
 def test_the_command_measures_kernels_of_the_processor(capsys) -> None:
-    """Figures of a card come from its clock and units; a kernel for tests has none."""
+    """Figures of a GPU come from its clock and units; a kernel for tests has none."""
     for name in ("cuda", "cuda-host", "auto"):
         assert main(["calibrate", "--backend", name]) == 2
         assert "not one of 'cpu', 'numpy'" in capsys.readouterr().err

@@ -34,7 +34,7 @@ DASK = {
     "dask_worker": "distributed.cli.dask_worker",
     "dask_scheduler": "distributed.cli.dask_scheduler",
 }
-WORDS = "-cell 70 -default_F 10 -N 5 -detpixels 16 -pixel 1 -oversample 1 --backend numpy"
+FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 16 -pixel 1 -oversample 1 --backend numpy"
 
 
 @pytest.mark.long
@@ -55,7 +55,7 @@ def test_single_node_script(tmp_path: Path) -> None:
         "TMPDIR": str(tmp_path),
     }
     done = subprocess.run(
-        ["bash", str(SCRIPT), "--out", str(tmp_path / "a run.zarr"), *WORDS.split()],
+        ["bash", str(SCRIPT), "--out", str(tmp_path / "a run.zarr"), *FLAGS.split()],
         env=environment,
         capture_output=True,
         text=True,
@@ -99,10 +99,10 @@ def test_options_exist(path: Path) -> None:
     text = re.sub(r"\\\n\s*", " ", path.read_text())
     wrong = []
     for found in re.finditer(r"nbdask (\w+) ([^\n]*)", text):
-        name, words = found.groups()
+        name, argv = found.groups()
         if name in SUBCOMMANDS:
             known = options_of(f"nbdask.cli.{name}", "command")
-            wrong += [w for w in re.findall(r"(?<!\S)--[a-z][\w-]*", words) if w not in known]
+            wrong += [w for w in re.findall(r"(?<!\S)--[a-z][\w-]*", argv) if w not in known]
     for found in re.finditer(r"distributed\.cli\.(dask_\w+) ([^\n]*)", text):
         known = options_of(DASK[found[1]], "main")
         wrong += [w for w in re.findall(r"(?<!\S)--[a-z][\w-]*", found[2]) if w not in known]
@@ -130,8 +130,8 @@ def test_profiles_make_jobs(kind: str, tmp_path: Path) -> None:
     script = job_script(spec)
     for line in profile["job-extra"]:
         assert line in script
-    for words in ("--nthreads 8", "--interface ib0", "--lifetime"):
-        assert words in script
+    for argv in ("--nthreads 8", "--interface ib0", "--lifetime"):
+        assert argv in script
 
 
 def test_kubernetes_manifest() -> None:
@@ -143,9 +143,9 @@ def test_kubernetes_manifest() -> None:
     assert [w for w in worker["args"] if w.startswith("--") and w not in known] == []
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert worker["image"] == container["image"]
-    words = shlex.split(container["args"][0].replace("\\\n", " "))
-    assert words[words.index("--workers") + 1] == str(cluster["spec"]["worker"]["replicas"])
-    assert f"tcp://{cluster['metadata']['name']}-scheduler:8786" in words
+    argv = shlex.split(container["args"][0].replace("\\\n", " "))
+    assert argv[argv.index("--workers") + 1] == str(cluster["spec"]["worker"]["replicas"])
+    assert f"tcp://{cluster['metadata']['name']}-scheduler:8786" in argv
 
 
 def test_container_recipes_agree() -> None:
@@ -161,7 +161,7 @@ def test_container_recipes_agree() -> None:
             assert f"{name}_NUM_THREADS=1" in text
 
 
-def one_job(folder: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+def one_job(folder: Path, *argv: str, **more: str) -> subprocess.Popen[str]:
     """Start the script of one job where `srun` starts the one worker right here."""
     binaries = folder / "bin"
     binaries.mkdir(exist_ok=True)
@@ -185,7 +185,7 @@ def one_job(folder: Path, *words: str, **more: str) -> subprocess.Popen[str]:
         **more,
     }
     return subprocess.Popen(
-        ["bash", str(DEPLOY / "slurm-one-job.sh"), *words],
+        ["bash", str(DEPLOY / "slurm-one-job.sh"), *argv],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -203,14 +203,14 @@ def to_the_end(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[st
 def test_one_job_script(tmp_path: Path) -> None:
     """Scheduler, worker and run start, talk TLS, end; credentials go; a second job resumes."""
     out = tmp_path / "a run.zarr"
-    words = ["--out", str(out), *WORDS.split()]
-    done = to_the_end(one_job(tmp_path, *words))
+    argv = ["--out", str(out), *FLAGS.split()]
+    done = to_the_end(one_job(tmp_path, *argv))
     assert done.returncode == 0, done.stderr
     assert zarr.open_array(out / "image", mode="r").shape == (16, 16)
     left = tmp_path / "nbdask-17"
     assert "tls://127.0.0.1" in (left / "scheduler.log").read_text()
     assert sorted(path.name for path in left.iterdir()) == ["scheduler.log"]
-    again = to_the_end(one_job(tmp_path, *words))
+    again = to_the_end(one_job(tmp_path, *argv))
     assert again.returncode == 0, again.stderr
     assert "16 x 16 pixels" in again.stdout
 
@@ -220,8 +220,8 @@ def test_one_job_script_ends_in_order(tmp_path: Path) -> None:
     """SIGTERM to the script ends the run first; submitted again, it resumes."""
     out, hold = tmp_path / "a.zarr", tmp_path / "hold"
     hold.write_text("1")
-    words = ["--out", str(out), *WORDS.split(), "--tile", "8"]
-    process = one_job(tmp_path, *words, **slow_workers(hold))
+    argv = ["--out", str(out), *FLAGS.split(), "--tile", "8"]
+    process = one_job(tmp_path, *argv, **slow_workers(hold))
     wait_until(lambda: tiles_done(out) == 1)
     process.send_signal(signal.SIGTERM)
     # The worker's process, which is not asked to stop while the run is there, waits no longer.
@@ -230,12 +230,12 @@ def test_one_job_script_ends_in_order(tmp_path: Path) -> None:
     assert done.returncode == 143, done.stderr
     assert "nbdask: terminated; the store keeps all finished tiles" in done.stderr
     assert not (tmp_path / ".a.zarr.lock").exists()
-    again = to_the_end(one_job(tmp_path, *words))
+    again = to_the_end(one_job(tmp_path, *argv))
     assert again.returncode == 0, again.stderr
 
 
 def test_one_job_script_needs_a_store(tmp_path: Path) -> None:
     """Without --out nothing is started."""
-    done = to_the_end(one_job(tmp_path, *WORDS.split()))
+    done = to_the_end(one_job(tmp_path, *FLAGS.split()))
     assert (done.returncode, done.stderr) == (2, "slurm-one-job.sh: --out is missing\n")
     assert not (tmp_path / "nbdask-17").exists()

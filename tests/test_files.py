@@ -1,14 +1,17 @@
-"""Files appear as a whole or not at all."""
+"""Files to write: where they may be, and that they appear as a whole or not at all."""
 
 from __future__ import annotations
 
 import errno
+import os
+import socket
+import stat
 from pathlib import Path
 
 import pytest
 
 from nbdask.errors import StoreError
-from nbdask.files import inside, whole_file
+from nbdask.files import check_target, inside, whole_file
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -40,6 +43,26 @@ def test_nothing_is_left_of_one_that_fails(tmp_path: Path, wrong: BaseException)
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch) -> None:
+    """And its name before the writer goes on."""
+    calls: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        sync(handle)
+
+    def replaced(source: Path, target: Path) -> None:
+        calls.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    with whole_file(tmp_path / "a.txt") as fresh:
+        fresh.write_text("new")
+    assert calls == ["file", "name", "folder"]
+
+
 def test_the_error_names_option_and_file(tmp_path: Path) -> None:
     """As the kind of error that the caller asks for."""
     path = tmp_path / "none" / "a.txt"
@@ -68,3 +91,44 @@ def test_inside_follows_links(tmp_path: Path) -> None:
     assert inside(folder, folder)
     assert inside(tmp_path / "link" / "x" / "y", folder)
     assert not inside(tmp_path / "a.zarr.png", folder)
+
+
+def test_places_that_are_refused(tmp_path: Path) -> None:
+    """Folder, missing folder, device, pipe, socket, address, file: each in its words."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = os.getcwd()
+        os.chdir(tmp_path)  # names of sockets have to be short
+        try:
+            listening.bind("socket")
+        finally:
+            os.chdir(here)
+        for name, message in (
+            ("folder", "is a folder: give the path of a file"),
+            ("none/a", f"the folder {tmp_path}/none does not exist"),
+            ("file", "exists already: --overwrite replaces it, or name another"),
+            ("nowhere", "exists already: --overwrite replaces it, or name another"),
+            ("file/a", f"the folder {tmp_path}/file does not exist"),
+            ("pipe", "is a device, pipe or socket: give the path of a regular file"),
+            ("socket", "is a device, pipe or socket: give the path of a regular file"),
+        ):
+            with pytest.raises(StoreError) as caught:
+                check_target(tmp_path / name, "--json", StoreError, overwrite=False)
+            assert str(caught.value).startswith(f"--json {tmp_path}/{name}")
+            assert str(caught.value).endswith(message)
+    with pytest.raises(StoreError, match="written to local paths only"):
+        check_target("https://host/a", "--json", StoreError, overwrite=False)
+    check_target(tmp_path / "file", "--json", StoreError, overwrite=True)
+    check_target(tmp_path / "new", "--json", StoreError, overwrite=False)
+
+
+def test_links_are_followed_for_what_they_name(tmp_path: Path) -> None:
+    """A link to a folder is one; one that leads nowhere is there all the same."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with pytest.raises(StoreError, match="is a folder"):
+        check_target(tmp_path / "link", "output", StoreError, overwrite=True)
+    check_target(tmp_path / "link" / "a", "output", StoreError, overwrite=False)

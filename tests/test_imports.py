@@ -47,12 +47,12 @@ HOMES = {
     "zarr": {"store"},
     "obstore": {"store"},
     "xarray": {"store", "lazy", "derive", "accessor"},
-    "dask": {"store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
+    "dask": {"plan", "store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
     "distributed": {"graph", "cluster", "run"},
     "cupy": {"kernels"},
     "gemmi": {"inputs", "example"},
-    "PIL": {"html", "export", "parity", "view", "example"},
-    "matplotlib": {"view"},
+    "PIL": {"html", "export", "view"},
+    "matplotlib": {"parity", "view", "example"},
     "bokeh": {"view"},
     "h5py": {"export"},
     "hdf5plugin": {"export"},
@@ -63,25 +63,27 @@ HOMES = {
 #: Imports inside functions that are meant: why, module, what it imports (or below).
 INNER = {
     "the package is optional": {
-        ("cluster.cards", "dask_cuda"),
+        ("cluster.devices", "dask_cuda"),
         ("kernels.cuda_device", "cupy"),
         ("kernels.cuda_nvrtc", "cupy"),
         ("store.address", "nbdask.store.remote"),
         ("view.server", "nbdask.view.tabs"),
     },
     "help and errors of usage come without what only the work needs": {
-        ("cli.apart", "nbdask.store"),
+        ("cli.outputs", "nbdask.store"),
         ("cli.calibrate", "nbdask.calibrate"),
         ("cli.compare", "nbdask.parity"),
         ("cli.example", "nbdask.example"),
+        ("cli.example", "nbdask.fill.target"),
         ("cli.example", "nbdask.run"),
+        ("cli.example", "nbdask.store.address"),
         ("cli.export", "nbdask.export"),
         ("cli.info", "nbdask.store"),
-        ("cli.judging", "nbdask.parity"),
+        ("cli.comparison", "nbdask.parity"),
         ("cli.noise", "nbdask.derive"),
         ("cli.noise", "nbdask.store"),
         ("cli.options", "nbdask.cluster"),
-        ("cli.parity", "nbdask.cli.parity_work"),
+        ("cli.parity", "nbdask.cli.parity_run"),
         ("cli.preview", "nbdask.view"),
         ("cli.pyramid", "nbdask.derive"),
         ("cli.repair", "nbdask.verification"),
@@ -99,7 +101,7 @@ INNER = {
     },
     "the command line starts without it, and most often ends without it": {
         ("cli.main", "nbdask.flags"),
-        ("cli.words", "nbdask.flags"),
+        ("cli.argv", "nbdask.flags"),
         ("errors", "difflib"),
     },
     "zarr takes longest to import: an experiment or plan that is refused does not wait for it": {
@@ -111,6 +113,8 @@ INNER = {
         ("derive.arrays", "dask.array"),
         ("derive.directions", "contourpy"),
         ("html", "PIL"),
+        ("parity.pictures", "matplotlib"),
+        ("plan.memory", "dask.utils"),
         ("store.lazy", "dask.array"),
         ("store.open", "xarray"),
     },
@@ -145,12 +149,12 @@ def upward_imports(path: Path) -> list[str]:
     own = part_of(path)
     found = []
     for line, name in imported_names(path):
-        pieces = name.split(".")
-        if pieces[0] != "nbdask" or len(pieces) < 2 or pieces[1] == own:
+        parts = name.split(".")
+        if parts[0] != "nbdask" or len(parts) < 2 or parts[1] == own:
             continue
-        if pieces[1] not in LEVEL:
+        if parts[1] not in LEVEL:
             found.append(f"{path.name}:{line} imports {name} from the top of the package")
-        elif LEVEL[pieces[1]] >= LEVEL[own]:
+        elif LEVEL[parts[1]] >= LEVEL[own]:
             found.append(f"{path.name}:{line} {own} imports {name}")
     return found
 

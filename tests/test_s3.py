@@ -99,8 +99,8 @@ def test_the_commands_take_an_address(address, local, capsys) -> None:
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
     options = ["--backend", "numpy", "--tile", "16", "--out", address + "/"]
     assert main(["simulate", *flags.split(), *options]) == 0
-    for words in (["info"], ["verify", "--recompute", "2"], ["repair"]):
-        assert main([words[0], address, *words[1:]]) == 0
+    for argv in (["info"], ["verify", "--recompute", "2"], ["repair"]):
+        assert main([argv[0], address, *argv[1:]]) == 0
         assert address in capsys.readouterr().out
     assert main(["simulate", *flags.split(), *options]) == 2
     assert "exists already: --overwrite replaces it" in capsys.readouterr().err
@@ -396,11 +396,11 @@ def test_remote_modules_are_loaded_only_for_addresses() -> None:
 
 def test_noise_from_and_to_an_address(address, local, tmp_path, capsys) -> None:
     """A derived store is one as on disk, and so is its source; it is repaired from there."""
-    words = ["--seed", "1", "--psf-gauss", "1.5", "--backend", "numpy", "--quiet"]
+    argv = ["--seed", "1", "--psf-gauss", "1.5", "--backend", "numpy", "--quiet"]
     run(address, tile=8, steps_per_task=5)
     there, here = address.replace("run.zarr", "noisy.zarr"), tmp_path / "noisy.zarr"
-    assert main(["noise", address, "--out", there, *words]) == 0
-    assert main(["noise", str(local), "--out", str(here), *words]) == 0
+    assert main(["noise", address, "--out", there, *argv]) == 0
+    assert main(["noise", str(local), "--out", str(here), *argv]) == 0
     assert np.array_equal(pixels(there), pixels(here))
     place_of(there).remove("tiles/c/1/1/0")
     assert main(["verify", there]) == 1

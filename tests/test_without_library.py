@@ -56,8 +56,8 @@ def test_a_plan_says_it(capsys, note) -> None:
 
 def test_who_asks_for_numpy_is_told_nothing(tmp_path, capsys, note) -> None:
     """It was chosen, not put in the place of another."""
-    words = ["simulate", *FLAGS.split(), "--backend", "numpy", "--out", str(tmp_path / "a.zarr")]
-    assert main(words) == 0
+    argv = ["simulate", *FLAGS.split(), "--backend", "numpy", "--out", str(tmp_path / "a.zarr")]
+    assert main(argv) == 0
     assert note not in capsys.readouterr().err
     assert note not in StoreReader(tmp_path / "a.zarr").attributes["notes"]
 

@@ -1,1 +1,1 @@
-"""The command line: words -> one library call -> printed result."""
+"""The command line: arguments -> one library call -> printed result."""

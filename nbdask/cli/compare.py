@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from nbdask.cli.judging import check_files, exit_codes, give, threshold_options, thresholds_of
-from nbdask.cli.mending import bar
+from nbdask.cli.comparison import check_files, exit_codes, give, threshold_options, thresholds_of
+from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Whole
 
 _EPILOG = """\b
 Exit codes: 0 all within thresholds, 2 usage, 3 beyond thresholds, 4 shapes differ, 5 input or
@@ -20,12 +21,12 @@ Example: nbdask compare cpu.zarr numpy.zarr --html report.html"""
 @click.argument("reference")
 @click.option(
     "--shape",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     nargs=2,
     metavar="SLOW FAST",
     help="Pixels of a bare float file [default: those of the other image].",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @threshold_options
 def command(
     image: str,

@@ -39,14 +39,16 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     folder = Path(out)
     if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
         raise click.UsageError(f"--png {png}: the folder {Path(png).parent} does not exist")
-    words = write.write_example(chosen, out)
-    parsed = parse_args(words)
+    store = folder / f"{chosen}.zarr"
+    _check(write.example_argv(chosen, out), store, options)
+    argv = write.write_example(chosen, out)
+    parsed = parse_args(argv)
     result = simulate(
         parsed.experiment,
-        folder / f"{chosen}.zarr",
+        store,
         **run_keywords(options),
         overwrite=options["overwrite"],
-        command=["nbdask", "simulate", *words],
+        command=["nbdask", "simulate", *argv],
         listeners=[ProgressLine(options["quiet"])],
         notes=parsed.notes,
     )
@@ -55,3 +57,15 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     if not options["quiet"]:
         say_result(result)
         click.echo(f"{drawn}: the picture; {folder / 'command.txt'}: the command line")
+
+
+def _check(argv: list[str], store: Path, options: dict[str, Any]) -> None:
+    """Refuse what the run would refuse, before its amplitude list is written."""
+    from nbdask.fill.target import Target
+    from nbdask.run import Settings, prepare
+    from nbdask.store.address import place_of
+
+    like = parse_args(["-default_F", "1", *argv[2:]])
+    prepare(like.experiment, Settings(**run_keywords(options)))
+    if store.parent.exists():
+        Target(place_of(store), options["overwrite"]).check()

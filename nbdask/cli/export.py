@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import click
 
-from nbdask.cli.mending import bar
-from nbdask.cli.words import no_such_option
+from nbdask.cli.argv import no_such_option
+from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Number, Whole
 
 _EPILOG = """\b
 Formats, by the ending of OUT:
@@ -29,9 +30,9 @@ class _ExportCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and word the error of an unknown option as the other commands do."""
         options = {name for param in self.params for name in param.opts}
-        for word in args:
-            if not word.startswith("--") and f"-{word}" in options:
-                raise click.UsageError(f"no such option: {word} (did you mean -{word}?)")
+        for arg in args:
+            if not arg.startswith("--") and f"-{arg}" in options:
+                raise click.UsageError(f"no such option: {arg} (did you mean -{arg}?)")
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -44,19 +45,19 @@ class _ExportCommand(click.Command):
 @click.option("--format", "format_", metavar="NAME", help="The format, whatever OUT is called.")
 @click.option(
     "--roi",
-    type=int,
+    type=Whole(),
     nargs=4,
     metavar="S0 S1 F0 F1",
     help="First and last pixel to export, slow then fast [default: all].",
 )
-@click.option("--scale", type=float, help="Multiply pixels by this [default: by the format].")
+@click.option("--scale", type=Number(), help="Multiply pixels by this [default: by the format].")
 @click.option(
     "--adc",
-    type=float,
+    type=Number(),
     help="Add this afterwards [default: 40 in SMV, else 0].",
 )
 @click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
-@click.option("--seed", type=int, help="Seed of smv-noise [default: from the clock].")
+@click.option("--seed", type=Whole(), help="Seed of smv-noise [default: from the clock].")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option(
     "--incomplete",
@@ -74,7 +75,7 @@ def command(store: str, out: tuple[str, ...], format_: str | None, **options: An
     # Everything that can be told beforehand is, so that a mistake in the last name costs nothing.
     for path in out:
         check_export(store, path, format_, **options)
-    if len({Path(path).resolve() for path in out}) < len(out):
+    if len({os.path.realpath(path) for path in out}) < len(out):
         raise click.UsageError("two of the files have the same name: give each a name of its own")
     for path in out:
         with bar(path, quiet) as progress:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nbdask.cli.running import peak_text
+from nbdask.cli.streams import one_line
 
 
 @click.command(name="info")
@@ -64,7 +65,7 @@ def _text(store: str, summary: dict[str, Any]) -> str:
         lines.append(f"note         {note}")
     versions = attributes.get("versions", {})
     lines.append("versions     " + ", ".join(f"{k} {v}" for k, v in versions.items()))
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _origin(derived: dict[str, Any] | None) -> list[str]:

@@ -11,9 +11,11 @@ from typing import NoReturn
 
 import click
 
+from nbdask.cli.argv import no_such_option
+from nbdask.cli.crash import report_crash
 from nbdask.cli.startup import claim_process, how_ended
-from nbdask.cli.words import no_such_option
-from nbdask.errors import FieldError, NbdaskError, nearest
+from nbdask.cli.streams import claim_streams
+from nbdask.errors import FieldError, NbdaskError, nearest, shown
 from nbdask.version import __version__
 
 #: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
@@ -111,7 +113,8 @@ def _in_flags(error: FieldError) -> str:
     from nbdask.flags import flag_of_field
 
     flag = flag_of_field(error.field)
-    return str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"
+    given = error.given if isinstance(error.given, str) else shown(error.given)
+    return str(error) if flag is None else f"{flag} ({given}): must be {error.allowed}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,18 +123,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str or None
-        Words after the program's name; None: those of the process.
+        Arguments after the program's name; None: those of the process.
 
     Returns
     -------
     int
         Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted
-        (Ctrl-C), 143 terminated (SIGTERM).
+        (Ctrl-C), 143 terminated (SIGTERM).  :func:`entry` adds 70: an error of nbdask itself.
     """
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        result = nbdask.main(
-            args=None if argv is None else list(argv), prog_name="nbdask", standalone_mode=False
-        )
+        if any("\0" in word for word in words):
+            raise click.UsageError("a word holds the character of code 0: leave it out")
+        result = nbdask.main(args=words, prog_name="nbdask", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -160,6 +164,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(f"{error.filename or 'system'}: {error.strerror or error}")
         return 1
+    except MemoryError as error:
+        _say(f"not enough memory: {str(error) or 'smaller tiles (--tile) need less'}")
+        return 1
+    except ValueError as error:
+        # dask reads its configuration when it is imported, wherever that is.
+        if not str(error).startswith("A dask config file at"):
+            raise
+        _say(str(error))
+        return 2
 
 
 def entry() -> NoReturn:
@@ -169,4 +182,9 @@ def entry() -> NoReturn:
     """
     gc.set_threshold(50_000)
     claim_process()
-    sys.exit(main())
+    claim_streams()
+    try:
+        code = main()
+    except Exception as error:
+        code = report_crash(error, sys.argv)
+    sys.exit(code)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from nbdask.cli.mending import bar
+from nbdask.cli.argv import COMMAND_LINE
+from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
-from nbdask.cli.options import cluster_options, tile_option
-from nbdask.cli.running import peak_text, say, say_notes
+from nbdask.cli.options import cluster_options, durability_option, tile_option
+from nbdask.cli.running import say, say_notes, say_result
 from nbdask.cli.startup import how_ended
-from nbdask.cli.words import COMMAND_LINE
 from nbdask.experiment import Experiment
-
-if TYPE_CHECKING:
-    from nbdask.derive.noise import NoiseResult
 
 _EPILOG = """\b
 The steps are done in the order in which their options stand above.
@@ -23,10 +20,10 @@ Example: nbdask noise run.zarr --out noisy.zarr --seed 1 --psf-gauss 1.5px --rea
 
 
 class _Recorded(click.Command):
-    """A command whose words are kept for the record."""
+    """A command whose arguments are recorded."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the words."""
+        """Record the arguments."""
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
         return super().parse_args(ctx, args)
 
@@ -46,6 +43,7 @@ class _Recorded(click.Command):
     help="cpu is compiled and fast, numpy the readable reference; the bits are the same.",
 )
 @cluster_options
+@durability_option
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -58,7 +56,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     attributes = StoreReader(options["store"]).attributes
     pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
-    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "overwrite", "resume")
+    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
     try:
         with bar("noise", options["quiet"]) as progress:
             result = noise(
@@ -67,6 +65,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 pipeline,
                 command=ctx.meta[COMMAND_LINE],
                 progress=progress,
+                overwrite=options["overwrite"],
+                resume=options["resume"],
                 **{name: options[name] for name in names},
             )
     except KeyboardInterrupt as error:
@@ -75,15 +75,4 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(code)
     if not options["quiet"]:
         say_notes(result.notes)
-        say_noise(result)
-
-
-def say_noise(result: NoiseResult) -> None:
-    """Print what was made."""
-    statistics = result.statistics
-    slow, fast = result.shape
-    click.echo(
-        f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
-        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
-        f" mean {statistics.mean:.6g}, rmsd {statistics.rmsd:.6g}"
-    )
+        say_result(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -11,10 +10,13 @@ from typing import Any
 import click
 
 from nbdask import derive
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all, flags_of
 from nbdask.derive.pipeline import STEPS, Pipeline
 from nbdask.derive.steps import Option, Poisson, PoissonC, Step
 from nbdask.errors import FieldError, InputError, InputFileError
+from nbdask.inputs.text import to_number
+from nbdask.inputs.toml import read_toml
 
 _PIXELS = {"": None, "px": None, "um": 1e-6, "mm": 1e-3, "m": 1.0}
 
@@ -27,10 +29,10 @@ class _Share(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         """Read it."""
         text = str(value).strip()
-        try:
-            return float(text[:-1]) / 100.0 if text.endswith("%") else float(text)
-        except ValueError:
+        number = to_number(text.removesuffix("%"))
+        if number is None:
             self.fail(f"{text!r} is not a share such as 0.03 or 3%", param, ctx)
+        return number / 100.0 if text.endswith("%") else number
 
 
 class _Width(click.ParamType):  # type: ignore[type-arg]
@@ -56,8 +58,8 @@ class _Width(click.ParamType):  # type: ignore[type-arg]
 _READS: dict[str, Any] = {
     "share": _Share(),
     "width": _Width(),
-    "number": float,
-    "whole": int,
+    "number": Number(),
+    "whole": Whole(),
     "file": str,
     "rng": click.Choice(["counter", "c"]),
 }
@@ -92,11 +94,11 @@ def noise_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of noise and detector effects, in the order of the steps."""
     decorators: list[Decorator] = [
         click.option(
-            "--seed", type=int, metavar="S", help="Seed of the noise; equal seeds, equal noise."
+            "--seed", type=Whole(), metavar="S", help="Seed of the noise; equal seeds, equal noise."
         ),
         click.option(
             "--frame",
-            type=int,
+            type=Whole(),
             metavar="N",
             help="Number of the image in a series [default: 0].",
         ),
@@ -211,12 +213,9 @@ def _pixels(width: tuple[float, float | None], pixel_size: float) -> float:
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise InputFileError(f"--pipeline {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputFileError(f"--pipeline {path}: is not TOML: {error}") from None
+        return read_toml(path, "a pipeline")
+    except InputFileError as error:
+        raise InputFileError(f"--pipeline {error}") from None
 
 
 def _has_seed(options: dict[str, Any]) -> bool:

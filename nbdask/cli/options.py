@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 from nbdask.flags import parse_args
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
@@ -73,7 +74,7 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
         ),
         click.option(
             "--pix0-vector-mm",
-            type=float,
+            type=Number(),
             nargs=3,
             metavar="X Y Z",
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
@@ -82,13 +83,8 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
     return lambda function: apply_all(decorators, function)
 
 
-def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
+def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
     """Return what nanoBragg flags describe, with ``--semantics`` and the options above.
-
-    Parameters
-    ----------
-    words : list of str
-    options : dict
 
     Raises
     ------
@@ -97,7 +93,7 @@ def parse_flags(words: list[str], options: dict[str, Any]) -> Parsed:
     """
     pix0 = options["pix0_vector_mm"]
     return parse_args(
-        words,
+        argv,
         semantics=options["semantics"] or "spec",
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
@@ -111,6 +107,16 @@ def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     return ["--" + n.replace("_", "-") for n in given]
 
 
+durability_option = click.option(
+    "--durability",
+    type=click.Choice(["full", "fast"]),
+    default="full",
+    show_default=True,
+    help="full: after a power cut no tile is on record without its pixels; fast: written to the"
+    " disk when the system sees fit.",
+)
+
+
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
@@ -119,7 +125,7 @@ def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
         tile_option("chosen"),
         click.option(
             "--steps-per-task",
-            type=click.IntRange(min=1),
+            type=Whole(min=1),
             help="Terms of a pixel's sum (sub-pixels, layers, sources, rotation steps, mosaic"
             " domains) in one task [default: chosen].",
         ),
@@ -149,7 +155,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cluster",
             metavar="KIND",
             help="Where tasks run: threads (of this process), local (worker processes), cuda (a"
-            " worker process per card), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
+            " worker process per GPU), slurm, pbs, sge, lsf, htcondor (jobs), mpi (ranks of"
             " mpirun), or a running scheduler: tcp://HOST:PORT, tls://HOST:PORT,"
             " scheduler-file:PATH  [default: threads]",
         ),
@@ -158,10 +164,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Take these options from nbdask.profiles.NAME of dask's configuration.",
         ),
-        click.option(
-            "--workers", type=click.IntRange(min=1), help="Number of worker processes or jobs."
-        ),
-        click.option("--threads", type=click.IntRange(min=1), help="Threads per process."),
+        click.option("--workers", type=Whole(min=1), help="Number of worker processes or jobs."),
+        click.option("--threads", type=Whole(min=1), help="Threads per process."),
         click.option("--memory", metavar="BYTES", help="Memory asked for each job, such as 8GB."),
         click.option("--walltime", metavar="TIME", help="Longest time of a job: 04:00:00 or 4h."),
         click.option("--queue", metavar="NAME", help="Queue or partition of the jobs."),
@@ -175,7 +179,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--adapt",
             nargs=2,
-            type=click.IntRange(min=1),
+            type=Whole(min=1),
             metavar="MIN MAX",
             help="Fewest and most workers; their number follows the work.",
         ),
@@ -185,7 +189,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(function))
+    return work_options(cluster_options(durability_option(function)))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number
-from nbdask.cli.judging import exit_codes, give, threshold_options
-from nbdask.cli.mending import bar
+from nbdask.cli.argv import check_dashes, no_such_option
+from nbdask.cli.comparison import exit_codes, give, threshold_options
+from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import (
     backend_option,
     cluster_options,
@@ -17,10 +18,9 @@ from nbdask.cli.options import (
     precision_option,
     tile_option,
 )
-from nbdask.cli.words import check_dashes, no_such_option
 
-#: Key of ``click.Context.meta`` under which the nanoBragg words are kept; None: there was no "--".
-_WORDS = "nbdask.parity.words"
+#: Key of ``click.Context.meta`` for the nanoBragg arguments; None: there was no "--".
+_ARGV = "nbdask.parity.argv"
 #: Exit code for a wrong command line.
 _USAGE = 1
 
@@ -33,7 +33,7 @@ nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
 
 
 class _ParityCommand(click.Command):
-    """A command with nanoBragg's words after ``--``, and exit codes of its own."""
+    """A command with nanoBragg's arguments after ``--``, and exit codes of its own."""
 
     def make_context(
         self,
@@ -47,18 +47,18 @@ class _ParityCommand(click.Command):
             return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Set the words after ``--`` aside, and explain flags that stand before it."""
-        own, words = args, None
+        """Set the arguments after ``--`` aside, and explain flags that stand before it."""
+        own, argv = args, None
         if "--" in args:
-            place = args.index("--")
-            own, words = args[:place], args[place + 1 :]
-        ctx.meta[_WORDS] = words
+            dashes = args.index("--")
+            own, argv = args[:dashes], args[dashes + 1 :]
+        ctx.meta[_ARGV] = argv
         known = [name for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)]
-        for word in own:
-            name = word.partition("=")[0]
+        for arg in own:
+            name = arg.partition("=")[0]
             if len(name) > 2 and name[0] == "-" and name[1].isalpha():
                 check_dashes([name], known)
-                raise click.UsageError(f"{word}: put -- before the nanoBragg flags")
+                raise click.UsageError(f"{arg}: put -- before the nanoBragg flags")
             if name.startswith("--") and name not in known:
                 raise no_such_option(name, known, ctx.command_path)
         return super().parse_args(ctx, own)
@@ -79,21 +79,22 @@ def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> int
         return None
     if value == "all":
         return -1
-    if not value.isdigit():
+    number = whole(value)
+    if number is None or number < 0:
         raise click.BadParameter(f"{value!r}: must be a whole number of at least 0, or all")
-    return int(value)
+    return number
 
 
-def _places(
+def _tile_indices(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
     """Read ``--at-tile row,column``."""
     places = []
     for value in values:
-        pieces = value.split(",")
-        if len(pieces) != 2 or not all(piece.strip().isdigit() for piece in pieces):
+        parts = value.split(",")
+        if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
             raise click.BadParameter(f"{value!r}: must be row,column of a tile, such as 3,7")
-        places.append((int(pieces[0]), int(pieces[1])))
+        places.append((int(parts[0]), int(parts[1])))
     return tuple(places)
 
 
@@ -116,19 +117,19 @@ def _places(
     "places",
     metavar="ROW,COLUMN",
     multiple=True,
-    callback=_places,
+    callback=_tile_indices,
     help="The tile in this row and column of the tiles, from 0; repeatable.",
 )
 @click.option(
     "--roi",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     nargs=4,
     metavar="S0 S1 F0 F1",
     help="These pixels, first and last, slow then fast.",
 )
 @click.option(
     "--brightest",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     metavar="N",
     help="The N tiles with the brightest pixels.",
@@ -139,11 +140,11 @@ def _places(
     help="Leave out the corners and the centre, which are otherwise always compared.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random draw of --tiles."
+    "--seed", type=Whole(), default=0, show_default=True, help="Seed of the random draw of --tiles."
 )
 @click.option(
     "--edge",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="PIXELS",
     help="Compare only a square of this edge of each tile.",
 )
@@ -162,7 +163,7 @@ def _places(
 @experiment_options("With nanoBragg flags: ")
 @click.option(
     "--c-threads",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="OpenMP threads of each run of C.",
@@ -189,13 +190,13 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
     Of a STORE, tiles are compared with C runs of the same regions.  With flags after --, or with
     --config, both programs compute the image, or the regions that are asked for.
     """
-    from nbdask.cli import parity_work as work
+    from nbdask.cli import parity_run as work
 
-    words: list[str] | None = ctx.meta[_WORDS]
-    _check_form(store, words, options)
-    work.check_outputs(store, words, options)
+    argv: list[str] | None = ctx.meta[_ARGV]
+    _check_form(store, argv, options)
+    work.check_outputs(store, argv, options)
     with bar("comparing", options["quiet"]) as progress:
-        outcome = work.outcome_of(store, words, options, progress)
+        outcome = work.outcome_of(store, argv, options, progress)
     code = give(outcome, options)
     # Last, so that a store that cannot be written costs nothing but its record.
     if store is not None and not options["no_record"]:
@@ -203,26 +204,26 @@ def command(ctx: click.Context, /, store: str | None, **options: Any) -> int:
     return code
 
 
-def _check_form(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
+def _check_form(store: str | None, argv: list[str] | None, options: dict[str, Any]) -> None:
     """Refuse what does not go together."""
     config = options["config"]
-    if store is None and config is None and not words:
+    if store is None and config is None and not argv:
         raise click.UsageError(
             "nothing to compare: name a store, or give nanoBragg flags after --, or --config FILE"
         )
-    if store is not None and words is not None:
+    if store is not None and argv is not None:
         raise click.UsageError("give either a store or nanoBragg flags after --, not both")
-    if config is not None and (store is not None or words is not None):
+    if config is not None and (store is not None or argv is not None):
         raise click.UsageError("--config describes the whole experiment: leave out store and flags")
     beside = flags_of(options, "source_weights", "pix0_vector_mm")
-    if beside and words is None:
+    if beside and argv is None:
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"
             " whole experiment"
         )
     own = flags_of(options, "backend", "precision", "tile")
     if own and store is not None:
-        place = "; --at-tile ROW,COLUMN chooses one of its tiles" if own[0] == "--tile" else ""
+        hint = "; --at-tile ROW,COLUMN chooses one of its tiles" if own[0] == "--tile" else ""
         raise click.UsageError(
-            f"{own[0]}: a store has its own; it goes with nanoBragg flags or --config{place}"
+            f"{own[0]}: a store has its own; it goes with nanoBragg flags or --config{hint}"
         )

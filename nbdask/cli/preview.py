@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 
 
@@ -16,7 +17,7 @@ from nbdask.cli.startup import import_zarr
 )
 @click.option(
     "--roi",
-    type=int,
+    type=Whole(),
     nargs=4,
     metavar="S0 S1 F0 F1",
     help="First and last pixel to show, slow then fast [default: all].",
@@ -24,7 +25,7 @@ from nbdask.cli.startup import import_zarr
 @click.option("--log/--linear", default=True, show_default=True, help="Scale of the colours.")
 @click.option(
     "--percentile",
-    type=float,
+    type=Number(),
     metavar="P",
     help="Percentile of the pixels above 0 that gets the last colour [default: 99.9, linear: 99].",
 )
@@ -33,7 +34,7 @@ from nbdask.cli.startup import import_zarr
 )
 @click.option("--resolution-rings", is_flag=True, help="Draw rings of resolution, beam centre.")
 @click.option(
-    "--spots", type=int, default=0, metavar="N", help="Mark the N brightest spots with h k l."
+    "--spots", type=Whole(), default=0, metavar="N", help="Mark the N brightest spots with h k l."
 )
 @click.option(
     "--downsample",
@@ -43,7 +44,11 @@ from nbdask.cli.startup import import_zarr
     help="What a pixel of the picture shows of those that it stands for.",
 )
 @click.option(
-    "--size", type=int, default=1000, show_default=True, help="Longer side of the image [pixels]."
+    "--size",
+    type=Whole(),
+    default=1000,
+    show_default=True,
+    help="Longer side of the image [pixels].",
 )
 @click.option(
     "--axes",

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 
+from nbdask.cli.streams import terminal
 from nbdask.fill.listen import Listener, Start, is_working
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.machine import resident_bytes
@@ -142,7 +143,7 @@ class ProgressLine(Listener):
     def _renew(self, text: str, last: bool) -> None:
         width = max(20, shutil.get_terminal_size().columns - 1)
         end = "\n" if last else ""
-        print("\r\x1b[K" + text[:width], end=end, file=sys.stderr, flush=True)
+        print("\r\x1b[K" + text[:width], end=end, file=terminal(), flush=True)
 
     def _print(self, text: str) -> None:
         print("nbdask: " + text, file=sys.stderr, flush=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nbdask.cli.mending import bar
+from nbdask.cli.faults import bar
+from nbdask.cli.numbers import Whole
 
 
 @click.command(name="pyramid")
@@ -16,7 +17,7 @@ from nbdask.cli.mending import bar
     show_default=True,
     help="Pixels of a level: the brightest of four, which keeps spots in sight, or their mean.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, kind: str, threads: int | None, quiet: bool) -> None:
     """Add coarser levels of the image to STORE, or those of them that are missing.

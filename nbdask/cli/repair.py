@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from nbdask.cli.mending import bar, say_faults
+from nbdask.cli.faults import bar, say_faults
+from nbdask.cli.numbers import Whole
 
 
 @click.command(name="repair")
 @click.argument("store")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, threads: int | None, quiet: bool) -> int:
     """Compute the missing and corrupt tiles of STORE again, and bring its statistics up to date."""

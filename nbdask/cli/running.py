@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.cli.startup import how_ended
+from nbdask.cli.streams import one_line
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -19,12 +20,12 @@ from nbdask.store.space import check_space, most_bytes
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
-    from nbdask.run import SimulationResult
+    from nbdask.run import Result
 
 
 def say(message: str) -> None:
     """Print one line on standard error, where it does not mix with results."""
-    print("nbdask: " + message, file=sys.stderr)
+    print("nbdask: " + one_line(message), file=sys.stderr)
 
 
 def say_notes(notes: Sequence[str]) -> None:
@@ -62,19 +63,19 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
     return text, check_space(place, plan.grid, len(plan.grid))
 
 
-def resume_command(words: Sequence[str]) -> str:
-    """Return the command line that finishes a run which was begun by ``words``."""
-    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+def resume_command(argv: Sequence[str]) -> str:
+    """Return the command line that finishes a run which was begun by ``argv``."""
+    kept = [arg for arg in argv if arg not in ("--overwrite", "--resume")]
     return shlex.join([*kept, "--resume"])
 
 
-def say_stopped(error: KeyboardInterrupt, line: ProgressLine, words: Sequence[str]) -> int:
+def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str]) -> int:
     """Say what is kept of a run that was stopped, and how to go on; return the exit code."""
     word, code = how_ended(error)
     line.end_line()
     if line.begun:
         say(f"{word}; the store keeps all finished tiles ({line.done} or more). To go on:")
-        print(resume_command(words), file=sys.stderr)
+        print(resume_command(argv), file=sys.stderr)
     else:
         say(f"{word} before the first tile")
     return code
@@ -96,7 +97,7 @@ def peak_text(value: float | None, slow: int, fast: int) -> str:
     return f"max {value:.7g} at slow {slow}, fast {fast}"
 
 
-def say_result(result: SimulationResult) -> None:
+def say_result(result: Result) -> None:
     """Print what was made."""
     statistics = result.statistics
     slow, fast = result.shape

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbdask.cli.apart import check_apart, inputs_of
-from nbdask.cli.mending import bar
+from nbdask.cli.argv import ARGV, COMMAND_LINE, FlagCommand
+from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
+from nbdask.cli.outputs import check_distinct, inputs_of
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import (
     describe_disk,
@@ -21,7 +22,6 @@ from nbdask.cli.running import (
     say_result,
     say_stopped,
 )
-from nbdask.cli.words import COMMAND_LINE, WORDS, FlagCommand
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
 from nbdask.flags import Outputs, from_toml
@@ -63,7 +63,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """Simulate an image into a zarr store."""
     from nbdask.run import Settings, prepare, simulate
 
-    experiment, outputs, notes = _experiment(ctx.meta[WORDS], options)
+    experiment, outputs, notes = _experiment(ctx.meta[ARGV], options)
     if options["dry_run"]:
         model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
         disk, warnings = describe_disk(plan, options["out"])
@@ -102,13 +102,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _experiment(
-    words: list[str], options: dict[str, Any]
+    argv: list[str], options: dict[str, Any]
 ) -> tuple[Experiment, Outputs | None, tuple[str, ...]]:
     """Build the experiment from flags or from a TOML file."""
     if options["config"] is None:
-        parsed = parse_flags(words, options)
+        parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = words[:1] + flags_of(options, "semantics", "source_weights", "pix0_vector_mm")
+    beside = argv[:1] + flags_of(options, "semantics", "source_weights", "pix0_vector_mm")
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"
@@ -142,7 +142,7 @@ def _noisy_copy(
     from nbdask.derive.noise import NoisyCopy
     from nbdask.run import Settings
 
-    target = Target(place_of(path), options["overwrite"], options["resume"])
+    target = Target(place_of(path, options["durability"]), options["overwrite"], options["resume"])
     here, there = target.place.name, place_of(options["out"]).name
     if here == there:
         raise click.UsageError(f"--noise {path} is the store --out too: name another one")
@@ -169,7 +169,7 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
         "-pgmfile": None if outputs.nopgm else outputs.pgmfile,
         "-noisefile": None if outputs.nonoise else outputs.noisefile,
     }
-    check_apart(asked, inputs_of(experiment), store=out)
+    check_distinct(asked, inputs_of(experiment), store=out)
 
 
 def _outputs(outputs: Outputs | None) -> list[FlagFile]:

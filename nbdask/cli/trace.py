@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
+from nbdask.cli.argv import ARGV, FlagCommand
+from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import Decorator, experiment_options, flags_of, parse_flags
+from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
-from nbdask.cli.words import WORDS, FlagCommand
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.flags import from_toml
 from nbdask.kernels.registry import COMPILED
 from nbdask.trace import walk
@@ -33,10 +33,10 @@ class _TraceCommand(FlagCommand):
     """SLOW, FAST and a store or nanoBragg flags, which may follow ``--``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the words after ``--`` as they are, and split the others."""
+        """Take the arguments after ``--`` as they are, and split the others."""
         at = args.index("--") if "--" in args else len(args)
         rest = super().parse_args(ctx, args[:at])
-        ctx.meta[WORDS] += args[at + 1 :]
+        ctx.meta[ARGV] += args[at + 1 :]
         return rest
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -73,7 +73,7 @@ def _range_option(name: str, what: str) -> Decorator:
 @_range_option("domain", "these mosaic domains")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=4,
     show_default=True,
     help="Most evaluations that are printed; --json takes all that are chosen.",
@@ -103,11 +103,13 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     The numbers of the formulas are those of the specification.  With --against the exit code is
     0 where all values agree and 1 where one differs.
     """
-    slow, fast, store, words = _arguments(ctx.meta[WORDS])
-    experiment, notes = _experiment(store, words, options)
-    inputs = (store, options["config"], options["against"], *files_among(words))
-    check_apart({"--json": options["json_file"]}, (*inputs, *inputs_of(experiment)))
-    target = _json_target(options["json_file"], options["overwrite"])
+    slow, fast, store, argv = _arguments(ctx.meta[ARGV])
+    experiment, notes = _experiment(store, argv, options)
+    inputs = (store, options["config"], options["against"], *files_among(argv))
+    check_distinct({"--json": options["json_file"]}, (*inputs, *inputs_of(experiment)))
+    target = options["json_file"]
+    if target not in (None, "-"):
+        check_target(target, "--json", InputError, overwrite=options["overwrite"])
     log = None
     if options["against"] is not None:
         if options["taps"] is not None:
@@ -150,17 +152,16 @@ def _split(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _arguments(words: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
+def _arguments(argv: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
     """Return the pixel, the store if one is named, and the nanoBragg flags."""
-    try:
-        slow, fast = int(words[0]), int(words[1])
-    except (IndexError, ValueError):
-        given = " ".join(words[:2]) or "nothing"
+    slow, fast = (whole(word) for word in [*argv[:2], "", ""][:2])
+    if slow is None or fast is None:
+        given = " ".join(argv[:2]) or "nothing"
         raise click.UsageError(
             f"SLOW FAST ({given}): must be the two whole numbers of a pixel, slow first, such as"
             " nbdask trace 685 1039 run.zarr"
-        ) from None
-    rest = list(words[2:])
+        )
+    rest = list(argv[2:])
     store = rest.pop(0) if rest and not rest[0].startswith("-") else None
     if store is not None and rest:
         raise click.UsageError(
@@ -170,16 +171,16 @@ def _arguments(words: Sequence[str]) -> tuple[int, int, str | None, list[str]]:
 
 
 def _experiment(
-    store: str | None, words: Sequence[str], options: dict[str, Any]
+    store: str | None, argv: Sequence[str], options: dict[str, Any]
 ) -> tuple[Experiment, list[str]]:
     """Return the experiment of a store, a TOML file or flags, and notes."""
     wanted = options["semantics"]
-    if store is None and options["config"] is None and not words:
+    if store is None and options["config"] is None and not argv:
         raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
-    if options["config"] is not None and (store is not None or words):
+    if options["config"] is not None and (store is not None or argv):
         raise click.UsageError("--config describes the whole experiment: leave out store and flags")
     beside = flags_of(options, "source_weights", "pix0_vector_mm")
-    if beside and not words:
+    if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; {whole} the whole experiment"
@@ -192,7 +193,7 @@ def _experiment(
     elif options["config"] is not None:
         found = from_toml(options["config"])
     else:
-        parsed = parse_flags(list(words), options)
+        parsed = parse_flags(list(argv), options)
         found, notes = parsed.experiment, list(parsed.notes)
     if wanted is None and options["against"] is not None and found.semantics != "c":
         wanted = "c"
@@ -200,18 +201,6 @@ def _experiment(
     if wanted is not None and wanted != found.semantics:
         found = found.replace(semantics=wanted)
     return found, notes
-
-
-def _json_target(path: str | None, overwrite: bool) -> str | None:
-    """Make sure, before anything is computed, that the JSON file may be written."""
-    if path is None or path == "-":
-        return path
-    target = Path(path)
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise InputError(f"--json {path}: must be a file in a folder that exists")
-    if target.exists() and not overwrite:
-        raise InputError(f"--json {path} is there already: --overwrite replaces it")
-    return path
 
 
 def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import click
 
-from nbdask.cli.mending import bar, say_faults
+from nbdask.cli.faults import bar, say_faults
+from nbdask.cli.numbers import Whole
 
 
 @click.command(name="verify")
 @click.argument("store")
 @click.option(
     "--recompute",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     metavar="N",
     help="Compute N tiles, drawn at random, again and compare every bit.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads [default: one per core].")
+@click.option("--seed", type=Whole(), default=0, show_default=True, help="Seed of the draw.")
+@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it.")
 def command(store: str, recompute: int, seed: int, threads: int | None, quiet: bool) -> int:
     """Read every tile of STORE and compare it with its checksum.

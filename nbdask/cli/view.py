@@ -6,6 +6,7 @@ import webbrowser
 
 import click
 
+from nbdask.cli.numbers import Whole
 from nbdask.cli.running import say
 from nbdask.cli.startup import import_zarr
 
@@ -13,7 +14,7 @@ from nbdask.cli.startup import import_zarr
 @click.command(name="view")
 @click.argument("store")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port of the page [default: 5006, or a free one]."
+    "--port", type=Whole(1, 65535), help="Port of the page [default: 5006, or a free one]."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address of the page.")
 def command(store: str, port: int | None, no_browser: bool) -> None:

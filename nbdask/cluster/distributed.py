@@ -13,7 +13,7 @@ from distributed import Client
 from distributed.comm.core import CommClosedError
 
 from nbdask.cluster.driver import Driver
-from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.gate import make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
 from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
@@ -91,7 +91,7 @@ class DistributedExecutor:
         self.failures = [] if failures is None else failures
         self.replaced = replaced
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""
         with _lost_as_error():
             self._watch().until_workers()
@@ -100,7 +100,7 @@ class DistributedExecutor:
                 if reason is not None:
                     raise ClusterError(refusal(worker, reason))
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         watch = self._watch()
         with _lost_as_error(), watch.refusals():

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 
-class Setup(Protocol):
+class Installable(Protocol):
     """Something to be done once in each process before its first task, and undone at the end."""
 
     @property
@@ -40,14 +40,10 @@ Done = Callable[[Any], None]
 class Executor(Protocol):
     """Runs graphs."""
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Wait for the first worker, and refuse workers that could not take part.
 
         Called before anything is written.
-
-        Parameters
-        ----------
-        setup : Setup
 
         Raises
         ------
@@ -55,12 +51,12 @@ class Executor(Protocol):
             A worker has another nbdask or kernel, or none comes.
         """
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph, drawing the next ones only as others finish.
 
         Parameters
         ----------
-        setup : Setup
+        setup : Installable
             Brought to every process first.
         graphs : iterator of Graph
         done : callable

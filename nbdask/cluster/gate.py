@@ -18,7 +18,7 @@ from distributed import WorkerPlugin
 from distributed.core import Status
 from distributed.protocol.pickle import dumps, loads
 
-from nbdask.cluster.executor import Setup
+from nbdask.cluster.executor import Installable
 from nbdask.version import __version__
 
 #: Topic under which workers report that they were refused.
@@ -31,12 +31,12 @@ FORGET_AFTER = 1000
 Check = Callable[[], "str | None"]
 
 
-def make_check(setup: Setup) -> Check:
+def make_check(setup: Installable) -> Check:
     """Return a function that compares a process's nbdask and kernel with those here.
 
     Parameters
     ----------
-    setup : Setup
+    setup : Installable
         Its attribute ``requires``, where it has one: (backend, precision, version) of the kernel.
 
     Returns
@@ -69,12 +69,8 @@ def make_check(setup: Setup) -> Check:
     return check
 
 
-def make_plugin(setup: Setup) -> Any:
+def make_plugin(setup: Installable) -> Any:
     """Return the plugin that checks a worker, brings the setup to it, and takes it out at the end.
-
-    Parameters
-    ----------
-    setup : Setup
 
     Returns
     -------

@@ -186,12 +186,12 @@ def _usual_walltime(kind: str) -> int | None:
 
 
 def _worker_arguments(walltime: int | None) -> list[str]:
-    """Words for ``dask worker``: its pages stay on its own node, it leaves in time."""
-    words = ["--dashboard-address", "127.0.0.1:0"]
+    """Arguments of ``dask worker``: its pages stay on its own node, it leaves in time."""
+    argv = ["--dashboard-address", "127.0.0.1:0"]
     if walltime is not None:
         duration, stagger = lifetime(walltime)
-        words += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
-    return words
+        argv += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
+    return argv
 
 
 def _clock(seconds: int, parts: int) -> str:
@@ -257,10 +257,6 @@ def job_script(spec: ClusterSpec, scheduler: str = "tls://SCHEDULER:8786") -> st
         With ``job``.
     scheduler : str
         Address that the worker is told.
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -337,10 +333,6 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Start a scheduler here and workers as jobs; replace lost ones; end all jobs afterwards.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

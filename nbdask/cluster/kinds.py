@@ -11,7 +11,7 @@ from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import QUEUES, ClusterSpec
 
 if TYPE_CHECKING:
-    from nbdask.cluster import cards, jobs, local, mpi, running, threads
+    from nbdask.cluster import devices, jobs, local, mpi, running, threads
 
 
 class Kind(Protocol):
@@ -40,7 +40,7 @@ class Kind(Protocol):
 _MODULES = {
     "threads": "threads",
     "local": "local",
-    "cuda": "cards",
+    "cuda": "devices",
     **dict.fromkeys(QUEUES, "jobs"),
     "mpi": "mpi",
     "tcp": "running",
@@ -48,7 +48,7 @@ _MODULES = {
     "scheduler-file": "running",
 }
 if TYPE_CHECKING:
-    _CHECKED: tuple[Kind, ...] = (threads, local, cards, jobs, mpi, running)
+    _CHECKED: tuple[Kind, ...] = (threads, local, devices, jobs, mpi, running)
 
 
 def kind_of(name: str) -> Kind:

@@ -43,10 +43,6 @@ class LeaveInterrupts(WorkerPlugin):
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Start worker processes, and end them afterwards.
 
-    Yields
-    ------
-    DistributedExecutor
-
     Raises
     ------
     ClusterError
@@ -78,10 +74,6 @@ def led_cluster(spec: ClusterSpec, start: Callable[[], Any]) -> Iterator[Distrib
     spec : ClusterSpec
     start : callable
         Starts a cluster of dask and returns it.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------

@@ -138,10 +138,6 @@ def _settings() -> dict[str, Any]:
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to the scheduler that rank 0 runs.
 
-    Yields
-    ------
-    DistributedExecutor
-
     Raises
     ------
     ClusterError

@@ -12,10 +12,6 @@ from nbdask.cluster.spec import ClusterSpec
 def open_cluster(spec: ClusterSpec) -> AbstractContextManager[Executor]:
     """Start what a spec asks for, and end it afterwards whatever happens.
 
-    Parameters
-    ----------
-    spec : ClusterSpec
-
     Returns
     -------
     context manager

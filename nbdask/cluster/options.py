@@ -241,10 +241,10 @@ def seconds_of(value: object, name: str = "--walltime") -> int:
     """
     text = str(value).strip().lower()
     seconds = 0.0
-    if clock := re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text):
+    if clock := re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text, re.ASCII):
         days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
         seconds = days * 86400 + hours * 3600 + minutes * 60 + rest
-    elif simple := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text):
+    elif simple := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text, re.ASCII):
         seconds = float(simple.group(1)) * _UNITS.get(simple.group(2) or "s", 0)
     if seconds < 1:
         raise ClusterError(

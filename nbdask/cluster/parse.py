@@ -31,10 +31,6 @@ def parse_cluster(
         Threads per process; by default the cores divided by the workers, for jobs 1.
     jobs : JobOptions, optional
 
-    Returns
-    -------
-    ClusterSpec
-
     Raises
     ------
     ClusterError

@@ -16,7 +16,8 @@ from nbdask.cluster.distributed import DistributedExecutor, ask_all, connect, qu
 from nbdask.cluster.gate import make_facts
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
-from nbdask.errors import ClusterError
+from nbdask.errors import ClusterError, InputFileError
+from nbdask.inputs.text import check_regular
 
 #: Seconds in which a scheduler must answer.
 ANSWER = 20
@@ -75,10 +76,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
     wait : float
         Seconds to wait for them.
 
-    Returns
-    -------
-    Found
-
     Raises
     ------
     ClusterError
@@ -101,10 +98,6 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """Connect to a running scheduler, and leave it as it was.
-
-    Yields
-    ------
-    DistributedExecutor
 
     Raises
     ------
@@ -132,9 +125,13 @@ def _from_file(path: Path) -> str:
     end = time.monotonic() + ANSWER
     while True:
         try:
+            if path.exists():
+                check_regular(path, "a scheduler's address")
             address = json.loads(path.read_text())["address"]
         except FileNotFoundError:
             text = "does not exist"
+        except InputFileError as error:
+            raise ClusterError(f"--cluster scheduler-file:{error}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             text = f"is not a scheduler file: {error}"
         else:

@@ -72,13 +72,13 @@ def write_credentials(folder: Path) -> dict[str, str]:
     return variables
 
 
-def main(words: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Write credentials into the folder named and print what a shell is to evaluate."""
-    if len(words) != 1 or words[0].startswith("-"):
+    if len(argv) != 1 or argv[0].startswith("-"):
         print("usage: python -m nbdask.cluster.security FOLDER", file=sys.stderr)
         return 2
     try:
-        variables = write_credentials(Path(words[0]))
+        variables = write_credentials(Path(argv[0]))
     except (ClusterError, OSError) as error:
         print(f"nbdask: error: {error}", file=sys.stderr)
         return 2

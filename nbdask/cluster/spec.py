@@ -66,7 +66,7 @@ class ClusterSpec:
     ----------
     kind : str
         ``"threads"``: threads of this process; ``"local"``: worker processes on this machine;
-        ``"cuda"``: one for each of its cards; a batch system; ``"mpi"``;
+        ``"cuda"``: one for each of its GPUs; a batch system; ``"mpi"``;
         ``"tcp"``, ``"tls"``, ``"scheduler-file"``: a running scheduler.
     workers : int
         Worker processes; with ``adapt`` the most of them.
@@ -84,8 +84,8 @@ class ClusterSpec:
         Whether a cluster that is started here, and listens beyond loopback, uses TLS.
     wait : int
         Seconds without any worker after which a run is given up.
-    cards : tuple of str
-        For ``"cuda"``: names of the cards in ``CUDA_VISIBLE_DEVICES``.
+    devices : tuple of str
+        For ``"cuda"``: names of the GPUs in ``CUDA_VISIBLE_DEVICES``.
     """
 
     kind: str
@@ -97,7 +97,7 @@ class ClusterSpec:
     memory: int | None = None
     tls: bool = True
     wait: int = field(default=WAIT, compare=False)
-    cards: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
     @property
     def here(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from dask.callbacks import Callback
 from dask.threaded import get as threaded_get
 
-from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.cluster.tries import PAUSE, Failure, Tries, attempt
@@ -45,20 +45,15 @@ def open_spec(spec: ClusterSpec) -> AbstractContextManager[ThreadsExecutor]:
 
 
 class ThreadsExecutor:
-    """Runs graphs on a number of threads.
-
-    Parameters
-    ----------
-    threads : int
-    """
+    """Runs graphs on a number of threads."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Nothing to check: the threads are this process's own."""
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         setup.install()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="nbdask")

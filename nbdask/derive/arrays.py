@@ -52,8 +52,8 @@ def apply(pipeline: Steps, image: Any, corner: tuple[int, int], backend: str) ->
     """See :meth:`.pipeline.Pipeline.apply`."""
     xarray = sys.modules.get("xarray")
     if xarray is not None and isinstance(image, xarray.DataArray):
-        place = _place(image, corner)
-        result = image.copy(data=apply(pipeline, image.data, place, backend))
+        where = _corner_of(image, corner)
+        result = image.copy(data=apply(pipeline, image.data, where, backend))
         result.attrs["pipeline"] = [*image.attrs.get("pipeline", ()), pipeline.to_dict()]
         return result
     if not _is_dask(image):
@@ -81,7 +81,7 @@ def _is_dask(image: Any) -> bool:
     return array is not None and isinstance(image, array.Array)
 
 
-def _place(image: Any, corner: tuple[int, int]) -> tuple[int, int]:
+def _corner_of(image: Any, corner: tuple[int, int]) -> tuple[int, int]:
     """Return the detector indices of a DataArray's first pixel."""
     found = list(corner)
     for axis, name in enumerate(image.dims[:2]):

@@ -172,7 +172,7 @@ class Canvas:
         self,
         values: NDArray[np.float32],
         piece: Piece,
-        place: tuple[slice, slice],
+        area: tuple[slice, slice],
         starts: tuple[Starts, Starts],
     ) -> None:
         """Add sums and weights, the pixels of the image that each pixel of the piece stands for."""
@@ -191,7 +191,7 @@ class Canvas:
         numbers *= weights
         for target, added in ((self._sums, numbers), (self._weights, weights)):
             rows = np.add.reduceat(added, starts[0], axis=0)
-            target[place] += np.add.reduceat(rows, starts[1], axis=1)
+            target[area] += np.add.reduceat(rows, starts[1], axis=1)
 
     def values(self) -> NDArray[np.float32]:
         """Return what there is so far, (n_slow, n_fast) float32; NaN where nothing is."""
@@ -252,11 +252,6 @@ def reduce_image(
 
 def factor_for(region: Tile, pixels: int) -> int:
     """Return the factor that brings the longer side of a region to at most ``pixels``.
-
-    Parameters
-    ----------
-    region : Tile
-    pixels : int
 
     Returns
     -------

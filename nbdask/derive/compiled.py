@@ -1,6 +1,6 @@
 """The loops of this folder that are compiled: random numbers, point-spread functions, C's noise.
 
-Bit for bit what :mod:`.photons`, :mod:`.elementary` and :mod:`.spread` give.  The C++ is in
+Bit for bit what :mod:`.photons`, :mod:`.elementary` and :mod:`.convolution` give.  The C++ is in
 ``nbdask/native/src/derive_*``.
 """
 
@@ -87,7 +87,7 @@ def normal(values: NDArray[np.float64], numbers: Numbers) -> None:
 
 
 def convolve(padded: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convolve with a symmetric kernel, as :mod:`.spread` does.
+    """Convolve with a symmetric kernel, as :mod:`.convolution` does.
 
     Parameters
     ----------

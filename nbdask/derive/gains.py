@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.block import Block
 from nbdask.derive.steps import Step, set_by, single
-from nbdask.derive.work import Work
 from nbdask.errors import InputFileError
+from nbdask.experiment import checks
 from nbdask.experiment.checks import assign, positive
 from nbdask.inputs.checksum import sha256_of
+from nbdask.inputs.npy import open_npy
 
 #: Values of a map that are checked at a time.
 _STRIP = 1 << 20
@@ -47,7 +49,7 @@ class Gain(Step):
         if self.map is None:
             assign(self, sha256=None)
             return
-        path = os.path.abspath(os.fspath(self.map))
+        path = os.path.abspath(checks.path("gain.map", self.map))
         values = _open(path)
         found = sha256_of(path)
         if self.sha256 not in (None, found):
@@ -71,12 +73,12 @@ class Gain(Step):
                 f" {ends[1]} (slow x fast); give a map of the image's shape"
             )
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Multiply by factor and map."""
         if self.factor != 1.0:
             values *= self.factor
         if self.map is not None:
-            (slow, fast), (n_slow, n_fast) = work.corner, values.shape
+            (slow, fast), (n_slow, n_fast) = block.corner, values.shape
             part = _open(self.map)[slow : slow + n_slow, fast : fast + n_fast]
             values *= np.asarray(part, dtype=np.float64)
         return values
@@ -106,20 +108,6 @@ def _open(path: str) -> NDArray[Any]:
         It is missing or holds something else.
     """
     try:
-        # numpy.load would take the file for an archive if it begins like one.
-        values = np.lib.format.open_memmap(path, mode="r")
-        good = values.ndim == 2 and values.dtype.kind in "fiu"
-    except FileNotFoundError:
-        raise InputFileError(f"gain map {path} does not exist") from None
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise InputFileError(f"gain map {path}: cannot be read: {why}") from error
-    except (ValueError, EOFError) as error:
-        # NumPy's own words are about its arguments, not about the file.
-        raise InputFileError(
-            f"gain map {path}: cannot be read as a .npy file: it is another kind of file, or cut"
-            " short; numpy.save writes one"
-        ) from error
-    if not good:
-        raise InputFileError(f"gain map {path}: must be a .npy file with a 2-D array of numbers")
-    return np.asarray(values)
+        return open_npy(path, "a factor for each pixel, (slow, fast)", "fiu")
+    except InputFileError as error:
+        raise InputFileError(f"gain map {error}") from None

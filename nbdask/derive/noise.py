@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from nbdask.cluster.executor import Done, Setup
+from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
 from nbdask.derive import provenance
+from nbdask.derive.block import check_backend
 from nbdask.derive.noise_c import check_library
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.sequential import fitting, roi_of, rows_of_tiles
 from nbdask.derive.tasks import Context, Source, derive_graphs, result_of
-from nbdask.derive.work import check_backend
 from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.fill.filler import fill
@@ -31,37 +31,12 @@ from nbdask.graph.tasks import TileResult, written
 from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
 from nbdask.plan.tiles import TileGrid
-from nbdask.run import Settings
-from nbdask.statistics import Statistics
+from nbdask.run import Result, Settings
 from nbdask.store.address import place_of
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.store.write import TileWriter
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseResult:
-    """What a run gave.
-
-    Attributes
-    ----------
-    path : Path or str
-        The store that was written.
-    shape : tuple of int
-        Pixels of the image, (slow, fast).
-    statistics : Statistics
-    notes : tuple of str
-        What the user should be told.
-    seconds : float
-        Wall time.
-    """
-
-    path: Path | str
-    shape: tuple[int, int]
-    statistics: Statistics
-    notes: tuple[str, ...]
-    seconds: float
 
 
 class NoiseSettings(TypedDict, total=False):
@@ -73,6 +48,7 @@ class NoiseSettings(TypedDict, total=False):
     workers: int | None
     threads: int | None
     jobs: JobOptions | None
+    durability: str
 
 
 def noise(
@@ -85,7 +61,7 @@ def noise(
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     **settings: Unpack[NoiseSettings],
-) -> NoiseResult:
+) -> Result:
     """Write a store whose image is that of another one after the steps of a pipeline.
 
     The pixels depend on the source, the pipeline and nothing else: not on tiles, workers, backend
@@ -103,17 +79,17 @@ def noise(
     resume : bool
         Finish the store that is there already.
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     progress : callable, optional
         Called with (tiles done, tiles in all) whenever a tile is written.
     **settings
         ``tile`` (None: as in the source), ``backend`` (``"cpu"``, which is compiled, or
-        ``"numpy"``), ``cluster``, ``workers``, ``threads`` and ``jobs``, as in
+        ``"numpy"``), ``cluster``, ``workers``, ``threads``, ``jobs`` and ``durability``, as in
         :class:`nbdask.run.Settings`.
 
     Returns
     -------
-    NoiseResult
+    Result
 
     Raises
     ------
@@ -122,7 +98,7 @@ def noise(
         done, a place that cannot be written.  Later: a tile that failed; the store then keeps the
         status ``running`` and the tiles that are done.
     """
-    target = Target(place_of(out), overwrite, resume)
+    target = Target(place_of(out, settings.get("durability", "full")), overwrite, resume)
     return _noise(source, target, pipeline, Settings(**settings), command, progress)
 
 
@@ -133,7 +109,7 @@ def _noise(
     settings: Settings,
     command: Sequence[str] | None,
     progress: Progress | None = None,
-) -> NoiseResult:
+) -> Result:
     """Do the work of :func:`noise`."""
     start = time.perf_counter()
     if not isinstance(pipeline, Pipeline):
@@ -158,7 +134,7 @@ def _noise(
     opened = open_cluster(spec) if rest is None else nullcontext(_InOrder())
     done = fill(work, target, opened, listening(progress))
     seconds = time.perf_counter() - start
-    return NoiseResult(target.place.name, grid.shape, done.statistics, done.notes, seconds)
+    return Result(target.place.name, grid.shape, done.statistics, done.notes, seconds)
 
 
 def _tile(
@@ -269,10 +245,10 @@ class Derivation(Work):
 class _InOrder:
     """Takes tiles that come finished, one after another."""
 
-    def check(self, setup: Setup) -> None:
+    def check(self, setup: Installable) -> None:
         """Nothing to check: this process does it all."""
 
-    def run(self, setup: Setup, graphs: Iterator[Any], done: Done) -> None:
+    def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Go through the tiles."""
         for result in graphs:
             done(result)
@@ -323,7 +299,7 @@ class NoisyCopy:
         Pixels of the image, (slow, fast).
     settings : Settings
     command : sequence of str, optional
-        The words of the command line, for the record.
+        The command line, for the record.
     report : callable, optional
         Called with a line of text before the work begins.
     """

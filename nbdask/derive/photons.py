@@ -62,17 +62,17 @@ def poisson(
     """
     result = np.where(mean > 0.0, mean, np.where(np.isnan(mean), mean, 0.0))
     slow, fast = np.nonzero((mean > 0.0) & np.isfinite(mean))
-    place = _Places(slow + corner[0], fast + corner[1], seed, frame, stream)
+    pixels = _Pixels(slow + corner[0], fast + corner[1], seed, frame, stream)
     means = mean[slow, fast]
     large = means >= REJECTION_FROM
     counts = np.empty_like(means)
-    counts[~large] = _by_inversion(means[~large], place.only(~large))
-    counts[large] = _by_rejection(means[large], place.only(large))
+    counts[~large] = _by_inversion(means[~large], pixels.only(~large))
+    counts[large] = _by_rejection(means[large], pixels.only(large))
     result[slow, fast] = counts
     return result
 
 
-class _Places(NamedTuple):
+class _Pixels(NamedTuple):
     """Pixels and their generator."""
 
     slow: NDArray[np.int64]
@@ -81,7 +81,7 @@ class _Places(NamedTuple):
     frame: int
     stream: int
 
-    def only(self, which: NDArray[np.bool_]) -> _Places:
+    def only(self, which: NDArray[np.bool_]) -> _Pixels:
         """Return some of the pixels."""
         return self._replace(slow=self.slow[which], fast=self.fast[which])
 
@@ -93,9 +93,9 @@ class _Places(NamedTuple):
         return uniform(words[0], words[1]), uniform(words[2], words[3])
 
 
-def _by_inversion(mean: NDArray[np.float64], place: _Places) -> NDArray[np.float64]:
+def _by_inversion(mean: NDArray[np.float64], pixels: _Pixels) -> NDArray[np.float64]:
     """Search for the count whose cumulative probability passes the deviate."""
-    u, _ = place.uniforms(0)
+    u, _ = pixels.uniforms(0)
     count = np.zeros_like(mean)
     probability = exp_minus(mean)
     total = probability.copy()
@@ -109,14 +109,14 @@ def _by_inversion(mean: NDArray[np.float64], place: _Places) -> NDArray[np.float
     return count
 
 
-def _by_rejection(mean: NDArray[np.float64], place: _Places) -> NDArray[np.float64]:
+def _by_rejection(mean: NDArray[np.float64], pixels: _Pixels) -> NDArray[np.float64]:
     """Draw from the hat until each deviate is accepted."""
     count = np.zeros_like(mean)
     todo = np.arange(mean.size)
     draw = 0
     while todo.size:
-        here, m = place, mean[todo]
-        here = place._replace(slow=place.slow[todo], fast=place.fast[todo])
+        here, m = pixels, mean[todo]
+        here = pixels._replace(slow=pixels.slow[todo], fast=pixels.fast[todo])
         u, v = here.uniforms(draw)
         h = hat(m)
         u = u - 0.5

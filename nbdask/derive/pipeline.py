@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.derive.arrays import apply
+from nbdask.derive.block import Block, check_backend
 from nbdask.derive.counter import GENERATOR, check_frame, check_seed
 from nbdask.derive.gains import Gain
 from nbdask.derive.psf import FibrePSF, GaussianPSF
@@ -27,7 +28,6 @@ from nbdask.derive.steps import (
     Saturation,
     Step,
 )
-from nbdask.derive.work import Work, check_backend
 from nbdask.errors import FieldError, InputError, nearest
 from nbdask.plan.tiles import Tile, TileGrid
 
@@ -52,7 +52,7 @@ MOST_OF_A_KIND = 8
 BLOCK = 512
 
 
-class _Place(NamedTuple):
+class _Output(NamedTuple):
     """A tile, the image that it is part of, and how it is computed."""
 
     tile: Tile
@@ -210,28 +210,28 @@ class Pipeline:
                 need.slow0 - outer.slow0 : need.slow1 - outer.slow0,
                 need.fast0 - outer.fast0 : need.fast1 - outer.fast0,
             ]
-            place = _Place(here, shape, corner, backend)
-            done = self._steps(source.astype(np.float64), place)
+            output = _Output(here, shape, corner, backend)
+            done = self._steps(source.astype(np.float64), output)
             # Values beyond float32 become infinite, as in the simulation.
             with np.errstate(over="ignore"):
                 result[part.slow0 : part.slow1, part.fast0 : part.fast1] = done
         return result
 
-    def _steps(self, values: NDArray[np.float64], place: _Place) -> NDArray[np.float64]:
-        """Do all steps to a block; with each halo the region shrinks towards the tile."""
+    def _steps(self, values: NDArray[np.float64], output: _Output) -> NDArray[np.float64]:
+        """Do all steps to one part; with each halo the region shrinks towards it."""
         left = self.halo
-        region = _grown(place.tile, left, place.shape)
+        region = _grown(output.tile, left, output.shape)
         seen: dict[str, int] = {}
         for step in self.steps:
             number = seen[step.kind] = seen.get(step.kind, -1) + 1
             if step.halo:
                 left -= step.halo
-                smaller = _grown(place.tile, left, place.shape)
+                smaller = _grown(output.tile, left, output.shape)
                 values = _padded(values, region, smaller, step.halo)
                 region = smaller
-            corner = (region.slow0 + place.corner[0], region.fast0 + place.corner[1])
-            work = Work(corner, self.seed, self.frame, step.code << 4 | number, place.backend)
-            values = step.apply(values, work)
+            corner = (region.slow0 + output.corner[0], region.fast0 + output.corner[1])
+            block = Block(corner, self.seed, self.frame, step.code << 4 | number, output.backend)
+            values = step.apply(values, block)
         return values
 
     def apply(self, image: Any, *, corner: tuple[int, int] = (0, 0), backend: str = "cpu") -> Any:

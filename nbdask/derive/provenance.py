@@ -48,7 +48,7 @@ def start(
     grid : TileGrid
         Of the new store.
     command : sequence of str, optional
-        The words of the command line.
+        The command line.
     cluster : str
         Kind of cluster.
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.spread import fibre_quadrant, gaussian_weights
+from nbdask.derive.block import Block
+from nbdask.derive.convolution import fibre_quadrant, gaussian_weights
 from nbdask.derive.steps import Step, set_by
-from nbdask.derive.work import Work
 from nbdask.errors import FieldError
 from nbdask.experiment.checks import assign, integer, number
 
@@ -64,9 +64,9 @@ class _Spread(Step):
     def halo(self) -> int:
         """The reach."""
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Sum over the neighbours; the padded edge is lost."""
-        return work.convolve(np.ascontiguousarray(values), self.weights())
+        return block.convolve(np.ascontiguousarray(values), self.weights())
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.block import Block
 from nbdask.derive.counter import check_seed
-from nbdask.derive.work import Work
 from nbdask.errors import FieldError
 from nbdask.experiment.checks import assign, not_negative, number, optional
 
@@ -93,7 +93,7 @@ class Step(ABC):
         """Raise an error if it cannot be done to an image of this shape and corner (slow, fast)."""
 
     @abstractmethod
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Return the values after this step.
 
         Parameters
@@ -101,7 +101,7 @@ class Step(ABC):
         values : (slow, fast) float64 array
             May be overwritten.  For a step with a halo, padded by it with zeros where the detector
             ends.
-        work : Work
+        block : Work
             Its corner is that of ``values``.
 
         Returns
@@ -141,14 +141,14 @@ class Flicker(Step):
             pixel_rms=not_negative("flicker.pixel_rms", self.pixel_rms),
         )
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Multiply by the factors."""
         if self.frame_rms:
             # The pixels' deviates have the stream's low numbers, the frame's the high one.
-            whole = work._replace(corner=(0, 0), stream=work.stream | 8)
+            whole = block._replace(corner=(0, 0), stream=block.stream | 8)
             values *= max(0.0, 1.0 + self.frame_rms * float(whole.normal((1, 1))[0, 0]))
         if self.pixel_rms:
-            values *= _factors(self.pixel_rms, work.normal(values.shape))
+            values *= _factors(self.pixel_rms, block.normal(values.shape))
         return values
 
 
@@ -160,9 +160,9 @@ class Poisson(Step):
     code: ClassVar[int] = 1
     option: ClassVar[Option] = Option("--no-poisson", "flag", "", "Leave out the photon noise.")
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Draw the counts."""
-        return work.poisson(values)
+        return block.poisson(values)
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,10 @@ class Calibration(Step):
         """Whether it draws from the pipeline's seed."""
         return self.seed is None
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Multiply by the factors."""
-        seed = work.seed if self.seed is None else self.seed
-        values *= _factors(self.rms, work._replace(seed=seed, frame=0).normal(values.shape))
+        seed = block.seed if self.seed is None else self.seed
+        values *= _factors(self.rms, block._replace(seed=seed, frame=0).normal(values.shape))
         return values
 
 
@@ -242,20 +242,15 @@ class Readout(Step):
         """Check the field."""
         assign(self, sigma=single("readout.sigma", not_negative("readout.sigma", self.sigma)))
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Add the deviates."""
-        values += self.sigma * work.normal(values.shape)
+        values += self.sigma * block.normal(values.shape)
         return values
 
 
 @dataclass(frozen=True)
 class Offset(Step):
-    """A constant that the read-out adds.
-
-    Parameters
-    ----------
-    value : float
-    """
+    """A constant that the read-out adds."""
 
     kind: ClassVar[str] = "offset"
     value: float = set_by(
@@ -266,7 +261,7 @@ class Offset(Step):
         """Check the field."""
         assign(self, value=single("offset.value", self.value))
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Add it."""
         values += self.value
         return values
@@ -297,7 +292,7 @@ class Saturation(Step):
         if least is not None and least > self.maximum:
             raise FieldError("saturation.minimum", least, f"at most the maximum, {self.maximum:g}")
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Clip the values."""
         return np.clip(values, self.minimum, self.maximum, out=values)
 
@@ -309,7 +304,7 @@ class Rounding(Step):
     kind: ClassVar[str] = "rounding"
     option: ClassVar[Option] = Option("--integers", "flag", "", "Round to whole numbers.")
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Round."""
         values += 0.5
         return np.asarray(np.floor(values, out=values))
@@ -337,6 +332,6 @@ class PoissonC(Step):
         """Whether the seed matters."""
         return True
 
-    def apply(self, values: NDArray[np.float64], work: Work) -> NDArray[np.float64]:
+    def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Refuse a part of an image."""
         raise FieldError("steps", self.kind, "used on whole images in memory, or on stores")

@@ -26,12 +26,7 @@ from nbdask.store.write import TileWriter
 
 @dataclass(eq=False)
 class Source:
-    """The pixels that a pipeline begins with.  Picklable; each process opens the store once.
-
-    Parameters
-    ----------
-    place : Place
-    """
+    """The pixels that a pipeline begins with.  Picklable; each process opens the store once."""
 
     place: Place
     _image: CheckedImage | None = field(default=None, init=False, repr=False)

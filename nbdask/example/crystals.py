@@ -46,7 +46,7 @@ class Mineral:
     d_min : float
         Resolution to which amplitudes are listed [Angstrom].
     flags : str
-        nanoBragg words besides -hkl and -cell.
+        nanoBragg arguments besides -hkl and -cell.
     """
 
     title: str

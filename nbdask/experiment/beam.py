@@ -45,13 +45,13 @@ class Beam:
         """Check every field."""
         checks.assign(
             self,
-            wavelength=checks.positive("beam.wavelength", self.wavelength),
+            wavelength=checks.size("beam.wavelength", self.wavelength),
             fluence=checks.not_negative("beam.fluence", self.fluence),
             flux=checks.not_negative("beam.flux", self.flux),
             exposure=checks.number("beam.exposure", self.exposure),
             beamsize=checks.number("beam.beamsize", self.beamsize),
             polarization=checks.number("beam.polarization", self.polarization),
-            polarized=bool(self.polarized),
+            polarized=checks.flag("beam.polarized", self.polarized),
         )
         if not -1.0 <= self.polarization <= 1.0:
             raise FieldError("beam.polarization", self.polarization, "between -1 and 1")

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from nbdask.errors import FieldError
 
 Vector = tuple[float, float, float]
+#: Least and greatest length [m], and length of a vector, that can be computed with: their products
+#: must neither overflow nor vanish.
+LEAST, GREATEST = 1e-30, 1e30
+#: Greatest angle [rad]: the sine of a much greater one has lost its digits.
+MOST_ANGLE = 2000.0 * math.pi
 
 
 def number(field: str, value: object, *, allowed: str = "a finite number") -> float:
     """Return ``value`` as a finite float, or refuse it."""
     if isinstance(value, (bool, str, bytes)):
         raise FieldError(field, value, allowed)
-    if not isinstance(value, (int, float)):
-        try:
-            value = float(value)  # type: ignore[arg-type]  # numpy scalars
-        except (TypeError, ValueError):
-            raise FieldError(field, value, allowed) from None
-    if not math.isfinite(value):
+    try:
+        result = float(value)  # type: ignore[arg-type]  # numpy scalars too
+    except (TypeError, ValueError, OverflowError):
+        raise FieldError(field, value, allowed) from None
+    if not math.isfinite(result):
         raise FieldError(field, value, allowed)
-    return float(value)
+    return result
 
 
 def positive(field: str, value: object) -> float:
@@ -30,6 +37,22 @@ def positive(field: str, value: object) -> float:
     result = number(field, value, allowed="a number above 0")
     if result <= 0.0:
         raise FieldError(field, value, "a number above 0")
+    return result
+
+
+def size(field: str, value: object) -> float:
+    """Return ``value`` as a length [m] that can be computed with, or refuse it."""
+    result = positive(field, value)
+    if not LEAST <= result <= GREATEST:
+        raise FieldError(field, value, f"between {LEAST:g} and {GREATEST:g} m")
+    return result
+
+
+def angle(field: str, value: object) -> float:
+    """Return ``value`` as an angle [rad] of at most 1000 turns, or refuse it."""
+    result = number(field, value)
+    if abs(result) > MOST_ANGLE:
+        raise FieldError(field, value, "at most 1000 turns (360000 degrees)")
     return result
 
 
@@ -61,6 +84,32 @@ def integer(field: str, value: object, *, low: int | None = None, high: int | No
     return result
 
 
+def flag(field: str, value: object) -> bool:
+    """Return ``value`` if it is true or false, or refuse it."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise FieldError(field, value, "true or false")
+    return bool(value)
+
+
+def text(field: str, value: object) -> str:
+    """Return ``value`` if it is a text, or refuse it."""
+    if not isinstance(value, str):
+        raise FieldError(field, value, "a text")
+    return value
+
+
+def path(field: str, value: object) -> str:
+    """Return the path of a file as a text, or refuse what is none.
+
+    A whole number would be taken for an open file of this process.
+    """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise FieldError(field, value, "the path of a file, as a text")
+    return value
+
+
 def one_of(field: str, value: object, allowed: Sequence[str]) -> str:
     """Return ``value`` if it is among ``allowed``, or refuse it."""
     if not isinstance(value, str) or value not in allowed:
@@ -84,6 +133,8 @@ def direction(field: str, value: object) -> Vector:
     x, y, z = vector(field, value)
     if x == y == z == 0.0:
         raise FieldError(field, value, "three numbers that are not all 0")
+    if not LEAST <= max(abs(x), abs(y), abs(z)) <= GREATEST:
+        raise FieldError(field, value, f"a vector between {LEAST:g} and {GREATEST:g} long")
     return (x, y, z)
 
 

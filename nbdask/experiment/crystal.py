@@ -82,7 +82,8 @@ class Crystal:
                 for n in checks.vector("crystal.n_cells", self.n_cells)
             ),
             size=checks.vector("crystal.size", self.size),
-            fudge=checks.not_negative("crystal.fudge", self.fudge),
+            fudge=_checked_fudge(self.fudge),
+            matrix_file=checks.optional(checks.path, "crystal.matrix_file", self.matrix_file),
             mosaic_spread=checks.optional(
                 checks.not_negative, "crystal.mosaic_spread", self.mosaic_spread
             ),
@@ -98,6 +99,8 @@ class Crystal:
 
 def _checked_cell(cell: object) -> tuple[float, ...]:
     values = checks.vector("crystal.cell", cell, length=6)
+    for length in values[:3]:
+        checks.size("crystal.cell", length)
     allowed = "three lengths above 0 and three angles between 0 and 180 degrees"
     if any(x <= 0.0 for x in values[:3]) or any(not 0.0 < x < math.pi for x in values[3:]):
         raise FieldError("crystal.cell", values, allowed)
@@ -116,10 +119,20 @@ def _checked_cell(cell: object) -> tuple[float, ...]:
 
 def _checked_matrix(matrix: object) -> tuple[float, ...]:
     m = checks.vector("crystal.matrix", matrix, length=9)
+    if not checks.LEAST <= max(abs(x) for x in m) <= checks.GREATEST:
+        raise FieldError("crystal.matrix", m, f"numbers between {checks.LEAST:g} and 1e+30 in size")
     scale = math.sqrt(sum(x * x for x in m)) ** 3
     if abs(_determinant(m)) <= 1e-12 * scale:
         raise FieldError("crystal.matrix", m, "nine numbers with a determinant that is not 0")
     return m
+
+
+def _checked_fudge(fudge: object) -> float:
+    value = checks.not_negative("crystal.fudge", fudge)
+    # Far below, the shape of a round crystal is the difference of two numbers that are equal.
+    if value != 0.0 and not 1e-9 <= value <= 1e9:
+        raise FieldError("crystal.fudge", fudge, "0, or between 1e-09 and 1e+09")
+    return value
 
 
 def _determinant(m: tuple[float, ...]) -> float:
@@ -153,7 +166,8 @@ def _check_misset(crystal: Crystal) -> None:
         if crystal.misset_seed is None:
             raise FieldError("crystal.misset_seed", None, "given with a random misset")
     elif misset is not None:
-        checks.assign(crystal, misset=checks.vector("crystal.misset", misset))
+        angles = checks.vector("crystal.misset", misset)
+        checks.assign(crystal, misset=tuple(checks.angle("crystal.misset", x) for x in angles))
     if crystal.misset_seed is not None:
         seed = checks.integer("crystal.misset_seed", crystal.misset_seed)
         checks.assign(crystal, misset_seed=seed)

@@ -85,15 +85,18 @@ class Detector:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("pixel_size", "size_fast", "size_slow"):
-            checks.assign(self, **{name: checks.positive(f"detector.{name}", getattr(self, name))})
+            checks.assign(self, **{name: checks.size(f"detector.{name}", getattr(self, name))})
         for name in ("pixels_fast", "pixels_slow"):
             if getattr(self, name) is not None:
                 count = checks.integer(
                     f"detector.{name}", getattr(self, name), low=1, high=MAX_PIXELS
                 )
                 checks.assign(self, **{name: count})
-        for name in ("distance", "rotx", "roty", "rotz", "twotheta"):
-            checks.assign(self, **{name: checks.number(f"detector.{name}", getattr(self, name))})
+        checks.assign(self, distance=checks.number("detector.distance", self.distance))
+        for name in ("rotx", "roty", "rotz", "twotheta"):
+            checks.assign(self, **{name: checks.angle(f"detector.{name}", getattr(self, name))})
+        for name in ("curved", "point_pixel"):
+            checks.assign(self, **{name: checks.flag(f"detector.{name}", getattr(self, name))})
         for name in ("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y", "close_distance"):
             value = checks.optional(checks.number, f"detector.{name}", getattr(self, name))
             checks.assign(self, **{name: value})

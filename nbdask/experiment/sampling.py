@@ -50,7 +50,15 @@ class Sampling:
         if self.oversample is not None:
             number = checks.integer("sampling.oversample", self.oversample, low=1, high=1000)
             checks.assign(self, oversample=number)
-        checks.not_negative("sampling.dmin", self.dmin)
+        checks.assign(
+            self,
+            dmin=checks.not_negative("sampling.dmin", self.dmin),
+            interpolate=checks.optional(checks.flag, "sampling.interpolate", self.interpolate),
+            mask=checks.optional(checks.path, "sampling.mask", self.mask),
+            mask_sha256=checks.optional(checks.text, "sampling.mask_sha256", self.mask_sha256),
+        )
+        for name in ("oversample_thick", "oversample_polar", "oversample_omega"):
+            checks.assign(self, **{name: checks.flag(f"sampling.{name}", getattr(self, name))})
         if self.roi is not None:
             values = checks.vector("sampling.roi", self.roi, length=4)
             roi = tuple(checks.integer("sampling.roi", v, low=0) for v in values)

@@ -30,8 +30,9 @@ class Scan:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        checks.number("scan.phi0", self.phi0)
-        checks.optional(checks.not_negative, "scan.osc", self.osc)
-        checks.optional(checks.not_negative, "scan.step", self.step)
+        checks.assign(self, phi0=checks.angle("scan.phi0", self.phi0))
+        for name in ("osc", "step"):
+            value = checks.optional(checks.not_negative, f"scan.{name}", getattr(self, name))
+            checks.optional(checks.angle, f"scan.{name}", value)
         if self.count is not None:
             checks.assign(self, count=checks.integer("scan.count", self.count, low=0))

@@ -77,11 +77,18 @@ class Sources:
         """Check ranges, counts and the explicit list."""
         for name in ("horizontal", "vertical", "dispersion"):
             spread = getattr(self, name)
+            if not isinstance(spread, Spread):
+                raise FieldError(f"sources.{name}", spread, "a Spread")
             checks.optional(checks.not_negative, f"sources.{name}.range", spread.range)
             checks.optional(checks.not_negative, f"sources.{name}.step", spread.step)
             if spread.count is not None:
                 checks.integer(f"sources.{name}.count", spread.count, low=1)
         checks.one_of("sources.weights", self.weights, WEIGHTS)
+        checks.assign(
+            self,
+            round=checks.flag("sources.round", self.round),
+            file=checks.optional(checks.path, "sources.file", self.file),
+        )
         if not isinstance(self.points, (tuple, list)):
             raise FieldError("sources.points", self.points, "a sequence of SourcePoint")
         checks.assign(self, points=tuple(self.points))

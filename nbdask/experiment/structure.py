@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nbdask.errors import FieldError
@@ -40,9 +42,9 @@ class StructureFactors:
         checks.assign(
             self,
             default_F=checks.number("structure.default_F", self.default_F),
-            reflections=tuple(
-                (int(h), int(k), int(el), float(f)) for h, k, el, f in self.reflections
-            ),
+            path=checks.optional(checks.path, "structure.path", self.path),
+            sha256=checks.optional(checks.text, "structure.sha256", self.sha256),
+            reflections=_checked(self.reflections),
         )
         checks.one_of("structure.format", self.format, FORMATS)
         if self.path is not None and self.reflections:
@@ -59,3 +61,22 @@ class StructureFactors:
     def has_list(self) -> bool:
         """Whether there is a list of amplitudes (otherwise default_F is all there is)."""
         return self.path is not None or bool(self.reflections)
+
+
+def _checked(given: object) -> tuple[Reflection, ...]:
+    """Return a list of reflections, or name the first that is none."""
+    name = "structure.reflections"
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise FieldError(name, given, "a list of h, k, l, F")
+    rows: list[Reflection] = []
+    for number, row in enumerate(given):
+        try:
+            h, k, el, f = row
+            found = (int(h), int(k), int(el), math.nan if isinstance(f, str) else float(f))
+            good = found[:3] == (h, k, el) and math.isfinite(found[3])
+        except (TypeError, ValueError, OverflowError):
+            good = False
+        if not good:
+            raise FieldError(f"{name}[{number}]", row, "three whole numbers and an amplitude")
+        rows.append(found)
+    return tuple(rows)

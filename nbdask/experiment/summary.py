@@ -22,16 +22,6 @@ def summary_rows(
 ) -> list[tuple[str, str]]:
     """Return name and text of what is simulated: Angstrom, degrees, millimetres.
 
-    Parameters
-    ----------
-    crystal : Crystal
-    structure : StructureFactors
-    beam : Beam
-    sources : Sources
-    detector : Detector
-    convention : str
-    scan : Scan
-
     Returns
     -------
     list of (str, str)

@@ -52,13 +52,13 @@ def write_cbf(picture: Picture, path: Path, options: Options) -> list[str]:
         cutoff = GREATEST if valid is None else int(min(valid, GREATEST))
         handle.write(_header(picture, geometry, cutoff))
         # Size and checksum of the packed pixels are filled in when they are known.
-        place = handle.tell()
+        start = handle.tell()
         handle.write(_binary_header(picture, 0, "A" * _MD5_DIGITS))
         handle.write(_MARK)
         size, md5, clipped = _write_pixels(handle, picture, options)
         handle.write(bytes(_PADDING))
         handle.write(f"\r\n{_BOUNDARY}--\r\n;\r\n".encode())
-        handle.seek(place)
+        handle.seek(start)
         handle.write(_binary_header(picture, size, md5))
     said = clipped.describe(GREATEST)
     if _tilted(geometry):
@@ -90,10 +90,6 @@ def pack(values: NDArray[np.int32], before: int) -> bytes:
         From -1 to 2^31 - 2.
     before : int
         The value that stands before the first.
-
-    Returns
-    -------
-    bytes
     """
     # The package starts from 0: pack ``before`` too, and leave away what it became.
     lead = np.array([before], np.int32)

@@ -10,43 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nbdask.errors import StoreError
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.plan.memory import format_bytes
-
-
-def check_target(path: str | os.PathLike[str], what: str, *, overwrite: bool) -> None:
-    """Make sure that a file can be written.
-
-    Parameters
-    ----------
-    path : path
-    what : str
-        Flag or option that names it, for messages.
-    overwrite : bool
-        Whether a file that is there may be replaced.
-
-    Raises
-    ------
-    StoreError
-        The folder is missing or not writable; or the path is a folder, a device, or a file that
-        must not be replaced.
-    """
-    if "://" in str(path):
-        raise StoreError(f"{what} {path}: files are written to local paths only; give a path")
-    target = Path(path)
-    parent = target.absolute().parent
-    if target.exists() and not target.is_dir() and not target.is_file():
-        raise StoreError(
-            f"{what} {path} is a device, pipe or socket: give the path of a regular file"
-        )
-    if target.is_dir():
-        raise StoreError(f"{what} {path} is a folder: give the path of a file")
-    if not parent.is_dir():
-        raise StoreError(f"{what} {path}: the folder {parent} does not exist")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise StoreError(f"{what} {path}: no permission to write in the folder {parent}")
-    if target.exists() and not overwrite:
-        raise StoreError(f"{what} {path} exists: add --overwrite to replace it, or name another")
 
 
 def check_room(path: Path, size: int) -> None:
@@ -75,20 +40,16 @@ def fresh_file(
     Parameters
     ----------
     path, what, overwrite
-        As for :func:`check_target`.
+        As for :func:`nbdask.files.check_target`.
     size : int
         Bytes that will be written, where that is known.
-
-    Yields
-    ------
-    Path
 
     Raises
     ------
     StoreError
-        As :func:`check_target`; too little room; or writing failed.
+        As there; too little room; or writing failed.
     """
-    check_target(path, what, overwrite=overwrite)
+    check_target(path, what, StoreError, overwrite=overwrite)
     target = Path(path).absolute()
     free = shutil.disk_usage(target.parent).free
     if size > free:
@@ -98,4 +59,4 @@ def fresh_file(
         )
     with whole_file(path, what, StoreError) as fresh:
         yield fresh
-        check_target(path, what, overwrite=overwrite)
+        check_target(path, what, StoreError, overwrite=overwrite)

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbdask.export.files import check_target, fresh_file
+from nbdask.errors import StoreError
+from nbdask.export.files import fresh_file
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture
+from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 
 Writer = Callable[[Picture, Path, Options], list[str]]
@@ -54,16 +56,12 @@ class FlagFile:
         StoreError
             Its folder is missing or not writable, or the path is not that of a regular file.
         """
-        check_target(self.path, self.flag, overwrite=True)
+        check_target(self.path, self.flag, StoreError, overwrite=True)
 
     def write(self, store: str | os.PathLike[str]) -> None:
         """Stream the image of a complete store into the file.
 
         The file appears under its name only when it is whole.
-
-        Parameters
-        ----------
-        store : path or address
 
         Raises
         ------

@@ -19,14 +19,6 @@ def flag_files(outputs: Outputs) -> list[FlagFile]:
     Only files that are named are written; C's own default names (floatimage.bin, intimage.img,
     image.pgm, noiseimage.img) are not.
 
-    Parameters
-    ----------
-    outputs : Outputs
-
-    Returns
-    -------
-    list of FlagFile
-
     Raises
     ------
     InputError

@@ -14,12 +14,7 @@ from nbdask.export.values import scaled
 
 
 class FloatFile(FlagFile):
-    """The file that ``-floatfile`` names.
-
-    Parameters
-    ----------
-    path : str or Path
-    """
+    """The file that ``-floatfile`` names."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__("-floatfile", path, write_raw)

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Unpack
 
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
-from nbdask.export.files import check_target, fresh_file
+from nbdask.export.files import fresh_file
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed
-from nbdask.files import inside
+from nbdask.files import check_target, inside
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
 
@@ -113,10 +113,6 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     name : str, optional
         One of :data:`FORMATS`.
 
-    Returns
-    -------
-    Format
-
     Raises
     ------
     InputError
@@ -202,7 +198,7 @@ def check_export(
     options = Options(**choices)
     chosen = format_of(path, format)
     _check_options(chosen, options)
-    check_target(path, "output", overwrite=overwrite)
+    check_target(path, "output", StoreError, overwrite=overwrite)
     picture = Picture(store, roi, incomplete)
     _check_region(picture, roi)
     _check_outside(picture, Path(path))
@@ -248,15 +244,9 @@ def export(
         Replace a file that is there already.
     progress : callable, optional
         Called with (rows done, rows in all).
-    scale, adc : float, optional
-        Pixels are multiplied by ``scale``, then ``adc`` is added.  Defaults: for ``smv`` the
-        greatest pixel of the whole image becomes 55000 and 40 is added; for ``pgm`` five standard
-        deviations become 250; else 1 and 0 (``smv-noise``: 40).  Always 1 and 0 where pixels are
-        counts already (a store with photon noise or in detector units).
-    dtype : str, optional
-        ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
-    seed : int, optional
-        Seed of ``smv-noise``; None: from the clock.
+    **choices
+        ``scale``, ``adc``, ``dtype`` and ``seed``, the fields of
+        :class:`nbdask.export.options.Options`.
 
     Returns
     -------
@@ -265,11 +255,10 @@ def export(
     Raises
     ------
     StoreError
-        The store is missing, damaged or not complete; the file is there already, or cannot be
-        written.
+        The store is missing, damaged or not complete; the file is there or cannot be written.
     InputError
-        An unknown format, a choice that the format does not have, a region outside the image, or
-        a missing package.
+        An unknown format, a choice that it does not have, a region outside the image, a missing
+        package.
     """
     chosen, picture, options, write = check_export(
         store, path, format, roi=roi, incomplete=incomplete, overwrite=overwrite, **choices
@@ -280,8 +269,7 @@ def export(
     with fresh_file(target, "output", overwrite=overwrite, size=size) as fresh:
         remarks = write(picture, fresh, options)
         written = fresh.stat().st_size
-    remarks = [*remarks, *picture.remarks]
-    return Exported(target, chosen.name, picture.shape, written, tuple(remarks))
+    return Exported(target, chosen.name, picture.shape, written, (*remarks, *picture.remarks))
 
 
 def _check_arguments(path: object, roi: object, scale: object) -> None:

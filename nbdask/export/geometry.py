@@ -61,16 +61,7 @@ class Geometry:
 
 
 def geometry_of(picture: Picture) -> Geometry:
-    """Return the geometry of a picture.
-
-    Parameters
-    ----------
-    picture : Picture
-
-    Returns
-    -------
-    Geometry
-    """
+    """Return the geometry of a picture."""
     experiment = picture.experiment
     detector, (rows, columns) = experiment.detector, picture.shape
     frame = place_detector(experiment.frame, detector, experiment.semantics)

@@ -65,7 +65,7 @@ class Chain:
     fast: Array
     slow: Array
 
-    def place(self, along_fast: float, along_slow: float) -> Array:
+    def position(self, along_fast: float, along_slow: float) -> Array:
         """Return the lab position [m] of a point of the module, measured from its corner."""
         point = self.offset.apply(along_fast * self.fast + along_slow * self.slow)
         for axis in self.axes:
@@ -87,11 +87,6 @@ def lab_to_nexus(geometry: Geometry) -> Array:
 def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     """Return the axes of the detector as they were given: shift, three tilts, 2theta.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    geometry : Geometry
-
     Returns
     -------
     Chain
@@ -103,7 +98,7 @@ def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     width, height = g.columns * g.pixel, g.rows * g.pixel
     for f, s in ((0.0, 0.0), (width, 0.0), (0.0, height)):
         wanted = g.origin + f * g.frame.fast + s * g.frame.slow
-        if length(chain.place(f, s) - wanted) > 1e-12 * max(1.0, length(wanted)):
+        if length(chain.position(f, s) - wanted) > 1e-12 * max(1.0, length(wanted)):
             return Chain((), _shift("corner", g.origin), g.frame.fast, g.frame.slow)
     return chain
 

@@ -26,14 +26,15 @@ class Options:
 
     Parameters
     ----------
-    scale : float or None
-        Factor of the pixels.
-    adc : float or None
-        Offset that is added after scaling.
+    scale, adc : float or None
+        Pixels are multiplied by ``scale``, then ``adc`` is added.  Defaults: for ``smv`` the
+        greatest pixel of the whole image becomes 55000 and 40 is added; for ``pgm`` five standard
+        deviations become 250; else 1 and 0 (``smv-noise``: 40).  Always 1 and 0 where pixels are
+        counts already (a store with photon noise or in detector units).
     dtype : str or None
-        ``"float32"`` or ``"int32"``.
+        ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
     seed : int or None
-        Seed of nanoBragg's own noise.
+        Seed of ``smv-noise``, nanoBragg's own noise; None: from the clock.
 
     Raises
     ------

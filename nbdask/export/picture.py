@@ -234,10 +234,6 @@ class Picture:
         multiple : int
             Every band but the last has a multiple of so many rows.
 
-        Yields
-        ------
-        Band
-
         Raises
         ------
         StoreError
@@ -254,7 +250,7 @@ class Picture:
         slow, fast = self.corner
         # So that bands after the first end where chunks end.
         first = step - slow % chunk if multiple == 1 and slow % chunk else step
-        piece = max(1, PIECE_BYTES // (4 * n_columns)) if multiple == 1 else step
+        rows = max(1, PIECE_BYTES // (4 * n_columns)) if multiple == 1 else step
         start = saturated = 0
         while start < n_rows:
             stop = min(start + (first if start == 0 else step), n_rows)
@@ -269,7 +265,7 @@ class Picture:
             # Before the rows are passed on: not every reader comes back after the last ones.
             if self.progress is not None:
                 self.progress(stop, n_rows)
-            for low in range(0, stop - start, piece):
-                yield Band(start + low, block[low : low + piece])
+            for low in range(0, stop - start, rows):
+                yield Band(start + low, block[low : low + rows])
             del block
             start = stop

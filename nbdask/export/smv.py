@@ -29,11 +29,6 @@ DEFAULT_ADC, FULL = 40.0, 55000.0
 def smv_header(experiment: Experiment, geometry: Geometry) -> bytes:
     """Return the header of an SMV image: keys, order and digits of nanoBragg C.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    geometry : Geometry
-
     Returns
     -------
     bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,4 +67,5 @@ def check_outside(path: Path | str, store: Path | str, flag: str) -> None:
 
 def resolved(name: Path | str) -> str:
     """Return a path without links, or an address as it is."""
-    return str(name.resolve()) if isinstance(name, Path) else name.rstrip("/")
+    # Of a loop of links nothing is resolved, and no error raised.
+    return os.path.realpath(name) if isinstance(name, Path) else name.rstrip("/")

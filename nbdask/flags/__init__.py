@@ -3,11 +3,11 @@
 One table of flags: parsing, help, documentation and the way back follow from it.
 """
 
+from nbdask.flags.argv import to_args
 from nbdask.flags.assemble import flag_of_field, from_args, parse_args
 from nbdask.flags.page import flags_page, help_text
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.toml import from_toml, to_toml
-from nbdask.flags.words import to_args
 
 __all__ = [
     "Outputs",

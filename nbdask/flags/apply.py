@@ -16,11 +16,6 @@ from nbdask.flags.parse import Given
 def apply(builder: Builder, given: Given) -> None:
     """Set what one flag sets.
 
-    Parameters
-    ----------
-    builder : Builder
-    given : Given
-
     Raises
     ------
     FlagError
@@ -28,7 +23,7 @@ def apply(builder: Builder, given: Given) -> None:
     """
     flag = given.flag
     if given.extended:
-        builder.note(f"{given.words[0]} is taken as {flag.name}, as nanoBragg does")
+        builder.note(f"{given.argv[0]} is taken as {flag.name}, as nanoBragg does")
     if flag.unused:
         builder.note(f"{given.text}: nanoBragg reads this and never uses it; so does nbdask")
     handler = _SPECIAL.get(flag.special)
@@ -136,7 +131,7 @@ def _pivot(builder: Builder, given: Given) -> None:
 def _curved(builder: Builder, given: Given) -> None:
     if given.following == 0:
         builder.note(
-            f"{given.text}: ignored as the very last word, as in nanoBragg; put another flag"
+            f"{given.text}: ignored as the very last argument, as in nanoBragg; put another flag"
             " after it"
         )
         return

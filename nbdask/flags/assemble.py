@@ -30,7 +30,7 @@ from nbdask.inputs.smv import open_mask
 
 
 def parse_args(
-    words: Sequence[str],
+    argv: Sequence[str],
     *,
     semantics: str = "spec",
     source_weights: str = "ignore",
@@ -41,7 +41,7 @@ def parse_args(
 
     Parameters
     ----------
-    words : sequence of str
+    argv : sequence of str
         The arguments, without the program's name.
     semantics : str
         ``"spec"`` or ``"c"``.
@@ -59,7 +59,7 @@ def parse_args(
     Raises
     ------
     FlagError
-        Words that cannot be understood, or values that cannot be simulated.
+        Arguments that cannot be understood, or values that cannot be simulated.
     InputFileError
         A missing or malformed input file.
     FieldError
@@ -67,14 +67,15 @@ def parse_args(
     """
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
-    given = parse(words)
+    given = parse(argv)
     builder = Builder()
     files = InputFiles(base_dir)
     read_headers(builder, files, given)
     for item in given:
         apply(builder, item)
     if pix0 is not None:
-        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+        pix0 = checks.vector("pix0", pix0)
+        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
     read_files(builder, files, source_weights=source_weights)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
@@ -85,12 +86,12 @@ def parse_args(
     try:
         experiment = _build(builder, semantics)
     except FieldError as error:
-        raise builder.in_users_words(error, _flag_of_field()) from None
+        raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
 
 
-def from_args(words: Sequence[str]) -> Experiment:
+def from_args(argv: Sequence[str]) -> Experiment:
     """Build an experiment from a nanoBragg argument list, without the program's name.
 
     :func:`parse_args` also gives the notes and the output files.
@@ -98,13 +99,13 @@ def from_args(words: Sequence[str]) -> Experiment:
     Raises
     ------
     FlagError
-        Words that cannot be understood, or values that cannot be simulated.
+        Arguments that cannot be understood, or values that cannot be simulated.
     InputFileError
         A missing or malformed input file.
     """
-    if isinstance(words, (str, bytes)):
-        raise FlagError(f"{words!r}: must be a list of words, such as words.split() gives")
-    return parse_args(words).experiment
+    if isinstance(argv, (str, bytes)):
+        raise FlagError(f"{argv!r}: must be a list of arguments, such as text.split() gives")
+    return parse_args(argv).experiment
 
 
 def _finish_misset(builder: Builder) -> None:
@@ -112,7 +113,7 @@ def _finish_misset(builder: Builder) -> None:
     quirk = builder.origins.get("quirk.misset_seed")
     if quirk is not None:
         builder.note(
-            f"{quirk}: read as a seed only; nanoBragg also reads it, and the two words after it, as"
+            f"{quirk}: read as a seed only; nanoBragg also reads it, and the next two arguments, as"
             " the three angles of -misset"
         )
     if builder.get("crystal.misset") != "random":
@@ -194,7 +195,7 @@ def _build(builder: Builder, semantics: str) -> Experiment:
 
 def _roi(builder: Builder, detector: Detector) -> Roi | None:
     """Return the region as slow_min, slow_max, fast_min, fast_max; negative: to the edge."""
-    words = builder.origins["roi"]
+    argv = builder.origins["roi"]
     xmin, xmax, ymin, ymax = builder.values["roi"]
     bounds: list[int] = []
     for name, low, high, size in (
@@ -204,12 +205,12 @@ def _roi(builder: Builder, detector: Detector) -> Roi | None:
         first, last = max(low, 0), high if high >= 0 else size - 1
         if first > last or first >= size:
             raise FlagError(
-                f"{words}: {name} is {low} {high}: must be two pixels in ascending order,"
+                f"{argv}: {name} is {low} {high}: must be two pixels in ascending order,"
                 f" the first from 0 to {size - 1}"
             )
         bounds += [first, last]
     if min(xmin, xmax, ymin, ymax) < 0:
-        builder.note(f"{words}: negative numbers mean the edge of the detector, as in nanoBragg")
+        builder.note(f"{argv}: negative numbers mean the edge of the detector, as in nanoBragg")
     slow_min, slow_max, fast_min, fast_max = bounds
     return (slow_min, slow_max, fast_min, fast_max)
 

@@ -16,7 +16,7 @@ class Builder:
     values : dict
         Dotted field -> value in SI.
     origins : dict
-        Dotted field -> the words that set it, for messages.
+        Dotted field -> the arguments that set it, for messages.
     notes : list of str
         What the user should be told.
     """
@@ -56,12 +56,12 @@ class Builder:
         }
 
     def origin(self, field: str) -> str | None:
-        """Return the words that set ``field``, or the field above or below it."""
+        """Return the arguments that set ``field``, or the field above or below it."""
         if field in self.origins:
             return self.origins[field]
-        for name, words in self.origins.items():
+        for name, argv in self.origins.items():
             if name.startswith(field + "."):
-                return words
+                return argv
         trimmed = field
         while trimmed:
             cut = max(trimmed.rfind("."), trimmed.rfind("["))
@@ -70,7 +70,7 @@ class Builder:
                 return self.origins[trimmed]
         return None
 
-    def in_users_words(self, error: FieldError, defaults: Mapping[str, str]) -> FlagError:
+    def in_users_spelling(self, error: FieldError, defaults: Mapping[str, str]) -> FlagError:
         """Turn the refusal of a field into one of the flag that set it, in the user's units.
 
         Parameters

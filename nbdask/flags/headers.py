@@ -32,17 +32,17 @@ def apply_header(builder: Builder, header: SmvHeader, *, is_mask: bool) -> None:
     is_mask : bool
         Whether BEAM_CENTER_Y counts from the opposite edge, as nanoBragg reads it from a mask.
     """
-    place = f"in the header of {header.path}"
+    source = f"in the header of {header.path}"
     for axis, key, count in (
         ("fast", "SIZE1", header.size_fast),
         ("slow", "SIZE2", header.size_slow),
     ):
-        builder.set(f"detector.pixels_{axis}", count, f"{key}={count} {place}")
+        builder.set(f"detector.pixels_{axis}", count, f"{key}={count} {source}")
     for key, field, conversion in _KEYS:
         number = header.value(key)
         if number is None:
             continue
-        origin = f"{key}={number:g} {place}"
+        origin = f"{key}={number:g} {source}"
         value = CONVERSIONS[conversion](number)
         if is_mask and key == "BEAM_CENTER_Y":
             pixel = builder.get("detector.pixel_size", _DEFAULT_PIXEL)
@@ -54,4 +54,4 @@ def apply_header(builder: Builder, header: SmvHeader, *, is_mask: bool) -> None:
         builder.set(field, value, origin)
     twotheta = header.value("TWOTHETA")
     if twotheta:
-        builder.note(f"TWOTHETA={twotheta:g} {place} is not used, as in nanoBragg: give -twotheta")
+        builder.note(f"TWOTHETA={twotheta:g} {source} is not used, as in nanoBragg: give -twotheta")

@@ -18,10 +18,10 @@ This page is generated from the table that also drives parsing and `--help`.
 nbdask takes nanoBragg's flags unchanged: one dash, the values after a blank, later flags win.
 Units are those of the table; inside, everything is SI. Flags with two dashes are nbdask's own.
 
-- Words that only extend a flag's spelling (`-wavelength`, `-pixel_size`) are taken as that flag,
-  with a remark, where the table says "longer words too": nanoBragg looks for such flags *inside*
-  a word. The others match exactly.
-- Unknown flags, stray words, missing values and wrong types are errors; nanoBragg ignores them.
+- Where the table says "longer spellings too", a longer argument (`-wavelength`, `-pixel_size`) is
+  taken as that flag, with a remark: nanoBragg looks for such flags *inside* an argument. The others
+  match exactly.
+- Unknown flags, stray arguments, missing values and wrong types are errors here, not in nanoBragg.
 - Headers are read first, that of `-mask` and then that of `-img`; flags override them.
 - What nanoBragg reads and never uses is accepted, and said.
 - Nothing is picked up unasked from the working directory: `Fdump.bin` is read only with `-dump`.
@@ -78,7 +78,7 @@ def flags_page() -> str:
 def _row(flag: Flag) -> str:
     spellings = "<br>".join(f"`{name}`" for name in flag.names)
     values = " ".join(flag.usage.split()[1:]).replace("|", "\\|")
-    matching = "exact" if flag.match == "exact" else "longer words too"
+    matching = "exact" if flag.match == "exact" else "longer spellings too"
     note = flag.note or ("reads it and never uses it" if flag.unused else "")
     cells = (spellings, values, flag.unit, flag.help, flag.default, matching, note)
     return "| " + " | ".join(cells) + " |"

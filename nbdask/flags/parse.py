@@ -1,4 +1,4 @@
-"""Words -> flags with their values, by the table alone."""
+"""Arguments -> flags with their values, by the table alone."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ class Given:
     Attributes
     ----------
     flag : Flag
-    words : tuple of str
-        The flag's word and those of its values, as typed.
+    argv : tuple of str
+        The flag and its values, as typed.
     values : tuple of float, int or str
         Converted to their kind, not to SI.
     following : int
-        How many words stand after the flag's own word in the whole list.
+        How many arguments follow the flag in the whole list.
     extended : bool
-        The word is longer than any spelling of the table.
+        The argument is longer than any spelling of the table.
     """
 
     flag: Flag
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     values: tuple[Value, ...]
     following: int
     extended: bool
 
     @property
     def text(self) -> str:
-        """The words as typed."""
-        return " ".join(self.words)
+        """The arguments as typed."""
+        return " ".join(self.argv)
 
 
-def parse(words: Sequence[str]) -> list[Given]:
+def parse(argv: Sequence[str]) -> list[Given]:
     """Turn a nanoBragg argument list into flags with values.
 
     Parameters
     ----------
-    words : sequence of str
+    argv : sequence of str
         Without the program's name.
 
     Returns
@@ -65,43 +65,43 @@ def parse(words: Sequence[str]) -> list[Given]:
     Raises
     ------
     FlagError
-        An unknown flag, a stray word, a missing value, or one of the wrong type.
+        An unknown flag, a stray argument, a missing value, or one of the wrong type.
     """
     result: list[Given] = []
     index = 0
-    while index < len(words):
-        word = words[index]
-        found = _match(word)
+    while index < len(argv):
+        arg = argv[index]
+        found = _match(arg)
         if found is None:
-            raise _unknown(word, result[-1] if result else None)
+            raise _unknown(arg, result[-1] if result else None)
         flag, extended = found
-        taken = _take(flag, word, words[index + 1 :])
-        values = tuple(_typed(flag, word, name, text) for name, text in taken)
+        taken = _take(flag, arg, argv[index + 1 :])
+        values = tuple(_typed(flag, arg, name, text) for name, text in taken)
         texts = tuple(text for _, text in taken)
-        result.append(Given(flag, (word, *texts), values, len(words) - index - 1, extended))
+        result.append(Given(flag, (arg, *texts), values, len(argv) - index - 1, extended))
         index += 1 + len(taken)
     return result
 
 
-def is_flag(word: str) -> bool:
-    """Whether nanoBragg takes a word as one of its flags."""
-    return _match(word) is not None
+def is_flag(arg: str) -> bool:
+    """Whether nanoBragg takes an argument as one of its flags."""
+    return _match(arg) is not None
 
 
-def _match(word: str) -> tuple[Flag, bool] | None:
-    if word in BY_NAME:
-        return BY_NAME[word], False
+def _match(arg: str) -> tuple[Flag, bool] | None:
+    if arg in BY_NAME:
+        return BY_NAME[arg], False
     for stem, flag in STEMS:
-        if word.startswith(stem):
+        if arg.startswith(stem):
             return flag, True
     return None
 
 
-def _is_flag_like(word: str) -> bool:
-    return word.startswith("-") and to_number(word) is None and not _NOT_FINITE.fullmatch(word)
+def _is_flag_like(arg: str) -> bool:
+    return arg.startswith("-") and to_number(arg) is None and not _NOT_FINITE.fullmatch(arg)
 
 
-def _take(flag: Flag, word: str, rest: Sequence[str]) -> list[tuple[str, str]]:
+def _take(flag: Flag, arg: str, rest: Sequence[str]) -> list[tuple[str, str]]:
     """Return (name, text) of the values that belong to ``flag``."""
     names = flag.values
     if flag.special == "misset" and rest and "rand" in rest[0] and not _is_flag_like(rest[0]):
@@ -111,23 +111,23 @@ def _take(flag: Flag, word: str, rest: Sequence[str]) -> list[tuple[str, str]]:
     for position, name in enumerate(names):
         text = rest[position] if position < len(rest) else None
         if position >= required:
-            # nanoBragg ends the list at any word with a minus sign, a negative number too.
+            # nanoBragg ends the list at any argument with a minus sign, a negative number too.
             if text is None or text.startswith("-"):
                 break
         elif text is None or text == "" or _is_flag_like(text):
-            raise _missing(flag, word, taken, text)
+            raise _missing(flag, arg, taken, text)
         taken.append((name, text))
     return taken
 
 
-def _missing(flag: Flag, word: str, taken: list[tuple[str, str]], text: str | None) -> FlagError:
-    shown = " ".join([word, *(t for _, t in taken)])
+def _missing(flag: Flag, arg: str, taken: list[tuple[str, str]], text: str | None) -> FlagError:
+    shown = " ".join([arg, *(t for _, t in taken)])
     what = f"{flag.usage}" + (f" ({flag.unit})" if flag.unit else "")
     stands = "at the end" if text is None else f"before {text!r}"
     return FlagError(f"{shown}: value missing {stands}: must be {what}")
 
 
-def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
+def _typed(flag: Flag, arg: str, name: str, text: str) -> Value:
     unit = f" ({flag.unit})" if flag.unit else ""
     if flag.kind in ("file", "word"):
         return text
@@ -135,33 +135,33 @@ def _typed(flag: Flag, word: str, name: str, text: str) -> Value:
         return "random"
     if flag.kind == "whole":
         if _WHOLE.fullmatch(text) is not None and abs(float(text)) > _MAX_WHOLE:
-            raise FlagError(f"{word}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
+            raise FlagError(f"{arg}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
         if _WHOLE.fullmatch(text) is None:
-            raise FlagError(f"{word}: {name} is {text!r}: must be a whole number{unit}")
+            raise FlagError(f"{arg}: {name} is {text!r}: must be a whole number{unit}")
         whole = int(text.split(".")[0])
         if flag.low is not None and whole < flag.low:
-            raise FlagError(f"{word} {text}: must be a whole number of at least {flag.low}")
+            raise FlagError(f"{arg} {text}: must be a whole number of at least {flag.low}")
         return whole
     if flag.special == "detector_abs" and text.lower().startswith("inf"):
         return "inf"
     number = to_number(text)
     if number is None:
-        raise FlagError(f"{word}: {name} is {text!r}: must be a finite number{unit}")
+        raise FlagError(f"{arg}: {name} is {text!r}: must be a finite number{unit}")
     return number
 
 
-def _unknown(word: str, before: Given | None) -> FlagError:
-    if not word.startswith("-") or to_number(word) is not None:
+def _unknown(arg: str, before: Given | None) -> FlagError:
+    if not arg.startswith("-") or to_number(arg) is not None:
         if before is None:
-            return FlagError(f"stray word {word!r} at the start: must be a flag, such as -cell")
+            return FlagError(f"stray argument {arg!r} at the start: must be a flag, such as -cell")
         return FlagError(
-            f"stray word {word!r} after {before.text}: {before.flag.name} is used as"
+            f"stray argument {arg!r} after {before.text}: {before.flag.name} is used as"
             f" '{before.flag.usage}'"
         )
-    word_ascii = "".join(_latin(letter) for letter in word)
-    near = nearest(word_ascii, BY_NAME, most=3)
+    latin = "".join(_latin(letter) for letter in arg)
+    near = nearest(latin, BY_NAME, most=3)
     hint = f": did you mean {' or '.join(near)}?" if near else ": nbdask flags lists all flags"
-    return FlagError(f"unknown flag {word}{hint}")
+    return FlagError(f"unknown flag {arg}{hint}")
 
 
 def _latin(letter: str) -> str:

@@ -27,14 +27,16 @@ class Flag:
     unit : str
         Unit of the values.
     stems : tuple of str
-        nanoBragg looks for these inside the word: a longer word that begins with one is taken as
-        this flag, with a remark.  Without stems only the exact names match.
+        nanoBragg looks for these inside the argument: a longer one that begins with one is taken as
+        this flag, with a remark.  By default the names, in the table.
+    exact : bool
+        Only the names match: there are no stems.
     targets : tuple of str
         Dotted fields that receive the value: of the experiment (``detector.distance``), of the
         outputs (``outputs.scale``), of the input files (``files.hkl``), or ``pivot``.  Several
         values go to the target as a tuple, one value to each target.
     convert : str
-        Name of the conversion to SI.
+        Name of the conversion to SI; by default that of the unit, in the table.
     sets : tuple of (str, object)
         Further fields that the flag sets, whatever its values.
     optional : int
@@ -65,8 +67,9 @@ class Flag:
     kind: str = "number"
     unit: str = ""
     stems: tuple[str, ...] = ()
+    exact: bool = False
     targets: tuple[str, ...] = ()
-    convert: str = "plain"
+    convert: str = ""
     sets: tuple[tuple[str, object], ...] = ()
     optional: int = 0
     low: int | None = None
@@ -85,7 +88,7 @@ class Flag:
 
     @property
     def match(self) -> str:
-        """How words match: ``"exact"`` or ``"extends"`` (longer words too)."""
+        """How arguments match: ``"exact"`` or ``"extends"`` (longer spellings too)."""
         return "extends" if self.stems else "exact"
 
     @property

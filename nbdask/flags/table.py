@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 from nbdask.flags.row import Flag
 from nbdask.flags.rows_beam import BEAM, SAMPLING, SOURCES
@@ -22,16 +21,27 @@ _GROUPS = {
     "Sampling": SAMPLING,
     "Output": OUTPUT,
 }
+#: Conversions of flags that name none, by their unit.
+_BY_UNIT = {
+    "Angstrom": "angstrom",
+    "degrees": "degrees",
+    "eV": "ev",
+    "mm": "mm",
+    "mrad": "mrad",
+    "percent": "percent",
+    "um": "um",
+}
 
 
-def _with_groups() -> Iterator[Flag]:
-    for group, rows in _GROUPS.items():
-        for row in rows:
-            yield dataclasses.replace(row, group=group)
+def _whole(row: Flag, group: str) -> Flag:
+    """Return a row with what it leaves to the table."""
+    stems = () if row.exact else row.stems or row.names
+    convert = row.convert or _BY_UNIT.get(row.unit, "plain")
+    return dataclasses.replace(row, group=group, stems=stems, convert=convert)
 
 
 #: Every flag, in the order of the help text.
-TABLE: tuple[Flag, ...] = tuple(_with_groups())
+TABLE: tuple[Flag, ...] = tuple(_whole(row, group) for group in _GROUPS for row in _GROUPS[group])
 #: Headings, in order.
 GROUPS: tuple[str, ...] = tuple(_GROUPS)
 #: Exact spelling -> flag.

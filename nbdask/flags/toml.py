@@ -1,6 +1,6 @@
 """Experiments as TOML: the dict form, a table for each part, SI units.
 
-Instead of the parts, a file may hold nanoBragg's words::
+Instead of the parts, a file may hold nanoBragg's arguments::
 
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError
+from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
-from nbdask.inputs.text import unreadable
+from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0")
 
@@ -54,14 +54,7 @@ def from_toml(path: str | Path) -> Experiment:
     FlagError
         Flags that cannot be understood.
     """
-    try:
-        # Some editors put a mark of the encoding before the text.
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            data = tomllib.loads(handle.read())
-    except OSError as error:
-        raise unreadable(path, error, "an experiment in TOML") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{path}: {error}: must be a TOML file") from None
+    data = read_toml(path, "an experiment")
     folder = Path(path).absolute().parent
     if "nanobragg" in data:
         return _from_flags(data, folder)
@@ -88,13 +81,13 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
             raise FieldError(f"nanobragg.{key}", table[key], "one of " + ", ".join(_FLAG_KEYS))
     flags = table.get("flags")
     try:
-        words = shlex.split(flags) if isinstance(flags, str) else None
+        argv = shlex.split(flags) if isinstance(flags, str) else None
     except ValueError:
-        words = None
-    if words is None:
+        argv = None
+    if argv is None:
         raise FieldError("nanobragg.flags", flags, "nanoBragg's flags as one text")
     parsed = parse_args(
-        words,
+        argv,
         semantics=table.get("semantics", "spec"),
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),
@@ -113,8 +106,9 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("sources", "file", None),
     ):
         table = result.get(part)
-        if not isinstance(table, dict) or not isinstance(table.get(name), str):
+        if not isinstance(table, dict) or name not in table:
             continue
+        checks.path(f"{part}.{name}", table[name])
         table[name] = os.path.abspath(folder / table[name])
         if checksum is not None and checksum not in table:
             table[checksum] = sha256_of(table[name])

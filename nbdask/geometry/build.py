@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
-from nbdask.errors import FieldError, InputFileError
+from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
@@ -34,8 +37,10 @@ from nbdask.inputs.smv import MaskFile, open_mask
 
 
 class _Sensor(NamedTuple):
+    """Fields of the model, by name; so are the next two."""
+
     layers: int
-    step: float
+    layer_step: float
     thickness: float
     mu: float
 
@@ -48,23 +53,32 @@ class _Orientations(NamedTuple):
 
 
 class _Amplitudes(NamedTuple):
-    grid: Array
-    minimum: NDArray[np.int64]
+    f_grid: Array
+    f_min: NDArray[np.int64]
     interpolate: bool
-    low: Array
-    high: Array
+    interp_low: Array
+    interp_high: Array
 
 
+def _in_range(function: Callable[[Experiment], Model]) -> Callable[[Experiment], Model]:
+    """Turn an overflow, which no single field can foresee, into an error for the user."""
+
+    @wraps(function)
+    def called(experiment: Experiment) -> Model:
+        try:
+            return function(experiment)
+        except (OverflowError, ZeroDivisionError) as error:
+            raise InputError(
+                f"the experiment's numbers are too large or too small ({error}): look at lengths,"
+                " cell, matrix and vectors"
+            ) from error
+
+    return called
+
+
+@_in_range
 def build_model(experiment: Experiment) -> Model:
     """Compute the flat arrays that the kernels read.
-
-    Parameters
-    ----------
-    experiment : Experiment
-
-    Returns
-    -------
-    Model
 
     Raises
     ------
@@ -86,39 +100,18 @@ def build_model(experiment: Experiment) -> Model:
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
-    notes = detector.notes + crystal.notes + notes + _notes(experiment, sensor)
-    if detector.close_distance < 0.0 and not experiment.detector.point_pixel:
-        notes += (
-            "the detector's normal points to the sample (the distance along it is"
-            f" {detector.close_distance * 1e3:g} mm): solid angles and pixels are negative, as in"
-            " nanoBragg C; reverse -odet_vector or one detector axis",
-        )
     return Model(
-        **_detector_fields(experiment.detector, detector, sensor),
+        **_detector_fields(experiment.detector, detector),
+        **_crystal_fields(experiment.crystal, crystal),
+        **{item.name: getattr(sources, item.name) for item in fields(sources)},
+        **sensor._asdict(),
+        **turns._asdict(),
+        **amplitudes._asdict(),
         oversample=oversample,
-        incident=sources.incident,
-        wavelength=sources.wavelength,
-        weight=sources.weight,
-        polar_e=sources.polar_e,
-        polar_b=sources.polar_b,
         kahn=beam.polarization,
         polarized=beam.polarized,
         dmin=sampling.dmin,
-        n_phi=turns.n_phi,
-        n_domains=turns.n_domains,
-        axes=turns.axes,
-        first_axes=turns.first_axes,
-        star=crystal.star,
-        n_cells=np.array(crystal.n_cells, dtype=np.float64),
-        cells_matrix=_cells_matrix(experiment.crystal),
-        shape=SHAPE_CODES[experiment.crystal.shape],
-        fudge=experiment.crystal.fudge,
-        f_grid=amplitudes.grid,
-        f_min=amplitudes.minimum,
         default_F=experiment.structure.default_F,
-        interpolate=amplitudes.interpolate,
-        interp_low=amplitudes.low,
-        interp_high=amplitudes.high,
         background=_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
@@ -128,35 +121,25 @@ def build_model(experiment: Experiment) -> Model:
         roi=_roi(experiment),
         mask=_mask(experiment),
         refuse_outside=experiment.semantics == "c",
-        notes=notes,
+        notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
     )
 
 
-def _cells_matrix(crystal: Crystal) -> NDArray[np.float64] | None:
-    given = crystal.cells_matrix
-    return None if given is None else np.array(given).reshape(3, 3)
-
-
-def _detector_fields(given: Detector, placed: DetectorFrame, sensor: _Sensor) -> dict[str, Any]:
-    """Return the model's fields that describe detector and sensor."""
+def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
+    matrix = given.cells_matrix
     return {
-        "n_slow": given.n_slow,
-        "n_fast": given.n_fast,
-        "fast": placed.fast,
-        "slow": placed.slow,
-        "normal": placed.normal,
-        "origin": placed.origin,
-        "beam": placed.beam,
-        "pixel_size": given.pixel_size,
-        "distance": placed.distance,
-        "close_distance": placed.close_distance,
-        "curved": given.curved,
-        "point_pixel": given.point_pixel,
-        "layers": sensor.layers,
-        "layer_step": sensor.step,
-        "mu": sensor.mu,
-        "thickness": sensor.thickness,
+        "star": oriented.star,
+        "n_cells": np.array(oriented.n_cells, dtype=np.float64),
+        "cells_matrix": None if matrix is None else np.array(matrix).reshape(3, 3),
+        "shape": SHAPE_CODES[given.shape],
+        "fudge": given.fudge,
     }
+
+
+def _detector_fields(given: Detector, placed: DetectorFrame) -> dict[str, Any]:
+    ours = ("n_slow", "n_fast", "pixel_size", "curved", "point_pixel")
+    its = ("fast", "slow", "normal", "origin", "beam", "distance", "close_distance")
+    return {n: getattr(given, n) for n in ours} | {n: getattr(placed, n) for n in its}
 
 
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:
@@ -323,7 +306,7 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
-def _notes(experiment: Experiment, sensor: _Sensor) -> tuple[str, ...]:
+def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
@@ -353,4 +336,10 @@ def _notes(experiment: Experiment, sensor: _Sensor) -> tuple[str, ...]:
         )
     if sensor.thickness > 0.0 and sensor.mu == 0.0:
         notes.append("a sensor that does not absorb captures nothing: every pixel is 0")
+    if detector.close_distance < 0.0 and not experiment.detector.point_pixel:
+        notes.append(
+            "the detector's normal points to the sample (the distance along it is"
+            f" {detector.close_distance * 1e3:g} mm): solid angles and pixels are negative, as in"
+            " nanoBragg C; reverse -odet_vector or one detector axis"
+        )
     return tuple(notes)

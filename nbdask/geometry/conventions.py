@@ -82,10 +82,6 @@ def centres(convention: str, detector: Detector) -> Centres:
     convention : str
         Name in :data:`CONVENTIONS`.
     detector : Detector
-
-    Returns
-    -------
-    Centres
     """
     p = detector.pixel_size
     size_f, size_s = detector.extent_fast, detector.extent_slow

@@ -103,10 +103,6 @@ def orient_crystal(crystal: Crystal, beam: Beam) -> CrystalFrame:
     crystal : Crystal
     beam : Beam
         Its wavelength scales a matrix; its size clips the sample.
-
-    Returns
-    -------
-    CrystalFrame
     """
     lengths: tuple[float, ...] | None = None
     volume = 0.0

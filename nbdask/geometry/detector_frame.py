@@ -72,10 +72,6 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
     detector : Detector
     semantics : str
         ``"spec"`` or ``"c"``; decides whether an explicit pivot under a named convention counts.
-
-    Returns
-    -------
-    DetectorFrame
     """
     row = directions(frame)
     beam, fast, slow = (unit(array(v)) for v in (row.beam, row.fast, row.slow))

@@ -13,6 +13,8 @@ from nbdask.geometry.vectors import Array, array, cross, rotate_about, unit
 
 #: Distance at which generated sources are put, and missing components default to [any unit].
 _FAR = 10.0
+#: Sources that are still believed to be meant.
+MOST_SOURCES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,10 +43,6 @@ class SourceTable:
 def settle_spread(spread: Spread) -> tuple[int, float, float]:
     """Return (count, range, step) of a divergence or dispersion from whatever is given.
 
-    Parameters
-    ----------
-    spread : Spread
-
     Returns
     -------
     tuple of int, float, float
@@ -60,7 +58,7 @@ def settle_spread(spread: Spread) -> tuple[int, float, float]:
             width, step = 1.0, 1.0 / count
     elif count is None:
         if step > 0.0:
-            count = math.ceil(width / step)
+            count = math.ceil(min(width / step, 2.0 * MOST_SOURCES))
         else:
             count, step = 2, width
     elif step <= 0.0:
@@ -96,17 +94,17 @@ def build_sources(
         Generated grids run over horizontal (outer), vertical, wavelength (inner).
     """
     if sources.points:
-        places, waves, weights = _listed(sources, wavelength, beam)
+        positions, waves, weights = _listed(sources, wavelength, beam)
     else:
-        places, waves, weights = _generated(sources, wavelength, beam, polarization)
-    if not places:
+        positions, waves, weights = _generated(sources, wavelength, beam, polarization)
+    if not positions:
         raise FieldError(
             "sources",
             f"{sources.horizontal.count or 1} x {sources.vertical.count or 1} divergence steps",
             "a grid of which at least one point lies inside the ellipse of round divergence:"
             " give ranges (-hdivrange, -vdivrange) or -square_div",
         )
-    incident = np.array([-unit(p) for p in places])
+    incident = np.array([-unit(p) for p in positions])
     weight = np.array(weights, dtype=np.float64)
     weight = weight / weight.mean() if sources.weights == "apply" else np.ones(len(weight))
     polar_b = np.array([unit(cross(polarization, v)) for v in incident])
@@ -117,15 +115,15 @@ def build_sources(
 def _listed(
     sources: Sources, wavelength: float, beam: Array
 ) -> tuple[list[Array], list[float], list[float]]:
-    places, waves, weights = [], [], []
+    positions, waves, weights = [], [], []
     for point in sources.points:
         given = (point.x, point.y, point.z)
-        places.append(
+        positions.append(
             array([-_FAR * b if g is None else g for g, b in zip(given, beam, strict=True)])
         )
         waves.append(wavelength if point.wavelength is None else point.wavelength)
         weights.append(1.0 if point.weight is None else point.weight)
-    return places, waves, weights
+    return positions, waves, weights
 
 
 def _generated(
@@ -138,8 +136,14 @@ def _generated(
     if spectrum.range is None:
         spectrum = Spread(0.0, spectrum.step, spectrum.count)
     n_w, width_w, step_w = settle_spread(spectrum)
+    if n_h * n_v * n_w > MOST_SOURCES:
+        raise FieldError(
+            "sources",
+            f"{n_h} x {n_v} directions x {n_w} wavelengths",
+            f"at most {MOST_SOURCES} sources",
+        )
     vertical_axis = unit(cross(beam, polarization))
-    places, waves = [], []
+    positions, waves = [], []
     for i in range(n_h):
         for j in range(n_v):
             h = step_h * i - width_h / 2.0
@@ -148,9 +152,9 @@ def _generated(
             test += _outside_ellipse(v, n_v, width_v, step_v)
             if sources.round and test * 4.0 > 1.1:
                 continue
-            place = rotate_about(-_FAR * beam, polarization, v)
-            place = rotate_about(place, vertical_axis, h)
+            position = rotate_about(-_FAR * beam, polarization, v)
+            position = rotate_about(position, vertical_axis, h)
             for w in range(n_w):
-                places.append(place)
+                positions.append(position)
                 waves.append(wavelength * (1.0 + step_w * w - width_w / 2.0))
-    return places, waves, [1.0] * len(places)
+    return positions, waves, [1.0] * len(positions)

@@ -66,10 +66,6 @@ def dot(a: Array, b: Array) -> float:
     Parameters
     ----------
     a, b : (3,) float64 arrays
-
-    Returns
-    -------
-    float
     """
     return float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 

@@ -40,7 +40,7 @@ def map_amplitudes(model: Model, run: str) -> Model:
     try:
         path = _folder() / f"{run}-amplitudes.npy"
         if not path.exists():
-            with whole_file(path) as fresh:
+            with whole_file(path, durable=False) as fresh:
                 np.save(fresh, model.f_grid, allow_pickle=False)
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:

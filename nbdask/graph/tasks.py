@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nbdask.errors import NbdaskError, SemanticsError
 from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext, WriteTile, context_of
-from nbdask.kernels.first import first_pixel, patch_first
+from nbdask.kernels.carry_over import carry_over_pixel, patch_carry_over
 from nbdask.kernels.interface import Mask, Partial, merge
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
@@ -30,7 +30,7 @@ class TileError(NbdaskError):
     exit_code = 1
 
 
-class Piece(NamedTuple):
+class TimedPartial(NamedTuple):
     """Merged partial sums of a tile (None: nothing to evaluate), and the seconds they took."""
 
     partial: Partial | None
@@ -53,13 +53,13 @@ class _Region(NamedTuple):
     mask: Mask | None
 
 
-def evaluate(run: str, index: int, part: int) -> Piece:
+def evaluate(run: str, index: int, part: int) -> TimedPartial:
     """Evaluate step range ``part`` of tile ``index``."""
     context: RunContext = context_of(run)
     return evaluate_part(context, index, part)
 
 
-def evaluate_part(context: RunContext, index: int, part: int) -> Piece:
+def evaluate_part(context: RunContext, index: int, part: int) -> TimedPartial:
     """Evaluate one step range of one tile.
 
     Parameters
@@ -69,35 +69,31 @@ def evaluate_part(context: RunContext, index: int, part: int) -> Piece:
         Number of the tile in the grid.
     part : int
         Number of the step range.
-
-    Returns
-    -------
-    Piece
     """
     start = time.perf_counter()
     steps = context.steps[part]
     with named(context.grid[index], index, f", steps {steps.start} to {steps.stop}"):
         region = _region(context, index)
         if region is None:
-            return Piece(None, 0.0)
+            return TimedPartial(None, 0.0)
         partial = context.kernel().partial(context.model, region.tile, steps, region.mask)
-        return Piece(partial, time.perf_counter() - start)
+        return TimedPartial(partial, time.perf_counter() - start)
 
 
-def add(first: Piece, second: Piece) -> Piece:
+def add(first: TimedPartial, second: TimedPartial) -> TimedPartial:
     """Merge two neighbouring pieces, the earlier step range first."""
     seconds = first.seconds + second.seconds
     if first.partial is None or second.partial is None:
-        return Piece(None, seconds)
-    return Piece(merge(first.partial, second.partial), seconds)
+        return TimedPartial(None, seconds)
+    return TimedPartial(merge(first.partial, second.partial), seconds)
 
 
-def complete(run: str, index: int, piece: Piece) -> TileResult:
+def complete(run: str, index: int, timed: TimedPartial) -> TileResult:
     """Finish a tile whose step ranges are merged, and write it where the run has a store."""
     context: RunContext = context_of(run)
-    result = finish(context, index, piece)
+    result = finish(context, index, timed)
     # The sums are the largest array there is; they are not needed while the pixels are written.
-    del piece
+    del timed
     return _write(context, index, result)
 
 
@@ -122,12 +118,12 @@ def whole(run: str, index: int) -> TileResult:
     return _write(context, index, compute_tile(context, index))
 
 
-def all_parts(context: RunContext, index: int) -> Piece:
+def all_parts(context: RunContext, index: int) -> TimedPartial:
     """Evaluate all step ranges of a tile one after another and merge them in order."""
-    piece = evaluate_part(context, index, 0)
+    timed = evaluate_part(context, index, 0)
     for part in range(1, len(context.steps)):
-        piece = add(piece, evaluate_part(context, index, part))
-    return piece
+        timed = add(timed, evaluate_part(context, index, part))
+    return timed
 
 
 def compute_tile(context: RunContext, index: int) -> TileResult:
@@ -138,14 +134,8 @@ def compute_tile(context: RunContext, index: int) -> TileResult:
     return finish(context, index, all_parts(context, index))
 
 
-def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
+def finish(context: RunContext, index: int, timed: TimedPartial) -> TileResult:
     """Turn merged sums into photons.
-
-    Parameters
-    ----------
-    context : RunContext
-    index : int
-    piece : Piece
 
     Returns
     -------
@@ -161,16 +151,16 @@ def finish(context: RunContext, index: int, piece: Piece) -> TileResult:
     model, tile = context.model, context.grid[index]
     with named(context.grid[index], index, ", finishing"):
         region = _region(context, index)
-        if region is None or piece.partial is None:
+        if region is None or timed.partial is None:
             summary = EMPTY._replace(n_masked=_inside(model, tile))
             return TileResult(index, np.zeros(tile.shape, dtype=np.float32), summary)
-        _check_outside(model, tile, piece.partial.outside)
+        _check_outside(model, tile, timed.partial.outside)
         kernel, part = context.kernel(), region.tile
-        pixels = kernel.finish(model, part, piece.partial, region.mask)
-        pixels = patch_first(model, kernel, part, pixels)
-        seconds = piece.seconds + time.perf_counter() - start
+        pixels = kernel.finish(model, part, timed.partial, region.mask)
+        pixels = patch_carry_over(model, kernel, part, pixels)
+        seconds = timed.seconds + time.perf_counter() - start
         corner = (part.slow0, part.fast0)
-        summary = summarise(pixels, corner, region.mask, piece.partial.outside, seconds)
+        summary = summarise(pixels, corner, region.mask, timed.partial.outside, seconds)
     return TileResult(index, _padded(pixels, part, tile), summary)
 
 
@@ -184,24 +174,24 @@ def _direct(context: RunContext, index: int) -> TileResult | None:
     with named(context.grid[index], index, ", computing"):
         pixels, outside = kernel.image(model, part, region.mask)
         _check_outside(model, context.grid[index], outside)
-        pixels = patch_first(model, kernel, part, pixels)
+        pixels = patch_carry_over(model, kernel, part, pixels)
         seconds = time.perf_counter() - start
         corner = (part.slow0, part.fast0)
         summary = summarise(pixels, corner, region.mask, outside, seconds)
     return TileResult(index, _padded(pixels, part, context.grid[index]), summary)
 
 
-def compute_on_card(context: RunContext, index: int) -> Any:
-    """Return a tile's pixels on the card, where the kernel leaves them there; None: it does not.
+def compute_on_device(context: RunContext, index: int) -> Any:
+    """Return a tile's pixels on the GPU, where the kernel leaves them there; None: it does not.
 
     Returns
     -------
-    (n_slow, n_fast) float32 array on the card, or None
+    (n_slow, n_fast) float32 array on the GPU, or None
         The very bits of :func:`compute_tile`.
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not kernel.on_card or len(context.steps) > 1:
+    if not kernel.on_device or len(context.steps) > 1:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)
@@ -214,10 +204,10 @@ def compute_on_card(context: RunContext, index: int) -> Any:
             )
         image, outside = kernel.device_image(model, tile, inside)
         _check_outside(model, tile, outside)
-        found = first_pixel(model, kernel, tile)
+        found = carry_over_pixel(model, kernel, tile)
         if found is not None:
-            value, place = found
-            kernel.put(value, image, place)
+            value, pixel = found
+            kernel.put(value, image, pixel)
     return image
 
 

@@ -23,14 +23,6 @@ _WHAT = "amplitudes as nanoBragg dumps them (Fdump.bin)"
 def read_fdump(path: str | Path) -> AmplitudeGrid:
     """Read a dumped grid; its spare planes are dropped.
 
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    AmplitudeGrid
-
     Raises
     ------
     InputFileError
@@ -79,11 +71,6 @@ def read_fdump(path: str | Path) -> AmplitudeGrid:
 
 def write_fdump(path: str | Path, grid: AmplitudeGrid) -> None:
     """Write a grid byte for byte as nanoBragg does, spare planes of zeros included.
-
-    Parameters
-    ----------
-    path : str or Path
-    grid : AmplitudeGrid
 
     Raises
     ------

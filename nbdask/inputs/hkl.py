@@ -27,10 +27,6 @@ def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
     default_F : float
         Amplitude of the grid's points that the list does not hold [electrons].
 
-    Returns
-    -------
-    AmplitudeGrid
-
     Raises
     ------
     InputFileError

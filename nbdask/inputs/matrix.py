@@ -14,10 +14,6 @@ def read_matrix(path: str | Path) -> tuple[float, ...]:
 
     As with C's scanf, numbers may touch where a sign parts them (``-0.028-0.003``).
 
-    Parameters
-    ----------
-    path : str or Path
-
     Returns
     -------
     tuple of 9 floats

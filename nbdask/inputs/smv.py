@@ -104,10 +104,10 @@ class MaskFile:
 
 
 def _value(path: str, text: str, key: str) -> float | None:
-    place = text.rfind(key)
-    if place < 0:
+    start = text.rfind(key)
+    if start < 0:
         return None
-    equals = text.find("=", place + len(key))
+    equals = text.find("=", start + len(key))
     if equals < 0:
         return 0.0  # as C: the keyword is there, but nothing is assigned after it
     match = NUMBER.match(text[equals + 1 :].lstrip())

@@ -19,10 +19,6 @@ def read_sources(path: str | Path) -> tuple[SourceRow, ...]:
     Columns are separated by blanks, tabs or any of ``, ; : !``; those after the fifth, blank
     lines and everything after ``#`` are ignored.
 
-    Parameters
-    ----------
-    path : str or Path
-
     Returns
     -------
     tuple of (x, y, z, weight, wavelength)

@@ -23,8 +23,8 @@ def shown(text: str) -> str:
 
 def problem(path: str | Path, line: int | None, found: str, allowed: str) -> InputFileError:
     """Return the error that names file, line, what was found and what is allowed."""
-    place = f"{path}" if line is None else f"{path}: line {line}"
-    return InputFileError(f"{place}: {found}: must be {allowed}")
+    where = f"{path}" if line is None else f"{path}: line {line}"
+    return InputFileError(f"{where}: {found}: must be {allowed}")
 
 
 def unreadable(path: str | Path, error: OSError, what: str) -> InputFileError:
@@ -41,39 +41,60 @@ def check_regular(path: str | Path, what: str) -> None:
     InputFileError
         The path is missing, unreadable, or a folder, device, pipe or socket.
     """
+    # The system takes a number for an open file.
+    if not isinstance(path, (str, os.PathLike)):
+        raise problem(shown(str(path)), None, "is no path", f"that of a file holding {what}")
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
         raise unreadable(path, error, what) from None
+    except ValueError as error:  # a zero in the name, or what the file system cannot spell
+        raise problem(shown(str(path)), None, f"is no path ({error})", "that of a file") from None
     if stat.S_ISDIR(mode):
         raise problem(path, None, "is a directory", f"a readable file holding {what}")
     if not stat.S_ISREG(mode):
         raise problem(path, None, "is a device, pipe or socket", f"a regular file holding {what}")
 
 
-def read_lines(path: str | Path, what: str) -> list[str]:
-    """Return the lines of a text file.
+def read_text(path: str | Path, what: str, most: int | None = None) -> str:
+    """Return a text file as it is; a mark of the encoding at its start is left out.
 
     Parameters
     ----------
     path : str or Path
     what : str
         What the file should hold, for the message.
+    most : int, optional
+        Bytes beyond which it is refused.
 
     Raises
     ------
     InputFileError
-        The file is missing, unreadable, or not text.
+        The file is missing, unreadable, no regular file, too large, or not text.
     """
     check_regular(path, what)
     try:
-        with open(path, encoding="utf-8-sig") as handle:
-            return handle.read().split("\n")
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            size = os.fstat(handle.fileno()).st_size
+            if most is not None and size > most:
+                raise problem(path, None, f"has {size} bytes", f"at most {most} bytes of {what}")
+            return handle.read()
     except OSError as error:
         raise unreadable(path, error, what) from None
     except UnicodeDecodeError as error:
         found = f"byte {error.object[error.start]:#04x} at offset {error.start} is not text"
         raise problem(path, None, found, f"a text file holding {what}") from None
+
+
+def read_lines(path: str | Path, what: str) -> list[str]:
+    """Return the lines of a text file, whose ends may be those of any system.
+
+    Raises
+    ------
+    InputFileError
+        As :func:`read_text`.
+    """
+    return read_text(path, what).replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def to_number(word: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The folder of the card's compiled programs: this user's own, closed to everyone else.
+"""The folder of the GPU's compiled programs: this user's own, closed to everyone else.
 
 What lies there is run as it is.  So it is used only where nobody else can have written it.
 """
@@ -46,7 +46,7 @@ def program_folder(name: str = "cuda") -> Path:
         facts = [base.stat(), folder.lstat()]
     except (OSError, RuntimeError) as error:
         raise BackendError(
-            f"compiled programs of the card cannot be kept in {folder} ({error}):"
+            f"compiled programs of the GPU cannot be kept in {folder} ({error}):"
             f" set {VARIABLE} to a folder of your own"
         ) from error
     own = all(found.st_uid == os.getuid() for found in facts) and stat.S_ISDIR(facts[1].st_mode)

@@ -13,7 +13,7 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.interface import Kernel, Mask, Partial, Values
 from nbdask.kernels.mixed import mixed_inputs
 from nbdask.kernels.pack import arguments, lattice_values, pack
-from nbdask.kernels.pixels import active_pixels, chosen, spread
+from nbdask.kernels.pixels import active_pixels, chosen, scatter
 from nbdask.native import library as native
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -70,17 +70,17 @@ class CpuKernel(Kernel):
         count = tile.pixels if active is None else active.size
         total, gain = np.zeros(count), np.ones(count if running else 0)
         packed = pack(model)
-        values, narrow, narrow_axes = packed.values, None, None
+        values, mixed_values, mixed_axes = packed.values, None, None
         if self.precision == "mixed" and (mixed := mixed_inputs(model, self._wide)):
             values = values | {"height": mixed.height}
-            narrow, narrow_axes = mixed.struct, mixed.axes
+            mixed_values, mixed_axes = mixed.struct, mixed.axes
         told = arguments(values, tile, steps, active)
         tables = (told, packed.axes, packed.sources, packed.table)
         outside = self._library.nb_sum(
-            *_pointers(*tables, active, narrow, narrow_axes, total, gain)
+            *_pointers(*tables, active, mixed_values, mixed_axes, total, gain)
         )
-        gains = spread(gain, tile, active, 1.0) if running else None
-        return Partial(spread(total, tile, active, 0.0), gains, outside)
+        gains = scatter(gain, tile, active, 1.0) if running else None
+        return Partial(scatter(total, tile, active, 0.0), gains, outside)
 
     def finish(
         self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
@@ -93,7 +93,7 @@ class CpuKernel(Kernel):
         gain = np.ones(0) if partial.gain is None else chosen(partial.gain, active)
         image = np.zeros(total.size, dtype=np.float32)
         self._library.nb_finish(*_pointers(told, packed.sources, active, total, gain, image))
-        return spread(image, tile, active, 0.0)
+        return scatter(image, tile, active, 0.0)
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of scratch memory, and of the list of pixels where some are left out.

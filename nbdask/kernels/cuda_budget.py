@@ -1,4 +1,4 @@
-"""Shares of a card's memory."""
+"""Shares of a GPU's memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbdask.errors import BackendError
 from nbdask.kernels.cuda_launch import Spare
 from nbdask.plan.memory import format_bytes
 
-#: Environment variable that limits the card's memory of each process, such as ``8GB``.
+#: Environment variable that limits the GPU's memory of each process, such as ``8GB``.
 LIMIT = "NBDASK_GPU_MEMORY"
 #: Seconds for which nothing may run before whoever waits is refused, and between two looks.
 _PATIENCE, _LOOK = 5.0, 0.05
@@ -23,12 +23,7 @@ def nothing_spare() -> bool:
 
 
 class Budget:
-    """A number of bytes that is shared out to tasks, and to tables that stay between tasks.
-
-    Parameters
-    ----------
-    total : int
-    """
+    """A number of bytes that is shared out to tasks, and to tables that stay between tasks."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -96,7 +91,7 @@ class Budget:
     def _refusal(self, wanted: int) -> str:
         tables = f" ({format_bytes(self._tables)} hold tables)" if self._tables else ""
         return (
-            f"--backend cuda: a task needs {format_bytes(wanted)} of the card's memory, but"
+            f"--backend cuda: a task needs {format_bytes(wanted)} of the GPU's memory, but"
             f" {format_bytes(self.total)} may be used{tables}: give a smaller --tile, fewer"
             f" --threads, or more by {LIMIT}"
         )

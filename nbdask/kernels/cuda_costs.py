@@ -1,4 +1,4 @@
-"""What an evaluation costs on a card, counted from the compiled code: no card was timed for it."""
+"""What an evaluation costs on a GPU, counted from the compiled code: no GPU was timed for it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _REACHED = 0.8
 STARTED = 128
 #: Nanoseconds of a processor's thread for a pixel: checks, statistics, writing.
 _PIXEL = 18.0
-#: Multiprocessors, float64 units of each, and clock [Hz] of an H100 or H200: the card that a plan
+#: Multiprocessors, float64 units of each, and clock [Hz] of an H100 or H200: the GPU that a plan
 #: assumes where it cannot ask one.
 USUAL = (132, 64, 1.755e9)
 
 Table = Mapping[str, Mapping[str, tuple[float, ...]]]
 
 
-def card_costs(multiprocessors: int, units: int, hertz: float) -> Table:
-    """Return the nanoseconds of an evaluation on a whole card, by precision and shape.
+def gpu_costs(multiprocessors: int, units: int, hertz: float) -> Table:
+    """Return the nanoseconds of an evaluation on a whole GPU, by precision and shape.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The CUDA kernels on a card, through CuPy.
+"""The CUDA kernels on a GPU, through CuPy.
 
 Each task has a stream, so that one tile is computed while another is copied and a third is
-compressed and written by other threads.  Copies go through page-locked memory.  The card's memory
+compressed and written by other threads.  Copies go through page-locked memory.  The GPU's memory
 comes from a pool with a limit; a task waits until its share is free.
 """
 
@@ -18,22 +18,22 @@ from numpy.typing import DTypeLike, NDArray
 
 from nbdask.errors import BackendError
 from nbdask.kernels.cuda_budget import LIMIT, Budget
-from nbdask.kernels.cuda_costs import USUAL, card_costs, keyed
-from nbdask.kernels.cuda_device import load_cupy, this_card
+from nbdask.kernels.cuda_costs import USUAL, gpu_costs, keyed
+from nbdask.kernels.cuda_device import load_cupy, this_device
 from nbdask.kernels.cuda_facts import page_locked_bytes
 from nbdask.kernels.cuda_kernel import CudaKernel
 from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Spare
 from nbdask.kernels.cuda_nvrtc import code_path, compiled_file
 from nbdask.plan.memory import format_bytes, parse_bytes
 
-#: Share of the card's free memory that is used when nothing else is said.
+#: Share of the GPU's free memory that is used when nothing else is said.
 SHARE = 0.8
-#: The card's pool rounds every block up to a multiple of this.
+#: The GPU's pool rounds every block up to a multiple of this.
 _UNIT = 512
 
 
 class _Loaded(NamedTuple):
-    """A program on the card: its entries, the threads of a block, the pixels of a thread."""
+    """A program on the GPU: its entries, the threads of a block, the pixels of a thread."""
 
     entries: dict[str, Any]
     threads: int
@@ -41,26 +41,26 @@ class _Loaded(NamedTuple):
 
 
 class _Block:
-    """An array on the card, which can be taken away from whoever still refers to the block."""
+    """An array on the GPU, which can be taken away from whoever still refers to the block."""
 
     def __init__(self, array: Any) -> None:
         self.array, self.size = array, int(array.size)
 
 
 class CupyLauncher:
-    """Runs the kernels on the first card that this process sees.
+    """Runs the kernels on the first GPU that this process sees.
 
     Raises
     ------
     BackendError
-        CuPy, the driver or a card is missing or too old.
+        CuPy, the driver or a GPU is missing or too old.
     """
 
     def __init__(self) -> None:
         self._cupy = load_cupy()
-        self._card = this_card()
-        self.name = self._card.name
-        self.slow_float64 = self._card.slow_float64
+        self._facts = this_device()
+        self.name = self._facts.name
+        self.slow_float64 = self._facts.slow_float64
         self._device = self._cupy.cuda.Device(0)
         self._modules: dict[Program, _Loaded] = {}
         self._streams: list[Any] = []
@@ -75,7 +75,7 @@ class CupyLauncher:
         """Return the loaded program, compiled if need be; see :class:`~.cuda_launch.Launcher`."""
         with self._lock, self._device:
             if program not in self._modules:
-                path = compiled_file(program, self._card.capability)
+                path = compiled_file(program, self._facts.capability)
                 with self._clear_errors():
                     module = self._cupy.RawModule(path=str(path))
                     entries = {name: module.get_function(name) for name in program.entries}
@@ -83,18 +83,18 @@ class CupyLauncher:
             return self._modules[program]
 
     def is_compiled(self, program: Program) -> bool:
-        """Return True if the program is on disk for this card."""
-        return code_path(program, self._card.capability).exists()
+        """Return True if the program is on disk for this GPU."""
+        return code_path(program, self._facts.capability).exists()
 
     def costs(self) -> dict[str, float]:
-        """Return the nanoseconds of an evaluation on this card by key, estimated."""
+        """Return the nanoseconds of an evaluation on this GPU by key, estimated."""
         attributes = self._device.attributes
         processors, kilohertz = attributes["MultiProcessorCount"], attributes["ClockRate"]
         hertz = 1e3 * kilohertz or USUAL[2]
-        return keyed("cuda", card_costs(processors, self._card.float64_units, hertz))
+        return keyed("cuda", gpu_costs(processors, self._facts.float64_units, hertz))
 
     def resident(self, array: NDArray[Any], spare: Spare) -> Buffer:
-        """Copy an array to the card, where its bytes count until it is released."""
+        """Copy an array to the GPU, where its bytes count until it is released."""
         size = _rounded(array.nbytes)
         self._budget.keep(size, spare)
         try:
@@ -118,7 +118,7 @@ class CupyLauncher:
 
     @contextmanager
     def task(self, device_bytes: int, spare: Spare) -> Iterator[CupyTask]:
-        """Return a task with a stream of its own, once its share of the card's memory is free.
+        """Return a task with a stream of its own, once its share of the GPU's memory is free.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class CupyLauncher:
                     yield task
             finally:
                 # Whatever became of the task: nobody else gets its stream or page-locked memory
-                # before the card has done with them.
+                # before the GPU has done with them.
                 try:
                     task.wait()
                     with self._lock:
@@ -161,14 +161,14 @@ class CupyLauncher:
         limit = parse_bytes(given, LIMIT)
         if limit > total:
             raise BackendError(
-                f"{LIMIT} = {given}: the card {self.name} has {format_bytes(total)};"
+                f"{LIMIT} = {given}: the GPU {self.name} has {format_bytes(total)};"
                 " give at most that"
             )
         return limit
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        """Turn the card's errors into one line, and start nothing after one that stays."""
+        """Turn the GPU's errors into one line, and start nothing after one that stays."""
         if self._lost is not None:
             raise BackendError(self._lost)
         cuda = self._cupy.cuda
@@ -176,13 +176,13 @@ class CupyLauncher:
             yield
         except cuda.memory.OutOfMemoryError as error:
             raise BackendError(
-                f"--backend cuda: the card {self.name} has no memory left ({error}): give a"
+                f"--backend cuda: the GPU {self.name} has no memory left ({error}): give a"
                 f" smaller --tile, fewer --threads, or more by {LIMIT}"
             ) from error
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
             self._look_after(error)
             raise BackendError(
-                f"--backend cuda: the card {self.name} failed: {error}; look at nvidia-smi and the"
+                f"--backend cuda: the GPU {self.name} failed: {error}; look at nvidia-smi and the"
                 " system's log, then go on with --resume"
             ) from error
 
@@ -193,7 +193,7 @@ class CupyLauncher:
             cuda.runtime.deviceSynchronize()
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError):
             self._lost = (
-                f"--backend cuda: the card {self.name} failed before ({error}) and cannot be used"
+                f"--backend cuda: the GPU {self.name} failed before ({error}) and cannot be used"
                 " any more by this process: start again, with --resume"
             )
 
@@ -207,7 +207,7 @@ class CupyTask:
         self._staged: list[NDArray[Any]] = []
 
     def upload(self, array: NDArray[Any]) -> Buffer:
-        """Copy an array to the card by way of page-locked memory; do not wait."""
+        """Copy an array to the GPU by way of page-locked memory; do not wait."""
         staged = self._pinned(array.size, array.dtype)
         staged[:] = array.reshape(-1)
         buffer = self.empty(array.size, array.dtype)
@@ -215,11 +215,11 @@ class CupyTask:
         return buffer
 
     def zeros(self, count: int, dtype: DTypeLike) -> Buffer:
-        """Return zeros on the card."""
+        """Return zeros on the GPU."""
         return self._keep(self._cupy.zeros(count, dtype))
 
     def empty(self, count: int, dtype: DTypeLike) -> Buffer:
-        """Return room on the card."""
+        """Return room on the GPU."""
         return self._keep(self._cupy.empty(count, dtype))
 
     def result(self, shape: tuple[int, int]) -> Buffer:
@@ -231,11 +231,11 @@ class CupyTask:
         """Return a :meth:`result` as an array of CuPy."""
         return buffer.array
 
-    def put(self, value: np.float32, array: Any, place: tuple[int, int]) -> None:
+    def put(self, value: np.float32, array: Any, pixel: tuple[int, int]) -> None:
         """Overwrite one number of what was handed over."""
         staged = self._pinned(1, np.float32)
         staged[0] = value
-        flat = place[0] * array.shape[1] + place[1]
+        flat = pixel[0] * array.shape[1] + pixel[1]
         array.reshape(-1)[flat : flat + 1].set(staged, stream=self._stream)
 
     def launch(
@@ -244,8 +244,10 @@ class CupyTask:
         """Start an entry; see :class:`~.cuda_launch.Task`."""
         blocks = -(-pixels // (module.threads * module.pixels))
         # CuPy passes structures by value as arrays of one element.
-        words = tuple(np.array(a) if isinstance(a, np.void) else a.array for a in arguments)
-        module.entries[entry]((blocks,), (module.threads,), words)
+        launch_arguments = tuple(
+            np.array(a) if isinstance(a, np.void) else a.array for a in arguments
+        )
+        module.entries[entry]((blocks,), (module.threads,), launch_arguments)
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Wait for the buffer and return its content, in page-locked memory of its own."""
@@ -255,7 +257,7 @@ class CupyTask:
         return result
 
     def wait(self) -> None:
-        """Sleep until the card has done all that was started."""
+        """Sleep until the GPU has done all that was started."""
         # Waiting for a stream keeps a core busy, for such an event it does not.
         event = self._cupy.cuda.Event(block=True, disable_timing=True)
         event.record(self._stream)
@@ -281,12 +283,12 @@ class CupyTask:
         try:
             memory = cuda.alloc_pinned_memory(size)
         except (cuda.runtime.CUDARuntimeError, cuda.memory.OutOfMemoryError) as error:
-            # cudaErrorMemoryAllocation: the system's limit of locked memory, no fault of the card.
+            # cudaErrorMemoryAllocation: the system's limit of locked memory, no fault of the GPU.
             if getattr(error, "status", _NO_MEMORY) != _NO_MEMORY:
                 raise
             memory = np.empty(size, np.uint8)
         made: NDArray[Any] = np.ndarray((count,), kind, buffer=memory)
-        # Nobody else gets it before the card has done with it.
+        # Nobody else gets it before the GPU has done with it.
         self._staged.append(made)
         return made
 
@@ -295,8 +297,8 @@ class CupyTask:
 _NO_MEMORY = 2
 
 
-class CardKernel(CudaKernel):
-    """The kernel on the card that this process sees first.
+class GpuKernel(CudaKernel):
+    """The kernel on the GPU that this process sees first.
 
     Parameters
     ----------
@@ -306,11 +308,11 @@ class CardKernel(CudaKernel):
     Raises
     ------
     BackendError
-        There is no card that can be used.
+        There is no GPU that can be used.
     """
 
     name = "cuda"
-    on_card = True
+    on_device = True
 
     def __init__(self, precision: str = "float64") -> None:
         launcher = CupyLauncher()
@@ -319,9 +321,9 @@ class CardKernel(CudaKernel):
         if self.precision == "float64" and launcher.slow_float64:
             square = [self.costs[f"cuda/{name}/square/list"] for name in ("float64", "pairs")]
             self.note = (
-                f"the card {launcher.name} has few float64 units: --precision pairs computes square"
+                f"the GPU {launcher.name} has few float64 units: --precision pairs computes square"
                 f" and gauss crystals about {square[0] / square[1]:.0f} times faster, to 1e-5;"
-                " --precision auto chooses it on such cards"
+                " --precision auto chooses it on such GPUs"
             )
 
 

@@ -1,4 +1,4 @@
-"""Is there a card that can be used, and if not, what is missing.  Imports CuPy only when asked."""
+"""Is there a GPU that can be used, and if not, what is missing.  Imports CuPy only when asked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _INSTALL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One card.
+class Device:
+    """One GPU.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class Card:
 
 
 def load_cupy() -> Any:
-    """Return CuPy, once it is certain that it can reach a card.
+    """Return CuPy, once it is certain that it can reach a GPU.
 
     Raises
     ------
     BackendError
-        CuPy, the driver or a card is missing or too old; one line that says what to do.
+        CuPy, the driver or a GPU is missing or too old; one line that says what to do.
     """
     try:
         import cupy
@@ -75,8 +75,8 @@ def load_cupy() -> Any:
         raise BackendError(f"--backend cuda: the CUDA runtime does not answer: {error}") from error
     if driver == 0:
         raise BackendError(
-            "--backend cuda: no NVIDIA driver is loaded on this machine (nvidia-smi lists cards"
-            " where there is one); run on a machine with a card, or use --backend cpu"
+            "--backend cuda: no NVIDIA driver is loaded on this machine (nvidia-smi lists GPUs"
+            " where there is one); run on a machine with a GPU, or use --backend cpu"
         )
     if driver // 1000 < needed // 1000:
         raise BackendError(
@@ -85,12 +85,12 @@ def load_cupy() -> Any:
             " place of the CuPy that is installed"
         )
     if _count(cupy) == 0:
-        raise BackendError(f"--backend cuda: no card can be used here{_hidden()}")
+        raise BackendError(f"--backend cuda: no GPU can be used here{_hidden()}")
     return cupy
 
 
-def this_card() -> Card:
-    """Return the card that this process computes on (the first that it sees).
+def this_device() -> Device:
+    """Return the GPU that this process computes on (the first that it sees).
 
     Raises
     ------
@@ -99,29 +99,29 @@ def this_card() -> Card:
     """
     cupy = load_cupy()
     facts = cupy.cuda.runtime.getDeviceProperties(0)
-    card = Card(
+    device = Device(
         facts["name"].decode(), 10 * facts["major"] + facts["minor"], int(facts["totalGlobalMem"])
     )
-    if card.capability < OLDEST:
+    if device.capability < OLDEST:
         raise BackendError(
-            f"--backend cuda: the card {card.name} has compute capability"
-            f" {card.capability / 10:.1f}: {OLDEST / 10:.1f} or newer is needed; use"
+            f"--backend cuda: the GPU {device.name} has compute capability"
+            f" {device.capability / 10:.1f}: {OLDEST / 10:.1f} or newer is needed; use"
             " --backend cpu"
         )
-    return card
+    return device
 
 
 def unusable() -> str | None:
-    """Return why no card can be used by this process; None: one can."""
+    """Return why no GPU can be used by this process; None: one can."""
     try:
-        this_card()
+        this_device()
     except BackendError as error:
         return str(error).removeprefix("--backend cuda").lstrip(": ")
     return None
 
 
-def visible_cards() -> tuple[str, ...]:
-    """Return the names by which CUDA_VISIBLE_DEVICES gives each card to a process.
+def visible_devices() -> tuple[str, ...]:
+    """Return the names by which CUDA_VISIBLE_DEVICES gives each GPU to a process.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def visible_cards() -> tuple[str, ...]:
     Raises
     ------
     BackendError
-        There is no card that can be used.
+        There is no GPU that can be used.
     """
     count = _count(load_cupy())
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -153,16 +153,16 @@ def _version(number: int) -> str:
 def _hidden() -> str:
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
-        return " (nvidia-smi lists the cards that the driver sees); use --backend cpu"
+        return " (nvidia-smi lists the GPUs that the driver sees); use --backend cpu"
     return f": CUDA_VISIBLE_DEVICES = {given!r} leaves none; change it, or use --backend cpu"
 
 
-def to_card(array: NDArray[Any]) -> Any:
-    """Return a copy of an array in the card's memory, a ``cupy.ndarray``.
+def to_device(array: NDArray[Any]) -> Any:
+    """Return a copy of an array in the GPU's memory, a ``cupy.ndarray``.
 
     Raises
     ------
     BackendError
-        There is no card that can be used.
+        There is no GPU that can be used.
     """
     return load_cupy().asarray(array)

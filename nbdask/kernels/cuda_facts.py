@@ -1,4 +1,4 @@
-"""The card's kernel as a plan sees it, also where there is no card."""
+"""The GPU's kernel as a plan sees it, also where there is no GPU."""
 
 from __future__ import annotations
 
@@ -6,43 +6,39 @@ from collections.abc import Mapping, Sequence
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
-from nbdask.kernels.cuda_costs import USUAL, card_costs, keyed
+from nbdask.kernels.cuda_costs import USUAL, gpu_costs, keyed
 
 #: Changes whenever the bits of the result may change.
 VERSION = "2"
 PRECISIONS = ("float64", "mixed", "pairs")
 
 
-class CardFacts:
-    """What a plan for cards of other machines is made from; they check themselves.
-
-    Parameters
-    ----------
-    precision : str
+class GpuFacts:
+    """What a plan for GPUs of other machines is made from; they check themselves.
 
     Raises
     ------
     BackendError
-        ``"auto"``, which only a card can tell.
+        ``"auto"``, which only a GPU can tell.
     """
 
     name = "cuda"
     version = VERSION
-    on_card = True
+    on_device = True
     note = None
 
     def __init__(self, precision: str) -> None:
         if precision == "auto":
             raise BackendError(
-                "--precision auto asks the card of this machine, but the run is for others: name"
-                " float64, or pairs where cards have few float64 units (docs/gpu.md lists them)"
+                "--precision auto asks the GPU of this machine, but the run is for others: name"
+                " float64, or pairs where GPUs have few float64 units (docs/gpu.md lists them)"
             )
         self.precision = precision
 
     @property
     def costs(self) -> Mapping[str, float]:
-        """Nanoseconds by key, of the usual card."""
-        return keyed(self.name, card_costs(*USUAL))
+        """Nanoseconds by key, of the usual GPU."""
+        return keyed(self.name, gpu_costs(*USUAL))
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of page-locked memory of a task."""
@@ -54,7 +50,7 @@ class CardFacts:
 
 
 def copied_blocks(model: Model, pixels: int) -> list[int]:
-    """Return the bytes of each block that goes to the card or comes from it with one task.
+    """Return the bytes of each block that goes to the GPU or comes from it with one task.
 
     The result itself, which a plan counts, is one of them.
     """

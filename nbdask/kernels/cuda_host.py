@@ -1,6 +1,6 @@
 """The CUDA kernels on this machine's processor: the same text, compiled by g++.
 
-It shows what the card will compute, on machines without one; it is for tests and not quick.  A
+It shows what the GPU will compute, on machines without one; it is for tests and not quick.  A
 small header stands in for CUDA's words (``native/src/card_host.h``); every thread is a pass of a
 loop.
 """
@@ -55,7 +55,7 @@ class HostLauncher:
         No C++ compiler.
     """
 
-    name = "this machine's processor (kernels of the card, compiled by g++)"
+    name = "this machine's processor (kernels of the GPU, compiled by g++)"
     slow_float64 = False
 
     def __init__(self, flags: tuple[str, ...] = ("-ffp-contract=off",), threads: int = 1) -> None:
@@ -178,9 +178,9 @@ class HostTask:
         """Return the array itself."""
         return buffer
 
-    def put(self, value: np.float32, array: Any, place: tuple[int, int]) -> None:
+    def put(self, value: np.float32, array: Any, pixel: tuple[int, int]) -> None:
         """Overwrite a number."""
-        array[place] = value
+        array[pixel] = value
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
         """Return the array itself."""
@@ -189,7 +189,7 @@ class HostTask:
 
 
 class CudaHostKernel(CudaKernel):
-    """The kernel of the card on this machine's processor, for tests.
+    """The kernel of the GPU on this machine's processor, for tests.
 
     Parameters
     ----------

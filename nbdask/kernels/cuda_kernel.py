@@ -1,4 +1,4 @@
-"""The kernel of the card: one pass per tile and step range, whatever launcher runs it."""
+"""The kernel of the GPU: one pass per tile and step range, whatever launcher runs it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels.cuda_facts import PRECISIONS, VERSION, copied_blocks
 from nbdask.kernels.cuda_launch import Buffer, Launcher, Module, Task
-from nbdask.kernels.cuda_pack import CardPacked, card_pack
+from nbdask.kernels.cuda_pack import GpuPacked, gpu_pack
 from nbdask.kernels.interface import Kernel, Mask, Partial
 from nbdask.kernels.pack import arguments
-from nbdask.kernels.pixels import active_pixels, chosen, spread
+from nbdask.kernels.pixels import active_pixels, chosen, scatter
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
@@ -75,8 +75,8 @@ class CudaKernel(Kernel):
             return Partial(np.zeros(tile.shape), np.ones(tile.shape) if running else None, 0)
         with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
             sums = self._sum(task, ready, tile, steps, active)
-            total = spread(task.download(sums.total), tile, active, 0.0)
-            gain = spread(task.download(sums.gain), tile, active, 1.0) if running else None
+            total = scatter(task.download(sums.total), tile, active, 0.0)
+            gain = scatter(task.download(sums.gain), tile, active, 1.0) if running else None
             return Partial(total, gain, int(task.download(sums.outside)[0]))
 
     def finish(
@@ -143,10 +143,10 @@ class CudaKernel(Kernel):
             self._photons(task, ready, tile, sums, active, image)
             return task.hand_over(image), int(task.download(sums.outside)[0])
 
-    def put(self, value: np.float32, image: Any, place: tuple[int, int]) -> None:
+    def put(self, value: np.float32, image: Any, pixel: tuple[int, int]) -> None:
         """Overwrite one pixel of a :meth:`device_image`."""
         with self.launcher.task(_SMALL, self._spare) as task:
-            task.put(value, image, place)
+            task.put(value, image, pixel)
 
     def repeat(
         self, model: Model, tiles: Sequence[Tile], steps: StepRange, mark: Callable[[], None]
@@ -160,7 +160,7 @@ class CudaKernel(Kernel):
             Of one size.
         steps : StepRange
         mark : callable
-            Called before the first tile and after each has been started; on a card it can record
+            Called before the first tile and after each has been started; on a GPU it can record
             an event in the current stream.
         """
         with self._task(model, _device_bytes(model, tiles[0], None)) as (task, ready):
@@ -173,7 +173,7 @@ class CudaKernel(Kernel):
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile the loops for this model."""
-        return not self.launcher.is_compiled(card_pack(model, self.precision).program)
+        return not self.launcher.is_compiled(gpu_pack(model, self.precision).program)
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of this machine's memory that evaluating a tile needs."""
@@ -233,7 +233,7 @@ class CudaKernel(Kernel):
         count = tile.pixels if active is None else active.size
         image = task.empty(count, np.float32)
         self._photons(task, ready, tile, sums, active, image)
-        return spread(task.download(image), tile, active, 0.0)
+        return scatter(task.download(image), tile, active, 0.0)
 
     def _photons(
         self,
@@ -278,7 +278,7 @@ class CudaKernel(Kernel):
                 found = self._known(model)
             if found is not None:
                 return found
-            packed = card_pack(model, self.precision)
+            packed = gpu_pack(model, self.precision)
             module = self.launcher.compile(packed.program)
             buffers: list[Buffer] = []
             try:
@@ -331,7 +331,7 @@ class _Ready:
     def __init__(
         self,
         model: Model,
-        packed: CardPacked,
+        packed: GpuPacked,
         module: Module,
         axes: Buffer,
         sources: Buffer,

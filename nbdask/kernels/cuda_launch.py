@@ -1,7 +1,7 @@
 """What runs the CUDA kernels: one text, several places where it can run.
 
 The kernels are one CUDA C++ text (:mod:`~nbdask.kernels.cuda_source`).  A :class:`Launcher`
-compiles it and runs its entries: on a card through CuPy (:mod:`~nbdask.kernels.cuda_cupy`), or on
+compiles it and runs its entries: on a GPU through CuPy (:mod:`~nbdask.kernels.cuda_cupy`), or on
 this machine's processor, one thread after another (:mod:`~nbdask.kernels.cuda_host`).  The kernel
 class (:mod:`~nbdask.kernels.cuda_kernel`) knows only this protocol.
 """
@@ -34,13 +34,13 @@ class Program(NamedTuple):
     text : str
         One self-contained CUDA C++17 text, no ``#include``.
     defines : tuple of (str, int)
-        Macros, each ``NAME=VALUE``, that choose the version of the loops for a card.
+        Macros, each ``NAME=VALUE``, that choose the version of the loops for a GPU.
     entries : tuple of str
         Names of the ``extern "C" __global__`` functions.
     threads : int
-        Threads of a block on a card (one of ``defines``, too).
+        Threads of a block on a GPU (one of ``defines``, too).
     pixels : int
-        Pixels of a thread on a card (one of ``defines``, too).
+        Pixels of a thread on a GPU (one of ``defines``, too).
     """
 
     text: str
@@ -67,7 +67,7 @@ class Task(Protocol):
     ) -> None:
         """Start an entry with as many blocks as ``pixels`` need; do not wait for its end.
 
-        On a card a block of ``threads`` covers ``threads * pixels`` of the program's.
+        On a GPU a block of ``threads`` covers ``threads * pixels`` of the program's.
         """
 
     def result(self, shape: tuple[int, int]) -> Buffer:
@@ -76,7 +76,7 @@ class Task(Protocol):
     def hand_over(self, buffer: Buffer) -> Any:
         """Return a :meth:`result` as an array of the device's library."""
 
-    def put(self, value: np.float32, array: Any, place: tuple[int, int]) -> None:
+    def put(self, value: np.float32, array: Any, pixel: tuple[int, int]) -> None:
         """Overwrite one number of what was handed over."""
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
@@ -141,4 +141,4 @@ class Launcher(Protocol):
         """
 
     def working_bytes(self, blocks: Sequence[int]) -> int:
-        """Return the bytes of this machine's (not the card's) memory for blocks that are copied."""
+        """Return the bytes of this machine's (not the GPU's) memory for blocks that are copied."""

@@ -1,4 +1,4 @@
-"""CUDA text -> machine code of a card, by NVRTC through CuPy; no card is needed for it."""
+"""CUDA text -> machine code of a GPU, by NVRTC through CuPy; no GPU is needed for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nbdask.files import whole_file
 from nbdask.kernels.cache import program_folder
 from nbdask.kernels.cuda_launch import Program
 
-#: Multiply-adds are fused where the text says so, and nowhere else: a card gets a processor's bits.
+#: Multiply-adds are fused where the text says so, and nowhere else: a GPU gets a processor's bits.
 OPTIONS = ("--std=c++17", "-lineinfo", "--fmad=false")
 
 
 def target_of(capability: int) -> str:
-    """Return what the compiler is asked for: machine code, or PTX for cards newer than it.
+    """Return what the compiler is asked for: machine code, or PTX for GPUs newer than it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def target_of(capability: int) -> str:
     Raises
     ------
     BackendError
-        The card is older than all that the compiler knows.
+        The GPU is older than all that the compiler knows.
     """
     known = [int(number) for number in _nvrtc().getSupportedArchs()]
     if capability in known:
@@ -41,13 +41,13 @@ def target_of(capability: int) -> str:
     if not older:
         raise BackendError(
             f"--backend cuda: this NVRTC compiles for compute capability {min(known) / 10:.1f} and"
-            f" newer, the card has {capability / 10:.1f}: use --backend cpu"
+            f" newer, the GPU has {capability / 10:.1f}: use --backend cpu"
         )
     return f"compute_{max(older)}"
 
 
 def code_of(program: Program, target: str) -> bytes:
-    """Compile for one kind of card.
+    """Compile for one kind of GPU.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the card's kernels are called with, where it is not what the processor's loops read."""
+"""What the GPU's kernels are called with, where it is not what the processor's loops read."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ THREADS, BLOCKS, PIXELS = 256, 2, 2
 ANGSTROM = 1e-10
 
 
-class CardPacked(NamedTuple):
-    """Everything that a model gives to the card.
+class GpuPacked(NamedTuple):
+    """Everything that a model gives to the GPU.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class CardPacked(NamedTuple):
     program: Program
 
 
-def card_pack(model: Model, precision: str) -> CardPacked:
-    """Return what the card reads of a model.
+def gpu_pack(model: Model, precision: str) -> GpuPacked:
+    """Return what the GPU reads of a model.
 
     Parameters
     ----------
@@ -56,18 +56,18 @@ def card_pack(model: Model, precision: str) -> CardPacked:
     packed = pack(model)
     values = packed.values | _lattice(model, packed, precision)
     tricubic = values["amplitude"] == CODES["TRICUBIC"]
-    narrow = values["lattice"] in (CODES["CARD_GRATING"], CODES["CARD_GAUSS"])
-    pairs = precision == "pairs" and narrow and not tricubic
+    float32_lattice = values["lattice"] in (CODES["CARD_GRATING"], CODES["CARD_GAUSS"])
+    pairs = precision == "pairs" and float32_lattice and not tricubic
     values["pairs"] = int(pairs)
     table: NDArray[np.float64] | NDArray[np.float32] = packed.table
     if pairs and values["amplitude"] == CODES["NEAREST"]:
         table = table.astype(np.float32)
     axes = _pairs_of(packed.axes) if pairs else packed.axes
-    return CardPacked(values, axes, packed.sources, table, program_of(values))
+    return GpuPacked(values, axes, packed.sources, table, program_of(values))
 
 
 def _lattice(model: Model, packed: Packed, precision: str) -> Values:
-    """Return the fields of a lattice factor in float32, where the card has one."""
+    """Return the fields of a lattice factor in float32, where the GPU has one."""
     if precision == "float64" or model.running_product:
         return {}
     if model.shape == SQUARE:

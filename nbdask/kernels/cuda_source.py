@@ -1,4 +1,4 @@
-"""The text of the card's kernels: ``card.cu`` and the headers that it shares with the processor.
+"""The text of the GPU's kernels: ``card.cu`` and the headers that it shares with the processor.
 
 They are joined to a single text, so that whatever caches compiled code by its text notices a change
 in any of them.

@@ -64,8 +64,8 @@ class Kernel(Protocol):
         ``"float64"`` or ``"mixed"``.
     version : str
         Changes whenever the bits of the result may change.
-    on_card : bool
-        Whether the tasks of a process share a card, and its threads only what comes afterwards.
+    on_device : bool
+        Whether the tasks of a process share a GPU, and its threads only what comes afterwards.
     costs : mapping of str to float
         Nanoseconds by key that this kernel knows better than the registry.
     note : str or None
@@ -75,7 +75,7 @@ class Kernel(Protocol):
     name: str
     precision: str
     version: str
-    on_card: bool = False
+    on_device: bool = False
     costs: Mapping[str, float] = MappingProxyType({})
     note: str | None = None
 
@@ -91,10 +91,6 @@ class Kernel(Protocol):
         mask : (n_slow, n_fast) bool array or None
             True where the pixel is to be evaluated; None: everywhere.  Pixels that are not
             evaluated have total 0 and gain 1.
-
-        Returns
-        -------
-        Partial
         """
 
     def finish(

@@ -137,10 +137,10 @@ def make_inputs(model: Model, wide: bool) -> MixedInputs | None:
         height *= packed.values["default_squared"]
     elif kind == CODES["NEAREST"]:
         largest = float(packed.table.max()) or 1.0
-        narrow = (packed.table / largest).astype(np.float32)
-        fill_list(struct, narrow, packed.values)
+        single = (packed.table / largest).astype(np.float32)
+        fill_list(struct, single, packed.values)
         height *= largest
-        tables.append(narrow)
+        tables.append(single)
     axes = packed.axes
     if _is_lit(model):
         struct.lit = 1

@@ -92,7 +92,7 @@ def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any]
     high = steps.stop - (outer1 - 1) * inner
     source0, turn0 = divmod(low, turns)
     source1 = -(-high // turns)
-    place = {
+    bounds = {
         "outer0": outer0,
         "outer1": outer1,
         "source0": source0,
@@ -105,7 +105,7 @@ def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any]
         "count": tile.pixels if active is None else active.size,
         "listed": active is not None,
     }
-    return struct_of(values | place)
+    return struct_of(values | bounds)
 
 
 def _place(model: Model) -> Values:

@@ -38,7 +38,7 @@ def chosen(plane: NDArray[np.float64], active: NDArray[np.int32] | None) -> NDAr
     return flat if active is None else flat[active]
 
 
-def spread(
+def scatter(
     values: NDArray[_Number], tile: Tile, active: NDArray[np.int32] | None, elsewhere: float
 ) -> NDArray[_Number]:
     """Return a tile's plane from the values of the pixels that were evaluated."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from nbdask.errors import BackendError
-from nbdask.kernels.cuda_costs import USUAL, card_costs
+from nbdask.kernels.cuda_costs import USUAL, gpu_costs
 from nbdask.kernels.cuda_device import unusable
-from nbdask.kernels.cuda_facts import CardFacts
+from nbdask.kernels.cuda_facts import GpuFacts
 from nbdask.kernels.interface import Kernel
-from nbdask.native.library import missing_note
+from nbdask.native.library import check_choice, missing_note
 from nbdask.plan.cost import AMPLITUDES
 
 #: What ``--precision`` takes -> what it is, for help texts.
 PRECISIONS = {
     "float64": "exact",
     "mixed": "lattice factors in single precision (worst deviation 1e-5)",
-    "pairs": "as exact, for cards that are slow in double precision",
+    "pairs": "as exact, for GPUs that are slow in double precision",
     "auto": "pairs on these, else float64",
 }
 
@@ -60,7 +60,7 @@ class Backend:
     Parameters
     ----------
     name : str
-    place : str
+    implementation : str
         ``module:class``.
     precisions : tuple of str
         Those that it computes in; the first is the default.
@@ -75,15 +75,15 @@ class Backend:
     """
 
     name: str
-    place: str
+    implementation: str
     precisions: tuple[str, ...]
     text: str
     costs: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     hidden: bool = False
-    facts: Callable[[str], CardFacts] | None = None
+    facts: Callable[[str], GpuFacts] | None = None
 
 
-_CARD = ("float64", "mixed", "pairs", "auto")
+_GPU = ("float64", "mixed", "pairs", "auto")
 BACKENDS = {
     backend.name: backend
     for backend in (
@@ -96,12 +96,12 @@ BACKENDS = {
         ),
         Backend(
             "cuda",
-            "nbdask.kernels.cuda_cupy:CardKernel",
-            _CARD,
-            "an NVIDIA card",
-            # Of a whole H100, estimated from the compiled code; a card that is here says its own.
-            card_costs(*USUAL),
-            facts=CardFacts,
+            "nbdask.kernels.cuda_cupy:GpuKernel",
+            _GPU,
+            "an NVIDIA GPU",
+            # Of a whole H100, estimated from the compiled code; a GPU that is here says its own.
+            gpu_costs(*USUAL),
+            facts=GpuFacts,
         ),
         Backend(
             "numpy",
@@ -113,15 +113,15 @@ BACKENDS = {
         Backend(
             "cuda-host",
             "nbdask.kernels.cuda_host:CudaHostKernel",
-            _CARD,
-            "the card's kernel compiled for this machine's processor",
+            _GPU,
+            "the GPU's kernel compiled for this machine's processor",
             hidden=True,
         ),
     )
 }
 #: Kernels beside the readable reference.
 COMPILED = tuple(name for name, b in BACKENDS.items() if name != "numpy" and not b.hidden)
-_AUTO = "cuda where a card can be used, else cpu"
+_AUTO = "cuda where a GPU can be used, else cpu"
 #: What ``--backend`` takes.
 NAMES = ("auto", *(name for name, backend in BACKENDS.items() if not backend.hidden))
 #: What ``--backend`` and ``--precision`` mean, for help texts.
@@ -154,7 +154,7 @@ def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str
     name : str or None
         None: ``"cuda"`` on the cluster of that name, else ``"cpu"``, or ``"numpy"`` where nbdask
         was installed without compiled loops.  ``"auto"``: ``"cuda"`` where this process can use a
-        card, else as for None.
+        GPU, else as for None.
     cluster : str
         Kind of cluster.
 
@@ -168,6 +168,7 @@ def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str
     if name not in (None, "auto"):
         return name, None
     missing = missing_note()
+    check_choice()
     processor = "cpu" if missing is None else "numpy"
     if name is None:
         return processor, missing
@@ -188,7 +189,7 @@ def get_kernel(name: str | None = None, precision: str = "float64") -> Kernel:
     name : str or None
         A name of :data:`BACKENDS`, or as for :func:`choose_backend`.
     precision : str
-        ``"float64"``; ``"mixed"`` (not numpy); ``"pairs"`` (cuda only); ``"auto"``: on a card what
+        ``"float64"``; ``"mixed"`` (not numpy); ``"pairs"`` (cuda only); ``"auto"``: on a GPU what
         its float64 rate suggests, elsewhere float64.
 
     Returns
@@ -204,13 +205,13 @@ def get_kernel(name: str | None = None, precision: str = "float64") -> Kernel:
     backend, precision = _checked(name, precision)
     with _lock:
         if (backend.name, precision) not in _made:
-            module, _, kernel = backend.place.partition(":")
+            module, _, kernel = backend.implementation.partition(":")
             made = getattr(importlib.import_module(module), kernel)
             _made[backend.name, precision] = made(precision)
         return _made[backend.name, precision]
 
 
-def kernel_facts(name: str | None, precision: str, here: bool = True) -> Kernel | CardFacts:
+def kernel_facts(name: str | None, precision: str, here: bool = True) -> Kernel | GpuFacts:
     """Return what a plan needs to know of a kernel: name, precision, version, bytes and costs.
 
     Parameters

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import struct
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -85,9 +86,15 @@ def missing_note() -> str | None:
     """Return one line: what is missing, what that costs, how to mend it; None if all is there."""
     try:
         library()
-    except BackendError as error:
+    except (BackendError, InputError) as error:
         return str(error)
     return None
+
+
+def check_choice() -> None:
+    """Raise InputError where NBDASK_PROCESSOR names no library that runs here."""
+    with suppress(BackendError):
+        level()
 
 
 @cache

@@ -63,18 +63,18 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What C is given instead of words written from the experiment: the user's own.
+class UsersArgv:
+    """What C is given instead of arguments written from the experiment: the user's own.
 
     Attributes
     ----------
-    words : tuple of str
+    argv : tuple of str
         With input files under the names of ``files``.
     files : tuple of (str, str)
         Name in C's directory, path.
     """
 
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     files: tuple[tuple[str, str], ...]
 
 
@@ -86,7 +86,7 @@ class CRun:
     ----------
     image : (n_slow, n_fast) float32 array
         The region.
-    words : tuple of str
+    argv : tuple of str
         Its arguments.
     seconds : float
         Wall time.
@@ -96,7 +96,7 @@ class CRun:
     """
 
     image: NDArray[np.float32]
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     seconds: float
     stdout: str
     stderr: str
@@ -130,7 +130,7 @@ def run_c(
     region: Tile,
     mode: str,
     *,
-    words: Words | None = None,
+    users: UsersArgv | None = None,
     keep: str | None = None,
 ) -> CRun:
     """Run C for one region of an image.
@@ -144,14 +144,10 @@ def run_c(
     mode : str
         ``"roi"``: the whole detector with ``-roi``; ``"window"``: a small detector that is the
         region.
-    words : Words, optional
+    users : UsersArgv, optional
         Arguments to use (``"roi"`` only) instead of those written from the experiment.
     keep : str, optional
         Folder that the run's directory is kept in; it gets the region's name.
-
-    Returns
-    -------
-    CRun
 
     Raises
     ------
@@ -159,9 +155,9 @@ def run_c(
         C cannot be started, failed, took too long, or wrote no image of the right size.
     """
     name = f"slow{region.slow0}-{region.slow1 - 1}_fast{region.fast0}-{region.fast1 - 1}"
-    with tempfile.TemporaryDirectory(prefix="nbdask-parity-") as place:
-        folder = Path(place)
-        args, shape, notes = _arguments(experiment, region, mode, words, folder)
+    with tempfile.TemporaryDirectory(prefix="nbdask-parity-") as temporary:
+        folder = Path(temporary)
+        args, shape, notes = _arguments(experiment, region, mode, users, folder)
         if mode == "roi" and shape[0] * shape[1] > MOST_PIXELS:
             raise ParityUsageError(
                 f"--mode roi: {shape[0]} x {shape[1]} pixels are more than C can count"
@@ -183,14 +179,14 @@ def run_c(
 
 
 def _arguments(
-    experiment: Experiment, region: Tile, mode: str, words: Words | None, folder: Path
+    experiment: Experiment, region: Tile, mode: str, users: UsersArgv | None, folder: Path
 ) -> tuple[list[str], tuple[int, int], tuple[str, ...]]:
     """Put the inputs in place; return C's arguments, the shape of its image, and notes."""
     notes: tuple[str, ...] = ()
-    if words is not None and mode == "roi":
-        for name, path in words.files:
+    if users is not None and mode == "roi":
+        for name, path in users.files:
             link(path, folder / name)
-        args, shape = list(words.words), experiment.shape
+        args, shape = list(users.argv), experiment.shape
     else:
         plain, notes = for_c(experiment)
         if mode == "window":
@@ -244,7 +240,7 @@ def _start(binary: Binary, args: Sequence[str], folder: Path, name: str) -> None
     if code != 0:
         said = _tail(folder / "stderr.txt") or _tail(folder / "stdout.txt")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        raise RunnerError(f"C ended with {how} for the region {name}: {_last_words(said)}")
+        raise RunnerError(f"C ended with {how} for the region {name}: {_last_lines(said)}")
 
 
 def _tail(path: Path) -> str:
@@ -255,7 +251,7 @@ def _tail(path: Path) -> str:
         return handle.read().decode("utf-8", "replace")
 
 
-def _last_words(text: str) -> str:
+def _last_lines(text: str) -> str:
     """Return the last lines of what a program printed, cut and fit for a terminal."""
     lines = [line[-_LINE:] for line in text.strip().splitlines()[-3:]]
     shown = "".join(
@@ -278,5 +274,5 @@ def _read(
         )
     if found != wanted:
         what = "no image" if found is None else f"an image of {found} bytes instead of {wanted}"
-        raise RunnerError(f"C wrote {what} for the region {name}: {_last_words(stderr or stdout)}")
+        raise RunnerError(f"C wrote {what} for the region {name}: {_last_lines(stderr or stdout)}")
     return np.memmap(path, dtype="<f4", mode="r", shape=shape)

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.errors import InputFileError
 from nbdask.fill.listen import Progress
+from nbdask.inputs.npy import open_npy
+from nbdask.inputs.text import check_regular
 from nbdask.parity.errors import FileError, ParityUsageError, ShapeError
 from nbdask.parity.measures import PEAKS, measure
 from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
@@ -33,10 +36,6 @@ MOST_BLOCKS = 4096
 _WINDOW = 4
 #: Blocks that are drawn at all; of more, the map and the numbers must do.
 MOST_PICTURES = 64
-_NO_ARRAY = (
-    "cannot be read as a .npy file: it is cut short or damaged, or holds no plain array of floats;"
-    " write it again with numpy.save"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def compare(
     Returns
     -------
     Outcome
-        With one region for each block: a tile, or several where there are very many.
+        One region for each block: a tile, or several where there are very many.
 
     Raises
     ------
@@ -116,29 +115,17 @@ def compare(
         A bare float file without a shape.
     """
     a, b = _open_both(image, reference, shape)
-    if a.shape != b.shape:
-        raise ShapeError(
-            f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
-            f" {b.shape[0]} x {b.shape[1]}"
-        )
     bounds = thresholds or Thresholds()
     if by_precision:
         bounds = bounds.for_precisions(a.facts.get("precision"), b.facts.get("precision"))
-    return Outcome(
-        kind="compare",
-        image=a.name,
-        reference=b.name,
-        shape=a.shape,
-        thresholds=bounds,
-        regions=_measured(a, b, peaks, threads or available_cores(), pictures, progress),
-        facts={
-            "date": now(),
-            "nbdask_version": __version__,
-            "image_facts": a.facts,
-            "reference_facts": b.facts,
-        },
-        notes=_notes(a, b),
-    )
+    regions = _measured(a, b, peaks, threads or available_cores(), pictures, progress)
+    facts = {
+        "date": now(),
+        "nbdask_version": __version__,
+        "image_facts": a.facts,
+        "reference_facts": b.facts,
+    }
+    return Outcome("compare", a.name, b.name, a.shape, bounds, regions, facts, _notes(a, b))
 
 
 def _measured(
@@ -176,7 +163,7 @@ def _open_both(
     reference: str | os.PathLike[str],
     shape: tuple[int, int] | None,
 ) -> tuple[Source, Source]:
-    """Open both images; a bare float file takes the other's shape."""
+    """Open both images, of equal shape; a bare float file takes the other's."""
     names = (os.fspath(image), os.fspath(reference))
     bare = [_is_bare(name) for name in names]
     if not any(bare) and shape is not None:
@@ -192,7 +179,13 @@ def _open_both(
             opened[number] = _bare(names[number], wanted)
         else:
             opened[number] = _known(names[number])
-    return opened[0], opened[1]
+    a, b = opened[0], opened[1]
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
+            f" {b.shape[0]} x {b.shape[1]}"
+        )
+    return a, b
 
 
 def _is_bare(name: str) -> bool:
@@ -211,23 +204,18 @@ def _known(name: str) -> Source:
         checked = CheckedImage(reader)
         return Source(str(reader.path), reader.image, reader.grid.tile, facts, checked)
     try:
-        # numpy.load would take the file for an archive if it begins like one.
-        pixels = np.lib.format.open_memmap(name, mode="r")
-    except OSError as error:
-        raise FileError(f"{name}: {error.strerror or _NO_ARRAY}") from error
-    except (ValueError, EOFError) as error:
-        raise FileError(f"{name}: {_NO_ARRAY}") from error
-    if pixels.ndim != 2 or pixels.dtype.kind != "f" or pixels.size == 0:
-        raise FileError(
-            f"{name}: holds {pixels.dtype} of shape {pixels.shape}: must be floats (slow, fast)"
-        )
+        pixels = open_npy(name, "floats (slow, fast)", "f")
+    except InputFileError as error:
+        raise FileError(str(error)) from None
     return Source(name, pixels, None, {})
 
 
 def _bare(name: str, shape: tuple[int, int]) -> Source:
     """Open a bare file of little-endian float32, slow-major."""
-    if not os.path.exists(name):
-        raise FileError(f"{name}: does not exist")
+    try:
+        check_regular(name, "float32 values")
+    except InputFileError as error:
+        raise FileError(str(error)) from None
     wanted, found = 4 * shape[0] * shape[1], os.path.getsize(name)
     if found != wanted:
         raise ShapeError(

@@ -178,10 +178,6 @@ def measure(
     peaks : int
         Brightest local maxima to match.
 
-    Returns
-    -------
-    Measures
-
     Raises
     ------
     ShapeError
@@ -200,11 +196,11 @@ def measure(
     top = float(np.abs(b).max(initial=0.0))
     difference = np.abs(a - b)
     relative = difference / np.maximum(np.abs(b), max(FLOOR * top, _TINY))
-    worst, place = _worst(relative, ~finite & ~same, corner)
+    worst, worst_at = _worst(relative, ~finite & ~same, corner)
     return Measures(
         pixels=int(image.size),
         max_rel=worst,
-        max_rel_at=place,
+        max_rel_at=worst_at,
         max_abs=float(difference.max(initial=0.0)),
         max_a=float(a.max(initial=0.0)),
         max_b=float(b.max(initial=0.0)),
@@ -225,8 +221,8 @@ def _worst(
     """Return the worst deviation and its place on the detector."""
     if relative.size == 0:
         return 0.0, (-1, -1)
-    place = int(np.argmax(lost)) if lost.any() else int(np.argmax(relative))
-    slow, fast = divmod(place, relative.shape[1])
+    index = int(np.argmax(lost)) if lost.any() else int(np.argmax(relative))
+    slow, fast = divmod(index, relative.shape[1])
     value = math.inf if lost.any() else float(relative[slow, fast])
     return value, (corner[0] + slow, corner[1] + fast)
 

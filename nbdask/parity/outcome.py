@@ -112,7 +112,7 @@ class RegionResult:
     measures : Measures
     seconds, seconds_reference : float or None
         What nbdask and C took for it.
-    words : tuple of str
+    argv : tuple of str
         Arguments of C.
     stdout, stderr : str
         What C printed (the last part).
@@ -128,7 +128,7 @@ class RegionResult:
     measures: Measures
     seconds: float | None = None
     seconds_reference: float | None = None
-    words: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
     stdout: str = ""
     stderr: str = ""
     notes: tuple[str, ...] = ()
@@ -150,8 +150,8 @@ class RegionResult:
             result["seconds"] = round(self.seconds, 4)
         if self.seconds_reference is not None:
             result["seconds_reference"] = round(self.seconds_reference, 4)
-        if self.words:
-            result |= {"arguments": list(self.words), "stdout": self.stdout, "stderr": self.stderr}
+        if self.argv:
+            result |= {"arguments": list(self.argv), "stdout": self.stdout, "stderr": self.stderr}
         if self.first is not None:
             result["first_of_run"] = list(self.first)
         if self.notes:

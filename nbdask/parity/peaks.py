@@ -115,10 +115,6 @@ def match_peaks(image: Array, reference: Array, count: int) -> PeakMatch:
         Peaks of the reference.  Of the image more may serve, and neighbours that differ from the
         highest pixel by rounding only: where two pixels share a spot evenly, the last digit
         decides which of them is the maximum.
-
-    Returns
-    -------
-    PeakMatch
     """
     wanted = brightest_peaks(reference, count)
     found = brightest_peaks(image, _MORE * count, _ROUNDING)

@@ -104,10 +104,6 @@ def choose(
     bright : iterable of (float, int)
         Brightest pixel and number of each tile; needed for ``brightest`` only.
 
-    Yields
-    ------
-    Region
-
     Raises
     ------
     ParityUsageError

@@ -8,20 +8,16 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from string import Template
 
+from nbdask.html import data_uri
 from nbdask.parity.measures import Measures
 from nbdask.parity.outcome import Outcome, RegionResult
-from nbdask.parity.pictures import data_uri, detector_map
+from nbdask.parity.pictures import detector_map
 
 _Pair = tuple[str, str]
 
 
 def page(outcome: Outcome) -> str:
-    """Return the report as one HTML page with all pictures inside.
-
-    Parameters
-    ----------
-    outcome : Outcome
-    """
+    """Return the report as one HTML page with all pictures inside."""
     template = Template(files("nbdask.parity").joinpath("report.html").read_text("utf-8"))
     ordered = sorted(outcome.regions, key=lambda r: r.measures.max_rel, reverse=True)
     title = f"{outcome.image} against {outcome.reference}"
@@ -34,7 +30,7 @@ def page(outcome: Outcome) -> str:
         map=data_uri(detector_map(outcome)),
         total=_table(_totals(outcome)),
         rows="\n".join(_row(outcome, region) for region in ordered),
-        pictures="\n".join(_pictured(outcome, r) for r in ordered if r.pictures or r.words),
+        pictures="\n".join(_pictured(outcome, r) for r in ordered if r.pictures or r.argv),
     )
 
 
@@ -218,11 +214,11 @@ def _pictured(outcome: Outcome, region: RegionResult) -> str:
             parts.append(
                 f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
             )
-    if region.words:
+    if region.argv:
         said = "\n".join(text for text in (region.stdout, region.stderr) if text.strip())
         parts.append(
             "<details><summary>What C was given and said</summary>"
-            f"<pre>{html.escape(shlex.join(region.words))}</pre>"
+            f"<pre>{html.escape(shlex.join(region.argv))}</pre>"
             f"<pre>{html.escape(said)}</pre></details>"
         )
     return "\n".join(parts)

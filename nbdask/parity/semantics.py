@@ -18,7 +18,7 @@ def expected_differences(experiment: Experiment, verbatim: bool = False) -> tupl
     ----------
     experiment : Experiment
     verbatim : bool
-        Whether C is given the user's own words (otherwise what no flag can say is worked around).
+        Whether C gets the user's own arguments (else what no flag can say is worked around).
 
     Returns
     -------

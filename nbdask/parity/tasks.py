@@ -20,8 +20,8 @@ from nbdask.geometry.model import Model
 from nbdask.graph.build import Graph
 from nbdask.graph.context import RunContext, Shared, context_of
 from nbdask.graph.tasks import compute_tile
-from nbdask.kernels.first import find_first, patch_first
-from nbdask.parity.binary import Binary, CRun, Words, run_c
+from nbdask.kernels.carry_over import find_first_evaluation, patch_carry_over
+from nbdask.parity.binary import Binary, CRun, UsersArgv, run_c
 from nbdask.parity.errors import RunnerError
 from nbdask.parity.measures import PEAKS, measure
 from nbdask.parity.outcome import RegionResult
@@ -53,7 +53,7 @@ class Job(Shared):
         To compute tiles, or the first pixel of a region; None where neither is needed.
     store : str or None
         Where stored pixels are read; None: they are computed.
-    words : Words or None
+    users : UsersArgv or None
         The user's own arguments for C.
     keep : str or None
         Folder in which the directories of C are kept.
@@ -67,7 +67,7 @@ class Job(Shared):
     mode: str
     context: RunContext | None
     store: str | None
-    words: Words | None = None
+    users: UsersArgv | None = None
     keep: str | None = None
     peaks: int = PEAKS
     pictures: bool = False
@@ -152,7 +152,7 @@ def reference(run: str, slow0: int, slow1: int, fast0: int, fast1: int) -> CRun:
     """Run C for a region."""
     job: Job = context_of(run)
     region = Tile(slow0, slow1, fast0, fast1)
-    return run_c(job.binary, job.experiment, region, job.mode, words=job.words, keep=job.keep)
+    return run_c(job.binary, job.experiment, region, job.mode, users=job.users, keep=job.keep)
 
 
 def computed(run: str, index: int, slow0: int, slow1: int, fast0: int, fast1: int) -> Computed:
@@ -201,7 +201,7 @@ def judged(
         measure(ours, theirs.image, (slow0, fast0), job.peaks),
         seconds,
         theirs.seconds,
-        theirs.words,
+        theirs.argv,
         theirs.stdout,
         theirs.stderr,
         tuple(notes),
@@ -256,7 +256,7 @@ def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | 
     if context is None or context.model.first_axes is None:
         return None
     model = _within(context.model, region)
-    first = None if model is None else find_first(model)
+    first = None if model is None else find_first_evaluation(model)
     if model is None or first is None:
         return None
     pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
@@ -266,7 +266,7 @@ def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | 
     here = (first.slow - region.slow0, first.fast - region.fast0)
     if not abs(float(image[here]) - float(value[0, 0])) <= _SAME * abs(float(value[0, 0])):
         return None
-    image[here] = patch_first(model, kernel, pixel, value)[0, 0]
+    image[here] = patch_carry_over(model, kernel, pixel, value)[0, 0]
     return first.slow, first.fast
 
 

@@ -29,10 +29,6 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     Two placements have no flags: ``detector.pix0``, and (under semantics ``spec``) a pivot that
     is not the named convention's own.  Both are turned into the CUSTOM convention.
 
-    Parameters
-    ----------
-    experiment : Experiment
-
     Returns
     -------
     experiment : Experiment
@@ -48,10 +44,10 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     if frame.convention == "CUSTOM" or pivot == own:
         return experiment, ()
     centre = centres(frame.convention, detector)
-    place = _placed(centre, pivot)
+    beam = _placed(centre, pivot)
     custom = replace(
         detector,
-        **(_FREE | {"beam_x": place[0], "beam_y": place[1]}),
+        **(_FREE | {"beam_x": beam[0], "beam_y": beam[1]}),
         pivot=pivot,
     )
     note = f"pivot {pivot} under {frame.convention}: given to C as a CUSTOM detector"
@@ -71,10 +67,6 @@ def shifted(experiment: Experiment, region: Tile) -> Experiment:
         Without ``detector.pix0``, and with a pivot of its convention's own (see :func:`for_c`).
     region : Tile
         Pixels of the detector, inside its region of interest at least in part.
-
-    Returns
-    -------
-    Experiment
     """
     detector, convention = experiment.detector, experiment.frame.convention
     pixel = detector.pixel_size

@@ -108,16 +108,12 @@ def rays_at(
         Detector indices of the columns.
     layer, sub_slow, sub_fast : int
         As for :func:`sub_pixel_rays`.
-
-    Returns
-    -------
-    Ray
     """
     along_slow, along_fast = _along(model, slow, sub_slow), _along(model, fast, sub_fast)
     return rays_to(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
 
 
-def sub_pixel_places(
+def sub_pixel_positions(
     model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int
 ) -> tuple[Array, Array, Array]:
     """Return where one sub-pixel of every pixel of a tile is, in the lab frame [m].
@@ -147,10 +143,6 @@ def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast
         Sensor layer, 0 at the front.
     sub_slow, sub_fast : int
         Sub-pixel indices, 0 to ``model.oversample - 1``.
-
-    Returns
-    -------
-    Ray
     """
     slow, fast = np.arange(tile.slow0, tile.slow1), np.arange(tile.fast0, tile.fast1)
     return rays_at(model, slow, fast, layer, sub_slow, sub_fast)

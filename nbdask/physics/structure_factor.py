@@ -87,13 +87,13 @@ def neighbours(model: Model, axis: int, index: Array) -> tuple[NDArray[np.int64]
 
 def _nearest_amplitude(model: Model, h: Array, k: Array, el: Array) -> Array:
     inside = np.ones(h.shape, dtype=np.bool_)
-    places = []
+    offsets = []
     for axis, index in enumerate((h, k, el)):
         last = model.f_grid.shape[axis] - 1
-        place = nearest(index) - model.f_min[axis]
-        inside &= (place >= 0) & (place <= last)
-        places.append(np.clip(place, 0, last).astype(np.int64))
-    return np.where(inside, model.f_grid[tuple(places)], model.default_F)
+        offset = nearest(index) - model.f_min[axis]
+        inside &= (offset >= 0) & (offset <= last)
+        offsets.append(np.clip(offset, 0, last).astype(np.int64))
+    return np.where(inside, model.f_grid[tuple(offsets)], model.default_F)
 
 
 def cubic_weights(fraction: Array) -> Weights:

@@ -8,11 +8,15 @@ of a run's time; no pixel depends on them.
 from __future__ import annotations
 
 import json
+import math
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from nbdask.errors import InputError
 from nbdask.files import whole_file
 from nbdask.geometry.model import SHAPE_CODES, Model
 from nbdask.plan.machine import cpu_name
@@ -59,18 +63,18 @@ class Costs:
         factor = 1.0 if rest == "pixel" else MIXED_FACTOR
         return factor * self.lookup(f"{backend}/float64/{rest}")
 
-    def of_card(self, figures: Mapping[str, float]) -> Costs:
-        """Return these figures with those of a card, which prevail.
+    def of_gpu(self, figures: Mapping[str, float]) -> Costs:
+        """Return these figures with those of a GPU, which prevail.
 
         Parameters
         ----------
         figures : mapping of str to float
-            Nanoseconds of an evaluation on the whole card; keys as in :class:`Costs`.
+            Nanoseconds of an evaluation on the whole GPU; keys as in :class:`Costs`.
         """
         if not figures:
             return self
         measured = {**self.measured, **figures}
-        return Costs(self.defaults, measured, "estimated from a card's clock and units")
+        return Costs(self.defaults, measured, "estimated from a GPU's clock and units")
 
     def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
         """Return the seconds of one evaluation (pixel x step) on one thread."""
@@ -113,18 +117,43 @@ def load_costs(defaults: Mapping[str, float], path: Path | None = None) -> Costs
         As in :class:`Costs`.
     path : Path or None
         The file; None: :func:`costs_file`.  A missing or unreadable file is no error.
-
-    Returns
-    -------
-    Costs
     """
     path = costs_file() if path is None else path
     try:
-        entry = json.loads(path.read_text())["machines"][cpu_name()]["nanoseconds"]
-        measured = {str(key): float(value) for key, value in entry.items() if float(value) > 0.0}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        entry = _machines(path)[cpu_name()]["nanoseconds"]
+        found = {str(key): float(value) for key, value in entry.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return Costs(defaults)
+    measured = {key: value for key, value in found.items() if 0.0 < value < math.inf}
     return Costs(defaults, measured, str(path))
+
+
+def _machines(path: Path) -> Any:
+    """Return what a file of figures holds of each processor model; ValueError where it is none."""
+    if not path.is_file():
+        raise ValueError
+    try:
+        return json.loads(path.read_text())["machines"]
+    except RecursionError:
+        raise ValueError from None
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError where figures could not be written to a file; its folder is made.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: {error.strerror or error}: must be a folder that you may write to"
+            " (NBDASK_CACHE_DIR names another one)"
+        ) from None
 
 
 def save_costs(measured: Mapping[str, float], path: Path | None = None) -> Path:
@@ -144,8 +173,7 @@ def save_costs(measured: Mapping[str, float], path: Path | None = None) -> Path:
     """
     path = costs_file() if path is None else path
     try:
-        data = json.loads(path.read_text())
-        machines = dict(data["machines"])
+        machines = dict(_machines(path))
     except (OSError, ValueError, KeyError, TypeError):
         machines = {}
     machines[cpu_name()] = {"nanoseconds": {k: round(v, 4) for k, v in sorted(measured.items())}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -18,23 +19,6 @@ MAPPED_BYTES = 64 << 20
 #: Share of the machine's memory that a plan may use when no limit is given.
 DEFAULT_SHARE = 0.7
 
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-    "k": 1 << 10,
-    "m": 1 << 20,
-    "g": 1 << 30,
-    "t": 1 << 40,
-}
-
 
 def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
     """Read a number of bytes such as ``4000000000``, ``"4GB"``, ``"1.5 GiB"`` or ``"800M"``.
@@ -46,20 +30,20 @@ def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
     name : str
         The flag that an error names.
 
-    Returns
-    -------
-    int
-
     Raises
     ------
     PlanError
         Not a number of bytes above 0.
     """
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*", str(value).lower())
-    unit = _UNITS.get(match.group(2)) if match else None
-    if match is None or unit is None or float(match.group(1)) * unit < 1:
-        raise PlanError(f"{name} = {value!r}: must be a size above 0 such as 800MB, 2GiB or 4e9")
-    return int(float(match.group(1)) * unit)
+    from dask.utils import parse_bytes as parsed
+
+    text = str(value).strip().lower()
+    # dask takes a bare K, M, G or T for a power of 1000.
+    text = re.sub(r"(?<=[\d. ])[kmgt]$", r"\g<0>ib", text)
+    with suppress(ValueError, OverflowError):
+        if text[:1] in tuple("0123456789.") and 1 <= (count := int(parsed(text))) < 2**63:
+            return count
+    raise PlanError(f"{name} = {value!r}: must be a size above 0 such as 800MB, 2GiB or 4e9")
 
 
 def format_bytes(count: float) -> str:
@@ -126,9 +110,5 @@ def process_bytes(task: int, model: int, threads: int) -> int:
         Bytes of the model.
     threads : int
         Tasks that run at once in the process.
-
-    Returns
-    -------
-    int
     """
     return PROCESS_BYTES + model + threads * task

@@ -21,6 +21,8 @@ from nbdask.plan.tiles import Tile, TileGrid
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
+#: Most tiles of a store, whose list every run holds in memory (72 bytes for each).
+MOST_TILES = 1 << 24
 #: Seconds that a task should take, at least and at most.
 SHORT_TASK, LONG_TASK = 0.2, 2.0
 #: Tasks per thread below which the work is cut finer.
@@ -29,9 +31,9 @@ TASKS_PER_THREAD = 2
 WORTH_CUTTING = 0.05
 #: Cost of a pixel in a tile of zeros, outside the region of interest, beside that of another.
 EMPTY_SHARE = 0.2
-#: The same on a card, which one tile should fill with some rounds of threads: sides, and the least
+#: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
-CARD_SIDE, CARD_GREATEST, CARD_TASK = 1024, 2048, 0.5
+GPU_SIDE, GPU_GREATEST, GPU_TASK = 1024, 2048, 0.5
 #: Seconds before the first tile, and those that the start of worker processes adds.
 START_SECONDS, WORKERS_SECONDS = 2.0, 3.0
 
@@ -44,8 +46,8 @@ class KernelFacts(Protocol):
     version: str
 
     @property
-    def on_card(self) -> bool:
-        """Whether the tasks of a process share a card."""
+    def on_device(self) -> bool:
+        """Whether the tasks of a process share a GPU."""
 
     @property
     def costs(self) -> Mapping[str, float]:
@@ -190,6 +192,8 @@ def parse_tile(value: object) -> tuple[int, int]:
         Not one or two whole numbers of at least 8.
     """
     words: Any = re.split(r"[,x]", value) if isinstance(value, str) else value
+    if isinstance(value, str) and not re.fullmatch(r"\s*\d+\s*(?:[,x]\s*\d+\s*)?", value, re.ASCII):
+        words = None
     items: list[Any] = list(words) if isinstance(words, (list, tuple)) else [words]
     try:
         numbers = [int(item) for item in items]
@@ -197,12 +201,21 @@ def parse_tile(value: object) -> tuple[int, int]:
             raise ValueError
         if len(numbers) not in (1, 2) or min(numbers) < LEAST_ASKED:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PlanError(
             f"--tile = {value!r}: must be one whole number, or two as SLOW,FAST,"
             f" of at least {LEAST_ASKED} pixels each"
         ) from None
     return (numbers[0], numbers[-1])
+
+
+def _check_count(grid: TileGrid) -> None:
+    if len(grid) > MOST_TILES:
+        raise PlanError(
+            f"{grid.shape[0]} x {grid.shape[1]} pixels in tiles of {grid.tile[0]} x {grid.tile[1]}"
+            f" are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater --tile, or fewer"
+            " pixels"
+        )
 
 
 def make_plan(
@@ -221,39 +234,31 @@ def make_plan(
     ----------
     model : Model
     kernel : KernelFacts
-        Its name, precision, version and working memory.
     costs : Costs
     tile : int, str or tuple of int, optional
-        Size of a tile in pixels (slow, fast); clipped to the detector.  None: chosen.
+        Pixels of a tile (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
         Most steps of one task.  None: chosen.
     workers : Workers, optional
-        None: one process, one thread.
+        None: one process with one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
     PlanError
         A size that is not allowed, or a run that does not fit the memory.
     """
-    workers = workers or Workers()
-    costs = costs.of_card(kernel.costs)
-    work = _Work(model, kernel, costs, workers, _limit(memory_limit, workers))
-    asked = None if tile is None else parse_tile(tile)
+    workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
+    demand = _Demand(model, kernel, costs, workers, _limit(memory_limit, workers))
+    per_task = _checked_steps(steps_per_task)
+    side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    side = asked or _choose_tile(work, _checked_steps(steps_per_task))
     grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
-    per_task = _checked_steps(steps_per_task) or _choose_steps(work, grid)
+    _check_count(grid)
+    per_task = per_task or _choose_steps(demand, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
-    task = work.task_bytes(grid.tile[0] * grid.tile[1], len(steps))
-    need = work.process_bytes(task)
-    if need > work.limit:
-        raise PlanError(_too_much(work, grid, len(steps), task, need, memory_limit))
+    task, need = _fitting_bytes(demand, grid, len(steps), memory_limit)
     return Plan(
         grid=grid,
         steps=steps,
@@ -261,17 +266,17 @@ def make_plan(
         precision=kernel.precision,
         kernel_version=kernel.version,
         workers=workers,
-        working_tiles=work.working_tiles(grid.tile),
+        working_tiles=demand.working_tiles(grid.tile),
         task_bytes=task,
         process_bytes=need,
-        task_seconds=work.tile_seconds(grid.tile) / len(steps),
-        run_seconds=work.run_seconds(grid),
+        task_seconds=demand.tile_seconds(grid.tile) / len(steps),
+        run_seconds=demand.run_seconds(grid),
         costs=costs.source,
     )
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Demand:
     """The figures that the choice rests on."""
 
     model: Model
@@ -292,9 +297,9 @@ class _Work:
         return rows * columns
 
     @property
-    def on_card(self) -> bool:
-        """Whether a process's tasks share a card, and its threads only what comes afterwards."""
-        return self.kernel.on_card
+    def on_device(self) -> bool:
+        """Whether a process's tasks share a GPU, and its threads only what comes afterwards."""
+        return self.kernel.on_device
 
     def _evaluating(self, evaluated: int) -> float:
         """Return the seconds of pixels' steps."""
@@ -305,8 +310,8 @@ class _Work:
         """Return the seconds of what is done once for each pixel."""
         return pixels * self.costs.per_pixel(self.kernel.name, self.kernel.precision)
 
-    def card_seconds(self, tile: tuple[int, int]) -> float:
-        """Return the seconds of the fullest tile on a card."""
+    def gpu_seconds(self, tile: tuple[int, int]) -> float:
+        """Return the seconds of the fullest tile on a GPU."""
         slow, fast = self.roi.shape
         return self._evaluating(min(tile[0], slow) * min(tile[1], fast))
 
@@ -328,7 +333,7 @@ class _Work:
         """Return the seconds of the run, its start included."""
         start = START_SECONDS + (WORKERS_SECONDS if self.workers.processes > 1 else 0.0)
         evaluating, rest = self.all_seconds(grid)
-        if self.on_card:
+        if self.on_device:
             return start + max(evaluating / self.workers.workers, rest / self.workers.total)
         return start + (evaluating + rest) / self.workers.total
 
@@ -343,44 +348,44 @@ class _Work:
         return self.process_bytes(self.task_bytes(pixels, ranges)) <= self.limit
 
 
-def _choose_tile(work: _Work, steps_per_task: int | None) -> tuple[int, int]:
+def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]:
     """Choose the side of square tiles: a power of two.
 
     The greatest that keeps tasks short enough, gives every thread a few, and fits the memory.
     """
-    many = TASKS_PER_THREAD * work.workers.total
-    tiles: Callable[[int], int] = lambda side: work.working_tiles((side, side))  # noqa: E731
-    seconds: Callable[[int], float] = lambda side: work.tile_seconds((side, side))  # noqa: E731
-    ranges = 1 if steps_per_task is None else -(-work.model.n_steps // steps_per_task)
-    if work.on_card:
-        side = CARD_GREATEST if tiles(CARD_GREATEST) >= 2 * many else CARD_SIDE
-        while side > LEAST_SIDE and not work.fits(side, ranges):
+    many = TASKS_PER_THREAD * demand.workers.total
+    tiles: Callable[[int], int] = lambda side: demand.working_tiles((side, side))  # noqa: E731
+    seconds: Callable[[int], float] = lambda side: demand.tile_seconds((side, side))  # noqa: E731
+    ranges = 1 if steps_per_task is None else -(-demand.model.n_steps // steps_per_task)
+    if demand.on_device:
+        side = GPU_GREATEST if tiles(GPU_GREATEST) >= 2 * many else GPU_SIDE
+        while side > LEAST_SIDE and not demand.fits(side, ranges):
             side //= 2
         return (side, side)
     side = USUAL_SIDE
     if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
         side = GREATEST_SIDE
     # Very large detectors keep tiles of a fair size and cut the steps instead: fewer files.
-    floor = 128 if work.model.n_slow * work.model.n_fast <= 8192**2 else 256
+    floor = 128 if demand.model.n_slow * demand.model.n_fast <= 8192**2 else 256
     while side > floor and seconds(side) > LONG_TASK and steps_per_task is None:
         side //= 2
     while side > LEAST_SIDE and tiles(side) < many and seconds(side // 2) >= WORTH_CUTTING:
         side //= 2
-    while side > LEAST_SIDE and not work.fits(side, max(ranges, 1)):
+    while side > LEAST_SIDE and not demand.fits(side, max(ranges, 1)):
         side //= 2
     return (side, side)
 
 
-def _choose_steps(work: _Work, grid: TileGrid) -> int:
+def _choose_steps(demand: _Demand, grid: TileGrid) -> int:
     """Choose the steps of a task: all of them, unless tiles alone are too long or too few."""
-    if work.on_card:
-        parts = max(1, int(work.card_seconds(grid.tile) / CARD_TASK))
-        return -(-work.model.n_steps // min(parts, work.model.n_steps))
-    seconds = work.tile_seconds(grid.tile)
+    if demand.on_device:
+        parts = max(1, int(demand.gpu_seconds(grid.tile) / GPU_TASK))
+        return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
+    seconds = demand.tile_seconds(grid.tile)
     parts = max(1, math.ceil(seconds / LONG_TASK))
-    wanted = -(-TASKS_PER_THREAD * work.workers.total // work.working_tiles(grid.tile))
+    wanted = -(-TASKS_PER_THREAD * demand.workers.total // demand.working_tiles(grid.tile))
     parts = max(parts, min(wanted, int(seconds / SHORT_TASK)))
-    return -(-work.model.n_steps // min(parts, work.model.n_steps))
+    return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
 
 
 def _checked_steps(value: int | None) -> int | None:
@@ -397,15 +402,22 @@ def _limit(memory_limit: int | str | None, workers: Workers) -> int:
     return memory.parse_bytes(memory_limit)
 
 
-def _too_much(work: _Work, grid: TileGrid, ranges: int, task: int, need: int, limit: object) -> str:
-    threads, text = work.workers.threads, memory.format_bytes
-    base = memory.PROCESS_BYTES + memory.model_bytes(work.model)
+def _fitting_bytes(
+    demand: _Demand, grid: TileGrid, ranges: int, limit: int | str | None
+) -> tuple[int, int]:
+    """Return the bytes of a task and of a process; refuse what the memory does not hold."""
+    task = demand.task_bytes(grid.tile[0] * grid.tile[1], ranges)
+    need = demand.process_bytes(task)
+    if need <= demand.limit:
+        return task, need
+    threads, text = demand.workers.threads, memory.format_bytes
+    base = memory.PROCESS_BYTES + memory.model_bytes(demand.model)
     where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
-    smallest = base + work.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
-    return (
+    smallest = base + demand.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
+    raise PlanError(
         f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
         f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
-        f" but {where} {text(work.limit)}: give a smaller --tile, fewer --threads, or a greater"
+        f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"
         f" --memory-limit (one thread with small tiles needs {text(smallest)})"
     )
 

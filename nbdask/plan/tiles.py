@@ -77,6 +77,6 @@ class TileGrid:
         """Go through the tiles in row-major order."""
         return (self[i] for i in range(len(self)))
 
-    def place(self, index: int) -> tuple[int, int]:
+    def row_column(self, index: int) -> tuple[int, int]:
         """Return (row, column) of tile ``index`` in the grid."""
         return divmod(index, self.counts[1])

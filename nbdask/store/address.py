@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nbdask.errors import StoreError
+from nbdask.errors import InputError, StoreError
 from nbdask.store.place import ROOT, SCHEME, Place, root_attributes
 
+#: How far a store must outlast a power cut.
+DURABILITIES = ("full", "fast")
 
-def place_of(out: str | os.PathLike[str] | Place) -> Place:
+
+def place_of(out: str | os.PathLike[str] | Place, durability: str = "full") -> Place:
     """Return the place that a path or an address names.
 
     Parameters
@@ -18,13 +21,20 @@ def place_of(out: str | os.PathLike[str] | Place) -> Place:
     out : path or str
         A path, or ``s3://bucket/prefix`` with endpoint and keys as AWS's own tools take them from
         the environment.
+    durability : str
+        ``"full"``: what is written to a folder is on the disk, pixels before their records;
+        ``"fast"``: when the system sees fit.  Objects are always written in full.
 
     Raises
     ------
+    InputError
+        Another durability.
     StoreError
         Empty, no path at all, another kind of address, or a package that object storage needs is
         missing.
     """
+    if durability not in DURABILITIES:
+        raise InputError(f"--durability {durability}: must be {' or '.join(DURABILITIES)}")
     if not isinstance(out, (str, os.PathLike)):
         if not hasattr(out, "zarr_store"):
             raise StoreError(f"{out!r} is no path: give that of a store, such as 'run.zarr'")
@@ -40,7 +50,7 @@ def place_of(out: str | os.PathLike[str] | Place) -> Place:
         raise StoreError("--out is empty: give the path of the store to write, such as run.zarr")
     from nbdask.store.local import LocalPlace
 
-    return LocalPlace(Path(text).absolute())
+    return LocalPlace(Path(text).absolute(), durable=durability == "full")
 
 
 def _object_place(address: str) -> Place:

@@ -59,10 +59,6 @@ class CheckedImage:
 
         A tile that the part does not cover is read once more as a whole, in strips.
 
-        Parameters
-        ----------
-        part : Tile
-
         Returns
         -------
         (n_slow, n_fast) float32 array
@@ -179,8 +175,8 @@ def extended(crc: int, pixels: NDArray[np.float32]) -> int:
     """Return a tile's CRC-32C with further rows, as little-endian float32 bytes in C order."""
     rows = max(1, _PIECE_BYTES // (4 * pixels.shape[1]))
     for start in range(0, len(pixels), rows):
-        piece = np.ascontiguousarray(pixels[start : start + rows], dtype="<f4")
-        crc = int(google_crc32c.extend(crc, piece.tobytes()))
+        band = np.ascontiguousarray(pixels[start : start + rows], dtype="<f4")
+        crc = int(google_crc32c.extend(crc, band.tobytes()))
     return crc
 
 

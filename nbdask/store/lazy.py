@@ -15,13 +15,7 @@ from nbdask.store.reader import StoreReader
 
 
 class _Pixels:
-    """What dask slices: opens the store once in each process.
-
-    Parameters
-    ----------
-    place : Place
-    shape : tuple of int
-    """
+    """What dask slices: opens the store once in each process."""
 
     ndim = 2
     dtype = np.dtype(np.float32)
@@ -44,7 +38,7 @@ class _Pixels:
         """Return pixels as NumPy would for two slices or whole numbers."""
         if self._reader is None:
             self._reader = StoreReader(self._place)
-        rows, columns = (_places(one, side) for one, side in zip(part, self.shape, strict=True))
+        rows, columns = (_indices(one, side) for one, side in zip(part, self.shape, strict=True))
         if not rows or not columns:
             return np.empty((len(rows), len(columns)), dtype=np.float32)
         read = Tile(min(rows), max(rows) + 1, min(columns), max(columns) + 1)
@@ -53,7 +47,7 @@ class _Pixels:
         return pixels[tuple(slice(None) if isinstance(one, slice) else 0 for one in part)]
 
 
-def _places(one: slice | int, side: int) -> range:
+def _indices(one: slice | int, side: int) -> range:
     """Return the indices that a slice or a whole number selects."""
     return range(side)[one] if isinstance(one, slice) else range(one, one + 1)
 
@@ -65,10 +59,6 @@ def _order(places: range) -> slice:
 
 def checked_pixels(reader: StoreReader) -> Any:
     """Return the image of a store, of which each tile is compared with its CRC-32C.
-
-    Parameters
-    ----------
-    reader : StoreReader
 
     Returns
     -------

@@ -187,7 +187,7 @@ class Levels:
             try:
                 array[one.slow0 : one.slow1, one.fast0 : one.fast1]
             except Exception:  # as above
-                row, column = grid.place(index)
+                row, column = grid.row_column(index)
                 file = f"{level_path(kind, level)}/c/{row}/{column}"
                 found = DamageError(
                     f"{self.place.name}: {file}, a part of its pyramid, is damaged ({text});"

@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
 from nbdask.errors import StoreError
+from nbdask.files import HALF_WRITTEN, Writer, sync, sync_tree
 from nbdask.store.place import ROOT, Seen, reason, root_attributes
 from nbdask.store.schema import ENTRIES
 
-#: End of the names under which zarr writes files before it renames them.
-_HALF_WRITTEN = ".partial"
+
+class WholeStore(LocalStore):
+    """zarr's store in a folder, whose files are on the disk when they are said to be written.
+
+    Parameters
+    ----------
+    root : Path
+    read_only : bool
+    durable : bool
+        See :class:`nbdask.files.Writer`.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False, durable: bool = True) -> None:
+        super().__init__(root, read_only=read_only)
+        self._writer = Writer(root, durable=durable)
+
+    def with_read_only(self, read_only: bool = False) -> WholeStore:
+        """Return the same store for reading, or for writing."""
+        return WholeStore(self.root, read_only=read_only, durable=self._writer.durable)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write a file."""
+        await asyncio.to_thread(self.set_sync, key, value)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write a file unless it is there."""
+        self._check_writable()
+        with suppress(FileExistsError):
+            await asyncio.to_thread(self._writer.put, key, value.as_buffer_like(), exclusive=True)
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        """Write a file."""
+        self._check_writable()
+        self._writer.put(key, value.as_buffer_like())
 
 
 @dataclass(frozen=True)
@@ -32,9 +67,12 @@ class LocalPlace:
     ----------
     path : Path
         Absolute.
+    durable : bool
+        Whether what is written is on the disk, pixels before records, or may still be on its way.
     """
 
     path: Path
+    durable: bool = True
 
     @property
     def name(self) -> Path:
@@ -43,7 +81,9 @@ class LocalPlace:
 
     def zarr_store(self, *, read_only: bool) -> Store:
         """Return the folder as zarr's store."""
-        return LocalStore(self.path, read_only=read_only)
+        if read_only:
+            return LocalStore(self.path, read_only=True)
+        return WholeStore(self.path, durable=self.durable)
 
     def read(self, key: str) -> bytes | None:
         """Return a file of the store."""
@@ -87,7 +127,7 @@ class LocalPlace:
     @contextmanager
     def new(self, overwrite: bool) -> Iterator[Store]:
         """Give a store to be filled that takes its place when all went well."""
-        with new_folder(self.path, overwrite) as folder:
+        with new_folder(self.path, overwrite, durable=self.durable) as folder:
             yield LocalStore(folder)
 
     def sweep(self) -> int:
@@ -95,7 +135,7 @@ class LocalPlace:
         count = 0
         for folder, _, files in os.walk(self.path):
             for file in files:
-                if file.endswith(_HALF_WRITTEN):
+                if file.endswith(HALF_WRITTEN):
                     Path(folder, file).unlink(missing_ok=True)
                     count += 1
         return count
@@ -119,12 +159,7 @@ _SETTLE = 0.5
 
 @dataclass(frozen=True)
 class LocalLockFile:
-    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too."""
 
     path: Path
 
@@ -240,7 +275,7 @@ def check_replaceable(path: Path) -> None:
     if path.is_symlink():
         raise StoreError(
             f"--out {path} is a symbolic link, which --overwrite does not replace: give the path"
-            f" that it leads to, {path.resolve()}, or remove the link"
+            f" that it leads to, {os.path.realpath(path)}, or remove the link"
         )
     if not path.is_dir() or _root_of(path) is None:
         raise StoreError(
@@ -248,7 +283,7 @@ def check_replaceable(path: Path) -> None:
             " choose another path"
         )
     others = sorted(set(os.listdir(path)) - ENTRIES)
-    others = [name for name in others if not name.endswith(_HALF_WRITTEN)]
+    others = [name for name in others if not name.endswith(HALF_WRITTEN)]
     if others:
         raise StoreError(
             f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
@@ -263,10 +298,11 @@ def _root_of(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def new_folder(path: Path, overwrite: bool) -> Iterator[Path]:
+def new_folder(path: Path, overwrite: bool, *, durable: bool = True) -> Iterator[Path]:
     """Make a folder beside ``path`` that takes its place when all went well.
 
-    A failure inside leaves nothing behind, and what was at ``path`` is untouched.
+    A failure inside leaves nothing behind, and what was at ``path`` is untouched.  If ``durable``,
+    all that is in the folder is on the disk before it takes its place.
 
     Yields
     ------
@@ -284,7 +320,11 @@ def new_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     try:
         fresh.mkdir()
         yield fresh
+        if durable:
+            sync_tree(fresh)
         _take_place(fresh, path, overwrite, mark)
+        if durable:
+            sync(fresh.parent)
     except OSError as error:
         raise StoreError(f"--out {path}: cannot create the store: {reason(error)}") from error
     finally:

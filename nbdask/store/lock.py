@@ -31,10 +31,6 @@ class Lock:
     prefix.  It names host, process and time.  No decision depends on anybody's clock: a holder on
     this machine is alive or not, and one elsewhere is watched for a renewal.
 
-    Parameters
-    ----------
-    place : Place
-
     Raises
     ------
     StoreError

@@ -29,7 +29,7 @@ def opening(command: Sequence[str] | None) -> dict[str, Any]:
     Parameters
     ----------
     command : sequence of str or None
-        The words of the command line, if it was one.
+        The command line, if it was one.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def start_attributes(
     experiment : Experiment
     plan : Plan
     command : sequence of str, optional
-        The words of the command line.
+        The command line.
     cluster : str
         Kind of cluster.
     notes : sequence of str

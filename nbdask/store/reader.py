@@ -21,10 +21,6 @@ from nbdask.store.place import Place
 class StoreReader:
     """A store, read piece by piece with bounded memory.
 
-    Parameters
-    ----------
-    out : path, address or Place
-
     Attributes
     ----------
     place : Place
@@ -94,7 +90,7 @@ class StoreReader:
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished."""
-        row, column = self.grid.place(index)
+        row, column = self.grid.row_column(index)
         values = np.asarray(self.records[row, column]).tolist()
         if values[0] != 1.0:
             return None

@@ -62,8 +62,8 @@ def _inner(side: int) -> int | None:
 
 def chunk_key(array: Any, row: int, column: int) -> str:
     """Return the file, within the store, of a tile's pixels (``image``) or record (``tiles``)."""
-    place = (row, column, *([0] * (len(array.shape) - 2)))
-    return f"{array.basename}/{array.metadata.encode_chunk_key(place)}"
+    chunk = (row, column, *([0] * (len(array.shape) - 2)))
+    return f"{array.basename}/{array.metadata.encode_chunk_key(chunk)}"
 
 
 def record_values(crc32c: int, summary: TileSummary) -> list[float]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from nbdask.trace.clog import CLog, LogValue
 from nbdask.trace.cursor import Cursor
-from nbdask.trace.entries import Entry, Place, Trace, Value
+from nbdask.trace.entries import Entry, LoopIndex, Trace, Value
 from nbdask.trace.names import level_of
 from nbdask.trace.quantities import QUANTITIES
-from nbdask.trace.text import word
+from nbdask.trace.text import number_text
 
 #: Relative differences that rounding explains, beside the digits that C printed.
 _TIGHT = 1e-12
@@ -98,12 +98,12 @@ def compare(trace: Trace, log: CLog, rtol: float | None = None) -> Comparison:
     Comparison
     """
     if log.kind == "-printout":
-        return _compared(trace, log, _last_places(trace, log), rtol)
+        return _compared(trace, log, _last_indices(trace, log), rtol)
     found = _compared(trace, log, _followed(trace, log), rtol)
     single = not _repeats(log)
     if single and found.first is not None and trace.model.n_steps > 1:
         # Of one evaluation only: the first, or, where it was printed after the loops, the last.
-        last = _compared(trace, log, _last_places(trace, log), rtol)
+        last = _compared(trace, log, _last_indices(trace, log), rtol)
         if last.first is None or last.first.order > found.first.order:
             return last
     return found
@@ -114,26 +114,28 @@ def _repeats(log: CLog) -> bool:
     return len(names) > len(set(names))
 
 
-def _last_places(trace: Trace, log: CLog) -> list[Place]:
+def _last_indices(trace: Trace, log: CLog) -> list[LoopIndex]:
     """Return the places of values that were printed after the loops."""
     model, last = trace.model, trace.last
-    final = Place(model.layers - 1, model.oversample**2 - 1, model.n_sources - 1)
+    final = LoopIndex(model.layers - 1, model.oversample**2 - 1, model.n_sources - 1)
     # C has gone through all sub-pixels and sources, also where dmin kept it from going on.
-    ends = (Place(), Place(*final[:2]), final, last)
+    ends = (LoopIndex(), LoopIndex(*final[:2]), final, last)
     return [ends[level_of(value.mapped.quantity)] for value in log.values]
 
 
-def _followed(trace: Trace, log: CLog) -> list[Place]:
+def _followed(trace: Trace, log: CLog) -> list[LoopIndex]:
     """Return the place of each value of a log that was printed within the loops."""
     cursor = Cursor(trace)
-    return [cursor.place(value.mapped.quantity, value.name) for value in log.values]
+    return [cursor.loop_index(value.mapped.quantity, value.name) for value in log.values]
 
 
-def _compared(trace: Trace, log: CLog, places: list[Place], rtol: float | None) -> Comparison:
-    entries = {(e.name, e.place): (i, e) for i, e in enumerate(trace.entries)}
+def _compared(
+    trace: Trace, log: CLog, loop_indices: list[LoopIndex], rtol: float | None
+) -> Comparison:
+    entries = {(e.name, e.loop_index): (i, e) for i, e in enumerate(trace.entries)}
     done, skipped = [], [f"{name} (no counterpart)" for name in log.unknown]
-    for value, place in zip(log.values, places, strict=True):
-        wanted = _candidates(trace, value.mapped.quantity, place)
+    for value, loop_index in zip(log.values, loop_indices, strict=True):
+        wanted = _candidates(trace, value.mapped.quantity, loop_index)
         found = [entries[key] for key in wanted if key in entries]
         if not found:
             skipped.append(f"{value.name} (not in this trace)")
@@ -144,19 +146,19 @@ def _compared(trace: Trace, log: CLog, places: list[Place], rtol: float | None) 
     return Comparison(log, tuple(done), tuple(dict.fromkeys(skipped)))
 
 
-def _candidates(trace: Trace, name: str, place: Place) -> list[tuple[str, Place]]:
+def _candidates(trace: Trace, name: str, loop_index: LoopIndex) -> list[tuple[str, LoopIndex]]:
     """Return the entries that a value of C may be: C keeps some values for later sub-pixels."""
     model, last = trace.model, trace.last
     if name == "solid_angle" and not model.each_omega:
-        return [(name, place), (name, Place(0, 0))]
+        return [(name, loop_index), (name, LoopIndex(0, 0))]
     # With factors of their own for each term, those of the last term are printed.
     if name == "pixel_solid_angle" and model.each_omega:
-        return [("solid_angle", Place(*last[:2]))]
+        return [("solid_angle", LoopIndex(*last[:2]))]
     if name == "pixel_polarization" and model.each_polar:
-        return [("polarization", Place(*last[:3]))]
+        return [("polarization", LoopIndex(*last[:3]))]
     if name == "pixel_capture" and model.each_thick:
-        return [("capture", Place(*last[:2]))]
-    return [(name, place)]
+        return [("capture", LoopIndex(*last[:2]))]
+    return [(name, loop_index)]
 
 
 def _beside(
@@ -228,10 +230,10 @@ def report(trace: Trace, found: Comparison) -> str:
         agree = sum(c.agrees for c in found.compared)
         lines += [
             f"first difference: {first.entry.name} ({quantity.formula}), {quantity.meaning}",
-            f"  where       {first.entry.place.describe(trace.model.oversample)}",
-            f"  nbdask      {' '.join(map(word, first.ours))}{unit}",
-            f"  C           {' '.join(map(word, first.theirs))}{unit}, {first.log.name} in line"
-            f" {first.log.line} of {log.path}",
+            f"  where       {first.entry.loop_index.describe(trace.model.oversample)}",
+            f"  nbdask      {' '.join(map(number_text, first.ours))}{unit}",
+            f"  C           {' '.join(map(number_text, first.theirs))}{unit}, {first.log.name} in"
+            f" line {first.log.line} of {log.path}",
             f"  difference  {first.deviation:.2e} relative, beyond the printed digits; rounding"
             f" explains {first.allowed:.0e}",
             f"{agree} of {count} values agree; differing quantities: {_names(found)}",
@@ -251,7 +253,7 @@ def rows(found: Comparison) -> Iterator[dict[str, object]]:
     for item in found.compared:
         yield {
             "name": item.entry.name,
-            **{k: v for k, v in item.entry.place._asdict().items() if v >= 0},
+            **{k: v for k, v in item.entry.loop_index._asdict().items() if v >= 0},
             "c_name": item.log.name,
             "line": item.log.line,
             "nbdask": list(item.ours),

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbdask.errors import InputFileError
+from nbdask.inputs.text import check_regular
 from nbdask.trace.names import ALIASES, PRINTOUT_NAMES, TRACE_NAMES, Mapped
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf|nan)"
 _TRACE = re.compile(r"TRACE_C:\s*([A-Za-z_][\w^/*]*)\s*[:=]?\s*(.*)")
-_BLOCK = re.compile(rf"\s*(\d+)\s+(\d+) : stol = ({_NUMBER}) or {_NUMBER}")
+_BLOCK = re.compile(rf"\s*(\d{{1,10}})\s+(\d{{1,10}}) : stol = ({_NUMBER}) or {_NUMBER}")
 _NUMBERS = re.compile(rf"(?<![\w.]){_NUMBER}(?![\w.])")
 #: Largest log that is read [bytes].
 _MOST = 256 << 20
@@ -91,10 +92,6 @@ def read_log(path: str, slow: int, fast: int) -> CLog:
     slow, fast : int
         The pixel.
 
-    Returns
-    -------
-    CLog
-
     Raises
     ------
     InputFileError
@@ -108,11 +105,14 @@ def read_log(path: str, slow: int, fast: int) -> CLog:
 
 def _lines(path: str) -> list[str]:
     try:
+        check_regular(path, "what C printed of a pixel")
         if Path(path).stat().st_size > _MOST:
-            raise InputFileError(f"--against {path}: is larger than 256 MiB; cut out one pixel")
+            raise InputFileError(f"{path}: is larger than 256 MiB; cut out one pixel")
         return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise InputFileError(f"--against {path}: {error.strerror or error}") from error
+    except InputFileError as error:
+        raise InputFileError(f"--against {error}") from None
 
 
 def _trace_log(path: str, lines: list[str], slow: int, fast: int) -> CLog:
@@ -124,7 +124,7 @@ def _trace_log(path: str, lines: list[str], slow: int, fast: int) -> CLog:
         name, rest = found.groups()
         tokens = _NUMBERS.findall(rest)
         if name in ("pixel", "pixel_idx") and len(tokens) >= 2:
-            _check_pixel(path, number, [int(float(t)) for t in tokens[:2]], slow, fast)
+            _check_pixel(path, number, [float(t) for t in tokens[:2]], slow, fast)
             continue
         mapped = TRACE_NAMES.get(ALIASES.get(name, name))
         if mapped is None or not tokens:
@@ -136,12 +136,12 @@ def _trace_log(path: str, lines: list[str], slow: int, fast: int) -> CLog:
     return CLog(path, "TRACE_C", tuple(values), tuple(dict.fromkeys(unknown)))
 
 
-def _check_pixel(path: str, line: int, found: list[int], slow: int, fast: int) -> None:
+def _check_pixel(path: str, line: int, found: list[float], slow: int, fast: int) -> None:
     # Logs name the two indices in either order.
     if sorted(found) != sorted((slow, fast)):
         raise InputFileError(
-            f"--against {path}, line {line}: is about the pixel {found[0]}, {found[1]}, not slow"
-            f" {slow}, fast {fast}"
+            f"--against {path}, line {line}: is about the pixel {found[0]:g}, {found[1]:g}, not"
+            f" slow {slow}, fast {fast}"
         )
 
 

@@ -20,7 +20,7 @@ class TraceError(NbdaskError):
     exit_code = 1
 
 
-class Place(NamedTuple):
+class LoopIndex(NamedTuple):
     """Where in the loops over a pixel a value belongs; -1: to all of that level."""
 
     layer: int = -1
@@ -31,15 +31,15 @@ class Place(NamedTuple):
 
     def describe(self, oversample: int) -> str:
         """Return it in words."""
-        words = []
+        levels = []
         if self.layer >= 0:
             slow, fast = divmod(self.sub, oversample)
-            words.append(f"layer {self.layer}, sub-pixel {self.sub} (slow {slow}, fast {fast})")
+            levels.append(f"layer {self.layer}, sub-pixel {self.sub} (slow {slow}, fast {fast})")
         if self.source >= 0:
-            words.append(f"source {self.source}")
+            levels.append(f"source {self.source}")
         if self.phi >= 0:
-            words.append(f"phi step {self.phi}, domain {self.domain}")
-        return ", ".join(words) or "the whole pixel"
+            levels.append(f"phi step {self.phi}, domain {self.domain}")
+        return ", ".join(levels) or "the whole pixel"
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +50,7 @@ class Entry:
     ----------
     name : str
         A key of :data:`~nbdask.trace.quantities.QUANTITIES`.
-    place : Place
+    loop_index : Place
     value : tuple
         Numbers in full precision, or one word.
     others : dict
@@ -60,7 +60,7 @@ class Entry:
     """
 
     name: str
-    place: Place
+    loop_index: LoopIndex
     value: Value
     others: dict[str, Value] = field(default_factory=dict)
     shown: bool = True
@@ -68,7 +68,7 @@ class Entry:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
         quantity = QUANTITIES[self.name]
-        where = {k: v for k, v in self.place._asdict().items() if v >= 0}
+        where = {k: v for k, v in self.loop_index._asdict().items() if v >= 0}
         result: dict[str, Any] = {
             "name": self.name,
             **where,
@@ -122,12 +122,12 @@ class Trace:
     chosen: Selection
     selected: int
     recorded: int
-    last: Place
+    last: LoopIndex
     kernels: tuple[str, ...]
     notes: tuple[str, ...]
     pixel: float
 
-    def value(self, name: str, place: Place | None = None) -> Value:
+    def value(self, name: str, loop_index: LoopIndex | None = None) -> Value:
         """Return the value of a quantity.
 
         Raises
@@ -136,7 +136,7 @@ class Trace:
             It is not in the trace.
         """
         for entry in self.entries:
-            if entry.name == name and (place is None or entry.place == place):
+            if entry.name == name and (loop_index is None or entry.loop_index == loop_index):
                 return entry.value
         raise KeyError(name)
 
@@ -168,22 +168,17 @@ def counts(model: Model) -> dict[str, int]:
     }
 
 
-def place_of_step(model: Model, step: int) -> Place:
+def loop_index_of_step(model: Model, step: int) -> LoopIndex:
     """Return the place of a flat step."""
     rest, domain = divmod(step, model.n_domains)
     rest, phi = divmod(rest, model.n_phi)
     rest, source = divmod(rest, model.n_sources)
-    return Place(*divmod(rest, model.oversample**2), source, phi, domain)
+    return LoopIndex(*divmod(rest, model.oversample**2), source, phi, domain)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Half-open ranges of the evaluations that a trace shows.
-
-    Parameters
-    ----------
-    layer, sub, source, phi, domain : range
-    """
+    """Half-open ranges of the evaluations that a trace shows."""
 
     layer: range
     sub: range
@@ -208,10 +203,10 @@ class Selection:
         """
         return cls(*(_range(name, given.get(name), n) for name, n in counts(model).items()))
 
-    def __contains__(self, place: object) -> bool:
+    def __contains__(self, loop_index: object) -> bool:
         """Whether a place, of whatever level, is selected."""
-        assert isinstance(place, Place)
-        return all(i < 0 or i in r for i, r in zip(place, self._ranges(), strict=True))
+        assert isinstance(loop_index, LoopIndex)
+        return all(i < 0 or i in r for i, r in zip(loop_index, self._ranges(), strict=True))
 
     def _ranges(self) -> tuple[range, ...]:
         return (self.layer, self.sub, self.source, self.phi, self.domain)

@@ -12,7 +12,7 @@ import numpy as np
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import SQUARE, Array, Model
-from nbdask.kernels.first import FirstEvaluation, find_first, first_pixel_parts
+from nbdask.kernels.carry_over import FirstEvaluation, carry_over_parts, find_first_evaluation
 from nbdask.kernels.interface import merge
 from nbdask.kernels.reference import Bool, ReferenceKernel, Term
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
@@ -107,10 +107,6 @@ def printout(
         Pixels that are printed at most, in raster order of the region of interest.
     report : callable, optional
         Called with a line of text before something that takes long.
-
-    Returns
-    -------
-    Printout
     """
     model = build_model(experiment)
     tile, notes = _region(model, pixel, most)
@@ -161,7 +157,7 @@ def _evaluate(model: Model, tile: Tile, mask: Bool | None) -> _Last:
     kernel = ReferenceKernel(watcher=last)
     partial = kernel.partial(model, tile, StepRange(0, model.n_steps), mask)
     kernel.finish(model, tile, partial, mask)
-    first = find_first(model) if model.first_axes is not None else None
+    first = find_first_evaluation(model) if model.first_axes is not None else None
     if first is not None and tile.intersect(Tile(*_pixel(first))) is not None:
         last.total[first.slow - tile.slow0, first.fast - tile.fast0] = _first_sum(model, first)
     return last
@@ -175,7 +171,7 @@ def _first_sum(model: Model, first: FirstEvaluation) -> float:
     """Return the sum of the one pixel whose first evaluation has nothing to carry over."""
     parts = [
         ReferenceKernel().partial(part, Tile(*_pixel(first)), steps, None)
-        for part, steps in first_pixel_parts(model, first)
+        for part, steps in carry_over_parts(model, first)
     ]
     whole = reduce(merge, parts)
     gain = 1.0 if whole.gain is None else float(whole.gain[0, 0])

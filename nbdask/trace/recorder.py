@@ -20,11 +20,11 @@ from nbdask.physics.factors import (
     solid_angle,
 )
 from nbdask.physics.lattice import grating_factors, sphere_argument, spot_radius_squared
-from nbdask.physics.position import Ray, sub_pixel_places
+from nbdask.physics.position import Ray, sub_pixel_positions
 from nbdask.physics.scattering import Scattering, nearest
 from nbdask.physics.structure_factor import interpolates, neighbours
 from nbdask.plan.tiles import Tile
-from nbdask.trace.entries import Entry, Place, Selection, Value
+from nbdask.trace.entries import Entry, LoopIndex, Selection, Value
 from nbdask.trace.frame import numbers
 
 #: Sums after sub-pixels that are kept however few evaluations are.
@@ -62,24 +62,24 @@ class Recorder:
         self.entries: list[Entry] = []
         self.recorded = 0
         self.before = Partial(np.zeros((1, 1)), np.ones((1, 1)), 0)
-        self.last = Place()
-        self.last_term: tuple[Place, Ray, tuple[Scattering, Bool], Term, Value] | None = None
-        self._sub = Place()
-        self._source = Place()
+        self.last = LoopIndex()
+        self.last_term: tuple[LoopIndex, Ray, tuple[Scattering, Bool], Term, Value] | None = None
+        self._sub = LoopIndex()
+        self._source = LoopIndex()
         self._ray: Ray | None = None
         self._scattering: tuple[Scattering, Bool] | None = None
         self._sum: Value = (float(model.background),)
-        self._made: set[Place] = set()
+        self._made: set[LoopIndex] = set()
         self._boundaries: list[Entry] = []
 
     # What the kernel calls.
 
     def sub_pixel(self, layer: int, sub: int, ray: Ray) -> None:
         """Note the rays of a sub-pixel, and the sum of the one before."""
-        place = Place(layer, sub)
-        if place != self._sub:
+        loop_index = LoopIndex(layer, sub)
+        if loop_index != self._sub:
             self._close()
-            self._sub, self._ray = place, ray
+            self._sub, self._ray = loop_index, ray
 
     def source(self, source: int, q: Scattering, counted: Bool, factor: Array | None) -> None:
         """Note a source's scattering vector."""
@@ -96,21 +96,21 @@ class Recorder:
         gain = term.gain * self.before.gain if self.before.gain is not None else term.gain
         self._sum = numbers(total + gain * model.background)
         phi, domain = divmod(term.orientation, model.n_domains)
-        place = self._source._replace(phi=phi, domain=domain)
+        loop_index = self._source._replace(phi=phi, domain=domain)
         assert self._ray is not None
         assert self._scattering is not None
         if self._scattering[1].any():
-            self.last = place
-            self.last_term = (place, self._ray, self._scattering, term, self._sum)
-        if place in self.chosen and self.recorded < self.most and place not in self._made:
+            self.last = loop_index
+            self.last_term = (loop_index, self._ray, self._scattering, term, self._sum)
+        if loop_index in self.chosen and self.recorded < self.most and loop_index not in self._made:
             self.recorded += 1
-            self._made.add(place)
+            self._made.add(loop_index)
             self._upper(True)
-            self._evaluation(place, term, self._sum, True)
+            self._evaluation(loop_index, term, self._sum, True)
 
     def finish(self, capture: Array, polar: Array, omega: Array, image: Array) -> None:
         """Note the factors of the pixel and its photons."""
-        whole = Place()
+        whole = LoopIndex()
         steps = self.model.n_steps // self.model.layers
         self._add("I", whole, self._sum)
         self._add("I/steps", whole, (float(self._sum[0]) / steps,))
@@ -126,19 +126,19 @@ class Recorder:
         self._close()
         end = (self._ray, self._sub, self._source, self._scattering)
         if self.last_term is not None and self.last not in self._made:
-            place, ray, scattering, term, value = self.last_term
+            loop_index, ray, scattering, term, value = self.last_term
             self._ray, self._scattering = ray, scattering
-            self._sub, self._source = Place(*place[:2]), Place(*place[:3])
+            self._sub, self._source = LoopIndex(*loop_index[:2]), LoopIndex(*loop_index[:3])
             self._upper(False)
-            self._evaluation(place, term, value, False)
+            self._evaluation(loop_index, term, value, False)
         self._ray, self._sub, self._source, self._scattering = end
         self._upper(False)
         self.entries += self._boundaries
 
     # Entries.
 
-    def _add(self, name: str, place: Place, value: Value, shown: bool = True) -> None:
-        self.entries.append(Entry(name, place, value, shown=shown))
+    def _add(self, name: str, loop_index: LoopIndex, value: Value, shown: bool = True) -> None:
+        self.entries.append(Entry(name, loop_index, value, shown=shown))
 
     def _close(self) -> None:
         if self._sub.layer >= 0:
@@ -155,23 +155,23 @@ class Recorder:
             self._made.add(self._source)
             self._source_values(self._source, shown)
 
-    def _sub_pixel_values(self, place: Place, shown: bool) -> None:
+    def _sub_pixel_values(self, loop_index: LoopIndex, shown: bool) -> None:
         model, ray = self.model, self._ray
         assert ray is not None
-        slow, fast = divmod(place.sub, model.oversample)
-        position = sub_pixel_places(model, self.pixel, place.layer, slow, fast)
+        slow, fast = divmod(loop_index.sub, model.oversample)
+        position = sub_pixel_positions(model, self.pixel, loop_index.layer, slow, fast)
         values: dict[str, Value] = {
             "position": numbers(np.array(position)),
             "R": numbers(ray.path),
             "d": numbers(np.array([ray.x, ray.y, ray.z])),
             "obliquity": numbers(model.close_distance / ray.path),
             "solid_angle": numbers(solid_angle(model, ray)),
-            "capture": numbers(capture_fraction(model, place.layer, ray)),
+            "capture": numbers(capture_fraction(model, loop_index.layer, ray)),
         }
-        self._add_all(place, values, shown)
+        self._add_all(loop_index, values, shown)
 
-    def _source_values(self, place: Place, shown: bool) -> None:
-        model, ray, source = self.model, self._ray, place.source
+    def _source_values(self, loop_index: LoopIndex, shown: bool) -> None:
+        model, ray, source = self.model, self._ray, loop_index.source
         assert ray is not None
         assert self._scattering is not None
         q, counted = self._scattering
@@ -186,15 +186,15 @@ class Recorder:
             "cos_2theta": numbers(scattering_cosine(model, source, ray)),
             "polarization": numbers(polarization_factor(model, source, ray)),
         }
-        self._add_all(place, values, shown)
+        self._add_all(loop_index, values, shown)
 
-    def _evaluation(self, place: Place, term: Term, running: Value, shown: bool) -> None:
+    def _evaluation(self, loop_index: LoopIndex, term: Term, running: Value, shown: bool) -> None:
         h, k, el = term.indices
         a, b, c = term.axes
         volume = dot(a, cross(b, c))
         stars = (cross(b, c) / volume, cross(c, a) / volume, cross(a, b) / volume)
         values: dict[str, Value] = {
-            "phi": self.phi[place.phi],
+            "phi": self.phi[loop_index.phi],
             **{f"rotated_{n}": numbers(v) for n, v in zip("abc", term.axes, strict=True)},
             **{f"rotated_{n}*": numbers(v) for n, v in zip("abc", stars, strict=True)},
             "hkl": numbers(np.array(term.indices)),
@@ -211,7 +211,7 @@ class Recorder:
         values["counted"] = (int(term.counted.all()),)
         values["term"] = numbers(term.term)
         values["sum"] = running
-        self._add_all(place, values, shown)
+        self._add_all(loop_index, values, shown)
 
     def _shape_values(self, h: Array, k: Array, el: Array) -> dict[str, Value]:
         shape = self.model.shape
@@ -228,8 +228,8 @@ class Recorder:
         if model.f_grid.size == 0:
             return {"F_cell_from": ("default_F, no list",)}
         if not model.interpolate:
-            place = nearest(np.array([h, k, el])).reshape(3) - model.f_min
-            inside = bool(((place >= 0) & (place < model.f_grid.shape)).all())
+            cell = nearest(np.array([h, k, el])).reshape(3) - model.f_min
+            inside = bool(((cell >= 0) & (cell < model.f_grid.shape)).all())
             return {"F_cell_from": ("list" if inside else "default_F, outside the list",)}
         if not interpolates(model, h, k, el).all():
             return {"F_cell_from": ("default_F, neighbours outside the list",)}
@@ -243,6 +243,6 @@ class Recorder:
             "neighbours": numbers(block),
         }
 
-    def _add_all(self, place: Place, values: dict[str, Value], shown: bool) -> None:
+    def _add_all(self, loop_index: LoopIndex, values: dict[str, Value], shown: bool) -> None:
         for name, value in values.items():
-            self._add(name, place, value, shown)
+            self._add(name, loop_index, value, shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nbdask.trace.entries import Entry, Place, Trace, Value, counts
+from nbdask.trace.entries import Entry, LoopIndex, Trace, Value, counts
 from nbdask.trace.quantities import QUANTITIES
 from nbdask.trace.recorder import SUMS
 
@@ -21,23 +21,25 @@ def describe(trace: Trace, limit: int = 4) -> str:
         Evaluations that are told; of the sums after each sub-pixel at least 16.
     """
     lines = [*_head(trace)]
-    told: set[Place] = set()
+    told: set[LoopIndex] = set()
     for entry in trace.entries:
-        if entry.shown and entry.place.domain >= 0 and len(told) < limit:
-            told.add(entry.place)
-    above = {Place(*place[:n]) for place in told for n in (2, 3)}
+        if entry.shown and entry.loop_index.domain >= 0 and len(told) < limit:
+            told.add(entry.loop_index)
+    above = {LoopIndex(*loop_index[:n]) for loop_index in told for n in (2, 3)}
     sums = max(limit, SUMS)
-    place = None
+    loop_index = None
     for entry in trace.entries:
         if entry.name == "sum_sub_pixel":
             sums -= 1
             if sums < 0:
                 continue
-        elif not entry.shown or not (entry.place.layer < 0 or entry.place in told | above):
+        elif not entry.shown or not (
+            entry.loop_index.layer < 0 or entry.loop_index in told | above
+        ):
             continue
-        if entry.place != place:
-            place = entry.place
-            lines += ["", place.describe(trace.model.oversample)]
+        if entry.loop_index != loop_index:
+            loop_index = entry.loop_index
+            lines += ["", loop_index.describe(trace.model.oversample)]
         lines += _lines(entry)
     left = trace.selected - len(told)
     if left > 0:
@@ -80,13 +82,13 @@ def _lines(entry: Entry) -> Iterator[str]:
 
 def _rows(value: Value) -> list[str]:
     """Return numbers in full precision, four to a row where there are many."""
-    words = [word(x) for x in value]
-    if len(words) <= 4:
-        return [" ".join(words)]
-    return [" ".join(words[i : i + 4]) for i in range(0, len(words), 4)]
+    numbers = [number_text(x) for x in value]
+    if len(numbers) <= 4:
+        return [" ".join(numbers)]
+    return [" ".join(numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
 
 
-def word(value: float | int | str) -> str:
+def number_text(value: float | int | str) -> str:
     """Return one value; floats so that reading them gives the same bits."""
     return repr(value) if isinstance(value, float) else str(value)
 

@@ -10,13 +10,13 @@ from nbdask.errors import BackendError, InputError
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.kernels.first import find_first, first_pixel_parts, patch_first
+from nbdask.kernels.carry_over import carry_over_parts, find_first_evaluation, patch_carry_over
 from nbdask.kernels.interface import Kernel, Partial, Probing, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import COMPILED, get_kernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from nbdask.trace.entries import Entry, Place, Selection, Trace, TraceError
+from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError
 from nbdask.trace.frame import frame_values, phi_table
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.recorder import Recorder
@@ -86,23 +86,26 @@ def trace_pixel(
     pixel = Tile(slow, slow + 1, fast, fast + 1)
     phi = phi_table(experiment)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
-    evaluated = is_evaluated(model, slow, fast)
-    if report is not None and evaluated and model.n_steps > LONG:
+    if report is not None and model.n_steps > LONG and is_evaluated(model, slow, fast):
         report(f"{model.n_steps} evaluations, one by one: about {model.n_steps // 3000} s")
-    notes = _run(model, pixel, recorder) if evaluated else [_NOT_EVALUATED.format(slow, fast)]
-    value = recorder.entries[-1].value[0] if evaluated else 0.0
-    with np.errstate(over="ignore"):
-        rounded = np.float32(value)
-    _check(model, pixel, rounded, evaluated)
-    frame = frame_values(experiment, model)
-    entries = [Entry(name, Place(), found) for name, found in frame.items()]
-    entries += [*recorder.entries, Entry("pixel", Place(), (float(rounded),))]
-    for name, kernel in columns.items():
-        if evaluated:
+    return _trace(experiment, recorder, columns, taps)
+
+
+def _trace(
+    experiment: Experiment, recorder: Recorder, columns: dict[str, Kernel], taps: Sequence[str]
+) -> Trace:
+    """Evaluate a recorder's pixel."""
+    model, pixel, selection = recorder.model, recorder.pixel, recorder.chosen
+    evaluated = is_evaluated(model, pixel.slow0, pixel.fast0)
+    missing = [_NOT_EVALUATED.format(pixel.slow0, pixel.fast0)]
+    notes = _run(model, pixel, recorder) if evaluated else missing
+    entries = _entries(experiment, recorder, evaluated)
+    if evaluated:
+        for name, kernel in columns.items():
             _fill(name, kernel, model, pixel, entries)
     return Trace(
-        slow,
-        fast,
+        pixel.slow0,
+        pixel.fast0,
         experiment.semantics,
         model,
         tuple(entry for entry in entries if QUANTITIES[entry.name].tap in taps),
@@ -112,8 +115,18 @@ def trace_pixel(
         recorder.last,
         tuple(columns),
         (*model.notes, *notes),
-        next(float(entry.value[0]) for entry in entries if entry.name == "pixel"),
+        float(entries[-1].value[0]),
     )
+
+
+def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> list[Entry]:
+    """Return what was recorded between the geometry's values and the pixel, which is checked."""
+    with np.errstate(over="ignore"):
+        value = np.float32(recorder.entries[-1].value[0] if evaluated else 0.0)
+    _check(recorder.model, recorder.pixel, value, evaluated)
+    named = frame_values(experiment, recorder.model).items()
+    frame = [Entry(name, LoopIndex(), values) for name, values in named]
+    return [*frame, *recorder.entries, Entry("pixel", LoopIndex(), (float(value),))]
 
 
 def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
@@ -145,9 +158,9 @@ def _kernels(names: Sequence[str]) -> dict[str, Kernel]:
 
 def parts_of(model: Model, pixel: Tile) -> Parts:
     """Return the step ranges of a pixel, each with the model it is evaluated with."""
-    first = find_first(model) if model.first_axes is not None else None
+    first = find_first_evaluation(model) if model.first_axes is not None else None
     if first is not None and (first.slow, first.fast) == (pixel.slow0, pixel.fast0):
-        return first_pixel_parts(model, first)
+        return carry_over_parts(model, first)
     return [(model, StepRange(0, model.n_steps))]
 
 
@@ -171,7 +184,7 @@ def kernel_pixel(
         total = part if total is None else merge(total, part)
     assert total is not None
     image = kernel.finish(model, pixel, total, None)
-    value: np.float32 = patch_first(model, kernel, pixel, image)[0, 0]
+    value: np.float32 = patch_carry_over(model, kernel, pixel, image)[0, 0]
     return value
 
 
@@ -220,13 +233,15 @@ def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequenc
     sums = _sums(kernel, parts, pixel, model)
     for entry in entries:
         if entry.name == "sum_sub_pixel":
-            entry.others[name] = (sums[entry.place.layer * model.oversample**2 + entry.place.sub],)
+            entry.others[name] = (
+                sums[entry.loop_index.layer * model.oversample**2 + entry.loop_index.sub],
+            )
         elif entry.name == "I":
             entry.others[name] = (sums[-1],)
         elif entry.name == "pixel":
             entry.others[name] = (float(kernel_pixel(model, kernel, pixel)),)
-        elif entry.place.layer >= 0:
-            step = _step(model, entry.place)
+        elif entry.loop_index.layer >= 0:
+            step = _step(model, entry.loop_index)
             part = next(part for part, steps in parts if steps.start <= step < steps.stop)
             if entry.name == "term" and not model.running_product:
                 found = kernel.partial(part, pixel, StepRange(step, step + 1), None)
@@ -253,9 +268,9 @@ def _sums(kernel: Kernel, parts: Parts, pixel: Tile, model: Model) -> list[float
     return sums
 
 
-def _step(model: Model, place: Place) -> int:
+def _step(model: Model, loop_index: LoopIndex) -> int:
     """Return the first flat step of a place."""
-    step = place.layer * model.oversample**2 + place.sub
-    step = step * model.n_sources + max(place.source, 0)
-    step = step * model.n_phi + max(place.phi, 0)
-    return step * model.n_domains + max(place.domain, 0)
+    step = loop_index.layer * model.oversample**2 + loop_index.sub
+    step = step * model.n_sources + max(loop_index.source, 0)
+    step = step * model.n_phi + max(loop_index.phi, 0)
+    return step * model.n_domains + max(loop_index.domain, 0)

@@ -24,7 +24,7 @@ from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.levels import KINDS, Levels
 from nbdask.view.contrast import Contrast
-from nbdask.view.labels import label_places
+from nbdask.view.labels import label_positions
 from nbdask.view.spots import Spot
 from nbdask.view.style import MISSING, RINGS, SPOTS, Style
 
@@ -99,11 +99,11 @@ def draw(
     )
     if style.rings or spots:
         geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
-        place = _Place(scale, 0.5 if style.axes == "mm" else 0.0)
+        to_axis = _PixelScale(scale, 0.5 if style.axes == "mm" else 0.0)
         if style.rings:
             pixel = max(region.shape) / max(box)
-            _draw_rings(axes, geometry, region, place, (canvas, contrast, pixel), spots)
-        _draw_spots(axes, geometry, spots, place)
+            _draw_rings(axes, geometry, region, to_axis, (canvas, contrast, pixel), spots)
+        _draw_spots(axes, geometry, spots, to_axis)
     return figure
 
 
@@ -161,7 +161,7 @@ def _title(levels: Levels, canvas: Canvas, style: Style) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _PixelScale:
     """Turns pixel coordinates into those of the axes."""
 
     scale: float
@@ -181,28 +181,30 @@ def _draw_rings(
     axes: Axes,
     geometry: Directions,
     region: Tile,
-    place: _Place,
+    to_axis: _PixelScale,
     drawn: tuple[Canvas, Contrast, float],
     spots: list[Spot],
 ) -> None:
     """Draw beam centre and rings, each with its resolution where the image is dark."""
     slow, fast = geometry.beam_centre
     casing = [withStroke(linewidth=2.5, foreground="black", alpha=0.5), Normal()]
-    axes.plot(place(fast), place(slow), marker="+", markersize=12, color=RINGS, path_effects=casing)
+    axes.plot(
+        to_axis(fast), to_axis(slow), marker="+", markersize=12, color=RINGS, path_effects=casing
+    )
     rings = [(d, geometry.ring(d, region)) for d in geometry.rings(region)]
     rings = [(d, lines) for d, lines in rings if lines]
     for _, lines in rings:
         for line in lines:
             axes.plot(
-                place(line[:, 1]),
-                place(line[:, 0]),
+                to_axis(line[:, 1]),
+                to_axis(line[:, 0]),
                 linestyle="--",
                 linewidth=1.0,
                 color=RINGS,
                 path_effects=casing,
             )
     canvas, contrast, pixel = drawn
-    places = label_places(
+    points = label_positions(
         [lines for _, lines in rings],
         canvas.values(),
         canvas.region,
@@ -210,10 +212,10 @@ def _draw_rings(
         (_NAME[0] * pixel, _NAME[1] * pixel),
         [(spot.slow, spot.fast + _NAME[1] * pixel / 2.0) for spot in spots],
     )
-    for (d, _), at in zip(rings, places, strict=True):
+    for (d, _), at in zip(rings, points, strict=True):
         axes.annotate(
             f"{d * 1e10:.3g} Å",
-            (place(at[1]), place(at[0])),
+            (to_axis(at[1]), to_axis(at[0])),
             color=RINGS,
             fontsize=9,
             ha="center",
@@ -223,10 +225,10 @@ def _draw_rings(
         )
 
 
-def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], place: _Place) -> None:
+def _draw_spots(axes: Axes, geometry: Directions, spots: list[Spot], to_axis: _PixelScale) -> None:
     """Mark spots, each with its Miller indices."""
     for spot in spots:
-        at = (place(spot.fast), place(spot.slow))
+        at = (to_axis(spot.fast), to_axis(spot.slow))
         axes.plot(*at, marker="o", markersize=12, fillstyle="none", color=SPOTS)
         axes.annotate(
             spot_text(geometry, spot),

@@ -7,22 +7,23 @@ it can answer; so both are in the browser while it is imported.  The last script
 from __future__ import annotations
 
 import asyncio
-import base64
 import html
-import struct
-import zlib
+import io
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
+from nbdask.html import data_uri
 from nbdask.view.contrast import choose
 from nbdask.view.scene import Window
 
-#: Inferno at equal steps (matplotlib, CC0), and the colour of what is not computed yet.
+#: Inferno at equal steps (matplotlib, CC0), which need not be imported then, and the colour of what
+#: is not computed yet.
 _INFERNO = (
     "000003 050418 10092f 200c4a 32095d 450a69 570f6d 66156e 781c6d 892269 992864 ab2e5d bb3754"
     " c93f4a d74b3e e35832 ed6825 f47a16 f98c09 fba007 fbb318 f8c931 f3de52 f1f079 fcfea4"
@@ -49,7 +50,7 @@ html, body {{ height: 100%; margin: 0; }}
 </style>
 </head>
 <body>
-<img id="first" elementtiming="first" alt="the whole image" src="data:image/png;base64,{picture}">
+<img id="first" elementtiming="first" alt="the whole image" src="{picture}">
 <div id="{element}"></div>
 {scripts}
 </body>
@@ -127,7 +128,7 @@ def _page(word: str, title: str, overview: Window) -> str:
     files = [f"/js/{name}?v={version('bokeh')}" for name in SCRIPTS] + [f"/{word}/start.js"]
     return _PAGE.format(
         title=html.escape(title),
-        picture=base64.b64encode(picture(overview)).decode(),
+        picture=data_uri(picture(overview)),
         element=_ELEMENT,
         scripts="\n".join(f'<script src="{file}"></script>' for file in files),
     )
@@ -143,10 +144,14 @@ def picture(overview: Window) -> bytes:
     """
     low, high = choose(overview.values)
     with np.errstate(divide="ignore", invalid="ignore"):
-        place = np.log(overview.values / np.float32(low)) / np.float32(np.log(high / low))
-    index = np.clip(np.nan_to_num(place * 255.0, nan=-1.0, neginf=0.0) + 1.0, 1.0, 255.0)
+        position = np.log(overview.values / np.float32(low)) / np.float32(np.log(high / low))
+    index = np.clip(np.nan_to_num(position * 255.0, nan=-1.0, neginf=0.0) + 1.0, 1.0, 255.0)
     index[np.isnan(overview.values)] = 0.0
-    return _png(index.astype(np.uint8), _colours())
+    drawn = Image.fromarray(index.astype(np.uint8))
+    drawn.putpalette(_colours().tobytes())
+    held = io.BytesIO()
+    drawn.save(held, format="PNG", compress_level=1)
+    return held.getvalue()
 
 
 def _colours() -> NDArray[np.uint8]:
@@ -155,25 +160,3 @@ def _colours() -> NDArray[np.uint8]:
     at = np.linspace(0.0, len(known) - 1.0, 255)
     smooth = [np.interp(at, np.arange(len(known)), known[:, channel]) for channel in range(3)]
     return np.concatenate([[_GREY], np.rint(np.stack(smooth, axis=1))]).astype(np.uint8)
-
-
-def _png(index: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """Return a PNG file of palette indices (rows, columns) and colours (256, 3)."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        """Return a part of the file with its length and checksum."""
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    rows, columns = index.shape
-    head = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
-    lines = np.zeros((rows, columns + 1), dtype=np.uint8)  # each row begins with its filter: none
-    lines[:, 1:] = index
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"PLTE", colours.tobytes())
-        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 1))
-        + chunk(b"IEND", b"")
-    )

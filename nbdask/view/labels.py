@@ -18,7 +18,7 @@ _HIGH = 0.3
 _GREY = 0.5
 
 
-def label_places(
+def label_positions(
     rings: Sequence[Sequence[Point]],
     values: NDArray[np.float32],
     region: Tile,
@@ -51,8 +51,8 @@ def label_places(
     """
     sums = _sums(values, contrast)
     step = (region.shape[0] / values.shape[0], region.shape[1] / values.shape[1])
-    places: list[Point] = []
-    kept = [np.array(place, dtype=np.float64) for place in taken]
+    points: list[Point] = []
+    kept = [np.array(point, dtype=np.float64) for point in taken]
     for lines in rings:
         line = max(lines, key=len)
         half = np.array(size) / 2.0
@@ -63,15 +63,15 @@ def label_places(
         for other in kept:
             inside &= (np.abs(line - other) > np.array(size) * 1.1).any(axis=1)
         if not inside.any():
-            place = line[len(line) // 2]
+            point = line[len(line) // 2]
         else:
             (s0, f0), (s1, f1) = corner[inside].T, (corner[inside] + span).T
             bright = (sums[s1, f1] - sums[s0, f1] - sums[s1, f0] + sums[s0, f0]) / span.prod()
             height = (line[inside, 0] - region.slow0) / region.shape[0]
-            place = line[inside][int(np.argmin(bright + _HIGH * height))]
-        places.append(place)
-        kept.append(place)
-    return places
+            point = line[inside][int(np.argmin(bright + _HIGH * height))]
+        points.append(point)
+        kept.append(point)
+    return points
 
 
 def _sums(values: NDArray[np.float32], contrast: Contrast) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from bokeh.document import Document
 
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import choose
-from nbdask.view.labels import label_places
+from nbdask.view.labels import label_positions
 from nbdask.view.scene import Scene, Window
 from nbdask.view.style import MISSING, RINGS
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
@@ -121,10 +121,10 @@ class Page:
             output_backend="canvas",
             name="plot",
         )
-        for name, place in (("fast", "below"), ("slow", "left")):
+        for name, side in (("fast", "below"), ("slow", "left")):
             label = f"{name} [pixels]"
             axis = models.LinearAxis(axis_label=label, axis_label_text_font_style="normal")
-            self.plot.add_layout(axis, place)
+            self.plot.add_layout(axis, side)
         wheel = models.WheelZoomTool()
         box = models.BoxZoomTool(match_aspect=True)
         self.plot.toolbar = models.Toolbar(
@@ -389,10 +389,10 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         found = [(d, some) for d, some in lines.items() if some]
         size = (_NAME[0] * factor, _NAME[1] * factor)
         contrast = choose(window.values)
-        places = label_places(
+        points = label_positions(
             [some for _, some in found], window.values, window.region, contrast, size
         )
-        return window, [(*one, at) for one, at in zip(found, places, strict=True)]
+        return window, [(*one, at) for one, at in zip(found, points, strict=True)]
 
     def _shown(self, result: tuple[Window, list[Any]]) -> None:
         """Show what was read."""

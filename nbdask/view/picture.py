@@ -13,15 +13,16 @@ from nbdask.derive.canvas import factor_for, reduce_image
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
 from nbdask.experiment import Experiment
-from nbdask.files import whole_file
+from nbdask.files import check_target, inside, whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
 from nbdask.view.contrast import Contrast, choose
 from nbdask.view.figure import DPI, check_style, draw, spot_text
-from nbdask.view.files import check_picture
 from nbdask.view.spots import Spot, brightest
 from nbdask.view.style import Style
 
+#: Kinds of pictures.
+SUFFIXES = (".png", ".svg", ".pdf")
 #: Of zlib: the usual 6 takes three times as long for files that are a little smaller.
 _COMPRESSION = 3
 
@@ -93,7 +94,11 @@ def preview(
     """
     style, target = style or Style(), Path(path)
     check_style(style)
-    check_picture(target, overwrite, store)
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")
+    check_target(target, "-o", InputError, overwrite=overwrite)
+    if os.path.isdir(store) and inside(target, Path(store)):
+        raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
     levels = Levels(store)
     region = region_of(roi, levels.grid.shape)
     factor = factor_for(region, style.size)
@@ -107,20 +112,14 @@ def preview(
     contrast = choose(canvas.values(), log=style.log, percentile=style.percentile)
     figure = draw(levels, canvas, region, style, contrast, found)
     # Of images, the smallest file takes longest by far.
-    options: dict[str, Any] = (
-        {"pil_kwargs": {"compress_level": _COMPRESSION}} if _is_png(target) else {}
-    )
+    is_png = target.suffix.lower() == ".png"
+    options: Any = {"pil_kwargs": {"compress_level": _COMPRESSION}} if is_png else {}
     with whole_file(target, "-o", InputError) as fresh:
         figure.savefig(fresh, dpi=DPI, **options)
     missing = float(np.isnan(canvas.values()).mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit
     return Preview(target, region, factor, contrast, missing, tuple(found), labels, unit)
-
-
-def _is_png(path: Path) -> bool:
-    """Whether the picture's suffix is that of PNG."""
-    return path.suffix.lower() == ".png"
 
 
 def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:

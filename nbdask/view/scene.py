@@ -172,13 +172,6 @@ class Scene:
     path : path or str
         The store, or its address.
 
-    Attributes
-    ----------
-    levels : Levels
-    geometry : Directions
-    progress : Progress
-    damage : Damage
-
     Raises
     ------
     StoreError

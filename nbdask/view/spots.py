@@ -47,12 +47,12 @@ def brightest(levels: Levels, canvas: Canvas, region: Tile, count: int) -> list[
     least = max(2.0, _APART * max(values.shape))
     chosen: list[tuple[int, int]] = []
     for index in order:
-        place = (int(slow[index]), int(fast[index]))
-        if all(abs(place[0] - s) > least or abs(place[1] - f) > least for s, f in chosen):
-            chosen.append(place)
+        pixel = (int(slow[index]), int(fast[index]))
+        if all(abs(pixel[0] - s) > least or abs(pixel[1] - f) > least for s, f in chosen):
+            chosen.append(pixel)
         if len(chosen) == count:
             break
-    return [_placed(levels, canvas, region, place) for place in chosen]
+    return [_placed(levels, canvas, region, pixel) for pixel in chosen]
 
 
 def _local_maxima(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -67,10 +67,10 @@ def _local_maxima(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArra
     return found[0], found[1]
 
 
-def _placed(levels: Levels, canvas: Canvas, region: Tile, place: tuple[int, int]) -> Spot:
+def _placed(levels: Levels, canvas: Canvas, region: Tile, pixel: tuple[int, int]) -> Spot:
     """Find the brightest pixel of the image under one of the canvas."""
     factor, corner = canvas.factor, canvas.region
-    slow, fast = corner.slow0 + place[0] * factor, corner.fast0 + place[1] * factor
+    slow, fast = corner.slow0 + pixel[0] * factor, corner.fast0 + pixel[1] * factor
     part = Tile(slow, slow + factor, fast, fast + factor).intersect(region)
     assert part is not None
     pixels = levels.read(MAX, 0, part)

@@ -60,8 +60,8 @@ def test_every_option_is_explained(name: str) -> None:
 def test_help_of_the_program(capsys: Captured) -> None:
     """All commands with what they do; without a word the same; the version."""
     texts = []
-    for words in (["--help"], ["-h"], []):
-        assert main(words) == 0
+    for argv in (["--help"], ["-h"], []):
+        assert main(argv) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     for name, what in SUBCOMMANDS.items():
@@ -246,7 +246,7 @@ def test_mistakes_of_the_program_are_not_hidden(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["calibrate", "--backend", "fortran"], "'fortran' is not one of"),
         (["view", "a.zarr", "--port", "0"], "0 is not in the range 1<=x<=65535"),
@@ -268,11 +268,11 @@ def test_mistakes_of_the_program_are_not_hidden(monkeypatch) -> None:
     ],
 )
 def test_values_that_are_refused(
-    words: list[str], message: str, capsys: Captured, monkeypatch, tmp_path: Path
+    argv: list[str], message: str, capsys: Captured, monkeypatch, tmp_path: Path
 ) -> None:
     """One line with what was given; exit code 2; nothing written."""
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
+    assert main(argv) == 2
     assert message in one_line(capsys)
     assert list(tmp_path.iterdir()) == []
 

@@ -29,15 +29,15 @@ def said(capsys) -> str:
 def test_preview_says_what_it_drew(store, tmp_path, capsys) -> None:
     """Range of photons and spots; nothing with --quiet; other words for other pictures."""
     target = tmp_path / "a.png"
-    words = ["preview", str(store), "-o", str(target), "--size", "64"]
-    assert main([*words, "--spots", "2", "--resolution-rings", "--axes", "mm"]) == 0
+    argv = ["preview", str(store), "-o", str(target), "--size", "64"]
+    assert main([*argv, "--spots", "2", "--resolution-rings", "--axes", "mm"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith(f"{target}: ")
     assert "photons per pixel, max of 2 x 2 pixels" in out[0]
     assert len([line for line in out if line.startswith("spot at slow ")]) == 2
     before = target.read_bytes()
     linear = ["--linear", "--percentile", "50", "--colormap", "gray_r", "--downsample", "mean"]
-    assert main([*words, *linear, "--overwrite", "--quiet"]) == 0
+    assert main([*argv, *linear, "--overwrite", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     assert target.read_bytes() != before
 
@@ -55,25 +55,25 @@ def test_preview_draws_nothing_damaged(store, tmp_path, capsys, place) -> None:
     """A flipped bit in a tile, or in the pyramid: one line with what to do, and no picture."""
     copy, target = tmp_path / "run.zarr", tmp_path / "a.png"
     shutil.copytree(store, copy)
-    words = ["preview", str(copy), "-o", str(target), "--size", "64"]
+    argv = ["preview", str(copy), "-o", str(target), "--size", "64"]
     before = flip(copy / "image" / "c" / "1" / "0", place)
-    assert main(words) == 2
+    assert main(argv) == 2
     line = said(capsys)
     assert "tile 2 (slow 32 to 64, fast 0 to 32) is damaged" in line
     assert f"nbdask repair {copy} computes them again" in line
     (copy / "image" / "c" / "1" / "0").write_bytes(before)
     build_pyramid(copy, smallest=40)
     flip(copy / "pyramid" / "max" / "1" / "c" / "0" / "0", place)
-    assert main(words) == 2
+    assert main(argv) == 2
     line = said(capsys)
     assert "pyramid/max/1/c/0/0, a part of its pyramid, is damaged" in line
     assert f"delete it, then nbdask pyramid {copy} builds it again" in line
     assert not target.exists()
-    assert main([*words, "--roi", "0", "31", "0", "31"]) == 0
+    assert main([*argv, "--roi", "0", "31", "0", "31"]) == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "names"),
+    ("argv", "names"),
     [
         (["preview", "STORE"], "--output"),
         (["preview", "STORE", "-o", "STORE/a.png"], "must lie outside the store"),
@@ -89,10 +89,10 @@ def test_preview_draws_nothing_damaged(store, tmp_path, capsys, place) -> None:
         (["view", "STORE", "--port", "99999"], "99999"),
     ],
 )
-def test_mistakes_are_one_line(store, tmp_path, monkeypatch, capsys, words, names) -> None:
+def test_mistakes_are_one_line(store, tmp_path, monkeypatch, capsys, argv, names) -> None:
     """Exit code 2, what is wrong, nothing written."""
     monkeypatch.chdir(tmp_path)
-    assert main([word.replace("STORE", str(store)) for word in words]) == 2
+    assert main([word.replace("STORE", str(store)) for word in argv]) == 2
     assert names in said(capsys)
     assert list(tmp_path.iterdir()) == []
 
@@ -120,10 +120,10 @@ def test_pyramid_of_a_small_image(store, capsys) -> None:
 
 def test_simulate_builds_a_pyramid(tmp_path) -> None:
     """With --pyramid the levels are there when the run ends."""
-    words = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 520 -pixel 0.3 -oversample 1"
+    argv = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 520 -pixel 0.3 -oversample 1"
     options = ["--backend", "numpy", "--tile", "260", "--pyramid", "--quiet"]
     out = ["--out", str(tmp_path / "run.zarr")]
-    assert main(["simulate", *words.split(), *options, *out]) == 0
+    assert main(["simulate", *argv.split(), *options, *out]) == 0
     files = (tmp_path / "run.zarr" / "pyramid").rglob("c/*/*")
     assert sorted(str(p.relative_to(tmp_path)) for p in files if p.is_file()) == [
         f"run.zarr/pyramid/{kind}/1/c/0/0" for kind in ("max", "mean")

@@ -25,7 +25,7 @@ CASES = {
         "-seed 4 is the seed of -noisefile",
     ),
     "unknown option": (f"{GOOD} --tiles 5", "--tile"),
-    "stray word": (f"{GOOD} run1", "run1"),
+    "stray argument": (f"{GOOD} run1", "run1"),
     "stray number": ("-cell 70 80 90 75 85 95 100 -default_F 1", "100"),
     "missing value at the end": (f"{GOOD} -lambda", "-lambda"),
     "missing value before a flag": (f"{CELL} -default_F -N 5", "-default_F"),
@@ -159,9 +159,9 @@ def test_wrong_input_is_refused_in_one_line(
     name: str, workfolder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2, one line that names the culprit, no traceback, no store."""
-    words, expected = CASES[name]
+    argv, expected = CASES[name]
     before = sorted(workfolder.rglob("*"))
-    code = main(["simulate", *words.split(), "--out", "run.zarr"])
+    code = main(["simulate", *argv.split(), "--out", "run.zarr"])
     said = capsys.readouterr()
     assert code == 2, said.err
     errors = [line for line in said.err.splitlines() if line.startswith("nbdask: error: ")]
@@ -173,7 +173,7 @@ def test_wrong_input_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("argv", "expected"),
     [
         (["simulat"], "simulate"),
         (["-cell", "1", "1", "1"], "nbdask simulate"),
@@ -187,10 +187,10 @@ def test_wrong_input_is_refused_in_one_line(
     ],
 )
 def test_wrong_subcommands_and_arguments(
-    words: list[str], expected: str, workfolder: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], expected: str, workfolder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same for everything that is not an experiment."""
-    assert main(words) == 2
+    assert main(argv) == 2
     said = capsys.readouterr().err
     assert expected in said
     assert said.count("\n") == 1
@@ -198,13 +198,13 @@ def test_wrong_subcommands_and_arguments(
 
 def test_existing_store_is_kept(workfolder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a store nor anything else is overwritten without being told to."""
-    words = ["simulate", *GOOD.split(), "--backend", "numpy", "--out", "run.zarr", "--quiet"]
-    assert main(words) == 0
+    argv = ["simulate", *GOOD.split(), "--backend", "numpy", "--out", "run.zarr", "--quiet"]
+    assert main(argv) == 0
     made = (workfolder / "run.zarr" / "zarr.json").read_bytes()
-    assert main(words) == 2
+    assert main(argv) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert (workfolder / "run.zarr" / "zarr.json").read_bytes() == made
-    assert main([*words[:-2], "folder", "--overwrite"]) == 2
+    assert main([*argv[:-2], "folder", "--overwrite"]) == 2
     assert (workfolder / "folder").is_dir()
-    assert main([*words, "--overwrite"]) == 0
+    assert main([*argv, "--overwrite"]) == 0
     assert (workfolder / "run.zarr" / "zarr.json").read_bytes() != made

@@ -12,7 +12,7 @@ from nbdask import derive
 from nbdask.cli.main import main
 from nbdask.store.reader import StoreReader
 
-WORDS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 40 -pixel 0.2 -oversample 1"
+FLAGS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 40 -pixel 0.2 -oversample 1"
 OPTIONS = "--backend numpy --tile 20"
 ALL = (
     "--flicker 1% --pixel-flicker 0.02 --psf-gauss 80um --calibration 3% --calibration-seed 5"
@@ -32,7 +32,7 @@ step = "poisson"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated store of 4 tiles."""
     path = tmp_path_factory.mktemp("run") / "run.zarr"
-    assert main(["simulate", *WORDS.split(), *OPTIONS.split(), "--out", str(path)]) == 0
+    assert main(["simulate", *FLAGS.split(), *OPTIONS.split(), "--out", str(path)]) == 0
     return path
 
 
@@ -41,9 +41,9 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(StoreReader(path).image[:])
 
 
-def noise(run: Path, out: Path, *words: str) -> int:
+def noise(run: Path, out: Path, *argv: str) -> int:
     """Run the command."""
-    return main(["noise", str(run), "--out", str(out), "--backend", "numpy", *words])
+    return main(["noise", str(run), "--out", str(out), "--backend", "numpy", *argv])
 
 
 def test_options_are_steps_in_the_order_of_a_detector(run, tmp_path, capsys) -> None:
@@ -78,13 +78,13 @@ def test_options_are_steps_in_the_order_of_a_detector(run, tmp_path, capsys) -> 
 
 def test_simulate_writes_a_noisy_copy(run, tmp_path) -> None:
     """The same bits as afterwards by hand; both stores are there."""
-    words = ["simulate", *WORDS.split(), *OPTIONS.split(), "--out", str(tmp_path / "run.zarr")]
+    argv = ["simulate", *FLAGS.split(), *OPTIONS.split(), "--out", str(tmp_path / "run.zarr")]
     options = ["--seed", "7", "--psf-fibre", "0.2mm", "--psf-radius", "6"]
-    assert main([*words, "--noise", str(tmp_path / "n.zarr"), *options]) == 0
+    assert main([*argv, "--noise", str(tmp_path / "n.zarr"), *options]) == 0
     assert noise(run, tmp_path / "by-hand.zarr", *options) == 0
     assert np.array_equal(pixels(tmp_path / "run.zarr"), pixels(run))
     assert np.array_equal(pixels(tmp_path / "n.zarr"), pixels(tmp_path / "by-hand.zarr"))
-    again = [*words, "--noise", str(tmp_path / "n.zarr"), *options]
+    again = [*argv, "--noise", str(tmp_path / "n.zarr"), *options]
     assert main(again) == 2
     assert main([*again, "--resume"]) == 0
     assert main([*again, "--overwrite"]) == 0
@@ -124,7 +124,7 @@ def test_damage_is_repaired_by_the_command(run, tmp_path, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         ("", "--seed is missing"),
         ("--seed -1", "--seed -1: must be a whole number from 0 to"),
@@ -162,14 +162,14 @@ def test_damage_is_repaired_by_the_command(run, tmp_path, capsys) -> None:
         ("--seed 1 --tile 3", "--tile"),
     ],
 )
-def test_bad_input(run, tmp_path, capsys, monkeypatch, words, message) -> None:
+def test_bad_input(run, tmp_path, capsys, monkeypatch, argv, message) -> None:
     """Exit code 2, one line, nothing written."""
     monkeypatch.chdir(tmp_path)
     files = {"BAD": "x = ", "STEP": '[[steps]]\nstep = "no"', "GOOD": PIPELINE}
     files |= {"STEPLESS": "steps = []", "EMPTY": "", "LIST": '[[steps]]\nstep = ["poisson"]'}
     for name, text in files.items():
         Path(name).write_text(text)
-    assert noise(run, tmp_path / "out.zarr", *words.split()) == 2
+    assert noise(run, tmp_path / "out.zarr", *argv.split()) == 2
     said = capsys.readouterr()
     assert message in said.err
     assert said.err.count("\n") == 1
@@ -181,14 +181,14 @@ def test_without_a_place_to_write(run, tmp_path, capsys) -> None:
     """The missing option is named; options of noise alone are refused by simulate."""
     assert main(["noise", str(run), "--seed", "1"]) == 2
     assert "--out is missing" in capsys.readouterr().err
-    words = ["simulate", *WORDS.split(), "--out", str(tmp_path / "x.zarr")]
-    assert main([*words, "--readout", "3"]) == 2
+    argv = ["simulate", *FLAGS.split(), "--out", str(tmp_path / "x.zarr")]
+    assert main([*argv, "--readout", "3"]) == 2
     assert "--readout needs --noise PATH" in capsys.readouterr().err
-    assert main([*words, "--noise", str(tmp_path / "x.zarr"), "--seed", "1"]) == 2
+    assert main([*argv, "--noise", str(tmp_path / "x.zarr"), "--seed", "1"]) == 2
     assert "is the store --out too" in capsys.readouterr().err
-    assert main([*words, "--noise", str(tmp_path / "x.zarr" / "n"), "--seed", "1"]) == 2
+    assert main([*argv, "--noise", str(tmp_path / "x.zarr" / "n"), "--seed", "1"]) == 2
     assert "must lie outside the store" in capsys.readouterr().err
-    assert main([*words, "--noise", str(tmp_path), "--seed", "1"]) == 2
+    assert main([*argv, "--noise", str(tmp_path), "--seed", "1"]) == 2
     assert "must not hold the store" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -229,6 +229,6 @@ def test_a_store_within_the_source_is_refused(run, tmp_path, capsys) -> None:
 def test_a_map_of_another_shape(run, tmp_path, capsys) -> None:
     """Both shapes in one line."""
     np.save(tmp_path / "map.npy", np.ones((40, 41)))
-    words = ("--seed", "1", "--gain-map", str(tmp_path / "map.npy"))
-    assert noise(run, tmp_path / "out.zarr", *words) == 2
+    argv = ("--seed", "1", "--gain-map", str(tmp_path / "map.npy"))
+    assert noise(run, tmp_path / "out.zarr", *argv) == 2
     assert "has 40 x 41 pixels, the image 40 x 40" in capsys.readouterr().err

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbdask import derive
-from nbdask.cli.apart import Number, check_apart, files_among, inputs_of
-from nbdask.cli.judging import check_files, exit_codes, thresholds_of
-from nbdask.cli.mending import MOST, bar, say_faults
+from nbdask.cli.argv import check_dashes, no_such_option, split_argv
+from nbdask.cli.comparison import check_files, exit_codes, thresholds_of
+from nbdask.cli.faults import MOST, bar, say_faults
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
+from nbdask.cli.outputs import Number, check_distinct, files_among, inputs_of
 from nbdask.cli.running import peak_text, resume_command, say_notes
-from nbdask.cli.words import check_dashes, no_such_option, split_words
 from nbdask.errors import (
     BackendError,
     ClusterError,
@@ -51,22 +51,22 @@ FLAGS = [["-N", "5"], ["-cell", "70", "80", "90"], ["-nonoise"], ["word"], ["-1.
 
 @QUICK
 @given(st.lists(st.sampled_from(OWN + FLAGS), max_size=8))
-def test_words_go_to_whom_they_belong(groups: list[list[str]]) -> None:
+def test_arguments_go_to_whom_they_belong(groups: list[list[str]]) -> None:
     """In any order and mixture; each side keeps its own order."""
-    own, words = split_words([word for group in groups for word in group], PARAMS)
+    own, argv = split_argv([word for group in groups for word in group], PARAMS)
     assert own == [word for group in groups if group in OWN for word in group]
-    assert words == [word for group in groups if group in FLAGS for word in group]
+    assert argv == [word for group in groups if group in FLAGS for word in group]
 
 
 @pytest.mark.parametrize("word", ["-h", "-help", "--help"])
 def test_help_is_an_option_however_it_is_spelt(word: str) -> None:
     """Where there is one."""
     params = [*PARAMS, click.Option(["--help"], is_flag=True)]
-    assert split_words(["-N", "5", word], params) == (["--help"], ["-N", "5"])
+    assert split_argv(["-N", "5", word], params) == (["--help"], ["-N", "5"])
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--tile"], "option --tile needs 1 value"),
         (["--tile", "--quiet"], "option --tile needs 1 value"),
@@ -77,10 +77,10 @@ def test_help_is_an_option_however_it_is_spelt(word: str) -> None:
         (["--"], "no such option: -- "),
     ],
 )
-def test_options_that_are_not_whole(words: list[str], message: str) -> None:
+def test_options_that_are_not_whole(argv: list[str], message: str) -> None:
     """Their name and what they need."""
     with pytest.raises(click.UsageError) as caught:
-        split_words(words, PARAMS, "nbdask test")
+        split_argv(argv, PARAMS, "nbdask test")
     assert message in caught.value.format_message()
 
 
@@ -134,14 +134,14 @@ def test_outputs_that_are_not_apart(tmp_path: Path) -> None:
         ({"--json": tmp_path / "a", "--map": tmp_path / "." / "a"}, "is the file of --json"),
     ):
         with pytest.raises(click.UsageError) as caught:
-            check_apart(outputs, inputs)
+            check_distinct(outputs, inputs)
         assert message in caught.value.format_message()
         assert caught.value.format_message().startswith(list(outputs)[-1])
-    check_apart({"--json": "-", "--html": "-", "--map": None}, inputs)
-    check_apart({"--json": tmp_path / "a", "--html": tmp_path / "b"}, inputs)
+    check_distinct({"--json": "-", "--html": "-", "--map": None}, inputs)
+    check_distinct({"--json": tmp_path / "a", "--html": tmp_path / "b"}, inputs)
 
 
-def test_files_that_words_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_arguments_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are there; an experiment knows its own."""
     monkeypatch.chdir(tmp_path)
     Path("a.hkl").write_text("1 2 3 4\n")
@@ -168,16 +168,16 @@ def test_the_brightest_pixel_in_words(value: Any, slow: int, fast: int, text: st
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("argv", "line"),
     [
         (["nbdask", "simulate", "-N", "5"], "nbdask simulate -N 5 --resume"),
         (["nbdask", "noise", "--overwrite", "a b"], "nbdask noise 'a b' --resume"),
         (["nbdask", "--resume", "x"], "nbdask x --resume"),
     ],
 )
-def test_the_line_that_resumes(words: list[str], line: str) -> None:
+def test_the_line_that_resumes(argv: list[str], line: str) -> None:
     """Fit for a shell; --resume once and never beside --overwrite."""
-    assert resume_command(words) == line
+    assert resume_command(argv) == line
 
 
 def test_notes_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,7 +248,7 @@ def test_codes_of_comparisons(error: BaseException, code: int) -> None:
     assert caught.value.exit_code == code
 
 
-def test_errors_of_comparisons_keep_their_words() -> None:
+def test_errors_of_comparisons_keep_their_text() -> None:
     """A field is named by its flag, a file of the system by its name."""
     for error, text in (
         (FieldError("beam.wavelength", 0.0, "above 0"), "-lambda (0.0): must be above 0"),
@@ -282,8 +282,8 @@ def test_files_of_outcomes_are_checked_first(tmp_path: Path) -> None:
     for flag in ("json", "html", "map"):
         for name, message in (
             (tmp_path, "is a folder: give the path of a file"),
-            ("/dev/null", "is a device, pipe or socket: give a regular file"),
-            (tmp_path / "old", "is there already: give another, or --overwrite"),
+            ("/dev/null", "is a device, pipe or socket: give the path of a regular file"),
+            (tmp_path / "old", "exists already: --overwrite replaces it"),
             (tmp_path / "none" / "a", "does not exist"),
         ):
             with pytest.raises(errors.FileError) as caught:
@@ -294,7 +294,7 @@ def test_files_of_outcomes_are_checked_first(tmp_path: Path) -> None:
     check_files(options_of(json_file=str(tmp_path / "old"), overwrite=True), [])
 
 
-def pipeline_from(words: str, pixel_size: float = 1e-4) -> derive.Pipeline:
+def pipeline_from(argv: str, pixel_size: float = 1e-4) -> derive.Pipeline:
     """The pipeline that options of noise describe; their errors are raised."""
     made: list[derive.Pipeline] = []
 
@@ -303,7 +303,7 @@ def pipeline_from(words: str, pixel_size: float = 1e-4) -> derive.Pipeline:
     def command(**options: Any) -> None:
         made.append(pipeline_of(options, pixel_size))
 
-    done = CliRunner().invoke(command, words.split(), standalone_mode=False)
+    done = CliRunner().invoke(command, argv.split(), standalone_mode=False)
     if done.exception is not None:
         raise done.exception
     return made[0]
@@ -334,8 +334,8 @@ def test_widths_in_any_unit(option: str, text: str, pixels: float) -> None:
     def command(**options: Any) -> None:
         made.append(pipeline_of(options, 1e-4))
 
-    words = [option, text, "--no-poisson"]
-    assert CliRunner().invoke(command, words, standalone_mode=False).exception is None
+    argv = [option, text, "--no-poisson"]
+    assert CliRunner().invoke(command, argv, standalone_mode=False).exception is None
     assert made[0].steps[0].fwhm == pixels
 
 
@@ -384,7 +384,7 @@ def test_steps_stand_in_the_order_of_a_detector(options: list[str], count: int) 
 
 
 @pytest.mark.parametrize(
-    ("words", "needs"),
+    ("argv", "needs"),
     [
         ("--no-poisson --gain 2", False),
         ("--no-poisson --psf-gauss 1 --offset 3 --integers", False),
@@ -396,14 +396,14 @@ def test_steps_stand_in_the_order_of_a_detector(options: list[str], count: int) 
         ("--noise-rng c", True),
     ],
 )
-def test_when_a_seed_is_needed(words: str, needs: bool) -> None:
+def test_when_a_seed_is_needed(argv: str, needs: bool) -> None:
     """Where something is drawn; a calibration may have its own."""
     if needs:
         with pytest.raises(click.UsageError, match="--seed is missing: give a whole number"):
-            pipeline_from(words)
+            pipeline_from(argv)
     else:
-        assert not pipeline_from(words).random
-    assert pipeline_from(f"{words} --seed 5").seed == 5
+        assert not pipeline_from(argv).random
+    assert pipeline_from(f"{argv} --seed 5").seed == 5
 
 
 def test_options_that_were_given() -> None:
@@ -415,8 +415,8 @@ def test_options_that_were_given() -> None:
     def command(**options: Any) -> None:
         made.append(given_options(options))
 
-    words = ["--readout", "1", "--seed", "0", "--no-poisson", "--psf-gauss", "2", "--offset", "0"]
-    CliRunner().invoke(command, words, standalone_mode=False)
+    argv = ["--readout", "1", "--seed", "0", "--no-poisson", "--psf-gauss", "2", "--offset", "0"]
+    CliRunner().invoke(command, argv, standalone_mode=False)
     CliRunner().invoke(command, [], standalone_mode=False)
     wanted = ["--no-poisson", "--offset", "--psf-gauss", "--readout", "--seed"]
     assert sorted(made[0]) == wanted

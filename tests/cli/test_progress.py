@@ -125,13 +125,13 @@ def test_time_left_counts_what_is_still_to_be_evaluated(clock) -> None:
 
 def test_dry_run_tells_disk_space_and_warns(tmp_path, capsys, monkeypatch) -> None:
     """Need and free space; a note where the image might not fit; nothing is written."""
-    words = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "16", "--dry-run"]
-    assert main(words) == 0
+    argv = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "16", "--dry-run"]
+    assert main(argv) == 0
     assert "disk      at most" in capsys.readouterr().out
-    assert main([*words, "--out", str(tmp_path / "a.zarr")]) == 0
+    assert main([*argv, "--out", str(tmp_path / "a.zarr")]) == 0
     assert " free at " in capsys.readouterr().out
     monkeypatch.setattr(LocalPlace, "free_bytes", lambda self: 75_000)
-    assert main([*words, "--out", str(tmp_path / "a.zarr")]) == 0
+    assert main([*argv, "--out", str(tmp_path / "a.zarr")]) == 0
     said = capsys.readouterr()
     assert "73.2 KiB free" in said.out
     assert "may need up to" in said.err
@@ -140,9 +140,9 @@ def test_dry_run_tells_disk_space_and_warns(tmp_path, capsys, monkeypatch) -> No
 
 def test_the_command_that_resumes() -> None:
     """Quoted for a shell; --overwrite would refuse to resume, so it goes."""
-    words = ["nbdask", "simulate", "-N", "5", "--out", "my run.zarr", "--overwrite"]
-    assert resume_command(words) == "nbdask simulate -N 5 --out 'my run.zarr' --resume"
-    assert resume_command([*words[:-1], "--resume"]).count("--resume") == 1
+    argv = ["nbdask", "simulate", "-N", "5", "--out", "my run.zarr", "--overwrite"]
+    assert resume_command(argv) == "nbdask simulate -N 5 --out 'my run.zarr' --resume"
+    assert resume_command([*argv[:-1], "--resume"]).count("--resume") == 1
 
 
 _SLOW = """
@@ -182,10 +182,10 @@ def test_a_stopped_run_prints_the_command_that_resumes(
     script.write_text(_SLOW)
     hold = tmp_path / "hold"
     hold.write_text("1")
-    words = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--threads", "1"]
-    words += ["--cluster", cluster]
+    argv = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--threads", "1"]
+    argv += ["--cluster", cluster]
     process = subprocess.Popen(
-        [sys.executable, script, *words, "--out", store],
+        [sys.executable, script, *argv, "--out", store],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)},
@@ -199,8 +199,8 @@ def test_a_stopped_run_prints_the_command_that_resumes(
     assert "Traceback" not in errors
     *_, said, command = errors.splitlines()
     assert said.startswith(f"nbdask: {word}; the store keeps all finished tiles")
-    assert command == resume_command(["nbdask", *words, "--out", str(store)])
+    assert command == resume_command(["nbdask", *argv, "--out", str(store)])
     assert 0 < StoreReader(store).done().sum() < 36
     assert not store.with_name(f".{store.name}.lock").exists()
-    assert main([*words, "--out", str(store), "--resume", "--quiet"]) == 0
+    assert main([*argv, "--out", str(store), "--resume", "--quiet"]) == 0
     assert StoreReader(store).attributes["status"] == "complete"

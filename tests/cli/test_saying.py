@@ -35,9 +35,9 @@ def store(kept: Path) -> Any:
     (kept / "zarr.json").write_bytes(before)
 
 
-def told(capsys: Captured, *words: object) -> str:
+def told(capsys: Captured, *argv: object) -> str:
     """What a command that succeeds prints."""
-    assert main([str(word) for word in words]) == 0
+    assert main([str(word) for word in argv]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     return said.out
@@ -116,13 +116,13 @@ def test_info_of_verdicts(store: Path, capsys: Captured) -> None:
         "date": "2026-01-02",
     }
     good = {**verdict, "ok": True, "max_rel": 1.25e-8}
-    for verdicts, words in (
+    for verdicts, argv in (
         ([verdict], "1 comparison(s), the last: different, 3 regions, worst deviation nan"),
         ([verdict, good], "2 comparison(s), the last: equal, 3 regions, worst deviation 1.25e-08"),
     ):
         update_attributes(place_of(store), {"parity": verdicts})
         rows = lines_of(told(capsys, "info", store))
-        assert rows["parity"].startswith(words)
+        assert rows["parity"].startswith(argv)
         assert "program sha256 cdcdcdcdcdcdcdcd..., 2026-01-02" in rows["parity"]
 
 
@@ -171,8 +171,8 @@ def test_the_viewer_tells_its_address(
 
     monkeypatch.setattr("nbdask.view.server.serve", serve)
     monkeypatch.setattr("webbrowser.open", opened.append)
-    words = ["view", "run.zarr", "--port", "8000"]
-    assert main(words if browser else [*words, "--no-browser"]) == 0
+    argv = ["view", "run.zarr", "--port", "8000"]
+    assert main(argv if browser else [*argv, "--no-browser"]) == 0
     said = capsys.readouterr()
     assert said.out == "http://127.0.0.1:5006/word\n"
     assert said.err == "nbdask: Ctrl-C ends the viewer\nnbdask: viewer ended\n"
@@ -221,13 +221,13 @@ def test_verify_repair_and_pyramid(quiet: bool, tmp_path: Path, capsys: Captured
     forget(path, 2)
     more = ["--quiet"] if quiet else []
     said = []
-    for words, code in (
+    for argv, code in (
         (["verify", str(path)], 1),
         (["repair", str(path)], 0),
         (["verify", str(path), "--recompute", "1", "--seed", "3"], 0),
         (["pyramid", str(path), "--kind", "mean"], 0),
     ):
-        assert main([*words, "--threads", "1", *more]) == code
+        assert main([*argv, "--threads", "1", *more]) == code
         said.append(capsys.readouterr().out)
     if quiet:
         assert said == [""] * 4

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import nbdask
+from nbdask.cli.argv import split_argv
 from nbdask.cli.main import main
 from nbdask.cli.simulate import command
-from nbdask.cli.words import split_words
 
 GOOD = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
 
 
-def run(*words: str) -> int:
-    return main(["simulate", *words, "--backend", "numpy"])
+def run(*argv: str) -> int:
+    return main(["simulate", *argv, "--backend", "numpy"])
 
 
 def test_flags_become_a_store_that_info_explains(
@@ -44,20 +44,20 @@ def test_flags_become_a_store_that_info_explains(
 
 def test_options_and_flags_may_stand_in_any_order(tmp_path: Path) -> None:
     """Two-dash options before, between and after nanoBragg flags; also with an equals sign."""
-    words = GOOD.split()
+    argv = GOOD.split()
     first, second = tmp_path / "a.zarr", tmp_path / "b.zarr"
-    assert run("--out", str(first), *words, "--tile", "16") == 0
-    assert run(*words[:7], f"--out={second}", "--tile=16", *words[7:]) == 0
+    assert run("--out", str(first), *argv, "--tile", "16") == 0
+    assert run(*argv[:7], f"--out={second}", "--tile=16", *argv[7:]) == 0
     assert np.array_equal(nbdask.open(first).image, nbdask.open(second).image)
 
 
-def test_words_are_split_by_the_number_of_values_an_option_takes() -> None:
+def test_arguments_are_split_by_the_number_of_values_an_option_takes() -> None:
     """Negative numbers after an option are its values, not flags."""
-    own, words = split_words(
+    own, argv = split_argv(
         ["-N", "5", "--pix0-vector-mm", "-1", "2", "-3", "--quiet", "-phi", "-4"], command.params
     )
     assert own == ["--pix0-vector-mm", "-1", "2", "-3", "--quiet"]
-    assert words == ["-N", "5", "-phi", "-4"]
+    assert argv == ["-N", "5", "-phi", "-4"]
 
 
 def test_floatfile_holds_the_stored_image(tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_resume_finishes_an_unfinished_store(tmp_path: Path) -> None:
 
 def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """Asking for help is no error."""
-    for words in ([], ["--help"], ["simulate", "-h"], ["parity", "-h"], ["--version"]):
-        assert main(words) == 0
+    for argv in ([], ["--help"], ["simulate", "-h"], ["parity", "-h"], ["--version"]):
+        assert main(argv) == 0
         assert "nbdask" in capsys.readouterr().out
     assert main(["flags"]) == 0
     assert "-distance" in capsys.readouterr().out

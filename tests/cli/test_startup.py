@@ -15,7 +15,7 @@ from nbdask.cli.startup import absent
 FLAGS = "-cell 70 80 90 90 90 90 -default_F 10 -N 2 -detpixels 8 -distance 100 -lambda 1"
 
 
-def run(tmp_path, *words):
+def run(tmp_path, *argv):
     """Run Python with a CuPy that leaves a mark when it is imported; return if it was."""
     package = tmp_path / "fakes" / "cupy"
     package.mkdir(parents=True, exist_ok=True)
@@ -24,15 +24,15 @@ def run(tmp_path, *words):
     text = f"from pathlib import Path\nPath({str(mark)!r}).touch()\nraise ImportError('a fake')\n"
     (package / "__init__.py").write_text(text)
     path = os.pathsep.join([str(package.parent), *filter(None, sys.path)])
-    subprocess.run([sys.executable, *words], env={**os.environ, "PYTHONPATH": path}, check=True)
+    subprocess.run([sys.executable, *argv], env={**os.environ, "PYTHONPATH": path}, check=True)
     return mark.exists()
 
 
 def test_a_command_does_not_import_what_it_does_not_use(tmp_path):
     """The run is complete, and CuPy was not imported."""
     store = tmp_path / "a.zarr"
-    words = ["-m", "nbdask", "simulate", *FLAGS.split(), "--backend", "numpy", "--quiet"]
-    assert not run(tmp_path, *words, "--out", str(store))
+    argv = ["-m", "nbdask", "simulate", *FLAGS.split(), "--backend", "numpy", "--quiet"]
+    assert not run(tmp_path, *argv, "--out", str(store))
     assert (store / "zarr.json").exists()
 
 

@@ -20,9 +20,9 @@ GOOD = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -ov
 OPTIONS = "--backend numpy --tile 8"
 
 
-def simulate(store: Path, *words: str) -> int:
+def simulate(store: Path, *argv: str) -> int:
     """Make a store of 25 tiles."""
-    return main(["simulate", *GOOD.split(), *OPTIONS.split(), "--out", str(store), *words])
+    return main(["simulate", *GOOD.split(), *OPTIONS.split(), "--out", str(store), *argv])
 
 
 @pytest.fixture
@@ -152,10 +152,10 @@ def test_other_kernels_and_missing_files_are_refused(store, tmp_path, capsys, mo
     update_attributes(store, {"plan": plan})
     damage(store, 3)
     capsys.readouterr()
-    for words in (["verify", "--recompute", "1"], ["repair"]):
-        assert main([words[0], str(store), *words[1:]]) == 2
+    for argv in (["verify", "--recompute", "1"], ["repair"]):
+        assert main([argv[0], str(store), *argv[1:]]) == 2
         said = capsys.readouterr().err
-        assert f"nbdask: error: {words[0]}: {store} was begun with other settings" in said
+        assert f"nbdask: error: {argv[0]}: {store} was begun with other settings" in said
         assert 'kernel_version: "0" -> ' in said
     monkeypatch.chdir(tmp_path)
     Path("P1.hkl").write_text("0 0 1 10\n")

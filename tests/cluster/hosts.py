@@ -36,10 +36,10 @@ def missing() -> str | None:
         return f"network namespaces cannot be made here: {error}"
 
 
-def _ip(*words: str) -> str:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+def _ip(*argv: str) -> str:
+    done = subprocess.run(["ip", *argv], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        raise RuntimeError(f"ip {' '.join(argv)}: {done.stderr.strip()}")
     return done.stdout
 
 

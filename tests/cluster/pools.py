@@ -23,7 +23,7 @@ from tests.helpers import PATIENCE, ROOT, wait_until
 
 #: A small image of 36 tiles.
 _FLAGS = "-cell 70 -default_F 10 -N 5 -detpixels 48 -pixel 1 -oversample 1 -osc 1 -phisteps 20"
-WORDS = [*_FLAGS.split(), "--backend", "numpy", "--tile", "8"]
+ARGV = [*_FLAGS.split(), "--backend", "numpy", "--tile", "8"]
 TILES = 36
 
 
@@ -77,13 +77,13 @@ class Pool:
             return False
         return True
 
-    def _start(self, what: str, *words: str, **more: str) -> subprocess.Popen[str]:
+    def _start(self, what: str, *argv: str, **more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1"]
         if self.variables:
             command += ["--protocol", "tls"]
         with open(self.folder / f"{what}-{len(self.processes)}.log", "w") as log:
             process = subprocess.Popen(
-                [*command, "--dashboard-address", "127.0.0.1:0", *words],
+                [*command, "--dashboard-address", "127.0.0.1:0", *argv],
                 env=environment(**self.variables, **more),
                 cwd=self.folder,
                 stdout=log,
@@ -96,11 +96,11 @@ class Pool:
 
     def add_worker(self, **more: str) -> subprocess.Popen[str]:
         """Start a worker of one thread, with further environment variables."""
-        words = ["--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny"]
-        words += ["--local-directory", str(self.folder), "--memory-limit", "1GB"]
+        argv = ["--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny"]
+        argv += ["--local-directory", str(self.folder), "--memory-limit", "1GB"]
         # One with another nbdask cannot load what slows it.
         slow = {} if "PYTHONPATH" in more else slow_workers(self.hold)
-        worker = self._start("worker", *words, **slow, **more)
+        worker = self._start("worker", *argv, **slow, **more)
         self.workers.append(worker)
         return worker
 
@@ -160,9 +160,9 @@ def pool(folder: Path, workers: int, variables: Mapping[str, str] | None = None)
         made.close()
 
 
-def command(out: Path, *options: str, words: Sequence[str] = WORDS) -> list[str]:
+def command(out: Path, *options: str, argv: Sequence[str] = ARGV) -> list[str]:
     """Return the words of a run."""
-    return [sys.executable, "-m", "nbdask", "simulate", *words, "--out", str(out), *options]
+    return [sys.executable, "-m", "nbdask", "simulate", *argv, "--out", str(out), *options]
 
 
 def alone(out: Path) -> np.ndarray:

@@ -87,9 +87,9 @@ def _start_munge(folder: Path) -> None:
         "log-file": munge / "munged.log",
         "seed-file": munge / "seed",
     }
-    words = [f"--{name}={path}" for name, path in options.items()]
+    argv = [f"--{name}={path}" for name, path in options.items()]
     as_munge = ["setpriv", "--reuid=munge", "--regid=munge", "--init-groups"]
-    subprocess.run([*as_munge, "munged", "--force", *words], check=True)
+    subprocess.run([*as_munge, "munged", "--force", *argv], check=True)
 
 
 def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:

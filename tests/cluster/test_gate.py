@@ -18,7 +18,7 @@ from distributed.comm.core import CommClosedError
 from distributed.protocol.pickle import dumps, loads
 
 from nbdask.cluster import distributed
-from nbdask.cluster.cards import card_orders
+from nbdask.cluster.devices import device_orders
 from nbdask.cluster.distributed import (
     HISTORY,
     HISTORY_VARIABLES,
@@ -205,12 +205,10 @@ def test_lines_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert len(shlex.split(line)) == 2
 
 
-@pytest.mark.parametrize("words", [[], ["a", "b"], ["--help"], ["-x"]])
-def test_how_credentials_are_asked_for(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("argv", [[], ["a", "b"], ["--help"], ["-x"]])
+def test_how_credentials_are_asked_for(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """One folder."""
-    assert main(words) == 2
+    assert main(argv) == 2
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "usage: python -m nbdask.cluster.security FOLDER\n")
 
@@ -244,7 +242,7 @@ def test_credentials_need_a_package(
 
 
 @pytest.mark.parametrize(
-    ("cards", "workers", "orders"),
+    ("devices", "workers", "orders"),
     [
         (("0",), 1, ["0"]),
         (("0", "1"), 2, ["0,1", "1,0"]),
@@ -253,9 +251,9 @@ def test_credentials_need_a_package(
         ((), 0, []),
     ],
 )
-def test_each_worker_sees_its_card_first(cards: Any, workers: int, orders: list[str]) -> None:
+def test_each_worker_sees_its_gpu_first(devices: Any, workers: int, orders: list[str]) -> None:
     """And all the others behind it."""
-    assert card_orders(cards, workers) == orders
+    assert device_orders(devices, workers) == orders
 
 
 def test_variables_say_what_the_configuration_says() -> None:
@@ -281,7 +279,7 @@ def test_a_cluster_of_threads_is_this_process() -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "tcp", "tls", "scheduler-file"])
 def test_which_clusters_compute_here(kind: str) -> None:
-    """Threads, processes and cards of this machine; the leading process is counted beside."""
+    """Threads, processes and GPUs of this machine; the leading process is counted beside."""
     spec = ClusterSpec(kind, 3, 2)
     assert spec.here == (kind in ("threads", "local", "cuda"))
     assert spec.layout == Workers(3, 2, 3 if kind == "threads" else 4)

@@ -55,14 +55,14 @@ def test_every_script_starts_one_worker(kind: str, tmp_path: Path) -> None:
     """With its threads and memory, told the scheduler; its pages are on its own node."""
     text = scripted(kind, tmp_path)
     assert text.count("distributed.cli.dask_worker") == 1
-    for words in (
+    for directives in (
         "tls://SCHEDULER:8786",
         "--nthreads 3",
         "--memory-limit 4.00GiB",
         "--dashboard-address 127.0.0.1:0",
         "--name nbdask-0",
     ):
-        assert words in text
+        assert directives in text
 
 
 @pytest.mark.parametrize("kind", QUEUES)
@@ -138,8 +138,8 @@ def test_times_in_the_words_of_each_system(
 def test_what_is_not_asked_for_is_not_there(kind: str, tmp_path: Path) -> None:
     """No queue, account or interface of somebody's default."""
     text = scripted(kind, tmp_path)
-    for words in ("-p ", "-A ", "-q ", "-P "):
-        assert not re.search(rf"^#\S* {re.escape(words)}", text, re.MULTILINE)
+    for directives in ("-p ", "-A ", "-q ", "-P "):
+        assert not re.search(rf"^#\S* {re.escape(directives)}", text, re.MULTILINE)
     assert "--interface" not in text
     assert "accounting_group" not in text
 
@@ -158,19 +158,19 @@ USUAL = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "usual", "words"), USUAL)
+@pytest.mark.parametrize(("kind", "usual", "directives"), USUAL)
 def test_workers_leave_before_the_usual_end(
-    kind: str, usual: str | None, words: str | None, tmp_path: Path
+    kind: str, usual: str | None, directives: str | None, tmp_path: Path
 ) -> None:
     """dask-jobqueue has a walltime of its own for jobs that are given none."""
     with dask.config.set({f"jobqueue.{kind}.walltime": usual}):
         text = scripted(kind, tmp_path)
         other = scripted(kind, tmp_path, JobOptions(memory="1GB", walltime="4h"))
     assert "--lifetime 13800s --lifetime-stagger 300s" in other
-    if words is None:
+    if directives is None:
         assert "--lifetime" not in text
     else:
-        assert words in text
+        assert directives in text
 
 
 def test_further_directives_keep_their_order(tmp_path: Path) -> None:

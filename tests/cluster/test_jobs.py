@@ -61,7 +61,7 @@ def test_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines.index("module load python") < len(lines) - 1
     worker = lines[-1]
     assert "distributed.cli.dask_worker tls://SCHEDULER:8786 --name nbdask-0" in worker
-    for words in (
+    for argv in (
         "--nthreads 4",
         "--memory-limit 6.00GiB",
         "--local-directory /local",
@@ -69,7 +69,7 @@ def test_slurm_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "--lifetime 13800s --lifetime-stagger 300s",
         "--interface ib0",
     ):
-        assert words in worker
+        assert argv in worker
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,11 @@ needs_mpi = pytest.mark.skipif(
 
 def mpirun(ranks: int, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run on so many ranks."""
-    words = ["mpirun", "--oversubscribe", "-np", str(ranks)]
+    argv = ["mpirun", "--oversubscribe", "-np", str(ranks)]
     if os.geteuid() == 0:
-        words.append("--allow-run-as-root")
+        argv.append("--allow-run-as-root")
     return subprocess.run(
-        [*words, *command(out, "--cluster", "mpi", *options)],
+        [*argv, *command(out, "--cluster", "mpi", *options)],
         env=environment(),
         capture_output=True,
         text=True,

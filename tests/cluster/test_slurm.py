@@ -112,8 +112,8 @@ def test_killed_client_leaves_no_jobs(
 
 def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:
     """What sbatch says comes to the user, soon; nothing is written."""
-    words = [*JOB, "--job-extra=--partition=nowhere"]
-    done = run(tmp_path / "a.zarr", *words, **variables)
+    argv = [*JOB, "--job-extra=--partition=nowhere"]
+    done = run(tmp_path / "a.zarr", *argv, **variables)
     assert done.returncode == 2
     assert "jobs are refused: sbatch: error:" in done.stderr
     assert "invalid partition" in done.stderr
@@ -126,8 +126,8 @@ def test_workers_leave_before_their_wall_time(
 ) -> None:
     """With jobs of one minute workers leave by themselves, and later jobs finish the image."""
     # Tiles slow enough for the one worker to need more than a job's time.
-    words = [*JOB, "--workers", "1", "--walltime", "60s"]
-    done = run(tmp_path / "a.zarr", *words, **{**variables, **slow_workers(tmp_path / "hold", 1.2)})
+    argv = [*JOB, "--workers", "1", "--walltime", "60s"]
+    done = run(tmp_path / "a.zarr", *argv, **{**variables, **slow_workers(tmp_path / "hold", 1.2)})
     assert done.returncode == 0, done.stderr
     assert np.array_equal(pixels(tmp_path / "a.zarr"), expected)
     logs = workers_said(tmp_path / "jobs")

@@ -10,16 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from nbdask import derive
-from nbdask.derive import compiled, counter, elementary, photons, spread
+from nbdask.derive import compiled, convolution, counter, elementary, photons
+from nbdask.derive.block import Block
 from nbdask.derive.noise_c import CNoise
-from nbdask.derive.work import Work
 from nbdask.errors import BackendError
 from nbdask.geometry.lcg import MinimalStandard
 from nbdask.native import library as native
 from tests.helpers import sampled
 
-WORK = Work((7, 2**32 - 2100), 2**63 + 12345, 3, 16)
-REFERENCE = WORK._replace(backend="numpy")
+BLOCK = Block((7, 2**32 - 2100), 2**63 + 12345, 3, 16)
+REFERENCE = BLOCK._replace(backend="numpy")
 #: Blocks of 256 pixels and vectors of up to 16 are filled, begun, or passed by one.
 SHAPES = [(0, 5), (5, 0), (1, 1), (3, 7), (2, 16), (2, 17), (2, 255), (2, 256), (2, 257), (1, 2001)]
 LEVELS = native.levels() if native.available() else ()
@@ -69,7 +69,7 @@ def test_poisson(level: str, low: float) -> None:
     """Means from 1e-4 to 1e12, and around the change of method, all branches."""
     high = {5.0: 15.0, 9.5: 10.5, 1e9: 1e12}.get(low, 1e3 * low)
     means = np.exp(np.random.default_rng(0).uniform(np.log(low), np.log(high), (40, 600)))
-    assert same_bits(WORK.poisson(means.copy()), REFERENCE.poisson(means))
+    assert same_bits(BLOCK.poisson(means.copy()), REFERENCE.poisson(means))
 
 
 def test_poisson_of_mixed_and_special_values(level: str) -> None:
@@ -82,7 +82,7 @@ def test_poisson_of_mixed_and_special_values(level: str) -> None:
     means[:, :3] = np.nextafter(10.0, [0.0, 10.0, 20.0])
     with np.errstate(all="ignore"):
         expected = REFERENCE.poisson(means)
-    assert same_bits(WORK.poisson(means.copy()), expected)
+    assert same_bits(BLOCK.poisson(means.copy()), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -96,14 +96,14 @@ def test_odd_shapes(level: str, shape: tuple[int, int]) -> None:
         (compiled.normal, REFERENCE.normal(shape)),
     ):
         inside[:] = means
-        backend(inside, WORK._numbers())
+        backend(inside, BLOCK._numbers())
         assert same_bits(inside, expected)
         assert around[0] == around[-1] == -7.0
 
 
 def test_normal(level: str) -> None:
     """Centre and tails of the distribution."""
-    found = WORK.normal((300, 2100))
+    found = BLOCK.normal((300, 2100))
     assert same_bits(found, REFERENCE.normal((300, 2100)))
     assert np.abs(found).max() > 4.5
 
@@ -111,10 +111,10 @@ def test_normal(level: str) -> None:
 def test_streams_differ(level: str) -> None:
     """Place, seed, frame and stream reach the generator."""
     for other in (
-        Work((0, 0), 0, 0, 0),
-        Work((2**32 - 5, 9), 1, 2**32 - 1, 255),
-        Work((1, 2), 2**64 - 1, 7, 16),
-        Work((2, 1), 2**32, 7, 17),
+        Block((0, 0), 0, 0, 0),
+        Block((2**32 - 5, 9), 1, 2**32 - 1, 255),
+        Block((1, 2), 2**64 - 1, 7, 16),
+        Block((2, 1), 2**32, 7, 17),
     ):
         assert same_bits(other.normal((5, 40)), other._replace(backend="numpy").normal((5, 40)))
         means = np.full((5, 40), 30.0)
@@ -133,7 +133,7 @@ def test_spread(level: str, step, shape: tuple[int, int]) -> None:
     padded = np.random.default_rng(3).normal(0.0, 100.0, size)
     padded[::3, ::2] = -0.0
     assert same_bits(
-        WORK.convolve(padded, step.weights()),
+        BLOCK.convolve(padded, step.weights()),
         np.ascontiguousarray(REFERENCE.convolve(padded, step.weights())),
     )
 
@@ -142,8 +142,8 @@ def test_spread_of_infinity_and_nan(level: str) -> None:
     """They reach as far as the weights do, and no farther."""
     padded = np.ones((31, 70))
     padded[5, 9], padded[20, 50] = np.inf, np.nan
-    for weights in (spread.gaussian_weights(1.0, 4), spread.fibre_quadrant(0.02, 4)):
-        found = WORK.convolve(padded, weights)
+    for weights in (convolution.gaussian_weights(1.0, 4), convolution.fibre_quadrant(0.02, 4)):
+        found = BLOCK.convolve(padded, weights)
         with np.errstate(invalid="ignore"):
             expected = REFERENCE.convolve(padded, weights)
         assert np.array_equal(found, expected, equal_nan=True)
@@ -234,7 +234,7 @@ def test_nanobraggs_own_noise(level: str, seed: int) -> None:
 
 def test_arrays_that_are_refused() -> None:
     """Rather than read as something else."""
-    numbers = WORK._numbers()
+    numbers = BLOCK._numbers()
     for wrong in (np.ones((4, 4), np.float32), np.ones((4, 4))[:, ::2], np.ones((4, 4)).T[1:]):
         with pytest.raises(TypeError, match="must be contiguous and of float64"):
             compiled.poisson(wrong, numbers)
@@ -245,18 +245,18 @@ def test_arrays_that_are_refused() -> None:
 def test_means_in_any_layout() -> None:
     """Steps may hand over views."""
     means = np.random.default_rng(4).uniform(0.0, 50.0, (60, 50)).T
-    assert np.array_equal(WORK.poisson(means.copy()), WORK.poisson(means))
+    assert np.array_equal(BLOCK.poisson(means.copy()), BLOCK.poisson(means))
 
 
 @pytest.mark.usefixtures("no_library")
 def test_numpy_serves_where_nothing_is_compiled() -> None:
     """With the same bits."""
     means = np.random.default_rng(5).uniform(0.0, 50.0, (20, 30))
-    expected = photons.poisson(means.copy(), WORK.corner, WORK.seed, WORK.frame, WORK.stream)
-    assert np.array_equal(WORK.poisson(means), expected)
-    u, _ = counter.pixel_uniforms((4, 5), WORK.corner, WORK.seed, WORK.frame, WORK.stream, 0)
-    assert np.array_equal(WORK.normal((4, 5)), elementary.normal(u))
-    assert WORK.convolve(np.ones((9, 9)), np.array([0.5, 0.25])).shape == (7, 7)
+    expected = photons.poisson(means.copy(), BLOCK.corner, BLOCK.seed, BLOCK.frame, BLOCK.stream)
+    assert np.array_equal(BLOCK.poisson(means), expected)
+    u, _ = counter.pixel_uniforms((4, 5), BLOCK.corner, BLOCK.seed, BLOCK.frame, BLOCK.stream, 0)
+    assert np.array_equal(BLOCK.normal((4, 5)), elementary.normal(u))
+    assert BLOCK.convolve(np.ones((9, 9)), np.array([0.5, 0.25])).shape == (7, 7)
 
 
 @pytest.mark.usefixtures("no_library")

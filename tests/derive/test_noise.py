@@ -18,7 +18,7 @@ from nbdask.store.create import update_attributes
 from nbdask.store.reader import StoreReader
 from nbdask.verification import repair, verify
 
-WORDS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 60 -pixel 0.3 -oversample 1"
+FLAGS = "-cell 70 80 90 75 85 95 -default_F 300 -N 5 -detpixels 60 -pixel 0.3 -oversample 1"
 REALISTIC = derive.Pipeline(
     (derive.Poisson(), derive.GaussianPSF(1.2), derive.Gain(1.5), derive.Readout(2.0)), seed=8
 )
@@ -28,7 +28,7 @@ REALISTIC = derive.Pipeline(
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated store of 9 tiles."""
     path = tmp_path_factory.mktemp("run") / "run.zarr"
-    experiment = nbdask.from_args(WORDS.split())
+    experiment = nbdask.from_args(FLAGS.split())
     nbdask.simulate(experiment, path, backend="numpy", tile=20)
     return path
 
@@ -190,8 +190,8 @@ def test_own_sequence_of_nanobragg(run, tmp_path) -> None:
 
 def test_own_sequence_draws_only_inside_the_region_of_interest(tmp_path) -> None:
     """As C does."""
-    words = [*WORDS.split(), "-roi", "10", "49", "5", "44"]
-    nbdask.simulate(nbdask.from_args(words), tmp_path / "a", backend="numpy", tile=20)
+    argv = [*FLAGS.split(), "-roi", "10", "49", "5", "44"]
+    nbdask.simulate(nbdask.from_args(argv), tmp_path / "a", backend="numpy", tile=20)
     noise(tmp_path / "a", tmp_path / "b", derive.Pipeline((derive.PoissonC(),), seed=123), tile=16)
     bare, found = pixels(tmp_path / "a"), pixels(tmp_path / "b")
     inside = (slice(5, 45), slice(10, 50))

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from nbdask.derive import photons
-from nbdask.derive.work import Work
+from nbdask.derive.block import Block
 from tests.derive.support import chi_square, moments
 
-WORK = Work((7, 2**32 - 400), 2**63 + 12345, 3, 16)
+BLOCK = Block((7, 2**32 - 400), 2**63 + 12345, 3, 16)
 MEANS = [1e-4, 1e-3, 0.03, 0.7, 3.0, 9.99, 10.0, 12.5, 40.0, 1e3, 1e5, 1e7, 1e9]
 
 
 @pytest.mark.parametrize("mean", MEANS)
 def test_distribution(mean) -> None:
     """Chi-square, mean and variance against the Poisson distribution."""
-    counts = WORK.poisson(np.full((600, 400), mean))
+    counts = BLOCK.poisson(np.full((600, 400), mean))
     assert chi_square(counts, mean) > 1e-3
     assert np.abs(moments(counts, mean)).max() < 3.5
     assert np.array_equal(counts, np.floor(counts))
@@ -25,7 +25,7 @@ def test_distribution(mean) -> None:
 @pytest.mark.parametrize("mean", [1e12, 1e15, 1e30])
 def test_means_beyond_whole_doubles(mean) -> None:
     """Where doubles are far apart, mean and deviation are still those of the distribution."""
-    counts = WORK.poisson(np.full((300, 300), mean))
+    counts = BLOCK.poisson(np.full((300, 300), mean))
     first = (counts - mean).mean() / np.sqrt(mean)
     # Spacing of doubles over the standard deviation: nothing is left of the noise at 1e32.
     grain = np.spacing(mean) / np.sqrt(mean)
@@ -38,7 +38,7 @@ def test_means_beyond_whole_doubles(mean) -> None:
 def test_special_values(backend) -> None:
     """No photons give none; NaN and infinity stay what they are; tiny means are never negative."""
     values = np.array([[0.0, -0.0, -3.0, -np.inf, np.nan, np.inf, 1e-300, 5e-324]])
-    found = WORK._replace(backend=backend).poisson(values)
+    found = BLOCK._replace(backend=backend).poisson(values)
     assert np.array_equal(found, [[0, 0, 0, 0, np.nan, np.inf, 0, 0]], equal_nan=True)
 
 

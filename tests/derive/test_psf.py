@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from nbdask.derive import FibrePSF, GaussianPSF, Pipeline, fibre_psf, gaussian_psf, spread
+from nbdask.derive import FibrePSF, GaussianPSF, Pipeline, convolution, fibre_psf, gaussian_psf
 from nbdask.errors import FieldError
 
 STEPS = [
@@ -117,5 +117,5 @@ def test_widths_that_are_refused(fwhm) -> None:
 
 def test_weights_are_multiples_of_a_unit() -> None:
     """So that the last digit of erf and atan, which differ between systems, does not matter."""
-    for weights in (spread.gaussian_weights(2.0, 9), spread.fibre_quadrant(2.0, 9)):
+    for weights in (convolution.gaussian_weights(2.0, 9), convolution.fibre_quadrant(2.0, 9)):
         assert np.array_equal(weights * 2.0**40, np.floor(weights * 2.0**40))

@@ -18,8 +18,9 @@ import nbdask
 from nbdask.errors import InputError, StoreError
 from nbdask.example.amplitudes import amplitudes, small_structure
 from nbdask.example.crystals import MINERALS
-from nbdask.example.picture import coloured, log_scaled, write_png
+from nbdask.example.picture import coloured, write_png
 from nbdask.example.write import hkl_text, write_example
+from nbdask.html import log_scaled
 from nbdask.inputs.hkl import read_hkl
 from tests.helpers import image_of, small_experiment
 
@@ -93,11 +94,11 @@ def test_the_written_list_is_read_back(name: str, tmp_path: Path) -> None:
 def test_an_example_is_written_over_itself(tmp_path: Path) -> None:
     """In a folder whose name has to be quoted; the command is one line."""
     folder = tmp_path / "it's here"
-    words = write_example("halite", folder)
-    assert write_example("halite", folder) == words
+    argv = write_example("halite", folder)
+    assert write_example("halite", folder) == argv
     assert sorted(p.name for p in folder.iterdir()) == ["command.txt", "halite.hkl"]
     (line,) = (folder / "command.txt").read_text().splitlines()
-    assert shlex.split(line)[2:-2] == words
+    assert shlex.split(line)[2:-2] == argv
 
 
 # Pictures.
@@ -139,8 +140,8 @@ def test_colours_are_bytes_of_red_green_and_blue() -> None:
     level = np.array([[0.0, 1.0], [0.5, 1 / 16]])
     colour = coloured(level)
     assert (colour.shape, colour.dtype) == ((2, 2, 3), np.uint8)
-    assert colour[0].tolist() == [[0, 0, 4], [252, 255, 164]]
-    assert colour[1].tolist() == [[186, 54, 85], [16, 6, 38]]
+    assert colour[0].tolist() == [[0, 0, 3], [252, 254, 164]]
+    assert colour[1].tolist() == [[187, 55, 84], [10, 7, 35]]
 
 
 def test_the_picture_of_a_store_is_that_of_its_image(tmp_path: Path) -> None:

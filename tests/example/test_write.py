@@ -19,25 +19,25 @@ def test_names_start_with_the_default() -> None:
 
 
 @pytest.mark.parametrize("name", MINERALS)
-def test_list_and_words(name: str, tmp_path: Path) -> None:
+def test_list_and_arguments(name: str, tmp_path: Path) -> None:
     """The words name the list, and each line of the list holds three integers and F > 0."""
-    words = write_example(name, tmp_path / "new folder")
-    assert words[0] == "-hkl"
-    rows = [line.split() for line in Path(words[1]).read_text().splitlines()]
+    argv = write_example(name, tmp_path / "new folder")
+    assert argv[0] == "-hkl"
+    rows = [line.split() for line in Path(argv[1]).read_text().splitlines()]
     assert len(rows) > 500
     assert all(len(row) == 4 for row in rows)
     assert all(float(row[3]) > 0 for row in rows)
     assert all(str(int(index)) == index for row in rows for index in row[:3])
-    cell = words[words.index("-cell") + 1 :][:6]
+    cell = argv[argv.index("-cell") + 1 :][:6]
     assert [float(x) for x in cell] == pytest.approx(MINERALS[name].cell)
 
 
 def test_command_line_is_written(tmp_path: Path) -> None:
     """command.txt holds the same words, quoted for a shell."""
     folder = tmp_path / "a b"
-    words = write_example("quartz", folder)
+    argv = write_example("quartz", folder)
     line = shlex.split((folder / "command.txt").read_text())
-    assert line == ["nbdask", "simulate", *words, "--out", str(folder / "quartz.zarr")]
+    assert line == ["nbdask", "simulate", *argv, "--out", str(folder / "quartz.zarr")]
 
 
 def test_repeated_writing_gives_the_same_bytes(tmp_path: Path) -> None:

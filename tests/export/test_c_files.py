@@ -89,10 +89,10 @@ def test_our_own_image_gives_the_same_files(tmp_path: Path) -> None:
     from nbdask.run import simulate
 
     facts = CASES["mosflm_default"]
-    words = facts["arguments"].split()
+    argv = facts["arguments"].split()
     for kind in ("float", "int", "pgm", "noise"):
-        words += [f"-{kind}file", str(tmp_path / kind)]
-    parsed = parse_args(words, semantics="c")
+        argv += [f"-{kind}file", str(tmp_path / kind)]
+    parsed = parse_args(argv, semantics="c")
     simulate(parsed.experiment, tmp_path / "a.zarr", outputs=flag_files(parsed.outputs))
     ours = np.fromfile(tmp_path / "float", "<f4").reshape(40, 40)
     near = np.abs(ours - IMAGES["mosflm_default"]) <= 2e-7 * np.abs(ours)
@@ -112,7 +112,7 @@ def test_only_files_that_are_named_are_written() -> None:
         ).outputs
     )
     assert [file.flag for file in kept] == ["-noisefile"]
-    words = [
+    argv = [
         "-cell",
         "9",
         "-default_F",
@@ -124,7 +124,7 @@ def test_only_files_that_are_named_are_written() -> None:
         "n",
         "-nonoise",
     ]
-    assert [file.flag for file in flag_files(parse_args(words).outputs)] == ["-pgmfile"]
+    assert [file.flag for file in flag_files(parse_args(argv).outputs)] == ["-pgmfile"]
 
 
 def test_what_does_not_fit_16_bits_is_reported(tmp_path: Path) -> None:

@@ -120,9 +120,9 @@ def test_a_cut_out_is_a_detector_of_its_own(convention: str, tmp_path: Path, ima
     export(store, tmp_path / "b.img", roi=(40, 99, 25, 200), scale=1.0, adc=0.0)
     read = fabio.open(str(tmp_path / "b.img"))
     assert read.data.shape == (60, 176)
-    words = ["-img", str(tmp_path / "b.img"), "-cell", "70", "-default_F", "1"]
+    argv = ["-img", str(tmp_path / "b.img"), "-cell", "70", "-default_F", "1"]
     flag = [f"-{convention.lower()}"]
-    part = build_model(parse_args([*words, *flag]).experiment)
+    part = build_model(parse_args([*argv, *flag]).experiment)
     model = build_model(whole)
     wanted = model.origin + 1e-4 * (25 * model.fast + 40 * model.slow)
     if convention in ("XDS", "DIALS"):  # there the header's ORGX places the detector
@@ -233,7 +233,7 @@ def test_nothing_is_overwritten_or_left_behind(store, tmp_path, monkeypatch) -> 
     """An existing file stays unless --overwrite; a failure leaves nothing new."""
     target = tmp_path / "a.pgm"
     target.write_bytes(b"old")
-    with pytest.raises(StoreError, match="exists: add --overwrite"):
+    with pytest.raises(StoreError, match="exists already: --overwrite"):
         export(store, target)
     assert target.read_bytes() == b"old"
     export(store, target, overwrite=True)
@@ -273,11 +273,11 @@ def test_mistakes_are_refused_with_what_is_allowed(store, tmp_path) -> None:
         (("a.img",), {"scale": "2"}, "--scale '2': must be a number above 0"),
         ((3,), {}, "3 is no path"),
     ]
-    for words, choices, message in refused:
-        path = words[0] if isinstance(words[0], int) else tmp_path / words[0]
+    for argv, choices, message in refused:
+        path = argv[0] if isinstance(argv[0], int) else tmp_path / argv[0]
         with pytest.raises(InputError, match=message):
-            export(store, path, *words[1:], **choices)
-    with pytest.raises(StoreError, match="must lie outside the store"):
+            export(store, path, *argv[1:], **choices)
+    with pytest.raises(StoreError, match="lies in the zarr store"):
         export(store, store / "a.img")
     with pytest.raises(StoreError, match="None is no path"):
         export(None, tmp_path / "a.img")

@@ -176,7 +176,7 @@ def test_the_chain_leads_to_every_corner(
     chain = detector_chain(experiment, g)
     for fast, slow in ((0.0, 0.0), (3.2e-3, 0.0), (0.0, 2.4e-3), (1e-3, 2e-3)):
         wanted = g.origin + fast * g.frame.fast + slow * g.frame.slow
-        assert np.abs(chain.place(fast, slow) - wanted).max() < 1e-12
+        assert np.abs(chain.position(fast, slow) - wanted).max() < 1e-12
     assert np.linalg.norm(chain.fast) == pytest.approx(1.0)
     assert chain.fast @ chain.slow == pytest.approx(0.0, abs=1e-12)
 
@@ -186,7 +186,7 @@ def test_a_given_corner_ends_with_a_shift_to_it(held: Picture) -> None:
     experiment = experiment_of("XDS", pix0=(0.1, 0.01, -0.02), rotz=0.2, twotheta=0.1)
     g = of(experiment, held)
     chain = detector_chain(experiment, g)
-    assert chain.place(0.0, 0.0) == pytest.approx(g.origin, abs=1e-13)
+    assert chain.position(0.0, 0.0) == pytest.approx(g.origin, abs=1e-13)
     assert chain.axes[-1].kind == TRANSLATION
     assert [axis.name for axis in chain.axes[:-1]] == [
         "detector_rotx",

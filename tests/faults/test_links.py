@@ -20,7 +20,7 @@ from tests.helpers import PATIENCE, wait_until
 pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 PORT = 8786
-WORDS = [*large_kill_job.FLAGS.split(), "--backend", "numpy", "--tile", str(large_kill_job.TILE)]
+ARGV = [*large_kill_job.FLAGS.split(), "--backend", "numpy", "--tile", str(large_kill_job.TILE)]
 #: distributed takes a silent peer for dead after this long (it allows no less than 11 s): soon
 #: where a link is cut for good, late where it is to be ridden out.
 SILENCE = {"tls": "11s", "tcp": "300s"}
@@ -45,14 +45,14 @@ class Network:
         self._dask(0, "scheduler", "--port", str(PORT))
         self.workers = [self.worker(number) for number in (1, 2)]
 
-    def _dask(self, number: int, what: str, *words: str) -> subprocess.Popen[str]:
+    def _dask(self, number: int, what: str, *argv: str) -> subprocess.Popen[str]:
         start = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard"]
         listed = {large_kill_job.LIST: str(self._list)}
         where = ["--host", self.hosts.address(number), "--protocol", self.address[:3]]
         with open(self._folder / f"{what}{number}.log", "a") as log:
             return self.hosts.start(
                 number,
-                [*start, *where, *words],
+                [*start, *where, *argv],
                 env=environment(**self.variables, **listed),
                 stdout=log,
                 stderr=log,
@@ -60,9 +60,9 @@ class Network:
 
     def worker(self, number: int) -> subprocess.Popen[str]:
         """Start a worker of one thread."""
-        words = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder)]
+        argv = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder)]
         preload = ["--preload", "benchmarks.large_kill_job"]
-        return self._dask(number, "worker", self.address, *words, *preload)
+        return self._dask(number, "worker", self.address, *argv, *preload)
 
     def begin(self, store: Path) -> None:
         """Take another store, of which no tile was begun."""
@@ -74,7 +74,7 @@ class Network:
         options = ["--cluster", self.address, "--workers", "2", "--quiet", *more]
         return self.hosts.start(
             0,
-            command(self.store, *options, words=WORDS),
+            command(self.store, *options, argv=ARGV),
             env=environment(**self.variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -79,16 +79,16 @@ EMPTY = {
 @pytest.mark.parametrize("line", LINES)
 def test_same_image_as_the_c_program(tmp_path: Path, line: str) -> None:
     """The image of the assembled experiment is the one that C makes of the same words."""
-    words = (COMMON + line).split()
+    argv = (COMMON + line).split()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [os.environ["NB_C_BIN"], *words],
+        [os.environ["NB_C_BIN"], *argv],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         check=True,
     )
-    experiment = parse_args(words, semantics="c", base_dir=tmp_path).experiment
+    experiment = parse_args(argv, semantics="c", base_dir=tmp_path).experiment
     image = np.fromfile(tmp_path / "floatimage.bin", dtype="<f4").reshape(experiment.shape)
     assert (image.max() > 0.0) == (line not in EMPTY)
     assert deviation(image_of(experiment), image) <= PARITY

@@ -17,9 +17,9 @@ from nbdask.flags import Parsed, from_args, parse_args
 BASE = "-cell 70 80 90 75 85 95 -default_F 100 -detpixels 128 "
 
 
-def run(words: str, **options: Any) -> Parsed:
+def run(flags: str, **options: Any) -> Parsed:
     """Parse ``BASE`` and further words."""
-    return parse_args((BASE + words).split(), **options)
+    return parse_args((BASE + flags).split(), **options)
 
 
 def field(parsed: Parsed, name: str) -> Any:
@@ -134,32 +134,32 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "name", "expected"), VALUES)
-def test_value_in_si(words: str, name: str, expected: object) -> None:
+@pytest.mark.parametrize(("flags", "name", "expected"), VALUES)
+def test_value_in_si(flags: str, name: str, expected: object) -> None:
     """Each flag's value arrives in its field, converted as C converts it, the last one counting."""
     if expected == "error":
         with pytest.raises(FlagError, match="value missing"):
-            run(words)
-    elif words == "-cell 50":
+            run(flags)
+    elif flags == "-cell 50":
         # C keeps what an earlier -cell gave beyond the new numbers.
-        assert field(run(words), name)[:3] == (50 / 1e10, 80 / 1e10, 90 / 1e10)
+        assert field(run(flags), name)[:3] == (50 / 1e10, 80 / 1e10, 90 / 1e10)
     else:
-        assert field(run(words), name) == expected
+        assert field(run(flags), name) == expected
 
 
 def test_short_cells() -> None:
     """Missing b and c are a, missing angles 90 degrees; zeros count as missing."""
     right = math.pi / 2
     a = 70 / 1e10
-    for words in ("-cell 70", "-cell 70 0 0 0 0 0", "-cell 70 70 70 90 90 90"):
-        cell = parse_args([*words.split(), "-default_F", "1"]).experiment.crystal.cell
+    for flags in ("-cell 70", "-cell 70 0 0 0 0 0", "-cell 70 70 70 90 90 90"):
+        cell = parse_args([*flags.split(), "-default_F", "1"]).experiment.crystal.cell
         assert cell == (a, a, a, right, right, right)
     cell = parse_args(["-cell", "70", "80", "-N", "5", "-default_F", "1"]).experiment.crystal.cell
     assert cell == (a, 80 / 1e10, a, right, right, right)
 
 
 @pytest.mark.parametrize(
-    ("words", "pivot"),
+    ("flags", "pivot"),
     [
         ("", None),
         ("-xds -Xbeam 5 -twotheta 3", None),
@@ -178,9 +178,9 @@ def test_short_cells() -> None:
         ("-fdet_vector 0 0 1 -Xbeam 1 -Yclose 90", "sample"),
     ],
 )
-def test_pivot(words: str, pivot: str | None) -> None:
+def test_pivot(flags: str, pivot: str | None) -> None:
     """For CUSTOM the last flag that sets it counts; a named convention holds -pivot only."""
-    assert run(words).experiment.detector.pivot == pivot
+    assert run(flags).experiment.detector.pivot == pivot
 
 
 def test_convention_after_vectors_drops_them() -> None:
@@ -196,7 +196,7 @@ NOTES = [
     ("-pix0_vector 0 0 1", "only selects the CUSTOM convention, its numbers are ignored"),
     ("-pix0_vector_mm 0 0 1", "--pix0-vector-mm x y z places the detector"),
     ("-twotheta_axis 3 0 -1", "also swings the detector by its first number, 3 degrees"),
-    ("-curved_det", "-curved_det: ignored as the very last word"),
+    ("-curved_det", "-curved_det: ignored as the very last argument"),
     ("-osc -1", "-osc -1: counts as not given"),
     ("-dispsteps 3", "-dispsteps 3: has no effect without -dispersion"),
     ("-dispersion -1 -dispsteps 3", "nanoBragg takes a width of 100 percent"),
@@ -219,14 +219,14 @@ NOTES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "fragment"), NOTES)
-def test_note(words: str, fragment: str) -> None:
+@pytest.mark.parametrize(("flags", "fragment"), NOTES)
+def test_note(flags: str, fragment: str) -> None:
     """Whatever has no effect, or another one than expected, is said."""
-    assert noted(run(words), fragment)
+    assert noted(run(flags), fragment)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "flags",
     [
         "",
         "-twotheta_axis 0 0 -1",
@@ -239,9 +239,9 @@ def test_note(words: str, fragment: str) -> None:
         "-nopgm -nonoise -scale 1 -intfile a.img",
     ],
 )
-def test_nothing_to_note(words: str) -> None:
+def test_nothing_to_note(flags: str) -> None:
     """Flags that do what they seem to do give no note."""
-    assert run(words).notes == ()
+    assert run(flags).notes == ()
 
 
 def test_pivot_note_under_c() -> None:
@@ -304,11 +304,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "fragment"), REFUSED)
-def test_refused_values(tmp_path: Path, words: str, fragment: str) -> None:
+@pytest.mark.parametrize(("flags", "fragment"), REFUSED)
+def test_refused_values(tmp_path: Path, flags: str, fragment: str) -> None:
     """A value that cannot be simulated is refused with the flag and in the user's units."""
     with pytest.raises(InputError) as caught:
-        run(words, base_dir=tmp_path)
+        run(flags, base_dir=tmp_path)
     assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2

@@ -23,9 +23,9 @@ def smv(path: Path, fields: str, fast: int = 8, slow: int = 6) -> None:
     path.write_bytes(text.encode().ljust(512) + np.ones(fast * slow, dtype="<u2").tobytes())
 
 
-def run(folder: Path, words: str) -> Parsed:
+def run(folder: Path, flags: str) -> Parsed:
     """Parse words in a folder."""
-    return parse_args([*CRYSTAL, *words.split()], base_dir=folder)
+    return parse_args([*CRYSTAL, *flags.split()], base_dir=folder)
 
 
 def test_img_header_sets_the_geometry(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_img_header_sets_the_geometry(tmp_path: Path) -> None:
 def test_flags_override_headers_wherever_they_stand(tmp_path: Path) -> None:
     """A flag before -img prevails as one behind it does."""
     smv(tmp_path / "h.img", "DISTANCE=80;\nWAVELENGTH=1.3;\nOSC_RANGE=0.5;\n")
-    for words in ("-distance 90 -img h.img -osc -1", "-osc -1 -img h.img -distance 90"):
-        experiment = run(tmp_path, words).experiment
+    for flags in ("-distance 90 -img h.img -osc -1", "-osc -1 -img h.img -distance 90"):
+        experiment = run(tmp_path, flags).experiment
         assert experiment.detector.distance == 0.09
         assert experiment.beam.wavelength == 1.3 / 1e10
         assert experiment.scan.osc is None

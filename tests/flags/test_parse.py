@@ -15,13 +15,13 @@ from nbdask.flags.row import KINDS, Flag
 from nbdask.flags.table import BY_NAME, STEMS, TABLE
 
 
-def words_of(text: str) -> list[str]:
+def argv_of(text: str) -> list[str]:
     """Return the words of a text."""
     return text.split()
 
 
 #: Every spelling that nanoBragg C documents or its argument loop names.
-SPELLINGS = words_of("""
+SPELLINGS = argv_of("""
 -mat -matrix -mosaic -mosaici -mosaic_spr -mosaic_spread -mosaic_dom -mosaic_domains -detector_abs
 -detector_absorb -lambda -wave -detpixels_f -detpixels_x -detpixels_s -detpixels_y -thicksteps
 -detector_thicksteps -samplesize -sample_size -xtalsize -xtal_size -sample_thick -sample_x
@@ -42,7 +42,7 @@ SPELLINGS = words_of("""
 """)
 
 #: Flags that nanoBragg matches by equality or by length.
-EXACT = words_of("""
+EXACT = argv_of("""
 -N -polar -phi -phistep -detsize -detpixels -hdivstep -vdivstep -detector_thick -stol -4stol -Q
 """)
 
@@ -109,7 +109,7 @@ def test_every_row_assembles(flag: Flag) -> None:
 
 
 @pytest.mark.parametrize("word", EXACT)
-def test_exact_flags_do_not_take_longer_words(word: str) -> None:
+def test_exact_flags_do_not_take_longer_spellings(word: str) -> None:
     """A longer word is another flag or none at all."""
     assert BY_NAME[word].match == "exact"
     longer = word + "zzz"
@@ -158,7 +158,7 @@ def test_cell_takes_one_to_six_numbers() -> None:
     assert parse(["-cell", "70", "-N", "5"])[0].values == (70.0,)
     assert parse(["-cell", "70", "80", "90", "-N", "5"])[0].values == (70.0, 80.0, 90.0)
     assert len(parse(["-cell", "70", "80", "90", "75", "85", "95"])[0].values) == 6
-    with pytest.raises(FlagError, match="stray word '7' after -cell 1 2 3 4 5 6"):
+    with pytest.raises(FlagError, match="stray argument '7' after -cell 1 2 3 4 5 6"):
         parse(["-cell", "1", "2", "3", "4", "5", "6", "7"])
 
 
@@ -169,16 +169,16 @@ def test_negative_and_signed_numbers_are_values() -> None:
 
 
 MALFORMED = [
-    ("cell 70", "stray word 'cell' at the start: must be a flag"),
+    ("cell 70", "stray argument 'cell' at the start: must be a flag"),
     ("-cell 70 -hdiv 1", "unknown flag -hdiv: did you mean -hdivstep"),
     ("-lamda 1", "unknown flag -lamda: did you mean -lambda"),
     ("-LAMBDA 1", "unknown flag -LAMBDA: did you mean -lambda"),
     ("-xyzzy", "unknown flag -xyzzy"),
     ("--hkl a.hkl", "unknown flag --hkl: did you mean -hkl"),
     ("-dispstep 3", "unknown flag -dispstep: did you mean -dispsteps"),
-    ("-nopgm yes", "stray word 'yes' after -nopgm: -nopgm is used as '-nopgm'"),
-    ("-lambda 1 2", "stray word '2' after -lambda 1: -lambda is used as '-lambda wavelength'"),
-    ("-cell 70 80 90 -90", "stray word '-90' after -cell 70 80 90"),
+    ("-nopgm yes", "stray argument 'yes' after -nopgm: -nopgm is used as '-nopgm'"),
+    ("-lambda 1 2", "stray argument '2' after -lambda 1: -lambda is used as '-lambda wavelength'"),
+    ("-cell 70 80 90 -90", "stray argument '-90' after -cell 70 80 90"),
     ("-lambda", "-lambda: value missing at the end: must be -lambda wavelength (Angstrom)"),
     ("-lambda -N 5", "-lambda: value missing before '-N'"),
     ("-misset 10 20 -N 5", "-misset 10 20: value missing before '-N'"),
@@ -200,11 +200,11 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "fragment"), MALFORMED)
-def test_malformed_words(words: str, fragment: str) -> None:
+@pytest.mark.parametrize(("argv", "fragment"), MALFORMED)
+def test_malformed_arguments(argv: str, fragment: str) -> None:
     """Unknown, stray, missing and mistyped words are refused in one line."""
     with pytest.raises(FlagError) as caught:
-        parse_args(words.split())
+        parse_args(argv.split())
     assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
@@ -220,8 +220,8 @@ def test_committed_page_is_the_generated_one() -> None:
 def test_help_text_names_every_flag_within_the_width() -> None:
     """All spellings are in the help text, whose lines stay below 97 columns."""
     text = help_text()
-    words = set(text.replace(",", " ").replace("(", " ").replace(")", " ").split())
-    assert set(BY_NAME) <= words
+    names = set(text.replace(",", " ").replace("(", " ").replace(")", " ").split())
+    assert set(BY_NAME) <= names
     assert max(len(line) for line in text.splitlines()) <= 96
 
 
@@ -232,8 +232,8 @@ def test_greek_letters_get_a_suggestion(word: str, meant: str) -> None:
         parse([word, "1"])
 
 
-@pytest.mark.parametrize("words", [["-lambda", "١"], ["-phisteps", "٣"], ["-lambda", "１"]])
-def test_numbers_are_written_in_ascii_digits(words: list[str]) -> None:
+@pytest.mark.parametrize("argv", [["-lambda", "١"], ["-phisteps", "٣"], ["-lambda", "１"]])
+def test_numbers_are_written_in_ascii_digits(argv: list[str]) -> None:
     """As nanoBragg reads them."""
     with pytest.raises(FlagError, match="must be a"):
-        parse(words)
+        parse(argv)

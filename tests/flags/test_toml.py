@@ -49,8 +49,8 @@ def test_flags_in_toml_equal_the_same_flags(tmp_path: Path) -> None:
         '[nanobragg]\nflags = "-cell 70 -hkl \'P1.hkl\' -N 5"\nsemantics = "c"\n'
         'source_weights = "apply"\npix0 = [0.1, -0.02, 0.03]\n',
     )
-    words = ["-cell", "70", "-hkl", str(tmp_path / "P1.hkl"), "-N", "5"]
-    parsed = parse_args(words, semantics="c", source_weights="apply", pix0=(0.1, -0.02, 0.03))
+    argv = ["-cell", "70", "-hkl", str(tmp_path / "P1.hkl"), "-N", "5"]
+    parsed = parse_args(argv, semantics="c", source_weights="apply", pix0=(0.1, -0.02, 0.03))
     assert from_toml(path) == parsed.experiment
 
 
@@ -65,8 +65,8 @@ def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
         '[sources]\nfile = "s.txt"\n',
     )
     experiment = from_toml(path)
-    words = ["-mat", "A.mat", "-hkl", "P1.hkl", "-sourcefile", "s.txt"]
-    assert experiment == parse_args(words, base_dir=tmp_path).experiment
+    argv = ["-mat", "A.mat", "-hkl", "P1.hkl", "-sourcefile", "s.txt"]
+    assert experiment == parse_args(argv, base_dir=tmp_path).experiment
     assert experiment.structure.sha256 == hashlib.sha256(b"0 0 0 1\n").hexdigest()
 
 
@@ -113,10 +113,10 @@ def test_a_mark_of_the_encoding_is_passed_over(tmp_path: Path) -> None:
 
 def test_weights_without_sources_are_told(tmp_path: Path) -> None:
     """Nothing is passed over in silence."""
-    words = ["-cell", "70", "-default_F", "10", "-N", "5"]
+    argv = ["-cell", "70", "-default_F", "10", "-N", "5"]
     note = "--source-weights apply: has no effect without -sourcefile"
-    assert note in parse_args(words, source_weights="apply").notes
-    assert note not in parse_args(words).notes
+    assert note in parse_args(argv, source_weights="apply").notes
+    assert note not in parse_args(argv).notes
     (tmp_path / "s.txt").write_text("-1 0 0 2\n-1 0.01 0 1\n")
-    words += ["-sourcefile", "s.txt"]
-    assert note not in parse_args(words, source_weights="apply", base_dir=tmp_path).notes
+    argv += ["-sourcefile", "s.txt"]
+    assert note not in parse_args(argv, source_weights="apply", base_dir=tmp_path).notes

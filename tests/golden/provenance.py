@@ -25,8 +25,8 @@ def digest(data: bytes) -> str:
 
 def seeds_of(arguments: str) -> dict[str, str]:
     """Return the seeds of a command line, C's own where none is given."""
-    words = arguments.split()
-    given = {flag: words[words.index(flag) + 1] for flag in SEEDS if flag in words}
+    argv = arguments.split()
+    given = {flag: argv[argv.index(flag) + 1] for flag in SEEDS if flag in argv}
     return {flag.lstrip("-"): value for flag, value in (SEEDS | given).items()}
 
 

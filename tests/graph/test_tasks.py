@@ -117,7 +117,7 @@ def test_the_order_of_completion_does_not_matter() -> None:
     """Pieces are merged as the graph says: in the order of the ranges, gains included."""
     context = context_for(small_experiment(), steps_per_task=1)
     pieces = [
-        tasks.Piece(Partial(np.full((2, 2), t), np.full((2, 2), g), 1), 0.5)
+        tasks.TimedPartial(Partial(np.full((2, 2), t), np.full((2, 2), g), 1), 0.5)
         for t, g in ((1.0, 2.0), (3.0, 5.0), (7.0, 11.0))
     ]
     merged = tasks.add(tasks.add(pieces[0], pieces[1]), pieces[2])

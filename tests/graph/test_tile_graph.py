@@ -144,15 +144,15 @@ def test_a_writer_that_fails_names_the_tile() -> None:
 
 def test_pieces_add_up_in_their_order() -> None:
     """Seconds too; a piece of nothing stays nothing."""
-    one = tasks.Piece(Partial(np.array([[1.0]]), np.array([[2.0]]), 3), 0.5)
-    two = tasks.Piece(Partial(np.array([[10.0]]), np.array([[3.0]]), 4), 0.25)
+    one = tasks.TimedPartial(Partial(np.array([[1.0]]), np.array([[2.0]]), 3), 0.5)
+    two = tasks.TimedPartial(Partial(np.array([[10.0]]), np.array([[3.0]]), 4), 0.25)
     total = tasks.add(one, two)
     assert total.partial is not None
     assert total.partial.gain is not None
     assert total.partial.total.tolist() == [[13.0]]  # 3 * 1 + 10
     assert total.partial.gain.tolist() == [[6.0]]
     assert (total.partial.outside, total.seconds) == (7, 0.75)
-    assert tasks.add(tasks.Piece(None, 1.0), tasks.Piece(None, 2.0)) == (None, 3.0)
+    assert tasks.add(tasks.TimedPartial(None, 1.0), tasks.TimedPartial(None, 2.0)) == (None, 3.0)
 
 
 def test_a_tile_beside_the_region_of_interest_is_dark_and_idle() -> None:
@@ -165,7 +165,7 @@ def test_a_tile_beside_the_region_of_interest_is_dark_and_idle() -> None:
     assert result.image.shape == (16, 8)
     assert not result.image.any()
     assert not is_working(result.summary)
-    assert tasks.compute_on_card(context, 0) is None
+    assert tasks.compute_on_device(context, 0) is None
 
 
 def test_a_run_that_nobody_installed_is_told() -> None:

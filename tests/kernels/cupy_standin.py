@@ -1,4 +1,4 @@
-"""As much of CuPy as the launcher for cards uses, in this machine's memory.
+"""As much of CuPy as the launcher for GPUs uses, in this machine's memory.
 
 Whatever is put into a stream happens only when that stream is waited for, so that a launcher which
 reads too early, or writes into page-locked memory that is still to be copied, gives wrong pixels.
@@ -23,11 +23,11 @@ from nbdask.kernels.cuda_host import HostLauncher
 
 
 class CudaError(RuntimeError):
-    """What the stand-in raises for a failing card."""
+    """What the stand-in raises for a failing GPU."""
 
 
 class OutOfMemory(CudaError):
-    """No room on the card."""
+    """No room on the GPU."""
 
 
 def _no_spare() -> bool:
@@ -90,7 +90,7 @@ def running() -> Stream:
 
 
 class Array:
-    """An array on the card; ``base``: the array whose memory it shares."""
+    """An array on the GPU; ``base``: the array whose memory it shares."""
 
     def __init__(self, held: np.ndarray, base: Array | None = None, pool: Pool | None = None):
         self.held, self.base, self.pool = held, base, pool
@@ -162,14 +162,14 @@ class Standin(SimpleNamespace):
     Parameters
     ----------
     memory : int
-        Bytes of the card.
+        Bytes of the GPU.
     """
 
     def __init__(self, memory: int = 1 << 30) -> None:
         self.host = HostLauncher()
         self.launches: list[tuple[str, tuple[int], tuple[int]]] = []
         self.text: dict[str, Any] = {}
-        #: What ended the card's work for good.
+        #: What ended the GPU's work for good.
         self.lost: CudaError | None = None
         self.default_pool = Pool()
         self.allocator = threading.local()
@@ -200,7 +200,7 @@ class Standin(SimpleNamespace):
             self.allocator.malloc = before
 
         class Device:
-            """The one card."""
+            """The one GPU."""
 
             def __init__(self, number: int) -> None:
                 assert number == 0
@@ -236,7 +236,7 @@ class Standin(SimpleNamespace):
         return self.default_pool
 
     def asarray(self, array: np.ndarray) -> Array:
-        """Copy to the card."""
+        """Copy to the GPU."""
         return self._made(np.array(array))
 
     def empty(self, count: int, dtype: Any) -> Array:

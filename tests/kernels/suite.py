@@ -15,7 +15,7 @@ import pytest
 from nbdask.errors import BackendError
 from nbdask.experiment import Crystal, Detector, Sampling, Scan, StructureFactors
 from nbdask.geometry.build import build_model
-from nbdask.kernels.first import find_first
+from nbdask.kernels.carry_over import find_first_evaluation
 from nbdask.kernels.interface import Kernel, merge
 from nbdask.physics.position import sub_pixel_rays
 from nbdask.plan.steps import StepRange, split_steps
@@ -248,7 +248,7 @@ class ComparedTests(KernelTests):
         )
         model = build_model(experiment)
         assert model.first_axes is not None
-        first = find_first(model)
+        first = find_first_evaluation(model)
         assert first is not None
         assert (first.slow, first.fast) == (0, 0)
         image = image_of(experiment, kernel)

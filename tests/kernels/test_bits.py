@@ -1,4 +1,4 @@
-"""Float64 results have the same bits in every library and in the card's text, however cut."""
+"""Float64 results have the same bits in every library and in the GPU's text, however cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The launcher for cards, with a stand-in for CuPy; on a card where there is one."""
+"""The launcher for GPUs, with a stand-in for CuPy; on a GPU where there is one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nbdask.errors import BackendError
 from nbdask.experiment import Sampling
 from nbdask.geometry.build import build_model
 from nbdask.kernels import cuda_cupy, cuda_device
-from nbdask.kernels.cuda_cupy import Budget, CardKernel
+from nbdask.kernels.cuda_cupy import Budget, GpuKernel
 from nbdask.kernels.cuda_host import CudaHostKernel
-from nbdask.kernels.cuda_pack import card_pack
+from nbdask.kernels.cuda_pack import gpu_pack
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment
@@ -46,7 +46,7 @@ def cupy(monkeypatch) -> Standin:
 
 def test_pixels_go_there_and_come_back(cupy) -> None:
     """Sums, photons and the whole way in one, with a mask and without: those of the host."""
-    kernel, host = CardKernel(), CudaHostKernel()
+    kernel, host = GpuKernel(), CudaHostKernel()
     mask = np.random.default_rng(3).random(WHOLE.shape) < 0.5
     for chosen in (None, mask):
         partial = kernel.partial(MODEL, WHOLE, STEPS, chosen)
@@ -59,17 +59,17 @@ def test_pixels_go_there_and_come_back(cupy) -> None:
 
 def test_blocks_cover_the_pixels(cupy) -> None:
     """As many blocks as the program's threads and pixels per thread need."""
-    CardKernel().partial(MODEL, WHOLE, STEPS, None)
+    GpuKernel().partial(MODEL, WHOLE, STEPS, None)
     entry, grid, block = cupy.launches[0]
-    program = card_pack(MODEL, "float64").program
+    program = gpu_pack(MODEL, "float64").program
     assert entry == "nb_sum"
     assert block == (program.threads,)
     assert grid == (-(-WHOLE.pixels // (program.threads * program.pixels)),)
 
 
-def test_many_threads_share_a_card(cupy) -> None:
+def test_many_threads_share_a_gpu(cupy) -> None:
     """Tiles of eight threads at once are right, and streams are used again."""
-    kernel, host = CardKernel(), CudaHostKernel()
+    kernel, host = GpuKernel(), CudaHostKernel()
     tiles = [Tile(s, s + 8, f, f + 8) for s in range(0, 32, 8) for f in range(0, 24, 8)] * 3
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda t: kernel.image(MODEL, t, None)[0], tiles))
@@ -82,7 +82,7 @@ def test_running_products(cupy) -> None:
     """The gain travels in both directions too."""
     sampling = Sampling(oversample=2, oversample_omega=True)
     model = build_model(small_experiment(sampling=sampling).replace(semantics="c"))
-    kernel, host = CardKernel(), CudaHostKernel()
+    kernel, host = GpuKernel(), CudaHostKernel()
     steps = StepRange(0, model.n_steps)
     partial, expected = (k.partial(model, WHOLE, steps, None) for k in (kernel, host))
     assert partial.gain is not None
@@ -98,9 +98,9 @@ def test_running_products(cupy) -> None:
         (OutOfMemory("out of memory"), "no memory left.*smaller --tile"),
     ],
 )
-def test_errors_of_the_card_are_one_line(cupy, monkeypatch, error, text) -> None:
-    """What the card says, and what to do; the stream is given back and the kernel goes on."""
-    kernel = CardKernel()
+def test_errors_of_the_gpu_are_one_line(cupy, monkeypatch, error, text) -> None:
+    """What the GPU says, and what to do; the stream is given back and the kernel goes on."""
+    kernel = GpuKernel()
     empty = cupy.empty
 
     def fail(count, dtype):
@@ -113,22 +113,22 @@ def test_errors_of_the_card_are_one_line(cupy, monkeypatch, error, text) -> None
     assert kernel.image(MODEL, WHOLE, None)[0].max() > 0
 
 
-def test_memory_of_the_card_is_limited(cupy, monkeypatch) -> None:
+def test_memory_of_the_gpu_is_limited(cupy, monkeypatch) -> None:
     """A share of what is free, or what the environment says; never more than there is."""
-    assert CardKernel().launcher._budget.total == int(0.8 * (1 << 30))  # type: ignore[attr-defined]
+    assert GpuKernel().launcher._budget.total == int(0.8 * (1 << 30))  # type: ignore[attr-defined]
     monkeypatch.setenv(cuda_cupy.LIMIT, "1MiB")
-    launcher = CardKernel().launcher
+    launcher = GpuKernel().launcher
     assert launcher._pool.limit == 1 << 20  # type: ignore[attr-defined]
     monkeypatch.setenv(cuda_cupy.LIMIT, "4GB")
     with pytest.raises(BackendError, match=r"has 1\.0 GiB"):
-        CardKernel()
+        GpuKernel()
 
 
 def test_a_task_that_can_never_fit_is_refused(cupy, monkeypatch) -> None:
-    """Before anything is put on the card, with the numbers and what to change."""
+    """Before anything is put on the GPU, with the numbers and what to change."""
     monkeypatch.setenv(cuda_cupy.LIMIT, "4KiB")
-    kernel = CardKernel()
-    with pytest.raises(BackendError, match=r"KiB of the card's memory, but 4\.0 KiB.*--tile"):
+    kernel = GpuKernel()
+    with pytest.raises(BackendError, match=r"KiB of the GPU's memory, but 4\.0 KiB.*--tile"):
         kernel.image(MODEL, WHOLE, None)
     assert cupy.launches == []
 
@@ -155,24 +155,24 @@ def test_a_budget_is_never_exceeded() -> None:
     assert 7 <= most <= 10
 
 
-needs_card = pytest.mark.skipif(
-    cuda_device.unusable() is not None, reason=f"no card: {cuda_device.unusable()}"
+needs_gpu = pytest.mark.skipif(
+    cuda_device.unusable() is not None, reason=f"no GPU: {cuda_device.unusable()}"
 )
 
 
 @pytest.mark.gpu
-@needs_card
-def test_on_a_card() -> None:
-    """The card's pixels are those of the host build to float32 rounding."""
-    kernel, host = CardKernel(), CudaHostKernel()
+@needs_gpu
+def test_on_a_gpu() -> None:
+    """The GPU's pixels are those of the host build to float32 rounding."""
+    kernel, host = GpuKernel(), CudaHostKernel()
     image, expected = (k.image(MODEL, WHOLE, None)[0] for k in (kernel, host))
     np.testing.assert_allclose(image, expected, rtol=2e-7, atol=1e-6 * float(expected.max()))
 
 
 @pytest.mark.gpu
-@needs_card
-def test_lazy_chunks_on_a_card() -> None:
-    """``array="cupy"`` leaves chunks on the card."""
+@needs_gpu
+def test_lazy_chunks_on_a_gpu() -> None:
+    """``array="cupy"`` leaves chunks on the GPU."""
     import cupy
 
     import nbdask

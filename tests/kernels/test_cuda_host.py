@@ -1,4 +1,4 @@
-"""The card's kernels on this machine's processor: launcher, threads of a block, bounds of arrays.
+"""The GPU's kernels on this machine's processor: launcher, threads of a block, bounds of arrays.
 
 What they compute is tested with all other kernels, in ``test_kernels.py``.
 """
@@ -19,7 +19,7 @@ from nbdask.experiment import Detector, Sampling
 from nbdask.geometry.build import build_model
 from nbdask.kernels.cuda_host import CudaHostKernel, HostLauncher
 from nbdask.kernels.cuda_kernel import CudaKernel
-from nbdask.kernels.cuda_pack import card_pack
+from nbdask.kernels.cuda_pack import gpu_pack
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -76,7 +76,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(monkeypatch):
 @pytest.mark.long
 def test_a_text_that_does_not_compile_is_reported_in_one_line():
     """With the compiler's own first error."""
-    program = card_pack(model_of("list"), "float64").program
+    program = gpu_pack(model_of("list"), "float64").program
     broken = program._replace(text=program.text.replace("lattice_sphere(p, at);", "nothing(p);", 1))
     launcher = HostLauncher()
     assert not launcher.is_compiled(broken)

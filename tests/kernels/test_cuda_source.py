@@ -1,4 +1,4 @@
-"""The text of the card's kernels, and the folder where its compiled programs are kept."""
+"""The text of the GPU's kernels, and the folder where its compiled programs are kept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_header_is_there_once():
 
 
 def test_formulas_are_those_of_the_processor():
-    """No formula of the shared headers stands in the card's own files again."""
+    """No formula of the shared headers stands in the GPU's own files again."""
     shared, own = set(), set()
     pattern = re.compile(r"^NB_INLINE [\w&]+ (\w+)\(", re.MULTILINE)
     for name in ("formulas.h", "lattice.h", "rays.h", "amplitude.h", "finish.h"):

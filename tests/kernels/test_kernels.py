@@ -61,7 +61,7 @@ class TestCpu(ComparedTests):
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on the path")
 class TestCudaHost(ComparedTests):
-    """The text of the card's kernels, compiled for this machine's processor."""
+    """The text of the GPU's kernels, compiled for this machine's processor."""
 
     @pytest.fixture(params=["float64", "mixed", "pairs"])
     def kernel(self, request):
@@ -71,7 +71,7 @@ class TestCudaHost(ComparedTests):
 
 @pytest.mark.gpu
 class TestCuda(ComparedTests):
-    """A card."""
+    """A GPU."""
 
     @pytest.fixture(params=["float64", "mixed", "pairs"])
     def kernel(self, request):

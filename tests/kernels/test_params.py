@@ -11,7 +11,7 @@ import pytest
 from nbdask.errors import BackendError, PlanError
 from nbdask.geometry.model import GAUSS
 from nbdask.kernels.cpu import CpuKernel
-from nbdask.kernels.cuda_pack import card_pack
+from nbdask.kernels.cuda_pack import gpu_pack
 from nbdask.kernels.pack import arguments, pack
 from nbdask.kernels.params import AXES_ROW, CODES, PARAMS, SOURCE_ROW, struct_of
 from nbdask.native import library
@@ -22,7 +22,7 @@ from tests.kernels.features import FEATURES, PRODUCTS, model_of
 
 #: Codes by what they choose.
 LATTICES = ("FEW_ODD", "FEW", "GRATING", "SPHERE", "GAUSS", "TOPHAT")
-CARD_LATTICES = ("CARD_GRATING", "CARD_GAUSS")
+GPU_LATTICES = ("CARD_GRATING", "CARD_GAUSS")
 
 
 @needs_compiler
@@ -45,7 +45,7 @@ def test_the_library_has_the_same_size():
 
 def test_codes_are_those_of_the_text():
     """Enumerations count from 0, and rows have the lengths that are written there."""
-    for names in (LATTICES + CARD_LATTICES, ("CONSTANT", "NEAREST", "TRICUBIC"),
+    for names in (LATTICES + GPU_LATTICES, ("CONSTANT", "NEAREST", "TRICUBIC"),
                   ("ONCE", "EACH", "PRODUCTS")):  # fmt: skip
         assert [CODES[name] for name in names] == list(range(len(names)))
     assert (AXES_ROW, SOURCE_ROW) == (10, 12)
@@ -110,14 +110,14 @@ def test_features_use_every_version_of_the_loops():
     assert degrees == {0, 2, 4}
 
 
-def test_features_use_every_lattice_factor_of_a_card():
+def test_features_use_every_lattice_factor_of_a_gpu():
     """In float32 too."""
     used = {
-        card_pack(model_of(name), precision).values["lattice"]
+        gpu_pack(model_of(name), precision).values["lattice"]
         for name in FEATURES
         for precision in ("float64", "mixed", "pairs")
     }
-    assert used == {CODES[name] for name in LATTICES + CARD_LATTICES}
+    assert used == {CODES[name] for name in LATTICES + GPU_LATTICES}
 
 
 def test_running_products_have_no_polynomials():

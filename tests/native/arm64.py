@@ -38,16 +38,16 @@ def _copy() -> TemporaryDirectory[str]:
     shutil.copytree(sources.FOLDER.parent, folder / "nbdask", ignore=left_out)
     shutil.copy2(HOOK, folder)
     compiler = {"CXX": CROSS} if shutil.which(CROSS) else {}
-    words = ["hatch_build.py", "--target", "aarch64-linux-gnu"]
-    subprocess.run([sys.executable, *words], cwd=folder, env={**os.environ, **compiler}, check=True)
+    argv = ["hatch_build.py", "--target", "aarch64-linux-gnu"]
+    subprocess.run([sys.executable, *argv], cwd=folder, env={**os.environ, **compiler}, check=True)
     (folder / "build/native/aarch64-linux-gnu").rename(folder / "nbdask/native/lib")
     return made
 
 
-def run(code: str, *words: str, cwd: Path | None = None) -> str:
+def run(code: str, *argv: str, cwd: Path | None = None) -> str:
     """Run Python code there, NumPy and nbdask at hand, and return what it prints."""
     done = subprocess.run(
-        [os.environ["NBDASK_ARM64"] + "/python", "-c", code, *words],
+        [os.environ["NBDASK_ARM64"] + "/python", "-c", code, *argv],
         env={**os.environ, "PYTHONPATH": _copy().name},
         cwd=cwd or _copy().name,
         capture_output=True,

@@ -52,9 +52,9 @@ def recorded(script: Script, monkeypatch: pytest.MonkeyPatch) -> str:
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Return what runs the command line in this process."""
 
-    def call(*words: str | os.PathLike[str]) -> tuple[int, str, str]:
+    def call(*argv: str | os.PathLike[str]) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main([os.fspath(word) for word in words])
+        code = main([os.fspath(word) for word in argv])
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -66,8 +66,8 @@ def stored(tmp_path: Path) -> Callable[..., Path]:
     """Return what simulates a golden case into a small store, in tiles of 16 pixels."""
 
     def make(case: str, semantics: str = "c") -> Path:
-        words = golden_cases()[case].split()
-        experiment = parse_args(words, base_dir=GOLDEN / "inputs", semantics=semantics).experiment
+        argv = golden_cases()[case].split()
+        experiment = parse_args(argv, base_dir=GOLDEN / "inputs", semantics=semantics).experiment
         out = tmp_path / f"{case}-{semantics}.zarr"
         simulate(experiment, out, backend="numpy", tile=16, threads=2)
         return out

@@ -84,7 +84,7 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("argv", "code", "message"),
     [
         (("a.npy", "no.npy"), 5, "no.npy: No such file or directory"),
         (("a.npy", "no.zarr"), 5, "no.zarr: does not exist"),
@@ -95,7 +95,7 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
         (("a.npy", "whole.npy"), 5, "holds int64"),
         (("a.npy",), 2, "Missing argument"),
         (("a.npy", "a.npy", "--max-rl", "1"), 2, "--max-rel"),
-        (("a.npy", "a.npy", "--json", "short.bin"), 5, "is there already"),
+        (("a.npy", "a.npy", "--json", "short.bin"), 5, "exists already"),
         (("a.npy", "a.npy", "--json", "a.npy"), 2, "is an input of this run"),
         (("a.npy", "wide.npy", "--html", "./wide.npy", "--overwrite"), 2, "is an input of this"),
         (("a.npy", "a.npy", "--map", "hard.npy", "--overwrite"), 2, "is an input of this run"),
@@ -109,8 +109,8 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
         (("a.npy", "letters.npy"), 5, "letters.npy: cannot be read as a .npy file"),
     ],
 )
-def test_wrong_words_have_their_exit_code(
-    words: tuple[str, ...],
+def test_wrong_arguments_have_their_exit_code(
+    argv: tuple[str, ...],
     code: int,
     message: str,
     run: Run,
@@ -130,7 +130,7 @@ def test_wrong_words_have_their_exit_code(
     Path("hard.npy").hardlink_to("a.npy")
     Path("short.bin").write_bytes(bytes(100))
     before = Path("a.npy").read_bytes()
-    found, said, error = run("compare", *words)
+    found, said, error = run("compare", *argv)
     assert (found, said) == (code, "")
     assert message in error
     assert error.count("\n") == 1

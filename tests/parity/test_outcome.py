@@ -19,7 +19,7 @@ from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.measures import Measures, Sums, measure
 from nbdask.parity.outcome import MAX_REL, Outcome, RegionResult, Thresholds
 from nbdask.parity.peaks import PeakMatch
-from nbdask.parity.pictures import data_uri, detector_map, region_colour, region_pictures
+from nbdask.parity.pictures import BAD, detector_map, region_pictures
 from nbdask.parity.record import verdict
 from nbdask.parity.report import page, table_lines, verdict_line
 from nbdask.plan.tiles import Tile
@@ -49,7 +49,7 @@ def outcome_of(*found: Measures, kind: str = "parity", **parts: Any) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "beyond"),
     [
         ({}, []),
         ({"max_rel": 2e-7}, []),
@@ -70,9 +70,9 @@ def outcome_of(*found: Measures, kind: str = "parity", **parts: Any) -> Outcome:
         ),
     ],
 )
-def test_what_is_beyond_in_words(change: Any, words: list[str]) -> None:
+def test_what_is_beyond_in_words(change: Any, beyond: list[str]) -> None:
     """Each bound by itself, the limit included; several faults one after another."""
-    assert list(Thresholds().beyond(replace(GOOD, **change))) == words
+    assert list(Thresholds().beyond(replace(GOOD, **change))) == beyond
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -126,11 +126,11 @@ def test_times_are_added_where_all_are_known() -> None:
 
 
 def test_json_form_has_all_of_it() -> None:
-    """Regions with inclusive bounds, their faults, notes and C's words; facts beside."""
+    """Regions with inclusive bounds, their faults, notes and C's arguments; facts beside."""
     bad = replace(GOOD, max_rel=math.inf, one_sided=1)
     made = outcome_of(GOOD, bad, notes=("mind this",))
     told = replace(
-        made.regions[1], words=("-N", "5"), stdout="out", stderr="err", first=(0, 10), notes=("n",)
+        made.regions[1], argv=("-N", "5"), stdout="out", stderr="err", first=(0, 10), notes=("n",)
     )
     data = json.loads(
         json.dumps(replace(made, regions=(made.regions[0], told)).to_dict(), allow_nan=False)
@@ -235,7 +235,7 @@ def test_page_is_whole_and_needs_nothing_else() -> None:
     image = np.ones((10, 10), np.float32)
     told = replace(
         made.regions[1],
-        words=("-hkl", "a b.hkl"),
+        argv=("-hkl", "a b.hkl"),
         stdout="<b>",
         pictures=region_pictures(image, image),
         first=(0, 10),
@@ -289,27 +289,28 @@ def test_pictures_without_light(value: float) -> None:
     assert decoded(region_pictures(image, image).image).shape == (5, 6, 3)
 
 
-def test_colours_of_the_map() -> None:
-    """From none to the bound they change; beyond it they are red whatever the deviation."""
-    bounds = Thresholds()
-    none, half, full = (region_colour(x * 2e-7, bounds, True) for x in (0.0, 0.5, 1.0))
-    assert len({none, half, full}) == 3
-    red = region_colour(0.0, bounds, False)
-    assert red == region_colour(9.0, bounds, False)
-    assert red[0] > max(red[1:])
-    assert region_colour(0.0, replace(bounds, max_rel=0.0), True) == none
+def map_colours(outcome: Outcome) -> np.ndarray:
+    """The pixels of the map, as one number for each colour."""
+    with Image.open(io.BytesIO(detector_map(outcome))) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int) @ [1 << 16, 1 << 8, 1]
 
 
-def test_map_shows_where_regions_are() -> None:
-    """A PNG as wide as needed, red where a region is beyond."""
-    bad = outcome_of(GOOD, replace(GOOD, max_rel=1.0))
-    drawn = np.asarray(Image.open(io.BytesIO(detector_map(bad))).convert("RGB"))
-    plain = np.asarray(Image.open(io.BytesIO(detector_map(outcome_of(GOOD, GOOD)))).convert("RGB"))
-    assert drawn.shape == plain.shape
-    red = np.array(region_colour(1.0, Thresholds(), False))
-    # The legend has a red square in either.
-    assert (drawn == red).all(axis=2).sum() > (plain == red).all(axis=2).sum() + 100
-    assert data_uri(b"abc") == "data:image/png;base64,YWJj"
+def test_map_shows_where_regions_are_and_what_they_deviate() -> None:
+    """Red where a region is beyond, whatever its deviation; else it changes up to the bound."""
+    red = int(BAD[1:], 16)
+    none, half, full = (
+        map_colours(outcome_of(replace(GOOD, max_rel=x * 2e-7))) for x in (0.0, 0.5, 1.0)
+    )
+    assert none.shape == half.shape
+    assert (none != half).sum() > 1000
+    assert (half != full).sum() > 1000
+    beyond = map_colours(outcome_of(GOOD, replace(GOOD, max_rel=1.0)))
+    missing = map_colours(outcome_of(GOOD, replace(GOOD, one_sided=1)))
+    # The legend has some red in any of them.
+    for bad in (beyond, missing):
+        assert (bad == red).sum() > (full == red).sum() + 1000
+    exact = replace(outcome_of(replace(GOOD, max_rel=0.0)), thresholds=Thresholds(max_rel=0.0))
+    assert (map_colours(exact) == red).sum() <= (full == red).sum()
 
 
 def test_measures_of_equal_images_pass() -> None:

@@ -46,9 +46,9 @@ def test_recorded_runs_have_their_provenance() -> None:
 
 def test_flags_are_compared_as_a_whole_image(recorded: str, run: Run, tmp_path: Path) -> None:
     """A small image from flags is one region, and C gets the user's own words."""
-    words = golden_cases()["mosflm_default"].split()
+    argv = golden_cases()["mosflm_default"].split()
     out = tmp_path / "outcome.json"
-    code, said, _ = run("parity", "--backend", "numpy", "--json", out, "--", *words)
+    code, said, _ = run("parity", "--backend", "numpy", "--json", out, "--", *argv)
     assert code == 0, said
     outcome = json.loads(out.read_text())
     assert outcome["ok"]
@@ -58,18 +58,18 @@ def test_flags_are_compared_as_a_whole_image(recorded: str, run: Run, tmp_path: 
     (region,) = outcome["regions"]
     assert (region["slow"], region["fast"]) == ([0, 39], [0, 39])
     assert region["max_rel"] <= 2e-7
-    assert region["arguments"][: len(words)] == words
+    assert region["arguments"][: len(argv)] == argv
     assert "equal: 1 region within all thresholds" in said
 
 
 @pytest.mark.usefixtures("recorded")
 def test_a_file_that_describes_the_experiment_is_compared(run: Run, tmp_path: Path) -> None:
-    """With --config C's words are written from the experiment; the numbers are those of flags."""
+    """--config: C's arguments come from the experiment; the numbers are those of flags."""
     experiment = parse_args(golden_cases()["mosflm_default"].split()).experiment
     (tmp_path / "a.toml").write_text(to_toml(experiment))
-    words = ("--backend", "numpy", "--mode", "roi", "--tile", "16", "--only", "--at-tile", "0,0")
+    argv = ("--backend", "numpy", "--mode", "roi", "--tile", "16", "--only", "--at-tile", "0,0")
     out = tmp_path / "outcome.json"
-    code, said, _ = run("parity", *words, "--config", tmp_path / "a.toml", "--json", out)
+    code, said, _ = run("parity", *argv, "--config", tmp_path / "a.toml", "--json", out)
     assert code == 0, said
     assert json.loads(out.read_text())["arguments_from"] == "the experiment"
 
@@ -77,20 +77,20 @@ def test_a_file_that_describes_the_experiment_is_compared(run: Run, tmp_path: Pa
 @pytest.mark.c_binary
 def test_a_placed_detector_and_equal_weights_are_compared(run: Run, tmp_path: Path) -> None:
     """--pix0-vector-mm places both detectors; weights that differ are refused, C ignores them."""
-    words = (*golden_cases()["mosflm_default"].split(), "-sourcefile", tmp_path / "sources.txt")
+    argv = (*golden_cases()["mosflm_default"].split(), "-sourcefile", tmp_path / "sources.txt")
     (tmp_path / "sources.txt").write_text("0 0 1 1 1e-10\n0 0.001 1 1 1e-10\n")
     options = ("--backend", "numpy", "--pix0-vector-mm", "100", "3", "-3")
-    code, said, notes = run("parity", *options, "--source-weights", "apply", "--", *words)
+    code, said, notes = run("parity", *options, "--source-weights", "apply", "--", *argv)
     assert code == 0, said
     assert "given to C as beam centre" in notes
 
 
 def test_weights_that_c_ignores_are_refused(run: Run, script: Script, tmp_path: Path) -> None:
     """Before C runs."""
-    words = (*golden_cases()["mosflm_default"].split(), "-sourcefile", tmp_path / "sources.txt")
+    argv = (*golden_cases()["mosflm_default"].split(), "-sourcefile", tmp_path / "sources.txt")
     (tmp_path / "sources.txt").write_text("0 0 1 1 1e-10\n0 0.001 1 2 1e-10\n")
     options = ("--c-bin", script("touch ran"), "--backend", "numpy", "--source-weights", "apply")
-    code, _, error = run("parity", *options, "--", *words)
+    code, _, error = run("parity", *options, "--", *argv)
     assert code == 1
     assert "take --source-weights ignore" in error
 
@@ -171,11 +171,11 @@ def test_expected_difference_is_explained_and_can_be_computed_away(
 ) -> None:
     """With a step at phi = 0 a spec store differs from C; --semantics c computes what C does."""
     store, out = stored("carry_over", semantics="spec"), tmp_path / "outcome.json"
-    words = ("parity", store, "--mode", "window", "--only", "--at-tile", "1,1")
-    code, _, notes = run(*words)
+    argv = ("parity", store, "--mode", "window", "--only", "--at-tile", "1,1")
+    code, _, notes = run(*argv)
     assert code == 3
     assert "expected difference: the rotation has a step at exactly phi = 0" in notes
-    code, said, notes = run(*words, "--semantics", "c", "--json", out)
+    code, said, notes = run(*argv, "--semantics", "c", "--json", out)
     assert code == 0, said
     assert "expected difference" not in notes
     outcome = json.loads(out.read_text())
@@ -189,11 +189,11 @@ def test_verdicts_are_appended_to_the_store(run: Run, stored: Stored) -> None:
     """Each run adds one entry with date and checksum; --no-record changes no byte."""
     store = stored("mosflm_default")
     before = (store / "zarr.json").read_bytes()
-    words = ("parity", store, "--mode", "roi", "--only", "--at-tile", "0,0")
-    assert run(*words, "--no-record")[0] == 0
+    argv = ("parity", store, "--mode", "roi", "--only", "--at-tile", "0,0")
+    assert run(*argv, "--no-record")[0] == 0
     assert (store / "zarr.json").read_bytes() == before
-    assert run(*words)[0] == 0
-    assert run(*words)[0] == 0
+    assert run(*argv)[0] == 0
+    assert run(*argv)[0] == 0
     first, second = StoreReader(store).attributes["parity"]
     assert first["regions"] == second["regions"] == 1
     assert re.fullmatch(r"[0-9a-f]{64}", first["program_sha256"])
@@ -225,7 +225,7 @@ def test_report_is_one_file_with_all_pictures(run: Run, stored: Stored, tmp_path
     assert "$" not in re.sub(r"<pre>.*?</pre>|base64,[^\"]*", "", text, flags=re.DOTALL)
     code, _, error = run("parity", store, "--mode", "roi", "--tiles", "0", "--html", out)
     assert code == 5
-    assert "is there already" in error
+    assert "exists already" in error
 
 
 @pytest.mark.long
@@ -233,10 +233,10 @@ def test_report_is_one_file_with_all_pictures(run: Run, stored: Stored, tmp_path
 def test_regions_are_compared_by_worker_processes(run: Run, stored: Stored, tmp_path: Path) -> None:
     """The same regions through worker processes give the same numbers."""
     store = stored("mosflm_default")
-    words = ("parity", store, "--mode", "roi", "--tiles", "0", "--no-record", "--json")
+    argv = ("parity", store, "--mode", "roi", "--tiles", "0", "--no-record", "--json")
     cluster = ("--cluster", "local", "--workers", "1", "--threads", "2")
-    assert run(*words, tmp_path / "a.json")[0] == 0
-    assert run(*words, tmp_path / "b.json", *cluster)[0] == 0
+    assert run(*argv, tmp_path / "a.json")[0] == 0
+    assert run(*argv, tmp_path / "b.json", *cluster)[0] == 0
     one, other = regions(tmp_path / "a.json"), regions(tmp_path / "b.json")
     for item in (*one.values(), *other.values()):
         item.pop("seconds_reference")
@@ -251,8 +251,8 @@ def test_c_runs_in_a_fresh_directory_with_one_thread(
     monkeypatch.chdir(tmp_path)
     program = script('ls; echo "threads $OMP_NUM_THREADS"; head -c 1024 /dev/zero > image.bin')
     out = tmp_path / "outcome.json"
-    words = ("parity", stored("curved"), "--c-bin", program, "--mode", "window", "--keep", "kept")
-    code, *_ = run(*words, "--only", "--at-tile", "1,1", "--json", out)
+    argv = ("parity", stored("curved"), "--c-bin", program, "--mode", "window", "--keep", "kept")
+    code, *_ = run(*argv, "--only", "--at-tile", "1,1", "--json", out)
     assert code == 3
     (item,) = regions(out).values()
     assert "Fdump.bin" not in item["stdout"]
@@ -279,8 +279,8 @@ def test_runs_of_c_that_fail(
     """Each failure of the program has one line and its exit code; the store is not changed."""
     store = stored("curved")
     before = (store / "zarr.json").read_bytes()
-    words = ("--c-bin", script(body), "--mode", "roi", "--only", "--at-tile", "0,0")
-    found, said, error = run("parity", store, *words, "--time-limit", "0.3")
+    argv = ("--c-bin", script(body), "--mode", "roi", "--only", "--at-tile", "0,0")
+    found, said, error = run("parity", store, *argv, "--time-limit", "0.3")
     assert (found, said) == (code, "")
     assert re.search(message, error)
     assert error.count("\n") == 1
@@ -288,7 +288,7 @@ def test_runs_of_c_that_fail(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("argv", "code", "message"),
     [
         ((), 1, "nothing to compare"),
         (("--tiles", "0", "--only", "--", "-cell", "10"), 1, "leaves nothing to compare"),
@@ -314,11 +314,11 @@ def test_runs_of_c_that_fail(
     ],
 )
 @pytest.mark.usefixtures("recorded")
-def test_wrong_words_have_their_exit_code(
-    words: tuple[str, ...], code: int, message: str, run: Run
+def test_wrong_arguments_have_their_exit_code(
+    argv: tuple[str, ...], code: int, message: str, run: Run
 ) -> None:
     """Usage ends with 1, missing inputs and outputs with 5, on one line."""
-    found, said, error = run("parity", *words)
+    found, said, error = run("parity", *argv)
     assert (found, said) == (code, "")
     assert message in error
     assert error.count("\n") == 1
@@ -339,9 +339,9 @@ def test_a_program_must_be_named(run: Run, stored: Stored, monkeypatch: pytest.M
 @pytest.mark.usefixtures("recorded")
 def test_threads_of_c_are_warned_of(run: Run, stored: Stored) -> None:
     """More OpenMP threads make the carry-over a matter of timing, and the user is told so."""
-    words = ("parity", stored("carry_over"), "--mode", "window", "--only", "--at-tile", "1,1")
-    assert "timing" not in run(*words)[2]
-    assert "--c-threads 2: C's result may depend on timing" in run(*words, "--c-threads", "2")[2]
+    argv = ("parity", stored("carry_over"), "--mode", "window", "--only", "--at-tile", "1,1")
+    assert "timing" not in run(*argv)[2]
+    assert "--c-threads 2: C's result may depend on timing" in run(*argv, "--c-threads", "2")[2]
 
 
 @pytest.mark.c_binary
@@ -364,14 +364,14 @@ def test_nothing_that_is_read_is_overwritten(
     listed.write_text("1 0 0 10\n")
     before = {p: p.read_bytes() for p in (Path(program), store / "zarr.json", listed)}
     flags = ("--", "-cell", "70", "80", "90", "75", "85", "95", "-lambda", "1", "-N", "2")
-    for words, message in (
+    for argv, message in (
         ((store, "--map", program), "is an input of this run"),
         ((store, "--json", store / "zarr.json"), "must lie outside the store"),
         ((store, "--keep", store / "kept"), "must lie outside the store"),
         (("--html", listed, *flags, "-hkl", listed), "is an input of this run"),
         ((store, "--keep", listed), f"--keep {listed}: {listed} is a file"),
     ):
-        code, _, error = run("parity", "--c-bin", program, "--overwrite", *words)
+        code, _, error = run("parity", "--c-bin", program, "--overwrite", *argv)
         assert (code, error.count("\n")) == (1, 1), error
         assert message in error
     assert {p: p.read_bytes() for p in before} == before

@@ -82,8 +82,8 @@ def test_differences_that_are_expected(parts: dict[str, Any], said: list[str]) -
     experiment = small_experiment(**parts)
     notes = expected_differences(experiment)
     assert len(notes) == len(said)
-    for note, words in zip(notes, said, strict=True):
-        assert words in note
+    for note, argv in zip(notes, said, strict=True):
+        assert argv in note
         assert note.startswith("expected difference: ")
         assert note.endswith("--semantics c computes what C does")
     assert expected_differences(experiment.replace(semantics="c")) == ()

@@ -31,7 +31,7 @@ from nbdask.physics.position import (
     places,
     rays_at,
     rays_to,
-    sub_pixel_places,
+    sub_pixel_positions,
     sub_pixel_rays,
 )
 from nbdask.physics.scattering import miller_index, nearest, scattering_vector, within_dmin
@@ -169,7 +169,7 @@ def test_rays_are_unit_vectors_to_their_places() -> None:
     tile = Tile(1, 5, 2, 5)
     for layer, slow, fast in ((0, 0, 0), (2, 1, 0), (1, 0, 1)):
         ray = sub_pixel_rays(model, tile, layer, slow, fast)
-        where = sub_pixel_places(model, tile, layer, slow, fast)
+        where = sub_pixel_positions(model, tile, layer, slow, fast)
         for direction, place in zip(ray[:3], where, strict=True):
             np.testing.assert_allclose(direction * ray.path, place, rtol=1e-13, atol=1e-18)
         np.testing.assert_allclose(ray.x**2 + ray.y**2 + ray.z**2, 1.0, rtol=1e-14)

@@ -18,7 +18,7 @@ from nbdask.experiment import (
     StructureFactors,
 )
 from nbdask.geometry.build import build_model
-from nbdask.kernels.first import patch_first
+from nbdask.kernels.carry_over import patch_carry_over
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -71,4 +71,4 @@ def pixels(exp: Experiment) -> NDArray[np.float32]:
     image = kernel.finish(
         model, tile, kernel.partial(model, tile, StepRange(0, model.n_steps), mask), mask
     )
-    return patch_first(model, kernel, tile, image)
+    return patch_carry_over(model, kernel, tile, image)

@@ -16,14 +16,14 @@ from nbdask.flags import from_toml, parse_args, to_toml
 BASE = "-cell 70 80 90 75 85 95 -default_F 100"
 
 
-def experiment(words: str) -> Experiment:
+def experiment(flags: str) -> Experiment:
     """Return the experiment of some flags behind a cell and a default_F."""
-    return parse_args([*BASE.split(), *words.split()]).experiment
+    return parse_args([*BASE.split(), *flags.split()]).experiment
 
 
-def notes(words: str) -> str:
+def notes(flags: str) -> str:
     """Return all notes of some flags, as one text."""
-    return "\n".join(parse_args([*BASE.split(), *words.split()]).notes)
+    return "\n".join(parse_args([*BASE.split(), *flags.split()]).notes)
 
 
 def field(exp: Experiment, name: str) -> object:
@@ -35,7 +35,7 @@ def field(exp: Experiment, name: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("word", "same"),
+    ("flag", "same"),
     [
         ("-matrix", "-mat"),
         ("-wavelength", "-lambda"),
@@ -53,18 +53,18 @@ def field(exp: Experiment, name: str) -> object:
         ("-floatimage", "-floatfile"),
     ],
 )
-def test_aliases(word: str, same: str, tmp_path: Path) -> None:
+def test_aliases(flag: str, same: str, tmp_path: Path) -> None:
     """Both spellings give the same experiment and outputs."""
     (tmp_path / "A.mat").write_text("0.01 0 0 0 0.01 0 0 0 0.01")
     value = {"-mat": str(tmp_path / "A.mat"), "-tophat_spots": ""}.get(same, "3")
-    results = [parse_args([*BASE.split(), w, *value.split()]) for w in (word, same)]
+    results = [parse_args([*BASE.split(), w, *value.split()]) for w in (flag, same)]
     assert results[0].experiment == results[1].experiment
     assert results[0].outputs == results[1].outputs
     assert results[0].experiment != experiment("") or same == "-floatfile"
 
 
 @pytest.mark.parametrize(
-    ("words", "fragment"),
+    ("flags", "fragment"),
     [
         ("-lamda 1", "-lambda"),
         ("-Lambda 1", "-lambda"),
@@ -73,18 +73,18 @@ def test_aliases(word: str, same: str, tmp_path: Path) -> None:
         ("-lambda -N 5", "value missing"),
         ("-lambda one", "'one'"),
         ("-N 2.5", "whole number"),
-        ("-N 5 6", "stray word '6'"),
+        ("-N 5 6", "stray argument '6'"),
     ],
 )
-def test_words_that_are_refused(words: str, fragment: str) -> None:
-    """Unknown flags with a suggestion; missing values, wrong types and stray words by name."""
+def test_arguments_that_are_refused(flags: str, fragment: str) -> None:
+    """Unknown flags with a suggestion; missing values, wrong types and stray arguments by name."""
     with pytest.raises(FlagError) as caught:
-        experiment(words)
+        experiment(flags)
     assert fragment in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "expected"),
+    ("flags", "name", "expected"),
     [
         ("-lambda 2 -energy 12398.42", "beam.wavelength", 1e-10),
         ("-energy 12398.42 -lambda 2", "beam.wavelength", 2e-10),
@@ -107,9 +107,9 @@ def test_words_that_are_refused(words: str, fragment: str) -> None:
         ("-samplesize 0.1 -sample_z 0.2", "crystal.size", (1e-4, 1e-4, 2e-4)),
     ],
 )
-def test_later_flags_win(words: str, name: str, expected: object) -> None:
+def test_later_flags_win(flags: str, name: str, expected: object) -> None:
     """Also between different flags for one quantity, and between collective and single ones."""
-    assert field(experiment(words), name) == pytest.approx(expected)
+    assert field(experiment(flags), name) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_later_flags_win(words: str, name: str, expected: object) -> None:
 )
 def test_one_to_six_cell_numbers(cell: str, lengths: tuple, angles: tuple) -> None:
     """Missing lengths equal a, missing angles are right."""
-    words = ["-default_F", "1", "-cell", *cell.split(), "-N", "5"]
-    found = parse_args(words).experiment.crystal.cell
+    flags = ["-default_F", "1", "-cell", *cell.split(), "-N", "5"]
+    found = parse_args(flags).experiment.crystal.cell
     assert found is not None
     assert found[:3] == pytest.approx([x * 1e-10 for x in lengths])
     assert found[3:] == pytest.approx([math.radians(x) for x in angles])
@@ -139,7 +139,7 @@ def test_misset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "fragment"),
+    ("flags", "fragment"),
     [
         ("-density 1.2", "-density"),
         ("-coherent", "-coherent"),
@@ -147,14 +147,14 @@ def test_misset() -> None:
         ("-divergence 1 -sourcefile {sources}", "no effect"),
     ],
 )
-def test_what_has_no_effect_is_said(words: str, fragment: str, tmp_path: Path) -> None:
+def test_what_has_no_effect_is_said(flags: str, fragment: str, tmp_path: Path) -> None:
     """Accepted, not acted upon, and named."""
     (tmp_path / "sources.txt").write_text("-10 0 0 1 1e-10\n")
-    assert fragment in notes(words.format(sources=tmp_path / "sources.txt"))
+    assert fragment in notes(flags.format(sources=tmp_path / "sources.txt"))
 
 
 @pytest.mark.parametrize(
-    ("words", "name"),
+    ("flags", "name"),
     [
         ("-mosaic -1", "crystal.mosaic_spread"),
         ("-mosaic_dom 0", "crystal.mosaic_domains"),
@@ -164,13 +164,13 @@ def test_what_has_no_effect_is_said(words: str, fragment: str, tmp_path: Path) -
         ("-oversample 0", "sampling.oversample"),
     ],
 )
-def test_values_that_mean_not_given(words: str, name: str) -> None:
+def test_values_that_mean_not_given(flags: str, name: str) -> None:
     """C's own marks for absent values are understood."""
-    assert field(experiment(words), name) is None
+    assert field(experiment(flags), name) is None
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "expected"),
+    ("flags", "name", "expected"),
     [
         ("-lambda 0.9", "beam.wavelength", 0.9e-10),
         ("-distance 231", "detector.distance", 0.231),
@@ -210,9 +210,9 @@ def test_values_that_mean_not_given(words: str, name: str) -> None:
         ("-detector_abs inf -detector_thick 0", "detector.thickness", 0.0),
     ],
 )
-def test_units(words: str, name: str, expected: object) -> None:
+def test_units(flags: str, name: str, expected: object) -> None:
     """Each flag's value arrives in SI in the field it belongs to."""
-    assert field(experiment(words), name) == pytest.approx(expected, rel=1e-12)
+    assert field(experiment(flags), name) == pytest.approx(expected, rel=1e-12)
 
 
 def test_defaults() -> None:
@@ -232,14 +232,14 @@ def test_defaults() -> None:
 
 def test_pixel_counts_prevail_over_sizes() -> None:
     """In either order."""
-    for words in ("-detpixels 64 -detsize 51.2", "-detsize 51.2 -detpixels 64"):
-        assert experiment(words).shape == (64, 64)
+    for flags in ("-detpixels 64 -detsize 51.2", "-detsize 51.2 -detpixels 64"):
+        assert experiment(flags).shape == (64, 64)
 
 
 def test_infinite_absorption_depth_switches_the_sensor_off() -> None:
     """Given after the thickness, as C reads it."""
-    for word in ("inf", "0"):
-        assert experiment(f"-detector_thick 300 -detector_abs {word}").detector.thickness == 0.0
+    for flag in ("inf", "0"):
+        assert experiment(f"-detector_thick 300 -detector_abs {flag}").detector.thickness == 0.0
 
 
 def test_no_structure_factors_or_no_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ def test_no_structure_factors_or_no_cell(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "words",
+    "flags",
     [
         "-fdet_vector 0 0 1",
         "-sdet_vector 0 -1 0",
@@ -265,9 +265,9 @@ def test_no_structure_factors_or_no_cell(tmp_path: Path, monkeypatch: pytest.Mon
         "-pix0_vector 1 2 3",
     ],
 )
-def test_vectors_select_custom(words: str) -> None:
+def test_vectors_select_custom(flags: str) -> None:
     """Also after a named convention."""
-    assert experiment(f"-xds {words}").frame.convention == "CUSTOM"
+    assert experiment(f"-xds {flags}").frame.convention == "CUSTOM"
 
 
 def test_pix0_vector_numbers_are_not_used() -> None:
@@ -279,7 +279,7 @@ def test_pix0_vector_numbers_are_not_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "pivot"),
+    ("flags", "pivot"),
     [
         ("-Xbeam 5", "beam"),
         ("-Ybeam 5", "beam"),
@@ -300,9 +300,9 @@ def test_pix0_vector_numbers_are_not_used() -> None:
         ("-pivot sample -distance 5", "beam"),
     ],
 )
-def test_pivot_of_a_custom_frame(words: str, pivot: str) -> None:
+def test_pivot_of_a_custom_frame(flags: str, pivot: str) -> None:
     """The last flag that names or implies one."""
-    assert experiment(f"{words} -spindle_axis 0 1 0").detector.pivot == pivot
+    assert experiment(f"{flags} -spindle_axis 0 1 0").detector.pivot == pivot
 
 
 def test_twotheta_axis_also_swings() -> None:
@@ -405,9 +405,9 @@ def test_flags_keywords_and_toml_are_equal(tmp_path: Path) -> None:
     assert direct == exp
 
 
-def run(words: str, folder: Path) -> int:
+def run(flags: str, folder: Path) -> int:
     """Run the command line with a store in some folder."""
-    return main([*words.split(), "--out", str(folder / "run.zarr"), "--backend", "numpy"])
+    return main([*flags.split(), "--out", str(folder / "run.zarr"), "--backend", "numpy"])
 
 
 def test_options_stand_anywhere(tmp_path: Path) -> None:
@@ -421,15 +421,15 @@ def test_options_stand_anywhere(tmp_path: Path) -> None:
         f"simulate {flags} {BASE} --semantics c",
     )
     prints = set()
-    for number, words in enumerate(orders):
+    for number, flags in enumerate(orders):
         (tmp_path / str(number)).mkdir()
-        assert run(words, tmp_path / str(number)) == 0
+        assert run(flags, tmp_path / str(number)) == 0
         prints.add(nbdask.open(tmp_path / str(number) / "run.zarr").attrs["fingerprint"])
     assert len(prints) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "parts"),
+    ("flags", "parts"),
     [
         ("-cell 70 -default_F 1 -lambda -5", ["-5", "above 0", "-lambda"]),
         ("-cell 70 -default_F 1 -lamda 5", ["-lamda", "-lambda"]),
@@ -440,10 +440,10 @@ def test_options_stand_anywhere(tmp_path: Path) -> None:
     ],
 )
 def test_refusal_in_one_line(
-    words: str, parts: list, tmp_path: Path, capfd: pytest.CaptureFixture
+    flags: str, parts: list, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
     """What was given, what is allowed, which flag; exit code 2, and nothing is written."""
-    assert run(f"simulate {words}", tmp_path) == 2
+    assert run(f"simulate {flags}", tmp_path) == 2
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -56,15 +57,15 @@ def test_what_a_killed_writer_leaves_is_not_taken_for_a_tile(
 ) -> None:
     """Killed before the pixels' file gets its name, before the record's, and after both."""
     grid, writer, image = make(tmp_path / "a.zarr")
-    replace, calls = Path.replace, []
+    replace, calls = os.replace, []
 
-    def killed(self, target):
+    def killed(source, target):
         calls.append(target)
         if len(calls) == number:
             raise Killed
-        return replace(self, target)
+        return replace(source, target)
 
-    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     if done:
         write(writer, grid, 3, image)
     else:

@@ -64,7 +64,7 @@ def test_a_reader_gives_tiles_records_and_summaries(finished: Path) -> None:
         assert record is not None
         assert tuple(record) == schema.FIELDS
         assert (record["done"], record["n_evaluated"]) == (1.0, part.size)
-        row, column = reader.grid.place(index)
+        row, column = reader.grid.row_column(index)
         rows = list(reader.record_rows())
         assert rows[row][column].tolist() == list(record.values())
     summaries = list(reader.summaries())

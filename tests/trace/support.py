@@ -22,8 +22,8 @@ CASES: dict[str, dict[str, Any]] = json.loads((DATA / "cases.json").read_text())
 @lru_cache
 def experiment(name: str, semantics: str = "c") -> Experiment:
     """Return the experiment of a recorded case."""
-    words = CASES[name]["arguments"].split()
-    return parse_args(words, semantics=semantics, base_dir=GOLDEN / "inputs").experiment
+    argv = CASES[name]["arguments"].split()
+    return parse_args(argv, semantics=semantics, base_dir=GOLDEN / "inputs").experiment
 
 
 def pixel(name: str) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def moved(right: Any, *_: Any) -> Any:
 
 #: Formula, error, case, the name that C's inner values give away, and the one of -printout.
 ERRORS = [
-    (position.sub_pixel_places, moved, "square", "position", "position"),
+    (position.sub_pixel_positions, moved, "square", "position", "position"),
     (factors.solid_angle, scaled(1.001), "square", "solid_angle", "pixel_solid_angle"),
     (
         scattering.scattering_vector,
@@ -148,7 +148,7 @@ def test_the_carry_over_of_rotations_is_what_differs_under_spec() -> None:
     found = compare(trace, read_log(log("phi_mosaic", "trace"), *pixel("phi_mosaic")))
     assert found.first is not None
     assert found.first.entry.name == "rotated_a"
-    assert found.first.entry.place.phi == 0
+    assert found.first.entry.loop_index.phi == 0
     text = report(trace, found)
     assert "first difference: rotated_a (S-SCAN-04)" in text
     assert "rot_a_angstroms in line 15 of" in text
@@ -175,7 +175,7 @@ def test_a_log_of_one_evaluation(which: str, tmp_path: Path) -> None:
     )
     found = found_in("phi_mosaic", "trace", path)
     assert found.first is None
-    phi = {c.entry.place.phi for c in found.compared if c.entry.name == "hkl"}
+    phi = {c.entry.loop_index.phi for c in found.compared if c.entry.name == "hkl"}
     assert phi == {0 if which == "first" else 2}
 
 
@@ -222,10 +222,10 @@ def test_the_c_program_itself(name: str, tmp_path: Path) -> None:
     for item in (GOLDEN / "inputs").iterdir():
         (tmp_path / item.name).write_bytes(item.read_bytes())
     slow, fast = pixel(name)
-    words = [os.environ["NB_C_BIN"], *CASES[name]["arguments"].split()]
-    words += ["-printout", "-printout_pixel", str(fast), str(slow), "-nonoise", "-nopgm"]
+    argv = [os.environ["NB_C_BIN"], *CASES[name]["arguments"].split()]
+    argv += ["-printout", "-printout_pixel", str(fast), str(slow), "-nonoise", "-nopgm"]
     done = subprocess.run(
-        words,
+        argv,
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

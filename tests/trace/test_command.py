@@ -23,7 +23,7 @@ def _beside_the_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOLDEN / "inputs")
 
 
-def words(name: str, *options: str) -> list[str]:
+def argv(name: str, *options: str) -> list[str]:
     """Return a command line for a recorded case."""
     slow, fast = pixel(name)
     flags = CASES[name]["arguments"].split()
@@ -32,7 +32,7 @@ def words(name: str, *options: str) -> list[str]:
 
 def test_flags_and_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Names, units, numbers of formulas, and values that read back to the same bits."""
-    assert main(words("phi_mosaic", "--limit", "2")) == 0
+    assert main(argv("phi_mosaic", "--limit", "2")) == 0
     out = capsys.readouterr().out
     assert out.startswith("pixel slow 5, fast 9 of 16 x 16, semantics spec\n6 evaluations: ")
     row = next(line for line in out.splitlines() if line.startswith("  hkl "))
@@ -46,9 +46,9 @@ def test_flags_and_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_flags_need_no_separator(capsys: pytest.CaptureFixture[str]) -> None:
     """As with nbdask simulate, options and flags may be mixed."""
-    assert main(words("gauss")) == 0
+    assert main(argv("gauss")) == 0
     expected = capsys.readouterr().out
-    mixed = [word for word in words("gauss") if word != "--"]
+    mixed = [word for word in argv("gauss") if word != "--"]
     assert main([*mixed, "--limit", "4"]) == 0
     assert capsys.readouterr().out == expected
 
@@ -56,7 +56,7 @@ def test_flags_need_no_separator(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_holds_all_that_is_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the limit of what is printed; a file that is there is kept."""
     target = tmp_path / "out.json"
-    assert main(words("sources", "--json", str(target), "--limit", "1")) == 0
+    assert main(argv("sources", "--json", str(target), "--limit", "1")) == 0
     assert "7 of 8 evaluations are not shown" in capsys.readouterr().out
     content = json.loads(target.read_text())
     assert content["evaluations"] == content["recorded"] == 8
@@ -64,37 +64,37 @@ def test_json_holds_all_that_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     assert [v["source"] for v in terms] == list(range(8))
     assert {"unit", "formula", "tap", "value"} <= set(terms[0])
     before = target.read_bytes()
-    assert main(words("square", "--json", str(target))) == 2
-    assert "is there already: --overwrite replaces it" in capsys.readouterr().err
+    assert main(argv("square", "--json", str(target))) == 2
+    assert "exists already: --overwrite replaces it" in capsys.readouterr().err
     assert target.read_bytes() == before
-    assert main(words("square", "--json", str(target), "--overwrite", "--sub-pixel", "3")) == 0
+    assert main(argv("square", "--json", str(target), "--overwrite", "--sub-pixel", "3")) == 0
     assert json.loads(target.read_text())["selected"] == 1
     capsys.readouterr()
-    assert main(words("gauss", "--json", "-")) == 0
+    assert main(argv("gauss", "--json", "-")) == 0
     assert json.loads(capsys.readouterr().out)["pixel"] == {"slow": 12, "fast": 14}
     assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
 def test_against_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0 and one line where all agrees; 1, name, values and line where not."""
-    assert main(words("layers_water", "--against", log("layers_water", "trace"))) == 0
+    assert main(argv("layers_water", "--against", log("layers_water", "trace"))) == 0
     seen = capsys.readouterr()
     assert seen.out.startswith("all 87 values of ")
     assert "compared under --semantics c" in seen.err
     plant(monkeypatch, factors.capture_fraction, lambda right, *_: right * 1.001)
-    assert main(words("layers_water", "--against", log("layers_water", "trace"))) == 1
+    assert main(argv("layers_water", "--against", log("layers_water", "trace"))) == 1
     out = capsys.readouterr().out
     assert out.startswith("first difference: pixel_capture (S-INT-19, S-INT-22)")
     assert "capture_fraction in line 82 of" in out
     assert "differing quantities: pixel_capture, pixel_float64, pixel\n" in out
-    assert main(words("layers_water", "--against", log("layers_water", "printout"))) == 1
+    assert main(argv("layers_water", "--against", log("layers_water", "printout"))) == 1
     assert "capfrac in line" in capsys.readouterr().out
 
 
 def test_against_with_json(tmp_path: Path) -> None:
     """Every compared value, with both numbers."""
     target = tmp_path / "out.json"
-    assert main(words("gauss", "--against", log("gauss", "trace"), "--json", str(target))) == 0
+    assert main(argv("gauss", "--against", log("gauss", "trace"), "--json", str(target))) == 0
     compared = json.loads(target.read_text())["against"]["compared"]
     assert all(row["agrees"] for row in compared)
     assert {"nbdask", "c", "line", "c_name", "deviation"} <= set(compared[0])
@@ -150,13 +150,13 @@ def test_a_store_with_another_pixel(
         (["trace", "5", "9", "run.zarr", "-N", "5"], "-N after the store run.zarr"),
         (["trace", "5", "9", "x", "--config", "y"], "leave out store and flags"),
         (["trace", "5", "9", "--domian", "3", "x.zarr"], "no such option: --domian (did you mean"),
-        (words("gauss", "--taps", "x"), "--taps x: must be some of geometry, hkl_subpixel"),
-        (words("gauss", "--taps", "omega", "--against", "x"), "--taps beside --against"),
-        (words("gauss", "--against", "no.log"), "--against no.log: No such file"),
-        (words("gauss", "--json", "no/x.json"), "must be a file in a folder that exists"),
-        (words("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
-        (words("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
-        (words("gauss", "--kernels", "x"), "--kernels x: must be some of reference, cpu, cuda"),
+        (argv("gauss", "--taps", "x"), "--taps x: must be some of geometry, hkl_subpixel"),
+        (argv("gauss", "--taps", "omega", "--against", "x"), "--taps beside --against"),
+        (argv("gauss", "--against", "no.log"), "--against no.log: No such file"),
+        (argv("gauss", "--json", "no/x.json"), "no does not exist"),
+        (argv("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
+        (argv("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
+        (argv("gauss", "--kernels", "x"), "--kernels x: must be some of reference, cpu, cuda"),
         (
             ["trace", "5", "99", "--", "-cell", "70", "-default_F", "1", "-detpixels", "8"],
             "fast 99",
@@ -215,6 +215,6 @@ def test_more_than_a_trace_can_hold(
 
     monkeypatch.setattr(walk, "MOST", 3)
     target = tmp_path / "out.json"
-    assert main(words("sources", "--json", str(target))) == 2
+    assert main(argv("sources", "--json", str(target))) == 2
     assert "8 evaluations are chosen and a trace holds at most 3" in capsys.readouterr().err
     assert not target.exists()

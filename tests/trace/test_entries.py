@@ -17,10 +17,18 @@ from nbdask.errors import InputError
 from nbdask.experiment import Crystal, Detector, Sampling, Scan, SourcePoint, Sources
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.trace.entries import Entry, Place, Selection, Trace, TraceError, counts, place_of_step
+from nbdask.trace.entries import (
+    Entry,
+    LoopIndex,
+    Selection,
+    Trace,
+    TraceError,
+    counts,
+    loop_index_of_step,
+)
 from nbdask.trace.names import ALIASES, PRINTOUT_NAMES, TRACE_NAMES, level_of
 from nbdask.trace.quantities import QUANTITIES
-from nbdask.trace.text import describe, word
+from nbdask.trace.text import describe, number_text
 from tests.helpers import RIGHT, small_experiment
 
 QUICK = settings(max_examples=40, deadline=None)
@@ -63,7 +71,7 @@ def trace_of(model: Model, *entries: Entry, **parts: Any) -> Trace:
         "chosen": chosen,
         "selected": chosen.size,
         "recorded": chosen.size,
-        "last": Place(),
+        "last": LoopIndex(),
         "kernels": (),
         "notes": (),
         "pixel": 1.5,
@@ -80,9 +88,9 @@ def test_what_the_model_has(model: Model) -> None:
 
 def test_steps_and_places_are_one_to_one(model: Model) -> None:
     """Domains change fastest, then phi, sources, sub-pixels, layers."""
-    places = [place_of_step(model, step) for step in range(model.n_steps)]
+    loop_indices = [loop_index_of_step(model, step) for step in range(model.n_steps)]
     wanted = itertools.product(*(range(n) for n in counts(model).values()))
-    assert places == [Place(*indices) for indices in wanted]
+    assert loop_indices == [LoopIndex(*indices) for indices in wanted]
 
 
 @QUICK
@@ -103,7 +111,7 @@ def test_selected_steps_are_the_places_within(model: Model, data: Any) -> None:
         given_[name] = data.draw(st.sampled_from(texts))
     chosen = Selection.of(model, given_)
     steps = list(chosen.steps(model))
-    within = [n for n in range(model.n_steps) if place_of_step(model, n) in chosen]
+    within = [n for n in range(model.n_steps) if loop_index_of_step(model, n) in chosen]
     assert steps == within
     assert len(steps) == chosen.size
 
@@ -111,12 +119,12 @@ def test_selected_steps_are_the_places_within(model: Model, data: Any) -> None:
 def test_places_of_outer_levels_are_selected_with_them(model: Model) -> None:
     """A sub-pixel belongs to a selection of phi steps; not to one of other sub-pixels."""
     chosen = Selection.of(model, {"phi": "1", "sub-pixel": "2:"})
-    assert Place() in chosen
-    assert Place(0, 2) in chosen
-    assert Place(0, 1) not in chosen
-    assert Place(1, 3, 1) in chosen
-    assert Place(1, 3, 1, 1, 0) in chosen
-    assert Place(1, 3, 1, 2, 0) not in chosen
+    assert LoopIndex() in chosen
+    assert LoopIndex(0, 2) in chosen
+    assert LoopIndex(0, 1) not in chosen
+    assert LoopIndex(1, 3, 1) in chosen
+    assert LoopIndex(1, 3, 1, 1, 0) in chosen
+    assert LoopIndex(1, 3, 1, 2, 0) not in chosen
 
 
 @pytest.mark.parametrize("name", ["layer", "sub-pixel", "source", "phi", "domain"])
@@ -134,40 +142,42 @@ def test_ranges_that_are_refused(model: Model, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("loop_index", "words"),
     [
-        (Place(), "the whole pixel"),
-        (Place(0, 5), "layer 0, sub-pixel 5 (slow 1, fast 2)"),
-        (Place(1, 0, 2), "layer 1, sub-pixel 0 (slow 0, fast 0), source 2"),
+        (LoopIndex(), "the whole pixel"),
+        (LoopIndex(0, 5), "layer 0, sub-pixel 5 (slow 1, fast 2)"),
+        (LoopIndex(1, 0, 2), "layer 1, sub-pixel 0 (slow 0, fast 0), source 2"),
         (
-            Place(0, 8, 1, 4, 3),
+            LoopIndex(0, 8, 1, 4, 3),
             "layer 0, sub-pixel 8 (slow 2, fast 2), source 1, phi step 4, domain 3",
         ),
     ],
 )
-def test_places_in_words(place: Place, words: str) -> None:
+def test_loop_indices_as_text(loop_index: LoopIndex, words: str) -> None:
     """Sub-pixels are counted along fast first; with 3 x 3 of them."""
-    assert place.describe(3) == words
+    assert loop_index.describe(3) == words
 
 
 def test_entries_as_json(model: Model) -> None:
     """One number bare, several as a list; words for what JSON does not have; only set indices."""
-    entry = Entry("hkl", Place(0, 1, 0, 2, 1), (1.5, math.nan, -math.inf), {"cpu": (1.0, 2.0, 3.0)})
+    entry = Entry(
+        "hkl", LoopIndex(0, 1, 0, 2, 1), (1.5, math.nan, -math.inf), {"cpu": (1.0, 2.0, 3.0)}
+    )
     data = entry.to_dict()
     json.dumps(data, allow_nan=False)
     assert data["value"] == [1.5, "nan", "-inf"]
     assert data["kernels"] == {"cpu": [1.0, 2.0, 3.0]}
     assert (data["layer"], data["sub"], data["phi"], data["domain"]) == (0, 1, 2, 1)
     assert data["formula"] == QUANTITIES["hkl"].formula
-    plain = Entry("pixel", Place(), (2.0,)).to_dict()
+    plain = Entry("pixel", LoopIndex(), (2.0,)).to_dict()
     assert plain["value"] == 2.0
     assert not {"layer", "kernels"} & set(plain)
 
 
 def test_a_trace_as_json(model: Model) -> None:
     """What is shown only; counts, notes and kernels beside."""
-    shown = Entry("pixel", Place(), (2.0,))
-    hidden = Entry("fluence", Place(), (3.0,), shown=False)
+    shown = Entry("pixel", LoopIndex(), (2.0,))
+    hidden = Entry("fluence", LoopIndex(), (3.0,), shown=False)
     trace = trace_of(model, shown, hidden, kernels=("cpu",), notes=("mind",))
     data = json.loads(json.dumps(trace.to_dict(), allow_nan=False))
     assert [value["name"] for value in data["values"]] == ["pixel"]
@@ -178,13 +188,13 @@ def test_a_trace_as_json(model: Model) -> None:
 
 def test_values_are_found_by_name_and_place(model: Model) -> None:
     """The first of a name, or the one of a place; what is not there is a KeyError."""
-    places = [Place(0, 0), Place(0, 1)]
-    trace = trace_of(model, *(Entry("R", p, (float(n),)) for n, p in enumerate(places)))
+    loop_indices = [LoopIndex(0, 0), LoopIndex(0, 1)]
+    trace = trace_of(model, *(Entry("R", p, (float(n),)) for n, p in enumerate(loop_indices)))
     assert trace.value("R") == (0.0,)
-    assert trace.value("R", places[1]) == (1.0,)
-    for name, place in (("d", None), ("R", Place(1, 1))):
+    assert trace.value("R", loop_indices[1]) == (1.0,)
+    for name, loop_index in (("d", None), ("R", LoopIndex(1, 1))):
         with pytest.raises(KeyError, match=name):
-            trace.value(name, place)
+            trace.value(name, loop_index)
 
 
 def test_a_wrong_trace_is_a_failure_not_a_mistake_of_the_user() -> None:
@@ -196,22 +206,22 @@ def test_a_wrong_trace_is_a_failure_not_a_mistake_of_the_user() -> None:
 @given(st.floats(allow_nan=False))
 def test_floats_in_text_keep_every_bit(value: float) -> None:
     """Read again they are the same numbers."""
-    assert float(word(value)) == value
+    assert float(number_text(value)) == value
 
 
 @pytest.mark.parametrize(("value", "text"), [(3, "3"), ("list", "list"), (0.1, "0.1")])
-def test_words_of_a_trace(value: Any, text: str) -> None:
+def test_values_as_text(value: Any, text: str) -> None:
     """Whole numbers and words as they are."""
-    assert word(value) == text
+    assert number_text(value) == text
 
 
 def test_text_of_a_trace(model: Model) -> None:
     """Head, places once each, unit and formula, further kernels with their distance."""
     entries = (
-        Entry("fluence", Place(), (1e24,)),
-        Entry("R", Place(0, 0), (0.1,), {"cpu": (0.1001,)}),
-        Entry("hkl", Place(0, 0, 0, 0, 0), (1.0, 2.0, 3.0), {"cpu": (1.0, 2.0, 3.0)}),
-        Entry("F_cell", Place(0, 0, 0, 0, 0), (0.0,), {"cpu": (0.0,)}),
+        Entry("fluence", LoopIndex(), (1e24,)),
+        Entry("R", LoopIndex(0, 0), (0.1,), {"cpu": (0.1001,)}),
+        Entry("hkl", LoopIndex(0, 0, 0, 0, 0), (1.0, 2.0, 3.0), {"cpu": (1.0, 2.0, 3.0)}),
+        Entry("F_cell", LoopIndex(0, 0, 0, 0, 0), (0.0,), {"cpu": (0.0,)}),
     )
     lines = describe(trace_of(model, *entries)).splitlines()
     assert lines[0] == "pixel slow 3, fast 4 of 8 x 8, semantics c"
@@ -229,8 +239,8 @@ def test_limits_of_the_text(model: Model) -> None:
     """As many evaluations as asked for; what surrounds them; how many are left."""
     entries = []
     for step in range(6):
-        place = place_of_step(model, step)
-        entries.append(Entry("F_latt", place, (float(step),)))
+        loop_index = loop_index_of_step(model, step)
+        entries.append(Entry("F_latt", loop_index, (float(step),)))
     for limit, shown in ((0, 0), (1, 1), (4, 4), (99, 6)):
         text = describe(trace_of(model, *entries), limit)
         assert text.count("phi step ") == shown
@@ -241,7 +251,7 @@ def test_limits_of_the_text(model: Model) -> None:
 def test_many_numbers_stand_in_rows_of_four(model: Model) -> None:
     """The first behind the name, the others below it."""
     name = next(n for n, q in QUANTITIES.items() if q.unit == "")
-    entry = Entry(name, Place(), tuple(float(n) for n in range(10)))
+    entry = Entry(name, LoopIndex(), tuple(float(n) for n in range(10)))
     lines = describe(trace_of(model, entry)).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith(f"  {name} "))
     rows = [line.split()[-4:] for line in lines[at : at + 2]]
@@ -253,7 +263,7 @@ def test_many_numbers_stand_in_rows_of_four(model: Model) -> None:
 def test_sums_after_sub_pixels_that_are_left_out(model: Model) -> None:
     """Of many only the first are shown, and it says so."""
     wide = build_model(small_experiment(sampling=Sampling(oversample=5)))
-    entries = [Entry("sum_sub_pixel", Place(0, n), (float(n),)) for n in range(25)]
+    entries = [Entry("sum_sub_pixel", LoopIndex(0, n), (float(n),)) for n in range(25)]
     chosen = Selection.of(wide, {})
     made = replace(trace_of(wide, *entries), chosen=chosen, selected=0)
     text = describe(made, 2)

@@ -57,14 +57,14 @@ def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """Flags of nbdask simulate, on standard output, before the closing lines."""
     name = "gauss"
     slow, fast = pixel(name)
-    words = ["simulate", *CASES[name]["arguments"].split(), "--backend", "numpy"]
+    argv = ["simulate", *CASES[name]["arguments"].split(), "--backend", "numpy"]
     flags = ["-printout", "-printout_pixel", str(fast), str(slow)]
-    assert main([*words, *flags, "--out", str(tmp_path / "run.zarr")]) == 0
+    assert main([*argv, *flags, "--out", str(tmp_path / "run.zarr")]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[:14] == recorded(name)
     assert "photons" not in out[14]
     flags = ["-printout", "-printout_pixel", "999", "0", "--quiet"]
-    assert main([*words, *flags, "--out", str(tmp_path / "second.zarr")]) == 0
+    assert main([*argv, *flags, "--out", str(tmp_path / "second.zarr")]) == 0
     assert capsys.readouterr().out == ""
 
 

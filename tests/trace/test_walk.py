@@ -15,7 +15,7 @@ from nbdask.geometry.build import build_model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.trace import walk
-from nbdask.trace.entries import Place, TraceError
+from nbdask.trace.entries import LoopIndex, TraceError
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.text import describe
 from nbdask.trace.walk import trace_pixel
@@ -61,7 +61,7 @@ def test_terms_add_up_to_the_running_sums_and_the_pixel(name: str) -> None:
             assert entry.value[0] == pytest.approx(running, rel=1e-13)
     last = [e for e in trace.entries if e.name == "sum_sub_pixel"][-1]
     assert last.value == trace.value("I")
-    assert last.place == Place(model.layers - 1, model.oversample**2 - 1)
+    assert last.loop_index == LoopIndex(model.layers - 1, model.oversample**2 - 1)
     factors = ("pixel_capture", "pixel_polarization", "pixel_solid_angle")
     whole = float(trace.value("I/steps")[0])
     for factor in factors:
@@ -156,9 +156,9 @@ def test_selection_and_limit() -> None:
     """Ranges choose; what is left out is said; sums are of all evaluations."""
     chosen = {"sub-pixel": "2", "source": "1:", "phi": "0:2", "domain": ":3"}
     trace = trace_pixel(MANY, 3, 4, chosen=chosen)
-    places = {e.place for e in trace.entries if e.name == "hkl" and e.shown}
-    assert places == {
-        Place(0, 2, source, phi, domain)
+    loop_indices = {e.loop_index for e in trace.entries if e.name == "hkl" and e.shown}
+    assert loop_indices == {
+        LoopIndex(0, 2, source, phi, domain)
         for source in (1, 2)
         for phi in (0, 1)
         for domain in (0, 1, 2)
@@ -182,7 +182,7 @@ def test_a_long_pixel_stays_short() -> None:
     trace = trace_pixel(MANY, 3, 4, most=4)
     assert sum(e.name == "term" for e in trace.entries) == 5
     assert sum(e.name == "term" for e in trace.entries if e.shown) == 4
-    assert trace.last == Place(0, 3, 2, 2, 9)
+    assert trace.last == LoopIndex(0, 3, 2, 2, 9)
     assert len(trace.to_dict()["values"]) < 200
 
 

@@ -140,7 +140,7 @@ class Tab:
             f" return {expression} }}"
         )
 
-    def place(self, slow: float, fast: float) -> tuple[float, float]:
+    def screen_position(self, slow: float, fast: float) -> tuple[float, float]:
         """Return where a pixel of the image is on the screen."""
         x0, x1, y0, y1 = self.value(
             "[model('plot').x_range.start, model('plot').x_range.end,"
@@ -158,7 +158,7 @@ class Tab:
 
     def colour(self, slow: float, fast: float) -> int:
         """Return the sum of the colours at a pixel of the image, from a screenshot."""
-        x, y = self.place(slow, fast)
+        x, y = self.screen_position(slow, fast)
         shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
         return sum(shot.getpixel((round(x), round(y))))
 
@@ -176,14 +176,14 @@ def test_spots_are_on_the_screen(tab) -> None:
     for slow, fast in SPOTS:
         assert tab.colour(slow + 3.5, fast + 3.5) > 500
         assert tab.colour(slow + 3.5, fast + 20) < 250
-    assert tab.place(0, 0)[1] < tab.place(200, 0)[1]
-    assert tab.place(0, 0)[0] < tab.place(0, 100)[0]
+    assert tab.screen_position(0, 0)[1] < tab.place(200, 0)[1]
+    assert tab.screen_position(0, 0)[0] < tab.place(0, 100)[0]
 
 
 def test_pointer_tells_pixel_photons_resolution_and_indices(tab) -> None:
     """As Python computes them."""
-    tab.page.mouse.move(*tab.place(20, 20))
-    tab.page.mouse.move(*tab.place(100, 50))
+    tab.page.mouse.move(*tab.screen_position(20, 20))
+    tab.page.mouse.move(*tab.screen_position(100, 50))
     tab.wait("model('pointer').text.includes('123.25')")
     text = tab.value("model('pointer').text")
     assert "100, 50" in text
@@ -194,7 +194,7 @@ def test_pointer_tells_pixel_photons_resolution_and_indices(tab) -> None:
 def test_zoom_reads_what_is_in_sight(tab) -> None:
     """The wheel zooms to the pointer; the detail covers just what is shown, spots stay put."""
     slow, fast = SPOTS[0]
-    tab.page.mouse.move(*tab.place(slow + 3.5, fast + 3.5))
+    tab.page.mouse.move(*tab.screen_position(slow + 3.5, fast + 3.5))
     tab.page.mouse.wheel(0, -300)
     tab.wait("model('plot').x_range.end - model('plot').x_range.start < 150")
     tab.wait("model('detail').data.dw[0] < 160")
@@ -269,10 +269,10 @@ def test_a_damaged_tile_is_crossed_out(browser, tmp_path) -> None:
         tab.wait("model('status').text.includes('tile 5 is damaged (crossed out)')")
         tab.wait("model('damaged').data.left[0] == 63.5")
         tab.settle()
-        x, y = tab.place(96, 63.5)
+        x, y = tab.screen_position(96, 63.5)
         shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
         assert any(shot.getpixel((round(x) + k, round(y))) == (255, 64, 64) for k in (-1, 0, 1))
-        tab.page.mouse.move(*tab.place(90, 90))
+        tab.page.mouse.move(*tab.screen_position(90, 90))
         tab.wait("model('pointer').text.includes('damaged')")
         chunk.write_bytes(before)
         tab.wait("model('damaged').data.left.length == 0")
@@ -315,7 +315,7 @@ def test_a_run_is_followed_and_ends_on_ctrl_c(browser, tmp_path) -> None:
     try:
         tab = Tab(browser, running.address)
         tab.wait("model('status').text.includes('19 of 20 tiles')")
-        x, y = tab.place(96, 96)
+        x, y = tab.screen_position(96, 96)
         shot = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
         assert shot.getpixel((round(x), round(y))) == (128, 128, 128)
         put_back(kept)

@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as arrays
 from nbdask.errors import InputError
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import Contrast, choose
-from nbdask.view.files import SUFFIXES, check_picture
-from nbdask.view.labels import label_places
+from nbdask.view.labels import label_positions
+from nbdask.view.picture import preview
 
 QUICK = settings(max_examples=40, deadline=None)
 IMAGES = arrays.arrays(
@@ -102,7 +102,7 @@ def test_names_of_rings_lie_on_their_lines(data: Any) -> None:
             lines.append(np.array(start) + steps)
         rings.append(lines)
     values = np.zeros((50, 80), np.float32)
-    places = label_places(rings, values, region, Contrast(1.0, 10.0), (10.0, 25.0))
+    places = label_positions(rings, values, region, Contrast(1.0, 10.0), (10.0, 25.0))
     assert len(places) == len(rings)
     for place, lines in zip(places, rings, strict=True):
         longest = max(lines, key=len)
@@ -113,14 +113,8 @@ def test_higher_up_is_better_where_it_is_equally_dark() -> None:
     """So that names keep together."""
     line = np.stack([np.arange(30.0, 90.0), np.full(60, 50.0)], axis=1)
     values = np.zeros((100, 100), np.float32)
-    (place,) = label_places([[line]], values, Tile(0, 100, 0, 100), Contrast(1, 10), (6.0, 20.0))
+    (place,) = label_positions([[line]], values, Tile(0, 100, 0, 100), Contrast(1, 10), (6.0, 20.0))
     assert place[0] == 30.0
-
-
-@pytest.mark.parametrize("suffix", [*SUFFIXES, ".PNG", ".Pdf"])
-def test_kinds_of_pictures(tmp_path: Path, suffix: str) -> None:
-    """Whatever their case."""
-    check_picture(tmp_path / f"a{suffix}", overwrite=False)
 
 
 def test_pictures_that_may_not_be_written(tmp_path: Path) -> None:
@@ -135,14 +129,13 @@ def test_pictures_that_may_not_be_written(tmp_path: Path) -> None:
         (tmp_path / "a", "the name must end in .png, .svg, .pdf"),
         (tmp_path / "a.jpeg", "the name must end in"),
         (tmp_path / "none" / "a.png", f"the folder {tmp_path}/none does not exist"),
-        (tmp_path / "c.png", "is a folder; name a file"),
+        (tmp_path / "c.png", "is a folder: give the path of a file"),
         (store / "a.png", "must lie outside the store"),
         (tmp_path / "link" / "a.png", "must lie outside the store"),
         (tmp_path / "a.png", "exists already: --overwrite replaces it"),
         (tmp_path / "b.png", "exists already: --overwrite replaces it"),
     ):
         with pytest.raises(InputError) as caught:
-            check_picture(path, False, store)
+            preview(store, path)
         assert str(caught.value).startswith(f"-o {path}")
         assert message in str(caught.value)
-    check_picture(tmp_path / "a.png", True, store)

@@ -8,7 +8,7 @@ import pytest
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import Contrast
 from nbdask.view.figure import power_text
-from nbdask.view.labels import label_places
+from nbdask.view.labels import label_positions
 
 #: A picture of 100 x 200 pixels of an image, each 4 x 4.
 REGION = Tile(400, 800, 0, 800)
@@ -27,7 +27,7 @@ def test_the_dark_part_of_a_line_is_chosen() -> None:
     values = np.full((100, 200), 1000.0, dtype=np.float32)
     values[:, 120:150] = 1.0
     values[:, 150:] = np.nan
-    (place,) = label_places([[across(600.0)]], values, REGION, CONTRAST, SIZE)
+    (place,) = label_positions([[across(600.0)]], values, REGION, CONTRAST, SIZE)
     assert place[0] == 600.0
     assert 480 + 40 <= place[1] <= 600 - 40
 
@@ -36,7 +36,7 @@ def test_names_stay_inside_and_apart() -> None:
     """Also where all is equally dark; the longest line of a ring carries its name."""
     values = np.zeros((100, 200), dtype=np.float32)
     rings = [[across(600.0)[:5], across(600.0)], [across(610.0)], [across(620.0)]]
-    places = label_places(rings, values, REGION, CONTRAST, SIZE, [(600.0, 100.0)])
+    places = label_positions(rings, values, REGION, CONTRAST, SIZE, [(600.0, 100.0)])
     for number, place in enumerate(places):
         assert 420 <= place[0] <= 780
         assert 39.5 <= place[1] <= 760
@@ -48,7 +48,7 @@ def test_names_stay_inside_and_apart() -> None:
 def test_a_line_without_room_has_its_name_in_the_middle() -> None:
     """In a corner of the picture."""
     line = across(600.0)[:3]
-    (place,) = label_places([[line]], np.zeros((100, 200), np.float32), REGION, CONTRAST, SIZE)
+    (place,) = label_positions([[line]], np.zeros((100, 200), np.float32), REGION, CONTRAST, SIZE)
     assert place.tolist() == line[1].tolist()
 
 

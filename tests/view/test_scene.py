@@ -188,7 +188,11 @@ def test_a_damaged_part_of_the_pyramid_is_done_without(store) -> None:
     assert build_pyramid(store).built == 1
     fresh = Scene(store)
     fresh.window("max", WHOLE, 2)
-    assert progress_text(fresh) == "<b>complete</b>"
+    fresh.start()
+    try:
+        wait_until(lambda: progress_text(fresh) == "<b>complete</b>")
+    finally:
+        fresh.stop()
 
 
 def test_what_cannot_be_opened_is_told(tmp_path) -> None:

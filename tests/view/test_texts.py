@@ -61,17 +61,17 @@ def test_notes_are_escaped_and_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tiles", "words"),
+    ("tiles", "expected"),
     [
         (2, "tiles 0, 7 are damaged (crossed out): nbdask repair run.zarr computes them again"),
         (5, "tiles 0, 7, 14, 21, 28 are damaged"),
         (6, "tiles 0, 7, 14, 21, 28, … are damaged"),
     ],
 )
-def test_many_damaged_tiles(tiles: int, words: str) -> None:
+def test_many_damaged_tiles(tiles: int, expected: str) -> None:
     """The first are named."""
     progress = Progress(tiles=99, shown=99, total=99, complete=True)
-    assert words in progress_text(scene_of(progress, tiles=tiles))
+    assert expected in progress_text(scene_of(progress, tiles=tiles))
 
 
 def test_many_damaged_parts() -> None:

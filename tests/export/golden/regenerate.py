@@ -39,10 +39,10 @@ def run_case(binary: str, arguments: str) -> tuple[np.ndarray[Any, Any], dict[st
     with tempfile.TemporaryDirectory() as folder:
         for item in (BASE / "inputs").iterdir():
             shutil.copy(item, folder)
-        words = [binary, *arguments.split(), "-floatfile", "f", "-intfile", "i"]
-        words += ["-pgmfile", "p", "-noisefile", "n"]
+        argv = [binary, *arguments.split(), "-floatfile", "f", "-intfile", "i"]
+        argv += ["-pgmfile", "p", "-noisefile", "n"]
         done = subprocess.run(
-            words,
+            argv,
             cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,

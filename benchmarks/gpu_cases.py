@@ -1,4 +1,4 @@
-"""What the first run on a card computes: nine command lines, small and large."""
+"""What the first run on a GPU computes: nine command lines, small and large."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def cases(amplitudes: Path) -> list[Case]:
 
 def case_model(case: Case, pixels: int) -> Model:
     """Return the model of a case at a detector size."""
-    words = Case(case.name, case.flags, pixels).arguments
-    return build_model(parse_args(words, semantics="c").experiment)
+    argv = Case(case.name, case.flags, pixels).arguments
+    return build_model(parse_args(argv, semantics="c").experiment)
 
 
-def card_kernel(host: bool, precision: str) -> CudaKernel:
-    """Return the kernel of the card, or its text on this machine's processor."""
+def gpu_kernel(host: bool, precision: str) -> CudaKernel:
+    """Return the kernel of the GPU, or its text on this machine's processor."""
     kernel = get_kernel("cuda-host" if host else "cuda", precision)
     assert isinstance(kernel, CudaKernel)
     return kernel

@@ -1,4 +1,4 @@
-"""The stages of the first run on a card that compute: each yields records as it goes."""
+"""The stages of the first run on a GPU that compute: each yields records as it goes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import card_peak, golden_table
-from benchmarks.card_cases import PRECISIONS, card_kernel, case_model, cases
+from benchmarks import golden_table, gpu_peak
+from benchmarks.gpu_cases import PRECISIONS, case_model, cases, gpu_kernel
 from benchmarks.gpu_compile import QUICK, float64_operations
 from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_tile
-from nbdask.kernels.cuda_device import this_card
+from nbdask.kernels.cuda_device import this_device
 from nbdask.kernels.cuda_kernel import CudaKernel
 from nbdask.kernels.cuda_launch import Module, Program
 from nbdask.kernels.cuda_nvrtc import compiled_file
-from nbdask.kernels.cuda_pack import card_pack
+from nbdask.kernels.cuda_pack import gpu_pack
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.native.library import missing_note
@@ -70,7 +70,7 @@ def smoke(options: Options, amplitudes: Path) -> Iterator[Record]:
         model = case_model(case, side)
         reference, _ = ReferenceKernel().image(model, whole(model), None)
         for precision in PRECISIONS:
-            kernel = card_kernel(options.host, precision)
+            kernel = gpu_kernel(options.host, precision)
             ours, outside = kernel.image(model, whole(model), None)
             tiles = list(TileGrid(ours.shape, (13, 29)))
             joined = joined_tiles(kernel, model, tiles)
@@ -160,11 +160,11 @@ def full_image(experiment: Any, backend: str, precision: str) -> tuple[NDArray[n
 
 
 def peak(options: Options, _: Path) -> Iterator[Record]:
-    """Measure what the card's units do at most; without a card compile the loops."""
+    """Measure what the GPU's units do at most; without a GPU compile the loops."""
     if options.host:
-        yield {"name": "compiled", "bytes": card_peak.compile_only(90)}
+        yield {"name": "compiled", "bytes": gpu_peak.compile_only(90)}
         return
-    yield from card_peak.measure(0.15)
+    yield from gpu_peak.measure(0.15)
 
 
 def with_defines(program: Program, **changes: int) -> Program:
@@ -179,7 +179,7 @@ def with_defines(program: Program, **changes: int) -> Program:
 
 def variant(host: bool, precision: str, **changes: int) -> CudaKernel:
     """Return a kernel whose programs have other macros."""
-    made: CudaKernel = type(card_kernel(host, precision))(precision)  # type: ignore[call-arg]
+    made: CudaKernel = type(gpu_kernel(host, precision))(precision)  # type: ignore[call-arg]
     compiled = made.launcher.compile
 
     def compile_changed(program: Program) -> Module:
@@ -198,14 +198,14 @@ def rate(options: Options, kernel: CudaKernel, model: Model, seconds: float) -> 
     kernel : CudaKernel
     model : Model
     seconds : float
-        For which the card is kept busy before anything counts; as long again is timed.
+        For which the GPU is kept busy before anything counts; as long again is timed.
     """
     steps = StepRange(0, model.n_steps)
     repeats = 5
     slow, fast = model.n_slow - repeats, model.n_fast - repeats
     tiles = [Tile(i, i + slow, repeats - i, repeats - i + fast) for i in range(repeats)]
     mark, taken = stopwatch(options.host)
-    kernel.repeat(model, tiles[:1], steps, lambda: None)  # compiled, tables on the card
+    kernel.repeat(model, tiles[:1], steps, lambda: None)  # compiled, tables on the GPU
     kernel.repeat(model, tiles[:2], steps, mark)
     each = max(taken()[-1], 1e-6)
     many = max(1, min(2000, int(seconds / each)))
@@ -255,7 +255,7 @@ def rates(options: Options, amplitudes: Path) -> Iterator[Record]:
     for precision in PRECISIONS:
         for case in cases(amplitudes)[: 3 if options.short else None]:
             model = case_model(case, _pixels(options))
-            kernel = card_kernel(options.host, precision)
+            kernel = gpu_kernel(options.host, precision)
             found = rate(options, kernel, model, 0.01 if options.host else 1.0)
             yield {
                 "name": case.name,
@@ -300,16 +300,16 @@ def programs(options: Options, amplitudes: Path) -> set[Program]:
     models = [case_model(case, 64) for case in cases(amplitudes)]
     if options.golden is not None:
         for case in json.loads((options.golden / "cases.json").read_text()):
-            words, base = case["args"].split(), options.golden / "inputs"
-            models.append(build_model(parse_args(words, semantics="c", base_dir=base).experiment))
+            argv, base = case["args"].split(), options.golden / "inputs"
+            models.append(build_model(parse_args(argv, semantics="c", base_dir=base).experiment))
     for model in models:
-        found |= {card_pack(model, precision).program for precision in PRECISIONS}
+        found |= {gpu_pack(model, precision).program for precision in PRECISIONS}
     for number in (1, 3, 6):
-        found.add(with_defines(card_pack(models[number], "float64").program, **dict(QUICK)))
+        found.add(with_defines(gpu_pack(models[number], "float64").program, **dict(QUICK)))
     for model in models[:2]:
         for threads, blocks, pixels in SHAPES:
             names = {"NB_THREADS": threads, "NB_BLOCKS": blocks, "NB_PIXELS": pixels}
-            found.add(with_defines(card_pack(model, "float64").program, **names))
+            found.add(with_defines(gpu_pack(model, "float64").program, **names))
     return found
 
 
@@ -317,20 +317,20 @@ def compile_all(options: Options, amplitudes: Path) -> Iterator[Record]:
     """Compile all programs on all cores, and count their float64 operations."""
     wanted = list(programs(options, amplitudes))
     timed = {
-        f"{case.name}/{precision}": card_pack(case_model(case, 64), precision).program
+        f"{case.name}/{precision}": gpu_pack(case_model(case, 64), precision).program
         for case in cases(amplitudes)
         for precision in PRECISIONS
     }
     start = time.perf_counter()
     if options.host:
-        kernel = card_kernel(True, "float64")
+        kernel = gpu_kernel(True, "float64")
         for program in wanted:
             kernel.launcher.compile(program)
         timed = dict(list(timed.items())[:1]) if importlib.util.find_spec("cupy") else {}
         counts = [float64_operations(program) for program in timed.values()]
     else:
-        capability, cores = this_card().capability, len(os.sched_getaffinity(0))
-        # A process of its own for each, which has not touched the card.
+        capability, cores = this_device().capability, len(os.sched_getaffinity(0))
+        # A process of its own for each, which has not touched the GPU.
         with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
             made = pool.map(compiled_file, wanted, [capability] * len(wanted))
             counts = list(pool.map(float64_operations, timed.values()))
@@ -343,5 +343,5 @@ def launch(options: Options, amplitudes: Path) -> Iterator[Record]:
     """Evaluate one case in each of some precisions once, for a profiler to look at."""
     for number, precision in ((0, "float64"), (1, "float64"), (0, "mixed"), (0, "pairs")):
         model = case_model(cases(amplitudes)[number], 24 if options.host else 1024)
-        card_kernel(options.host, precision).image(model, whole(model), None)
+        gpu_kernel(options.host, precision).image(model, whole(model), None)
         yield {"name": cases(amplitudes)[number].name, "precision": precision}

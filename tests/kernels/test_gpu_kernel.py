@@ -1,4 +1,4 @@
-"""What only a card can show; that it computes what other kernels do is in ``test_kernels.py``."""
+"""What only a GPU can show; that it computes what other kernels do is in ``test_kernels.py``."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_image_equals_that_of_the_c_program(name, precision, bound, monkeypatch)
 
 
 @pytest.mark.parametrize(("name", "semantics"), CASES)
-def test_the_card_has_the_bits_of_the_processor(name, semantics):
+def test_the_gpu_has_the_bits_of_the_processor(name, semantics):
     """Division and root are those of IEEE 754, and nothing is fused that the text does not fuse."""
     model = model_of(name, semantics)
     tile, steps = whole(model), all_steps(model)
-    card, processor = get_kernel("cuda"), CpuKernel()
-    ours, theirs = (kernel.partial(model, tile, steps, None) for kernel in (card, processor))
+    device, processor = get_kernel("cuda"), CpuKernel()
+    ours, theirs = (kernel.partial(model, tile, steps, None) for kernel in (device, processor))
     assert same(ours.total, theirs.total)
     assert ours.outside == theirs.outside
     if theirs.gain is not None:
         assert same(ours.gain, theirs.gain)
-    assert same(*(k.finish(model, tile, theirs, None) for k in (card, processor)))
+    assert same(*(k.finish(model, tile, theirs, None) for k in (device, processor)))

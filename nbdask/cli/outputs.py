@@ -1,12 +1,10 @@
-"""Outputs that must be neither inputs nor each other, and numbers that must be finite."""
+"""Outputs that must be neither inputs nor each other."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,26 +12,7 @@ from nbdask.experiment import Experiment
 from nbdask.files import inside
 
 
-class Number(click.FloatRange):
-    """A finite number within bounds; click's own lets NaN pass, and infinity where it is open."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number, or say what is allowed."""
-        low = -math.inf if self.min is None else self.min
-        high = math.inf if self.max is None else self.max
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not (math.isfinite(number) and low <= number <= high):
-            allowed = f"{low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
-            self.fail(f"{str(value)!r}: must be a finite number, {allowed}", param, ctx)
-        return number
-
-
-def check_apart(
+def check_distinct(
     outputs: Mapping[str, str | os.PathLike[str] | None],
     inputs: Iterable[str | os.PathLike[str] | None],
     store: str | None = None,
@@ -76,7 +55,7 @@ def check_apart(
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two names are of one file, through links of either kind."""
-    if one.resolve() == other.resolve():
+    if os.path.realpath(one) == os.path.realpath(other):
         return True
     try:
         return one.samefile(other)
@@ -107,6 +86,6 @@ def inputs_of_store(store: str) -> tuple[str | None, ...]:
     return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
 
 
-def files_among(words: Iterable[str]) -> tuple[str, ...]:
-    """Return the words that are the names of files, such as the values of -hkl and -img."""
-    return tuple(word for word in words if os.path.isfile(word))
+def files_among(argv: Iterable[str]) -> tuple[str, ...]:
+    """Return the arguments that name files, such as the values of -hkl and -img."""
+    return tuple(arg for arg in argv if os.path.isfile(arg))

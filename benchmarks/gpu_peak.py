@@ -1,4 +1,4 @@
-"""What a card's units do at most: float64 multiply-adds, matrix multiply-adds, both, quotients."""
+"""What a GPU's units do at most: float64 multiply-adds, matrix multiply-adds, both, quotients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nbdask.kernels.cuda_device import this_card
+from nbdask.kernels.cuda_device import this_device
 from nbdask.kernels.cuda_launch import Program
 from nbdask.kernels.cuda_nvrtc import code_of, compiled_file, target_of
 from nbdask.native.sources import SOURCES
@@ -67,7 +67,7 @@ def program(quick: bool, matrices: bool = True) -> Program:
 
 
 def compile_only(capability: int) -> dict[str, Any]:
-    """Compile the loops without a card; return the bytes of code."""
+    """Compile the loops without a GPU; return the bytes of code."""
     target = target_of(capability)
     return {
         "quick" if quick else "ieee": len(code_of(program(quick), target))
@@ -76,7 +76,7 @@ def compile_only(capability: int) -> dict[str, Any]:
 
 
 def measure(seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the rate of each loop on the card, with the clock that was held meanwhile.
+    """Yield the rate of each loop on the GPU, with the clock that was held meanwhile.
 
     Parameters
     ----------
@@ -85,24 +85,24 @@ def measure(seconds: float) -> Iterator[dict[str, Any]]:
     """
     import cupy
 
-    card = this_card()
-    matrices = card.capability >= 80
+    device = this_device()
+    matrices = device.capability >= 80
     processors = cupy.cuda.Device(0).attributes["MultiProcessorCount"]
     blocks = processors * BLOCKS_EACH
     out = cupy.empty(blocks * THREADS, np.float64)
     times = cupy.empty(2 * blocks, np.int64)
     for quick in (False, True):
         chosen = program(quick, matrices)
-        module = cupy.RawModule(path=str(compiled_file(chosen, card.capability)))
+        module = cupy.RawModule(path=str(compiled_file(chosen, device.capability)))
         for name in chosen.entries if not quick else ("divide",):
             entry = module.get_function(name)
             number = np.float32 if name == "ffma" else np.float64
-            words = (out, times, number(0.999), number(1.5))
+            arguments = (out, times, number(0.999), number(1.5))
 
-            def launch(rounds: int, entry: Any = entry, words: Any = words) -> float:
+            def launch(rounds: int, entry: Any = entry, arguments: Any = arguments) -> float:
                 start, stop = cupy.cuda.Event(), cupy.cuda.Event()
                 start.record()
-                entry((blocks,), (THREADS,), (*words, np.int32(rounds)))
+                entry((blocks,), (THREADS,), (*arguments, np.int32(rounds)))
                 stop.record()
                 stop.synchronize()
                 return 1e-3 * float(cupy.cuda.get_elapsed_time(start, stop))

@@ -1,4 +1,4 @@
-"""What only a real card shows: golden cases in pairs, crowds of tasks, memory that ends, bits."""
+"""What only a real GPU shows: golden cases in pairs, crowds of tasks, memory that ends, bits."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_float64_has_the_processors_bits(name):
     """Sums, gains and photons."""
     model = model_of(name)
     steps = StepRange(0, model.n_steps)
-    card, cpu = get_kernel("cuda"), get_kernel("cpu")
-    ours, theirs = (k.partial(model, whole(model), steps, None) for k in (card, cpu))
+    device, cpu = get_kernel("cuda"), get_kernel("cpu")
+    ours, theirs = (k.partial(model, whole(model), steps, None) for k in (device, cpu))
     np.testing.assert_array_equal(ours.total, theirs.total)
-    np.testing.assert_array_equal(tile_image(model, card), tile_image(model, cpu))
+    np.testing.assert_array_equal(tile_image(model, device), tile_image(model, cpu))
 
 
 def test_four_models_at_once():
@@ -100,15 +100,15 @@ def test_many_streams_of_different_sizes():
         np.testing.assert_array_equal(image, part)
 
 
-def test_a_card_without_memory_is_one_line_and_no_end():
+def test_a_gpu_without_memory_is_one_line_and_no_end():
     """Others take all but a little; with room again the kernel computes."""
     import cupy
 
-    from nbdask.kernels.cuda_cupy import CardKernel
+    from nbdask.kernels.cuda_cupy import GpuKernel
 
     detector = Detector(pixels_fast=8192, pixels_slow=8192, pixel_size=1e-5)
     model = build_model(small_experiment(detector=detector))
-    kernel = CardKernel()
+    kernel = GpuKernel()
     cupy.get_default_memory_pool().free_all_blocks()
     free, _ = cupy.cuda.runtime.memGetInfo()
     # Plain memory, a little less than there is; a tile of all pixels needs 800 MB.
@@ -119,7 +119,7 @@ def test_a_card_without_memory_is_one_line_and_no_end():
     assert kernel.image(model, whole(model), None)[0].max() > 0
 
 
-def test_an_image_stays_on_the_card():
+def test_an_image_stays_on_the_gpu():
     """The same bits, with a mask as well, as an array of CuPy."""
     import cupy
 

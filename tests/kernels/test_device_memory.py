@@ -1,4 +1,4 @@
-"""What tasks hold, share and wait for on a card, with a stand-in for CuPy."""
+"""What tasks hold, share and wait for on a GPU, with a stand-in for CuPy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nbdask.errors import BackendError
 from nbdask.experiment import Crystal, Sampling, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.kernels.cuda_budget import LIMIT, Budget
-from nbdask.kernels.cuda_cupy import CardKernel, CupyTask
+from nbdask.kernels.cuda_cupy import CupyTask, GpuKernel
 from nbdask.kernels.cuda_facts import copied_blocks, page_locked_bytes
 from nbdask.kernels.cuda_host import CudaHostKernel
 from nbdask.plan.steps import StepRange
@@ -68,7 +68,7 @@ def test_a_task_holds_what_it_reads(cupy, monkeypatch) -> None:
     chosen = models(6)
     host = CudaHostKernel()
     expected = [host.image(model, WHOLE, None)[0] for model in chosen]
-    kernel = CardKernel()
+    kernel = GpuKernel()
     Gate(monkeypatch, len(chosen))
     with ThreadPoolExecutor(len(chosen)) as pool:
         found = list(pool.map(lambda model: kernel.image(model, WHOLE, None)[0], chosen))
@@ -78,7 +78,7 @@ def test_a_task_holds_what_it_reads(cupy, monkeypatch) -> None:
 
 def test_tables_that_nobody_reads_are_released(cupy) -> None:
     """Three models stay; the bytes of the others are free again."""
-    kernel = CardKernel()
+    kernel = GpuKernel()
     budget = kernel.launcher._budget
     for model in models(3):
         kernel.image(model, WHOLE, None)
@@ -93,22 +93,22 @@ def test_tables_that_nobody_reads_are_released(cupy) -> None:
 def test_tables_count_in_the_budget(cupy, monkeypatch) -> None:
     """Tasks and tables together never exceed the pool, where a model leaves before the next."""
     monkeypatch.setenv(LIMIT, "60KiB")
-    kernel, host = CardKernel(), CudaHostKernel()
+    kernel, host = GpuKernel(), CudaHostKernel()
     chosen = models(4) * 4
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda model: kernel.image(model, WHOLE, None)[0], chosen))
     for model, image in zip(chosen, found, strict=True):
         np.testing.assert_array_equal(image, host.image(model, WHOLE, None)[0])
-    pool_of_card = kernel.launcher._pool
-    assert 30 << 10 < pool_of_card.most <= pool_of_card.limit
+    pool_of_gpu = kernel.launcher._pool
+    assert 30 << 10 < pool_of_gpu.most <= pool_of_gpu.limit
 
 
 def test_tables_that_can_never_fit_are_refused(cupy, monkeypatch) -> None:
     """Before anything is launched; and the kernel goes on with what does fit."""
     monkeypatch.setenv(LIMIT, "20KiB")
-    kernel = CardKernel()
+    kernel = GpuKernel()
     large = build_model(small_experiment(structure=StructureFactors(reflections=reflections(9))))
-    with pytest.raises(BackendError, match=r"card's memory, but 20\.0 KiB may be used.*--tile"):
+    with pytest.raises(BackendError, match=r"GPU's memory, but 20\.0 KiB may be used.*--tile"):
         kernel.image(large, WHOLE, None)
     assert cupy.launches == []
     assert kernel.image(MODEL, WHOLE, None)[0].max() > 0
@@ -127,9 +127,9 @@ def test_a_share_that_tables_leave_no_room_for_is_refused(monkeypatch) -> None:
         pass
 
 
-def test_a_full_card_is_one_line_and_no_end(cupy, monkeypatch) -> None:
+def test_a_full_gpu_is_one_line_and_no_end(cupy, monkeypatch) -> None:
     """Memory that others took: the line says so; with room again the kernel computes."""
-    kernel = CardKernel()
+    kernel = GpuKernel()
     pool = kernel.launcher._pool
     pool.limit = 10 << 10
     with pytest.raises(BackendError, match=r"Stand-in has no memory left.*--tile"):
@@ -141,7 +141,7 @@ def test_a_full_card_is_one_line_and_no_end(cupy, monkeypatch) -> None:
 
 def test_waiting_leaves_the_core_to_others(cupy) -> None:
     """Tasks wait for events that block; no stream is waited for by spinning."""
-    kernel = CardKernel()
+    kernel = GpuKernel()
     kernel.image(MODEL, WHOLE, None)
     partial = kernel.partial(MODEL, WHOLE, StepRange(0, MODEL.n_steps), None)
     kernel.finish(MODEL, WHOLE, partial, None)
@@ -149,17 +149,17 @@ def test_waiting_leaves_the_core_to_others(cupy) -> None:
 
 
 def test_without_page_locked_memory_it_goes_on(cupy, monkeypatch) -> None:
-    """The system's limit of locked memory is no fault of the card: common memory serves."""
+    """The system's limit of locked memory is no fault of the GPU: common memory serves."""
 
     def refuse(size):
         raise CudaError("cudaErrorMemoryAllocation: out of memory")
 
     expected = CudaHostKernel().image(MODEL, WHOLE, None)[0]
     monkeypatch.setattr(cupy.cuda, "alloc_pinned_memory", refuse)
-    np.testing.assert_array_equal(CardKernel().image(MODEL, WHOLE, None)[0], expected)
+    np.testing.assert_array_equal(GpuKernel().image(MODEL, WHOLE, None)[0], expected)
 
 
-def test_other_errors_of_page_locked_memory_are_the_cards(cupy, monkeypatch) -> None:
+def test_other_errors_of_page_locked_memory_are_the_gpus(cupy, monkeypatch) -> None:
     """Only a lack of memory is taken lightly."""
 
     def refuse(size):
@@ -169,12 +169,12 @@ def test_other_errors_of_page_locked_memory_are_the_cards(cupy, monkeypatch) -> 
 
     monkeypatch.setattr(cupy.cuda, "alloc_pinned_memory", refuse)
     with pytest.raises(BackendError, match="Stand-in failed: cudaErrorIllegalAddress"):
-        CardKernel().image(MODEL, WHOLE, None)
+        GpuKernel().image(MODEL, WHOLE, None)
 
 
 def test_after_an_error_that_stays_nothing_is_started(cupy) -> None:
-    """The first task says what happened, the others that this process is done with the card."""
-    kernel = CardKernel()
+    """The first task says what happened, the others that this process is done with the GPU."""
+    kernel = GpuKernel()
     assert kernel.image(MODEL, WHOLE, None)[0].max() > 0
     cupy.lost = CudaError("cudaErrorIllegalAddress: an illegal memory access was encountered")
     with pytest.raises(BackendError, match=r"Stand-in failed: cudaErrorIllegal.*--resume"):
@@ -191,7 +191,7 @@ def test_after_an_error_that_stays_nothing_is_started(cupy) -> None:
 
 def test_an_error_that_passes_does_not_stop_the_kernel(cupy, monkeypatch) -> None:
     """Memory that was short, for one."""
-    kernel = CardKernel()
+    kernel = GpuKernel()
     zeros = cupy.zeros
 
     def fail(count, dtype):
@@ -219,11 +219,11 @@ def test_page_locked_blocks_count_as_large_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_an_image_stays_on_the_card(cupy, masked) -> None:
+def test_an_image_stays_on_the_gpu(cupy, masked) -> None:
     """The same bits as the image that comes back, zeros where the mask is; nothing is downloaded
     but the count, and the memory is the caller's.
     """
-    kernel = CardKernel()
+    kernel = GpuKernel()
     mask = np.random.default_rng(3).random(WHOLE.shape) < 0.5 if masked else None
     expected = kernel.image(MODEL, WHOLE, mask)[0]
     before = kernel.launcher._pool.used
@@ -238,8 +238,8 @@ def test_an_image_stays_on_the_card(cupy, masked) -> None:
     np.testing.assert_array_equal(image.held, expected)
 
 
-def test_nothing_to_evaluate_is_zeros_on_the_card(cupy) -> None:
+def test_nothing_to_evaluate_is_zeros_on_the_gpu(cupy) -> None:
     """No launch for a mask without a pixel."""
-    image, outside = CardKernel().device_image(MODEL, WHOLE, np.zeros(WHOLE.shape, np.bool_))
+    image, outside = GpuKernel().device_image(MODEL, WHOLE, np.zeros(WHOLE.shape, np.bool_))
     assert not image.held.any()
     assert (outside, cupy.launches) == (0, [])

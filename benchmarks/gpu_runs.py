@@ -1,4 +1,4 @@
-"""Stages of the first run on a card beside the kernel: what is there, and whole runs."""
+"""Stages of the first run on a GPU beside the kernel: what is there, and whole runs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import numpy as np
 
 import nbdask
 from benchmarks import golden_table, timing
-from benchmarks.card_cases import card_kernel, case_model, cases
 from benchmarks.cases import SQUARE, Case
+from benchmarks.gpu_cases import case_model, cases, gpu_kernel
 from nbdask.flags import parse_args
-from nbdask.kernels.cuda_device import this_card
+from nbdask.kernels.cuda_device import this_device
 from nbdask.kernels.registry import get_kernel
 from nbdask.native.library import missing_note
 from nbdask.plan.tiles import Tile
 
 
 def facts(options: argparse.Namespace, _: Path) -> Iterator[dict[str, Any]]:
-    """Say what the machine has: the card, driver, compilers, and how fast copies go."""
+    """Say what the machine has: the GPU, driver, compilers, and how fast copies go."""
     common = {
         "name": "facts",
         "cores": len(os.sched_getaffinity(0)),
@@ -37,20 +37,20 @@ def facts(options: argparse.Namespace, _: Path) -> Iterator[dict[str, Any]]:
         "tools": {name: shutil.which(name) for name in ("g++", "ncu", "compute-sanitizer")},
     }
     if options.host:
-        yield common | {"card": None}
+        yield common | {"gpu": None}
         return
     import cupy
     from cupy.cuda import nvrtc
 
-    card = this_card()
+    device = this_device()
     attributes = cupy.cuda.Device(0).attributes
     yield common | {
-        "card": card.name,
-        "capability": card.capability,
-        "bytes": card.memory,
+        "gpu": device.name,
+        "capability": device.capability,
+        "bytes": device.memory,
         "free_bytes": cupy.cuda.runtime.memGetInfo()[0],
         "multiprocessors": attributes["MultiProcessorCount"],
-        "float64_units": card.float64_units,
+        "float64_units": device.float64_units,
         "greatest_clock_hertz": 1e3 * attributes["ClockRate"],
         "driver": cupy.cuda.runtime.driverGetVersion(),
         "cupy": cupy.__version__,
@@ -85,9 +85,9 @@ def _copies(cupy: Any) -> dict[str, float]:
         return best
 
     return {
-        "to_the_card": size / seconds(lambda: first.set(pinned)),
-        "from_the_card": size / seconds(lambda: first.get(out=pinned)),
-        "on_the_card": 2 * size / seconds(lambda: second.data.copy_from_device(first.data, size)),
+        "to_the_gpu": size / seconds(lambda: first.set(pinned)),
+        "from_the_gpu": size / seconds(lambda: first.get(out=pinned)),
+        "on_the_gpu": 2 * size / seconds(lambda: second.data.copy_from_device(first.data, size)),
     }
 
 
@@ -97,8 +97,8 @@ def runs(options: argparse.Namespace, _: Path) -> Iterator[dict[str, Any]]:
     sizes = ((32, 2), (48, 2)) if options.host else ((4096, 8), (4096, 8), (16384, 8), (16384, 16))
     backend = "cuda-host" if options.host else "cuda"
     for side, threads in sizes:
-        words = Case(case.name, case.flags, side).arguments
-        experiment = parse_args(words, semantics="c").experiment
+        argv = Case(case.name, case.flags, side).arguments
+        experiment = parse_args(argv, semantics="c").experiment
         folder = Path(tempfile.mkdtemp(dir=options.folder))
         try:
             begin = time.time()
@@ -145,11 +145,11 @@ def port(options: argparse.Namespace, amplitudes: Path) -> Iterator[dict[str, An
     """Time the C program's CUDA port in double precision, which NB_CUDA_BIN names."""
     binary = os.environ["NB_CUDA_BIN"]
     case = cases(amplitudes)[0]
-    words = [*Case(case.name, case.flags, options.pixels).arguments, "-precision", "double"]
-    idle, _ = timing.c_seconds(binary, [*words, "-roi", "0", "0", "0", "0"], 1)
-    seconds, image = timing.c_seconds(binary, words, 1)
+    argv = [*Case(case.name, case.flags, options.pixels).arguments, "-precision", "double"]
+    idle, _ = timing.c_seconds(binary, [*argv, "-roi", "0", "0", "0", "0"], 1)
+    seconds, image = timing.c_seconds(binary, argv, 1)
     model = case_model(case, options.pixels)
-    kernel = card_kernel(options.host, "float64")
+    kernel = gpu_kernel(options.host, "float64")
     ours, _ = kernel.image(model, Tile(0, model.n_slow, 0, model.n_fast), None)
     yield {
         "name": f"{case.name}, the C program's CUDA port",

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive import compiled, counter, elementary, photons, spread
+from nbdask.derive import compiled, convolution, counter, elementary, photons
 from nbdask.errors import FieldError
 
 BACKENDS = ("cpu", "numpy")
 
 
-class Work(NamedTuple):
+class Block(NamedTuple):
     """Where a block lies, and which random numbers it takes.
 
     Attributes
@@ -66,7 +66,7 @@ class Work(NamedTuple):
         """Convolve with a separable kernel (weights of one axis) or a round one (a quadrant)."""
         if self._in_numpy():
             flat = weights.ndim == 1
-            return (spread.separable if flat else spread.round_kernel)(padded, weights)
+            return (convolution.separable if flat else convolution.round_kernel)(padded, weights)
         return compiled.convolve(padded, weights)
 
 

@@ -1,12 +1,12 @@
-"""The first run on a card, where its time is short: correct, how fast, and why not faster.
+"""The first run on a GPU, where its time is short: correct, how fast, and why not faster.
 
-    python -m benchmarks.first_card --json OUT/first.json --golden GOLDEN [--total 560]
+    python -m benchmarks.first_gpu --json OUT/first.json --golden GOLDEN [--total 560]
         [--stages facts,compile,smoke,...] [--pixels 4096] [--host]
 
 Every stage is a process of its own with a deadline, so that none can stop or spoil another; the
 JSON file is written anew after each, with whatever a stage gave before its end.  Clocks, power and
-throttling are sampled all the while.  Where there is no card, or with ``--host``, the very same
-stages run in small on this machine's processor: a rehearsal, which says nothing about a card.
+throttling are sampled all the while.  Where there is no GPU, or with ``--host``, the very same
+stages run in small on this machine's processor: a rehearsal, which says nothing about a GPU.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import card_runs, card_stages, machine
-from benchmarks.card_sampler import Sampler
+from benchmarks import gpu_runs, gpu_stages, machine
+from benchmarks.gpu_sampler import Sampler
 from nbdask.example.write import write_example
 from nbdask.kernels.cuda_device import unusable
 
@@ -34,20 +34,20 @@ ROOT = Path(__file__).resolve().parents[1]
 Stage = Callable[[argparse.Namespace, Path], Iterator[dict[str, Any]]]
 #: Name -> (seconds that it may take, what it does), in order.
 STAGES: dict[str, tuple[float, Stage]] = {
-    "facts": (30, card_runs.facts),
-    "compile": (60, card_stages.compile_all),
-    "smoke": (60, card_stages.smoke),
-    "golden": (120, card_stages.golden),
-    "peak": (30, card_stages.peak),
-    "rates": (120, card_stages.rates),
-    "variants": (70, card_stages.variants),
-    "runs": (90, card_runs.runs),
-    "cpu": (30, card_runs.cpu),
-    "port": (60, card_runs.port),
-    "ncu": (60, card_stages.launch),
-    "sanitizer": (90, card_stages.smoke),
-    "racecheck": (60, card_stages.smoke),
-    "tests": (120, card_stages.launch),
+    "facts": (30, gpu_runs.facts),
+    "compile": (60, gpu_stages.compile_all),
+    "smoke": (60, gpu_stages.smoke),
+    "golden": (120, gpu_stages.golden),
+    "peak": (30, gpu_stages.peak),
+    "rates": (120, gpu_stages.rates),
+    "variants": (70, gpu_stages.variants),
+    "runs": (90, gpu_runs.runs),
+    "cpu": (30, gpu_runs.cpu),
+    "port": (60, gpu_runs.port),
+    "ncu": (60, gpu_stages.launch),
+    "sanitizer": (90, gpu_stages.smoke),
+    "racecheck": (60, gpu_stages.smoke),
+    "tests": (120, gpu_stages.launch),
 }
 #: Seconds without which no stage is begun.
 LEAST = 8.0
@@ -66,13 +66,13 @@ def command(name: str, records: Path, options: argparse.Namespace) -> list[str] 
     own = [
         sys.executable,
         "-m",
-        "benchmarks.first_card",
+        "benchmarks.first_gpu",
         "--child",
         name,
         "--records",
         str(records),
     ]
-    own += options.words
+    own += options.argv
     if name == "port" and "NB_CUDA_BIN" not in os.environ:
         return "NB_CUDA_BIN names no build of the C program's CUDA port"
     if name == "ncu" and not options.host:
@@ -100,13 +100,13 @@ def run_stage(name: str, seconds: float, options: argparse.Namespace) -> dict[st
     """Run a stage in a process of its own; return what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         records, log = Path(folder) / "records", Path(folder) / "log"
-        words = command(name, records, options)
-        if isinstance(words, str):
-            return {"status": "skipped", "why": words, "records": []}
+        argv = command(name, records, options)
+        if isinstance(argv, str):
+            return {"status": "skipped", "why": argv, "records": []}
         start = time.time()
         with log.open("wb") as output:
             process = subprocess.Popen(
-                words, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
             try:
                 code: int | None = process.wait(seconds)
@@ -176,9 +176,9 @@ def summary(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def parse(words: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
-    parser = argparse.ArgumentParser(description="The first run on a card.")
+    parser = argparse.ArgumentParser(description="The first run on a GPU.")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--golden", type=Path, help="folder of images of the C program")
     parser.add_argument("--host", action="store_true", help="rehearse on this machine's processor")
@@ -189,22 +189,22 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="fewer small cases")
     parser.add_argument("--child", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--records", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args(words)
+    options = parser.parse_args(argv)
     reason = None if options.host or options.child else unusable()
     if reason is not None:
-        print(f"no card, so this is a rehearsal: {reason}", file=sys.stderr)
+        print(f"no GPU, so this is a rehearsal: {reason}", file=sys.stderr)
         options.host = True
-    options.words = ["--pixels", str(options.pixels)]
-    options.words += [f"--{name}" for name in ("host", "short") if getattr(options, name)]
+    options.argv = ["--pixels", str(options.pixels)]
+    options.argv += [f"--{name}" for name in ("host", "short") if getattr(options, name)]
     for name in ("golden", "folder"):
         if getattr(options, name) is not None:
-            options.words += [f"--{name}", str(getattr(options, name).resolve())]
+            options.argv += [f"--{name}", str(getattr(options, name).resolve())]
     return options
 
 
-def main(words: list[str] | None = None) -> dict[str, Any]:
+def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the stages one after another; return all results."""
-    options = parse(words)
+    options = parse(argv)
     if options.child:
         child(options)
         return {}

@@ -1,4 +1,4 @@
-"""The first run on a card, rehearsed on this machine's processor; deadlines, faults, samples."""
+"""The first run on a GPU, rehearsed on this machine's processor; deadlines, faults, samples."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import card_stages, first_card
-from benchmarks.card_sampler import Sampler
-from benchmarks.card_stages import with_defines
+from benchmarks import first_gpu, gpu_stages
 from benchmarks.gpu_compile import QUICK, VERSIONS, quick
+from benchmarks.gpu_sampler import Sampler
+from benchmarks.gpu_stages import with_defines
 from nbdask.example.write import write_example
 from nbdask.kernels import registry
 from tests.kernels import cupy_standin
@@ -24,7 +24,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is 
 
 def run(path: Path, stages: str, *more: str) -> dict[str, Any]:
     """Run stages as a rehearsal; return what the file holds."""
-    first_card.main(["--host", "--short", "--stages", stages, "--json", str(path), *more])
+    first_gpu.main(["--host", "--short", "--stages", stages, "--json", str(path), *more])
     result: dict[str, Any] = json.loads(path.read_text())
     return result
 
@@ -38,7 +38,7 @@ def test_rehearsal(tmp_path: Path) -> None:
     assert result["host"] is True
     found = result["stages"]
     assert [found[name]["status"] for name in stages] == ["done"] * 5
-    assert found["facts"]["records"][0]["card"] is None
+    assert found["facts"]["records"][0]["gpu"] is None
     smoke = found["smoke"]["records"]
     assert len(smoke) == 9
     assert all(record["ok"] and record["tiles_equal"] for record in smoke)
@@ -59,25 +59,25 @@ def test_a_stage_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def command(name: str, records: Path, options: object) -> list[str]:
         if name == "smoke":
             return [sys.executable, "-c", script, str(records)]
-        return [sys.executable, "-c", "raise SystemExit('no such card')"]
+        return [sys.executable, "-c", "raise SystemExit('no such GPU')"]
 
-    monkeypatch.setattr(first_card, "command", command)
-    monkeypatch.setitem(first_card.STAGES, "smoke", (1.5, first_card.STAGES["smoke"][1]))
-    monkeypatch.setattr(first_card, "LEAST", 0.1)
+    monkeypatch.setattr(first_gpu, "command", command)
+    monkeypatch.setitem(first_gpu.STAGES, "smoke", (1.5, first_gpu.STAGES["smoke"][1]))
+    monkeypatch.setattr(first_gpu, "LEAST", 0.1)
     start = time.monotonic()
     result = run(tmp_path / "a.json", "smoke,golden")
     assert time.monotonic() - start < 30
     assert result["stages"]["smoke"]["status"] == "timeout"
     assert result["stages"]["smoke"]["records"] == [{"name": "a"}]
     assert result["stages"]["golden"]["status"] == "failed"
-    assert "no such card" in result["stages"]["golden"]["log"]
+    assert "no such GPU" in result["stages"]["golden"]["log"]
 
 
 def test_wrong_pixels_are_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that is not right names its case."""
     script = 'import sys; open(sys.argv[1], \'w\').write(\'{"name": "a", "ok": false}\\n\')'
     monkeypatch.setattr(
-        first_card, "command", lambda name, records, _: [sys.executable, "-c", script, str(records)]
+        first_gpu, "command", lambda name, records, _: [sys.executable, "-c", script, str(records)]
     )
     stage = run(tmp_path / "a.json", "smoke")["stages"]["smoke"]
     assert (stage["status"], stage["wrong"]) == ("wrong", ["a"])
@@ -90,15 +90,15 @@ def test_without_time_nothing_is_begun(tmp_path: Path) -> None:
 
 
 def test_tools_are_put_before_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine with a card; a tool that is not there is named."""
-    options = first_card.parse(["--host"])
+    """On a machine with a GPU; a tool that is not there is named."""
+    options = first_gpu.parse(["--host"])
     options.host = False
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert first_card.command("ncu", Path("r"), options)[:3] == ["ncu", "--clock-control", "none"]
-    assert first_card.command("sanitizer", Path("r"), options)[0] == "compute-sanitizer"
+    assert first_gpu.command("ncu", Path("r"), options)[:3] == ["ncu", "--clock-control", "none"]
+    assert first_gpu.command("sanitizer", Path("r"), options)[0] == "compute-sanitizer"
     monkeypatch.setattr(shutil, "which", lambda name: None)
     for name in ("ncu", "sanitizer", "racecheck"):
-        assert "is not on the path" in first_card.command(name, Path("r"), options)
+        assert "is not on the path" in first_gpu.command(name, Path("r"), options)
 
 
 def test_clocks_are_those_of_the_time_between(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_shares_of_the_peak_use_the_clock_that_was_held(tmp_path: Path) -> None:
         "facts": {"records": [{"float64_units": 64, "multiprocessors": 100}]},
         "compile": {"records": [{"name": "n", "counts": {"a/float64": 50.0}}]},
     }
-    first_card.clocked({"records": [record]}, Held(None), stages)
+    first_gpu.clocked({"records": [record]}, Held(None), stages)
     assert record["share_of_peak"] == pytest.approx(32e9 * 50 / (64 * 100 * 1e9))
 
 
@@ -156,25 +156,25 @@ def test_other_macros_replace_the_usual_ones() -> None:
 
 @needs_compiler
 @pytest.mark.long
-def test_stages_go_through_the_launcher_of_cards(
+def test_stages_go_through_the_launcher_of_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a stand-in for CuPy: small cases right, rates by events, other macros compiled."""
     made = cupy_standin.install(monkeypatch)
     monkeypatch.setattr(registry, "_made", {})
     monkeypatch.setattr(made.cuda, "get_elapsed_time", lambda a, b: 1000.0, raising=False)
-    options = first_card.parse(["--child", "smoke", "--short", "--pixels", "24"])
+    options = first_gpu.parse(["--child", "smoke", "--short", "--pixels", "24"])
     assert not options.host
     write_example("pyrope", tmp_path)
     amplitudes = tmp_path / "pyrope.hkl"
-    smoke = list(card_stages.smoke(options, amplitudes))
+    smoke = list(gpu_stages.smoke(options, amplitudes))
     assert len(smoke) == 9
     assert all(record["ok"] for record in smoke)
-    rates = list(card_stages.rates(options, amplitudes))
+    rates = list(gpu_stages.rates(options, amplitudes))
     assert len(rates) == 9
     # 19 x 19 pixels of 1000 steps in a second.
     assert rates[0]["evaluations_per_second"] == pytest.approx(19**2 * 1000)
-    variants = list(card_stages.variants(options, amplitudes))
+    variants = list(gpu_stages.variants(options, amplitudes))
     assert {record.get("division") for record in variants} == {"IEEE", "quick", None}
     macros = [dict(program.defines) for program in made.text.values()]
     assert any("NB_QUICK_DIVISION" in names for names in macros)

@@ -1,4 +1,4 @@
-"""Clocks, power and throttling of a card while something else runs."""
+"""Clocks, power and throttling of a GPU while something else runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sampler:
 
     def __enter__(self) -> Sampler:
         if self._program is not None:
-            words = [
+            argv = [
                 self._program,
                 f"--query-gpu={','.join((*_FIELDS, _REASONS))}",
                 "--format=csv,noheader,nounits",
@@ -40,7 +40,7 @@ class Sampler:
                 "--id=0",
             ]
             self._process = subprocess.Popen(
-                words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
@@ -58,11 +58,11 @@ class Sampler:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            words = [word.strip() for word in line.split(",")]
-            if len(words) != len(_FIELDS) + 1:
+            columns = [word.strip() for word in line.split(",")]
+            if len(columns) != len(_FIELDS) + 1:
                 continue
-            numbers = [float(word) if _is_number(word) else float("nan") for word in words[:-1]]
-            self._samples.append((time.time(), numbers, words[-1]))
+            numbers = [float(word) if _is_number(word) else float("nan") for word in columns[:-1]]
+            self._samples.append((time.time(), numbers, columns[-1]))
 
     def between(self, begin: float, end: float) -> dict[str, Any]:
         """Return the medians of the samples between two times, and what slowed the clocks."""

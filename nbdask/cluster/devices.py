@@ -1,4 +1,4 @@
-"""One worker process for each card of this machine.  Nothing listens beyond loopback."""
+"""One worker process for each GPU of this machine.  Nothing listens beyond loopback."""
 
 from __future__ import annotations
 
@@ -20,50 +20,46 @@ from nbdask.errors import BackendError, ClusterError
 from nbdask.kernels import cuda_device
 from nbdask.plan.machine import available_cores
 
-#: Threads of a worker: some wait for the card, the others compress and write.
-CARD_THREADS = 6
+#: Threads of a worker: some wait for the GPU, the others compress and write.
+GPU_THREADS = 6
 _HOST = "127.0.0.1"
 
 
 def spec_of(asked: Asked) -> ClusterSpec:
-    """Make the spec: one process per card, with a few threads that compute and write.
+    """Make the spec: one process per GPU, with a few threads that compute and write.
 
     Raises
     ------
     ClusterError
-        More workers than cards.
+        More workers than GPUs.
     BackendError
-        There is no card that can be used.
+        There is no GPU that can be used.
     """
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     try:
-        cards = cuda_device.visible_cards()
+        devices = cuda_device.visible_devices()
     except BackendError as error:
         # The caller asked for a cluster: the remedies are in its words.
         text = str(error).replace("--backend cuda", "--cluster cuda")
         text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error
-    if workers is not None and workers > len(cards):
+    if workers is not None and workers > len(devices):
         raise ClusterError(
-            f"--workers {workers}: --cluster cuda has one worker per card, and there are"
-            f" {len(cards)} here; give at most that many, or leave --workers out"
+            f"--workers {workers}: --cluster cuda has one worker per GPU, and there are"
+            f" {len(devices)} here; give at most that many, or leave --workers out"
         )
-    count = workers or len(cards)
-    threads = threads or max(2, min(CARD_THREADS, available_cores() // count))
-    return ClusterSpec(asked.kind, count, threads, cards=cards)
+    count = workers or len(devices)
+    threads = threads or max(2, min(GPU_THREADS, available_cores() // count))
+    return ClusterSpec(asked.kind, count, threads, devices=devices)
 
 
 @contextmanager
 def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
-    """Start a worker for each card of the spec, and end them afterwards.
+    """Start a worker for each GPU of the spec, and end them afterwards.
 
-    Each worker sees its own card as the first one: the others follow it in
+    Each worker sees its own GPU as the first one: the others follow it in
     ``CUDA_VISIBLE_DEVICES``, as dask-cuda has it, which starts the workers where it is installed
-    (it also binds each to the cores near its card).
-
-    Yields
-    ------
-    DistributedExecutor
+    (it also binds each to the cores near its GPU).
 
     Raises
     ------
@@ -82,7 +78,7 @@ def _by_dask_cuda(spec: ClusterSpec) -> Any:
     from dask_cuda import LocalCUDACluster
 
     return LocalCUDACluster(
-        CUDA_VISIBLE_DEVICES=list(spec.cards[: spec.workers]),
+        CUDA_VISIBLE_DEVICES=list(spec.devices[: spec.workers]),
         n_workers=spec.workers,
         threads_per_worker=spec.threads,
         host=_HOST,
@@ -107,23 +103,23 @@ def _by_distributed(spec: ClusterSpec) -> SpecCluster:
                 "silence_logs": logging.ERROR,
             },
         }
-        for number, order in enumerate(card_orders(spec.cards, spec.workers))
+        for number, order in enumerate(device_orders(spec.devices, spec.workers))
     }
     return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
 
 
-def card_orders(cards: tuple[str, ...], workers: int) -> list[str]:
-    """Return ``CUDA_VISIBLE_DEVICES`` for each worker: all cards, its own first.
+def device_orders(devices: tuple[str, ...], workers: int) -> list[str]:
+    """Return ``CUDA_VISIBLE_DEVICES`` for each worker: all GPUs, its own first.
 
     Parameters
     ----------
-    cards : tuple of str
+    devices : tuple of str
     workers : int
-        At most as many as there are cards.
+        At most as many as there are GPUs.
 
     Returns
     -------
     list of str
-        For two cards: ``["0,1", "1,0"]``.
+        For two GPUs: ``["0,1", "1,0"]``.
     """
-    return [",".join((*cards[n:], *cards[:n])) for n in range(workers)]
+    return [",".join((*devices[n:], *devices[:n])) for n in range(workers)]

@@ -1,4 +1,4 @@
-"""NVIDIA's compiler: what it is asked for, for cards old and new; no card is needed."""
+"""NVIDIA's compiler: what it is asked for, for GPUs old and new; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from nbdask.errors import BackendError
 from nbdask.kernels import cuda_nvrtc
 from nbdask.kernels.cuda_nvrtc import code_path, compiled_file, target_of
-from nbdask.kernels.cuda_pack import card_pack
+from nbdask.kernels.cuda_pack import gpu_pack
 from tests.kernels.features import model_of
 
 
@@ -20,7 +20,7 @@ class NVRTCError(RuntimeError):
 
 
 class Compiler(SimpleNamespace):
-    """A stand-in that knows some cards and notes what it is asked for."""
+    """A stand-in that knows some GPUs and notes what it is asked for."""
 
     NVRTCError = NVRTCError
 
@@ -52,7 +52,7 @@ class Compiler(SimpleNamespace):
 @pytest.fixture
 def program():
     """The program of a usual model."""
-    return card_pack(model_of("list"), "float64").program
+    return gpu_pack(model_of("list"), "float64").program
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +65,8 @@ def folder(tmp_path, monkeypatch):
     ("capability", "target", "ending"),
     [(90, "sm_90", "cubin"), (121, "compute_120", "ptx"), (89, "compute_75", "ptx")],
 )
-def test_cards_that_it_does_not_know_get_ptx(monkeypatch, program, capability, target, ending):
-    """Of the newest card before them, which their driver compiles; it is kept as well."""
+def test_gpus_that_it_does_not_know_get_ptx(monkeypatch, program, capability, target, ending):
+    """Of the newest GPU before them, which their driver compiles; it is kept as well."""
     compiler = Compiler()
     monkeypatch.setattr(cuda_nvrtc, "_nvrtc", lambda: compiler)
     assert target_of(capability) == target
@@ -78,10 +78,10 @@ def test_cards_that_it_does_not_know_get_ptx(monkeypatch, program, capability, t
     assert compiler.asked == [f"--gpu-architecture={target}"]
 
 
-def test_cards_that_are_too_old_are_refused(monkeypatch):
+def test_gpus_that_are_too_old_are_refused(monkeypatch):
     """With the oldest that it knows."""
     monkeypatch.setattr(cuda_nvrtc, "_nvrtc", lambda: Compiler())
-    with pytest.raises(BackendError, match=r"7\.5 and newer, the card has 7\.0"):
+    with pytest.raises(BackendError, match=r"7\.5 and newer, the GPU has 7\.0"):
         target_of(70)
 
 
@@ -119,7 +119,7 @@ def _why_not() -> str | None:
 @pytest.mark.long
 @pytest.mark.skipif(_why_not() is not None, reason=str(_why_not()))
 def test_the_real_compiler_gives_both_kinds(program):
-    """Machine code for a card that it knows, PTX of its newest for one that is still to come."""
+    """Machine code for a GPU that it knows, PTX of its newest for one that is still to come."""
     assert compiled_file(program, 90).read_bytes().startswith(b"\x7fELF")
     path = compiled_file(program, 999)
     assert path.suffix == ".ptx"

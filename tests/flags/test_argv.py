@@ -13,20 +13,20 @@ from nbdask import units
 from nbdask.errors import FlagError
 from nbdask.experiment import Experiment, LabFrame, SourcePoint, Sources, Spread
 from nbdask.flags import parse_args, to_args
+from nbdask.flags.argv import number
 from nbdask.flags.convert import CONVERSIONS
 from nbdask.flags.row import Flag
 from nbdask.flags.table import TABLE
-from nbdask.flags.words import number
 from tests.helpers import GOLDEN, golden_cases, small_experiment
 
 INPUTS = GOLDEN / "inputs"
 
 
 @pytest.mark.parametrize("case", golden_cases())
-def test_words_give_the_experiment_again(case: str) -> None:
+def test_arguments_give_the_experiment_again(case: str) -> None:
     """parse(to_args(e)) == e, to the last bit of every number, for every golden case."""
-    words = golden_cases()[case].split()
-    experiment = parse_args(words, base_dir=INPUTS).experiment
+    argv = golden_cases()[case].split()
+    experiment = parse_args(argv, base_dir=INPUTS).experiment
     assert parse_args(to_args(experiment), base_dir=INPUTS).experiment == experiment
 
 
@@ -39,8 +39,8 @@ SAMPLE = {"number": "0.3", "whole": "3", "word": "sample"}
 def test_every_flag_comes_back(flag: Flag) -> None:
     """The table says of each flag how it is written back."""
     base = ["-cell", "70", "80", "90", "75", "85", "95", "-default_F", "10", "-detpixels", "32"]
-    words = [flag.name, *(SAMPLE[flag.kind] for _ in flag.values)]
-    experiment = parse_args([*base, *words, "-noprogress"]).experiment
+    argv = [flag.name, *(SAMPLE[flag.kind] for _ in flag.values)]
+    experiment = parse_args([*base, *argv, "-noprogress"]).experiment
     assert parse_args(to_args(experiment)).experiment == experiment
 
 
@@ -56,7 +56,7 @@ PLACES = st.floats(-500, 500, allow_subnormal=False).map(lambda x: round(x, 6))
     count=st.none() | st.integers(1, 50),
     depth=st.none() | st.floats(1, 1e4),
 )
-def test_any_words_come_back(
+def test_any_arguments_come_back(
     convention: str,
     pivot: str | None,
     beam: tuple[float, float],
@@ -66,18 +66,18 @@ def test_any_words_come_back(
     depth: float | None,
 ) -> None:
     """Whatever flags say comes back as it was: placement, tilts, rotation and sensor."""
-    words = ["-cell", "70", "80", "90", "-default_F", "10", "-Xbeam", str(beam[0])]
-    words += ["-Ybeam", str(beam[1])]
-    words += ["-pix0_vector", "1", "2", "3"] if convention == "CUSTOM" else []
-    words += [] if convention == "CUSTOM" else [f"-{convention.lower()}"]
+    argv = ["-cell", "70", "80", "90", "-default_F", "10", "-Xbeam", str(beam[0])]
+    argv += ["-Ybeam", str(beam[1])]
+    argv += ["-pix0_vector", "1", "2", "3"] if convention == "CUSTOM" else []
+    argv += [] if convention == "CUSTOM" else [f"-{convention.lower()}"]
     for flag, angle in zip(("rotx", "roty", "rotz"), angles[:3], strict=True):
-        words += [f"-detector_{flag}", str(angle)]
-    words += ["-twotheta", str(angles[3])]
-    words += [] if pivot is None else ["-pivot", pivot]
-    words += [] if osc is None else ["-osc", repr(osc)]
-    words += [] if count is None else ["-phisteps", str(count)]
-    words += [] if depth is None else ["-detector_abs", repr(depth), "-detector_thick", "300"]
-    experiment = parse_args(words).experiment
+        argv += [f"-detector_{flag}", str(angle)]
+    argv += ["-twotheta", str(angles[3])]
+    argv += [] if pivot is None else ["-pivot", pivot]
+    argv += [] if osc is None else ["-osc", repr(osc)]
+    argv += [] if count is None else ["-phisteps", str(count)]
+    argv += [] if depth is None else ["-detector_abs", repr(depth), "-detector_thick", "300"]
+    experiment = parse_args(argv).experiment
     assert parse_args(to_args(experiment)).experiment == experiment
 
 
@@ -103,10 +103,10 @@ def test_seeds_stand_before_what_they_seed() -> None:
     """C takes a seed behind ``-misset random`` for three angles."""
     base = small_experiment()
     crystal = replace(base.crystal, misset="random", misset_seed=77)
-    words = to_args(base.replace(crystal=crystal))
-    place = words.index("-misset_seed")
-    assert words[place : place + 4] == ["-misset_seed", "77", "-misset", "random"]
-    assert words[words.index("-mosaic_seed") + 1] == "12345678"
+    argv = to_args(base.replace(crystal=crystal))
+    place = argv.index("-misset_seed")
+    assert argv[place : place + 4] == ["-misset_seed", "77", "-misset", "random"]
+    assert argv[argv.index("-mosaic_seed") + 1] == "12345678"
 
 
 def test_convention_custom_is_said_without_vectors() -> None:

@@ -1,4 +1,4 @@
-"""One worker per card, tried with cards that are only names."""
+"""One worker per GPU, tried with GPUs that are only names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import nbdask
-from nbdask.cluster import cards
-from nbdask.cluster.cards import card_orders
+from nbdask.cluster import devices
+from nbdask.cluster.devices import device_orders
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.parse import parse_cluster
 from nbdask.errors import BackendError, ClusterError
@@ -19,29 +19,29 @@ from tests.helpers import small_experiment
 
 
 @pytest.fixture
-def two_cards(monkeypatch) -> None:
-    """Pretend that the driver sees two cards."""
-    monkeypatch.setattr(cuda_device, "visible_cards", lambda: ("4", "GPU-7f"))
-    monkeypatch.setattr(cards, "available_cores", lambda: 16)
+def two_devices(monkeypatch) -> None:
+    """Pretend that the driver sees two GPUs."""
+    monkeypatch.setattr(cuda_device, "visible_devices", lambda: ("4", "GPU-7f"))
+    monkeypatch.setattr(devices, "available_cores", lambda: 16)
 
 
-@pytest.mark.usefixtures("two_cards")
-def test_one_worker_per_card() -> None:
-    """Workers are as many as cards, with a few threads each; fewer may be asked for."""
+@pytest.mark.usefixtures("two_devices")
+def test_one_worker_per_gpu() -> None:
+    """Workers are as many as GPUs, with a few threads each; fewer may be asked for."""
     found = parse_cluster("cuda")
-    assert (found.workers, found.threads, found.cards) == (2, 6, ("4", "GPU-7f"))
+    assert (found.workers, found.threads, found.devices) == (2, 6, ("4", "GPU-7f"))
     assert parse_cluster("cuda", workers=1, threads=3).threads == 3
-    with pytest.raises(ClusterError, match="one worker per card, and there are 2"):
+    with pytest.raises(ClusterError, match="one worker per GPU, and there are 2"):
         parse_cluster("cuda", workers=3)
 
 
-def test_every_worker_has_its_own_card_first() -> None:
-    """The others follow, so that a library that looks at all cards still finds them."""
-    assert card_orders(("0", "1", "2"), 2) == ["0,1,2", "1,2,0"]
+def test_every_worker_has_its_own_gpu_first() -> None:
+    """The others follow, so that a library that looks at all GPUs still finds them."""
+    assert device_orders(("0", "1", "2"), 2) == ["0,1,2", "1,2,0"]
 
 
-@pytest.mark.skipif(cuda_device.unusable() is None, reason="there is a card")
-def test_without_cards_the_cluster_is_refused() -> None:
+@pytest.mark.skipif(cuda_device.unusable() is None, reason="there is a GPU")
+def test_without_gpus_the_cluster_is_refused() -> None:
     """Before anything starts."""
     with pytest.raises(BackendError, match="--cluster cuda") as caught:
         parse_cluster("cuda")
@@ -49,8 +49,8 @@ def test_without_cards_the_cluster_is_refused() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("two_cards")
-def test_workers_see_their_cards_on_loopback() -> None:
+@pytest.mark.usefixtures("two_devices")
+def test_workers_see_their_gpus_on_loopback() -> None:
     """CUDA_VISIBLE_DEVICES of the two processes, and where they listen."""
     before = listening()
     with open_cluster(parse_cluster("cuda", threads=1)) as executor:
@@ -61,7 +61,7 @@ def test_workers_see_their_cards_on_loopback() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("two_cards")
+@pytest.mark.usefixtures("two_devices")
 def test_a_run_on_the_cluster(tmp_path) -> None:
     """The workers compute a whole image; another backend may be named."""
     experiment = small_experiment()

@@ -18,7 +18,7 @@ from nbdask.fill.listen import Progress
 from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes
 from nbdask.kernels.registry import get_kernel
-from nbdask.parity.binary import MOST_PIXELS, Binary, Words
+from nbdask.parity.binary import MOST_PIXELS, Binary, UsersArgv
 from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.measures import PEAKS
 from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
@@ -87,7 +87,7 @@ class _Side:
     experiment: Experiment
     settings: Settings
     store: StoreReader | None
-    words: Words | None = None
+    users: UsersArgv | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -153,7 +153,7 @@ def _kernel_of(reader: StoreReader) -> tuple[str | None, str]:
 def parity_from_scratch(
     experiment: Experiment,
     request: Request,
-    words: Words | None = None,
+    users: UsersArgv | None = None,
     notes: Sequence[str] = (),
     title: str = "nbdask, from flags",
 ) -> Outcome:
@@ -163,7 +163,7 @@ def parity_from_scratch(
     ----------
     experiment : Experiment
     request : Request
-    words : Words, optional
+    users : UsersArgv, optional
         The user's own arguments, for C; None: written from the experiment.
     notes : sequence of str
         What the reader should know of the arguments.
@@ -182,15 +182,15 @@ def parity_from_scratch(
     choice = request.choice
     if choice.empty and default_mode(experiment.shape) == "roi":
         request = replace(request, choice=replace(choice, whole=True))
-    side = _Side(title, experiment, request.settings, None, words, tuple(notes))
+    side = _Side(title, experiment, request.settings, None, users, tuple(notes))
     return _compare(side, request)
 
 
 def _compare(side: _Side, request: Request) -> Outcome:
     experiment = side.experiment
     mode = request.mode or default_mode(experiment.shape)
-    words = side.words if mode == "roi" else None
-    _check(side, request, mode, words)
+    users = side.users if mode == "roi" else None
+    _check(side, request, mode, users)
     # Also where nothing is computed: input files that changed since are refused here.
     model, plan, spec = prepare(experiment, side.settings)
     kernel = get_kernel(plan.backend, plan.precision)
@@ -203,7 +203,7 @@ def _compare(side: _Side, request: Request) -> Outcome:
         mode=mode,
         context=RunContext.of(model, plan) if needed else None,
         store=None if side.store is None else str(side.store.path),
-        words=words,
+        users=users,
         keep=request.keep,
         peaks=request.peaks,
         pictures=request.pictures,
@@ -216,7 +216,7 @@ def _compare(side: _Side, request: Request) -> Outcome:
     results = _run(job, regions, grid, spec, request)
     notes = [
         *side.notes,
-        *expected_differences(experiment, verbatim=words is not None),
+        *expected_differences(experiment, verbatim=users is not None),
         *(note for region in results for note in region.notes),
         *thread_notes(experiment, request.binary.threads),
         *model.notes,
@@ -235,12 +235,12 @@ def _compare(side: _Side, request: Request) -> Outcome:
         shape=experiment.shape,
         thresholds=thresholds,
         regions=results,
-        facts=_facts(side, request, mode, words is not None) | made,
+        facts=_facts(side, request, mode, users is not None) | made,
         notes=unique(notes),
     )
 
 
-def _check(side: _Side, request: Request, mode: str, words: Words | None) -> None:
+def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) -> None:
     """Refuse, before anything is started, what C cannot do."""
     experiment = side.experiment
     n_slow, n_fast = experiment.shape
@@ -259,7 +259,7 @@ def _check(side: _Side, request: Request, mode: str, words: Words | None) -> Non
             "--source-weights apply: C ignores the weights of sources, so the two cannot be"
             " compared; take --source-weights ignore"
         )
-    if words is None:
+    if users is None:
         width = experiment.sources.dispersion
         step = width.step is not None and width.count != 1
         if step and (width.count is None or (width.range, width.step) != (1.0, 1.0 / width.count)):

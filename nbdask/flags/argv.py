@@ -1,4 +1,4 @@
-"""Experiment -> nanoBragg's words: the way back from :func:`~.assemble.parse_args`."""
+"""Experiment -> nanoBragg's arguments: the way back from :func:`~.assemble.parse_args`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbdask.flags.convert import CONVERSIONS
 from nbdask.flags.row import Flag
 from nbdask.flags.table import TABLE
 
-#: The order of the words: that in which runs of C were compared.
+#: The order of the arguments: that in which runs of C were compared.
 _ORDER = (
     "Crystal",
     "Structure factors",
@@ -26,7 +26,7 @@ _ORDER = (
     "Sampling",
     "Output",
 )
-#: SI -> the flag's unit, roughly; the exact word is searched for around it.
+#: SI -> the flag's unit, roughly; the exact number is searched for around it.
 _GUESSES: dict[str, Callable[[float], float]] = {
     "plain": lambda x: x,
     "mm": lambda x: x * 1e3,
@@ -46,7 +46,7 @@ def _inverse_um(depth: float) -> float:
 
 
 def number(value: float, conversion: str = "plain") -> str:
-    """Return the shortest word that nanoBragg converts to ``value``.
+    """Return the shortest text that nanoBragg converts to ``value``.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def number(value: float, conversion: str = "plain") -> str:
     Returns
     -------
     str
-        Where no word gives the value to the last bit (as happens with values that never were a
+        Where no text gives the value to the last bit (as happens with values that never were a
         flag's), one that gives a neighbouring one.
     """
     convert = _inverse_um if conversion == "inverse_um" else CONVERSIONS[conversion]
@@ -77,7 +77,7 @@ def number(value: float, conversion: str = "plain") -> str:
 
 
 def to_args(experiment: Experiment) -> list[str]:
-    """Return the nanoBragg words that describe an experiment.
+    """Return the nanoBragg arguments that describe an experiment.
 
     ``parse_args(to_args(e), semantics=e.semantics)`` gives ``e`` again for every experiment that
     came from flags.  Files are named by the paths on record (``structure.path``,
@@ -100,16 +100,16 @@ def to_args(experiment: Experiment) -> list[str]:
         file, weights that count, a place given by ``detector.pix0``, a step of the dispersion.
     """
     _refuse_unsayable(experiment)
-    words: list[str] = []
+    argv: list[str] = []
     for flag in sorted(TABLE, key=_rank):
         write = _by_field if flag.back in _BY_FIELD else _SPECIAL[flag.back]
-        words += write(flag, experiment)
-    return words
+        argv += write(flag, experiment)
+    return argv
 
 
 def _rank(flag: Flag) -> tuple[int, int]:
-    """Return where a flag stands among the words."""
-    # nanoBragg ignores -curved_det as the very last word; most flags of placement set the pivot.
+    """Return where a flag stands among the arguments."""
+    # nanoBragg ignores -curved_det as the last argument; most placement flags set the pivot.
     late = (flag.name in ("-mask", "-pivot")) - (flag.special == "curved")
     return late, _ORDER.index(flag.group)
 
@@ -180,7 +180,7 @@ def _by_field(flag: Flag, experiment: Experiment) -> Iterator[str]:
     if value is not None and (always or value != default):
         yield flag.name
         for one in value if isinstance(value, tuple) else (value,):
-            yield _word(flag, one)
+            yield _arg(flag, one)
 
 
 def _is_in(experiment: Experiment, field: str) -> bool:
@@ -193,15 +193,15 @@ def _value(experiment: Experiment, field: str) -> tuple[Any, Any]:
     *above, name = field.split(".")
     index = above and name.isdigit()
     holder: Any = experiment
-    for piece in above[: len(above) - bool(index)]:
-        holder = getattr(holder, piece)
+    for part in above[: len(above) - bool(index)]:
+        holder = getattr(holder, part)
     attribute = above[-1] if index else name
     default: Any = {item.name: item.default for item in dataclasses.fields(holder)}[attribute]
     value = getattr(holder, attribute)
     return (value[int(name)], default[int(name)]) if index else (value, default)
 
 
-def _word(flag: Flag, value: Any) -> str:
+def _arg(flag: Flag, value: Any) -> str:
     if flag.kind == "whole":
         return str(int(value))
     return number(value, flag.convert) if flag.kind == "number" else str(value)
@@ -213,11 +213,11 @@ def _cell(flag: Flag, experiment: Experiment) -> Iterator[str]:
         return
     yield flag.name
     yield from (number(length, "angstrom") for length in cell[:3])
-    # A right angle may have no exact word; nanoBragg takes 0 as one.
+    # A right angle may have no exact text; nanoBragg takes 0 as one.
     for angle in cell[3:]:
-        word = number(angle, "degrees")
-        exact = units.from_degrees(float(word)) == angle
-        yield word if exact or angle != math.pi / 2 else "0"
+        text = number(angle, "degrees")
+        exact = units.from_degrees(float(text)) == angle
+        yield text if exact or angle != math.pi / 2 else "0"
 
 
 def _misset(flag: Flag, experiment: Experiment) -> Iterator[str]:

@@ -8,21 +8,21 @@ import click
 
 from nbdask.errors import nearest
 
-#: Key of ``click.Context.meta`` under which the nanoBragg words are kept.
-WORDS = "nbdask.words"
+#: Key of ``click.Context.meta`` for the nanoBragg arguments.
+ARGV = "nbdask.argv"
 #: Key under which the whole command line is kept, for the record.
 COMMAND_LINE = "nbdask.command_line"
 
 
 class FlagCommand(click.Command):
-    """A click command that sets the nanoBragg words aside before click parses the rest."""
+    """A click command that sets the nanoBragg arguments aside before click parses the rest."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Split ``args``; the words go to ``ctx.meta``, the options to click."""
+        """Split ``args``; the arguments go to ``ctx.meta``, the options to click."""
         params = self.get_params(ctx)
-        own, words = split_words(args, params, ctx.command_path)
-        check_dashes(words, [name for p in params for name in p.opts])
-        ctx.meta[WORDS] = words
+        own, argv = split_argv(args, params, ctx.command_path)
+        check_dashes(argv, [name for p in params for name in p.opts])
+        ctx.meta[ARGV] = argv
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
         return super().parse_args(ctx, own)
 
@@ -31,13 +31,13 @@ class FlagCommand(click.Command):
         return ["[NANOBRAGG FLAGS]", *super().collect_usage_pieces(ctx)]
 
 
-def check_dashes(words: Sequence[str], known: Sequence[str]) -> None:
+def check_dashes(argv: Sequence[str], known: Sequence[str]) -> None:
     """Refuse one of nbdask's own options that was written with a single dash.
 
     Parameters
     ----------
-    words : sequence of str
-        Words that are taken for nanoBragg's.
+    argv : sequence of str
+        Arguments taken for nanoBragg's.
     known : sequence of str
         The command's own options.
 
@@ -45,12 +45,12 @@ def check_dashes(words: Sequence[str], known: Sequence[str]) -> None:
     ------
     click.UsageError
     """
-    for word in words:
-        if word.startswith("-") and f"-{word}" in known:
+    for arg in argv:
+        if arg.startswith("-") and f"-{arg}" in known:
             from nbdask.flags.parse import is_flag
 
-            if not is_flag(word):
-                raise click.UsageError(f"unknown flag {word}: did you mean -{word}?")
+            if not is_flag(arg):
+                raise click.UsageError(f"unknown flag {arg}: did you mean -{arg}?")
 
 
 def no_such_option(name: str, known: Iterable[str], command: str) -> click.UsageError:
@@ -64,20 +64,16 @@ def no_such_option(name: str, known: Iterable[str], command: str) -> click.Usage
         Those of the command.
     command : str
         As it is called, such as ``nbdask simulate``.
-
-    Returns
-    -------
-    click.UsageError
     """
     close = nearest(name, known)
     hint = f"did you mean {close[0]}?" if close else f"see {command} --help"
     return click.UsageError(f"no such option: {name} ({hint})")
 
 
-def split_words(
+def split_argv(
     args: Sequence[str], params: Sequence[click.Parameter], command: str = "nbdask simulate"
 ) -> tuple[list[str], list[str]]:
-    """Separate nbdask's own options from nanoBragg words, whatever their order.
+    """Separate nbdask's own options from nanoBragg arguments, whatever their order.
 
     Parameters
     ----------
@@ -89,7 +85,7 @@ def split_words(
 
     Returns
     -------
-    own, words : list of str
+    own, argv : list of str
 
     Raises
     ------
@@ -98,20 +94,20 @@ def split_words(
     """
     options = {name: p for p in params for name in (*p.opts, *p.secondary_opts)}
     own: list[str] = []
-    words: list[str] = []
+    argv: list[str] = []
     rest = list(args)
     while rest:
-        word = rest.pop(0)
-        if word in ("-h", "-help"):
-            word = "--help"
-        if not word.startswith("--"):
-            words.append(word)
+        arg = rest.pop(0)
+        if arg in ("-h", "-help"):
+            arg = "--help"
+        if not arg.startswith("--"):
+            argv.append(arg)
             continue
-        name, equals, _ = word.partition("=")
+        name, equals, _ = arg.partition("=")
         option = options.get(name)
         if option is None:
             raise no_such_option(name, options, command)
-        own.append(word)
+        own.append(arg)
         count = 0 if equals or getattr(option, "is_flag", False) else option.nargs
         if name == "--help":
             count = 0
@@ -120,4 +116,4 @@ def split_words(
             raise click.UsageError(f"option {name} needs {count} value{'s' * (count > 1)}")
         own += values
         del rest[:count]
-    return own, words
+    return own, argv

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import Number, check_apart
+from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all
+from nbdask.cli.outputs import check_distinct
 from nbdask.errors import (
     BackendError,
     ClusterError,
@@ -23,7 +23,7 @@ from nbdask.errors import (
     SemanticsError,
     StoreError,
 )
-from nbdask.files import whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.flags import flag_of_field
 from nbdask.parity import errors
 from nbdask.parity.errors import FileError
@@ -64,7 +64,7 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--peaks",
-            type=click.IntRange(min=0),
+            type=Whole(min=0),
             default=20,
             show_default=True,
             help="Brightest local maxima of a region that are matched.",
@@ -110,22 +110,13 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
     FileError
         Files that are there already or cannot be written.
     """
-    check_apart({f"--{flag}": options[f"{flag}_file"] for flag in ("json", "html", "map")}, inputs)
-    for flag in ("json", "html", "map"):
+    names = ("json", "html", "map")
+    check_distinct({f"--{name}": options[f"{name}_file"] for name in names}, inputs)
+    for flag in names:
         name = options[f"{flag}_file"]
         if name is None or (flag == "json" and name == "-"):
             continue
-        path = Path(name).absolute()
-        if path.is_dir():
-            raise FileError(f"--{flag} {name} is a folder: give the path of a file")
-        if path.exists() and not path.is_file():
-            raise FileError(f"--{flag} {name} is a device, pipe or socket: give a regular file")
-        if path.exists() and not options["overwrite"]:
-            raise FileError(f"--{flag} {name} is there already: give another, or --overwrite")
-        if not path.parent.is_dir():
-            raise FileError(f"--{flag} {name}: the folder {path.parent} does not exist")
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise FileError(f"--{flag} {name}: no permission to write in {path.parent}")
+        check_target(name, f"--{flag}", FileError, overwrite=options["overwrite"])
 
 
 def give(outcome: Outcome, options: dict[str, Any]) -> int:
@@ -163,7 +154,7 @@ def exit_codes(usage: int) -> Iterator[None]:
     Parameters
     ----------
     usage : int
-        For whatever the caller can mend by other words.
+        For what other arguments would put right.
     """
     try:
         yield

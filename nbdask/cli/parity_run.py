@@ -1,4 +1,4 @@
-"""What ``nbdask parity`` does once its words are read."""
+"""What ``nbdask parity`` does once its arguments are parsed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from nbdask.cli.apart import check_apart, files_among, inputs_of_store
-from nbdask.cli.judging import check_files, thresholds_of
+from nbdask.cli.comparison import check_files, thresholds_of
 from nbdask.cli.options import parse_flags
+from nbdask.cli.outputs import check_distinct, files_among, inputs_of_store
 from nbdask.cli.running import say
 from nbdask.flags import from_toml
+from nbdask.parity.against_c import Request, parity, parity_from_scratch
 from nbdask.parity.binary import VARIABLE, find_binary
 from nbdask.parity.errors import FileError, ParityUsageError
-from nbdask.parity.judge import Request, parity, parity_from_scratch
 from nbdask.parity.outcome import Outcome
 from nbdask.parity.record import record
 from nbdask.parity.regions import Choice
@@ -28,15 +28,15 @@ __all__ = ["check_outputs", "outcome_of", "record"]
 Progress = Callable[[int, int], None]
 
 
-def check_outputs(store: str | None, words: list[str] | None, options: dict[str, Any]) -> None:
+def check_outputs(store: str | None, argv: list[str] | None, options: dict[str, Any]) -> None:
     """Refuse, before C runs, what cannot be written or would destroy something that is read."""
     named = options["c_bin"] or os.environ.get(VARIABLE) or None
-    inputs: tuple[str | None, ...] = (store, named, options["config"], *files_among(words or ()))
+    inputs: tuple[str | None, ...] = (store, named, options["config"], *files_among(argv or ()))
     if store is not None:
         inputs += inputs_of_store(store)
     keep = options["keep"]
     if keep is not None:
-        check_apart({"--keep": keep}, inputs)
+        check_distinct({"--keep": keep}, inputs)
         above = next(p for p in (Path(keep).absolute(), *Path(keep).absolute().parents) if _is(p))
         if not above.is_dir():
             raise ParityUsageError(f"--keep {keep}: {above} is a file; give the path of a folder")
@@ -56,11 +56,11 @@ def _is(path: Path) -> bool:
 
 
 def outcome_of(
-    store: str | None, words: list[str] | None, options: dict[str, Any], progress: Progress | None
+    store: str | None, argv: list[str] | None, options: dict[str, Any], progress: Progress | None
 ) -> Outcome:
     """Compare a store, or an image from flags or a TOML file, with the C program."""
     request = _request(options, progress)
-    return _from_scratch(words, options, request) if store is None else parity(store, request)
+    return _from_scratch(argv, options, request) if store is None else parity(store, request)
 
 
 def _request(options: dict[str, Any], progress: Progress | None) -> Request:
@@ -97,17 +97,17 @@ def _request(options: dict[str, Any], progress: Progress | None) -> Request:
     )
 
 
-def _from_scratch(words: list[str] | None, options: dict[str, Any], request: Request) -> Outcome:
+def _from_scratch(argv: list[str] | None, options: dict[str, Any], request: Request) -> Outcome:
     """Compute and compare an image that nanoBragg flags or a TOML file describe."""
-    if words is None:
+    if argv is None:
         experiment = from_toml(options["config"])
         wanted = options["semantics"]
         if wanted is not None and wanted != experiment.semantics:
             experiment = experiment.replace(semantics=wanted)
         return parity_from_scratch(experiment, request, title=f"nbdask, from {options['config']}")
-    parsed = parse_flags(words, options)
+    parsed = parse_flags(argv, options)
     own = None
     if options["pix0_vector_mm"] is None:
-        own = verbatim(words, parsed.experiment)
-    # Otherwise C's words come from the experiment: none of its flags sets the place itself.
+        own = verbatim(argv, parsed.experiment)
+    # Otherwise C's arguments come from the experiment: none of its flags sets the place itself.
     return parity_from_scratch(parsed.experiment, request, own, parsed.notes)

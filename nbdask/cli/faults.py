@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import click
 
+from nbdask.cli.streams import one_line, terminal
+
 #: Faults that are printed one by one.
 MOST = 20
 
@@ -15,7 +17,7 @@ MOST = 20
 def say_faults(faults: Sequence[object]) -> None:
     """Print the first faults, one a line, and how many more there are."""
     for fault in faults[:MOST]:
-        click.echo(str(fault))
+        click.echo(one_line(fault))
     if len(faults) > MOST:
         click.echo(f"... and {len(faults) - MOST} more")
 
@@ -26,7 +28,7 @@ def bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    with click.progressbar(length=1, label=label, file=sys.stderr) as shown:
+    with click.progressbar(length=1, label=label, file=terminal()) as shown:
 
         def progress(done: int, total: int) -> None:
             shown.length = total

@@ -31,7 +31,7 @@ class FirstEvaluation(NamedTuple):
     step: int
 
 
-def patch_first(
+def patch_carry_over(
     model: Model, kernel: Kernel, tile: Tile, image: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Put the first evaluated pixel right, where the tile holds it.
@@ -49,31 +49,34 @@ def patch_first(
     (n_slow, n_fast) float32 array
         ``image``.
     """
-    found = first_pixel(model, kernel, tile)
+    found = carry_over_pixel(model, kernel, tile)
     if found is not None:
-        value, place = found
-        image[place] = value
+        value, pixel = found
+        image[pixel] = value
     return image
 
 
-def first_pixel(
+def carry_over_pixel(
     model: Model, kernel: Kernel, tile: Tile
 ) -> tuple[np.float32, tuple[int, int]] | None:
     """Return the first evaluated pixel's value and its place in a tile; None: it is not there."""
     if model.first_axes is None:
         return None
-    first = find_first(model)
+    first = find_first_evaluation(model)
     if first is None:
         return None
     if not (tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1):
         return None
-    return _first_pixel(model, kernel, first), (first.slow - tile.slow0, first.fast - tile.fast0)
+    return _carry_over_pixel(model, kernel, first), (
+        first.slow - tile.slow0,
+        first.fast - tile.fast0,
+    )
 
 
-def _first_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:
+def _carry_over_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:
     pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
     parts = [
-        kernel.partial(part, pixel, steps, None) for part, steps in first_pixel_parts(model, first)
+        kernel.partial(part, pixel, steps, None) for part, steps in carry_over_parts(model, first)
     ]
     total = parts[0]
     for part in parts[1:]:
@@ -82,7 +85,7 @@ def _first_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.flo
     return value
 
 
-def first_pixel_parts(model: Model, first: FirstEvaluation) -> list[tuple[Model, StepRange]]:
+def carry_over_parts(model: Model, first: FirstEvaluation) -> list[tuple[Model, StepRange]]:
     """Return the step ranges of the first evaluated pixel, each with the model it is done with."""
     assert model.first_axes is not None
     axes = model.axes.copy()
@@ -97,7 +100,7 @@ def first_pixel_parts(model: Model, first: FirstEvaluation) -> list[tuple[Model,
 
 
 @lru_cache(maxsize=8)
-def find_first(model: Model) -> FirstEvaluation | None:
+def find_first_evaluation(model: Model) -> FirstEvaluation | None:
     """Return the first evaluation in raster order that ROI, mask and dmin let through.
 
     Returns
@@ -113,13 +116,15 @@ def find_first(model: Model) -> FirstEvaluation | None:
             todo = model.mask.read(*row)
         if not todo.any():
             continue
-        found = _first_in_row(model, row, todo)
+        found = _first_evaluation_in_row(model, row, todo)
         if found is not None:
             return found
     return None
 
 
-def _first_in_row(model: Model, row: Tile, todo: NDArray[np.bool_]) -> FirstEvaluation | None:
+def _first_evaluation_in_row(
+    model: Model, row: Tile, todo: NDArray[np.bool_]
+) -> FirstEvaluation | None:
     if model.dmin <= 0.0:
         return FirstEvaluation(row.slow0, row.fast0 + int(np.argmax(todo[0])), 0)
     # For each pixel the first (layer, sub-pixel, source) that passes; then the first pixel.

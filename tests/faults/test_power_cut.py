@@ -1,0 +1,116 @@
+"""Power cuts: nothing is on record that is not on the disk, and every cut can be resumed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nbdask
+from nbdask.errors import InputError
+from nbdask.store import lock as lock_module
+from nbdask.store.reader import StoreReader
+from tests.faults.power import Moment, Recorder, files, on_disk, restore
+from tests.helpers import small_experiment
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="follows files through /proc")
+EXPERIMENT = small_experiment()
+
+
+def run(store: Path, **options) -> None:
+    """Simulate 6 tiles."""
+    nbdask.simulate(EXPERIMENT, store, backend="numpy", tile=12, threads=2, **options)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recorder, Path]:
+    """A run whose every call was noted, and its store."""
+    folder = tmp_path_factory.mktemp("disk")
+    recorder = Recorder(folder, tmp_path_factory.mktemp("side"))
+    with recorder.recording():
+        run(folder / "a.zarr")
+    return recorder, folder / "a.zarr"
+
+
+def records(paths: dict[str, object]) -> set[str]:
+    """Return the tiles of which a record is there."""
+    begin = "a.zarr/tiles/c/"
+    return {path[len(begin) :].rpartition("/")[0] for path in paths if path.startswith(begin)
+            and not path.endswith(".partial")}  # fmt: skip
+
+
+def test_a_record_is_never_there_before_its_pixels(recorded) -> None:
+    """Whenever a program sees a record, its pixels are on the disk as a whole."""
+    recorder, store = recorded
+    seen = 0
+    for moment in recorder.moments:
+        names = defaultdict(dict, moment.names)
+        visible = files(moment, recorder.root, names.__getitem__)
+        durable = on_disk(moment, recorder.root)
+        for tile in records(visible):
+            pixels = f"image/c/{tile}"
+            assert durable.get(f"a.zarr/{pixels}") == (store / pixels).read_bytes()
+            seen += 1
+    assert seen > 0
+
+
+def test_a_complete_store_is_on_the_disk(recorded) -> None:
+    """Every file of it, at the end of the run; its status is the last thing."""
+    recorder, store = recorded
+    for moment in recorder.moments:
+        root = on_disk(moment, recorder.root).get("a.zarr/zarr.json", b"{}")
+        if json.loads(root).get("attributes", {}).get("status") != "complete":
+            continue
+        durable = on_disk(moment, recorder.root)
+        for path in store.rglob("*"):
+            if path.is_file():
+                assert durable[f"a.zarr/{path.relative_to(store)}"] == path.read_bytes()
+        return
+    pytest.fail("the store is not complete on the disk")
+
+
+def test_fast_syncs_nothing_of_a_store(tmp_path) -> None:
+    """And says what is allowed otherwise."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "side").mkdir()
+    recorder = Recorder(tmp_path / "disk", tmp_path / "side")
+    with recorder.recording():
+        run(tmp_path / "disk" / "a.zarr", durability="fast")
+    assert not any(
+        path.startswith("a.zarr/") for path in on_disk(recorder.moments[-1], recorder.root)
+    )
+    with pytest.raises(InputError, match="--durability never: must be full or fast"):
+        run(tmp_path / "b.zarr", durability="never")
+
+
+@pytest.mark.parametrize(
+    ("start", "count"), [(0, 10), pytest.param(10, 200, marks=pytest.mark.long)]
+)
+def test_whatever_a_power_cut_leaves_can_be_finished(
+    recorded, tmp_path, monkeypatch, start, count
+) -> None:
+    """To the bits of an unbroken run; half of the cuts lose all that was not synced."""
+    recorder, store = recorded
+    monkeypatch.setattr(lock_module, "PATIENCE", 0.02)
+    whole = np.asarray(StoreReader(store).image[:])
+    draw = random.Random(start)
+    for number in range(start, start + count):
+        moment: Moment = draw.choice(recorder.moments)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        restore(moment, recorder.root, folder, None if number % 2 else number)
+        lock = folder / ".a.zarr.lock"
+        if lock.exists() and lock.stat().st_size:
+            # The machine was started anew.
+            lock.write_text(json.dumps({**json.loads(lock.read_bytes()), "machine": "before"}))
+        run(folder / "a.zarr", resume=(folder / "a.zarr").exists())
+        assert nbdask.verify(folder / "a.zarr").ok
+        assert np.asarray(StoreReader(folder / "a.zarr").image[:]).tobytes() == whole.tobytes()
+        assert [path.name for path in folder.iterdir()] == ["a.zarr"]
+        shutil.rmtree(folder)
