@@ -13,9 +13,13 @@ import click
 
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
+from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
+
+#: Tiles of which an error names the reasons.
+MOST_NAMED = 20
 
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
@@ -79,6 +83,19 @@ def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str
     else:
         say(f"{word} before the first tile")
     return code
+
+
+def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[str]) -> int:
+    """Name the tiles that failed on every try, and say how to go on; return the exit code."""
+    line.end_line()
+    say(f"error: {len(error.tiles)} tile(s) failed on every try, all others are done:")
+    for text in error.tiles[:MOST_NAMED]:
+        print("  " + one_line(text), file=sys.stderr)
+    if len(error.tiles) > MOST_NAMED:
+        print(f"  and {len(error.tiles) - MOST_NAMED} more", file=sys.stderr)
+    say("to try them again:")
+    print(resume_command(argv), file=sys.stderr)
+    return error.exit_code
 
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:

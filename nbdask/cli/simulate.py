@@ -21,7 +21,9 @@ from nbdask.cli.running import (
     say_notes,
     say_result,
     say_stopped,
+    say_unfinished,
 )
+from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
 from nbdask.flags import Outputs, from_toml
@@ -93,6 +95,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         )
     except KeyboardInterrupt as error:
         ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
+    except UnfinishedError as error:
+        ctx.exit(say_unfinished(error, line, ctx.meta[COMMAND_LINE]))
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
         say_notes([note for note in (*result.notes, *notes) if note not in line.told])

@@ -12,7 +12,7 @@ from pickle import dumps
 from typing import Any
 
 from nbdask.cluster.executor import Graph
-from nbdask.errors import NbdaskError, UnfinishedError
+from nbdask.errors import BackendError, ClusterError, NbdaskError, UnfinishedError
 
 #: Times that a tile is tried, and seconds before the second; three times as long before the next.
 MOST_TRIES, PAUSE = 3, 0.3
@@ -63,7 +63,8 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def is_final(error: Exception) -> bool:
     """Return whether an error is of what the user gave, or of a disk that stays as it is."""
-    if not isinstance(error, NbdaskError):
+    # A kernel or a device may be missing in one place only.
+    if not isinstance(error, NbdaskError) or isinstance(error, BackendError | ClusterError):
         return False
     cause = error.__cause__
     passing = isinstance(cause, OSError) and cause.errno not in _LASTING
@@ -134,7 +135,7 @@ class Tries:
             return
         del self._failures[item.key]
         self._aside.append(failure)
-        self._in_row += 4 if failure.deaths else 1
+        self._in_row += 2 if failure.deaths else 1
         most = max(MOST_IN_ROW, MOST_PER_THREAD * self.threads)
         if self._in_row >= most or (failure.deaths and not self._completed):
             raise failure.error

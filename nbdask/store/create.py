@@ -16,6 +16,7 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
 from nbdask.store.address import place_of
+from nbdask.store.patience import outlast
 from nbdask.store.place import Place, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
@@ -131,7 +132,8 @@ def update_attributes(out: str | os.PathLike[str] | Place, changes: Mapping[str,
         The store is gone or damaged, or cannot be written.
     """
     place = place_of(out)
-    try:
+
+    def update() -> None:
         place.check_alive()
         with quiet_zarr():
             group = zarr.open_group(
@@ -141,6 +143,9 @@ def update_attributes(out: str | os.PathLike[str] | Place, changes: Mapping[str,
                 use_consolidated=True,
             )
             group.update_attributes(dict(changes))
+
+    try:
+        outlast(update, place.name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{place.name}: cannot update the root's attributes: {reason(error)}"

@@ -204,3 +204,32 @@ def test_a_stopped_run_prints_the_command_that_resumes(
     assert not store.with_name(f".{store.name}.lock").exists()
     assert main([*argv, "--out", str(store), "--resume", "--quiet"]) == 0
     assert StoreReader(store).attributes["status"] == "complete"
+
+
+def test_tiles_that_fail_are_named_with_the_command_that_resumes(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    """Exit code 1; all other tiles are done; the printed command finishes the store."""
+
+    class Broken(ReferenceKernel):
+        def partial(self, model, tile, steps, mask):
+            if tile.slow0 == 8 and tile.fast0 < 16:
+                raise OSError("no luck")
+            return super().partial(model, tile, steps, mask)
+
+    monkeypatch.setattr("nbdask.cluster.tries.PAUSE", 0.0)
+    monkeypatch.setattr("nbdask.graph.context.get_kernel", lambda *_: Broken())
+    argv = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--out"]
+    argv += [str(tmp_path / "a.zarr"), "--quiet"]
+    assert main(argv) == 1
+    said, *named, again, command = capsys.readouterr().err.splitlines()
+    assert said == "nbdask: error: 2 tile(s) failed on every try, all others are done:"
+    assert [text.split(",")[0] for text in sorted(named)] == [
+        "  tile 6 (slow 8 to 16",
+        "  tile 7 (slow 8 to 16",
+    ]
+    assert again == "nbdask: to try them again:"
+    assert command.endswith(" --resume")
+    assert StoreReader(tmp_path / "a.zarr").done().sum() == 34
+    monkeypatch.undo()
+    assert main([*argv, "--resume"]) == 0
