@@ -90,7 +90,10 @@ def measure(workers: int, seconds: float) -> Row:
     with (
         dask.config.set(HISTORY),
         LocalCluster(
-            n_workers=0, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR
+            n_workers=0,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
         subprocess.Popen(

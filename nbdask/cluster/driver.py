@@ -19,13 +19,13 @@ from distributed.scheduler import KilledWorker
 
 from nbdask.cluster import gate
 from nbdask.cluster.executor import Done, Graph
-from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, pack
+from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, limit, pack
 from nbdask.cluster.tries import PAUSE, Failure, Tries
 from nbdask.cluster.watch import LOOK, ClusterLostError, Watch, logger
 
-#: Parcels in the hands of the scheduler beyond those that run, so that no worker waits: at least,
-#: and as a share of the threads.
-AHEAD, AHEAD_SHARE = 2, 0.5
+#: Parcels in the hands of the scheduler beyond those that run, so that no worker waits: half as
+#: many as there are threads, within these bounds.
+LEAST_AHEAD, MOST_AHEAD = 2, 64
 #: Seconds in which results are collected before they are taken together, where so many threads
 #: work that they come fast.
 COLLECT, MANY = 0.1, 8
@@ -92,10 +92,11 @@ class Driver:
     def _fill(self) -> None:
         """Hand out tiles that are to be tried again, and as many new ones as there is room for."""
         threads = self._tries.threads = self._threads
-        seconds = self._pace.seconds(threads)
+        seconds = limit(threads)
         for item, workers in self._tries.due():
             self._send([pack(self._run, next(self._numbers), [item], seconds)], workers)
-        room = threads + max(AHEAD, int(AHEAD_SHARE * threads)) - len(self.pending)
+        ahead = max(LEAST_AHEAD, min(MOST_AHEAD, threads // 2))
+        room = threads + ahead - len(self.pending)
         parcels: list[Parcel] = []
         while len(parcels) < room and (items := self._draw(self._pace.tiles(threads))):
             parcels.append(pack(self._run, next(self._numbers), items, seconds))

@@ -13,11 +13,13 @@ from distributed.protocol.pickle import dumps, loads
 from nbdask.cluster.executor import Graph
 from nbdask.cluster.tries import Failure, attempt
 
-#: Seconds of work that travel together at least, and most tiles.
-SHORT, MOST_TILES = 0.5, 64
-#: Processor seconds that scheduler and leading process spend on a task: many workers get longer
-#: ones, so that these two have no more than half of their time to do.
+#: Tiles below so many seconds travel together, up to so many seconds of them, and so many tiles.
+SHORT, TOGETHER, MOST_TILES = 0.2, 1.0, 64
+#: Processor seconds that scheduler and leading process spend on a task at most: many workers get
+#: longer ones, so that these two have no more than half of their time to do.
 _TASK_COST, _SHARE = 0.003, 0.5
+#: A parcel that takes so many times as long as it should is sent back with what is left of it.
+_LATE = 2.0
 
 
 class Reply(NamedTuple):
@@ -86,13 +88,19 @@ def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parce
 
 def go_through(payload: bytes, seconds: float) -> Reply:
     """Compute the tiles of a parcel one after another; runs in a worker."""
-    start, tasks = time.perf_counter(), loads(payload)
+    start, tasks, worker = time.perf_counter(), loads(payload), get_worker()
     values: list[Any] = []
     for task in tasks:
         values.append(_part(*task))
-        if time.perf_counter() - start > seconds:
+        if time.perf_counter() - start > seconds or _is_cancelled(worker):
             break
-    return Reply(get_worker().address, values, time.perf_counter() - start)
+    return Reply(worker.address, values, time.perf_counter() - start)
+
+
+def _is_cancelled(worker: Any) -> bool:
+    """Return whether nobody waits for this task any more, as after the leading process's death."""
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is not None and task.state == "cancelled"
 
 
 def _part(*task: Any) -> Any:
@@ -118,13 +126,20 @@ class Pace:
             tile = reply.seconds / len(reply.values)
             self._tile = tile if self._tile == 0 else 0.8 * self._tile + 0.2 * tile
 
-    @staticmethod
-    def seconds(threads: int) -> float:
-        """Return the time that a parcel is to take where so many run at a time."""
-        return max(SHORT, _TASK_COST * threads / _SHARE)
-
     def tiles(self, threads: int) -> int:
-        """Return the tiles of the next parcel."""
+        """Return the tiles of the next parcel, where so many threads work."""
         if self._tile == 0:
             return 1
-        return max(1, min(MOST_TILES, int(self.seconds(threads) / self._tile)))
+        seconds = _least_seconds(threads)
+        if self._tile < SHORT:
+            seconds = max(seconds, TOGETHER)
+        return max(1, min(MOST_TILES, int(seconds / self._tile)))
+
+
+def _least_seconds(threads: int) -> float:
+    return _TASK_COST * threads / _SHARE
+
+
+def limit(threads: int) -> float:
+    """Return the seconds after which a worker begins no further tile of a parcel."""
+    return _LATE * max(TOGETHER, _least_seconds(threads))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from distributed import Client, get_worker
 
-from nbdask.cluster import parcels, tries
+from nbdask.cluster import driver, parcels, tries
 from nbdask.cluster.distributed import DistributedExecutor
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.long
 #: Addresses of the workers at work; what they wait for.  Tasks run in this very process.
 BUSY: set[str] = set()
 OPEN = threading.Event()
+#: Tiles begun.
+BEGUN: list[int] = []
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +78,23 @@ def wrong(run: str, number: int) -> int:
     raise PlanError(f"number {number}")
 
 
-def slow_at_last(run: str, number: int) -> tuple[int, float, str]:
-    """Take next to no time until tile 200, then longer than the others of a parcel may wait."""
+def slow_at_last(run: str, number: int) -> int:
+    """Take next to no time until tile 200, then some."""
     if number >= 200:
         time.sleep(0.1)
-    return number, time.monotonic(), get_worker().address
+    return number
+
+
+def counted(run: str, number: int) -> int:
+    """Be one of many short tiles."""
+    BEGUN.append(number)
+    time.sleep(0.02)
+    return number
+
+
+def executing(dask_worker: Any) -> int:
+    """Return how many tasks a worker's threads have in hand."""
+    return len(dask_worker.state.executing) + len(dask_worker.active_threads)
 
 
 def test_workers_that_join_later_become_busy() -> None:
@@ -147,14 +161,15 @@ def test_the_users_error_ends_the_run_at_once() -> None:
         executor = DistributedExecutor(client, 1)
         with pytest.raises(PlanError, match="number"):
             executor.run(Mark("n", 0), items(wrong, "n", 60), lambda value: None)
-        found: list[tuple[int, float, str]] = []
+        found: list[int] = []
         executor.run(Mark("o", 0), items(slow_at_last, "o", 20), found.append)
     assert len(found) == 20
 
 
-def test_short_tiles_travel_together_and_long_ones_do_not() -> None:
-    """Each arrives once; a parcel of tiles that turn out long is left in time."""
-    found: list[tuple[int, float, str]] = []
+def test_short_tiles_travel_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each arrives once, also out of parcels whose tiles turn out long, and that come back."""
+    monkeypatch.setattr(driver, "limit", lambda threads: 0.25)
+    found: list[int] = []
     tasks = 0
     with workers_here(2) as client:
         plain = client.get
@@ -167,10 +182,8 @@ def test_short_tiles_travel_together_and_long_ones_do_not() -> None:
         client.get = counted
         graphs = items(slow_at_last, "p", 230)
         DistributedExecutor(client, 1).run(Mark("p", 0), graphs, found.append)
-    assert sorted(value[0] for value in found) == list(range(230))
+    assert sorted(found) == list(range(230))
     assert tasks < 115
-    late = {worker for number, _, worker in found if number >= 200}
-    assert len(late) == 2
 
 
 def test_a_tile_that_kills_its_workers_is_set_aside() -> None:
@@ -183,3 +196,21 @@ def test_a_tile_that_kills_its_workers_is_set_aside() -> None:
     assert 3 not in found
     assert len(set(found)) + len(ended.value.tiles) == 12
     assert len(ended.value.tiles) <= 2
+
+
+def test_a_run_that_ends_leaves_its_parcels() -> None:
+    """The workers finish the tiles in hand, not the other ones that travelled with them."""
+    BEGUN.clear()
+    found: list[int] = []
+
+    def done(value: int) -> None:
+        found.append(value)
+        if len(found) == 20:
+            raise KeyboardInterrupt
+
+    with workers_here(2) as client:
+        with pytest.raises(KeyboardInterrupt):
+            DistributedExecutor(client, 1).run(Mark("s", 0), items(counted, "s", 400), done)
+        wait_until(lambda: not any(client.processing().values()))
+        wait_until(lambda: not client.run(executing).popitem()[1])
+    assert len(BEGUN) < 160
