@@ -33,6 +33,8 @@ from nbdask.graph.build import Graph
 COUNTS = (1, 4, 16, 64, 256)
 #: Tasks that end in a second, seconds of a short tile, workers for which the cost is predicted.
 RATE, SHORT_TILE, PREDICTED = 50.0, 0.01, (1000, 10000)
+#: Short tiles of one measurement.
+MOST_SHORT = 6000
 _WORKERS = """
 import asyncio, sys
 from distributed import Worker
@@ -103,25 +105,42 @@ def measure(workers: int, seconds: float) -> Row:
     ):
         try:
             client.wait_for_workers(workers)
-            tasks = max(int(RATE * seconds), 3 * workers)
+            tasks = max(int(RATE * seconds), 2 * workers)
             cost(client, "warm", workers, 0.01)
             most, parcels.MOST_TILES = parcels.MOST_TILES, 1
             alone = cost(client, "alone", tasks, workers / RATE)
             parcels.MOST_TILES = most
-            tiles = int(workers * seconds / SHORT_TILE / max(1, workers * 2 / RATE))
+            tiles = min(int(workers * seconds / SHORT_TILE), MOST_SHORT)
             together = cost(client, "together", tiles, SHORT_TILE)
         finally:
             process.kill()
     return Row(workers, alone, together)
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], machine: dict[str, Any]) -> str:
     """Return the rows, and what follows for many more workers, as Markdown."""
-    lines = ["| workers | tile alone [ms] | tiles together [ms per tile] |", "|--:|--:|--:|"]
-    lines += [f"| {r.workers} | {r.alone_ms:.2f} | {r.together_ms:.3f} |" for r in rows]
-    last = rows[-1].alone_ms
-    lines += ["", "| workers | shortest task that they can be kept busy with [s] |", "|--:|--:|"]
-    lines += [f"| {n} | {1e-3 * last * n:.1f} |" for n in PREDICTED]
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, shared and busy; Python {machine['python']},"
+        f" dask {machine['versions']['dask']}; nbdask {machine['nbdask']}; {machine['date']}.",
+        "",
+        "Processor time of scheduler and leading process (`python -m benchmarks.leader`); all"
+        " workers are in another process. Alone: each tile is a task; together: tiles of"
+        f" {1e3 * SHORT_TILE:.0f} ms, many of which travel as one task.",
+        "",
+        "| workers | tile alone [ms] | tiles together [ms per tile] |",
+        "|--:|--:|--:|",
+        *(f"| {r.workers} | {r.alone_ms:.2f} | {r.together_ms:.3f} |" for r in rows),
+        "",
+        "What that predicts for more workers, if a task costs as much as with the most of them"
+        " here: tasks of a second would not keep them busy, so tasks grow with their number.",
+        "",
+        "| workers | shortest task that keeps them busy [s] | task that nbdask makes [s] |",
+        "|--:|--:|--:|",
+        *(
+            f"| {n} | {1e-3 * rows[-1].alone_ms * n:.1f} | {parcels.least_seconds(n):.0f} |"
+            for n in PREDICTED
+        ),
+    ]
     return "\n".join(lines)
 
 
@@ -136,9 +155,10 @@ def main() -> int:
     for count in options.workers:
         rows.append(measure(count, options.seconds))
         print(rows[-1], file=sys.stderr, flush=True)
-    print(table(rows))
+    machine = facts()
+    print(table(rows, machine))
     if options.json:
-        data: dict[str, Any] = {**facts(), "rows": [row._asdict() for row in rows]}
+        data = {**machine, "rows": [row._asdict() for row in rows]}
         options.json.write_text(json.dumps(data, indent=1) + "\n")
     return 0
 

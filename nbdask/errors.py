@@ -21,6 +21,10 @@ _NEAR = 0.65
 _SHOWN = 200
 
 
+#: Tiles of which a message tells the errors.
+_MOST_TOLD = 20
+
+
 class NbdaskError(Exception):
     """Base of every error that nbdask raises for a reason that its user can act upon."""
 
@@ -107,7 +111,7 @@ class UnfinishedError(NbdaskError):
         self.tiles = tuple(tiles)
         super().__init__(
             f"{len(self.tiles)} tile(s) failed on every try, all others are done; --resume tries"
-            f" them again: {'; '.join(self.tiles)}"
+            f" them again: {'; '.join(self.tiles[:_MOST_TOLD])}"
         )
 
     def __reduce__(self) -> tuple[object, ...]:

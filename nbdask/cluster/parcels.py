@@ -130,16 +130,17 @@ class Pace:
         """Return the tiles of the next parcel, where so many threads work."""
         if self._tile == 0:
             return 1
-        seconds = _least_seconds(threads)
+        seconds = least_seconds(threads)
         if self._tile < SHORT:
             seconds = max(seconds, TOGETHER)
         return max(1, min(MOST_TILES, int(seconds / self._tile)))
 
 
-def _least_seconds(threads: int) -> float:
+def least_seconds(threads: int) -> float:
+    """Return the seconds of a task that leave half of the leading process's time free."""
     return _TASK_COST * threads / _SHARE
 
 
 def limit(threads: int) -> float:
     """Return the seconds after which a worker begins no further tile of a parcel."""
-    return _LATE * max(TOGETHER, _least_seconds(threads))
+    return _LATE * max(TOGETHER, least_seconds(threads))
