@@ -49,7 +49,7 @@ STAGES: dict[str, tuple[float, Stage]] = {
     "racecheck": (60, gpu_stages.smoke),
     "tests": (120, gpu_stages.launch),
 }
-#: Seconds without which no stage is begun.
+#: Seconds without which no stage is started.
 LEAST = 8.0
 _METRICS = (
     "sm__cycles_elapsed.avg,sm__inst_executed.avg.per_cycle_active,"

@@ -3,8 +3,8 @@
     python -m benchmarks.large_kills [--moments 50] [--clusters threads local running] [--seed 1]
         [--json FILE]
 
-Each moment is drawn from the whole run: after so many tiles were begun, plus a part of the time of
-a tile.  Killed are, in turn: all processes of a run on threads; a worker, the leading process
+Each moment is drawn from the whole run: after a number of tiles, plus a part of the time of a
+tile.  Killed are, in turn: all processes of a run on threads; a worker, the leading process
 (client and scheduler), and all processes of a run on two worker processes; and the scheduler, the
 client, a worker, and all processes of a run on a scheduler of its own with two workers.  The run is
 resumed on a cluster of the same kind; where the client alone was killed, on the same scheduler.
@@ -69,7 +69,7 @@ class Outcome:
     recorded : int
         Tiles on record once everything had ended (a run whose worker is killed goes on).
     redone : int
-        Tiles that were begun more than once.
+        Tiles that were started more than once.
     allowed : int
         The most that may have been in flight.
     same : bool
@@ -133,7 +133,7 @@ def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
 
 
 def listed(store: Path) -> Path:
-    """Return the path of the list of tiles that were begun."""
+    """Return the path of the list of tiles that were started."""
     return store.with_suffix(".list")
 
 
@@ -143,7 +143,7 @@ def holding(store: Path) -> Path:
 
 
 def begun(store: Path) -> int:
-    """Return how many tiles were begun so far, repetitions counted."""
+    """Return how many tiles were started so far, repetitions counted."""
     try:
         return listed(store).read_bytes().count(b"\n")
     except FileNotFoundError:

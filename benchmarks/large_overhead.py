@@ -104,7 +104,7 @@ def measure(folder: Path, count: int, repeats: int) -> dict[str, list[float]]:
 
 def main() -> int:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description="Overhead of dask beside plain threads.")
+    parser = argparse.ArgumentParser(description="Overhead of dask compared with plain threads.")
     parser.add_argument("--tasks", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--repeats", type=int, default=3)

@@ -89,7 +89,7 @@ def c_kernel_seconds(binary: str, argv: Sequence[str], threads: int) -> float:
 
 
 def command_seconds(argv: Sequence[str]) -> float:
-    """Run ``nbdask simulate`` as a process of its own, to a store; return its wall time.
+    """Run ``nbdask simulate`` as a separate process, to a store; return its wall time.
 
     Parameters
     ----------

@@ -40,6 +40,8 @@ fi
 
 # One thread per task.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# Other users of the nodes get no pages of dask to read.
+export DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES='[]' DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='[]'
 
 folder=${NBDASK_JOB_DIR:-$PWD}/nbdask-$SLURM_JOB_ID
 mkdir -p "$folder"
@@ -71,7 +73,7 @@ if [[ -n "${NBDASK_INTERFACE:-}" ]]; then
 fi
 rm -f "$folder/scheduler.json"
 python -m distributed.cli.dask_scheduler "${network[@]}" --port 0 \
-    --scheduler-file "$folder/scheduler.json" --dashboard-address 127.0.0.1:0 \
+    --scheduler-file "$folder/scheduler.json" --no-dashboard --dashboard-address 127.0.0.1:0 \
     >"$folder/scheduler.log" 2>&1 &
 started+=($!)
 
@@ -81,9 +83,12 @@ if [[ -n "${SLURM_MEM_PER_NODE:-}" ]]; then
     # Slurm says MiB; a tenth is left to the scheduler and the leading process.
     memory=(--memory-limit "$((SLURM_MEM_PER_NODE * 9 / 10))MiB")
 fi
-srun --overlap --output "$folder/worker-%t.log" python -m distributed.cli.dask_worker \
+# Each worker's scratch is in a folder that nobody else could have made.
+# shellcheck disable=SC2016
+srun --overlap --output "$folder/worker-%t.log" \
+    bash -c 'exec python -m distributed.cli.dask_worker "$@" --local-directory "$(mktemp -d)"' worker \
     "${network[@]}" --scheduler-file "$folder/scheduler.json" --nthreads "$threads" \
-    "${memory[@]}" --dashboard-address 127.0.0.1:0 --local-directory "${TMPDIR:-/tmp}" &
+    "${memory[@]}" --no-dashboard --dashboard-address 127.0.0.1:0 &
 started+=($!)
 
 resume=()

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _ANGSTROM = 1e10
-#: Pixels along an edge of the chunks of coordinates of an array that is not chunked itself.
+#: Pixels along an edge of the chunks of coordinates of an unchunked array.
 _CHUNK = 1024
 
 
@@ -48,7 +48,7 @@ class NbdaskAccessor:
     Raises
     ------
     InputError
-        On use: the object does not say from which experiment it comes, or has no pixels.
+        On use: the object has no experiment, or no pixels.
     """
 
     def __init__(self, held: xarray.DataArray | xarray.Dataset) -> None:
@@ -113,7 +113,7 @@ class NbdaskAccessor:
         Raises
         ------
         FieldError
-            There is no such step, domain or source.
+            An unknown step, domain or source.
         """
         model = self._model()
         for name, value, count in (
@@ -204,9 +204,8 @@ class NbdaskAccessor:
         Raises
         ------
         FieldError
-            No sequence of numbers, or a resolution that is not above half the wavelength.
-        InputError
-            The detector is curved.
+            Not a sequence of numbers, a resolution not above half the wavelength, or a curved
+            detector.
         """
         try:
             wanted = [float(d) for d in resolutions]
@@ -215,7 +214,11 @@ class NbdaskAccessor:
             raise FieldError("resolutions", resolutions, allowed) from None
         model = self._model()
         if model.curved:
-            raise InputError("rings of a curved detector: draw contours of .nbdask.resolution()")
+            raise FieldError(
+                "resolutions",
+                wanted,
+                "drawn as contours of .nbdask.resolution() on a curved detector",
+            )
         return {d: _ring(model, d / _ANGSTROM, points) for d in wanted}
 
     def _model(self) -> Model:

@@ -77,7 +77,7 @@ class InputFileError(InputError):
 
 
 class StoreError(NbdaskError):
-    """A result store that is missing, already there, or not what it should be."""
+    """A result store that is missing, exists already, or is not what it should be."""
 
 
 class PlanError(InputError):

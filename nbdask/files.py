@@ -36,7 +36,7 @@ def check_target(
     error : callable
         Makes the error to raise from its message.
     overwrite : bool
-        Whether a file that is there may be replaced.
+        Whether an existing file may be replaced.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def whole_file(
     *,
     durable: bool = True,
 ) -> Iterator[Path]:
-    """Give the path of a temporary file beside ``path`` that takes its name in the end.
+    """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, the temporary file is gone and an older file stays as it
     was.
@@ -174,7 +174,7 @@ class Writer:
             Its name below the root.
         data : bytes-like
         exclusive : bool
-            Raise FileExistsError where it is there already.
+            Raise FileExistsError if it exists.
         """
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""``image()``: an experiment as a lazy array; only the tiles that are looked at are computed."""
+"""``image()``: an experiment as a lazy array; only the selected tiles are computed."""
 
 from __future__ import annotations
 

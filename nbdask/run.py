@@ -176,7 +176,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
     Raises
     ------
     NbdaskError
-        Whatever would end the run before its first tile, but for the place of the store.
+        Whatever would end the run before its first tile, except the place of the store.
     """
     if not isinstance(experiment, Experiment):
         raise InputError(
@@ -238,7 +238,7 @@ def simulate(
     durability
         See :class:`Settings`.
     overwrite, resume : bool
-        Replace an nbdask store that is there already; compute only its missing tiles.
+        Replace an existing nbdask store; compute only its missing tiles.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
@@ -248,11 +248,7 @@ def simulate(
     outputs : sequence of Output
         Files made from the finished store, such as :class:`nbdask.export.floatfile.FloatFile`.
     notes : sequence of str
-        Remarks of the caller that belong on record.
-
-    Returns
-    -------
-    SimulationResult
+        The caller's remarks for the record.
 
     Raises
     ------
@@ -316,7 +312,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
 
 
 def _as_recorded(place: Place, settings: Settings) -> Settings:
-    """Fill in what was chosen when the store was begun, since the choice may differ today."""
+    """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
@@ -383,7 +379,7 @@ class Simulation(Work):
         )
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same settings; note a kernel that is gone."""
+        """Make sure that a store was started with the same settings; note a kernel that is gone."""
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 

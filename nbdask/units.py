@@ -65,7 +65,7 @@ def from_ev(value: float) -> float:
 
 
 def to_angstrom(value: float) -> float:
-    """Metres to Angstrom, giving back the very number that was typed (up to 15 digits)."""
+    """Metres to Angstrom, giving back exactly the number that was typed (up to 15 digits)."""
     return float(f"{value * 1e10:.15g}")
 
 

@@ -1,4 +1,4 @@
-"""``verify()`` and ``repair()``: a store read again, compared with its records, and mended."""
+"""``verify()`` and ``repair()``: a store read again, compared with its records, and repaired."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Repair:
     faults : tuple of Fault
         The tiles that were computed again.
     statistics : Statistics
-        Of the mended image.
+        Of the repaired image.
     """
 
     path: Path | str
@@ -133,17 +133,13 @@ def verify(
         The store, or its address.
     recompute : int
         This many tiles, drawn at random, are also computed again from the stored experiment, and
-        compared bit by bit; with a store whose kernel is no more, to rounding.
+        compared bit by bit; with a store whose kernel is discontinued, to rounding.
     seed : int
         Of the draw.
     threads : int, optional
         None: one per core.
     progress : callable, optional
         Called with (tiles read, tiles in all).
-
-    Returns
-    -------
-    Verification
 
     Raises
     ------
@@ -189,11 +185,7 @@ def repair(
     threads : int, optional
         None: one per core.
     progress : callable, optional
-        Called with (tiles mended, tiles to mend).
-
-    Returns
-    -------
-    Repair
+        Called with (tiles repaired, tiles to repair).
 
     Raises
     ------
@@ -211,7 +203,7 @@ def repair(
         if faults:
             work = _work(reader, count)
             notes = work.notes
-            Filler(work, place, lock).mend([fault.index for fault in faults], count, progress)
+            Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
         statistics = combine(reader.summaries())
         if faults or _whole(reader):
             changed = {
@@ -235,7 +227,7 @@ def _check(reader: StoreReader, index: int) -> Fault | None:
     tile = reader.grid[index]
     try:
         record = reader.record(index)
-    except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+    except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
         _pass_on(error, reader)
         return Fault(index, tile, CORRUPT, f"its record cannot be read ({_line(error)})")
     if record is None:
@@ -255,7 +247,7 @@ def _check(reader: StoreReader, index: int) -> Fault | None:
 
 
 def _pass_on(error: Exception, reader: StoreReader) -> None:
-    """Raise what is no fault of a file: no connection, no permission."""
+    """Raise what is not a fault of a file: no connection, no permission."""
     if isinstance(error, OSError) and error.errno != errno.EIO:
         raise StoreError(f"{reader.path}: cannot read: {reason(error)}") from error
 
@@ -296,7 +288,7 @@ def _compare(reader: StoreReader, context: RunContext, index: int) -> Fault | No
         return None
     text = f"{other} of {image.size} pixels differ, by up to {worst:.2g} of the tile's maximum"
     if reader.attributes.get("cpu") != cpu_name():
-        text += f"; the store was begun on another processor ({reader.attributes.get('cpu')})"
+        text += f"; the store was started on another processor ({reader.attributes.get('cpu')})"
     level = reader.attributes.get("versions", {}).get("native")
     if level and level != versions().get("native"):
         text += f"; the store was made with the library for {level}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 import nbdask
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
+from nbdask.store.create import quiet_zarr
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter, checksum
 
@@ -100,3 +103,21 @@ def reduced(image: NDArray[Any], factor: int, kind: str) -> NDArray[np.float64]:
     function = np.nanmax if kind == "max" else np.nanmean
     result[known] = function(flat[known], axis=-1)
     return result
+
+
+def earlier_layout(path: Path) -> None:
+    """Give a store's pyramid the layout that it had at first: all levels of a kind in one group."""
+    for level in sorted(path.glob("pyramid/*/*")):
+        if level.is_dir():
+            (level / "zarr.json").unlink()
+            for file in (level / "image").iterdir():
+                file.rename(level / file.name)
+            (level / "image").rmdir()
+            about = json.loads((level / "zarr.json").read_text())
+            about["dimension_names"] = ["slow", "fast"]
+            (level / "zarr.json").write_text(json.dumps(about))
+    about = json.loads((path / "pyramid/zarr.json").read_text())
+    del about["attributes"]["layout"]
+    (path / "pyramid/zarr.json").write_text(json.dumps(about))
+    with quiet_zarr():
+        zarr.consolidate_metadata(zarr.storage.LocalStore(path))

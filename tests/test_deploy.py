@@ -112,7 +112,13 @@ def test_options_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_no_recipe_keeps_programs_where_others_can_write(path: Path) -> None:
     """A folder in /tmp whose name can be guessed may be there before, and be somebody else's."""
-    assert "NBDASK_CACHE_DIR" not in path.read_text()
+    text = path.read_text()
+    assert "NBDASK_CACHE_DIR" not in text
+    assert re.findall(r"local-directory:? +(?!HTC)[^#\s]*", text) in (
+        [],
+        ["local-directory: $NBDASK_SCRATCH"],
+        ['local-directory "$(mktemp'],
+    )
 
 
 @pytest.mark.parametrize("kind", QUEUES)
@@ -154,7 +160,7 @@ def test_container_recipes_agree() -> None:
     base = re.search(r"^FROM (\S+)$", docker, re.MULTILINE)
     assert base is not None
     assert f"From: {base[1]}\n" in apptainer
-    install = "pip install --no-cache-dir /src dask-jobqueue cryptography"
+    install = "pip install --no-cache-dir /src dask-jobqueue"
     for text in (docker, apptainer):
         assert install in text
         for name in ("OMP", "MKL", "OPENBLAS"):
@@ -168,7 +174,7 @@ def one_job(folder: Path, *argv: str, **more: str) -> subprocess.Popen[str]:
     for name, text in (
         ("nbdask", f'exec "{sys.executable}" -m nbdask "$@"'),
         ("python", f'exec "{sys.executable}" "$@"'),
-        ("srun", 'while [ "$1" != python ]; do shift; done\nexec "$@" 2>/dev/null'),
+        ("srun", 'while [ "$1" != bash ]; do shift; done\nexec "$@" 2>/dev/null'),
     ):
         (binaries / name).write_text(f"#!/bin/sh\n{text}\n")
         (binaries / name).chmod(0o755)

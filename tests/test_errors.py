@@ -23,7 +23,7 @@ def test_what_is_no_experiment_is_refused(call, given) -> None:
 @pytest.mark.parametrize("given", [None, 7, b"a.zarr"])
 def test_what_is_no_path_is_refused(call, given) -> None:
     """In one line."""
-    with pytest.raises(StoreError, match=r"is no path: give "):
+    with pytest.raises(StoreError, match=r"is not a path: give "):
         call(given)
 
 

@@ -86,7 +86,7 @@ def test_tiles_and_ranges_change_nothing(tmp_path, whole, tile, steps) -> None:
 
 @pytest.mark.long
 def test_processes_give_the_bits_of_threads(tmp_path) -> None:
-    """Two worker processes write the very bits that threads write with the same plan."""
+    """Two worker processes write exactly the bits that threads write with the same plan."""
     run(tmp_path / "a.zarr", tile=8, steps_per_task=7)
     result = run(
         tmp_path / "b.zarr", tile=8, steps_per_task=7, cluster="local", workers=2, threads=1
@@ -150,7 +150,7 @@ def test_statistics_are_those_that_nanobragg_prints(tmp_path, monkeypatch, name)
 
 
 def test_the_attributes_recompute_the_image(tmp_path) -> None:
-    """The experiment in the store, with the plan in the store, gives the very bits again."""
+    """The experiment in the store, with the plan in the store, gives exactly the bits again."""
     run(tmp_path / "a.zarr", tile=8, steps_per_task=5)
     attributes = StoreReader(tmp_path / "a.zarr").attributes
     experiment = Experiment.from_dict(attributes["experiment"])

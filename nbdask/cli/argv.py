@@ -1,4 +1,4 @@
-"""Commands that take nanoBragg flags (one dash) beside nbdask's own options (two dashes)."""
+"""Commands that take nanoBragg flags (one dash) next to nbdask's own options (two dashes)."""
 
 from __future__ import annotations
 

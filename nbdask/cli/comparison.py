@@ -81,8 +81,10 @@ def threshold_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--map", "map_file", metavar="FILE", help="Write the report's map of the image as PNG."
         ),
-        click.option("--overwrite", is_flag=True, help="Replace FILEs that are there already."),
-        click.option("--quiet", is_flag=True, help="Print errors only; the exit code says it."),
+        click.option("--overwrite", is_flag=True, help="Replace existing FILEs."),
+        click.option(
+            "--quiet", is_flag=True, help="Print errors only; the exit code tells the outcome."
+        ),
     ]
     return apply_all(decorators, function)
 
@@ -108,7 +110,7 @@ def check_files(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
     click.UsageError
         A file that is an input, in a store that is read, or two files of one name.
     FileError
-        Files that are there already or cannot be written.
+        Files that exist already or cannot be written.
     """
     names = ("json", "html", "map")
     check_distinct({f"--{name}": options[f"{name}_file"] for name in names}, inputs)

@@ -10,7 +10,9 @@ import click
 from nbdask.cli.options import run_options
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import run_keywords, say_result
+from nbdask.fill.target import Target
 from nbdask.flags import parse_args
+from nbdask.store.address import place_of
 
 
 @click.command(name="example")
@@ -61,9 +63,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
 
 def _check(argv: list[str], store: Path, options: dict[str, Any]) -> None:
     """Refuse what the run would refuse, before its amplitude list is written."""
-    from nbdask.fill.target import Target
     from nbdask.run import Settings, prepare
-    from nbdask.store.address import place_of
 
     like = parse_args(["-default_F", "1", *argv[2:]])
     prepare(like.experiment, Settings(**run_keywords(options)))

@@ -58,7 +58,7 @@ class _ExportCommand(click.Command):
 )
 @click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
 @click.option("--seed", type=Whole(), help="Seed of smv-noise [default: from the clock].")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
     "--incomplete",
     is_flag=True,

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from nbdask.cli.running import peak_text
 from nbdask.cli.streams import one_line
+from nbdask.errors import NbdaskError
+from nbdask.experiment import Experiment
 
 
 @click.command(name="info")
 @click.argument("store")
-@click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print all attributes, and what follows from the experiment, as JSON.",
+)
 def command(store: str, as_json: bool) -> None:
-    """Say what STORE holds: image, progress, statistics, experiment and provenance."""
+    """Show what STORE holds: image, progress, statistics, experiment and provenance."""
+    from nbdask.derive.realised import Realised
     from nbdask.store.open import read_summary
 
     summary = read_summary(store)
+    realised = None
+    # An experiment of another version may mean nothing here; the rest of the store still does.
+    with suppress(NbdaskError):
+        if "experiment" in summary["attributes"]:
+            realised = Realised.of(Experiment.from_dict(summary["attributes"]["experiment"]))
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        values = None if realised is None else realised.to_dict()
+        click.echo(json.dumps(summary | {"realised": values}, indent=2))
         return
-    click.echo(_text(store, summary))
+    click.echo(_text(store, summary, [] if realised is None else realised.rows()))
 
 
 def _number(value: float | None) -> str:
@@ -30,7 +45,7 @@ def _number(value: float | None) -> str:
     return "nan" if value is None else f"{value:.6g}"
 
 
-def _text(store: str, summary: dict[str, Any]) -> str:
+def _text(store: str, summary: dict[str, Any], realised: list[tuple[str, str]]) -> str:
     attributes = summary["attributes"]
     shape, tiles = summary["shape"], summary["tiles"]
     lines = [
@@ -45,6 +60,7 @@ def _text(store: str, summary: dict[str, Any]) -> str:
             f"statistics   {peak}; "
             + ", ".join(f"{name} {_number(statistics[name])}" for name in ("mean", "rms", "rmsd"))
         )
+    lines += [f"{name:12s} {text}" for name, text in realised]
     lines.append(f"nbdask       {attributes.get('nbdask_version', 'unknown version')}")
     for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
         if attributes.get(key) is not None:

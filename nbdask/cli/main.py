@@ -21,11 +21,11 @@ from nbdask.version import __version__
 #: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
 SUBCOMMANDS = {
     "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
-    "info": "Say what a store holds and how it was made.",
+    "info": "Show what a store holds and how it was made.",
     "export": "Write the image to SMV, PGM, NeXus, CBF, TIFF or float files.",
     "noise": "Add photon noise and detector effects to the image of a store.",
     "verify": "Read every tile of a store against its checksum.",
-    "repair": "Compute missing and corrupt tiles of a store again.",
+    "repair": "Recompute missing and corrupt tiles of a store.",
     "preview": "Draw a picture of a store's image.",
     "view": "Look at a store in the browser.",
     "pyramid": "Add coarser levels of the image to a store.",
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry() -> NoReturn:
-    """Run the command line as a process of its own.
+    """Run the command line as a separate process.
 
     Garbage is collected less often while thousands of modules' objects are made.
     """

@@ -32,7 +32,7 @@ class _Recorded(click.Command):
 @click.argument("store")
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
 @noise_options
-@click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
 @tile_option("STORE's")
 @click.option(
@@ -52,7 +52,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from nbdask.store.reader import StoreReader
 
     if options["out"] is None:
-        raise click.UsageError("--out is missing: name the store to write, such as noisy.zarr")
+        raise click.UsageError("--out is missing: give the store to write, such as noisy.zarr")
     attributes = StoreReader(options["store"]).attributes
     pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)

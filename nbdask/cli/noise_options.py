@@ -165,7 +165,10 @@ def _pipeline(options: dict[str, Any], pixel_size: float) -> Pipeline:
 def _check_together(options: dict[str, Any]) -> None:
     """Refuse options that do not go together."""
     if options["psf_gauss"] and options["psf_fibre"]:
-        raise click.UsageError("--psf-gauss and --psf-fibre exclude each other: use --pipeline")
+        raise click.UsageError(
+            f"--psf-gauss {options['psf_gauss']} and --psf-fibre {options['psf_fibre']} exclude"
+            " each other: use --pipeline"
+        )
     for name, option in STEP_OPTIONS.items():
         if option.refines and options[name] is not None:
             steps = [step for step, _, stated in _STATED if stated is option]
@@ -180,7 +183,9 @@ def _check_together(options: dict[str, Any]) -> None:
             " nbdask noise NOISY --out STORE --no-poisson"
         )
     if options["no_poisson"] and options["noise_rng"] is not None:
-        raise click.UsageError("--no-poisson and --noise-rng exclude each other")
+        raise click.UsageError(
+            f"--no-poisson and --noise-rng {options['noise_rng']} exclude each other"
+        )
 
 
 def _steps(options: dict[str, Any], pixel_size: float) -> list[Step]:

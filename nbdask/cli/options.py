@@ -79,6 +79,11 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             metavar="X Y Z",
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
         ),
+        click.option(
+            "--ignore-unknown",
+            is_flag=True,
+            help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
+        ),
     ]
     return lambda function: apply_all(decorators, function)
 
@@ -97,6 +102,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         semantics=options["semantics"] or "spec",
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
+        ignore_unknown=options["ignore_unknown"],
     )
 
 

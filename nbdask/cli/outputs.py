@@ -22,7 +22,7 @@ def check_distinct(
     Parameters
     ----------
     outputs : mapping of str to path or None
-        By flag; None and ``"-"`` are no files.
+        By flag; None and ``"-"`` are not files.
     inputs : iterable of path or None
         Files and stores that are read; addresses of object storage are passed over.
     store : str, optional
@@ -54,7 +54,7 @@ def check_distinct(
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two names are of one file, through links of either kind."""
+    """Whether two names refer to one file, also through links."""
     if os.path.realpath(one) == os.path.realpath(other):
         return True
     try:
@@ -70,6 +70,7 @@ def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
         experiment.sampling.mask,
         experiment.crystal.matrix_file,
         experiment.sources.file,
+        experiment.detector.header_file,
     )
 
 

@@ -33,7 +33,7 @@ nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5
 
 
 class _ParityCommand(click.Command):
-    """A command with nanoBragg's arguments after ``--``, and exit codes of its own."""
+    """A command with nanoBragg's arguments after ``--``, and its own exit codes."""
 
     def make_context(
         self,
@@ -89,13 +89,13 @@ def _tile_indices(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
     """Read ``--at-tile row,column``."""
-    places = []
+    tile_indices = []
     for value in values:
         parts = value.split(",")
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
             raise click.BadParameter(f"{value!r}: must be row,column of a tile, such as 3,7")
-        places.append((int(parts[0]), int(parts[1])))
-    return tuple(places)
+        tile_indices.append((int(parts[0]), int(parts[1])))
+    return tuple(tile_indices)
 
 
 @click.command(name="parity", cls=_ParityCommand, epilog=_EPILOG)
@@ -114,7 +114,7 @@ def _tile_indices(
 )
 @click.option(
     "--at-tile",
-    "places",
+    "tile_indices",
     metavar="ROW,COLUMN",
     multiple=True,
     callback=_tile_indices,
@@ -157,7 +157,7 @@ def _tile_indices(
 @click.option(
     "--semantics",
     type=click.Choice(["spec", "c"]),
-    help="Compute the regions anew with these semantics [default: those of STORE or FILE; flags:"
+    help="Compute the regions again with these semantics [default: those of STORE or FILE; flags:"
     " spec].",
 )
 @experiment_options("With nanoBragg flags: ")
@@ -212,10 +212,12 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
             "nothing to compare: name a store, or give nanoBragg flags after --, or --config FILE"
         )
     if store is not None and argv is not None:
-        raise click.UsageError("give either a store or nanoBragg flags after --, not both")
+        raise click.UsageError(f"give either the store {store} or nanoBragg flags, not both")
     if config is not None and (store is not None or argv is not None):
-        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
-    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+        raise click.UsageError(
+            f"--config {config} describes the whole experiment: leave out store and flags"
+        )
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
     if beside and argv is None:
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"

@@ -51,7 +51,7 @@ def check_outputs(store: str | None, argv: list[str] | None, options: dict[str, 
 
 
 def _is(path: Path) -> bool:
-    """Whether something, if only a broken link, has this name."""
+    """Whether the name exists, if only as a broken link."""
     return os.path.lexists(path)
 
 
@@ -64,16 +64,16 @@ def outcome_of(
 
 
 def _request(options: dict[str, Any], progress: Progress | None) -> Request:
-    if options["tiles"] == -1 and (options["places"] or options["brightest"] or options["roi"]):
-        raise click.UsageError(
-            "--tiles all leaves nothing for --at-tile, --roi or --brightest to add"
-        )
+    if options["tiles"] == -1 and (
+        options["tile_indices"] or options["brightest"] or options["roi"]
+    ):
+        raise click.UsageError("--tiles all: --at-tile, --roi or --brightest adds nothing to it")
     names = ("cluster", "workers", "threads", "jobs")
     return Request(
         binary=find_binary(options["c_bin"], options["c_threads"], options["time_limit"]),
         choice=Choice(
             tiles=options["tiles"],
-            places=options["places"],
+            tile_indices=options["tile_indices"],
             roi=options["roi"],
             brightest=options["brightest"],
             seed=options["seed"],

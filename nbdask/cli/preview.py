@@ -57,7 +57,7 @@ from nbdask.cli.startup import import_zarr
     show_default=True,
     help="Numbers along the axes.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a picture that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""

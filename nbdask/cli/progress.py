@@ -1,4 +1,4 @@
-"""How a run is seen: a bar that renews itself on a terminal, few plain lines in a log."""
+"""Progress of a run: a bar on a terminal, a few plain lines in a log."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ProgressLine(Listener):
     Parameters
     ----------
     quiet : bool
-        Say nothing; the tiles are counted all the same.
+        Say nothing; the tiles are still counted.
 
     Attributes
     ----------
     told : set of str
-        What was said beforehand, and is no news in the end.
+        What was reported beforehand and is not repeated at the end.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -93,7 +93,7 @@ class ProgressLine(Listener):
             self._print(self.describe(now))
 
     def describe(self, now: float) -> str:
-        """Return how the run stands, in one line of plain words."""
+        """Return how the run stands, in one line."""
         plan = self._plan
         total, spent = len(plan.grid), max(now - self._begun, 1e-6)
         written = plan.image_bytes * self.done / total
@@ -149,7 +149,7 @@ class ProgressLine(Listener):
         print("nbdask: " + text, file=sys.stderr, flush=True)
 
     def end_line(self) -> None:
-        """Leave a bar that was cut short, so that what is printed next has a line of its own."""
+        """End the line of an interrupted bar."""
         if self._terminal and self.begun and not self._quiet:
             print(file=sys.stderr)
 

@@ -6,6 +6,7 @@ import click
 
 from nbdask.cli.faults import bar
 from nbdask.cli.numbers import Whole
+from nbdask.cli.running import say_notes
 
 
 @click.command(name="pyramid")
@@ -15,25 +16,31 @@ from nbdask.cli.numbers import Whole
     type=click.Choice(["both", "max", "mean"]),
     default="both",
     show_default=True,
-    help="Pixels of a level: the brightest of four, which keeps spots in sight, or their mean.",
+    help="Pixels of a level: the brightest of four, which keeps spots visible, or their mean.",
 )
 @click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
+@click.option(
+    "--rebuild", is_flag=True, help="Build all of it again, such as one of an earlier layout."
+)
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def command(store: str, kind: str, threads: int | None, quiet: bool) -> None:
-    """Add coarser levels of the image to STORE, or those of them that are missing.
+def command(store: str, kind: str, threads: int | None, rebuild: bool, quiet: bool) -> None:
+    """Add coarser levels of the image to STORE, or the missing ones.
 
-    The store then opens as OME-Zarr 0.5, and preview and view are quick however large it is.
+    preview and view are then fast at any size, and pyramid/max and pyramid/mean in the store open
+    as OME-Zarr 0.5.
     Each kind adds about a third to the size of the store.
     """
     from nbdask.derive.pyramid import build_pyramid
 
     kinds = ("max", "mean") if kind == "both" else (kind,)
     with bar("building", quiet) as progress:
-        made = build_pyramid(store, kinds=kinds, threads=threads, progress=progress)
+        made = build_pyramid(
+            store, kinds=kinds, threads=threads, rebuild=rebuild, progress=progress
+        )
     if quiet:
         return
     if not made.shapes:
-        click.echo(f"{made.path}: the image is so small that it needs no coarser levels")
+        click.echo(f"{made.path}: the image needs no coarser levels")
         return
     slow, fast = made.shapes[-1]
     text = (
@@ -43,3 +50,10 @@ def command(store: str, kind: str, threads: int | None, quiet: bool) -> None:
     if made.missing:
         text += f", {made.missing} wait for tiles that are not computed yet"
     click.echo(text)
+    if made.earlier:
+        say_notes(
+            [
+                "the pyramid has an earlier layout, which nbdask reads and xarray.open_datatree"
+                f" does not: nbdask pyramid {made.path} --rebuild builds it anew"
+            ]
+        )

@@ -16,7 +16,7 @@ def command(store: str, threads: int | None, quiet: bool) -> int:
     """Compute the missing and corrupt tiles of STORE again, and bring its statistics up to date."""
     from nbdask.verification import repair
 
-    with bar("mending", quiet) as progress:
+    with bar("repairing", quiet) as progress:
         done = repair(store, threads=threads, progress=progress)
     if not quiet:
         say_faults(done.faults)

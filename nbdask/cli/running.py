@@ -68,7 +68,7 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 
 
 def resume_command(argv: Sequence[str]) -> str:
-    """Return the command line that finishes a run which was begun by ``argv``."""
+    """Return the command line that finishes a run which was started by ``argv``."""
     kept = [arg for arg in argv if arg not in ("--overwrite", "--resume")]
     return shlex.join([*kept, "--resume"])
 
@@ -106,7 +106,7 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def peak_text(value: float | None, slow: int, fast: int) -> str:
-    """Return the brightest pixel and its place, or that there is none."""
+    """Return the brightest pixel and where it is, or that there is none."""
     if slow < 0:
         return "no pixel above 0"
     if value is None or math.isinf(value):

@@ -48,15 +48,15 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     help="spec [default]: as specified; c: nanoBragg C's history-dependent behaviour too.",
 )
 @experiment_options("")
-@click.option("--overwrite", is_flag=True, help="Replace an nbdask store that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
-@click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels meanwhile.")
+@click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
     "--noise",
     metavar="PATH",
-    help="Also write a store with photon noise and detector effects, by the options from --seed to"
-    " --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
+    help="Also write a store with photon noise and detector effects, as set by the options from"
+    " --seed to --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
 )
 @noise_options
 @run_options
@@ -70,7 +70,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
-        click.echo(plan.describe() + "\n" + disk)
+        click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
@@ -101,6 +101,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if not options["quiet"]:
         say_notes([note for note in (*result.notes, *notes) if note not in line.told])
         say_result(result)
+        click.echo("\n".join(_realised(experiment)))
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
 
@@ -112,13 +113,22 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = argv[:1] + flags_of(options, "semantics", "source_weights", "pix0_vector_mm")
+    beside = argv[:1] + flags_of(
+        options, "semantics", "source_weights", "pix0_vector_mm", "ignore_unknown"
+    )
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"
         )
 
     return from_toml(options["config"]), None, ()
+
+
+def _realised(experiment: Experiment) -> list[str]:
+    """Return the lines that tell what follows from an experiment."""
+    from nbdask.derive.realised import Realised
+
+    return [f"{name:10s}{text}" for name, text in Realised.of(experiment).rows()]
 
 
 def _followers(pyramid: bool) -> list[Any]:
@@ -133,7 +143,7 @@ def _followers(pyramid: bool) -> list[Any]:
 def _noisy_copy(
     experiment: Experiment, options: dict[str, Any], command: list[str], seed: int | None
 ) -> list[Any]:
-    """Return the noisy store to write beside the other one, if it is asked for.
+    """Return the noisy copy to write, if asked for.
 
     ``seed`` is that of nanoBragg's flag, which is of another output.
     """
@@ -177,7 +187,7 @@ def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> N
 
 
 def _outputs(outputs: Outputs | None) -> list[FlagFile]:
-    """Return the files to write beside the store."""
+    """Return the files to write in addition to the store."""
     if outputs is None:
         return []
     if not any((outputs.floatfile, outputs.intfile, outputs.pgmfile, outputs.noisefile)):

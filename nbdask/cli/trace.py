@@ -79,11 +79,11 @@ def _range_option(name: str, what: str) -> Decorator:
     help="Most evaluations that are printed; --json takes all that are chosen.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write all that is chosen; - prints it.")
-@click.option("--overwrite", is_flag=True, help="Replace the JSON file that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing JSON file.")
 @click.option(
     "--against",
     metavar="LOG",
-    help="What nanoBragg C printed (-printout, or TRACE_C: lines): tell the first difference.",
+    help="What nanoBragg C printed (-printout, or TRACE_C: lines): show the first difference.",
 )
 @click.option(
     "--rtol",
@@ -113,7 +113,9 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     log = None
     if options["against"] is not None:
         if options["taps"] is not None:
-            raise click.UsageError("--taps beside --against: leave it out, all values are compared")
+            raise click.UsageError(
+                f"--taps {options['taps']}: leave it out with --against, which compares all values"
+            )
         log = read_log(options["against"], slow, fast)
     everything = options["against"] is not None or target is not None
     trace = walk.trace_pixel(
@@ -178,8 +180,11 @@ def _experiment(
     if store is None and options["config"] is None and not argv:
         raise click.UsageError("give a store, --config FILE, or nanoBragg flags after --")
     if options["config"] is not None and (store is not None or argv):
-        raise click.UsageError("--config describes the whole experiment: leave out store and flags")
-    beside = flags_of(options, "source_weights", "pix0_vector_mm")
+        raise click.UsageError(
+            f"--config {options['config']} describes the whole experiment: leave out store and"
+            " flags"
+        )
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
     if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(
@@ -217,7 +222,7 @@ def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
 
 
 def _same_as_stored(store: str, trace: Trace, experiment: Experiment) -> bool:
-    """Tell the store's pixel beside the traced one; False where rounding explains no more."""
+    """Print the stored pixel next to the traced one; False: rounding does not explain it."""
     from nbdask.trace.stored import compare_stored
 
     same, line = compare_stored(store, trace, experiment)

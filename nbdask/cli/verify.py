@@ -19,7 +19,7 @@ from nbdask.cli.numbers import Whole
 )
 @click.option("--seed", type=Whole(), default=0, show_default=True, help="Seed of the draw.")
 @click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
-@click.option("--quiet", is_flag=True, help="Print nothing; the exit code says it.")
+@click.option("--quiet", is_flag=True, help="Print nothing; the exit code tells the outcome.")
 def command(store: str, recompute: int, seed: int, threads: int | None, quiet: bool) -> int:
     """Read every tile of STORE and compare it with its checksum.
 

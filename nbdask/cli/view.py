@@ -20,7 +20,7 @@ from nbdask.cli.startup import import_zarr
 def command(store: str, port: int | None, no_browser: bool) -> None:
     """Look at STORE in the browser, finished or while its run goes on; Ctrl-C ends it.
 
-    The page is served to this machine alone and asks no other.
+    The page is served to this machine alone and loads nothing from elsewhere.
     """
     import_zarr()
     from nbdask.view.server import serve

@@ -1,4 +1,4 @@
-"""One worker process for each GPU of this machine.  Nothing listens beyond loopback."""
+"""One worker process for each GPU of this machine.  As for local workers, loopback and TLS."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-import dask
 from distributed import Nanny, Scheduler, SpecCluster
 
-from nbdask.cluster.distributed import ENVIRONMENT, DistributedExecutor
-from nbdask.cluster.local import led_cluster
+from nbdask.cluster.distributed import DistributedExecutor
+from nbdask.cluster.local import leave_if_worker, led_cluster
 from nbdask.cluster.options import Asked
+from nbdask.cluster.security import spec_security
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import BackendError, ClusterError
 from nbdask.kernels import cuda_device
@@ -35,11 +35,12 @@ def spec_of(asked: Asked) -> ClusterSpec:
     BackendError
         There is no GPU that can be used.
     """
+    leave_if_worker()
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     try:
         devices = cuda_device.visible_devices()
     except BackendError as error:
-        # The caller asked for a cluster: the remedies are in its words.
+        # The caller asked for a cluster: its message says what to do.
         text = str(error).replace("--backend cuda", "--cluster cuda")
         text = text.replace("--backend cpu", "--cluster threads")
         raise BackendError(text) from error
@@ -50,7 +51,14 @@ def spec_of(asked: Asked) -> ClusterSpec:
         )
     count = workers or len(devices)
     threads = threads or max(2, min(GPU_THREADS, available_cores() // count))
-    return ClusterSpec(asked.kind, count, threads, devices=devices)
+    return ClusterSpec(
+        asked.kind,
+        count,
+        threads,
+        tls=asked.tls,
+        devices=devices,
+        dashboard=asked.dashboard,
+    )
 
 
 @contextmanager
@@ -67,10 +75,7 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
         The processes do not start.
     """
     make = _by_dask_cuda if find_spec("dask_cuda") else _by_distributed
-    with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
-        led_cluster(spec, partial(make, spec)) as executor,
-    ):
+    with led_cluster(spec, partial(make, spec)) as executor:
         yield executor
 
 
@@ -83,15 +88,16 @@ def _by_dask_cuda(spec: ClusterSpec) -> Any:
         threads_per_worker=spec.threads,
         host=_HOST,
         dashboard_address=f"{_HOST}:0",
+        scheduler_kwargs={"dashboard": spec.dashboard},
         silence_logs=logging.ERROR,
+        **spec_security(spec.tls),
     )
 
 
 def _by_distributed(spec: ClusterSpec) -> SpecCluster:
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": _HOST, "port": 0, "dashboard_address": f"{_HOST}:0"},
-    }
+    talk = spec_security(spec.tls)
+    pages_at = {"dashboard": spec.dashboard, "dashboard_address": f"{_HOST}:0"}
+    scheduler = {"cls": Scheduler, "options": {"host": _HOST, "port": 0, **pages_at, **talk}}
     workers = {
         number: {
             "cls": Nanny,
@@ -101,11 +107,17 @@ def _by_distributed(spec: ClusterSpec) -> SpecCluster:
                 "memory_limit": 1.0 / spec.workers,
                 "env": {"CUDA_VISIBLE_DEVICES": order},
                 "silence_logs": logging.ERROR,
+                **talk,
             },
         }
         for number, order in enumerate(device_orders(spec.devices, spec.workers))
     }
-    return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
+    return SpecCluster(
+        workers=workers,
+        scheduler=scheduler,
+        security=talk.get("security"),
+        silence_logs=logging.ERROR,
+    )
 
 
 def device_orders(devices: tuple[str, ...], workers: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs graphs through a client of dask.distributed, and watches that somebody works on them."""
+"""Runs graphs through a client of dask.distributed, and watches over its workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nbdask.cluster.spec import WAIT
 from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
 from nbdask.errors import ClusterError, NbdaskError
 
-#: Seconds for which a worker that does not answer may stand in the scheduler's list.
+#: Seconds that a worker which does not answer may stay in the scheduler's list.
 DYING = 60.0
 #: One thread per task: the libraries that workers call must not start their own.
 ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
@@ -31,15 +31,28 @@ HISTORY: dict[str, Any] = {
     "distributed.admin.system-monitor.log-length": 600,
     "distributed.worker.profile.enabled": False,
 }
-#: The same as environment variables, for workers that are started by a shell.
-HISTORY_VARIABLES = {
-    "DASK_" + name.replace("-", "_").replace(".", "__").upper(): str(value)
-    for name, value in HISTORY.items()
+#: Without a dashboard schedulers and workers answer no request for a page; they still listen.
+_NO_PAGES: dict[str, Any] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger("nbdask")
+
+
+def as_variables(settings: dict[str, Any]) -> dict[str, str]:
+    """Return settings of dask as environment variables, for workers that a shell starts."""
+    return {
+        "DASK_" + name.replace("-", "_").replace(".", "__").upper(): str(value)
+        for name, value in settings.items()
+    }
+
+
+def pages(dashboard: bool) -> dict[str, Any]:
+    """Return dask's settings for processes that show pages, or answer no request for one."""
+    return {} if dashboard else _NO_PAGES
 
 
 class UnbegunWait(logging.Filter):
@@ -70,9 +83,11 @@ class DistributedExecutor:
     wait : float
         Seconds without any worker after which the run is given up.
     failures : list of str, optional
-        Filled by whoever submits jobs with what the batch system said when it refused one.
+        The batch system's messages for refused jobs, filled by whoever submits them.
     replaced : bool
-        Whether somebody starts another worker for one that is lost; if not, the user is told.
+        Whether a lost worker is replaced; if not, the user is told.
+    dashboard : bool
+        Whether the scheduler shows dask's pages.
     """
 
     def __init__(
@@ -83,6 +98,7 @@ class DistributedExecutor:
         failures: list[str] | None = None,
         *,
         replaced: bool = True,
+        dashboard: bool = False,
     ) -> None:
         logging.getLogger("tornado.application").addFilter(_UNBEGUN)
         self.client = client
@@ -90,6 +106,7 @@ class DistributedExecutor:
         self.wait = wait
         self.failures = [] if failures is None else failures
         self.replaced = replaced
+        self.dashboard = dashboard
 
     def check(self, setup: Installable) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""
@@ -116,7 +133,7 @@ class DistributedExecutor:
         return Watch(self.client, self.wait, self.failures, tell_lost=not self.replaced)
 
     def _clean_up(self, pending: list[Any], plugin: str) -> None:
-        """Leave nothing behind where the scheduler is still there."""
+        """Clean up if the scheduler is still running."""
         if self.client.status != "running":
             return
         with suppress(CommClosedError, OSError, CancelledError):
@@ -140,7 +157,7 @@ def _lost_as_error() -> Iterator[None]:
 
 
 def ask_all(client: Client, ask: Callable[[], Answer]) -> Answer:
-    """Ask every worker something; again where one of them has just died.
+    """Ask every worker; again if one of them has just died.
 
     Until the scheduler misses a dead worker, whatever it sends to all of them fails.
 
@@ -179,7 +196,7 @@ def ask_all(client: Client, ask: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Keep distributed's own words off the terminal; what matters is raised as an error."""
+    """Keep distributed's messages off the terminal; what matters is raised as an error."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [log.level for log in loggers]
     for log in loggers:

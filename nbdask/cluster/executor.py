@@ -74,7 +74,7 @@ class Executor(Protocol):
 
 def dashboard_of(executor: Executor) -> str | None:
     """Return the address of the page on which dask shows what it does, where there is one."""
-    if find_spec("bokeh") is None:
+    if find_spec("bokeh") is None or not getattr(executor, "dashboard", False):
         return None
     link = getattr(getattr(executor, "client", None), "dashboard_link", None)
     return str(link) if link else None

@@ -1,8 +1,8 @@
 """What a worker must have before it may take part, and how a run's setup comes to it.
 
-The functions and the class that travel to workers are made inside functions, so that they are
+Functions and the class sent to workers are made inside functions, so that they are
 pickled as they are, not by their name: a worker with another nbdask, or without any, must be able
-to say so.  Inside they use only what travels with them.
+to say so.  They use only what is sent with them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REFUSED = "nbdask-refused"
 #: Results after which a process forgets the keys of tasks that are done, which dask would remember.
 FORGET_AFTER = 1000
 
-#: Returns why a process may not take part; None: it may.
+#: Returns why a process may not take part, or None.
 Check = Callable[[], "str | None"]
 
 
@@ -70,7 +70,7 @@ def make_check(setup: Installable) -> Check:
 
 
 def make_plugin(setup: Installable) -> Any:
-    """Return the plugin that checks a worker, brings the setup to it, and takes it out at the end.
+    """Return the plugin that checks a worker, installs the setup in it, and removes it at the end.
 
     Returns
     -------

@@ -23,11 +23,12 @@ from distributed.core import Status
 from nbdask.cluster.distributed import (
     ENVIRONMENT,
     HISTORY,
-    HISTORY_VARIABLES,
     DistributedExecutor,
+    as_variables,
+    pages,
 )
 from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
-from nbdask.cluster.security import temporary_security
+from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
 from nbdask.cluster.watch import MOST_FAILURES, logger
 from nbdask.errors import ClusterError
@@ -49,9 +50,9 @@ STAGGER_SHARE, MOST_STAGGER = 0.05, 300
 #: How the number of workers is kept up: seconds between looks, looks before one is given up,
 #: and seconds of work for each worker that justify another one.
 ADAPT = {"interval": "5s", "wait_count": 6, "target_duration": "1s"}
-#: A tile whose workers were lost so often (jobs are cancelled for many reasons) ends the run.
+#: Lost workers of one tile before the run ends (jobs are cancelled for many reasons).
 ALLOWED_FAILURES = 10
-#: Seconds after which a job that the batch system refused is submitted again.
+#: Seconds before a refused job is submitted again.
 RETRY = 3.0
 #: Variables of this process that workers get too.
 _PASSED = ("NBDASK_CACHE_DIR",)
@@ -69,7 +70,8 @@ def spec_of(asked: Asked) -> ClusterSpec:
     adapt = adapt_of(settings["adapt"]) if "adapt" in settings else None
     if adapt is None and "workers" not in settings:
         raise ClusterError(
-            f"--cluster {kind}: how many workers is missing: give --workers N, or --adapt MIN MAX"
+            f"--cluster {kind}: the number of workers is missing: give --workers N or --adapt"
+            " MIN MAX"
         )
     if "memory" not in settings:
         raise ClusterError(
@@ -94,7 +96,17 @@ def spec_of(asked: Asked) -> ClusterSpec:
     )
     workers = adapt[1] if adapt else settings["workers"]
     threads = settings.get("threads", 1)
-    return ClusterSpec(kind, workers, threads, adapt, job, None, memory, asked.tls, asked.wait)
+    return ClusterSpec(
+        kind,
+        workers,
+        threads,
+        adapt,
+        job,
+        memory=memory,
+        tls=asked.tls,
+        wait=asked.wait,
+        dashboard=asked.dashboard,
+    )
 
 
 def lifetime(walltime: int) -> tuple[int, int]:
@@ -116,7 +128,7 @@ def lifetime(walltime: int) -> tuple[int, int]:
 
 
 def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
-    """Return what dask-jobqueue is told of each job.
+    """Return the keywords of a job for dask-jobqueue.
 
     Parameters
     ----------
@@ -140,7 +152,7 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
         "processes": 1,
         "memory": f"{job.memory}B",
         "job_name": "nbdask",
-        "job_script_prologue": [*_exports(), *job.prologue],
+        "job_script_prologue": [*_exports(spec.dashboard), *job.prologue],
         "worker_extra_args": _worker_arguments(job.walltime or _usual_walltime(spec.kind)),
         "log_directory": str(job.directory),
     }
@@ -161,15 +173,15 @@ def _python(kind: str) -> str | None:
     return shlex.quote(sys.executable) if named is None else None
 
 
-def _exports() -> list[str]:
+def _exports(dashboard: bool) -> list[str]:
     """Shell lines that give workers the environment that a run needs."""
     passed = {name: os.environ[name] for name in _PASSED if os.environ.get(name)}
-    given = ENVIRONMENT | HISTORY_VARIABLES | passed
+    given = ENVIRONMENT | as_variables(HISTORY | pages(dashboard)) | passed
     return [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
 
 
 def _usual_walltime(kind: str) -> int | None:
-    """Return the seconds that dask-jobqueue's configuration gives jobs, None where it is not told.
+    """Return the seconds that dask-jobqueue's configuration gives jobs, None if not configured.
 
     Its own default is half an hour: workers have to leave before that end, too.
     """
@@ -186,7 +198,7 @@ def _usual_walltime(kind: str) -> int | None:
 
 
 def _worker_arguments(walltime: int | None) -> list[str]:
-    """Arguments of ``dask worker``: its pages stay on its own node, it leaves in time."""
+    """Arguments of ``dask worker``: pages on its own node only, leaving in time."""
     argv = ["--dashboard-address", "127.0.0.1:0"]
     if walltime is not None:
         duration, stagger = lifetime(walltime)
@@ -316,12 +328,15 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
         )
     security = temporary_security() if spec.tls else None
     try:
-        job.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(job.directory)
         return cluster_class(
             job_cls=_recording(cluster_class.job_cls, failures),
             security=security,
             shared_temp_directory=str(job.directory),
-            scheduler_options={"dashboard_address": "127.0.0.1:0"},
+            scheduler_options={
+                "dashboard": spec.dashboard,
+                "dashboard_address": "127.0.0.1:0",
+            },
             silence_logs=logging.ERROR,
             **job_keywords(spec),
         )
@@ -342,11 +357,16 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     failures: list[str] = []
     least, most = spec.adapt or (spec.workers, spec.workers)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES, **HISTORY}),
+        dask.config.set(
+            {"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}
+            | HISTORY
+            | pages(spec.dashboard)
+        ),
         _open(spec, failures) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         cluster.scale(jobs=least)
         # A number that is only set once is not kept up when jobs are lost; limits are.
         cluster.adapt(minimum=least, maximum=most, **ADAPT)
-        yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait, failures)
+        threads = spec.workers * spec.threads
+        yield DistributedExecutor(client, threads, spec.wait, failures, dashboard=spec.dashboard)

@@ -23,7 +23,7 @@ class Kind(Protocol):
         Raises
         ------
         ClusterError
-            Something that the kind cannot have, or that it lacks.
+            An option that the kind does not support or lacks.
         """
 
     def open_spec(self, spec: ClusterSpec, /) -> AbstractContextManager[Executor]:

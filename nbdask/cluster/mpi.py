@@ -20,6 +20,7 @@ from nbdask.cluster.distributed import (
     HISTORY,
     DistributedExecutor,
     connect,
+    pages,
     quiet_logs,
 )
 from nbdask.cluster.options import Asked
@@ -40,16 +41,16 @@ def spec_of(asked: Asked) -> ClusterSpec:
         As :func:`start`; or another number of workers than mpirun started.
     """
     threads = asked.settings.get("threads", 1)
-    found = start(threads, asked.text_of("interface"), asked.tls)
+    found = start(threads, asked.text_of("interface"), asked.tls, asked.dashboard)
     if asked.workers not in (None, found):
         raise ClusterError(
-            f"--workers {asked.workers}: mpirun started {found} beside the scheduler and the"
+            f"--workers {asked.workers}: mpirun started {found} besides the scheduler and the"
             " leading process; leave --workers out"
         )
-    return ClusterSpec(asked.kind, found, threads, wait=asked.wait)
+    return ClusterSpec(asked.kind, found, threads, wait=asked.wait, dashboard=asked.dashboard)
 
 
-def start(threads: int, interface: str | None, tls: bool) -> int:
+def start(threads: int, interface: str | None, tls: bool, dashboard: bool = False) -> int:
     """Give each rank its part; only rank 1 returns, the others end with the run.
 
     Called again, it does nothing.
@@ -61,7 +62,9 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
     interface : str or None
         Network interface; None: loopback where all ranks are on one machine, else any.
     tls : bool
-        Talk TLS, with credentials that are made now and never touch a disk.
+        Talk TLS, with credentials made now and never written to disk.
+    dashboard : bool
+        Show dask's pages.
 
     Returns
     -------
@@ -90,8 +93,8 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
             " (scheduler, leading process, workers): mpirun -np N nbdask simulate --cluster mpi ..."
         )
     os.environ.update(ENVIRONMENT)
-    dask.config.set(HISTORY)
-    # All ranks share one terminal: scheduler and workers speak up only when something is wrong.
+    dask.config.set(HISTORY | pages(dashboard))
+    # All ranks share one terminal: scheduler and workers report errors only.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if interface is None and len(set(ranks.allgather(MPI.Get_processor_name()))) == 1:
         interface = "lo"
@@ -100,6 +103,7 @@ def start(threads: int, interface: str | None, tls: bool) -> int:
     initialize(
         interface=interface,
         nthreads=threads,
+        dashboard=dashboard,
         dashboard_address="127.0.0.1:0",
         protocol="tls" if tls else "tcp",
         worker_options={"dashboard_address": "127.0.0.1:0"},
@@ -145,4 +149,5 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """
     address = dask.config.get("scheduler-address")
     with quiet_logs(), connect(lambda: Client(address, set_as_default=False), "mpi") as client:
-        yield DistributedExecutor(client, spec.workers * spec.threads, spec.wait)
+        threads = spec.workers * spec.threads
+        yield DistributedExecutor(client, threads, spec.wait, dashboard=spec.dashboard)

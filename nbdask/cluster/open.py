@@ -10,7 +10,7 @@ from nbdask.cluster.spec import ClusterSpec
 
 
 def open_cluster(spec: ClusterSpec) -> AbstractContextManager[Executor]:
-    """Start what a spec asks for, and end it afterwards whatever happens.
+    """Start what a spec asks for, and always end it afterwards.
 
     Returns
     -------

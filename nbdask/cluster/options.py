@@ -17,11 +17,12 @@ import dask
 from nbdask.errors import ClusterError, PlanError, nearest
 from nbdask.plan.memory import parse_bytes
 
-#: Everything that a profile, or the section itself, may hold.
+#: Keys of a profile or of the section itself.
 KEYS = (
     "account",
     "adapt",
     "cluster",
+    "dashboard",
     "disk",
     "interface",
     "job-directory",
@@ -42,7 +43,7 @@ _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What a caller may say of the jobs that workers run in; None: as configured.
+    """Options of the jobs that workers run in; None: as configured.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class Asked:
     text : str
         As given: the kind, or an address that begins with it.
     settings : dict
-        What the caller gave and what is configured, by the names of the configuration.
+        Given and configured options, by the names of the configuration.
     workers, threads : int or None
         What the caller gave.
     wait : int
@@ -107,16 +108,30 @@ class Asked:
 
     @property
     def tls(self) -> bool:
-        """Whether a cluster that is started here talks TLS.
+        """Whether a cluster started here uses TLS.
 
         Raises
         ------
         ClusterError
             Neither true nor false is configured.
         """
-        value = self.settings.get("tls", True)
+        return self._switch("tls", True)
+
+    @property
+    def dashboard(self) -> bool:
+        """Whether a cluster that is started here shows dask's pages, which anyone may read there.
+
+        Raises
+        ------
+        ClusterError
+            Neither true nor false is configured.
+        """
+        return self._switch("dashboard", False)
+
+    def _switch(self, name: str, default: bool) -> bool:
+        value = self.settings.get(name, default)
         if not isinstance(value, bool):
-            raise ClusterError(f"nbdask.tls = {value!r}: must be true or false")
+            raise ClusterError(f"nbdask.{name} = {value!r}: must be true or false")
         return value
 
     def text_of(self, name: str) -> str | None:
@@ -130,7 +145,7 @@ class Asked:
         Raises
         ------
         ClusterError
-            It is neither a text nor a list.
+            Neither a text nor a list.
         """
         value = self.settings.get(name, ())
         items = [value] if isinstance(value, str) else value
@@ -147,7 +162,7 @@ def configured(profile: str | None) -> dict[str, Any]:
     Raises
     ------
     ClusterError
-        There is no such profile, or a name in the section that means nothing.
+        An unknown profile, or an unknown name in the section.
     """
     section = _names(dask.config.get("nbdask", {}), "nbdask")
     profiles = section.pop("profiles", None) or {}
@@ -158,7 +173,7 @@ def configured(profile: str | None) -> dict[str, Any]:
         known = ", ".join(sorted(profiles)) if isinstance(profiles, Mapping) else ""
         raise ClusterError(
             f"--profile {profile}: not under nbdask: profiles: of dask's configuration"
-            f" ({f'there are {known}' if known else 'there are none'}; files are looked for in"
+            f" ({f'known: {known}' if known else 'none is defined'}; configuration files in"
             f" {', '.join(str(path) for path in dask.config.paths)})"
         )
     chosen = _names(profiles[profile], f"nbdask.profiles.{profile}")
@@ -179,7 +194,7 @@ def _check_names(section: Mapping[str, Any], where: str) -> None:
         if name not in KEYS:
             close = nearest(name, KEYS)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(KEYS)}"
-            raise ClusterError(f"dask's configuration, {where}.{name}: means nothing; {hint}")
+            raise ClusterError(f"dask's configuration, {where}.{name}: unknown; {hint}")
 
 
 def _without_none(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,12 +256,12 @@ def seconds_of(value: object, name: str = "--walltime") -> int:
     """
     text = str(value).strip().lower()
     seconds = 0.0
-    if clock := re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text, re.ASCII):
+    if clock := re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):([0-5]\d):([0-5]\d)", text, re.ASCII):
         days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
         seconds = days * 86400 + hours * 3600 + minutes * 60 + rest
     elif simple := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text, re.ASCII):
         seconds = float(simple.group(1)) * _UNITS.get(simple.group(2) or "s", 0)
-    if seconds < 1:
+    if not 1 <= seconds < 1e15:
         raise ClusterError(
             f"{name} = {value!r}: must be a time such as 04:00:00 (hours, minutes, seconds),"
             " 1-12:00:00 (with days), 90min or 4h"

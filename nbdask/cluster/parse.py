@@ -34,7 +34,7 @@ def parse_cluster(
     Raises
     ------
     ClusterError
-        An unknown kind, options that it cannot have, or a running scheduler that is not there.
+        An unknown kind, options that it cannot have, or a running scheduler that does not answer.
     """
     jobs = jobs or JobOptions()
     settings = configured(jobs.profile)

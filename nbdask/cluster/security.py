@@ -1,4 +1,4 @@
-"""Temporary credentials, so that a cluster that is reached over a network talks TLS.
+"""Temporary credentials, so that a cluster reached over a network uses TLS.
 
 ``python -m nbdask.cluster.security FOLDER`` writes new ones into a folder and prints the shell
 lines that make dask use them: for batch scripts that start scheduler and workers themselves.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,6 @@ from nbdask.errors import ClusterError
 def temporary_security() -> Any:
     """Return new credentials, shared by scheduler, workers and client of one run.
 
-    Returns
-    -------
-    distributed.Security
-
     Raises
     ------
     ClusterError
@@ -34,8 +31,49 @@ def temporary_security() -> Any:
     except ImportError as error:
         raise ClusterError(
             "TLS needs the package cryptography: pip install cryptography, or set nbdask.tls to"
-            " false in dask's configuration to let the cluster talk unprotected"
+            " false in dask's configuration to run the cluster without encryption"
         ) from error
+
+
+def spec_security(tls: bool) -> dict[str, Any]:
+    """Return the keywords of dask's clusters that make them talk TLS with credentials of one run.
+
+    Parameters
+    ----------
+    tls : bool
+        False: unprotected; no keywords.
+    """
+    return {"security": temporary_security(), "protocol": "tls"} if tls else {}
+
+
+def private_folder(folder: Path, forbidden: int = 0o022) -> None:
+    """Make a folder that only this user may enter, or check one that is there.
+
+    Parameters
+    ----------
+    folder : Path
+    forbidden : int
+        Bits of the mode that an older folder must not have.
+
+    Raises
+    ------
+    ClusterError
+        It belongs to somebody else, is a link, or its mode gives others too much.
+    OSError
+        It cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode):
+        raise ClusterError(
+            f"{folder}: is a link, or another user's: credentials need a folder of your own"
+        )
+    if facts.st_mode & forbidden:
+        mode = f"{stat.S_IMODE(facts.st_mode):04o}"
+        raise ClusterError(
+            f"{folder}: has mode {mode}: credentials need a folder that is closed to"
+            f" others: chmod 700 {shlex.quote(str(folder))}"
+        )
 
 
 def write_credentials(folder: Path) -> dict[str, str]:
@@ -44,7 +82,7 @@ def write_credentials(folder: Path) -> dict[str, str]:
     Parameters
     ----------
     folder : Path
-        Created where it is missing.
+        Created where it is missing, else checked.
 
     Returns
     -------
@@ -53,7 +91,7 @@ def write_credentials(folder: Path) -> dict[str, str]:
     """
     security = temporary_security()
     folder = folder.absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder, 0o077)
     files = {}
     for name, text in (("cert", security.tls_scheduler_cert), ("key", security.tls_scheduler_key)):
         path = folder / f"{name}.pem"

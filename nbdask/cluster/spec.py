@@ -34,7 +34,7 @@ class JobSpec:
     interface : str or None
         Network interface that scheduler and workers use, such as ``"ib0"``.
     directory : Path
-        Folder that all nodes see, for the jobs' logs and the temporary credentials.
+        Folder visible to all nodes, for the jobs' logs and the temporary credentials.
     local_directory : str or None
         Folder on a disk of the node, for a worker's own files.
     prologue : tuple of str
@@ -81,7 +81,9 @@ class ClusterSpec:
     memory : int, optional
         Bytes of the smallest worker, where they are known.
     tls : bool
-        Whether a cluster that is started here, and listens beyond loopback, uses TLS.
+        Whether a cluster that is started here uses TLS.
+    dashboard : bool
+        Whether a cluster that is started here shows dask's pages.
     wait : int
         Seconds without any worker after which a run is given up.
     devices : tuple of str
@@ -98,6 +100,7 @@ class ClusterSpec:
     tls: bool = True
     wait: int = field(default=WAIT, compare=False)
     devices: tuple[str, ...] = ()
+    dashboard: bool = False
 
     @property
     def here(self) -> bool:

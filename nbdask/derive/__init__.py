@@ -1,4 +1,4 @@
-"""Images from images: photon noise and detector effects, the same in whatever tiles.
+"""Images from images: photon noise and detector effects, the same whatever the tiles.
 
 The functions take NumPy arrays, dask arrays and xarray.DataArrays and give the same kind, lazy
 where the image is lazy; the steps can be composed in a :class:`Pipeline`.  The names are loaded

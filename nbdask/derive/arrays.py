@@ -99,7 +99,7 @@ def _corner_of(image: Any, corner: tuple[int, int]) -> tuple[int, int]:
 
 
 class _Frame:
-    """An array of pixels as a detector of its own whose first pixel has other indices."""
+    """An array of pixels as a separate detector whose first pixel has other indices."""
 
     def __init__(
         self, pipeline: Steps, corner: tuple[int, int], shape: tuple[int, int], backend: str

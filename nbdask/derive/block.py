@@ -76,7 +76,7 @@ def check_backend(backend: str) -> str:
     Raises
     ------
     FieldError
-        There is none of that name.
+        Unknown name.
     """
     if backend not in BACKENDS:
         raise FieldError("backend", backend, "one of " + ", ".join(BACKENDS))

@@ -235,7 +235,7 @@ def reduce_image(
     Returns
     -------
     Canvas
-        Memory: one tile beside the canvas.
+        Memory: one tile in addition to the canvas.
 
     Raises
     ------

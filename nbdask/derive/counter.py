@@ -6,8 +6,8 @@ random words.  The counter here is
 
     fast index, slow index, frame, stream * 2**24 + draw
 
-and the key is the seed, so a pixel has the same random numbers in whatever tile, process or order
-it is computed.  A stream belongs to one step of a pipeline; a draw gives one or two deviates.
+and the key is the seed, so the random numbers of a pixel do not depend on tiles, processes or the
+order of computation.  A stream belongs to one step of a pipeline; a draw gives one or two deviates.
 
 The functions work on uint64 arrays that hold 32-bit words; ``derive_counter.h`` holds the same in
 C++.

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from nbdask.experiment import Experiment, StructureFactors
 from nbdask.geometry.build import build_model
-from nbdask.geometry.detector_frame import place_detector
 from nbdask.geometry.model import Model
 from nbdask.physics.position import rays_to
 
@@ -43,6 +42,8 @@ class Directions:
         [m]
     cell : (3, 3) float64 array
         a, b and c in the laboratory frame [m].
+    distance : float
+        From the sample to the detector plane, along the beam [m].
     beam_centre : tuple of float
         Where the direct beam meets the detector, pixel coordinates (slow, fast).
     """
@@ -51,6 +52,7 @@ class Directions:
     incident: Array
     wavelength: float
     cell: Array
+    distance: float
     beam_centre: tuple[float, float]
 
     @classmethod
@@ -60,7 +62,7 @@ class Directions:
         Raises
         ------
         InputError
-            The experiment makes no sense.
+            The experiment is inconsistent.
         """
         bare = replace(
             experiment,
@@ -71,16 +73,20 @@ class Directions:
             ),
         )
         model = build_model(bare)
-        placed = place_detector(bare.frame, bare.detector, bare.semantics)
         weights = model.weight / model.weight.sum()
         incident = weights @ model.incident
-        size = model.pixel_size
+        # Not the centre of nanoBragg's headers, which is another one where the detector swings.
+        ahead = float(model.beam @ model.normal) or 1e-300
+        distance = float(model.origin @ model.normal) / ahead
+        spot = distance * model.beam - model.origin
+        centre = (spot @ model.slow / model.pixel_size, spot @ model.fast / model.pixel_size)
         return cls(
             model=model,
             incident=incident / np.linalg.norm(incident),
             wavelength=float(weights @ model.wavelength),
             cell=model.axes[(model.n_phi - 1) // 2],
-            beam_centre=(placed.s_beam / size - 0.5, placed.f_beam / size - 0.5),
+            distance=distance,
+            beam_centre=(float(centre[0]) - 0.5, float(centre[1]) - 0.5),
         )
 
     def scattering(self, slow: ArrayLike, fast: ArrayLike) -> Array:
@@ -122,10 +128,6 @@ class Directions:
         ----------
         slow, fast : float
             Pixel coordinates.
-
-        Returns
-        -------
-        h, k, l
         """
         model = self.model
         ray = self.scattering(slow, fast) * self.wavelength + self.incident
@@ -160,7 +162,7 @@ class Directions:
     def ring(self, d: float, region: Sequence[float]) -> list[Array]:
         """Return the lines of one resolution in a region.
 
-        Traced on a grid over the region, so tilted and curved detectors are no special case.
+        Traced on a grid over the region, so tilted and curved detectors are not special cases.
 
         Parameters
         ----------

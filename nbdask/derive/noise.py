@@ -75,9 +75,9 @@ def noise(
         The store to write: a path, or ``s3://bucket/name``.
     pipeline : Pipeline
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     resume : bool
-        Finish the store that is there already.
+        Finish the existing store.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
@@ -143,7 +143,7 @@ def _tile(
     rest: Pipeline | None,
     begun: Place | None,
 ) -> tuple[int, int]:
-    """Choose the size of tiles: as given, as a store was begun, or as the source has them."""
+    """Choose the size of tiles: as given, as a store was started, or as the source has them."""
     if given is not None:
         return parse_tile(given)
     if begun is not None:
@@ -209,7 +209,7 @@ class Derivation(Work):
         return self.root
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that a store was begun with the same pipeline and source."""
+        """Make sure that a store was started with the same pipeline and source."""
         provenance.check_same(reader, self.root, doing)
         return ()
 
@@ -228,7 +228,7 @@ class Derivation(Work):
         rows = rows_of_tiles(context.source.read, grid, roi, context.pipeline.seed)
         for row, photons in enumerate(rows):
             for index in range(row * columns, (row + 1) * columns):
-                # Tiles that are done are drawn again all the same: the sequence goes through them.
+                # Tiles that are done are drawn again too: the sequence goes through them.
                 if index not in missing:
                     continue
                 start, tile = time.perf_counter(), grid[index]
@@ -267,19 +267,19 @@ def derivation_of(reader: StoreReader) -> Derivation:
     if derived["version"] != provenance.VERSION:
         raise StoreError(
             f"repair: {reader.path} was made by an nbdask whose noise has version"
-            f" {derived['version']}, here it has {provenance.VERSION}; {again} makes it anew"
+            f" {derived['version']}, here it has {provenance.VERSION}; {again} makes it again"
         )
     pipeline = Pipeline.from_dict(derived["pipeline"])
     if pipeline.split() is not None:
         raise StoreError(
             f"repair: {reader.path} has nanoBragg's own noise, which is made as a whole; {again}"
-            " with its other options makes it anew"
+            " with its other options makes it again"
         )
     source = complete_source(derived["source"]["path"], reader.place)
     if provenance.pixels_checksum(source) != derived["source"]["pixels_sha256"]:
         raise StoreError(
             f"repair: {source.path} has other pixels than when {reader.path} was made from it;"
-            f" {again} with its other options makes it anew"
+            f" {again} with its other options makes it again"
         )
     writer = TileWriter(reader.place, reader.grid.counts[1])
     context = Context(Source(source.place), pipeline, reader.grid, writer, "cpu")
@@ -313,7 +313,7 @@ class NoisyCopy:
 
     def _now(self) -> Target:
         """Return the target as it is now."""
-        # A run that was cut off before its noise has begun has nothing to resume here.
+        # A run that was cut off before its noise has started has nothing to resume here.
         target = self.target
         return replace(target, resume=target.resume and target.place.exists())
 

@@ -117,18 +117,18 @@ class Pipeline:
         FieldError
             Its noise further behind, or steps after it that look at neighbouring pixels.
         """
-        places = [n for n, step in enumerate(self.steps) if isinstance(step, PoissonC)]
-        if not places:
+        positions = [n for n, step in enumerate(self.steps) if isinstance(step, PoissonC)]
+        if not positions:
             return None
         rest = dataclasses.replace(self, steps=self.steps[1:])
-        if places != [0]:
+        if positions != [0]:
             raise FieldError("steps", PoissonC.kind, "the first step, and only once")
         if rest.halo:
             kind = next(step.kind for step in rest.steps if step.halo)
             raise FieldError(
                 "steps",
                 kind,
-                "left out beside nanoBragg's own noise; spread the light in a second run, without"
+                "left out with nanoBragg's own noise; spread the light in a second run, without"
                 " photon noise, on the noisy store",
             )
         return rest
@@ -150,7 +150,7 @@ class Pipeline:
         names = ("generator", "seed", "frame", "steps")
         for name in sorted(set(data) - set(names)):
             hint = _nearest(name, names) or "known are seed, frame and steps"
-            raise InputError(f"{name}: there is no such entry in a pipeline ({hint})")
+            raise InputError(f"{name}: unknown entry of a pipeline ({hint})")
         if data.get("generator", GENERATOR) != GENERATOR:
             raise FieldError("generator", data["generator"], GENERATOR)
         if "steps" not in data:
@@ -325,7 +325,7 @@ def _step(item: Any) -> Step:
         if name not in known:
             allowed = "it has " + ", ".join(known) if known else "the step has no fields"
             hint = _nearest(name, known) or allowed
-            raise InputError(f"{kind}.{name}: there is no such field ({hint})")
+            raise InputError(f"{kind}.{name}: unknown field ({hint})")
     for name, field in known.items():
         if field.default is dataclasses.MISSING and name not in values:
             raise InputError(f"{kind}.{name} is missing: it must be given")

@@ -28,7 +28,7 @@ _INHERITED = (
     "precision",
     "kernel_version",
 )
-#: Steps after which values are no photons any more.
+#: Steps after which values are no longer photons.
 _UNITS = ("gain", "offset", "rounding", "saturation")
 
 
@@ -138,7 +138,7 @@ def image_attributes(source: StoreReader, pipeline: Pipeline) -> dict[str, str]:
 
 
 def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str) -> None:
-    """Make sure that a run would write the very pixels that a store was begun with.
+    """Make sure that a run would write exactly the pixels that a store was started with.
 
     Raises
     ------

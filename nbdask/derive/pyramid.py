@@ -26,7 +26,7 @@ from nbdask.plan.machine import available_cores
 from nbdask.plan.tiles import Tile
 from nbdask.store.address import place_of
 from nbdask.store.checked import CheckedImage
-from nbdask.store.levels import KINDS, SMALLEST, Flags, Levels, create_levels
+from nbdask.store.levels import KINDS, LAYOUT, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
 from nbdask.store.reader import StoreReader
 
@@ -46,6 +46,8 @@ class Pyramid:
         Chunks built now; those of all kinds at one place count once.
     missing : int
         Chunks that wait for tiles of the image.
+    earlier : bool
+        Its layout is one that nbdask no longer builds.
     """
 
     path: Path | str
@@ -53,6 +55,7 @@ class Pyramid:
     shapes: tuple[tuple[int, int], ...]
     built: int
     missing: int
+    earlier: bool
 
 
 def build_pyramid(
@@ -61,6 +64,7 @@ def build_pyramid(
     kinds: Sequence[str] = KINDS,
     smallest: int = SMALLEST,
     threads: int | None = None,
+    rebuild: bool = False,
     progress: Progress | None = None,
 ) -> Pyramid:
     """Build what is missing of a store's pyramid.
@@ -75,19 +79,18 @@ def build_pyramid(
         Levels are added until both sides are at most so long [pixels].
     threads : int, optional
         None: one per core.
+    rebuild : bool
+        Build all of it again, in today's layout.
     progress : callable, optional
         Called with (chunks there, chunks in all).
-
-    Returns
-    -------
-    Pyramid
 
     Raises
     ------
     InputError
         An unknown kind, or a size below 1.
     StoreError
-        There is no store, a run writes to it, a tile is damaged, or it cannot be written.
+        There is no store, a run writes to it, a tile is damaged, or it cannot be written; a kind
+        would join others of an earlier layout.
     """
     check_kinds(kinds)
     if smallest < 1:
@@ -96,7 +99,7 @@ def build_pyramid(
     StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
     with Lock(place) as lock:
         place.sweep()
-        builder = Builder(create_levels(place, kinds, smallest))
+        builder = Builder(create_levels(place, kinds, smallest, rebuild=rebuild))
         total = sum(flags.size for flags in builder.done[1:])
         before = builder.count()
         for level in range(1, len(builder.done)):
@@ -105,12 +108,13 @@ def build_pyramid(
                 if progress is not None:
                     progress(builder.count(), total)
     shapes = tuple(builder.levels.level_grid(k).shape for k in range(1, len(builder.done)))
-    now = builder.count()
-    return Pyramid(place.name, builder.levels.kinds, shapes, now - before, total - now)
+    now, levels = builder.count(), builder.levels
+    old = levels.layout < LAYOUT
+    return Pyramid(place.name, levels.kinds, shapes, now - before, total - now, old)
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
-    """Refuse kinds of levels that there are not."""
+    """Refuse unknown kinds of levels."""
     for kind in kinds:
         if kind not in KINDS:
             raise InputError(f"kind {kind!r} of a pyramid: must be {' or '.join(KINDS)}")
@@ -242,7 +246,7 @@ def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> 
 
 
 class GrowingPyramid(Listener):
-    """Builds the pyramid of a store while a run fills it, in a thread of its own.
+    """Builds the pyramid of a store while a run fills it, in a separate thread.
 
     A listener for :func:`nbdask.simulate`, whose lock covers what is written here.
 
@@ -262,7 +266,7 @@ class GrowingPyramid(Listener):
         self._thread: threading.Thread | None = None
 
     def begin(self, start: Start) -> None:
-        """Make the arrays of the levels, and start on tiles that are there already."""
+        """Make the arrays of the levels, and start on existing tiles."""
         builder = Builder(create_levels(place_of(start.store), self._kinds, self._smallest))
         self._thread = threading.Thread(
             target=self._work, args=(builder,), name="nbdask-pyramid", daemon=True
@@ -274,7 +278,7 @@ class GrowingPyramid(Listener):
         self._queue.put(result.index)
 
     def end(self, complete: bool) -> None:
-        """Wait until all is built; where the run failed, only for the chunk at hand.
+        """Wait until all is built; where the run failed, only for the current chunk.
 
         Raises
         ------

@@ -27,7 +27,7 @@ def single(field: str, value: object) -> float:
     Raises
     ------
     FieldError
-        It is no finite number, or beyond.
+        Not a finite number, or out of range.
     """
     result = number(field, value)
     if abs(result) > _GREATEST:
@@ -101,7 +101,7 @@ class Step(ABC):
         values : (slow, fast) float64 array
             May be overwritten.  For a step with a halo, padded by it with zeros where the detector
             ends.
-        block : Work
+        block : Block
             Its corner is that of ``values``.
 
         Returns
@@ -130,7 +130,7 @@ class Flicker(Step):
         "--flicker", "share", "RMS", "Flicker of the whole frame: 0.01, 1%.", default=0.0
     )
     pixel_rms: float = set_by(
-        "--pixel-flicker", "share", "RMS", "Flicker of each pixel by itself: 0.01, 1%.", default=0.0
+        "--pixel-flicker", "share", "RMS", "Flicker of each pixel: 0.01, 1%.", default=0.0
     )
 
     def __post_init__(self) -> None:

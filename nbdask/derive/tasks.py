@@ -37,7 +37,7 @@ class Source:
         return self.place
 
     def __setstate__(self, state: Place) -> None:
-        """Open it anew when it is needed."""
+        """Reopen it when needed."""
         self.place, self._image, self._lock = state, None, Lock()
 
     def read(self, part: Tile) -> NDArray[np.float32]:
@@ -86,7 +86,7 @@ class Context(Shared):
 
 
 def result_of(index: int, pixels: NDArray[np.float32], tile: Tile, start: float) -> TileResult:
-    """Return a tile that was begun at ``start``: every pixel counts."""
+    """Return a tile that was started at ``start``: every pixel counts."""
     seconds = time.perf_counter() - start
     return TileResult(index, pixels, summarise(pixels, (tile.slow0, tile.fast0), None, 0, seconds))
 

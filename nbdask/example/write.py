@@ -63,7 +63,8 @@ def write_example(name: str, directory: str | Path) -> list[str]:
     folder = Path(directory)
     check_outside_stores(argv[1], "example directory", InputError)
     line = shlex.join(["nbdask", "simulate", *argv, "--out", str(folder / f"{name}.zarr")])
-    texts = {Path(argv[1]): hkl_text(amplitudes(MINERALS[name])), folder / "command.txt": line + "\n"}
+    hkl = hkl_text(amplitudes(MINERALS[name]))
+    texts = {Path(argv[1]): hkl, folder / "command.txt": line + "\n"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():

@@ -28,7 +28,7 @@ def number(field: str, value: object, *, allowed: str = "a finite number") -> fl
     except (TypeError, ValueError, OverflowError):
         raise FieldError(field, value, allowed) from None
     if not math.isfinite(result):
-        raise FieldError(field, value, allowed)
+        raise FieldError(field, result, allowed)
     return result
 
 

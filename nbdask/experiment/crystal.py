@@ -99,11 +99,11 @@ class Crystal:
 
 def _checked_cell(cell: object) -> tuple[float, ...]:
     values = checks.vector("crystal.cell", cell, length=6)
-    for length in values[:3]:
-        checks.size("crystal.cell", length)
     allowed = "three lengths above 0 and three angles between 0 and 180 degrees"
     if any(x <= 0.0 for x in values[:3]) or any(not 0.0 < x < math.pi for x in values[3:]):
         raise FieldError("crystal.cell", values, allowed)
+    for length in values[:3]:
+        checks.size("crystal.cell", length)
     alpha, beta, gamma = values[3:]
     half = (alpha + beta + gamma) / 2
     # Each of the four must be positive, or no triangle of directions has these angles.
@@ -130,8 +130,8 @@ def _checked_matrix(matrix: object) -> tuple[float, ...]:
 def _checked_fudge(fudge: object) -> float:
     value = checks.not_negative("crystal.fudge", fudge)
     # Far below, the shape of a round crystal is the difference of two numbers that are equal.
-    if value != 0.0 and not 1e-9 <= value <= 1e9:
-        raise FieldError("crystal.fudge", fudge, "0, or between 1e-09 and 1e+09")
+    if value != 0.0 and not 1e-12 <= value <= 1e12:
+        raise FieldError("crystal.fudge", fudge, "0, or between 1e-12 and 1e+12")
     return value
 
 
@@ -155,7 +155,7 @@ def _check_cells_matrix(crystal: Crystal) -> None:
         raise FieldError(field, matrix, f"columns of a length of at most {MOST_CELLS}")
     columns = tuple(math.ceil(length) for length in lengths)
     if crystal.n_cells not in ((1, 1, 1), columns):
-        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out beside {field}")
+        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out with {field}")
     checks.assign(crystal, cells_matrix=matrix, n_cells=columns)
 
 

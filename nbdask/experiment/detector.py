@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
@@ -55,6 +55,8 @@ class Detector:
         Inverse absorption depth of the sensor, mu [1/m]; None: 1/thickness.
     thick_steps : int or None
         Layers into which the sensor is cut; None: 2 when it has a thickness.
+    header_file : str or None
+        SMV image whose header gave values, for the record.
     """
 
     pixel_size: float = 0.1e-3
@@ -81,6 +83,8 @@ class Detector:
     thickness: float = 0.0
     attenuation: float | None = None
     thick_steps: int | None = None
+    # Not compared: the values are what counts, and flags can say them without the file.
+    header_file: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field."""

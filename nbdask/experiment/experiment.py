@@ -130,6 +130,7 @@ class Experiment:
                 data[part].pop(path, None)
         data.get("crystal", {}).pop("matrix_file", None)
         data.get("sources", {}).pop("file", None)
+        data.get("detector", {}).pop("header_file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

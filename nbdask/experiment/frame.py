@@ -16,7 +16,7 @@ VECTOR_NAMES = ("fast", "slow", "normal", "beam", "polarization", "spindle", "tw
 class LabFrame:
     """Directions of detector, beam, polarization and spindle in the laboratory.
 
-    A named convention fixes all of them.  Only ``CUSTOM`` takes vectors of its own; those not
+    A named convention fixes all of them.  Only ``CUSTOM`` takes other vectors; those not
     given keep the values that nanoBragg starts from (beam +x, fast +z, slow -y, normal +x,
     polarization +z, spindle +z, 2theta axis +y).  Vectors need not have unit length.
 

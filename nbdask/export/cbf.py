@@ -19,7 +19,7 @@ from nbdask.export.values import Clipped, counts32
 from nbdask.units import to_degrees
 from nbdask.version import __version__
 
-#: What pixels without a measurement hold, as in the gaps of a Pilatus.
+#: Value of pixels without a measurement, as in the gaps of a Pilatus.
 NOTHING = -1
 #: Greatest pixel: its difference from -1 still fits 32 bits, which every program can unpack.
 GREATEST = 2**31 - 2
@@ -89,9 +89,9 @@ def pack(values: NDArray[np.int32], before: int) -> bytes:
     values : (n,) int32 array
         From -1 to 2^31 - 2.
     before : int
-        The value that stands before the first.
+        The value before the first.
     """
-    # The package starts from 0: pack ``before`` too, and leave away what it became.
+    # The package starts from 0: pack ``before`` too, and drop its bytes.
     lead = np.array([before], np.int32)
     packed: bytes = compByteOffset(np.concatenate([lead, values]))
     return packed[len(compByteOffset(lead)) :]

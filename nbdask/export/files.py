@@ -1,4 +1,4 @@
-"""New files: whole under their name or not there at all, and room for them."""
+"""New files: complete under their name or absent, and space for them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from nbdask.plan.memory import format_bytes
 
 
 def check_room(path: Path, size: int) -> None:
-    """Make sure that more bytes can be written beside ``path``.
+    """Make sure that more bytes can be written next to ``path``.
 
-    For libraries that do not end well when the disk is full: HDF5 keeps what it could not write and
-    complains once more when it is closed.
+    For libraries that fail badly when the disk is full: HDF5 keeps what it could not write and
+    raises again when it is closed.
 
     Raises
     ------
     OSError
-        There is no room for them.
+        Not enough space.
     """
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -33,7 +33,7 @@ def check_room(path: Path, size: int) -> None:
 def fresh_file(
     path: str | os.PathLike[str], what: str, *, overwrite: bool, size: int = 0
 ) -> Iterator[Path]:
-    """Give the path of a temporary file beside ``path`` that takes its name in the end.
+    """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, neither is there (an older file stays as it was).
 

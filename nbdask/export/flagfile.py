@@ -22,7 +22,7 @@ Writer = Callable[[Picture, Path, Options], list[str]]
 class FlagFile:
     """One file that a nanoBragg flag asks for.
 
-    A file that is there already is replaced as a whole, as nanoBragg does.
+    An existing file is replaced as a whole, as nanoBragg does.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class FlagFile:
     remarks : list of str
         What should be reported, once the file is written.
     bar : callable or None
-        Gives, for a label, a context with a progress callback (or None); set by who shows one.
+        Gives, for a label, a context with a progress callback (or None); set by the caller.
     """
 
     flag: str

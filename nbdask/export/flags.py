@@ -22,7 +22,7 @@ def flag_files(outputs: Outputs) -> list[FlagFile]:
     Raises
     ------
     InputError
-        A seed that nanoBragg's noise cannot be made from.
+        A seed that nanoBragg's noise does not allow.
     """
     o = outputs
     files: list[FlagFile] = []

@@ -29,11 +29,11 @@ class Format:
     name : str
         What ``--format`` takes.
     suffixes : tuple of str
-        Of file names, from which the format is told; empty: only by its name.
+        Of file names, which select the format; empty: only selected by name.
     writer : str
         ``module:function`` below ``nbdask.export``.
     takes : frozenset of str
-        Fields of :class:`Options` that mean something.
+        Fields of :class:`Options` that it uses.
     help : str
     only : str or None
         The only kind of pixels, which may be asked for by name.
@@ -116,23 +116,22 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     Raises
     ------
     InputError
-        Neither tells a format.
+        The format cannot be told from either.
     """
     if name is not None:
         if name not in FORMATS:
             close = nearest(name, FORMATS)
             hint = f"did you mean {close[0]}?" if close else "one of " + ", ".join(FORMATS)
-            raise InputError(f"--format {name}: no such format ({hint})")
+            raise InputError(f"--format {name}: unknown format ({hint})")
         return FORMATS[name]
     suffix = Path(path).suffix.lower()
     for found in FORMATS.values():
         if suffix in found.suffixes:
             return found
     known = ", ".join(" ".join(f.suffixes) for f in FORMATS.values() if f.suffixes)
-    what = f"the ending {suffix}" if suffix else "no ending"
+    what = f"unknown ending {suffix}" if suffix else "no ending"
     raise InputError(
-        f"{path}: {what} tells no format; the endings are {known}, or give --format (one of"
-        f" {', '.join(FORMATS)})"
+        f"{path}: {what}; known are {known}, or give --format (one of {', '.join(FORMATS)})"
     )
 
 
@@ -154,7 +153,7 @@ def _check_options(format_: Format, options: Options) -> None:
         if name not in format_.takes:
             takers = [f.name for f in FORMATS.values() if name in f.takes]
             raise InputError(
-                f"--{name} has no meaning for {format_.name}: leave it out, or take"
+                f"--{name} is not used by {format_.name}: leave it out, or export as"
                 f" {' or '.join(takers)}"
             )
     if options.seed is not None:
@@ -204,8 +203,8 @@ def check_export(
     _check_outside(picture, Path(path))
     if chosen.name == "smv-noise" and picture.counts:
         raise InputError(
-            f"--format smv-noise: {picture.reader.path} holds counts with noise already; export it"
-            " as smv, or take the store that it was made from"
+            f"--format smv-noise: {picture.reader.path} already holds counts with noise; export it"
+            " as smv, or export the store that it was made from"
         )
     return Prepared(chosen, picture, options, _writer(chosen))
 
@@ -241,23 +240,19 @@ def export(
         Export a store whose run has not ended.  Missing pixels are NaN in float files, -1 in
         signed integers (and masked in ``nxmx``), 0 in ``smv`` and ``pgm``.
     overwrite : bool
-        Replace a file that is there already.
+        Replace an existing file.
     progress : callable, optional
         Called with (rows done, rows in all).
     **choices
         ``scale``, ``adc``, ``dtype`` and ``seed``, the fields of
         :class:`nbdask.export.options.Options`.
 
-    Returns
-    -------
-    Exported
-
     Raises
     ------
     StoreError
-        The store is missing, damaged or not complete; the file is there or cannot be written.
+        The store is missing, damaged or not complete; the file exists or cannot be written.
     InputError
-        An unknown format, a choice that it does not have, a region outside the image, a missing
+        An unknown format, an option that it does not have, a region outside the image, a missing
         package.
     """
     chosen, picture, options, write = check_export(
@@ -273,11 +268,11 @@ def export(
 
 
 def _check_arguments(path: object, roi: object, scale: object) -> None:
-    """Refuse what is no path, no region or no scale."""
+    """Refuse what is not a path, no region or no scale."""
     if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"{path!r} is no path: give that of the file to write, such as 'a.img'")
+        raise InputError(f"{path!r} is not a path: give that of the file to write, such as 'a.img'")
     if not str(path):
-        raise InputError("the name of a file is empty: give its path, such as a.img")
+        raise InputError(f"path {path!r} is empty: give that of the file to write, such as a.img")
     if roi is not None:
         four = list(roi) if isinstance(roi, (tuple, list)) else []
         if len(four) != 4 or not all(hasattr(n, "__index__") for n in four):
@@ -288,7 +283,7 @@ def _check_arguments(path: object, roi: object, scale: object) -> None:
     if scale is not None:
         if isinstance(scale, (str, bytes)) or not hasattr(scale, "__float__"):
             raise InputError(f"--scale {scale!r}: must be a number above 0")
-        # C takes 0 or less for its automatic scale; here that is said by leaving it out.
+        # C takes 0 or less for its automatic scale; here leaving it out does that.
         if float(scale) <= 0.0:
             raise InputError(
                 f"--scale {float(scale):g}: must be above 0; leave it out for the format's own"

@@ -1,4 +1,4 @@
-"""Where the exported rectangle stands: the placed detector, cut to it."""
+"""Geometry of the exported rectangle: the placed detector, cut to it."""
 
 from __future__ import annotations
 

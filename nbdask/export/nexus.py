@@ -26,11 +26,11 @@ from nbdask.version import __version__
 
 #: Longest side of a chunk [pixels].
 CHUNK = 512
-#: Room on the disk that is left for HDF5's own records [bytes].
+#: Disk space that is left for HDF5's own records [bytes].
 _MARGIN = 64 << 10
 #: Bit of the pixel mask for pixels without a measurement: "user defined mask".
 MASKED = 1 << 8
-#: What int32 pixels hold where nothing was computed.
+#: Value of int32 pixels that were not computed.
 NOTHING = -1
 
 DETECTOR = "/entry/instrument/detector"
@@ -70,7 +70,7 @@ def write_nexus(picture: Picture, path: Path, options: Options) -> list[str]:
         data["data"] = detector["data"]
         _record(_group(entry, "nbdask", "NXcollection"), picture, turn)
     if experiment.detector.curved:
-        said.append("the geometry is that of the flat detector: NXmx cannot tell a curved one")
+        said.append("the geometry is that of the flat detector: NXmx cannot describe a curved one")
     return said
 
 
@@ -245,7 +245,7 @@ def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[
         _number(group, "saturation_value", valid)
     clipped, masked = Clipped(), 0
     for start, pixels in picture.bands(multiple=chunk[0]):
-        # Pixels and mask as if they could not be packed, and what HDF5 itself needs.
+        # Pixels and mask as if incompressible, and what HDF5 itself needs.
         check_room(path, 2 * pixels.nbytes + _MARGIN)
         stop = start + len(pixels)
         unused = picture.unused(start, pixels)
@@ -257,7 +257,7 @@ def _pixels(group: Any, picture: Picture, options: Options, path: Path) -> list[
         else:
             data[0, start:stop] = scaled(pixels, options.factor, options.offset)
         if unused.any():
-            # Chunks of the mask in which nothing is masked are never written, and take no room.
+            # Chunks of the mask in which nothing is masked are never written, and take no space.
             mask = group["pixel_mask"] if masked else dataset("pixel_mask", "<u4", ())
             masked += int(unused.sum())
             _mask_rows(mask, start, unused, chunk)

@@ -91,7 +91,7 @@ def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     -------
     Chain
         Its points are those of the placed detector.  Where the given axes cannot be a chain (a
-        2theta axis that is no unit vector), one shift with the axes as they stand.
+        2theta axis that is not a unit vector), one shift with the axes as they stand.
     """
     chain = _as_given(experiment, geometry)
     g = geometry
@@ -118,7 +118,7 @@ def _as_given(experiment: Experiment, g: Geometry) -> Chain:
     )
     placed = g.frame.origin
     if g.frame.pivot == "sample":
-        # The near point stays where it is on the detector, so the shift comes before the turns.
+        # The near point stays where it is on the detector, so the shift comes before the rotations.
         near = placed + centre.f_close * g.frame.fast + centre.s_close * g.frame.slow
         normal = array(row.normal)
         normal = unit(normal) if length(normal) == 1.0 else unit(cross(fast, slow))

@@ -55,7 +55,7 @@ def write_pgm(picture: Picture, path: Path, options: Options, smv_scale: float =
             scale = GREY / (DEVIATIONS * rmsd)
         else:
             scale = smv_scale if smv_scale > 0.0 else automatic_scale(picture)
-    # Counts are rounded as in other files; C cuts fractions off.
+    # Counts are rounded as in other files; C truncates.
     half = 0.5 if picture.counts else 0.0
     clipped = Clipped()
     with open(path, "wb") as handle:
@@ -67,5 +67,5 @@ def write_pgm(picture: Picture, path: Path, options: Options, smv_scale: float =
             clipped = clipped.plus(lost)
             handle.write(grey.data)
     said = [f"scale {scale:g}"]
-    # The automatic scale means strong pixels to be white; one of counts does not.
+    # The automatic scale makes strong pixels white on purpose; one of counts does not.
     return said + clipped.describe(GREY_MAX) if picture.counts else said

@@ -64,7 +64,7 @@ class Picture:
         Rows and columns to take: slow_min, slow_max, fast_min, fast_max, inclusive, and cut to the
         detector; None: the whole image.
     incomplete : bool
-        Take a store whose run has not ended, too.
+        Also take a store whose run has not ended.
     progress : callable, optional
         Called with (rows done, rows in all).
 
@@ -88,8 +88,8 @@ class Picture:
         self.reader = reader = StoreReader(self.store)
         if reader.attributes["status"] != COMPLETE and not self.incomplete:
             raise StoreError(
-                f"{reader.path} is not complete: finish it with --resume first, or take what is"
-                " there with --incomplete"
+                f"{reader.path} is not complete: finish it with --resume first, or export what"
+                " is there with --incomplete"
             )
         n_slow, n_fast = reader.grid.shape
         slow0, slow1, fast0, fast1 = self.roi or (0, n_slow - 1, 0, n_fast - 1)
@@ -152,7 +152,7 @@ class Picture:
         Parameters
         ----------
         scale, adc : float
-            What becomes of pixels in the file.
+            Applied to pixels in the file.
         whole : bool
             The file holds whole numbers, not float32.
         """
@@ -243,7 +243,7 @@ class Picture:
         n_rows, n_columns = self.shape
         chunk = int(self.reader.image.chunks[0])
         step = math.lcm(chunk, multiple) if multiple > 1 else chunk
-        # Where both do not fit into memory together, chunks are read twice rather than the many.
+        # Where both do not fit into memory together, fewer chunks are read twice.
         if step * n_columns * 4 > 2 * BAND_BYTES and multiple > 1:
             step = multiple * max(1, chunk // multiple)
         step *= max(1, BAND_BYTES // (4 * n_columns * step))
@@ -262,7 +262,7 @@ class Picture:
                 if saturated:
                     many = f"{saturated} pixel{'s' * (saturated != 1)}"
                     self.remarks.append(f"{many} saturated at {self.saturation:g}")
-            # Before the rows are passed on: not every reader comes back after the last ones.
+            # Before the rows are passed on: not every reader asks again after the last ones.
             if self.progress is not None:
                 self.progress(stop, n_rows)
             for low in range(0, stop - start, rows):

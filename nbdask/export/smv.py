@@ -138,7 +138,7 @@ def check_seed(seed: int | None, flag: str = "-seed") -> None:
     ----------
     seed : int or None
     flag : str
-        What it was given by, for the message.
+        Flag that gave it, for the message.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def check_seed(seed: int | None, flag: str = "-seed") -> None:
     if seed is not None and seed < 0:
         raise InputError(
             f"{flag} {seed}: must be 0 or more for nanoBragg's own noise; a negative seed makes it"
-            " depend on what was drawn before"
+            " depend on earlier draws"
         )
 
 

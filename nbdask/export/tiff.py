@@ -18,7 +18,7 @@ from nbdask.version import __version__
 
 #: Side of a tile [pixels]; must be a multiple of 16.
 TILE = 512
-#: What int32 pixels hold where nothing was computed.
+#: Value of int32 pixels that were not computed.
 NOTHING = -1
 
 

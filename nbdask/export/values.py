@@ -78,7 +78,7 @@ def counts16(
 def noise16(photons: NDArray[np.float32], adc: float) -> tuple[NDArray[np.uint16], Clipped]:
     """Return the counts of nanoBragg's noise image: photons + adc, clipped and truncated.
 
-    What is below 0, and NaN, becomes 0 (C leaves it undefined).
+    Values below 0, and NaN, become 0 (C leaves it undefined).
     """
     return _counts(photons, 1.0, adc, np.trunc)
 
@@ -95,14 +95,14 @@ def _counts(
     for part in _blocks(flat.size):
         block = _transformed(flat[part], scale, adc)
         clipped = clipped.plus(_clip(block, UINT16_MAX))
-        # Through int32, which processors convert to quickest.
+        # Through int32, which processors convert to fastest.
         result[part] = convert(block).astype(np.int32)
     return result.reshape(pixels.shape), clipped
 
 
 def _transformed(pixels: NDArray[np.float32], scale: float, adc: float) -> NDArray[np.float64]:
     """Return pixels * scale + adc in double precision."""
-    # Pixels beyond float32, and what becomes of them, are counted later.
+    # Pixels beyond float32 are counted later.
     with np.errstate(over="ignore", invalid="ignore"):
         block = pixels.astype(np.float64)
         block *= scale
@@ -125,7 +125,7 @@ def grey8(
 ) -> tuple[NDArray[np.uint8], Clipped]:
     """Return the grey levels of nanoBragg's greymap: min(255, trunc(pixel * scale + adc)).
 
-    What is below 0, and NaN, becomes 0.
+    Values below 0, and NaN, become 0.
 
     Parameters
     ----------

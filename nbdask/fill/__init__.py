@@ -1,1 +1,1 @@
-"""Filling a store tile by tile: begun, resumed or mended by one class, whatever the work is."""
+"""Filling a store tile by tile: one class starts, resumes and repairs every kind of work."""

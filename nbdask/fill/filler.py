@@ -1,4 +1,4 @@
-"""One class that fills, resumes and mends a store, whatever the work is."""
+"""One class that fills, resumes and repairs a store, for every kind of work."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fill(
     Raises
     ------
     NbdaskError
-        Another run writes to the store, or it was begun with other settings, or there is no room
+        Another run writes to the store, or it was started with other settings, or there is no room
         for it; a tile that failed: the store then keeps the status ``running`` and the tiles that
         are done.
     """
@@ -93,7 +93,7 @@ class Filler:
         self.begun: StoreReader | None = None
 
     def reopen(self) -> None:
-        """Find the missing tiles of a store that was begun by the same work."""
+        """Find the missing tiles of a store that was started by the same work."""
         self.place.sweep()
         reader = self.begun = StoreReader(self.place)
         self.notes += self.work.check_same(reader)
@@ -172,7 +172,9 @@ class Filler:
             update_attributes(self.place, ended)
         return Filled(statistics, self.notes)
 
-    def mend(self, indices: Sequence[int], threads: int, progress: Progress | None = None) -> None:
+    def repair(
+        self, indices: Sequence[int], threads: int, progress: Progress | None = None
+    ) -> None:
         """Compute tiles again, on threads of this process, and write them over what is there.
 
         Parameters
@@ -181,7 +183,7 @@ class Filler:
             Numbers of the tiles.
         threads : int
         progress : callable, optional
-            Called with (tiles mended, tiles to mend).
+            Called with (tiles repaired, tiles to repair).
         """
 
         def again(index: int) -> None:

@@ -1,4 +1,4 @@
-"""What hears of a run while it goes on: to show it, or to work on its store meanwhile."""
+"""Listeners of a run: they show its progress, or work on its store meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a store is written, and what becomes of one that is there already."""
+"""Where a store is written, and what happens to an existing one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Target:
     ----------
     place : Place
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     resume : bool
-        Finish the store that is there already: only its missing tiles are computed.
+        Finish the existing store: only its missing tiles are computed.
     """
 
     place: Place
@@ -37,7 +37,9 @@ class Target:
         if not self.resume:
             self.place.check_free(self.overwrite)
         elif self.overwrite:
-            raise StoreError("--resume and --overwrite exclude each other: give one of them")
+            raise StoreError(
+                f"--out {self.place.name}: --resume and --overwrite exclude each other"
+            )
         elif not self.place.exists():
             raise StoreError(
                 f"--resume: {self.place.name} does not exist; leave --resume out to start the run"

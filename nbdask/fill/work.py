@@ -1,4 +1,4 @@
-"""What there is to do: the tiles of one store, and how each of them comes about."""
+"""The work on one store: its tiles, and how each is computed."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Work(ABC):
 
     @abstractmethod
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
-        """Make sure that the work gives the very pixels that a store was begun with.
+        """Make sure that the work gives exactly the pixels that a store was started with.
 
         Returns
         -------
         tuple of str
-            What goes on record beside.
+            What else goes on record.
 
         Raises
         ------

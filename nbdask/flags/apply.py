@@ -53,6 +53,9 @@ def _set_targets(builder: Builder, given: Given) -> None:
         assert not isinstance(number, str)
         if flag.convert == "ev" and number == 0.0:
             raise FlagError(f"{given.text}: must be a number above 0 (eV)")
+        if flag.low is not None and number < flag.low:
+            builder.note(f"{given.text}: taken as {flag.low}, as nanoBragg does")
+            number = flag.low
         value = convert(number)
         unset = {"negative": number < 0, "below 1": number < 1, "zero": number == 0}
         if unset.get(flag.unset, False):
@@ -131,7 +134,7 @@ def _pivot(builder: Builder, given: Given) -> None:
 def _curved(builder: Builder, given: Given) -> None:
     if given.following == 0:
         builder.note(
-            f"{given.text}: ignored as the very last argument, as in nanoBragg; put another flag"
+            f"{given.text}: ignored as the last argument, as in nanoBragg; put another flag"
             " after it"
         )
         return

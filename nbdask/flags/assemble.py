@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
-from nbdask.flags.parse import Given, parse
+from nbdask.flags.headers import note_header
+from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
@@ -35,6 +36,7 @@ def parse_args(
     semantics: str = "spec",
     source_weights: str = "ignore",
     pix0: Sequence[float] | None = None,
+    ignore_unknown: bool = False,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -49,12 +51,10 @@ def parse_args(
         ``"ignore"`` (as nanoBragg does) or ``"apply"``.
     pix0 : three floats or None
         Lab position [m] of the outer corner of the first pixel; overrides every other placement.
+    ignore_unknown : bool
+        Pass over arguments that nanoBragg does not know and ignores, with a note.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
-
-    Returns
-    -------
-    Parsed
 
     Raises
     ------
@@ -67,15 +67,22 @@ def parse_args(
     """
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
-    given = parse(argv)
+    checks.flag("ignore_unknown", ignore_unknown)
+    given = parse(argv, ignore_unknown=ignore_unknown)
     builder = Builder()
+    if ignore_unknown:
+        for passed in parse_all(argv)[1]:
+            builder.note(f"{passed.text}: ignored, as nanoBragg does")
     files = InputFiles(base_dir)
-    read_headers(builder, files, given)
+    headers = read_headers(builder, files, given)
     for item in given:
         apply(builder, item)
     if pix0 is not None:
-        pix0 = checks.vector("pix0", pix0)
-        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
+        if not isinstance(pix0, Iterable):
+            raise FieldError("pix0", pix0, "3 finite numbers")
+        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
+    for header in headers:
+        note_header(builder, header)
     read_files(builder, files, source_weights=source_weights)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
@@ -91,10 +98,16 @@ def parse_args(
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
 
 
-def from_args(argv: Sequence[str]) -> Experiment:
+def from_args(argv: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:
     """Build an experiment from a nanoBragg argument list, without the program's name.
 
     :func:`parse_args` also gives the notes and the output files.
+
+    Parameters
+    ----------
+    argv : sequence of str
+    ignore_unknown : bool
+        Pass over arguments that nanoBragg does not know and ignores.
 
     Raises
     ------
@@ -105,7 +118,7 @@ def from_args(argv: Sequence[str]) -> Experiment:
     """
     if isinstance(argv, (str, bytes)):
         raise FlagError(f"{argv!r}: must be a list of arguments, such as text.split() gives")
-    return parse_args(argv).experiment
+    return parse_args(argv, ignore_unknown=ignore_unknown).experiment
 
 
 def _finish_misset(builder: Builder) -> None:

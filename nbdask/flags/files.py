@@ -12,8 +12,8 @@ from nbdask.flags.headers import apply_header
 from nbdask.flags.parse import Given
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
-from nbdask.inputs.smv import open_mask, read_header
-from nbdask.inputs.sourcefile import read_sources
+from nbdask.inputs.smv import SmvHeader, open_mask, read_header
+from nbdask.inputs.sourcefile import SourceRow, comment_lines, read_sources
 
 _GRID = (
     "sources.horizontal.range",
@@ -48,8 +48,9 @@ class InputFiles:
         return path
 
 
-def read_headers(builder: Builder, files: InputFiles, given: list[Given]) -> None:
-    """Apply the headers of the last -mask, then of the last -img."""
+def read_headers(builder: Builder, files: InputFiles, given: list[Given]) -> list[SmvHeader]:
+    """Apply the headers of the last -mask, then of the last -img; return those that were read."""
+    read = []
     for target in ("files.mask", "files.img"):
         named = [item for item in given if target in item.flag.targets]
         if not named:
@@ -59,7 +60,11 @@ def read_headers(builder: Builder, files: InputFiles, given: list[Given]) -> Non
             open_mask(path)
             builder.set("sampling.mask", path, named[-1].text)
             builder.set("sampling.mask_sha256", sha256_of(path), named[-1].text)
-        apply_header(builder, read_header(path), is_mask=target == "files.mask")
+        else:
+            builder.set("detector.header_file", path, named[-1].text)
+        read.append(read_header(path))
+        apply_header(builder, read[-1], is_mask=target == "files.mask")
+    return read
 
 
 def read_files(builder: Builder, files: InputFiles, *, source_weights: str) -> None:
@@ -106,6 +111,7 @@ def _sources(builder: Builder, files: InputFiles, weights: str) -> None:
     origin = builder.origins["files.sources"]
     path = files.use(name)
     rows = read_sources(path)
+    _doubtful_sources(builder, origin, path, rows)
     builder.set("sources.points", tuple(SourcePoint(*row) for row in rows), origin)
     builder.set("sources.file", path, origin)
     unused = [builder.origins[field] for field in _GRID if builder.get(field) is not None]
@@ -116,4 +122,22 @@ def _sources(builder: Builder, files: InputFiles, weights: str) -> None:
         builder.note(
             f"{origin}: its weights are ignored, as in nanoBragg; --source-weights apply"
             " honours them"
+        )
+
+
+def _doubtful_sources(
+    builder: Builder, origin: str, path: str, rows: tuple[SourceRow, ...]
+) -> None:
+    """Note a list that is read in another way than its writer may have meant."""
+    if all(y is not None and z is None for _, y, z, _, _ in rows):
+        builder.note(
+            f"{origin}: its two columns are read as x and y of sources, as in nanoBragg; for a"
+            " spectrum write x y z weight wavelength[m] in each line, x y z being upstream of the"
+            " sample, such as -10 0 0 for MOSFLM, and give --source-weights apply"
+        )
+    comments = comment_lines(path)
+    if comments:
+        builder.note(
+            f"{origin}: # begins a comment here, but nanoBragg reads {comments} line(s) with one as"
+            " further numbers or sources (at 0 0 0): delete the comments before you compare images"
         )

@@ -23,7 +23,7 @@ Units are those of the table; inside, everything is SI. Flags with two dashes ar
   match exactly.
 - Unknown flags, stray arguments, missing values and wrong types are errors here, not in nanoBragg.
 - Headers are read first, that of `-mask` and then that of `-img`; flags override them.
-- What nanoBragg reads and never uses is accepted, and said.
+- What nanoBragg reads and never uses is accepted, with a note.
 - Nothing is picked up unasked from the working directory: `Fdump.bin` is read only with `-dump`.
 """
 

@@ -49,13 +49,38 @@ class Given:
         return " ".join(self.argv)
 
 
-def parse(argv: Sequence[str]) -> list[Given]:
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Arguments that are no flag, or no value of one.
+
+    Attributes
+    ----------
+    argv : tuple of str
+    reason : str
+        What is wrong with them, for a message.
+    ignored : bool
+        nanoBragg's image is the same without them.
+    """
+
+    argv: tuple[str, ...]
+    reason: str
+    ignored: bool
+
+    @property
+    def text(self) -> str:
+        """The arguments as typed."""
+        return " ".join(self.argv)
+
+
+def parse(argv: Sequence[str], *, ignore_unknown: bool = False) -> list[Given]:
     """Turn a nanoBragg argument list into flags with values.
 
     Parameters
     ----------
     argv : sequence of str
         Without the program's name.
+    ignore_unknown : bool
+        Pass over unknown flags and stray arguments that nanoBragg ignores.
 
     Returns
     -------
@@ -65,22 +90,61 @@ def parse(argv: Sequence[str]) -> list[Given]:
     Raises
     ------
     FlagError
-        An unknown flag, a stray argument, a missing value, or one of the wrong type.
+        Unknown flags and stray arguments, all of them; a missing value, or one of the wrong type.
     """
+    found, unknown = parse_all(argv)
+    if ignore_unknown:
+        unknown = [item for item in unknown if not item.ignored]
+    if unknown:
+        raise FlagError(_refusal(unknown))
+    return found
+
+
+def parse_all(argv: Sequence[str]) -> tuple[list[Given], list[Unknown]]:
+    """Return the flags with values, as :func:`parse`, and what is unknown."""
     result: list[Given] = []
+    unknown: list[Unknown] = []
     index = 0
     while index < len(argv):
         arg = argv[index]
         found = _match(arg)
         if found is None:
-            raise _unknown(arg, result[-1] if result else None)
+            end = index + 1
+            # What follows an unknown flag may be its values.
+            while end < len(argv) and not _is_flag_like(argv[end]):
+                end += 1
+            reason = _what_is_wrong(arg, result[-1] if result else None)
+            unknown.append(Unknown(tuple(argv[index:end]), reason, not _read_by_c(arg)))
+            index = end
+            continue
         flag, extended = found
         taken = _take(flag, arg, argv[index + 1 :])
         values = tuple(_typed(flag, arg, name, text) for name, text in taken)
         texts = tuple(text for _, text in taken)
         result.append(Given(flag, (arg, *texts), values, len(argv) - index - 1, extended))
         index += 1 + len(taken)
-    return result
+    return result, unknown
+
+
+def _read_by_c(arg: str) -> bool:
+    """Whether nanoBragg, which looks for flags inside arguments, finds one in an unknown one."""
+    return arg.startswith("-") and any(stem in arg for stem, _ in STEMS)
+
+
+def _refusal(unknown: Sequence[Unknown]) -> str:
+    """Return the one line about everything that is unknown."""
+    text = ""
+    for reason in dict.fromkeys(item.reason for item in unknown):
+        text += (" " if text.endswith("?") else "; " if text else "") + reason
+    ignored = list(dict.fromkeys(item.text for item in unknown if item.ignored))
+    if not ignored:
+        return text
+    one = len(ignored) == 1
+    what, pronoun = ", ".join(ignored), "it" if one else "them"
+    return (
+        f"{text}{' ' if text.endswith('?') else '; '}nanoBragg ignores {what}: leave {pronoun} out"
+        " for the same image, or give --ignore-unknown"
+    )
 
 
 def is_flag(arg: str) -> bool:
@@ -138,10 +202,7 @@ def _typed(flag: Flag, arg: str, name: str, text: str) -> Value:
             raise FlagError(f"{arg}: {name} is {text}: must be at most {_MAX_WHOLE}{unit}")
         if _WHOLE.fullmatch(text) is None:
             raise FlagError(f"{arg}: {name} is {text!r}: must be a whole number{unit}")
-        whole = int(text.split(".")[0])
-        if flag.low is not None and whole < flag.low:
-            raise FlagError(f"{arg} {text}: must be a whole number of at least {flag.low}")
-        return whole
+        return int(text.split(".")[0])
     if flag.special == "detector_abs" and text.lower().startswith("inf"):
         return "inf"
     number = to_number(text)
@@ -150,18 +211,18 @@ def _typed(flag: Flag, arg: str, name: str, text: str) -> Value:
     return number
 
 
-def _unknown(arg: str, before: Given | None) -> FlagError:
+def _what_is_wrong(arg: str, before: Given | None) -> str:
     if not arg.startswith("-") or to_number(arg) is not None:
         if before is None:
-            return FlagError(f"stray argument {arg!r} at the start: must be a flag, such as -cell")
-        return FlagError(
+            return f"stray argument {arg!r} at the start: must be a flag, such as -cell"
+        return (
             f"stray argument {arg!r} after {before.text}: {before.flag.name} is used as"
             f" '{before.flag.usage}'"
         )
     latin = "".join(_latin(letter) for letter in arg)
     near = nearest(latin, BY_NAME, most=3)
     hint = f": did you mean {' or '.join(near)}?" if near else ": nbdask flags lists all flags"
-    return FlagError(f"unknown flag {arg}{hint}")
+    return f"unknown flag {arg}{hint}"
 
 
 def _latin(letter: str) -> str:

@@ -42,7 +42,7 @@ class Flag:
     optional : int
         How many of the last values may be missing.
     low : int or None
-        Smallest whole number that is allowed.
+        What smaller whole numbers are taken for, with a remark.
     unset : str
         Which values mean "not given": ``"negative"``, ``"below 1"``, ``"zero"`` or none ("").
     special : str

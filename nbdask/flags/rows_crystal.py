@@ -17,7 +17,6 @@ def _cells(letter: str, index: int) -> Flag:
         targets=(f"crystal.n_cells.{index}",),
         low=1,
         default="1",
-        note="takes numbers below 1 as 1",
         back="always",
     )
 
@@ -88,7 +87,6 @@ CRYSTAL = (
         targets=("crystal.n_cells.0", "crystal.n_cells.1", "crystal.n_cells.2"),
         low=1,
         default="1",
-        note="takes numbers below 1 as 1",
     ),
     Flag(
         ("-samplesize", "-sample_size", "-xtalsize", "-xtal_size"),

@@ -190,7 +190,7 @@ DETECTOR = (
         "every pixel at the same distance from the sample",
         sets=(("detector.curved", True),),
         special="curved",
-        note="ignores it as the very last argument",
+        note="ignores it as the last argument",
     ),
     Flag(
         ("-point_pixel",),

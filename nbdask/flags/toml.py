@@ -5,8 +5,8 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights`` and ``pix0`` [m] beside ``flags`` where wanted.  Relative
-paths start from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m] and ``ignore_unknown`` next to ``flags`` if
+wanted.  Relative paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.toml import read_toml
 
-_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0")
+_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0", "ignore_unknown")
 
 
 def from_toml(path: str | Path) -> Experiment:
@@ -40,10 +40,6 @@ def from_toml(path: str | Path) -> Experiment:
     Parameters
     ----------
     path : str or Path
-
-    Returns
-    -------
-    Experiment
 
     Raises
     ------
@@ -91,6 +87,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         semantics=table.get("semantics", "spec"),
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),
+        ignore_unknown=table.get("ignore_unknown", False),
         base_dir=folder,
     )
     return parsed.experiment
@@ -104,6 +101,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("sampling", "mask", "mask_sha256"),
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
+        ("detector", "header_file", None),
     ):
         table = result.get(part)
         if not isinstance(table, dict) or name not in table:

@@ -184,7 +184,7 @@ def _orientations(
 
 
 def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
-    """Return (spread [rad], number of domains) from whatever is given."""
+    """Return (spread [rad], number of domains) from what is given."""
     if not spread:
         return (0.0, 1)
     return (spread, 10 if domains is None else domains)

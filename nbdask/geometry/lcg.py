@@ -37,7 +37,7 @@ class MinimalStandard:
     def restart(self, seed: int) -> None:
         """Take another seed in the middle of a stream.
 
-        A seed of 0 or more starts anew.  A negative one only replaces the state: the table and the
+        A seed of 0 or more restarts it.  A negative one only replaces the state: the table and the
         last deviate stay, since nanoBragg negates seeds and initialises for what is not positive.
         """
         if seed >= 0:

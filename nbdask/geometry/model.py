@@ -50,7 +50,7 @@ class Model:
         Real-space cell vectors [m] for each phi step (outer) and domain (inner):
         ``axes[o, i]`` is a, b or c.
     first_axes : (n_domains, 3, 3) array or None
-        C semantics only: the cell vectors that the very first evaluation of the image uses at its
+        C semantics only: the cell vectors that the first evaluation of the image uses at its
         first phi step; None where it needs no exception.
     star : (3, 3) array
         Unrotated reciprocal vectors a*, b*, c* [1/Angstrom] (gauss and tophat shapes).

@@ -49,7 +49,7 @@ def mosaic_rotations(
 ) -> Array:
     """Return the rotation of every mosaic domain.
 
-    Domain 0 is the identity (its deviates are consumed all the same).
+    Domain 0 is the identity (its deviates are consumed too).
 
     Parameters
     ----------

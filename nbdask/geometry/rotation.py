@@ -18,7 +18,7 @@ MAX_TABLE_BYTES = 8 << 30
 
 
 def settle_scan(scan: Scan) -> tuple[int, float, float]:
-    """Return (count, range, step) of the rotation [rad] from whatever is given.
+    """Return (count, range, step) of the rotation [rad] from what is given.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class SourceTable:
 
 
 def settle_spread(spread: Spread) -> tuple[int, float, float]:
-    """Return (count, range, step) of a divergence or dispersion from whatever is given.
+    """Return (count, range, step) of a divergence or dispersion from what is given.
 
     Returns
     -------

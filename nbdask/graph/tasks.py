@@ -127,7 +127,7 @@ def all_parts(context: RunContext, index: int) -> TimedPartial:
 
 
 def compute_tile(context: RunContext, index: int) -> TileResult:
-    """Return a tile's pixels, the very bits that a run with the same plan writes."""
+    """Return a tile's pixels, exactly the bits that a run with the same plan writes."""
     direct = _direct(context, index)
     if direct is not None:
         return direct
@@ -187,7 +187,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     Returns
     -------
     (n_slow, n_fast) float32 array on the GPU, or None
-        The very bits of :func:`compute_tile`.
+        exactly the bits of :func:`compute_tile`.
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
@@ -259,7 +259,7 @@ def _check_outside(model: Model, tile: Tile, outside: int) -> None:
 
 @contextmanager
 def named(tile: Tile, index: int, doing: str) -> Iterator[None]:
-    """Name the tile in whatever goes wrong; errors made for users pass as they are."""
+    """Name the tile in every error; errors made for users pass as they are."""
     try:
         yield
     except NbdaskError:

@@ -100,9 +100,9 @@ def from_reflections(
     check_size(low.tolist(), high.tolist(), source)
     shape = tuple((high - low + 1).tolist())
     flat = np.full(int(np.prod(shape)), float(default_F))
-    places = np.ravel_multi_index(tuple((indices - low).T), shape)
+    flat_indices = np.ravel_multi_index(tuple((indices - low).T), shape)
     # numpy does not promise which of several values for one place remains: keep the last ones.
-    reversed_places, first = np.unique(places[::-1], return_index=True)
-    flat[reversed_places] = table[::-1, 3][first]
+    reversed_indices, first = np.unique(flat_indices[::-1], return_index=True)
+    flat[reversed_indices] = table[::-1, 3][first]
     h, k, el = low.tolist()
     return AmplitudeGrid(flat.reshape(shape), (h, k, el))

@@ -43,7 +43,7 @@ def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
 def _read_fast(path: str | Path) -> NDArray[np.float64] | None:
     """Return the table, or None where anything at all is not as it should be."""
     try:
-        # Given a name instead, numpy would also fetch an address, and unpack NAME.gz beside it.
+        # Given a name instead, numpy would also fetch an address, and unpack NAME.gz next to it.
         with open(path, encoding="utf-8-sig") as handle, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy warns about a file without data
             table = np.loadtxt(handle, usecols=(0, 1, 2, 3), comments="#", ndmin=2)

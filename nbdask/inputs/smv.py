@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,32 @@ _WHAT = "an SMV image, beginning with '{', a newline and HEADER_BYTES="
 _START = re.compile(rb"\{\s*HEADER_BYTES\s*=\s*(\d{1,9})\s*;")
 _TYPE = re.compile(r"(?<![^\s;{])TYPE\s*=\s*([^;]*);")
 _MAX_PIXELS = 2**31 - 1
+_WORD = re.compile(r"[^\s;{}=]+")
+_ENTRY = re.compile(r"([^\s;{}=]+)\s*=\s*([^;]*);")
+#: End of the key under which d*TREK writes both sizes, fast first.
+DIMENSIONS = "DETECTOR_DIMENSIONS"
+
+
+class Entry(NamedTuple):
+    """One entry of a header.
+
+    Attributes
+    ----------
+    word : str
+        The whole key.
+    text : str
+        What stands after its ``=``.
+    foreign : bool
+        The word is no key: the next ``=`` belongs to another one.
+    """
+
+    word: str
+    text: str
+    foreign: bool = False
+
+    def __str__(self) -> str:
+        """Return the entry, not too long for a message."""
+        return f"{self.word}={self.text}"[:80]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +58,7 @@ class SmvHeader:
     ----------
     path : str
     size_fast, size_slow : int
-        Pixels (SIZE1, SIZE2).
+        Pixels (SIZE1, SIZE2; where these are missing, DETECTOR_DIMENSIONS).
     header_bytes : int
         Where the pixels begin.
     big_endian : bool
@@ -55,6 +82,22 @@ class SmvHeader:
             What follows the keyword is not a number.
         """
         return _value(self.path, self.text, key)
+
+    def entries(self, key: str) -> list[Entry]:
+        """Return the entries with ``key`` in their keys, in order."""
+        found = (Entry(m[1], m[2].strip()) for m in _ENTRY.finditer(self.text))
+        return [entry for entry in found if key in entry.word]
+
+    def chosen(self, key: str) -> Entry | None:
+        """Return the entry that :meth:`value` reads, or None where there is none."""
+        place = self.text.rfind(key)
+        if place < 0:
+            return None
+        equals = self.text.find("=", place + len(key))
+        word = next(m for m in _WORD.finditer(self.text) if place < m.end())
+        between = self.text[word.end() : equals] if equals >= 0 else ";"
+        text = self.text[equals + 1 :].split(";", 1)[0].strip() if equals >= 0 else ""
+        return Entry(word[0], text, bool(between.strip()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +163,9 @@ def _value(path: str, text: str, key: str) -> float | None:
 
 def _pixel_count(path: str, text: str, key: str) -> int:
     value = _value(path, text, key)
+    if value is None:
+        both = re.search(rf"{DIMENSIONS}\s*=\s*(\d+)\s+(\d+)\s*;", text)
+        value = None if both is None else float(both[1 if key == "SIZE1" else 2])
     if value is None or not 1 <= value <= _MAX_PIXELS:
         found = f"no {key}" if value is None else f"{key} is {value:g}"
         raise problem(path, None, f"{found} in the header", f"a count of pixels, {key}=number;")

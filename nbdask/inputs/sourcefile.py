@@ -55,3 +55,15 @@ def read_sources(path: str | Path) -> tuple[SourceRow, ...]:
     if not rows:
         raise problem(path, None, "no source found", _WHAT)
     return tuple(rows)
+
+
+def comment_lines(path: str | Path) -> int:
+    """Return how many lines have a ``#`` that nanoBragg, which knows no comments, reads.
+
+    Raises
+    ------
+    InputFileError
+        A missing file.
+    """
+    before = [line.split("#", 1)[0] for line in read_lines(path, _WHAT) if "#" in line]
+    return sum(len([word for word in _SEPARATORS.split(text) if word]) < 5 for text in before)

@@ -34,7 +34,7 @@ def unreadable(path: str | Path, error: OSError, what: str) -> InputFileError:
 
 
 def check_regular(path: str | Path, what: str) -> None:
-    """Refuse what is no regular file: reading a device or a pipe may never end.
+    """Refuse anything but a regular file: reading a device or a pipe may never end.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""The folder of the GPU's compiled programs: this user's own, closed to everyone else.
+"""The folder of the GPU's compiled programs: the user's own, closed to others.
 
-What lies there is run as it is.  So it is used only where nobody else can have written it.
+Programs found there are run, so it is used only if nobody else can have written to it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nbdask.errors import BackendError
 
-#: Environment variable that names the folder of what nbdask keeps between runs.
+#: Environment variable that names nbdask's cache folder.
 VARIABLE = "NBDASK_CACHE_DIR"
 
 

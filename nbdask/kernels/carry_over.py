@@ -1,8 +1,8 @@
-"""The one evaluation that nanoBragg C does before its carry-over of rotations sets in.
+"""The one evaluation of nanoBragg C that has no rotation to carry over.
 
 Under C semantics a rotation step at exactly phi = 0 keeps the rotation of the evaluation before
-it.  The very first evaluation of an image has none before it, so it alone is not rotated.  Its
-pixel is computed again here, in three step ranges, with the very kernel that computed the tile.
+it.  The first evaluation of an image has none before it, so it alone is not rotated.  Its
+pixel is computed again here, in three step ranges, with the kernel that computed the tile.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from nbdask.plan.memory import format_bytes
 
 #: Environment variable that limits the GPU's memory of each process, such as ``8GB``.
 LIMIT = "NBDASK_GPU_MEMORY"
-#: Seconds for which nothing may run before whoever waits is refused, and between two looks.
+#: Seconds without a running task before a waiting one is refused, and between two looks.
 _PATIENCE, _LOOK = 5.0, 0.05
 
 
@@ -43,7 +43,7 @@ class Budget:
         Raises
         ------
         BackendError
-            There will never be so many.
+            More than there can ever be.
         """
         self._take(wanted, spare, 1)
         try:

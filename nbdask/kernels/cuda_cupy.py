@@ -26,7 +26,7 @@ from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Spare
 from nbdask.kernels.cuda_nvrtc import code_path, compiled_file
 from nbdask.plan.memory import format_bytes, parse_bytes
 
-#: Share of the GPU's free memory that is used when nothing else is said.
+#: Share of the GPU's free memory that is used by default.
 SHARE = 0.8
 #: The GPU's pool rounds every block up to a multiple of this.
 _UNIT = 512
@@ -65,7 +65,7 @@ class CupyLauncher:
         self._modules: dict[Program, _Loaded] = {}
         self._streams: list[Any] = []
         self._lock = Lock()
-        #: What ended all further work in this process; None: nothing.
+        #: The error that ended all work in this process; None: none.
         self._lost: str | None = None
         self._pool = self._cupy.cuda.MemoryPool()
         self._budget = Budget(self._limit())
@@ -118,7 +118,7 @@ class CupyLauncher:
 
     @contextmanager
     def task(self, device_bytes: int, spare: Spare) -> Iterator[CupyTask]:
-        """Return a task with a stream of its own, once its share of the GPU's memory is free.
+        """Return a task with its own stream, once its share of the GPU's memory is free.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class CupyLauncher:
                 with stream, self._cupy.cuda.using_allocator(self._pool.malloc):
                     yield task
             finally:
-                # Whatever became of the task: nobody else gets its stream or page-locked memory
+                # However the task ended, nobody else gets its stream or page-locked memory
                 # before the GPU has done with them.
                 try:
                     task.wait()
@@ -183,7 +183,7 @@ class CupyLauncher:
             self._look_after(error)
             raise BackendError(
                 f"--backend cuda: the GPU {self.name} failed: {error}; look at nvidia-smi and the"
-                " system's log, then go on with --resume"
+                " system's log, then continue with --resume"
             ) from error
 
     def _look_after(self, error: Exception) -> None:
@@ -194,7 +194,7 @@ class CupyLauncher:
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError):
             self._lost = (
                 f"--backend cuda: the GPU {self.name} failed before ({error}) and cannot be used"
-                " any more by this process: start again, with --resume"
+                " by this process any more: start again with --resume"
             )
 
 
@@ -223,7 +223,7 @@ class CupyTask:
         return self._keep(self._cupy.empty(count, dtype))
 
     def result(self, shape: tuple[int, int]) -> Buffer:
-        """Return zeros from CuPy's own pool, beside the memory that is limited here."""
+        """Return zeros from CuPy's own pool, not from the memory that is limited here."""
         with self._cupy.cuda.using_allocator(self._cupy.get_default_memory_pool().malloc):
             return self._keep(self._cupy.zeros(shape, np.float32))
 
@@ -250,7 +250,7 @@ class CupyTask:
         module.entries[entry]((blocks,), (module.threads,), launch_arguments)
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
-        """Wait for the buffer and return its content, in page-locked memory of its own."""
+        """Wait for the buffer and return its content, in its own page-locked memory."""
         result = self._pinned(buffer.size, buffer.array.dtype)
         buffer.array.get(stream=self._stream, out=result, blocking=False)
         self.wait()
@@ -308,7 +308,7 @@ class GpuKernel(CudaKernel):
     Raises
     ------
     BackendError
-        There is no GPU that can be used.
+        No usable GPU.
     """
 
     name = "cuda"

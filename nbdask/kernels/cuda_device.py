@@ -1,4 +1,4 @@
-"""Is there a GPU that can be used, and if not, what is missing.  Imports CuPy only when asked."""
+"""Whether a GPU can be used, and if not, what is missing.  Imports CuPy only when asked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Device:
     Attributes
     ----------
     name : str
-        What it calls itself.
+        Its name.
     capability : int
         Compute capability, 90 for 9.0.
     memory : int
@@ -95,7 +95,7 @@ def this_device() -> Device:
     Raises
     ------
     BackendError
-        There is none that can be used.
+        No usable GPU.
     """
     cupy = load_cupy()
     facts = cupy.cuda.runtime.getDeviceProperties(0)
@@ -126,12 +126,12 @@ def visible_devices() -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The words of this process's own CUDA_VISIBLE_DEVICES, else ``"0"``, ``"1"``, ...
+        The entries of this process's CUDA_VISIBLE_DEVICES, else ``"0"``, ``"1"``, ...
 
     Raises
     ------
     BackendError
-        There is no GPU that can be used.
+        No usable GPU.
     """
     count = _count(load_cupy())
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -163,6 +163,6 @@ def to_device(array: NDArray[Any]) -> Any:
     Raises
     ------
     BackendError
-        There is no GPU that can be used.
+        No usable GPU.
     """
     return load_cupy().asarray(array)

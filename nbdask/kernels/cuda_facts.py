@@ -19,7 +19,7 @@ class GpuFacts:
     Raises
     ------
     BackendError
-        ``"auto"``, which only a GPU can tell.
+        ``"auto"``, which depends on the GPU.
     """
 
     name = "cuda"

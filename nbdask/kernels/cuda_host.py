@@ -1,7 +1,7 @@
 """The CUDA kernels on this machine's processor: the same text, compiled by g++.
 
-It shows what the GPU will compute, on machines without one; it is for tests and not quick.  A
-small header stands in for CUDA's words (``native/src/card_host.h``); every thread is a pass of a
+It shows what the GPU will compute, on machines without one; it is slow and for tests.  A
+small header stands in for CUDA's keywords (``native/src/card_host.h``); every thread is a pass of a
 loop.
 """
 

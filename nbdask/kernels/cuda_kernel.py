@@ -1,4 +1,4 @@
-"""The kernel of the GPU: one pass per tile and step range, whatever launcher runs it."""
+"""The kernel of the GPU: one pass per tile and step range, for any launcher."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CudaKernel(Kernel):
     name = "cuda"
     version = VERSION
     #: Whether all threads of a process share one device, which a plan must know.
-    #: What a user should be told of the device.
+    #: Note for the user about the device.
     note: str | None = None
     #: Nanoseconds of an evaluation by key, where the device is not what the usual tables are for.
     costs: Mapping[str, float] = {}

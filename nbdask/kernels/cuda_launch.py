@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-#: An array in the memory of the device; what it is, only its launcher knows.
+#: An array in the memory of the device; opaque except to its launcher.
 Buffer = Any
-#: A compiled program; what it is, only its launcher knows.
+#: A compiled program; opaque except to its launcher.
 Module = Any
 #: What an entry is called with: a buffer, or a structure that is passed by value (the scalar of a
 #: structured dtype whose layout is that of the C structure).
@@ -80,7 +80,7 @@ class Task(Protocol):
         """Overwrite one number of what was handed over."""
 
     def download(self, buffer: Buffer) -> NDArray[Any]:
-        """Wait for the buffer's content and return it as a flat array of its own.
+        """Wait for the buffer's content and return it as a separate flat array.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Launcher(Protocol):
     Attributes
     ----------
     name : str
-        What the device calls itself, for records and messages.
+        Name of the device, for records and messages.
     slow_float64 : bool
         Whether its float64 rate is a small part of its float32 rate.
     """
@@ -123,7 +123,7 @@ class Launcher(Protocol):
         """Forget a resident array, which no task may be reading."""
 
     def task(self, device_bytes: int, spare: Spare) -> AbstractContextManager[Task]:
-        """Return a new task: a stream of its own, memory from the pool.
+        """Return a new task: its own stream, memory from the pool.
 
         When the task has ended the device has done all its work.
 
@@ -137,7 +137,7 @@ class Launcher(Protocol):
         Raises
         ------
         BackendError
-            There is not so much memory.
+            Not enough memory.
         """
 
     def working_bytes(self, blocks: Sequence[int]) -> int:

@@ -79,7 +79,7 @@ def code_of(program: Program, target: str) -> bytes:
     finally:
         nvrtc.destroyProgram(handle)
     # CuPy takes the code's last byte, a zero, for the end of a text and leaves it out; a file
-    # without it is no complete ELF file, and PTX is read to a zero.
+    # without it is not a complete ELF file, and PTX is read to a zero.
     return bytes(code) + b"\0"
 
 
@@ -134,7 +134,7 @@ def _nvrtc() -> Any:
         package = "nvidia-cuda-nvrtc" if release >= 13 else f"nvidia-cuda-nvrtc-cu{release}"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackendError(
-            "--backend cuda needs NVIDIA's compiler NVRTC, which CuPy does not bring along"
+            "--backend cuda needs NVIDIA's compiler NVRTC, which CuPy does not include"
             f' ({reason}): pip install "{package}=={release}.*"'
         ) from error
     return nvrtc

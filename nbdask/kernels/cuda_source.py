@@ -1,7 +1,6 @@
 """The text of the GPU's kernels: ``card.cu`` and the headers that it shares with the processor.
 
-They are joined to a single text, so that whatever caches compiled code by its text notices a change
-in any of them.
+They are joined to a single text, so that caches keyed by it notice a change in any of them.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Kernel(Protocol):
     costs : mapping of str to float
         Nanoseconds by key that this kernel knows better than the registry.
     note : str or None
-        What the user should be told of it.
+        Note for the user.
     """
 
     name: str
@@ -137,7 +137,7 @@ class Kernel(Protocol):
         return False
 
     def working_bytes(self, model: Model, pixels: int) -> int:
-        """Return the bytes that evaluating a tile of ``pixels`` needs beside its result planes."""
+        """Return the bytes that evaluating ``pixels`` needs in addition to its result planes."""
 
 
 @runtime_checkable

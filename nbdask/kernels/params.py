@@ -1,6 +1,6 @@
 """The structure that the compiled loops are called with, read from its C++ text.
 
-``native/src/params.h`` is the one place where its fields and the codes stand: whatever compiles the
+``native/src/params.h`` is the only definition of its fields and codes: whatever compiles the
 loops, and NumPy here, lay it out from there.
 """
 
@@ -50,10 +50,6 @@ def struct_of(values: dict[str, Any]) -> Any:
     ----------
     values : dict
         A value for every field of :data:`PARAMS`.
-
-    Returns
-    -------
-    NumPy structured scalar
     """
     made = np.zeros((), PARAMS)
     if set(PARAMS.names or ()) != set(values):

@@ -99,7 +99,7 @@ BACKENDS = {
             "nbdask.kernels.cuda_cupy:GpuKernel",
             _GPU,
             "an NVIDIA GPU",
-            # Of a whole H100, estimated from the compiled code; a GPU that is here says its own.
+            # Of a whole H100, estimated from the compiled code; a GPU of this machine has its own.
             gpu_costs(*USUAL),
             facts=GpuFacts,
         ),
@@ -119,7 +119,7 @@ BACKENDS = {
         ),
     )
 }
-#: Kernels beside the readable reference.
+#: Kernels other than the readable reference.
 COMPILED = tuple(name for name, b in BACKENDS.items() if name != "numpy" and not b.hidden)
 _AUTO = "cuda where a GPU can be used, else cpu"
 #: What ``--backend`` takes.

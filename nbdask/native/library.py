@@ -29,7 +29,7 @@ def library() -> ctypes.CDLL:
     Raises
     ------
     nbdask.errors.BackendError
-        Where there is none, or it was built from other sources than those beside it.
+        Where there is none, or it was built from other sources than those next to it.
     nbdask.errors.InputError
         Where NBDASK_PROCESSOR names none that runs here.
     """
@@ -83,7 +83,7 @@ def available() -> bool:
 
 
 def missing_note() -> str | None:
-    """Return one line: what is missing, what that costs, how to mend it; None if all is there."""
+    """Return one line: what is missing, what that costs, how to fix it; None if all is there."""
     try:
         library()
     except (BackendError, InputError) as error:
@@ -130,4 +130,4 @@ def _text(opened: ctypes.CDLL, function: str) -> str:
 
 def _missing(what: str, remedy: str) -> BackendError:
     line = f"no compiled kernel: {what}; numpy takes about 30 times as long"
-    return BackendError(f"{line}; to mend it: {remedy}" if remedy else line)
+    return BackendError(f"{line}; to fix it: {remedy}" if remedy else line)

@@ -1,1 +1,1 @@
-"""Regions of an image against the user's own nanoBragg C program."""
+"""Regions of an image compared with the user's nanoBragg C program."""

@@ -49,7 +49,7 @@ class Request:
     mode : str or None
         ``"roi"``, ``"window"``; None: by the size of the detector.
     semantics : str or None
-        Other semantics than the image's own: the regions are then computed anew.
+        Other semantics than the image's own: the regions are then computed again.
     thresholds : Thresholds
     by_precision : bool
         Take the largest allowed deviation from the kernel's precision, not from ``thresholds``.
@@ -98,10 +98,6 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
     ----------
     store : path or address
     request : Request
-
-    Returns
-    -------
-    Outcome
 
     Raises
     ------
@@ -169,10 +165,6 @@ def parity_from_scratch(
         What the reader should know of the arguments.
     title : str
         What the report calls the image.
-
-    Returns
-    -------
-    Outcome
 
     Raises
     ------
@@ -251,21 +243,22 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
         )
     if request.choice.brightest and side.store is None:
         raise ParityUsageError(
-            "--brightest: needs a store with its own semantics, whose tiles have been computed"
+            f"--brightest {request.choice.brightest}: needs a store whose tiles have been computed,"
+            " with its own semantics"
         )
     sources = experiment.sources
     if sources.weights == "apply" and len({p.weight for p in sources.points}) > 1:
         raise ParityUsageError(
-            "--source-weights apply: C ignores the weights of sources, so the two cannot be"
-            " compared; take --source-weights ignore"
+            f"--source-weights {sources.weights}: C ignores the weights of sources; give"
+            " --source-weights ignore"
         )
     if users is None:
         width = experiment.sources.dispersion
         step = width.step is not None and width.count != 1
         if step and (width.count is None or (width.range, width.step) != (1.0, 1.0 / width.count)):
             raise ParityUsageError(
-                "sources.dispersion.step: no flag of nanoBragg sets it, so C cannot be asked; give"
-                " range and count instead"
+                f"sources.dispersion.step = {width.step}: no flag of nanoBragg sets it; give range"
+                " and count"
             )
 
 

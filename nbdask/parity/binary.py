@@ -1,7 +1,7 @@
 """Running the user's nanoBragg C program: one region, in a fresh directory.
 
-A directory that something was run in before may hold an ``Fdump.bin``, which C reads unasked when
-there is no list of amplitudes; so every run has an empty one of its own.
+A used directory may hold an ``Fdump.bin``, which C reads unasked when
+there is no list of amplitudes; so every run gets its own, empty.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbdask.parity.inputs import link, place_inputs
 from nbdask.parity.window import for_c, shifted
 from nbdask.plan.tiles import Tile
 
-#: The variable that names the program where the caller does not.
+#: The variable that names the program by default.
 VARIABLE = "NB_C_BIN"
 #: C counts pixels in an int; it crashes beyond.
 MOST_PIXELS = 2**31 - 1
@@ -257,7 +257,7 @@ def _last_lines(text: str) -> str:
     shown = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in " / ".join(lines)
     )
-    return shown or "it said nothing"
+    return shown or "it printed nothing"
 
 
 def _read(

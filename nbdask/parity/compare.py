@@ -28,13 +28,13 @@ from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.version import __version__
 
-#: Edge of the blocks of images without tiles of their own [pixels].
+#: Edge of the blocks of images without tiles [pixels].
 BLOCK = 1024
 #: Most blocks; larger images are cut into larger ones.
 MOST_BLOCKS = 4096
 #: Blocks per thread that are handed out at a time.
 _WINDOW = 4
-#: Blocks that are drawn at all; of more, the map and the numbers must do.
+#: Most blocks that are drawn; beyond, the map and the numbers serve.
 MOST_PICTURES = 64
 
 
@@ -167,10 +167,12 @@ def _open_both(
     names = (os.fspath(image), os.fspath(reference))
     bare = [_is_bare(name) for name in names]
     if not any(bare) and shape is not None:
-        raise ParityUsageError("--shape: only a bare float file needs one")
+        raise ParityUsageError(
+            f"--shape {shape[0]} {shape[1]}: only for a bare float file; leave it out"
+        )
     if all(bare) and shape is None:
         raise ParityUsageError(
-            f"{names[0]}: a bare float file has no shape of its own: give --shape SLOW FAST"
+            f"{names[0]}: a bare float file has no shape: give --shape SLOW FAST"
         )
     opened: dict[int, Source] = {}
     for number in sorted((0, 1), key=lambda i: bare[i]):

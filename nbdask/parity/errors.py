@@ -1,10 +1,10 @@
-"""What can go wrong with a comparison, each with its exit code."""
+"""Errors of a comparison, each with its exit code."""
 
 from __future__ import annotations
 
 from nbdask.errors import NbdaskError
 
-#: Exit codes of ``nbdask parity``; ``nbdask compare`` has the same but for :data:`USAGE`.
+#: Exit codes of ``nbdask parity``; ``nbdask compare`` has the same except :data:`USAGE`.
 EQUAL, USAGE, RUNNER, BEYOND, SHAPES, IO = range(6)
 
 

@@ -1,4 +1,4 @@
-"""How far two images of the same pixels are apart, in a few numbers that can be added up."""
+"""The deviation of two images of the same pixels, in a few numbers that can be added up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nbdask.parity.peaks import PeakMatch, match_peaks
 #: Relative deviations count from this share of the reference's maximum; below it they are
 #: relative to the floor.
 FLOOR = 1e-6
-#: Smallest normal single-precision number: below it float32 has ever fewer digits.
+#: Smallest normal single-precision number: below it float32 loses digits.
 _TINY = float(np.finfo(np.float32).tiny)
 #: Brightest local maxima whose places are compared.
 PEAKS = 20

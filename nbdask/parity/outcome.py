@@ -1,4 +1,4 @@
-"""What a comparison gave: per region and in total, with its verdict."""
+"""Result of a comparison: per region and in total, with its verdict."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Thresholds:
                 raise ParityUsageError(f"{name} = {value!r}: must be a finite number")
 
     def beyond(self, found: Measures) -> tuple[str, ...]:
-        """Return what exceeds the bounds, in words; nothing where all is well."""
+        """Return what exceeds the bounds, as texts."""
         faults = []
         if found.one_sided:
             faults.append(f"pixels that are finite in one image only: {found.one_sided}")
@@ -168,7 +168,7 @@ class Outcome:
     kind : str
         ``"parity"`` or ``"compare"``.
     image, reference : str
-        What was compared, in words.
+        The two compared, as text.
     shape : tuple of int
         Pixels of the image (slow, fast).
     thresholds : Thresholds

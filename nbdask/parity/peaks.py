@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Maxima of the other image that are looked at for each peak, as a multiple of their number: equal
+#: Maxima of the other image considered for each peak, as a multiple of their number: equal
 #: peaks may be sorted differently by the last digit.
 _MORE = 8
 #: By how much a peak stands above the mean of its neighbours; what still counts as rounding.
@@ -89,11 +89,11 @@ def brightest_peaks(image: Array, count: int, slack: float = 0.0) -> NDArray[np.
     padded = np.pad(image, 1, mode="edge")
     highest = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
     highest = np.maximum(np.maximum(highest[:, :-2], highest[:, 1:-1]), highest[:, 2:])
-    places = np.argwhere((image > 0.0) & (image * (1.0 + slack) >= highest))
-    values = image[places[:, 0], places[:, 1]]
-    mean, kept = np.zeros(len(places)), np.ones(len(places), dtype=np.bool_)
+    maxima = np.argwhere((image > 0.0) & (image * (1.0 + slack) >= highest))
+    values = image[maxima[:, 0], maxima[:, 1]]
+    mean, kept = np.zeros(len(maxima)), np.ones(len(maxima), dtype=np.bool_)
     for offset in _NEIGHBOURS:
-        slow, fast = (places + offset).T
+        slow, fast = (maxima + offset).T
         other = padded[slow + 1, fast + 1]
         mean += other / len(_NEIGHBOURS)
         if slack == 0.0 and offset < (0, 0):
@@ -101,7 +101,7 @@ def brightest_peaks(image: Array, count: int, slack: float = 0.0) -> NDArray[np.
             kept &= (values > other) | outside
     kept &= values > mean * (1.0 + (_MARGIN if slack == 0.0 else _MARGIN / 2))
     order = np.argsort(-values[kept], kind="stable")[:count]
-    return places[kept][order]
+    return maxima[kept][order]
 
 
 def match_peaks(image: Array, reference: Array, count: int) -> PeakMatch:

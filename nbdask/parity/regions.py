@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from nbdask.parity.errors import ParityUsageError
 from nbdask.plan.tiles import Tile, TileGrid
 
-#: Above so many pixels C is asked for small detectors instead of regions of the whole one.
+#: Above so many pixels C runs on small detectors instead of regions of the whole one.
 WINDOW_PIXELS = 16 * 2**20
-#: Tiles that are drawn where nothing else is said.
+#: Tiles that are drawn by default.
 DEFAULT_TILES = 12
 
 
@@ -24,7 +24,7 @@ class Choice:
     ----------
     tiles : int or None
         Tiles drawn at random; -1: all.
-    places : tuple of (int, int)
+    tile_indices : tuple of (int, int)
         Row and column of tiles in the grid.
     roi : tuple of 4 ints or None
         slow_min, slow_max, fast_min, fast_max, inclusive, in pixels.
@@ -41,7 +41,7 @@ class Choice:
     """
 
     tiles: int | None = None
-    places: tuple[tuple[int, int], ...] = ()
+    tile_indices: tuple[tuple[int, int], ...] = ()
     roi: tuple[int, int, int, int] | None = None
     brightest: int = 0
     seed: int = 0
@@ -51,17 +51,17 @@ class Choice:
 
     def __post_init__(self) -> None:
         """Refuse a choice of nothing."""
-        asked = self.places or self.roi is not None or self.brightest or self.whole
+        asked = self.tile_indices or self.roi is not None or self.brightest or self.whole
         if self.only and self.tiles == 0 and not asked:
             raise ParityUsageError(
-                "--only with --tiles 0 leaves nothing to compare: give --tiles N, --at-tile, --roi"
-                " or --brightest"
+                f"--only with --tiles {self.tiles} leaves nothing to compare: give --tiles N,"
+                " --at-tile, --roi or --brightest"
             )
 
     @property
     def empty(self) -> bool:
         """Whether nothing is asked for."""
-        asked = self.places or self.roi is not None or self.brightest or self.whole
+        asked = self.tile_indices or self.roi is not None or self.brightest or self.whole
         return self.tiles is None and not asked
 
 
@@ -107,7 +107,7 @@ def choose(
     Raises
     ------
     ParityUsageError
-        Something is asked for that is not on the detector, or nothing of it is computed.
+        A region that is not on the detector, or of which nothing is computed.
     """
     if choice.whole:
         yield Region(_inside(Tile(0, grid.shape[0], 0, grid.shape[1]), roi, "the image"), "whole")
@@ -140,7 +140,7 @@ def _chosen(
 ) -> Iterator[Region]:
     if choice.roi is not None:
         yield Region(_asked_roi(grid, choice.roi, roi), "asked")
-    for row, column in choice.places:
+    for row, column in choice.tile_indices:
         tile = _asked_tile(grid, row, column)
         _inside(tile, roi, f"--at-tile {row},{column}")
         yield Region(_cut(tile, choice.edge), "asked")

@@ -1,4 +1,4 @@
-"""The outcome as a page that needs nothing else, and as lines for the terminal."""
+"""The outcome as a self-contained page, and as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _pictured(outcome: Outcome, region: RegionResult) -> str:
     if region.argv:
         said = "\n".join(text for text in (region.stdout, region.stderr) if text.strip())
         parts.append(
-            "<details><summary>What C was given and said</summary>"
+            "<details><summary>Arguments and output of C</summary>"
             f"<pre>{html.escape(shlex.join(region.argv))}</pre>"
             f"<pre>{html.escape(said)}</pre></details>"
         )

@@ -12,7 +12,7 @@ _AGAIN = "; --semantics c computes what C does"
 
 
 def expected_differences(experiment: Experiment, verbatim: bool = False) -> tuple[str, ...]:
-    """Return, in words, why the two programs give different pixels for an experiment.
+    """Explain why the two programs give different pixels for an experiment.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ from nbdask.store.checked import CheckedImage
 from nbdask.store.reader import StoreReader
 
 Image = NDArray[np.float32]
-#: Two values of a pixel that are the same but for rounding.
+#: Two values of a pixel that are the same except for rounding.
 _SAME = 2e-7
 
 
@@ -248,7 +248,7 @@ def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
 def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | None:
     """Give the first pixel of a region the value that it has where C's run begins with it.
 
-    C's carry-over of rotations spares the very first evaluation of a run, which in a run of one
+    C's carry-over of rotations spares the first evaluation of a run, which in a run of one
     region is that region's.  The pixel is replaced only where it is right for the whole image;
     its place (slow, fast) is returned.
     """

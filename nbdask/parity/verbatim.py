@@ -25,7 +25,7 @@ def verbatim(argv: Sequence[str], experiment: Experiment, base: Path | None = No
     """Return the arguments for C: as given, with links for files and an explicit seed.
 
     Left out are files to write, the region of interest (each run has its own), and what C itself
-    ignores where it stands (``-curved_det`` as the last argument).  The seed of a random misset
+    ignores (unknown arguments, ``-curved_det`` as the last one).  The seed of a random misset
     is put before everything else, since C reads ``-misset_seed`` after ``-misset random`` as
     three angles.
 
@@ -42,7 +42,7 @@ def verbatim(argv: Sequence[str], experiment: Experiment, base: Path | None = No
     files: dict[str, str] = {}
     if experiment.crystal.misset == "random":
         kept += ["-misset_seed", str(experiment.crystal.misset_seed)]
-    for given in parse(argv):
+    for given in parse(argv, ignore_unknown=True):
         kept += _kept(given, files, base)
     return UsersArgv(tuple(kept), tuple(files.items()))
 

@@ -1,9 +1,9 @@
 """A small detector whose pixels are a region of a large one.
 
 nanoBragg C counts pixels in an int and allocates the whole image, so that a region of a large
-detector can only be asked for as a detector of its own.  Its first pixel is the region's first:
+detector can only be asked for as a separate detector.  Its first pixel is the region's first:
 beam centre or near point are moved by whole pixels along the detector's own axes, which tilts and
-swings carry along.  Everything else stays as the experiment says it.
+swings carry along.  Everything else stays as in the experiment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nbdask.geometry.conventions import CONVENTIONS, Centres, centres, direction
 from nbdask.geometry.detector_frame import effective_pivot, place_detector
 from nbdask.plan.tiles import Tile
 
-#: Placement fields that a window sets anew.
+#: Placement fields that a window replaces.
 _FREE: dict[str, Any] = dict.fromkeys(("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y"))
 
 

@@ -1,1 +1,1 @@
-"""One formula per place in plain NumPy: the readable reference."""
+"""One function per formula in plain NumPy: the readable reference."""

@@ -33,7 +33,7 @@ class Ray(NamedTuple):
     path: Array
 
 
-def places(
+def positions(
     model: Model,
     along_slow: NDArray[np.floating[Any]],
     along_fast: NDArray[np.floating[Any]],
@@ -84,7 +84,7 @@ def rays_to(
     Ray
         Unit vectors from the sample, and path [m].
     """
-    x, y, z = places(model, along_slow, along_fast, depth)
+    x, y, z = positions(model, along_slow, along_fast, depth)
     path = np.sqrt(x * x + y * y + z * z)
     return Ray(x / path, y / path, z / path, path)
 
@@ -129,7 +129,7 @@ def sub_pixel_positions(
     """
     along_slow = _along(model, np.arange(tile.slow0, tile.slow1), sub_slow)
     along_fast = _along(model, np.arange(tile.fast0, tile.fast1), sub_fast)
-    return places(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
+    return positions(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
 
 
 def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast: int) -> Ray:

@@ -1,1 +1,1 @@
-"""Which work: tiles and step ranges, bytes and time; plain data."""
+"""The plan of a run: tiles, step ranges, bytes and time; plain data."""

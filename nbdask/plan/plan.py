@@ -29,7 +29,7 @@ SHORT_TASK, LONG_TASK = 0.2, 2.0
 TASKS_PER_THREAD = 2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
-#: Cost of a pixel in a tile of zeros, outside the region of interest, beside that of another.
+#: Cost of a pixel in a tile of zeros, outside the region of interest, relative to another.
 EMPTY_SHARE = 0.2
 #: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
@@ -54,7 +54,7 @@ class KernelFacts(Protocol):
         """Nanoseconds by key that the kernel knows better than anyone."""
 
     def working_bytes(self, model: Model, pixels: int) -> int:
-        """Return the bytes that evaluating ``pixels`` needs beside its result planes."""
+        """Return the bytes that evaluating ``pixels`` needs in addition to its result planes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,18 @@ def place_of(out: str | os.PathLike[str] | Place, durability: str = "full") -> P
     InputError
         Another durability.
     StoreError
-        Empty, no path at all, another kind of address, or a package that object storage needs is
+        Empty, not a path, another kind of address, or a package that object storage needs is
         missing.
     """
     if durability not in DURABILITIES:
         raise InputError(f"--durability {durability}: must be {' or '.join(DURABILITIES)}")
     if not isinstance(out, (str, os.PathLike)):
         if not hasattr(out, "zarr_store"):
-            raise StoreError(f"{out!r} is no path: give that of a store, such as 'run.zarr'")
+            raise StoreError(f"{out!r} is not a path: give that of a store, such as 'run.zarr'")
         return out
     text = os.fspath(out)
     if not isinstance(text, str):
-        raise StoreError(f"{text!r} is no path: give a text, such as 'run.zarr'")
+        raise StoreError(f"{text!r} is not a path: give a text, such as 'run.zarr'")
     if text.startswith(SCHEME):
         return _object_place(text)
     if "://" in text:

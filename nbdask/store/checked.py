@@ -1,4 +1,4 @@
-"""Reading pixels against the records of their tiles, so that damage is told and not passed on."""
+"""Reading pixels against the records of their tiles, so that damage is reported."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class CheckedImage:
         try:
             with self._lock:
                 record = self._reader.record(index)
-        except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+        except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise _told(self._reader, index, "its record", error) from error
         if record is None:
             if self._missing:
@@ -156,7 +156,7 @@ class CheckedImage:
         """Read pixels; where that fails, find out which tile it is."""
         try:
             return self._plain(part)
-        except Exception:  # whatever zarr and its codecs raise for a damaged file
+        except Exception:  # zarr and its codecs raise many kinds for a damaged file
             for index in overlapping(self._reader.grid, part):
                 try:
                     self._plain(common(part, self._reader.grid[index]))

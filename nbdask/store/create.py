@@ -53,14 +53,14 @@ def create_store(
     pixel_size : float
         [m], recorded on the coordinates.
     overwrite : bool
-        Replace an nbdask store that is there already.
+        Replace an existing nbdask store.
     image : mapping
         What the image holds: ``long_name`` and ``units``.
 
     Raises
     ------
     StoreError
-        Something else is there, or the place cannot be written; nothing is left behind.
+        Something else exists there, or it cannot be written; nothing is left behind.
     """
     with place_of(out).new(overwrite) as store:
         root = zarr.create_group(store, zarr_format=3, attributes=dict(attributes))

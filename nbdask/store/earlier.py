@@ -1,4 +1,4 @@
-"""Stores whose kernel is no more: which one finishes and mends them, and how close it comes."""
+"""Stores of discontinued kernels: which kernel finishes them, and how close it comes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from nbdask.kernels.registry import BACKENDS
 
-#: What has taken the place of kernels that are no more.
+#: Replacements of discontinued kernels.
 _SUCCESSOR = "cpu"
 #: Most that the two differ, by precision, as a share of a tile's brightest pixel.
 _BOUNDS = {"float64": 2e-7, "mixed": 1e-5}
@@ -19,7 +19,7 @@ def backend_of(attributes: Mapping[str, Any]) -> str:
 
 
 def is_replaced(attributes: Mapping[str, Any]) -> bool:
-    """Whether the kernel on record is no more, so that bits may differ from those of today."""
+    """Whether the kernel on record is discontinued, so that bits may differ from those of today."""
     return attributes.get("backend") not in BACKENDS
 
 
@@ -41,7 +41,7 @@ def note_of(attributes: Mapping[str, Any], version: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Empty where the kernel is still there.
+        Empty if the kernel still exists.
     """
     if not is_replaced(attributes):
         return ()

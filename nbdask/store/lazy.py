@@ -30,7 +30,7 @@ class _Pixels:
         return self._place, self.shape
 
     def __setstate__(self, state: tuple[Place, tuple[int, int]]) -> None:
-        """Open it anew when it is needed."""
+        """Reopen it when needed."""
         self._place, self.shape = state
         self._reader = None
 

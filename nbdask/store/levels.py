@@ -32,7 +32,13 @@ KINDS = (MAX, MEAN)
 SMALLEST = 512
 OME_VERSION = "0.5"
 
+#: Layout of pyramids built now; 1, which has no record of it, had all levels in one group.
+LAYOUT = 2
+
 _GROUP = schema.PYRAMID
+#: Dimensions of the levels.  Not those of the image: xarray wants one size for each name in a
+#: group and all groups below it.
+_AXES = ("y", "x")
 _NAMES = {MAX: "brightest pixel", MEAN: "mean"}
 _TYPES = {MAX: "maximum", MEAN: "mean"}
 
@@ -66,13 +72,15 @@ def level_count(grid: TileGrid, smallest: int = SMALLEST) -> int:
     return count
 
 
-def level_path(kind: str, level: int) -> str:
+def level_path(kind: str, level: int, layout: int = LAYOUT) -> str:
     """Return the array of a level within the store; level 0 is the image."""
-    return schema.IMAGE if level == 0 else f"{_GROUP}/{kind}/{level}"
+    if level == 0:
+        return schema.IMAGE
+    return f"{_GROUP}/{kind}/{level}" + ("" if layout == 1 else f"/{schema.IMAGE}")
 
 
 class Levels:
-    """The image of a store and the coarser levels that there are of it.
+    """The image of a store and its coarser levels.
 
     Parameters
     ----------
@@ -89,6 +97,8 @@ class Levels:
         Kinds of levels that the store has: ``"max"``, ``"mean"``, both or none.
     count : int
         Levels beyond the image; 0 without a pyramid.
+    layout : int
+        That of the pyramid.
 
     Raises
     ------
@@ -103,6 +113,7 @@ class Levels:
         about = pyramid_attributes(self.place)
         self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
         self.count: int = about["levels"] if about else 0
+        self.layout: int = about["layout"] if about else LAYOUT
         self._store = self.place.zarr_store(read_only=not writable)
         self._mode = "r+" if writable else "r"
         self._arrays: dict[tuple[str, int], Any] = {}
@@ -122,6 +133,9 @@ class Levels:
         """Return the coarsest level of a kind; 0 where there is none but the image."""
         return self.count if kind in self.kinds else 0
 
+    def _path(self, kind: str, level: int) -> str:
+        return level_path(kind, level, self.layout)
+
     def _array(self, kind: str, level: int) -> Any:
         """Return the array of a level, opened once."""
         array = self._arrays.get((kind, level))
@@ -130,7 +144,7 @@ class Levels:
             options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
             try:
                 array = zarr.open_array(
-                    self._store, path=level_path(kind, level), mode=self._mode, **options
+                    self._store, path=self._path(kind, level), mode=self._mode, **options
                 )
             except (OSError, ValueError, KeyError) as error:
                 raise StoreError(
@@ -143,7 +157,7 @@ class Levels:
         """Return pixels of a level, sound ones.
 
         The image is read against the records of its tiles, a whole tile the first time that one is
-        touched; the chunks of coarser levels hold checksums of their own.
+        touched; the chunks of coarser levels hold their own checksums.
 
         Parameters
         ----------
@@ -171,7 +185,7 @@ class Levels:
             return np.asarray(
                 array[part.slow0 : part.slow1, part.fast0 : part.fast1], dtype=np.float32
             )
-        except Exception as error:  # whatever zarr and its codecs raise for a damaged file
+        except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise self._told(array, kind, level, part, error) from error
 
     def _told(self, array: Any, kind: str, level: int, part: Tile, error: Exception) -> StoreError:
@@ -188,7 +202,7 @@ class Levels:
                 array[one.slow0 : one.slow1, one.fast0 : one.fast1]
             except Exception:  # as above
                 row, column = grid.row_column(index)
-                file = f"{level_path(kind, level)}/c/{row}/{column}"
+                file = f"{self._path(kind, level)}/c/{row}/{column}"
                 found = DamageError(
                     f"{self.place.name}: {file}, a part of its pyramid, is damaged ({text});"
                     f" delete it, then nbdask pyramid {self.place.name} builds it again"
@@ -242,7 +256,7 @@ class Levels:
             return self._listed(schema.TILES, self.grid)
         found = np.ones(self.level_grid(level).counts, dtype=np.bool_)
         for kind in kinds:
-            found &= self._listed(level_path(kind, level), self.level_grid(level))
+            found &= self._listed(self._path(kind, level), self.level_grid(level))
         return found
 
     def _listed(self, array: str, grid: TileGrid) -> Flags:
@@ -263,21 +277,27 @@ class Levels:
 
 
 def pyramid_attributes(place: Place) -> dict[str, Any] | None:
-    """Return kinds and number of levels of the pyramid of a store, or None without one."""
+    """Return kinds, number of levels and layout of the pyramid of a store; None without one."""
     data = place.read(f"{_GROUP}/zarr.json")
     if data is None:
         return None
     try:
         about = json.loads(data)["attributes"]
-        return {"kinds": [str(kind) for kind in about["kinds"]], "levels": int(about["levels"])}
+        return {
+            "kinds": [str(kind) for kind in about["kinds"]],
+            "levels": int(about["levels"]),
+            "layout": int(about.get("layout", 1)),
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{place.name}: the metadata of its pyramid is damaged") from error
 
 
-def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) -> Levels:
+def create_levels(
+    place: Place, kinds: Sequence[str], smallest: int = SMALLEST, *, rebuild: bool = False
+) -> Levels:
     """Give a store the arrays of a pyramid that it lacks, and OME-Zarr metadata.
 
-    What is there already, with all its chunks, stays; then also the number of levels does.
+    What exists already stays, with all its chunks and the number of levels.
 
     Parameters
     ----------
@@ -286,6 +306,8 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
     kinds : sequence of str
     smallest : int
         Levels are added until both sides are at most so long [pixels].
+    rebuild : bool
+        Begin anew, with the kinds that are there too.
 
     Returns
     -------
@@ -295,12 +317,21 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
     Raises
     ------
     StoreError
-        There is no store, or it cannot be written.
+        There is no store, it cannot be written, or a kind would join others of an earlier layout.
     """
     levels = Levels(place, writable=True)
+    if rebuild:
+        kinds = [*kinds, *levels.kinds]
+        _forget(place)
+        levels = Levels(place, writable=True)
     before = set(levels.kinds)
     if before >= set(kinds):
         return levels
+    if levels.layout != LAYOUT:
+        raise StoreError(
+            f"{place.name}: its pyramid has an earlier layout, to which no kind can be added:"
+            f" nbdask pyramid {place.name} --rebuild builds it anew"
+        )
     count = levels.count if before else level_count(levels.grid, smallest)
     every = [kind for kind in KINDS if kind in before | set(kinds)]
     store = place.zarr_store(read_only=False)
@@ -311,23 +342,39 @@ def create_levels(place: Place, kinds: Sequence[str], smallest: int = SMALLEST) 
                 _create_kind(store, levels, kind, count)
         # Last of the arrays' metadata: where this file is, all of them are.
         group = zarr.open_group(store, path=_GROUP, mode="a", zarr_format=3)
-        group.update_attributes({"kinds": every, "levels": count})
+        group.update_attributes({"kinds": every, "levels": count, "layout": LAYOUT})
         with quiet_zarr():
             zarr.consolidate_metadata(store)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{place.name}: cannot add a pyramid to the store: {reason(error)}"
         ) from error
-    update_attributes(place, {"ome": ome_metadata(every, count, levels.pixel_size)})
+    update_attributes(place, {"ome": ome_metadata(levels.pixel_size)})
     return Levels(place, writable=True)
+
+
+def _forget(place: Place) -> None:
+    """Take a pyramid off the record; what it leaves goes when its kinds are made again."""
+    try:
+        place.check_alive()
+        place.remove(f"{_GROUP}/zarr.json")
+    except OSError as error:
+        raise StoreError(f"{place.name}: cannot remove its pyramid: {reason(error)}") from error
 
 
 def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
     """Make the group of a kind with one array for each level."""
     path, size = f"{_GROUP}/{kind}", levels.pixel_size
     about = {**schema.PHOTONS, **levels.reader.image.attrs.asdict()}
-    datasets = [_dataset(str(level), level, size) for level in range(1, count + 1)]
-    ome = {"version": OME_VERSION, "multiscales": [_multiscale(kind, ("y", "x"), datasets)]}
+    datasets = [_dataset(f"{level}/{schema.IMAGE}", level, size) for level in range(1, count + 1)]
+    what = {
+        "type": _TYPES[kind],
+        "metadata": {
+            "description": f"each level is the {_TYPES[kind]} of 2 x 2 pixels of the one before",
+            "method": f"nbdask pyramid --kind {kind}",
+        },
+    }
+    ome = _ome(_NAMES[kind], _AXES, datasets, what)
     zarr.create_group(
         store, path=path, zarr_format=3, overwrite=True, attributes={"ome": ome} if datasets else {}
     )
@@ -335,6 +382,7 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
         here = level_grid(levels.grid, level)
         chunks = schema.image_chunks(here)
         block = f"{2**level} x {2**level} pixels"
+        zarr.create_group(store, path=f"{path}/{level}", zarr_format=3)
         zarr.create_array(
             store,
             name=level_path(kind, level),
@@ -345,7 +393,7 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
             fill_value=np.nan,
             compressors=(IMAGE_CODEC, Crc32cCodec()),
             zarr_format=3,
-            dimension_names=(schema.SLOW, schema.FAST),
+            dimension_names=_AXES,
             attributes={
                 "long_name": f"{about['long_name']}, {_NAMES[kind]} of {block}",
                 "units": about["units"],
@@ -353,45 +401,39 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
         )
 
 
-def ome_metadata(kinds: Sequence[str], count: int, size: float) -> dict[str, Any]:
-    """Return the OME-Zarr metadata of a store: one multiscale image for each kind.
+def ome_metadata(size: float) -> dict[str, Any]:
+    """Return the OME-Zarr metadata of a store with a pyramid: the image, which is level 0.
+
+    OME-Zarr wants the axes to have the names of the arrays' dimensions, and those of the levels
+    are others; so the levels of each kind are an image of their own.
 
     Parameters
     ----------
-    kinds : sequence of str
-    count : int
-        Levels beyond the image.
     size : float
         Pixel size of the image [m].
 
     Returns
     -------
     dict
-        The value of the attribute ``ome``.  The axes have the names of the arrays' dimensions, as
-        the format demands.  Coordinates are those of the pixels' centres, from the first pixel's.
+        The value of the attribute ``ome``.
     """
-    images = []
-    for kind in kinds:
-        datasets = [_dataset(level_path(kind, k), k, size) for k in range(count + 1)]
-        images.append(_multiscale(kind, (schema.SLOW, schema.FAST), datasets))
-    return {"version": OME_VERSION, "multiscales": images}
+    return _ome("image", (schema.SLOW, schema.FAST), [_dataset(schema.IMAGE, 0, size)], {})
 
 
-def _multiscale(kind: str, axes: tuple[str, str], datasets: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "name": _NAMES[kind],
-        "type": _TYPES[kind],
-        "axes": [{"name": name, "type": "space", "unit": "meter"} for name in axes],
-        "datasets": datasets,
-        "metadata": {
-            "description": f"each level is the {_TYPES[kind]} of 2 x 2 pixels of the one before",
-            "method": f"nbdask pyramid --kind {kind}",
-        },
-    }
+def _ome(
+    name: str, axes: tuple[str, str], datasets: list[dict[str, Any]], what: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the metadata of one multiscale image."""
+    named = [{"name": axis, "type": "space", "unit": "meter"} for axis in axes]
+    image = {"name": name, **what, "axes": named, "datasets": datasets}
+    return {"version": OME_VERSION, "multiscales": [image]}
 
 
 def _dataset(path: str, level: int, size: float) -> dict[str, Any]:
-    """Return a level with its scale and the place of its first pixel's centre [m]."""
+    """Return a level with its scale and the place of its first pixel's centre [m].
+
+    Places count from the centre of the image's first pixel.
+    """
     scale = size * 2**level
     transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [scale, scale]}]
     if level:

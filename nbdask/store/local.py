@@ -149,11 +149,11 @@ class LocalPlace:
         return found.f_bavail * found.f_frsize
 
     def lock_file(self) -> LocalLockFile:
-        """Return the lock beside the folder."""
+        """Return the lock next to the folder."""
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
-#: Seconds after which two writers of one lock surely see the same one, without locks of the system.
+#: Seconds after which two writers of one lock see the same one, without locks of the system.
 _SETTLE = 0.5
 
 
@@ -192,7 +192,7 @@ class LocalLockFile:
             return None
 
     def renew(self, text: bytes) -> None:
-        """Set the time stamp anew."""
+        """Renew the time stamp."""
         os.utime(self.path)
 
     def replace(self, old: Seen, text: bytes) -> bool:
@@ -244,7 +244,7 @@ def check_free(path: Path, overwrite: bool) -> None:
     Raises
     ------
     StoreError
-        Something is there already and must not or cannot be replaced, or the folder that is to
+        Something exists already and must not or cannot be replaced, or the folder that is to
         hold the store is missing or not writable.
     """
     parent = path.absolute().parent
@@ -259,7 +259,7 @@ def check_free(path: Path, overwrite: bool) -> None:
         if _root_of(path) is None:
             hint = "choose another path"
             if path.is_dir():
-                hint = f"it is no store; name a new one, such as {path / 'run.zarr'}"
+                hint = f"it is not a store; name a new one, such as {path / 'run.zarr'}"
         raise StoreError(f"--out {path} exists already: {hint}")
     check_replaceable(path)
 
@@ -286,8 +286,8 @@ def check_replaceable(path: Path) -> None:
     others = [name for name in others if not name.endswith(HALF_WRITTEN)]
     if others:
         raise StoreError(
-            f"--out {path} also holds {', '.join(others[:3])}, which is no part of an nbdask store,"
-            " so --overwrite does not delete it; move that away or choose another path"
+            f"--out {path} also holds {', '.join(others[:3])}, not part of an nbdask store, so"
+            " --overwrite does not delete it; move that away or choose another path"
         )
 
 
@@ -299,7 +299,7 @@ def _root_of(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def new_folder(path: Path, overwrite: bool, *, durable: bool = True) -> Iterator[Path]:
-    """Make a folder beside ``path`` that takes its place when all went well.
+    """Make a folder next to ``path`` that replaces it on success.
 
     A failure inside leaves nothing behind, and what was at ``path`` is untouched.  If ``durable``,
     all that is in the folder is on the disk before it takes its place.

@@ -1,4 +1,4 @@
-"""One run at a time: the lock beside a store, and what is done about one that was left behind."""
+"""One run at a time: the lock next to a store, and what happens to one left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RENEWAL, PATIENCE = 10.0, 40.0
 class Lock:
     """Holds the lock of a store; use as a context manager.
 
-    The lock is a small file ``.NAME.lock`` beside a folder, or an object ``NAME.lock`` beside a
+    The lock is a small file ``.NAME.lock`` next to a folder, or an object ``NAME.lock`` next to a
     prefix.  It names host, process and time.  No decision depends on anybody's clock: a holder on
     this machine is alive or not, and one elsewhere is watched for a renewal.
 

@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from nbdask.errors import StoreError
 from nbdask.store import schema
 from nbdask.store.lazy import checked_pixels
 from nbdask.store.reader import StoreReader
@@ -40,7 +41,10 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
     import xarray
 
     store = reader.place.zarr_store(read_only=True)
-    dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
+    try:
+        dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
+    except Exception as error:  # of zarr, its codecs or xarray: damaged metadata, of many types
+        raise StoreError(f"{reader.path} is damaged: xarray cannot open it ({error})") from error
     if check:
         dataset["image"] = dataset["image"].copy(data=checked_pixels(reader))
     if "experiment" in reader.attributes:

@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
 
 class LockFile(Protocol):
-    """The file or object beside a store that says who writes to it."""
+    """The file or object next to a store that says who writes to it."""
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ class Place(Protocol):
         """Return the bytes that may still be written, None where that is unknown."""
 
     def lock_file(self) -> LockFile:
-        """Return the lock beside the store."""
+        """Return the lock next to the store."""
 
 
 def reason(error: Exception) -> str:

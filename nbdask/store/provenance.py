@@ -125,6 +125,7 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
         ("mask", sampling.mask, sampling.mask_sha256, True),
         ("orientation matrix", experiment.crystal.matrix_file, None, False),
         ("sources", experiment.sources.file, None, False),
+        ("image header", experiment.detector.header_file, None, False),
     ]
     result = []
     for role, path, checksum, needed in files:

@@ -43,9 +43,14 @@ class StoreReader:
         if attributes is None:
             what = "is not an nbdask store" if self.place.exists() else "does not exist"
             raise StoreError(f"{self.path} {what}: give the path of a finished or running run")
-        if attributes["format_version"] > schema.FORMAT_VERSION:
+        version = attributes.get("format_version")
+        if not isinstance(version, int) or not isinstance(attributes.get("status"), str):
             raise StoreError(
-                f"{self.path} has format version {attributes['format_version']}, this nbdask reads"
+                f"{self.path} is damaged: its attributes lack a whole format_version, or a status"
+            )
+        if version > schema.FORMAT_VERSION:
+            raise StoreError(
+                f"{self.path} has format version {version}, this nbdask reads"
                 f" up to {schema.FORMAT_VERSION}: install a newer nbdask"
             )
         if attributes["status"] == schema.CREATING:
@@ -61,7 +66,7 @@ class StoreReader:
                 (self.image.shape[0], self.image.shape[1]),
                 (attributes["plan"]["tile"][0], attributes["plan"]["tile"][1]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{self.path} is damaged: the metadata of its arrays cannot be read ({error})"
             ) from error
@@ -77,7 +82,7 @@ class StoreReader:
         for row in range(self.grid.counts[0]):
             try:
                 yield np.asarray(self.records[row])
-            except Exception:  # whatever zarr and its codecs raise for a damaged file
+            except Exception:  # zarr and its codecs raise many kinds for a damaged file
                 yield self._record_row(row)
 
     def _record_row(self, row: int) -> NDArray[np.float64]:

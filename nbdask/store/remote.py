@@ -40,7 +40,7 @@ class ObjectPlace:
         return {"name": self.name, "_client": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the client anew, from the environment of this process."""
+        """Make a new client from the environment of this process."""
         self.__dict__.update(state)
 
     @classmethod
@@ -137,7 +137,7 @@ class ObjectPlace:
         others = sorted({name.strip("/") for name in names} - ENTRIES)
         if others:
             raise StoreError(
-                f"--out {self.name} also holds {', '.join(others[:3])}, which is no part of an"
+                f"--out {self.name} also holds {', '.join(others[:3])}, which is not part of an"
                 " nbdask store, so --overwrite does not delete it; choose another name"
             )
 
@@ -187,7 +187,7 @@ class ObjectPlace:
         return None
 
     def lock_file(self) -> ObjectLockFile:
-        """Return the lock beside the prefix."""
+        """Return the lock next to the prefix."""
         bucket, _, prefix = self.name.removeprefix(SCHEME).partition("/")
         folder, _, last = prefix.rpartition("/")
         return ObjectLockFile(s3.open_bucket(bucket, folder), f"{last}.lock", f"{self.name}.lock")
@@ -241,7 +241,7 @@ class ObjectLockFile:
         return Seen(text.split(b"\n")[0], f"{result.meta['e_tag']}")
 
     def renew(self, text: bytes) -> None:
-        """Put the object anew with another last line."""
+        """Rewrite the object with another last line."""
         seen = self.read()
         mark = b"" if seen is None else seen.stamp.encode()
         self._do(

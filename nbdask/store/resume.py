@@ -1,4 +1,4 @@
-"""Whether an unfinished store can be finished by the run at hand."""
+"""Whether an unfinished store can be finished by this run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SAME_PLAN = ("shape", "tile", "steps", "steps_per_task", "backend", "precision"
 
 
 def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = "--resume") -> None:
-    """Make sure that a run would write the very pixels that a store was begun with.
+    """Make sure that a run would write exactly the pixels that a store was started with.
 
     Parameters
     ----------
     reader : StoreReader
         The unfinished store.
     attributes : mapping
-        What :func:`~.provenance.start_attributes` gives for the run at hand.
+        What :func:`~.provenance.start_attributes` gives for this run.
     doing : str
         What the user asked for, to begin the message with.
 
@@ -46,13 +46,13 @@ def refuse(reader: StoreReader, differences: Sequence[str], doing: str) -> None:
     """Raise an error that names the first differences, where there are any."""
     if differences:
         raise StoreError(
-            f"{doing}: {reader.path} was begun with other settings (stored -> now):"
+            f"{doing}: {reader.path} was started with other settings (stored -> now):"
             f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
         )
 
 
 def _changed_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what of the plan differs; a kernel that is no more is the one in its place."""
+    """Yield what of the plan differs; a discontinued kernel is the one in its place."""
     if is_replaced(then):
         same = {"backend": backend_of(then), "kernel_version": now["kernel_version"]}
         then = {**then, **same}

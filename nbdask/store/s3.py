@@ -33,7 +33,7 @@ else:
 
 T = TypeVar("T")
 
-#: How long a request that fails for want of a connection is repeated [s]: during a run, and at
+#: How long a request that fails for lack of a connection is repeated [s]: during a run, and at
 #: its start, where a wrong endpoint is more likely than an outage.
 PATIENCE, FIRST_PATIENCE = 120.0, 4.0
 _CODE = re.compile(r"<Code>([^<]+)</Code>(?:.*?<Message>([^<]+)</Message>)?", re.DOTALL)
@@ -132,7 +132,7 @@ def patiently(action: Callable[[], T], address: str, patience: float = PATIENCE)
     FileNotFoundError
         No such object or bucket.
     OSError
-        Whatever else failed, in one line.
+        Any other failure, in one line.
     """
     end, attempt = time.monotonic() + patience, 0
     while True:

@@ -17,7 +17,7 @@ PYRAMID = "pyramid"
 #: Every entry that a store of this version may have at its top level.
 ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES, PYRAMID})
 RUNNING, COMPLETE = "running", "complete"
-#: In object storage, until all of a new store is there.
+#: In object storage, until a new store is complete.
 CREATING = "creating"
 
 #: What the image of a simulation holds.

@@ -29,7 +29,7 @@ def check_space(place: Place, grid: TileGrid, tiles: int) -> tuple[str, ...]:
     """Compare what a run may write with what is free.
 
     How far an image compresses is not known before it is computed (the dark parts of a sparse
-    image shrink to nothing), so only what surely does not fit is refused.
+    image shrink to nothing), so only what certainly does not fit is refused.
 
     Parameters
     ----------

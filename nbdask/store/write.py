@@ -54,7 +54,7 @@ class TileWriter:
         return (self.place, self.columns)
 
     def __setstate__(self, state: tuple[Place, int]) -> None:
-        """Open the arrays anew when they are needed."""
+        """Reopen the arrays when needed."""
         self.place, self.columns = state
         self._arrays, self._lock = None, Lock()
 
@@ -110,7 +110,7 @@ class TileWriter:
     def _open(self) -> tuple[Any, Any]:
         with self._lock:
             if self._arrays is None:
-                # Opened array by array: what a store may hold beside them is of no concern.
+                # Opened array by array: what a store may hold besides is of no concern.
                 # Every chunk is written, without a look whether it is all fill value.
                 options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
                 store = self.place.zarr_store(read_only=False)

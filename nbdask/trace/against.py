@@ -13,7 +13,7 @@ from nbdask.trace.names import level_of
 from nbdask.trace.quantities import QUANTITIES
 from nbdask.trace.text import number_text
 
-#: Relative differences that rounding explains, beside the digits that C printed.
+#: Relative differences that rounding explains, in addition to the digits that C printed.
 _TIGHT = 1e-12
 _LOOSE = {
     "F_latt_abc": 1e-7,
@@ -30,7 +30,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One line of a log beside the value here.
+    """One line of a log and the value here.
 
     Attributes
     ----------
@@ -90,12 +90,8 @@ def compare(trace: Trace, log: CLog, rtol: float | None = None) -> Comparison:
         With all taps.
     log : CLog
     rtol : float, optional
-        Relative difference that passes for every quantity, beside the digits that C printed;
+        Relative difference that passes for every quantity, besides the digits that C printed;
         None: what rounding explains.
-
-    Returns
-    -------
-    Comparison
     """
     if log.kind == "-printout":
         return _compared(trace, log, _last_indices(trace, log), rtol)
@@ -118,7 +114,7 @@ def _last_indices(trace: Trace, log: CLog) -> list[LoopIndex]:
     """Return the places of values that were printed after the loops."""
     model, last = trace.model, trace.last
     final = LoopIndex(model.layers - 1, model.oversample**2 - 1, model.n_sources - 1)
-    # C has gone through all sub-pixels and sources, also where dmin kept it from going on.
+    # C loops over all sub-pixels and sources, also where dmin skips the rest.
     ends = (LoopIndex(), LoopIndex(*final[:2]), final, last)
     return [ends[level_of(value.mapped.quantity)] for value in log.values]
 
@@ -151,7 +147,7 @@ def _candidates(trace: Trace, name: str, loop_index: LoopIndex) -> list[tuple[st
     model, last = trace.model, trace.last
     if name == "solid_angle" and not model.each_omega:
         return [(name, loop_index), (name, LoopIndex(0, 0))]
-    # With factors of their own for each term, those of the last term are printed.
+    # With separate factors for each term, those of the last term are printed.
     if name == "pixel_solid_angle" and model.each_omega:
         return [("solid_angle", LoopIndex(*last[:2]))]
     if name == "pixel_polarization" and model.each_polar:
@@ -218,7 +214,7 @@ def _deviation(
 
 
 def report(trace: Trace, found: Comparison) -> str:
-    """Return in words what a comparison gave."""
+    """Describe the result of a comparison."""
     first, log = found.first, found.log
     count = len(found.compared)
     lines = []

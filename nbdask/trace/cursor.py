@@ -1,4 +1,4 @@
-"""Which evaluation a value of a log belongs to that was printed within the loops of C."""
+"""The evaluation that a value printed within C's loops belongs to."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class LoopIndex(NamedTuple):
     domain: int = -1
 
     def describe(self, oversample: int) -> str:
-        """Return it in words."""
+        """Describe it."""
         levels = []
         if self.layer >= 0:
             slow, fast = divmod(self.sub, oversample)
@@ -50,9 +50,9 @@ class Entry:
     ----------
     name : str
         A key of :data:`~nbdask.trace.quantities.QUANTITIES`.
-    loop_index : Place
+    loop_index : LoopIndex
     value : tuple
-        Numbers in full precision, or one word.
+        Numbers in full precision, or a text.
     others : dict
         Kernel -> the values that its own formulas give.
     shown : bool
@@ -105,10 +105,10 @@ class Trace:
         How many these are.
     recorded : int
         Evaluations of these that are in ``entries``.
-    last : Place
+    last : LoopIndex
         The last evaluation that counts; all -1 where none does.
     kernels : tuple of str
-        Columns beside the reference kernel's.
+        Columns other than the reference kernel's.
     notes : tuple of str
     pixel : float
         Photons, rounded to single precision; known whatever taps were asked for.
@@ -199,12 +199,12 @@ class Selection:
         Raises
         ------
         InputError
-            A text that is no range, or one that lies outside of what there is.
+            A text that is not a range, or a range out of bounds.
         """
         return cls(*(_range(name, given.get(name), n) for name, n in counts(model).items()))
 
     def __contains__(self, loop_index: object) -> bool:
-        """Whether a place, of whatever level, is selected."""
+        """Whether a place, of any level, is selected."""
         assert isinstance(loop_index, LoopIndex)
         return all(i < 0 or i in r for i, r in zip(loop_index, self._ranges(), strict=True))
 

@@ -1,4 +1,4 @@
-"""What is the same for every evaluation of a pixel: detector, crystal, beam."""
+"""Values common to every evaluation of a pixel: detector, crystal, beam."""
 
 from __future__ import annotations
 

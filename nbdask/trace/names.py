@@ -15,8 +15,8 @@ class Mapped(NamedTuple):
     quantity : str
         Name of the quantity here.
     units : tuple of float
-        Factors that turn C's number into ours.  Of several the one that comes nearest is taken:
-        programs under one name have printed different units.
+        Factors that turn C's number into ours.  Of several the nearest is taken:
+        programs have printed different units under one name.
     item : int or None
         Which number of the quantity it is; None: all of them.
     power : float

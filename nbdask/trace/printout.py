@@ -1,4 +1,4 @@
-"""What ``-printout`` and ``-printout_pixel`` print, in nanoBragg C's own words and digits."""
+"""What ``-printout`` and ``-printout_pixel`` print, in nanoBragg C's wording and digits."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _region(
         return tile, ()
     note = (
         f"-printout: the first {most} of {tile.pixels} pixels are printed; -printout_pixel FAST"
-        " SLOW prints any one, and nbdask trace tells more about it"
+        " SLOW prints any one, and nbdask trace shows more of it"
     )
     rows = -(-most // tile.shape[1])
     return Tile(slow0, slow0 + rows, fast0, min(fast1 + 1, fast0 + most)), (note,)

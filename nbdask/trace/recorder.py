@@ -43,7 +43,7 @@ class Recorder:
         Nominal angle and angle used of every phi step [rad].
     chosen : Selection
     most : int
-        Evaluations that are recorded at most; the last of the pixel is kept beside them.
+        Evaluations that are recorded at most; the last of the pixel is kept too.
     squares : bool
         Also record F_latt^2 and F_cell^2, for kernels that compute nothing else.
     """
@@ -86,7 +86,7 @@ class Recorder:
         self._source = self._sub._replace(source=source)
         self._scattering = (q, counted)
         if not counted.any() and self._source in self.chosen and self.recorded < self.most:
-            # Nothing follows, but that nothing does is worth knowing.
+            # The source is skipped, which is worth recording.
             self._upper(True)
 
     def term(self, term: Term) -> None:

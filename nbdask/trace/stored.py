@@ -1,4 +1,4 @@
-"""A traced pixel beside the one that a store holds."""
+"""A traced pixel compared with the one in a store."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def compare_stored(
     Returns
     -------
     same : bool
-        False where the stored pixel is another one.
+        False if the stored pixel differs.
     line : str
-        What was found, in words.
+        The finding, as text.
     """
     reader = StoreReader(store)
     attributes = reader.attributes
@@ -64,4 +64,4 @@ def compare_stored(
         ranges = split_steps(model.n_steps, attributes["plan"]["steps_per_task"])
         again = kernel_pixel(model, kernel, pixel, ranges)
         line += f"; the {kernel.name} kernel gives {float(again)!r} now"
-    return False, line + ": the store holds another pixel, see nbdask verify"
+    return False, line + ": the stored pixel differs, see nbdask verify"

@@ -18,7 +18,7 @@ def describe(trace: Trace, limit: int = 4) -> str:
     ----------
     trace : Trace
     limit : int
-        Evaluations that are told; of the sums after each sub-pixel at least 16.
+        Evaluations that are shown; of the sums after each sub-pixel at least 16.
     """
     lines = [*_head(trace)]
     told: set[LoopIndex] = set()

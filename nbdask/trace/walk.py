@@ -23,7 +23,7 @@ from nbdask.trace.recorder import Recorder
 
 #: Evaluations that a trace may hold.
 MOST = 100_000
-#: Evaluations that take so long that it is said.
+#: Evaluations from which on the time is announced.
 LONG = 50_000
 #: Names of ``--kernels``; the first is always there.
 KERNELS = ("reference", *COMPILED)
@@ -55,25 +55,21 @@ def trace_pixel(
         The pixel.
     chosen : dict, optional
         ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> a number or a range such as
-        ``"0:10"``.  What is not named is everything.
+        ``"0:10"``.  What is not named is unrestricted.
     taps : sequence of str
         Groups of quantities that are kept.
     kernels : sequence of str
-        Further kernels whose own values stand beside: ``"cpu"``, ``"cuda"``.
+        Further kernels whose own values are shown: ``"cpu"``, ``"cuda"``.
     most : int
         Evaluations that are kept at most, in the order of the loops; the sums and the pixel are
         those of all.
     report : callable, optional
         Called with a line of text before something that takes long.
 
-    Returns
-    -------
-    Trace
-
     Raises
     ------
     InputError
-        A pixel that is not on the detector; a selection, tap or kernel that there is not.
+        A pixel that is not on the detector; an unknown selection, tap or kernel.
     BackendError
         A kernel that cannot run here.
     TraceError
@@ -130,7 +126,7 @@ def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> lis
 
 
 def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
-    """Refuse taps that there are not and pixels that are not on the detector."""
+    """Refuse unknown taps and pixels outside the detector."""
     unknown = [tap for tap in taps if tap not in TAPS]
     if unknown:
         raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
@@ -228,7 +224,7 @@ def _check(model: Model, pixel: Tile, traced: np.float32, evaluated: bool) -> No
 
 
 def _fill(name: str, kernel: Kernel, model: Model, pixel: Tile, entries: Sequence[Entry]) -> None:
-    """Put a kernel's own values beside those of the reference."""
+    """Put a kernel's own values next to those of the reference."""
     parts = parts_of(model, pixel)
     sums = _sums(kernel, parts, pixel, model)
     for entry in entries:

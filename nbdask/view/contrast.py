@@ -1,4 +1,4 @@
-"""Which range of photons is shown: from the faint background to just below the brightest spots."""
+"""The range of photons shown: from the faint background to just below the brightest spots."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: Percentiles of the pixels above 0 that the upper ends of the scales rest on.
+#: Percentiles of the pixels above 0 that set the upper ends of the scales.
 LOG_PERCENTILE, LINEAR_PERCENTILE = 99.9, 99.0
-#: Widest logarithmic scale that is chosen [powers of ten], and narrowest.
+#: Widest automatic logarithmic scale [powers of ten], and narrowest.
 _WIDEST, _NARROWEST = 4.0, 1.5
 
 

@@ -1,4 +1,4 @@
-"""What the viewer does about damaged files: it goes on without them, and remembers which."""
+"""Damaged files in the viewer: it continues without them, and remembers which."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Damage:
         """How much of it there is."""
         return len(self.tiles) + len(self.parts)
 
-    def mended(self, reader: StoreReader) -> list[int]:
+    def repaired(self, reader: StoreReader) -> list[int]:
         """Return the tiles that are sound by now, and forget that they were not."""
         sound = []
         for index in self.tiles:

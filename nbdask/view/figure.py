@@ -48,7 +48,7 @@ def check_style(style: Style) -> None:
     if style.colormap not in matplotlib.colormaps:
         close = difflib.get_close_matches(style.colormap, list(matplotlib.colormaps), n=1)
         hint = f"did you mean {close[0]}?" if close else "such as inferno, viridis, gray_r"
-        raise InputError(f"--colormap {style.colormap}: matplotlib has no such colour map ({hint})")
+        raise InputError(f"--colormap {style.colormap}: unknown to matplotlib ({hint})")
     if style.percentile is not None and not 0.0 < style.percentile <= 100.0:
         raise InputError(f"--percentile {style.percentile:g}: must be above 0 and at most 100")
     if not LEAST <= style.size <= MOST:
@@ -72,7 +72,7 @@ def draw(
     box = _box(region, style.size)
     left, right, bottom, top = _MARGIN
     width, height = box[1] + left + right, box[0] + bottom + top
-    # Agg without pyplot: no display is looked for, and no figure is kept alive.
+    # Agg without pyplot: no display is needed, and no figure is kept alive.
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((left / width, bottom / height, box[1] / width, box[0] / height))
     shown = _draw_image(axes, canvas, style, contrast, scale)
@@ -122,7 +122,7 @@ def power_text(value: float) -> str:
 def _box(region: Tile, size: int) -> tuple[int, int]:
     """Return height and width of the image in the picture [pixels]."""
     longest = max(region.shape)
-    # Small images are enlarged, so that a picture is never a stamp; long ones keep some width.
+    # Small images are enlarged, so that a picture is never tiny; long ones keep some width.
     height, width = (max(40, round(side * size / longest)) for side in region.shape)
     return height, width
 
@@ -132,7 +132,7 @@ def _draw_image(axes: Axes, canvas: Canvas, style: Style, contrast: Contrast, sc
     colours = matplotlib.colormaps[style.colormap].with_extremes(bad=MISSING)
     values = canvas.values()
     if style.log:
-        # No colour stands for nothing: zeros and what is fainter get the first one.
+        # Zeros and fainter pixels get the first colour.
         values = np.where(values < contrast.low, np.float32(contrast.low), values)
         norm: Normalize = LogNorm(contrast.low, contrast.high)
     else:

@@ -1,4 +1,4 @@
-"""What the browser gets first: the whole image as a plain picture, then BokehJS.
+"""The first page for the browser: the whole image as a plain picture, then BokehJS.
 
 Neither needs Bokeh in Python, whose import takes longer than all else that the viewer does before
 it can answer; so both are in the browser while it is imported.  The last script waits for it.
@@ -11,12 +11,20 @@ import html
 import io
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tornado.web import Application, RequestHandler, StaticFileHandler
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.web import (
+    Application,
+    ErrorHandler,
+    OutputTransform,
+    RequestHandler,
+    StaticFileHandler,
+)
 
 from nbdask.html import data_uri
 from nbdask.view.contrast import choose
@@ -29,10 +37,12 @@ _INFERNO = (
     " c93f4a d74b3e e35832 ed6825 f47a16 f98c09 fba007 fbb318 f8c931 f3de52 f1f079 fcfea4"
 )
 _GREY = (128, 128, 128)
-#: Scripts of BokehJS that the page needs; those of tables, formulas and WebGL are half of all.
+#: What this machine may be called in an address.
+_NAMES = ("127.0.0.1", "localhost", "[::1]")
+#: Scripts of BokehJS that the page needs; those for tables, formulas and WebGL are half of all.
 SCRIPTS = ("bokeh.min.js", "bokeh-widgets.min.js")
 #: Seconds by which the last script waits, so that making the session does not hold up the others.
-#: The browser is not through with them by then.
+#: The browser is still reading them by then.
 _AFTER = 0.15
 #: Element that Bokeh fills.
 _ELEMENT = "page"
@@ -86,12 +96,35 @@ class Front(Application):
 
     def join(self, server: Application) -> None:
         """Let Bokeh's server, which answers below ``target``, take part."""
+        server.transforms.append(_SameOrigin)
         self.add_handlers(r".*", [(rf"{self.target}/.*", server)])
         self._ready.set()
 
     async def joined(self) -> None:
         """Wait until :meth:`join` was called."""
         await self._ready.wait()
+
+    def find_handler(self, request: HTTPServerRequest, **keywords: Any) -> Any:
+        """Answer only who calls this machine by its own names.
+
+        A page of elsewhere could let its own name mean this machine, and would then be of the same
+        origin as ours.
+        """
+        if request.host_name not in _NAMES:
+            return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+        return super().find_handler(request, **keywords)
+
+
+class _SameOrigin(OutputTransform):
+    """Takes back that Bokeh lets pages of any origin read its answers."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        """Leave out the headers that say so."""
+        for name in [name for name in headers if name.startswith("Access-Control-")]:
+            del headers[name]
+        return status_code, headers, chunk
 
 
 class _First(RequestHandler):
@@ -140,7 +173,7 @@ def picture(overview: Window) -> bytes:
     Parameters
     ----------
     overview : Window
-        What reaches beyond the image is NaN, and grey as what is not computed yet.
+        Pixels beyond the image are NaN, and grey like those not computed yet.
     """
     low, high = choose(overview.values)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Where the names of rings stand: on the ring, where the image is darkest."""
+"""Positions of ring labels: on the ring, where the image is darkest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nbdask.view.contrast import Contrast
 
 Point = NDArray[np.float64]
 
-#: Weight of standing high up against standing in the dark, so that names keep together.
+#: Weight of height against darkness, so that labels keep together.
 _HIGH = 0.3
-#: Brightness that what is not computed yet counts as.
+#: Brightness assumed for pixels not computed yet.
 _GREY = 0.5
 
 
@@ -41,7 +41,7 @@ def label_positions(
     size : tuple of float
         Height and width of a name, in pixels of the image.
     taken : sequence of (slow, fast)
-        Places that no name may cover, such as those of marked spots.
+        Points that no label may cover, such as marked spots.
 
     Returns
     -------

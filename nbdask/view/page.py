@@ -20,7 +20,7 @@ from nbdask.view.scene import Scene, Window
 from nbdask.view.style import MISSING, RINGS
 from nbdask.view.texts import pointer_text, progress_text, provenance_text
 
-#: Bokeh's own types do not know what its models accept.
+#: Bokeh's type hints do not cover what its models accept.
 events: Any = bokeh.events
 models: Any = bokeh.models
 
@@ -35,7 +35,7 @@ PALETTES: dict[str, tuple[str, ...]] = {
 _KINDS = [("max", "brightest pixel (spots stay)"), ("mean", "mean (photons per pixel)")]
 #: The contrast slider reaches so many powers of ten below the brightest pixel.
 _DECADES = 8.0
-#: Frame before the browser tells its size [pixels]; pause between looks for news [ms].
+#: Frame before the browser reports its size [pixels]; pause between looks for changes [ms].
 _FRAME, _NEWS = 800, 500
 _PANEL = 340
 #: Height and width of the name of a ring [pixels of the screen].
@@ -47,7 +47,7 @@ DAMAGED = "#ff4040"
 class Page:
     """One tab: its models, and what happens when the user moves or zooms.
 
-    Images are read in another thread; while one is read, only the latest wish is kept.
+    Images are read in another thread; while one is read, only the latest request is kept.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Page:
             tools=[models.PanTool(), wheel, box, models.ResetTool()], active_scroll=wheel, logo=None
         )
         self.base = models.ColumnDataSource(_columns(overview), name="base")
-        # Empty until the browser has told the size of the frame.
+        # Empty until the browser has reported the size of the frame.
         self.detail = models.ColumnDataSource(
             {name: [] for name in _columns(overview)}, name="detail"
         )
@@ -217,7 +217,7 @@ class Page:
         self.rings = [self.plot.add_glyph(*shape, visible=False) for shape in shapes]
 
     def _make_controls(self) -> None:
-        """Make what is beside the plot."""
+        """Make what is next to the plot."""
         low, high = math.log10(self.log.low), math.log10(self.log.high)
         self.status = models.Div(text=progress_text(self.scene), name="status")
         self.pointer = models.Div(
@@ -234,7 +234,7 @@ class Page:
             value=(low, high),
             name="contrast",
         )
-        # In the browser itself: colours follow the slider without the way to the server.
+        # In the browser itself: colours follow the slider without asking the server.
         self.contrast.js_on_change(
             "value",
             models.CustomJS(
@@ -256,21 +256,21 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self.switch.on_change("active", self._switched)
         self._controls = [self.contrast, self.scale, self.colours, self.choice, self.switch]
 
-    # What the user does.
+    # User events.
 
     def _moved(self, name: str, old: object, new: object) -> None:
-        """Read what is in sight, once all four ends of the axes are known."""
+        """Read the visible part, once all four ends of the axes are known."""
         if not self._moving:
             self._moving = True
             self.document.add_next_tick_callback(self._arrived)
 
     def _arrived(self) -> None:
-        """Read what is in sight by now."""
+        """Read what is visible by now."""
         self._moving = False
         self._again()
 
     def _resized(self, name: str, old: object, new: int) -> None:
-        """Give both axes one scale: at first for the whole image, then that of what is in sight."""
+        """Give both axes one scale: at first for the whole image, then that of the visible part."""
         self._sides[name] = new
         if len(self._sides) < 2:
             return
@@ -344,7 +344,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return self._sides.get("inner_width", _FRAME), self._sides.get("inner_height", _FRAME)
 
     def _again(self) -> None:
-        """Read what is in sight."""
+        """Read the visible part."""
         x, y = self.plot.x_range, self.plot.y_range
         self._want(x.start, x.end, y.start, y.end)
 
@@ -370,7 +370,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._away(partial(self._work, region, factor, rings), self._shown)
 
     def _in_sight(self, wanted: tuple[float, float, float, float]) -> Tile | None:
-        """Return the pixels of the image that are in sight, or None."""
+        """Return the visible pixels of the image, or None."""
         x0, x1 = sorted(wanted[:2])
         y0, y1 = sorted(wanted[2:])
         slow, fast = self.scene.shape
@@ -380,7 +380,7 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return part.intersect(Tile(0, slow, 0, fast))
 
     def _work(self, region: Tile, factor: int, rings: bool) -> tuple[Window, list[Any]]:
-        """Return what is in sight, and the resolution, lines and place of the name of each ring."""
+        """Return the visible part, and resolution, lines and label position of each ring."""
         window = self.scene.window(self.kind, region, factor)
         if not rings:
             return window, []

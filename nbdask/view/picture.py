@@ -79,11 +79,7 @@ def preview(
         First and last pixels to show, both included; None: the whole image.
     style : Style, optional
     overwrite : bool
-        Replace a file that is there already.
-
-    Returns
-    -------
-    Preview
+        Replace an existing file.
 
     Raises
     ------
@@ -147,7 +143,7 @@ def region_of(roi: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> 
     Raises
     ------
     InputError
-        It is outside the image, or has its ends the wrong way round.
+        Outside the image, or with swapped ends.
     """
     if roi is None:
         return Tile(0, shape[0], 0, shape[1])

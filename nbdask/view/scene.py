@@ -1,7 +1,7 @@
-"""What the viewer shows of a store: windows at any zoom, an overview, single pixels.
+"""Views of a store for the viewer: windows at any zoom, an overview, single pixels.
 
 Everything is read in pieces of bounded size.  Where a store has no pyramid, or an unfinished one,
-the overview is made in memory in the background, from whatever is the coarsest there is.
+the overview is made in memory in the background, from the coarsest level available.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Progress:
     tiles, shown, total : int
         Tiles that are computed, that the overview shows, and in all.
     complete : bool
-        Whether the run is.
+        Whether the run is complete.
     version : int
-        Grows when there is something new to show.
+        Increases when there is something new to show.
     error : str or None
-        Why nothing more is read.
+        The error that stopped reading.
     """
 
     tiles: int
@@ -107,7 +107,7 @@ class Overview:
         return Window(self._canvas.values().copy(), self._canvas.region, self._canvas.factor)
 
     def forget(self, index: int) -> None:
-        """Read a tile anew when :meth:`fill` is called next."""
+        """Read a tile again when :meth:`fill` is called next."""
         self._shown.flat[index] = False
 
     def fill(self, done: Done, seconds: float) -> bool:
@@ -266,11 +266,11 @@ class Scene:
         if not self.damage.tiles or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + PAUSE
-        mended = self.damage.mended(self.levels.reader)
-        for index in mended:
+        repaired = self.damage.repaired(self.levels.reader)
+        for index in repaired:
             for overview in self._overviews.values():
                 overview.forget(index)
-        if mended:
+        if repaired:
             with self._lock:
                 self._blocks.clear()
             self.progress.version += 1

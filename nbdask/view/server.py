@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbdask.view.tabs import Tabs
 
 HOST = "127.0.0.1"
-#: Taken when no port is asked for and it is free.
+#: The default port, if it is free.
 PORT = 5006
 
 
@@ -130,7 +130,7 @@ class _Server:
 
     def _import(self) -> None:
         """Import Bokeh and make the first page; the first takes it longest."""
-        # While the page says that it is on its way.
+        # While the page shows that it is loading.
         from nbdask.view.tabs import Tabs
 
         self._tabs = Tabs(self._scene, self._loop)

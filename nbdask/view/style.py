@@ -1,4 +1,4 @@
-"""How pictures look: what a caller chooses, and colours that all pictures share."""
+"""The style of pictures: options, and colours that all pictures share."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def progress_text(scene: Scene, note: str = "") -> str:
     lines = [f"<b>{state}</b>"]
     if p.shown < p.tiles:
         lines.append(
-            f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this quick)"
+            f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this fast)"
         )
     lines += [_red(text) for text in _damage_texts(scene)]
     if note:

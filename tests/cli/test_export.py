@@ -48,13 +48,13 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("run.zarr a.xyz", "a.xyz: the ending .xyz tells no format; the endings are .bin .float"),
-        ("run.zarr a.img b.xyz", "b.xyz: the ending .xyz"),
+        ("run.zarr a.xyz", "a.xyz: unknown ending .xyz; known are .bin .float"),
+        ("run.zarr a.img b.xyz", "b.xyz: unknown ending .xyz"),
         ("run.zarr a.img --formt smv", "no such option: --formt (did you mean --format?)"),
         ("run.zarr a.img -scale 3", "no such option: -scale (did you mean --scale?)"),
         ("run.zarr s3://b/a.img", "s3://b/a.img: files are written to local paths only"),
-        ("run.zarr a.img --format svm", "no such format (did you mean smv?)"),
-        ("run.zarr a.img --dtype int32", "--dtype has no meaning for smv"),
+        ("run.zarr a.img --format svm", "unknown format (did you mean smv?)"),
+        ("run.zarr a.img --dtype int32", "--dtype is not used by smv"),
         ("run.zarr", "Missing argument 'OUT...'"),
         ("no.zarr a.img", "no.zarr does not exist"),
         ("run.zarr no/a.img", "the folder"),
@@ -103,7 +103,7 @@ def test_damage_is_told(
 
 
 def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--overwrite replaces it; with several files nothing is begun before all are checked."""
+    """--overwrite replaces it; with several files nothing is started before all are checked."""
     (folder / "b.img").write_bytes(b"old")
     assert main(["export", "run.zarr", "a.img", "b.img"]) == 2
     assert "b.img exists already: --overwrite" in capsys.readouterr().err
@@ -115,7 +115,7 @@ def test_a_file_is_kept_unless_told(folder: Path, capsys: pytest.CaptureFixture[
 def test_an_empty_name_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As a shell variable gives it that is not set."""
     assert main(["export", "run.zarr", ""]) == 2
-    assert "the name of a file is empty" in capsys.readouterr().err
+    assert "path '' is empty" in capsys.readouterr().err
 
 
 def test_integers_for_all_formats_that_have_them(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from nbdask.cli.main import main
 from nbdask.derive.pyramid import build_pyramid
-from tests.pictured import flip, forget, make
+from tests.pictured import earlier_layout, flip, forget, make
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def test_preview_draws_nothing_damaged(store, tmp_path, capsys, place) -> None:
     assert f"nbdask repair {copy} computes them again" in line
     (copy / "image" / "c" / "1" / "0").write_bytes(before)
     build_pyramid(copy, smallest=40)
-    flip(copy / "pyramid" / "max" / "1" / "c" / "0" / "0", place)
+    flip(copy / "pyramid" / "max" / "1" / "image" / "c" / "0" / "0", place)
     assert main(argv) == 2
     line = said(capsys)
-    assert "pyramid/max/1/c/0/0, a part of its pyramid, is damaged" in line
+    assert "pyramid/max/1/image/c/0/0, a part of its pyramid, is damaged" in line
     assert f"delete it, then nbdask pyramid {copy} builds it again" in line
     assert not target.exists()
     assert main([*argv, "--roi", "0", "31", "0", "31"]) == 0
@@ -76,7 +76,7 @@ def test_preview_draws_nothing_damaged(store, tmp_path, capsys, place) -> None:
     ("argv", "names"),
     [
         (["preview", "STORE"], "--output"),
-        (["preview", "STORE", "-o", "STORE/a.png"], "must lie outside the store"),
+        (["preview", "STORE", "-o", "STORE/a.png"], "name a file or folder outside of it"),
         (["preview", "STORE", "-o", "a.txt"], ".png, .svg, .pdf"),
         (["preview", "none.zarr", "-o", "a.png"], "does not exist"),
         (["preview", "STORE", "-o", "a.png", "--roi", "0", "99", "0", "5"], "within 0 to 74"),
@@ -112,6 +112,19 @@ def test_pyramid_and_what_it_says(tmp_path, capsys) -> None:
     assert "0 chunks built" in capsys.readouterr().out
 
 
+def test_pyramid_of_the_earlier_layout(tmp_path, capsys) -> None:
+    """Is told, with the option that builds it anew; then no more."""
+    store = make(tmp_path / "run.zarr", shape=(520, 520), tile=260)
+    assert main(["pyramid", str(store), "--quiet"]) == 0
+    earlier_layout(store)
+    assert main(["pyramid", str(store)]) == 0
+    assert f"nbdask pyramid {store} --rebuild builds it anew" in capsys.readouterr().err
+    assert main(["pyramid", str(store), "--rebuild"]) == 0
+    told = capsys.readouterr()
+    assert "1 chunks built" in told.out
+    assert "earlier" not in told.err
+
+
 def test_pyramid_of_a_small_image(store, capsys) -> None:
     """It needs no levels."""
     assert main(["pyramid", str(store)]) == 0
@@ -126,5 +139,5 @@ def test_simulate_builds_a_pyramid(tmp_path) -> None:
     assert main(["simulate", *argv.split(), *options, *out]) == 0
     files = (tmp_path / "run.zarr" / "pyramid").rglob("c/*/*")
     assert sorted(str(p.relative_to(tmp_path)) for p in files if p.is_file()) == [
-        f"run.zarr/pyramid/{kind}/1/c/0/0" for kind in ("max", "mean")
+        f"run.zarr/pyramid/{kind}/1/image/c/0/0" for kind in ("max", "mean")
     ]

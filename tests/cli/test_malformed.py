@@ -44,7 +44,6 @@ CASES = {
     "pixel of no size": (f"{GOOD} -pixel 0", "-pixel"),
     "distance zero": (f"{GOOD} -distance 0", "-distance"),
     "close distance zero": (f"{GOOD} -close_distance 0", "-close_distance"),
-    "no cells": (f"{CELL} -default_F 1 -N 0", "-N"),
     "polarization above one": (f"{GOOD} -polar 1.5", "-polar"),
     "negative fluence": (f"{GOOD} -fluence -1", "-fluence"),
     "flux through a point": (f"{GOOD} -flux 1e9 -beamsize 0", "-beamsize"),

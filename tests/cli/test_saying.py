@@ -12,7 +12,9 @@ import pytest
 from nbdask import derive
 from nbdask.cli.main import main
 from nbdask.derive.noise import noise
+from nbdask.derive.realised import Realised
 from nbdask.errors import InputError
+from nbdask.experiment import Experiment
 from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
 from nbdask.store.reader import StoreReader
@@ -65,6 +67,16 @@ def test_info_of_a_run(store: Path, capsys: Captured) -> None:
         assert rows[name] == attributes[name]
     assert "numpy " in rows["versions"]
     assert "parity" not in rows
+
+
+def test_info_tells_what_follows_from_the_experiment(store: Path, capsys: Captured) -> None:
+    """The same values as lines and as JSON, computed from the experiment on record."""
+    rows = lines_of(told(capsys, "info", store))
+    data = json.loads(told(capsys, "info", store, "--json"))["realised"]
+    expected = Realised.of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
+    assert data == expected.to_dict()
+    for name, text in expected.rows():
+        assert rows[name] == text
 
 
 def test_info_as_json(store: Path, capsys: Captured) -> None:

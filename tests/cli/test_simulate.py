@@ -114,7 +114,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
     store = tmp_path / "run.zarr"
     assert run(*GOOD.split(), "--dry-run", "--out", str(store), "--tile", "16") == 0
     said = capsys.readouterr().out
-    for expected in ("3 x 3 = 9", "memory", "time"):
+    for expected in ("3 x 3 = 9", "memory", "time", "sources   1, wavelength", "edges     "):
         assert expected in said
     assert not store.exists()
 

@@ -155,7 +155,7 @@ def test_other_kernels_and_missing_files_are_refused(store, tmp_path, capsys, mo
     for argv in (["verify", "--recompute", "1"], ["repair"]):
         assert main([argv[0], str(store), *argv[1:]]) == 2
         said = capsys.readouterr().err
-        assert f"nbdask: error: {argv[0]}: {store} was begun with other settings" in said
+        assert f"nbdask: error: {argv[0]}: {store} was started with other settings" in said
         assert 'kernel_version: "0" -> ' in said
     monkeypatch.chdir(tmp_path)
     Path("P1.hkl").write_text("0 0 1 10\n")

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
+from distributed import Client, Security
 from distributed.comm.core import CommClosedError
 from distributed.protocol.pickle import dumps, loads
 
@@ -21,9 +24,10 @@ from nbdask.cluster import distributed
 from nbdask.cluster.devices import device_orders
 from nbdask.cluster.distributed import (
     HISTORY,
-    HISTORY_VARIABLES,
     ClusterLostError,
+    as_variables,
     ask_all,
+    pages,
 )
 from nbdask.cluster.executor import dashboard_of
 from nbdask.cluster.gate import make_check, make_facts, make_forget, make_plugin, refusal
@@ -36,6 +40,7 @@ from nbdask.errors import ClusterError
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.plan import Workers
 from nbdask.version import __version__
+from tests.helpers import PATIENCE
 
 
 @dataclass
@@ -160,7 +165,6 @@ def test_plugins_are_named_by_their_run() -> None:
 
 def test_credentials_for_scripts(tmp_path: Path) -> None:
     """Two files that only this user can read, and variables that name them for every role."""
-    pytest.importorskip("cryptography")
     folder = tmp_path / "new" / "deep"
     variables = write_credentials(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -178,9 +182,41 @@ def test_credentials_for_scripts(tmp_path: Path) -> None:
     assert (folder / "key.pem").read_text() != before
 
 
+def test_a_folder_for_credentials_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that others may enter, or a link to one, is refused, and what to do is said."""
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "own").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("own")
+    for name, said in (("open", "has mode 0755"), ("link", "is a link, or another user's")):
+        assert main([str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / name / "key.pem").exists()
+    assert main([str(tmp_path / "own")]) == 0
+
+
+@pytest.mark.long
+def test_nobody_else_gets_into_a_local_cluster() -> None:
+    """Neither unprotected nor with other credentials; no page is shown."""
+    with open_cluster(ClusterSpec("local", 1, 1)) as executor:
+        client = executor.client  # type: ignore[attr-defined]
+        address = client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        assert dashboard_of(executor) is None
+        for security in (None, Security.temporary()):
+            talk = "tls" if security else "tcp"
+            with pytest.raises(OSError, match=r"Timed out|closed|certificate|Connection"):
+                Client(address.replace("tls", talk), security=security, timeout=2)
+        page = client.dashboard_link.removesuffix("status")
+        for name in ("status", "info/main/workers.html", "json/identity.json", "metrics"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(page + name, timeout=PATIENCE)
+        assert client.submit(sum, [1, 2]).result(timeout=PATIENCE) == 3
+
+
 def test_credentials_are_new_each_time() -> None:
     """No two runs share a key; files are never written."""
-    pytest.importorskip("cryptography")
     one, other = temporary_security(), temporary_security()
     assert one.require_encryption
     assert one.tls_scheduler_key != other.tls_scheduler_key
@@ -188,7 +224,6 @@ def test_credentials_are_new_each_time() -> None:
 
 def test_lines_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Evaluated, they set the variables, whatever the folder is called."""
-    pytest.importorskip("cryptography")
     folder = tmp_path / "it's a $folder"
     assert main([str(folder)]) == 0
     said = capsys.readouterr()
@@ -215,7 +250,6 @@ def test_how_credentials_are_asked_for(argv: list[str], capsys: pytest.CaptureFi
 
 def test_folders_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, exit code 2."""
-    pytest.importorskip("cryptography")
     (tmp_path / "file").write_text("x")
     assert main([str(tmp_path / "file")]) == 2
     said = capsys.readouterr()
@@ -260,8 +294,9 @@ def test_variables_say_what_the_configuration_says() -> None:
     """As dask reads them: capitals, two underscores for a dot."""
     import dask
 
-    assert len(HISTORY_VARIABLES) == len(HISTORY)
-    found = dask.config.collect_env(HISTORY_VARIABLES)
+    variables = as_variables(HISTORY | pages(False))
+    assert len(variables) == len(HISTORY) + 2
+    found = dask.config.collect_env(variables)
     for name, value in HISTORY.items():
         assert dask.config.get(name, config=found) == value
 
@@ -272,9 +307,10 @@ def test_a_cluster_of_threads_is_this_process() -> None:
         assert isinstance(executor, ThreadsExecutor)
         assert executor.threads == 2
         assert dashboard_of(executor) is None
-    page = SimpleNamespace(client=SimpleNamespace(dashboard_link="http://127.0.0.1:1/status"))
+    client = SimpleNamespace(dashboard_link="http://127.0.0.1:1/status")
+    page = SimpleNamespace(client=client, dashboard=True)
     assert dashboard_of(page) == "http://127.0.0.1:1/status"  # type: ignore[arg-type]
-    assert dashboard_of(SimpleNamespace(client=SimpleNamespace(dashboard_link=""))) is None  # type: ignore[arg-type]
+    assert dashboard_of(SimpleNamespace(client=client)) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "tcp", "tls", "scheduler-file"])
@@ -314,7 +350,9 @@ def test_queues_need_workers_and_memory(kind: str, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setenv("PATH", os.devnull)
     with dask.config.set({"nbdask": {}}):
-        with pytest.raises(ClusterError, match=f"--cluster {kind}: how many workers is missing"):
+        with pytest.raises(
+            ClusterError, match=f"--cluster {kind}: the number of workers is missing"
+        ):
             parse_cluster(kind)
         with pytest.raises(ClusterError, match=f"--cluster {kind}: the memory of a worker"):
             parse_cluster(kind, 2)

@@ -284,9 +284,9 @@ def test_every_name_of_the_configuration(name: str) -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"wrkers": 2}, "nbdask.wrkers: means nothing; did you mean workers?"),
-        ({"colour": 2}, "nbdask.colour: means nothing; known are account, adapt"),
-        ({"profiles": {"p": {"quue": 1}}}, "nbdask.profiles.p.quue: means nothing; did you mean"),
+        ({"wrkers": 2}, "nbdask.wrkers: unknown; did you mean workers?"),
+        ({"colour": 2}, "nbdask.colour: unknown; known are account, adapt"),
+        ({"profiles": {"p": {"quue": 1}}}, "nbdask.profiles.p.quue: unknown; did you mean"),
         ({"profiles": {"p": 3}}, "nbdask.profiles.p: must hold names and values"),
         ({"profiles": [1]}, "--profile p: not under nbdask: profiles: of dask's configuration"),
         ("text", "nbdask: must hold names and values"),

@@ -204,7 +204,7 @@ def test_places_that_are_refused(run, noisy, tmp_path) -> None:
     """One line each, nothing written."""
     with pytest.raises(InputError, match="must be a Pipeline"):
         noise(run, tmp_path / "new.zarr", None)  # type: ignore[arg-type]
-    with pytest.raises(StoreError, match="None is no path"):
+    with pytest.raises(StoreError, match="None is not a path"):
         noise(None, tmp_path / "new.zarr", REALISTIC)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="is the store that is read"):
         noise(run, run, REALISTIC, overwrite=True)

@@ -21,7 +21,17 @@ from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store.address import place_of
 from nbdask.store.levels import KINDS, Levels, level_count, level_grid
 from nbdask.store.lock import Lock
-from tests.pictured import SHAPE, experiment, forget, image_of, make, put_back, reduced, set_pixels
+from tests.pictured import (
+    SHAPE,
+    earlier_layout,
+    experiment,
+    forget,
+    image_of,
+    make,
+    put_back,
+    reduced,
+    set_pixels,
+)
 
 LEVELS = 3  # 75 x 61 -> 38 x 31 -> 19 x 16 -> 10 x 8
 
@@ -110,15 +120,15 @@ def test_a_build_that_was_cut_off_goes_on(store) -> None:
     """Half-written files are swept; a chunk that is missing is built, the others are kept."""
     build_pyramid(store, smallest=10)
     before = chunks(store)
-    lost = store / "pyramid" / "mean" / "1" / "c" / "1" / "1"
+    lost = store / "pyramid/mean/1/image/c/1/1"
     lost.unlink()
-    rest = store / "pyramid" / "mean" / "1" / "c" / "1" / "1.partial"
+    rest = store / "pyramid/mean/1/image/c/1/1.partial"
     rest.write_bytes(b"half")
     assert build_pyramid(store, smallest=10).built == 1
     assert not rest.exists()
     after = chunks(store)
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {f"pyramid/{kind}/1/c/1/1" for kind in KINDS}
+    assert changed == {f"pyramid/{kind}/1/image/c/1/1" for kind in KINDS}
 
 
 @pytest.mark.long
@@ -148,7 +158,7 @@ def test_a_run_that_is_resumed_completes_its_levels(tmp_path) -> None:
     make(store, listeners=[GrowingPyramid(smallest=10)], resume=True)
     assert np.array_equal(whole(Levels(store), "max", 3), reduced(image_of(store), 8, "max"))
     # Also of a run that has nothing left to compute.
-    (store / "pyramid" / "max" / "3" / "c" / "0" / "0").unlink()
+    (store / "pyramid/max/3/image/c/0/0").unlink()
     make(store, listeners=[GrowingPyramid(smallest=10)], resume=True)
     assert build_pyramid(store).built == 0
 
@@ -184,7 +194,8 @@ def test_kinds_come_one_after_the_other(store) -> None:
     assert build_pyramid(store, kinds=["mean"], smallest=1).kinds == ("max", "mean")
     names = set(chunks(store))
     assert {n.replace("/mean/", "/max/") for n in names} == set(before)
-    assert [m["type"] for m in ome(store)["multiscales"]] == ["maximum", "mean"]
+    for kind, name in (("max", "maximum"), ("mean", "mean")):
+        assert ome(store, f"pyramid/{kind}")["multiscales"][0]["type"] == name
 
 
 def test_what_is_refused(store, tmp_path) -> None:
@@ -234,61 +245,92 @@ def test_a_large_detector_needs_few_levels() -> None:
     assert level_count(TileGrid((512, 300), (64, 64))) == 0
 
 
-def ome(store: Path) -> dict[str, Any]:
-    """The OME-Zarr metadata of a store, as they are in the file."""
-    metadata: dict[str, Any] = json.loads((store / "zarr.json").read_text())["attributes"]["ome"]
+def ome(store: Path, group: str = ".") -> dict[str, Any]:
+    """The OME-Zarr metadata of a group, as they are in the file."""
+    file = store / group / "zarr.json"
+    metadata: dict[str, Any] = json.loads(file.read_text())["attributes"]["ome"]
     return metadata
 
 
-def test_metadata_are_ome_zarr(store) -> None:
+@pytest.mark.parametrize("part", [".", "pyramid/max", "pyramid/mean"])
+def test_metadata_are_ome_zarr(store, part) -> None:
     """The rules of OME-Zarr 0.5: names, order of levels, scales, dimension names of arrays."""
     build_pyramid(store, smallest=10)
-    metadata = ome(store)
+    metadata = ome(store, part)
     assert metadata["version"] == "0.5"
+    # Through the consolidated metadata of the root, as other programs go.
     group: Any = zarr.open_group(store, mode="r")
     size = experiment().detector.pixel_size
-    for image in metadata["multiscales"]:
-        names = [axis["name"] for axis in image["axes"]]
-        assert len(set(names)) == len(names) == 2
-        assert [(axis["type"], axis["unit"]) for axis in image["axes"]] == [("space", "meter")] * 2
-        sides = []
-        for level, dataset in enumerate(image["datasets"]):
-            # Through the consolidated metadata of the root, as other programs go.
-            array = group[dataset["path"]]
-            assert list(array.metadata.dimension_names) == names
-            sides.append(array.shape)
-            kinds = [t["type"] for t in dataset["coordinateTransformations"]]
-            assert kinds in (["scale"], ["scale", "translation"])
-            scale = dataset["coordinateTransformations"][0]["scale"]
-            assert scale == [size * 2**level] * 2
-            if level:
-                # The centre of the first pixel of a level is that of those which it covers.
-                shift = dataset["coordinateTransformations"][1]["translation"]
-                assert shift == pytest.approx([size * (2**level - 1) / 2] * 2)
-        assert image["datasets"][0]["path"] == "image"
-        assert sides == sorted(sides, reverse=True)
-        assert len(sides) == LEVELS + 1
+    levels = range(1) if part == "." else range(1, LEVELS + 1)
+    (image,) = metadata["multiscales"]
+    names = [axis["name"] for axis in image["axes"]]
+    assert names == (["slow", "fast"] if part == "." else ["y", "x"])
+    assert [(axis["type"], axis["unit"]) for axis in image["axes"]] == [("space", "meter")] * 2
+    sides = []
+    for level, dataset in zip(levels, image["datasets"], strict=True):
+        array = group[f"{part}/{dataset['path']}".removeprefix("./")]
+        assert list(array.metadata.dimension_names) == names
+        sides.append(array.shape)
+        kinds = [t["type"] for t in dataset["coordinateTransformations"]]
+        assert kinds in (["scale"], ["scale", "translation"])
+        scale = dataset["coordinateTransformations"][0]["scale"]
+        assert scale == [size * 2**level] * 2
+        if level:
+            # The centre of the first pixel of a level is that of those which it covers.
+            shift = dataset["coordinateTransformations"][1]["translation"]
+            assert shift == pytest.approx([size * (2**level - 1) / 2] * 2)
+    assert sides == ([SHAPE] if part == "." else [(38, 31), (19, 16), (10, 8)])
 
 
 @pytest.mark.long
-def test_another_program_finds_the_metadata_valid(store) -> None:
-    """The package ome-zarr-models accepts store and metadata."""
+@pytest.mark.parametrize("part", [None, "pyramid/max", "pyramid/mean"])
+def test_another_program_finds_the_metadata_valid(store, part) -> None:
+    """The package ome-zarr-models accepts store and kinds, their metadata and arrays."""
     models = pytest.importorskip("ome_zarr_models.v05.image", reason="needs ome-zarr-models")
     build_pyramid(store, smallest=10)
-    image = models.Image.from_zarr(zarr.open_group(store, mode="r"))
-    first = image.ome_attributes.multiscales[0]
-    assert [d.path for d in first.datasets] == ["image", *(f"pyramid/max/{k}" for k in (1, 2, 3))]
+    image = models.Image.from_zarr(zarr.open_group(store, path=part, mode="r"))
+    paths = [d.path for d in image.ome_attributes.multiscales[0].datasets]
+    assert paths == (["image"] if part is None else [f"{k}/image" for k in (1, 2, 3)])
 
 
-def test_each_kind_is_an_image_of_its_own(store) -> None:
-    """For viewers that want axes named y and x: the levels without the image."""
+def test_xarray_opens_it_as_a_tree(store) -> None:
+    """All of the store, and each of its groups, without a warning."""
     build_pyramid(store, smallest=10)
-    for kind in KINDS:
-        group: Any = zarr.open_group(store / "pyramid" / kind, mode="r")
-        image = group.attrs["ome"]["multiscales"][0]
-        assert [axis["name"] for axis in image["axes"]] == ["y", "x"]
-        shapes = [group[dataset["path"]].shape for dataset in image["datasets"]]
-        assert shapes == [(38, 31), (19, 16), (10, 8)]
+    levels = Levels(store)
+    with xarray.open_datatree(store, engine="zarr") as tree:
+        assert np.array_equal(tree["image"], image_of(store))
+        for kind in KINDS:
+            for level in range(1, LEVELS + 1):
+                found = tree[f"pyramid/{kind}/{level}/image"]
+                assert found.dims == ("y", "x")
+                assert np.array_equal(found, whole(levels, kind, level))
+    for group in ("pyramid", "pyramid/max", "pyramid/max/1", "pyramid/mean/3"):
+        with xarray.open_dataset(store, engine="zarr", group=group) as part:
+            assert ("image" in part) == group[-1].isdigit()
+    with xarray.open_datatree(store, engine="zarr", group="pyramid/max") as part:
+        assert part["2/image"].shape == (19, 16)
+
+
+def test_a_pyramid_of_the_earlier_layout(store) -> None:
+    """Is read and completed as it is; rebuilt on request, all kinds of it; no kind joins it."""
+    build_pyramid(store, kinds=["max"], smallest=10)
+    new = whole(Levels(store), "max", 2)
+    earlier_layout(store)
+    with pytest.raises(ValueError, match="conflicting sizes"):
+        xarray.open_dataset(store, engine="zarr", group="pyramid/max")
+    assert np.array_equal(whole(Levels(store), "max", 2), new)
+    (store / "pyramid/max/2/c/0/0").unlink()
+    made = build_pyramid(store, kinds=["max"], smallest=10)
+    assert (made.earlier, made.built) == (True, 1)
+    with pytest.raises(StoreError, match=r"earlier layout, .* --rebuild builds it anew"):
+        build_pyramid(store, kinds=["mean"])
+    made = build_pyramid(store, kinds=["mean"], smallest=10, rebuild=True)
+    assert (made.kinds, made.earlier, made.missing) == (KINDS, False, 0)
+    assert np.array_equal(whole(Levels(store), "max", 2), new)
+    assert not (store / "pyramid/max/2/c").exists()
+    with xarray.open_datatree(store, engine="zarr") as tree:
+        assert tree["pyramid/mean/1/image"].shape == (38, 31)
+    assert len(ome(store)["multiscales"][0]["datasets"]) == 1
 
 
 def test_levels_have_the_unit_of_the_image(store) -> None:
@@ -296,7 +338,7 @@ def test_levels_have_the_unit_of_the_image(store) -> None:
     names = {"long_name": "detector reading per pixel", "units": "adu"}
     zarr.open_array(store, path="image", mode="r+").attrs.update(names)
     build_pyramid(store, smallest=10)
-    attributes = zarr.open_array(store, path="pyramid/mean/2", mode="r").attrs
+    attributes = zarr.open_array(store, path="pyramid/mean/2/image", mode="r").attrs
     assert attributes["units"] == "adu"
     assert attributes["long_name"] == "detector reading per pixel, mean of 4 x 4 pixels"
 

@@ -109,7 +109,7 @@ def test_fields_of_words_take_only_theirs(part: str, name: str, value: Any) -> N
 LIMITS: list[tuple[str, str, Any, Any]] = [
     ("beam", "polarization", 1.0, math.nextafter(1.0, 2.0)),
     ("beam", "polarization", -1.0, math.nextafter(-1.0, -2.0)),
-    ("beam", "wavelength", 5e-324, 0.0),
+    ("beam", "wavelength", 1e-30, math.nextafter(1e-30, 0.0)),
     ("beam", "fluence", 0.0, -5e-324),
     ("crystal", "fudge", 0.0, -1e-9),
     ("crystal", "mosaic_spread", 0.0, -1e-9),

@@ -76,7 +76,7 @@ def test_unknown_formats_are_refused_with_the_nearest(given_, hint) -> None:
     """Or with all of them, where none is near."""
     with pytest.raises(InputError) as caught:
         format_of("a.img", given_)
-    assert str(caught.value) == f"--format {given_}: no such format ({hint})"
+    assert str(caught.value) == f"--format {given_}: unknown format ({hint})"
 
 
 @settings(max_examples=40, deadline=None)
@@ -90,7 +90,7 @@ def test_endings_without_a_format_name_all_that_have_one(ending) -> None:
     with pytest.raises(InputError) as caught:
         format_of(f"a{suffix}")
     text = str(caught.value)
-    assert f"the ending {suffix} tells no format" in text
+    assert f"unknown ending {suffix}; known are" in text
     for found in FORMATS.values():
         assert found.name in text
         assert all(known in text for known in found.suffixes)
@@ -149,11 +149,11 @@ def test_options_that_mean_nothing_are_refused(kept, tmp_path, format_, option) 
         with pytest.raises(InputError) as caught:
             check_export(kept, target, format_, **choice)
         said = str(caught.value)
-        assert said.startswith(f"--{option} has no meaning for {format_}: leave it out, or take ")
+        assert said.startswith(f"--{option} is not used by {format_}: leave it out, or export as ")
         takers = {name for (name, known), means in MEANS.items() if known == option and means}
         if option == "dtype":
             takers.discard("cbf")  # it has one kind only, which may be asked for
-        assert set(said.rpartition("take ")[2].split(" or ")) == takers
+        assert set(said.rpartition("export as ")[2].split(" or ")) == takers
     assert not target.exists()
 
 
@@ -191,7 +191,7 @@ def test_scales_that_are_not_above_0(kept, tmp_path, scale) -> None:
 @pytest.mark.parametrize("path", [None, 3, ["a.img"], b"a.img"])
 def test_what_is_no_path(kept, path) -> None:
     """The value is shown."""
-    with pytest.raises(InputError, match="is no path: give that of the file to write"):
+    with pytest.raises(InputError, match="is not a path: give that of the file to write"):
         export(kept, path)
 
 

@@ -134,6 +134,6 @@ def test_noise_is_not_added_twice(run: Path, tmp_path: Path, capsys) -> None:
     store = noisy(run, derive.Poisson())
     assert main(["export", str(store), str(tmp_path / "a.img"), "--format", "smv-noise"]) == 2
     said = capsys.readouterr().err
-    assert "holds counts with noise already; export it as smv" in said
+    assert "already holds counts with noise; export it as smv" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "a.img").exists()

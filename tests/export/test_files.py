@@ -72,7 +72,7 @@ def test_a_size_beyond_the_disk_is_told_before(tmp_path: Path) -> None:
         pytest.raises(StoreError, match=r"needs 1048576.0 TiB, but only .* are free in"),
         fresh_file(tmp_path / "a.bin", "output", overwrite=False, size=1 << 60),
     ):
-        pytest.fail("the file was begun")
+        pytest.fail("the file was started")
     assert names(tmp_path) == []
 
 

@@ -65,7 +65,7 @@ class Network:
         return self._dask(number, "worker", self.address, *argv, *preload)
 
     def begin(self, store: Path) -> None:
-        """Take another store, of which no tile was begun."""
+        """Take another store, of which no tile was started."""
         self.store = store
         self._list.write_bytes(b"")
 
@@ -82,7 +82,7 @@ class Network:
 
     @property
     def redone(self) -> int:
-        """Tiles that were begun more than once."""
+        """Tiles that were started more than once."""
         return self._list.read_bytes().count(b"\n") - large_kill_job.TILES
 
 

@@ -213,8 +213,8 @@ def test_damage_is_found_and_mended(tmp_path, made, seed) -> None:
     damaged = [fault.index for fault in found.faults]
     sound = np.array_equal(whole, _readable(made), equal_nan=False)
     assert damaged or sound
-    mended = repair(made)
-    assert [fault.index for fault in mended.faults] == damaged
+    repaired = repair(made)
+    assert [fault.index for fault in repaired.faults] == damaged
     assert np.array_equal(pixels(made), whole)
     again = verify(made, recompute=12)
     assert again.ok

@@ -1,4 +1,4 @@
-"""Begun, resumed, mended: the same for every kind of work, and what listeners hear of it."""
+"""started, resumed, repaired: the same for every kind of work, and what listeners hear of it."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def test_mended_tiles_have_the_same_bits(tmp_path, noisy) -> None:
     pixels, statistics = np.asarray(StoreReader(store).image[:]), StoreReader(store).attributes
     (store / DAMAGED).unlink()
     told: list[tuple[int, int]] = []
-    mended = nbdask.repair(store, threads=2, progress=lambda *counts: told.append(counts))
-    assert [fault.index for fault in mended.faults] == [0]
+    repaired = nbdask.repair(store, threads=2, progress=lambda *counts: told.append(counts))
+    assert [fault.index for fault in repaired.faults] == [0]
     assert told == [(1, 1)]
     assert np.array_equal(np.asarray(StoreReader(store).image[:]), pixels)
     update_attributes(store, {"status": "running", "statistics": None})

@@ -196,7 +196,7 @@ NOTES = [
     ("-pix0_vector 0 0 1", "only selects the CUSTOM convention, its numbers are ignored"),
     ("-pix0_vector_mm 0 0 1", "--pix0-vector-mm x y z places the detector"),
     ("-twotheta_axis 3 0 -1", "also swings the detector by its first number, 3 degrees"),
-    ("-curved_det", "-curved_det: ignored as the very last argument"),
+    ("-curved_det", "-curved_det: ignored as the last argument"),
     ("-osc -1", "-osc -1: counts as not given"),
     ("-dispsteps 3", "-dispsteps 3: has no effect without -dispersion"),
     ("-dispersion -1 -dispsteps 3", "nanoBragg takes a width of 100 percent"),
@@ -358,8 +358,10 @@ def test_from_args_equals_keywords() -> None:
 
 
 def test_from_args_takes_no_single_text() -> None:
-    """Its letters would be read as words."""
-    with pytest.raises(FlagError, match=r"must be a list of words, such as words.split\(\) gives"):
+    """Its letters would be read as arguments."""
+    with pytest.raises(
+        FlagError, match=r"must be a list of arguments, such as text.split\(\) gives"
+    ):
         from_args("-lambda 1")
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from nbdask import units
 from nbdask.errors import FlagError, InputFileError
-from nbdask.flags import Parsed, parse_args
+from nbdask.flags import Parsed, from_args, parse_args, to_args
 from nbdask.inputs.amplitudes import from_reflections
 from nbdask.inputs.fdump import write_fdump
+from nbdask.store.provenance import input_files
 
 CRYSTAL = ["-cell", "70", "-default_F", "1"]
 
@@ -49,7 +50,12 @@ def test_img_header_sets_the_geometry(tmp_path: Path) -> None:
     assert experiment.scan.osc == units.from_degrees(0.5)
     assert detector.pivot is None
     assert parsed.files == (str(tmp_path / "h.img"),)
-    assert parsed.notes == ()
+    assert detector.header_file == str(tmp_path / "h.img")
+    assert parsed.notes == (
+        f"taken from the header of {tmp_path / 'h.img'}: 8 x 6 pixels (fast x slow), PIXEL_SIZE 0.2"
+        " mm, DISTANCE 80 mm, WAVELENGTH 1.3 Angstrom, BEAM_CENTER_X 5.9 mm, BEAM_CENTER_Y 6.4 mm,"
+        " ORGX 3 pixels, ORGY 4 pixels, PHI 2 degrees, OSC_RANGE 0.5 degrees",
+    )
 
 
 def test_flags_override_headers_wherever_they_stand(tmp_path: Path) -> None:
@@ -92,8 +98,102 @@ def test_unused_header_entries_are_said(tmp_path: Path) -> None:
     parsed = run(tmp_path, "-img h.img")
     assert parsed.experiment.detector.twotheta == 0.0
     assert parsed.experiment.scan.osc is None
-    assert len(parsed.notes) == 2
+    assert len(parsed.notes) == 3
     assert "TWOTHETA=5 in the header" in parsed.notes[1]
+
+
+def test_what_is_overridden_is_not_said_to_be_taken(tmp_path: Path) -> None:
+    """Only values that are in force; a mask's header as well."""
+    smv(tmp_path / "m.img", "PIXEL_SIZE=0.5;\nDISTANCE=100;\nWAVELENGTH=1.3;\n")
+    smv(tmp_path / "h.img", "DISTANCE=80;\n")
+    notes = run(tmp_path, "-img h.img -mask m.img -lambda 2").notes
+    taken = "taken from the header of"
+    assert notes == (
+        f"{taken} {tmp_path / 'm.img'}: PIXEL_SIZE 0.5 mm",
+        f"{taken} {tmp_path / 'h.img'}: 8 x 6 pixels (fast x slow), DISTANCE 80 mm",
+    )
+    notes = run(tmp_path, "-img h.img -detpixels 9 -distance 5").notes
+    assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "said"),
+    [
+        (
+            "SOURCE_WAVELENGTH=1 0.71073;\n",
+            "",
+            "SOURCE_WAVELENGTH=1 0.71073 is read as 1 Angstrom, as in nanoBragg, but programs such"
+            " as d*TREK put the number of wavelengths first: give -lambda if that is wrong",
+        ),
+        ("SOURCE_WAVELENGTH=1 0.71073;\n", "-lambda 0.71073", None),
+        (
+            "WAVELENGTH=0.98;\nSCAN_WAVELENGTH=0.99;\n",
+            "",
+            "WAVELENGTH=0.99 is read, WAVELENGTH=0.98 is not: give -lambda",
+        ),
+        ("WAVELENGTH=0.98;\nSCAN_WAVELENGTH=0.980;\n", "", None),
+        ("DISTANCE=100;\nCLOSE_DISTANCE=97;\n", "", None),
+        (
+            "PIXEL_SIZE=0.1 0.2;\n",
+            "",
+            "of PIXEL_SIZE=0.1 0.2 the first number is read: give -pixel",
+        ),
+        ("PIXEL_SIZE=0.1 0.1;\n", "", None),
+        ("PHI=10;\nAXIS=PHI;\nBIN=2;\n", "", "PHI=2 is the number after the next = behind PHI"),
+        ("CCD_GONIO_VALUES=0 0 60;\n", "", "is not read, as in nanoBragg: give -distance"),
+        ("CCD_GONIO_VALUES=0 0 60;\n", "-distance 60", None),
+        ("OSC_START=5;\n", "", "OSC_START=5 in the header of"),
+        ("PHI=5;\nOSC_START=5;\n", "", None),
+    ],
+)
+def test_doubtful_header_entries(tmp_path: Path, fields: str, words: str, said: str | None) -> None:
+    """Other spellings of a quantity are told, unless a flag gives it or they agree."""
+    smv(tmp_path / "h.img", fields)
+    notes = run(tmp_path, f"-img h.img {words}").notes
+    assert notes[0].startswith("taken from the header of")
+    assert len(notes) == 1 or said is not None
+    assert said is None or any(said in note for note in notes[1:])
+
+
+def test_sizes_of_d_trek(tmp_path: Path) -> None:
+    """DETECTOR_DIMENSIONS stands for SIZE1 and SIZE2."""
+    text = "{\nHEADER_BYTES=  512;\nCCD_DETECTOR_DIMENSIONS=9 7;\n}\f"
+    (tmp_path / "h.img").write_bytes(text.encode().ljust(512))
+    parsed = run(tmp_path, "-img h.img")
+    assert parsed.experiment.shape == (7, 9)
+    assert "9 x 7 pixels (fast x slow) by DETECTOR_DIMENSIONS" in parsed.notes[0]
+
+
+def test_the_header_file_is_on_record(tmp_path: Path) -> None:
+    """Among the inputs with its checksum; it changes no pixel, so not the fingerprint."""
+    smv(tmp_path / "h.img", "DISTANCE=80;\n")
+    experiment = run(tmp_path, "-img h.img").experiment
+    checksum = hashlib.sha256((tmp_path / "h.img").read_bytes()).hexdigest()
+    path = str(tmp_path / "h.img")
+    assert input_files(experiment) == [{"role": "image header", "path": path, "sha256": checksum}]
+    other = run(tmp_path, "-distance 80 -detpixels_f 8 -detpixels_s 6").experiment
+    # Flags that place the detector also choose the pivot.
+    assert other.fingerprint() == run(tmp_path, "-img h.img -distance 80").experiment.fingerprint()
+    assert from_args(to_args(experiment)).fingerprint() == experiment.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.97 1\n0.98 2\n", "its two columns are read as x and y of sources"),
+        ("0.97 1\n0.98 2 3\n", None),
+        ("# x y z\n-10 0 0 1 1e-10\n", "reads 1 line(s) with one as further numbers or sources"),
+        ("-10 0 0 # on axis\n#\n", "reads 2 line(s)"),
+        ("-10 0 0 1 1e-10 # on axis\n", None),
+    ],
+)
+def test_doubtful_sources(tmp_path: Path, text: str, said: str | None) -> None:
+    """A spectrum in two columns, and comments, which nanoBragg does not know."""
+    (tmp_path / "s.txt").write_text(text)
+    notes = run(tmp_path, "-sourcefile s.txt").notes
+    found = [note for note in notes if "column" in note or "comment" in note]
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]
 
 
 def test_mask_of_another_size(tmp_path: Path) -> None:

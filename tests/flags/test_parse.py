@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbdask.errors import FlagError, InputError
-from nbdask.flags import flags_page, help_text, parse_args
+from nbdask.flags import flags_page, from_args, help_text, parse_args
 from nbdask.flags.apply import _SPECIAL
 from nbdask.flags.convert import CONVERSIONS
 from nbdask.flags.parse import parse
@@ -193,8 +193,6 @@ MALFORMED = [
     ("-N 5.5", "-N: n is '5.5': must be a whole number"),
     ("-N 1e3", "-N: n is '1e3': must be a whole number"),
     ("-seed 99999999999", "-seed: seed is 99999999999: must be at most"),
-    ("-N 0", "-N 0: must be a whole number of at least 1"),
-    ("-Nb -3", "-Nb -3: must be a whole number of at least 1"),
     ("-cell 70 wide", "-cell: b is 'wide': must be a finite number (Angstrom, degrees)"),
     ("-misset some", "-misset some: value missing at the end"),
 ]
@@ -209,6 +207,45 @@ def test_malformed_arguments(argv: str, fragment: str) -> None:
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
     assert isinstance(caught.value, InputError)
+
+
+def test_unknown_arguments_are_told_together() -> None:
+    """In one line, with those that nanoBragg ignores; it finds a flag inside other arguments."""
+    with pytest.raises(FlagError) as caught:
+        parse(argv_of("-lambda 1 2 -hdiv 0 -N 5 -frob -5 x -my-lambda 3 -hdiv 0"))
+    text = str(caught.value)
+    assert text.startswith(
+        "stray argument '2' after -lambda 1: -lambda is used as '-lambda wavelength'"
+    )
+    assert text.count("unknown flag -hdiv: did you mean -hdivstep") == 1
+    assert "? unknown flag -frob: nbdask flags lists all flags; unknown flag -my-lambda" in text
+    assert text.endswith(
+        "nanoBragg ignores 2, -hdiv 0, -frob -5 x: leave them out for the same image, or give"
+        " --ignore-unknown"
+    )
+
+
+def test_arguments_that_c_ignores_can_be_left_out() -> None:
+    """Those of nanoBragg's own examples; not one in which it finds a flag."""
+    argv = argv_of(
+        "-lambda 1 -dispersion 0 -hdiv 0 -vdiv 0 -dispstep 3 -N 1 stray -curved_det -foo"
+    )
+    parsed = parse_args([*BASE, *argv], ignore_unknown=True)
+    kept = [*BASE, "-lambda", "1", "-dispersion", "0", "-N", "1", "-curved_det", "-nopgm"]
+    assert parsed.experiment == from_args(kept) == from_args([*BASE, *argv], ignore_unknown=True)
+    assert parsed.experiment.detector.curved
+    said = [note.split(":")[0] for note in parsed.notes if "ignored, as nanoBragg does" in note]
+    assert said == ["-hdiv 0", "-vdiv 0", "-dispstep 3", "stray", "-foo"]
+    with pytest.raises(FlagError, match=r"unknown flag -my-lambda: did you mean -lambda\?$"):
+        parse(["-my-lambda", "3"], ignore_unknown=True)
+
+
+@pytest.mark.parametrize(("argv", "cells"), [("-N 0", (1, 1, 1)), ("-N 5 -Nb -3", (5, 1, 5))])
+def test_fewer_than_one_cell_is_one(argv: str, cells: tuple[int, ...]) -> None:
+    """As in nanoBragg, with a note."""
+    parsed = parse_args([*BASE, *argv.split()])
+    assert parsed.experiment.crystal.n_cells == cells
+    assert any("taken as 1, as nanoBragg does" in note for note in parsed.notes)
 
 
 def test_committed_page_is_the_generated_one() -> None:

@@ -46,8 +46,8 @@ def test_flags_in_toml_equal_the_same_flags(tmp_path: Path) -> None:
     (tmp_path / "P1.hkl").write_text("0 0 0 1\n")
     path = written(
         tmp_path,
-        '[nanobragg]\nflags = "-cell 70 -hkl \'P1.hkl\' -N 5"\nsemantics = "c"\n'
-        'source_weights = "apply"\npix0 = [0.1, -0.02, 0.03]\n',
+        '[nanobragg]\nflags = "-cell 70 -hkl \'P1.hkl\' -N 5 -vdiv 0"\nsemantics = "c"\n'
+        'source_weights = "apply"\npix0 = [0.1, -0.02, 0.03]\nignore_unknown = true\n',
     )
     argv = ["-cell", "70", "-hkl", str(tmp_path / "P1.hkl"), "-N", "5"]
     parsed = parse_args(argv, semantics="c", source_weights="apply", pix0=(0.1, -0.02, 0.03))

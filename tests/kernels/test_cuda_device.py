@@ -80,7 +80,7 @@ def test_cupy_that_is_not_installed(monkeypatch) -> None:
 def test_a_gpu_that_can_be_used(monkeypatch) -> None:
     """Name, compute capability, memory, and whether float64 is slow on it."""
     monkeypatch.setitem(sys.modules, "cupy", stand_in(devices=((8, 9), (9, 0))))
-    assert this_device() == Device("Device", 89, 8 << 30)
+    assert this_device() == Device("GPU", 89, 8 << 30)
     assert this_device().slow_float64
     assert not Device("H100", 90, 0).slow_float64
     assert unusable() is None

@@ -123,7 +123,7 @@ def test_without_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sources, "LIBRARIES", tmp_path)
     assert _refused() == (
         "no compiled kernel: none was built (no C++ compiler, or NBDASK_NO_NATIVE was set); numpy "
-        "takes about 30 times as long; to mend it: install g++ (11 or newer) or clang++ (14 or "
+        "takes about 30 times as long; to fix it: install g++ (11 or newer) or clang++ (14 or "
         "newer), then pip install --force-reinstall --no-deps --no-cache-dir . in nbdask's sources"
     )
 

@@ -91,7 +91,7 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
         (("a.npy", "wide.npy"), 4, "a.npy has 6 x 8 pixels (slow x fast), wide.npy has 8 x 6"),
         (("a.npy", "short.bin"), 4, "short.bin: has 100 bytes"),
         (("short.bin", "short.bin"), 2, "give --shape SLOW FAST"),
-        (("a.npy", "a.npy", "--shape", "6", "8"), 2, "only a bare float file needs one"),
+        (("a.npy", "a.npy", "--shape", "6", "8"), 2, "--shape 6 8: only for a bare float file"),
         (("a.npy", "whole.npy"), 5, "holds int64"),
         (("a.npy",), 2, "Missing argument"),
         (("a.npy", "a.npy", "--max-rl", "1"), 2, "--max-rel"),

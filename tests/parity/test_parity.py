@@ -92,7 +92,7 @@ def test_weights_that_c_ignores_are_refused(run: Run, script: Script, tmp_path: 
     options = ("--c-bin", script("touch ran"), "--backend", "numpy", "--source-weights", "apply")
     code, _, error = run("parity", *options, "--", *argv)
     assert code == 1
-    assert "take --source-weights ignore" in error
+    assert "give --source-weights ignore" in error
 
 
 def test_each_precision_has_its_bound() -> None:
@@ -268,7 +268,7 @@ def test_c_runs_in_a_fresh_directory_with_one_thread(
         ("echo broken >&2; exit 9", 2, "C ended with exit status 9 .*broken"),
         ("kill -SEGV $$", 2, "C ended with signal SIGSEGV"),
         ("exec sleep 20", 2, "C took more than 0.3 s"),
-        ("exit 0", 2, "C wrote no image for the region .*: it said nothing"),
+        ("exit 0", 2, "C wrote no image for the region .*: it printed nothing"),
         (r"printf 'a\033[31mb\a' >&2; exit 3", 2, r"exit status 3 .*: a\\x1b\[31mb\\x07"),
         ("echo '(24x48 pixels)'; : > image.bin", 4, "C made an image of 48 x 24 pixels"),
     ],
@@ -296,7 +296,7 @@ def test_runs_of_c_that_fail(
         (("--json", "x", "--map", "x", "--", "-cell", "10"), 1, "is the file of --json already"),
         (("--tils", "3"), 1, "did you mean --tiles?"),
         (("-tiles", "3"), 1, "unknown flag -tiles: did you mean --tiles?"),
-        (("no.zarr", "--", "-cell", "10"), 1, "either a store or nanoBragg flags"),
+        (("no.zarr", "--", "-cell", "10"), 1, "either the store no.zarr or nanoBragg flags"),
         (("-lambda", "1"), 1, "put -- before the nanoBragg flags"),
         (("no.zarr", "--tiles", "some"), 1, "whole number"),
         (("no.zarr", "--at-tile", "3"), 1, "row,column"),

@@ -20,10 +20,10 @@ def chosen(choice: Choice, roi: Tile = ALL, **keywords: object) -> list[Region]:
 def test_corners_and_centre_are_always_there() -> None:
     """With and without anything else, unless they are left out."""
     corners = {(0, 0), (0, 600), (900, 0), (900, 600), (500, 300)}
-    for choice in (Choice(), Choice(tiles=3), Choice(places=((2, 2),)), Choice(tiles=0)):
+    for choice in (Choice(), Choice(tiles=3), Choice(tile_indices=((2, 2),)), Choice(tiles=0)):
         found = {(r.tile.slow0, r.tile.fast0) for r in chosen(choice)}
         assert corners <= found
-    (only,) = chosen(Choice(places=((2, 3),), only=True))
+    (only,) = chosen(Choice(tile_indices=((2, 3),), only=True))
     assert only == Region(Tile(200, 300, 300, 400), "asked")
 
 
@@ -55,7 +55,7 @@ def test_brightest_tiles_come_from_the_records() -> None:
 
 def test_an_edge_cuts_squares() -> None:
     """In the middle of a tile; at the corners of the detector for those."""
-    found = chosen(Choice(tiles=0, edge=20, places=((3, 3),)))
+    found = chosen(Choice(tiles=0, edge=20, tile_indices=((3, 3),)))
     places = {r.tile for r in found}
     assert Tile(340, 360, 340, 360) in places
     assert {Tile(0, 20, 0, 20), Tile(980, 1000, 680, 700)} <= places
@@ -69,13 +69,13 @@ def test_tiles_outside_the_region_of_interest_are_not_drawn() -> None:
     assert all(r.tile.intersect(roi) is not None for r in found)
     assert len(found) == 8
     with pytest.raises(ParityUsageError, match=r"--at-tile 9,6 lies outside .*region of interest"):
-        chosen(Choice(places=((9, 6),)), roi)
+        chosen(Choice(tile_indices=((9, 6),)), roi)
 
 
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        (Choice(places=((10, 0),)), "a row from 0 to 9 and a column from 0 to 6"),
+        (Choice(tile_indices=((10, 0),)), "a row from 0 to 9 and a column from 0 to 6"),
         (Choice(roi=(0, 1000, 0, 5)), r"along slow \(0 to 999\)"),
         (Choice(roi=(5, 4, 0, 5)), "first and last pixel"),
     ],

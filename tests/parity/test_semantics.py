@@ -257,7 +257,7 @@ def test_masks_are_cut_and_bare(tmp_path: Path, region: Tile | None) -> None:
         (Choice(seed=5, edge=20), True),
         (Choice(tiles=0), False),
         (Choice(tiles=-1), False),
-        (Choice(places=((0, 0),)), False),
+        (Choice(tile_indices=((0, 0),)), False),
         (Choice(roi=(0, 1, 0, 1)), False),
         (Choice(brightest=1), False),
         (Choice(whole=True), False),

@@ -1,4 +1,4 @@
-"""A small shifted detector has the very pixels of the region that it stands for."""
+"""A small shifted detector has exactly the pixels of the region that it stands for."""
 
 from __future__ import annotations
 

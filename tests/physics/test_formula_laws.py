@@ -28,7 +28,7 @@ from nbdask.physics.lattice import (
     spot_radius_squared,
 )
 from nbdask.physics.position import (
-    places,
+    positions,
     rays_at,
     rays_to,
     sub_pixel_positions,
@@ -187,10 +187,10 @@ def test_places_on_a_flat_detector_are_affine() -> None:
     """Equal steps along an axis are equal steps in space, along that axis."""
     model = model_of()
     along = np.arange(4) * 1e-3
-    x, y, z = places(model, np.zeros(4), along)
+    x, y, z = positions(model, np.zeros(4), along)
     steps = np.diff([x, y, z], axis=1).T
     np.testing.assert_allclose(steps, np.tile(1e-3 * model.fast, (3, 1)), atol=1e-16)
-    x, y, z = places(model, along, np.zeros(4), depth=2e-3)
+    x, y, z = positions(model, along, np.zeros(4), depth=2e-3)
     start = model.origin + 2e-3 * model.normal
     np.testing.assert_allclose([x[0], y[0], z[0]], start, atol=1e-16)
 

@@ -129,7 +129,7 @@ def test_matrix_of_cells_in_every_kernel() -> None:
         ({"cells_matrix": (3e9, 0, 0, 0, 5, 0, 0, 0, 5)}, "a length of at most 2147483647"),
         ({"cells_matrix": (1.7e308, 1.7e308, 0, -1.7e308, 1.7e308, 0, 0, 0, 1)}, "at most 214"),
         ({"cells_matrix": None, "n_cells": (2**31, 1, 1)}, "at least 1 and at most 2147483647"),
-        ({"n_cells": (4, 4, 4)}, "left out beside crystal.cells_matrix"),
+        ({"n_cells": (4, 4, 4)}, "left out with crystal.cells_matrix"),
         ({"size": (1e-6, 0.0, 0.0)}, "without crystal.size"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Stores that were begun with a kernel that is no more: read, verified, mended, finished."""
+"""Stores that were started with a discontinued kernel: read, verified, repaired, finished."""
 
 from __future__ import annotations
 

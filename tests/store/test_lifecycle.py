@@ -183,14 +183,14 @@ def test_a_run_is_not_resumed_with_other_settings(
             **{"backend": "numpy", "threads": 1, **options},
         )
     assert str(caught.value).startswith(
-        f"--resume: {finished} was begun with other settings (stored -> now): "
+        f"--resume: {finished} was started with other settings (stored -> now): "
     )
     assert line in str(caught.value)
     assert str(caught.value).endswith(". Use the same command, or --overwrite to start again")
 
 
 def test_the_same_settings_are_the_same(finished: Path) -> None:
-    """As stored, and with a kernel that is no more in the place of today's."""
+    """As stored, and with a discontinued kernel in the place of today's."""
     reader = StoreReader(finished)
     check_same(reader, reader.attributes)
     plan = {**reader.attributes["plan"], "kernel_version": "0"}
@@ -389,8 +389,8 @@ def test_reasons_tell_what_to_do(error: Exception, text: str) -> None:
     [
         ("", "--out is empty: give the path of the store to write, such as run.zarr"),
         ("http://a/b", "--out http://a/b: give a path, or an address that begins with s3://"),
-        (b"a.zarr", "b'a.zarr' is no path: give that of a store, such as 'run.zarr'"),
-        (7, "7 is no path: give that of a store, such as 'run.zarr'"),
+        (b"a.zarr", "b'a.zarr' is not a path: give that of a store, such as 'run.zarr'"),
+        (7, "7 is not a path: give that of a store, such as 'run.zarr'"),
     ],
 )
 def test_what_is_no_place(out: Any, line: str) -> None:

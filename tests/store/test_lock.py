@@ -48,7 +48,7 @@ def elsewhere(store: Path, **changes) -> None:
 
 
 def test_the_lock_is_there_and_goes(store) -> None:
-    """A small file beside the store that names host, process and time; gone afterwards."""
+    """A small file next to the store that names host, process and time; gone afterwards."""
     with Lock(place_of(store)):
         found = json.loads(lock_path(store).read_text())
         assert found["pid"] == os.getpid()

@@ -132,7 +132,7 @@ def test_other_addresses_are_refused(out) -> None:
 
 def test_a_folder_that_is_no_store_gets_a_name_in_it(tmp_path) -> None:
     """As with --out . for the working folder."""
-    with pytest.raises(StoreError, match=r"it is no store; name a new one, such as .*run\.zarr"):
+    with pytest.raises(StoreError, match=r"it is not a store; name a new one, such as .*run\.zarr"):
         check_free(tmp_path, overwrite=False)
 
 

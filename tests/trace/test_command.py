@@ -129,7 +129,7 @@ def test_a_store_with_another_pixel(
     image = zarr.open_array(str(copy / "image"), mode="r+")
     image[9, 17] = 12345.0
     assert main(["trace", "9", "17", str(copy)]) == 1
-    assert "the store holds another pixel, see nbdask verify" in capsys.readouterr().err
+    assert "the stored pixel differs, see nbdask verify" in capsys.readouterr().err
     image[9, 17] = np.nan
     assert main(["trace", "9", "17", str(copy)]) == 0
     assert "not computed yet" in capsys.readouterr().err
@@ -151,7 +151,10 @@ def test_a_store_with_another_pixel(
         (["trace", "5", "9", "x", "--config", "y"], "leave out store and flags"),
         (["trace", "5", "9", "--domian", "3", "x.zarr"], "no such option: --domian (did you mean"),
         (argv("gauss", "--taps", "x"), "--taps x: must be some of geometry, hkl_subpixel"),
-        (argv("gauss", "--taps", "omega", "--against", "x"), "--taps beside --against"),
+        (
+            argv("gauss", "--taps", "omega", "--against", "x"),
+            "--taps omega: leave it out with --against",
+        ),
         (argv("gauss", "--against", "no.log"), "--against no.log: No such file"),
         (argv("gauss", "--json", "no/x.json"), "no does not exist"),
         (argv("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),

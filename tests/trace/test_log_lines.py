@@ -179,7 +179,7 @@ def test_the_pixel_that_a_store_holds(made: Path) -> None:
         same, line = compare_stored(made, found, experiment)
         assert same is alike
         assert words in line
-    assert line.endswith("the store holds another pixel, see nbdask verify")
+    assert line.endswith("the stored pixel differs, see nbdask verify")
     image[5, 6] = np.nan
     set_pixels(made, image)
     assert compare_stored(made, found, experiment)[1].endswith("this tile is not computed yet")

@@ -176,13 +176,13 @@ def test_a_damaged_tile_is_left_blank(store, small, place) -> None:
 def test_a_damaged_part_of_the_pyramid_is_done_without(store) -> None:
     """The level below serves; the file and what to do are named; then it is whole again."""
     build_pyramid(store, smallest=10)
-    image, file = image_of(store), store / "pyramid" / "max" / "1" / "c" / "0" / "1"
+    image, file = image_of(store), store / "pyramid/max/1/image/c/0/1"
     flip(file)
     scene = Scene(store)
     window = scene.window("max", WHOLE, 2)
     np.testing.assert_array_equal(window.values, reduced(image, 2, "max"))
     said = progress_text(scene)
-    assert "pyramid/max/1/c/0/1, a part of its pyramid, is damaged" in said
+    assert "pyramid/max/1/image/c/0/1, a part of its pyramid, is damaged" in said
     assert f"delete it, then nbdask pyramid {store} builds it again" in said
     file.unlink()
     assert build_pyramid(store).built == 1

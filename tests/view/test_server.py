@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -38,6 +39,11 @@ def test_a_store_is_served_until_ctrl_c(tmp_path: Path) -> None:
         # Answered once Bokeh's server is there.
         with urlopen(f"{address}/start.js", timeout=PATIENCE) as answer:
             assert "token" in answer.read().decode()
+            assert answer.headers["Access-Control-Allow-Origin"] is None
+        for name in ("elsewhere.example", "127.0.0.1.example:80"):
+            asked = Request(f"{address}/start.js", headers={"Host": name})
+            with pytest.raises(HTTPError, match="403"):
+                urlopen(asked, timeout=PATIENCE)
         session = pull_session(url=f"{address}/app")
         status = session.document.get_model_by_name("status")
         assert isinstance(status, Div)

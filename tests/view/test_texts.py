@@ -39,7 +39,7 @@ def scene_of(progress: Progress, tiles: int = 0, parts: int = 0) -> Any:
             {"tiles": 5, "shown": 2},
             [
                 "<b>5 of 20 tiles computed</b>",
-                "reading the overview: 2 of 5 tiles (nbdask pyramid makes this quick)",
+                "reading the overview: 2 of 5 tiles (nbdask pyramid makes this fast)",
             ],
         ),
         ({"error": "a <b> c"}, ["<b>a &lt;b&gt; c</b>"]),
@@ -150,12 +150,12 @@ def test_tiles_that_are_mended_are_forgotten(store: Path) -> None:
         damage.tiles = {1: "one", 9: "other"}
         damage.parts = {"part": None}
         assert damage.count == 3
-        assert damage.mended(reader) == []
+        assert damage.repaired(reader) == []
         files[0].write_bytes(before[0])
-        assert damage.mended(reader) == [1]
+        assert damage.repaired(reader) == [1]
         assert damage.tiles == {9: "other"}
         files[1].write_bytes(before[1])
-        assert damage.mended(reader) == [9]
+        assert damage.repaired(reader) == [9]
         assert damage.count == 1
     finally:
         for file, data in zip(files, before, strict=True):

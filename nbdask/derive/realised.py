@@ -1,0 +1,185 @@
+"""What follows from an experiment: cells, orientation, sources, beam centre, resolution, steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nbdask import units
+from nbdask.derive.directions import Array, Directions
+from nbdask.experiment import Experiment
+from nbdask.geometry.build import settle_mosaic, settle_thickness
+from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal, recommended_oversample
+from nbdask.geometry.vectors import length
+
+#: Places along each edge of the detector at which the resolution is computed.
+_PLACES = 1025
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """Values that are computed; SI units, angles in radians.
+
+    Attributes
+    ----------
+    n_cells : tuple of 3 ints or None
+        Cells along a, b, c; None where a matrix gives them.
+    cell_m, cell_rad : tuple of 3 floats
+        Lengths a, b, c [m] and angles alpha, beta, gamma [rad] of the cell as it is simulated.
+    reciprocal_per_m : 3 tuples of 3 floats
+        a*, b*, c* [1/m] in the laboratory frame at phi = 0, without mosaic spread.
+    sources : int
+    wavelength_m : tuple of 3 floats
+        Mean (with weights where they count), least, greatest [m].
+    beam_centre_px, beam_centre_m : tuple of 2 floats
+        Where the direct beam meets the detector plane, (slow, fast): in pixels, the centre of the
+        first being 0, and from the outer corner of the first pixel [m].
+    distance_m, close_distance_m : float
+        Along the beam and along the detector's normal [m].
+    edge_m, corner_m : float or None
+        Resolution d [m]: greatest and least on the border of the detector; None: infinite.
+    oversample, layers, phi_steps, domains, steps : int
+        Sub-pixels along an edge, sensor layers, rotation steps, mosaic domains; terms of a pixel.
+    oversample_chosen : bool
+        Whether the number of sub-pixels follows from the crystal's size.
+    """
+
+    n_cells: tuple[int, int, int] | None
+    cell_m: Triple
+    cell_rad: Triple
+    reciprocal_per_m: tuple[Triple, Triple, Triple]
+    sources: int
+    wavelength_m: Triple
+    beam_centre_px: tuple[float, float]
+    beam_centre_m: tuple[float, float]
+    distance_m: float
+    close_distance_m: float
+    edge_m: float | None
+    corner_m: float | None
+    oversample: int
+    oversample_chosen: bool
+    layers: int
+    phi_steps: int
+    domains: int
+    steps: int
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Realised:
+        """Return what an experiment comes to; files that it names are not read.
+
+        Raises
+        ------
+        InputError
+            The experiment makes no sense.
+        """
+        seen = Directions.of(experiment)
+        model, detector = seen.model, experiment.detector
+        crystal = orient_crystal(experiment.crystal, experiment.beam)
+        given = experiment.sampling.oversample
+        oversample = given or recommended_oversample(
+            crystal, experiment.beam.wavelength, model.distance, model.pixel_size
+        )
+        layers = settle_thickness(detector)[0]
+        domains = settle_mosaic(
+            experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
+        )[1]
+        edge, corner = _border(seen)
+        slow, fast = seen.beam_centre
+        size, wavelengths = model.pixel_size, model.wavelength
+        return cls(
+            n_cells=None if experiment.crystal.cells_matrix is not None else crystal.n_cells,
+            **_cell(crystal),
+            sources=model.n_sources,
+            wavelength_m=(seen.wavelength, float(wavelengths.min()), float(wavelengths.max())),
+            beam_centre_px=(slow, fast),
+            beam_centre_m=((slow + 0.5) * size, (fast + 0.5) * size),
+            distance_m=seen.distance,
+            close_distance_m=model.close_distance,
+            edge_m=edge,
+            corner_m=corner,
+            oversample=oversample,
+            oversample_chosen=given is None,
+            layers=layers,
+            phi_steps=model.n_phi,
+            domains=domains,
+            steps=layers * oversample**2 * model.n_sources * model.n_phi * domains,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as a JSON-able dict."""
+        return {k: _listed(v) for k, v in dataclasses.asdict(self).items()}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and texts for people: Angstrom, degrees, millimetres."""
+        cells = "by a matrix" if self.n_cells is None else " x ".join(map(str, self.n_cells))
+        lengths = " ".join(f"{units.to_angstrom(x):.6g}" for x in self.cell_m)
+        angles = " ".join(f"{units.to_degrees(x):.6g}" for x in self.cell_rad)
+        stars = ", ".join(
+            f"{name}* " + " ".join(f"{round(x * 1e-10, 9) + 0.0:.6g}" for x in vector)
+            for name, vector in zip("abc", self.reciprocal_per_m, strict=True)
+        )
+        mean, low, high = (units.to_angstrom(x) for x in self.wavelength_m)
+        spread = "" if low == high else f" ({low:.6g} to {high:.6g})"
+        pixels = ", ".join(f"{x:.2f}" for x in self.beam_centre_px)
+        places = ", ".join(f"{x * 1e3:.4g}" for x in self.beam_centre_m)
+        chosen = "chosen" if self.oversample_chosen else "given"
+        return [
+            ("crystal", f"{cells} cells of {lengths} Angstrom, {angles} degrees"),
+            ("axes", f"{stars} 1/Angstrom in the laboratory frame at phi 0"),
+            ("sources", f"{self.sources}, wavelength {mean:.6g} Angstrom{spread}"),
+            (
+                "beam",
+                f"meets the detector at slow, fast {pixels} pixels ({places} mm from its outer"
+                f" corner), {self.distance_m * 1e3:.6g} mm from the sample",
+            ),
+            (
+                "edges",
+                f"{_d(self.edge_m)} at the nearest edge, {_d(self.corner_m)} in the corner",
+            ),
+            (
+                "steps",
+                f"{self.steps} per pixel: {self.oversample} x {self.oversample} sub-pixels"
+                f" ({chosen}), {self.layers} layers, {self.sources} sources, {self.phi_steps}"
+                f" rotation steps, {self.domains} mosaic domains",
+            ),
+        ]
+
+
+def _cell(crystal: CrystalFrame) -> dict[str, Any]:
+    """Return lengths, angles and reciprocal vectors of the cell as it stands."""
+    a, b, c = crystal.axes
+    angles = (_angle(b, c), _angle(a, c), _angle(a, b))
+    return {
+        "cell_m": (length(a), length(b), length(c)),
+        "cell_rad": angles,
+        "reciprocal_per_m": tuple(tuple(float(x) * 1e10 for x in v) for v in crystal.star),
+    }
+
+
+def _angle(one: Array, other: Array) -> float:
+    cosine = float(one @ other) / (length(one) * length(other))
+    return math.acos(max(-1.0, min(1.0, cosine)))
+
+
+def _border(seen: Directions) -> tuple[float | None, float | None]:
+    """Return the greatest and the least resolution on the border of the detector."""
+    last = (seen.model.n_slow - 0.5, seen.model.n_fast - 0.5)
+    slow, fast = (np.linspace(-0.5, end, _PLACES) for end in last)
+    found = [seen.resolution(end, fast) for end in (-0.5, last[0])]
+    found += [seen.resolution(slow, end) for end in (-0.5, last[1])]
+    border = np.concatenate(found)
+    edge, corner = float(border.max()), float(border.min())
+    return (edge if math.isfinite(edge) else None), (corner if math.isfinite(corner) else None)
+
+
+def _d(value: float | None) -> str:
+    return "infinite" if value is None else f"{units.to_angstrom(value):.4g} Angstrom"
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
