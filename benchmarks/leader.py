@@ -4,7 +4,7 @@
 
 Scheduler and leading process are this process, as with ``--cluster local`` and with batch systems;
 all workers are in another one, each with one thread.  Tiles are stubs that sleep, so that their own
-work costs nothing, and long enough that about 50 tasks end in a second.  "alone": each tile is a
+work costs nothing, and long enough that about 100 tasks end in a second.  "alone": each tile is a
 task; "together": tiles of 10 ms, of which many travel as one task.  Processor time hardly depends
 on what else the machine does; wall time would.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -27,14 +28,16 @@ from distributed import Client, LocalCluster
 
 from benchmarks.machine import facts
 from nbdask.cluster import parcels
-from nbdask.cluster.distributed import HISTORY, DistributedExecutor
+from nbdask.cluster.distributed import HISTORY, DistributedExecutor, as_variables
 from nbdask.graph.build import Graph
 
 COUNTS = (1, 4, 16, 64, 256)
 #: Tasks that end in a second, seconds of a short tile, workers for which the cost is predicted.
-RATE, SHORT_TILE, PREDICTED = 50.0, 0.01, (1000, 10000)
+RATE, SHORT_TILE, PREDICTED = 100.0, 0.01, (1000, 10000)
 #: Short tiles of one measurement.
 MOST_SHORT = 6000
+#: Hundreds of workers in one process must not be busy with themselves.
+_QUIET = {**HISTORY, "distributed.admin.system-monitor.interval": "10s"}
 _WORKERS = """
 import asyncio, sys
 from distributed import Worker
@@ -100,12 +103,13 @@ def measure(workers: int, seconds: float) -> Row:
         Client(cluster, set_as_default=False) as client,
         subprocess.Popen(
             [sys.executable, "-c", _WORKERS, cluster.scheduler_address, str(workers)],
+            env={**os.environ, **as_variables(_QUIET)},
             stderr=subprocess.DEVNULL,
         ) as process,
     ):
         try:
             client.wait_for_workers(workers)
-            tasks = max(int(RATE * seconds), 2 * workers)
+            tasks = max(int(RATE * seconds), 3 * workers)
             cost(client, "warm", workers, 0.01)
             most, parcels.MOST_TILES = parcels.MOST_TILES, 1
             alone = cost(client, "alone", tasks, workers / RATE)
