@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,21 +68,11 @@ def parse_args(
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
     checks.flag("ignore_unknown", ignore_unknown)
-    given = parse(argv, ignore_unknown=ignore_unknown)
-    builder = Builder()
-    if ignore_unknown:
-        for passed in parse_all(argv)[1]:
-            builder.note(f"{passed.text}: ignored, as nanoBragg does")
-    files = InputFiles(base_dir)
-    headers = read_headers(builder, files, given)
-    for item in given:
-        apply(builder, item)
+    builder, files = Builder(), InputFiles(base_dir)
+    given = _taken(builder, files, argv, ignore_unknown)
     if pix0 is not None:
-        if not isinstance(pix0, Iterable):
-            raise FieldError("pix0", pix0, "3 finite numbers")
-        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
-    for header in headers:
-        note_header(builder, header)
+        pix0 = checks.vector("pix0", pix0)
+        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
     read_files(builder, files, source_weights=source_weights)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
@@ -96,6 +86,22 @@ def parse_args(
         raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def _taken(
+    builder: Builder, files: InputFiles, argv: Sequence[str], ignore_unknown: bool
+) -> list[Given]:
+    """Set what headers and then arguments say; return the flags."""
+    given = parse(argv, ignore_unknown=ignore_unknown)
+    if ignore_unknown:
+        for passed in parse_all(argv)[1]:
+            builder.note(f"{passed.text}: ignored, as nanoBragg does")
+    headers = read_headers(builder, files, given)
+    for item in given:
+        apply(builder, item)
+    for header in headers:
+        note_header(builder, header)
+    return given
 
 
 def from_args(argv: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:

@@ -76,6 +76,8 @@ def note_header(builder: Builder, header: SmvHeader) -> None:
         taken.append(f"{header.size_fast} x {header.size_slow} pixels (fast x slow)")
         if header.value("SIZE1") is None:
             taken[0] += f" by {DIMENSIONS}"
+            if header.size_fast != header.size_slow:
+                taken[0] += f" (nanoBragg makes it {header.size_fast} x {header.size_fast})"
     for key, field, conversion, flag in _KEYS:
         if not builder.origins.get(field, "").endswith(place) or builder.get(field) is None:
             continue

@@ -164,8 +164,8 @@ def _value(path: str, text: str, key: str) -> float | None:
 def _pixel_count(path: str, text: str, key: str) -> int:
     value = _value(path, text, key)
     if value is None:
-        both = re.search(rf"{DIMENSIONS}\s*=\s*(\d+)\s+(\d+)\s*;", text)
-        value = None if both is None else float(both[1 if key == "SIZE1" else 2])
+        both = re.search(rf"{DIMENSIONS}\s*=\s*(\d+)(?:\s+(\d+))?\s*;", text)
+        value = None if both is None else float((key == "SIZE2" and both[2]) or both[1])
     if value is None or not 1 <= value <= _MAX_PIXELS:
         found = f"no {key}" if value is None else f"{key} is {value:g}"
         raise problem(path, None, f"{found} in the header", f"a count of pixels, {key}=number;")

@@ -155,13 +155,25 @@ def test_doubtful_header_entries(tmp_path: Path, fields: str, words: str, said: 
     assert said is None or any(said in note for note in notes[1:])
 
 
-def test_sizes_of_d_trek(tmp_path: Path) -> None:
-    """DETECTOR_DIMENSIONS stands for SIZE1 and SIZE2."""
-    text = "{\nHEADER_BYTES=  512;\nCCD_DETECTOR_DIMENSIONS=9 7;\n}\f"
+@pytest.mark.parametrize(
+    ("numbers", "shape", "said"),
+    [
+        (
+            "9 7",
+            (7, 9),
+            "9 x 7 pixels (fast x slow) by DETECTOR_DIMENSIONS (nanoBragg makes it 9 x 9)",
+        ),
+        ("9 9", (9, 9), "9 x 9 pixels (fast x slow) by DETECTOR_DIMENSIONS"),
+        ("9", (9, 9), "9 x 9 pixels (fast x slow) by DETECTOR_DIMENSIONS"),
+    ],
+)
+def test_sizes_of_d_trek(tmp_path: Path, numbers: str, shape: tuple[int, int], said: str) -> None:
+    """DETECTOR_DIMENSIONS stands for SIZE1 and SIZE2; nanoBragg's image is always a square."""
+    text = f"{{\nHEADER_BYTES=  512;\nCCD_DETECTOR_DIMENSIONS={numbers};\n}}\f"
     (tmp_path / "h.img").write_bytes(text.encode().ljust(512))
     parsed = run(tmp_path, "-img h.img")
-    assert parsed.experiment.shape == (7, 9)
-    assert "9 x 7 pixels (fast x slow) by DETECTOR_DIMENSIONS" in parsed.notes[0]
+    assert parsed.experiment.shape == shape
+    assert parsed.notes == (f"taken from the header of {tmp_path / 'h.img'}: {said}",)
 
 
 def test_the_header_file_is_on_record(tmp_path: Path) -> None:
