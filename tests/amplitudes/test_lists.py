@@ -209,7 +209,7 @@ def test_own_lists(tmp_path: Path) -> None:
     expected = {(1, 2, 3): 5.5, (-1, -2, -3): 6.5}
     path = write(tmp_path / "P1.hkl", "1 2 3 5.5\n-1 -2 -3 6.5\n# end\n")
     assert as_dict(read_reflections(path, cell=CELL)) == expected
-    wide = "".join("{:4d}{:4d}{:4d}{:18.10f}\n".format(*h, f) for h, f in expected.items())
+    wide = "".join(f"{h:4d}{k:4d}{n:4d}{f:18.10f}\n" for (h, k, n), f in expected.items())
     assert as_dict(read_reflections(write(path, wide), cell=CELL)) == expected
 
 
