@@ -22,6 +22,7 @@ ORDER = (
     {"inputs"},
     {"panels"},
     {"experiment"},
+    {"amplitudes"},
     {"flags"},
     {"geometry"},
     {"plan"},
@@ -45,13 +46,14 @@ LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 TOP = {"__init__", "__main__"}
 #: Packages that only these parts may import.
 HOMES = {
-    "zarr": {"store"},
+    "filelock": {"store"},
+    "zarr": {"store", "amplitudes"},
     "obstore": {"store"},
     "xarray": {"store", "lazy", "derive", "accessor"},
     "dask": {"plan", "store", "graph", "cluster", "run", "lazy", "derive", "accessor"},
     "distributed": {"graph", "cluster", "run"},
     "cupy": {"kernels"},
-    "gemmi": {"inputs", "example", "panels"},
+    "gemmi": {"amplitudes", "example", "panels"},
     "PIL": {"html", "export", "view"},
     "matplotlib": {"parity", "view", "example"},
     "bokeh": {"view"},
@@ -74,6 +76,8 @@ INNER = {
         ("view.server", "nbdask.view.tabs"),
     },
     "help and errors of usage come without what only the work needs": {
+        ("cli.amplitudes", "nbdask.amplitudes"),
+        ("cli.amplitudes", "nbdask.view"),
         ("cli.outputs", "nbdask.store"),
         ("cli.calibrate", "nbdask.calibrate"),
         ("cli.compare", "nbdask.parity"),
@@ -100,9 +104,13 @@ INNER = {
         ("cli.view", "nbdask.view"),
     },
     "a run starts without what only some of its options need": {
+        ("amplitudes.files", "zarr"),
         ("cli.simulate", "nbdask.derive"),
         ("cli.simulate", "nbdask.export"),
         ("cli.simulate", "nbdask.trace"),
+        ("flags.files", "nbdask.amplitudes.settle"),
+        ("geometry.build", "nbdask.amplitudes.make"),
+        ("parity.inputs", "nbdask.amplitudes.make"),
         ("flags.assemble", "nbdask.flags.geometry"),
     },
     "the command line starts without it, and most often ends without it": {
@@ -123,6 +131,7 @@ INNER = {
         ("parity.pictures", "matplotlib"),
         ("plan.memory", "dask.utils"),
         ("store.lazy", "dask.array"),
+        ("store.lockfile", "filelock"),
         ("store.open", "xarray"),
     },
 }

@@ -128,6 +128,9 @@ class Experiment:
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)
+        recipe = data.get("structure", {}).get("recipe", {})
+        if "model_sha256" in recipe:
+            recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
         data.get("sources", {}).pop("file", None)
         data.get("detector", {}).pop("header_file", None)

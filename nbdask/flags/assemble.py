@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nbdask.errors import FieldError, FlagError
+from nbdask.amplitudes.request import Request
+from nbdask.errors import FieldError, FlagError, shown
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
@@ -36,6 +37,7 @@ def parse_args(
     semantics: str = "spec",
     source_weights: str = "ignore",
     pix0: Sequence[float] | None = None,
+    amplitudes: Request | None = None,
     ignore_unknown: bool = False,
     geometry: str | None = None,
     base_dir: Path | None = None,
@@ -52,6 +54,8 @@ def parse_args(
         ``"ignore"`` (as nanoBragg does) or ``"apply"``.
     pix0 : three floats or None
         Lab position [m] of the outer corner of the first pixel; overrides every other placement.
+    amplitudes : Request or None
+        Structure factors of a model or a reflection file; their cell is used if none is given.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
     geometry : str or None
@@ -74,7 +78,7 @@ def parse_args(
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
-    read_files(builder, files, source_weights=source_weights)
+    read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
     _finish_rest(builder, given)
@@ -116,7 +120,9 @@ def _place(
         if pix0 is not None:
             raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
     if pix0 is not None:
-        builder.set("detector.pix0", checks.vector("pix0", pix0), "--pix0-vector-mm")
+        if not isinstance(pix0, Iterable):
+            raise FieldError("pix0", pix0, "3 finite numbers")
+        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
 
 
 def from_args(argv: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:
@@ -261,9 +267,11 @@ def _check_mask(builder: Builder, detector: Detector) -> None:
         )
 
 
-def flag_of_field(field: str) -> str | None:
-    """Return the flag that sets a field of the experiment, such as ``-lambda``; None: no flag."""
-    return _flag_of_field().get(field)
+def in_flags(error: FieldError) -> str:
+    """Return the refusal of a field with the flag that sets it, where there is one."""
+    flag = _flag_of_field().get(error.field)
+    given = error.given if isinstance(error.given, str) else shown(error.given)
+    return str(error) if flag is None else f"{flag} ({given}): must be {error.allowed}"
 
 
 def _flag_of_field() -> dict[str, str]:

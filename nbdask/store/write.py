@@ -82,8 +82,9 @@ class TileWriter:
             row, column = divmod(index, self.columns)
             part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
             self._put(pixels, part, image, row, column)
-            values = np.array(schema.record_values(checksum(image), summary))
-            self._put(records, (row, column), values, row, column)
+            size = self.place.size(schema.chunk_key(pixels, row, column))
+            values = np.array(schema.record_values(checksum(image), summary, size or 0))
+            self._put(records, (row, column), values[: records.shape[-1]], row, column)
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
                 f"{self.place.name}: cannot write tile {index} (slow {tile.slow0} to {tile.slow1},"
