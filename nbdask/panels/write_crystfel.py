@@ -31,7 +31,7 @@ def crystfel_text(instrument: Instrument) -> tuple[str, list[str]]:
     wave = instrument.beam.wavelength
     assert wave is not None
     clen = instrument.panels[0].origin[2]
-    lines = [f"photon_energy = {to_energy(wave)!r} eV", f"clen = {clen!r} m", ""]
+    lines = [f"photon_energy = {to_energy(wave)!r}", f"clen = {clen!r}", ""]
     if instrument.beam.bandwidth is not None:
         lines.insert(1, f"bandwidth = {instrument.beam.bandwidth!r}")
     for name, panel, place in zip(names, instrument.panels, places, strict=True):
