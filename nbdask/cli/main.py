@@ -13,7 +13,7 @@ import click
 
 from nbdask.cli.argv import no_such_option
 from nbdask.cli.crash import report_crash
-from nbdask.cli.startup import claim_process
+from nbdask.cli.startup import claim_process, how_ended
 from nbdask.cli.streams import claim_streams
 from nbdask.errors import FieldError, NbdaskError, nearest
 from nbdask.version import __version__
@@ -121,8 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted.
-        :func:`entry` adds 70: an error of nbdask itself.
+        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted
+        (Ctrl-C), 143 terminated (SIGTERM).  :func:`entry` adds 70: an error of nbdask itself.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -140,9 +140,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _say(error.format_message())
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        print("nbdask: interrupted", file=sys.stderr)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        word, code = how_ended(error)
+        print(f"nbdask: {word}", file=sys.stderr)
+        return code
     except FieldError as error:
         from nbdask.flags import in_flags
 

@@ -16,6 +16,7 @@ from nbdask.cli.options import (
     tile_option,
 )
 from nbdask.cli.running import say, say_notes, say_result
+from nbdask.cli.startup import how_ended
 
 _EPILOG = """\b
 The steps are done in the order in which their options stand above.
@@ -71,9 +72,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 resume=options["resume"],
                 **{name: options[name] for name in names},
             )
-    except KeyboardInterrupt:
-        say("interrupted; the same command with --resume computes what is missing")
-        ctx.exit(130)
+    except KeyboardInterrupt as error:
+        word, code = how_ended(error)
+        say(f"{word}; the same command with --resume computes what is missing")
+        ctx.exit(code)
     if not options["quiet"]:
         say_notes(result.notes)
         say_result(result)

@@ -26,10 +26,12 @@ from nbdask.cli.running import (
     describe_disk,
     run_keywords,
     say,
-    say_interrupted,
     say_notes,
     say_result,
+    say_stopped,
+    say_unfinished,
 )
+from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
 from nbdask.flags import Outputs, from_toml
@@ -100,9 +102,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             outputs=[*files, *noisy],
             notes=notes,
         )
-    except KeyboardInterrupt:
-        say_interrupted(line, ctx.meta[COMMAND_LINE])
-        ctx.exit(130)
+    except KeyboardInterrupt as error:
+        ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
+    except UnfinishedError as error:
+        ctx.exit(say_unfinished(error, line, ctx.meta[COMMAND_LINE]))
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
         say_notes([note for note in (*result.notes, *notes) if note not in line.told])

@@ -23,15 +23,14 @@ from distributed.core import Status
 from nbdask.cluster.distributed import (
     ENVIRONMENT,
     HISTORY,
-    MOST_FAILURES,
     DistributedExecutor,
     as_variables,
-    logger,
     pages,
 )
 from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
 from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
+from nbdask.cluster.watch import MOST_FAILURES, logger
 from nbdask.errors import ClusterError
 from nbdask.files import check_outside_stores
 

@@ -18,6 +18,7 @@ from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
+from nbdask.store.patience import outlast
 from nbdask.store.place import ROOT, Place, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
@@ -146,7 +147,8 @@ def update_attributes(
         The store is gone or damaged, or cannot be written.
     """
     place = place_of(out)
-    try:
+
+    def update() -> None:
         place.check_alive()
         with quiet_zarr():
             group = zarr.open_group(
@@ -157,6 +159,9 @@ def update_attributes(
             )
             new = manifest.metadata_of(place, nodes)
             group.update_attributes(manifest.changed(group.attrs.asdict(), changes, new))
+
+    try:
+        outlast(update, place.name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{place.name}: cannot update the root's attributes: {reason(error)}"
