@@ -34,7 +34,7 @@ _NEEDED = {
     "kernel_version": _TEXT,
 }
 _OPTIONAL = {
-    "nbdask_version": _TEXT,
+    "nbdask_version": _TEXT_OR_NONE,
     "git_commit": _TEXT_OR_NONE,
     "command": _TEXT_OR_NONE,
     "cluster": _TEXT,
