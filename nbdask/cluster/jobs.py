@@ -154,7 +154,9 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
         "memory": f"{job.memory}B",
         "job_name": "nbdask",
         "job_script_prologue": [*_exports(spec.dashboard), *job.prologue],
-        "worker_extra_args": _worker_arguments(job.walltime or _usual_walltime(spec.kind)),
+        "worker_extra_args": _worker_arguments(
+            job.walltime or _usual_walltime(spec.kind), spec.dashboard
+        ),
         "log_directory": str(job.directory),
     }
     optional = {
@@ -198,9 +200,11 @@ def _usual_walltime(kind: str) -> int | None:
     return seconds if seconds >= LEAST_WALLTIME else None
 
 
-def _worker_arguments(walltime: int | None) -> list[str]:
+def _worker_arguments(walltime: int | None, dashboard: bool) -> list[str]:
     """Arguments of ``dask worker``: pages on its own node only, leaving in time."""
     argv = ["--dashboard-address", "127.0.0.1:0"]
+    if not dashboard:
+        argv.append("--no-dashboard")
     if walltime is not None:
         duration, stagger = lifetime(walltime)
         argv += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]

@@ -59,7 +59,7 @@ def test_every_script_starts_one_worker(kind: str, tmp_path: Path) -> None:
         "tls://SCHEDULER:8786",
         "--nthreads 3",
         "--memory-limit 4.00GiB",
-        "--dashboard-address 127.0.0.1:0",
+        "--dashboard-address 127.0.0.1:0 --no-dashboard",
         "--name nbdask-0",
     ):
         assert directives in text
