@@ -69,7 +69,7 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 
 def resume_command(argv: Sequence[str]) -> str:
     """Return the command line that finishes a run which was started by ``argv``."""
-    kept = [arg for arg in argv if arg not in ("--overwrite", "--resume")]
+    kept = [arg for arg in argv if arg.partition("=")[0] not in ("--overwrite", "--resume")]
     return shlex.join([*kept, "--resume"])
 
 

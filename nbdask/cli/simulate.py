@@ -11,7 +11,15 @@ import click
 from nbdask.cli.argv import ARGV, COMMAND_LINE, FlagCommand
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
-from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
+from nbdask.cli.options import (
+    AMPLITUDES,
+    amplitude_options,
+    experiment_options,
+    flags_of,
+    parse_flags,
+    resume_option,
+    run_options,
+)
 from nbdask.cli.outputs import check_distinct, inputs_of
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import (
@@ -48,8 +56,9 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     help="spec [default]: as specified; c: nanoBragg C's history-dependent behaviour too.",
 )
 @experiment_options("")
+@amplitude_options()
 @click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
-@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@resume_option
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
@@ -113,9 +122,8 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = argv[:1] + flags_of(
-        options, "semantics", "source_weights", "pix0_vector_mm", "ignore_unknown"
-    )
+    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
+    beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

@@ -32,6 +32,7 @@ from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
 from nbdask.cluster.watch import MOST_FAILURES, logger
 from nbdask.errors import ClusterError
+from nbdask.files import check_outside_stores
 
 #: Kind -> (prefix of dask-jobqueue's classes, command that submits a job).
 _SYSTEMS = {
@@ -326,6 +327,7 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
             f"--cluster {spec.kind}: the command {submit} is not on the path: start nbdask where"
             " jobs can be submitted"
         )
+    check_outside_stores(job.directory, f"--cluster {spec.kind}: its folder", ClusterError)
     security = temporary_security() if spec.tls else None
     try:
         private_folder(job.directory)

@@ -94,8 +94,9 @@ class TileWriter:
         row, column = divmod(index, self.columns)
         part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
         self._put(pixels, part, image, row, column)
-        values = np.array(schema.record_values(checksum(image), summary))
-        self._put(records, (row, column), values, row, column)
+        size = self.place.size(schema.chunk_key(pixels, row, column))
+        values = np.array(schema.record_values(checksum(image), summary, size or 0))
+        self._put(records, (row, column), values[: records.shape[-1]], row, column)
 
     def _put(self, array: Any, part: Any, values: Any, row: int, column: int) -> None:
         """Write one chunk.  zarr reads what is there at the image's edges: drop it if damaged."""

@@ -13,6 +13,8 @@ from nbdask.cli.main import main
 CELL = "-cell 70 80 90 75 85 95"
 GOOD = f"{CELL} -default_F 100 -N 5 -detpixels 16 -oversample 1"
 
+CUBE = "[crystal]\ncell = [1e-8, 1e-8, 1e-8, 1.5, 1.5, 1.5]\n[structure]\n"
+
 #: Arguments after ``simulate`` (``--out`` is added), and what the line must say.
 CASES = {
     # flags that are not there, or not whole
@@ -95,6 +97,28 @@ CASES = {
     "sub-pixels without number": (f"{CELL} -default_F 1 -xtalsize 1", "-oversample"),
     "cells without number": (f"{CELL} -default_F 1 -xtalsize 1e30", "crystal.size"),
     "count beyond every limit": (f"{GOOD} -phisteps 99999999999", "at most"),
+    "pipe as a configuration": ("--config pipe", "pipe"),
+    "pipe as a pipeline": (f"{GOOD} --noise b.zarr --pipeline pipe", "--pipeline pipe"),
+    "pipe as a gain map": (f"{GOOD} --noise b.zarr --seed 1 --gain-map pipe", "gain map"),
+    "path that is a number": ("--config number.toml", "structure.path = 0"),
+    "reflections of two numbers": ("--config two.toml", "structure.reflections[0] = (1, 2)"),
+    "number of 400 digits": ("--config digits.toml", "-default_F"),
+    "switch that is a word": ("--config switch.toml", "beam.polarized = 'no'"),
+    "place that is one number": ("--config place.toml", "pix0 = 5"),
+    # numbers beyond what can be computed with
+    "cell too small to compute": (f"-cell {'1e-300 ' * 3} 90 90 90 -default_F 1", "-cell"),
+    "vector too long to compute": (f"{GOOD} -beam_vector 1e200 0 0", "-beam_vector"),
+    "fudge of nothing": (f"{GOOD} -fudge 1e-300", "-fudge"),
+    "turns without number": (f"{GOOD} -osc 1e9", "1000 turns"),
+    "rotation steps without number": (f"{GOOD} -phisteps 2147483647", "-phisteps"),
+    "sources without number": (
+        f"{GOOD} -hdivsteps 99999 -vdivsteps 99999",
+        "at most 1000000 sources",
+    ),
+    "tiles without number": (f"{CELL} -default_F 1 -N 5 -detpixels 999999999", "--tile"),
+    "memory without end": (f"{GOOD} --memory-limit 1e400", "--memory-limit"),
+    "digits of another script": (f"{GOOD} --tile \u0663\u0662", "--tile"),
+    "digits with an underscore": (f"{GOOD} --threads 1_0", "--threads"),
     # outputs
     "float image over an input": (f"{CELL} -hkl good.hkl -floatfile good.hkl", "good.hkl"),
     "float image inside the store": (f"{GOOD} -floatfile run.zarr/a.bin", "-floatfile"),
@@ -138,12 +162,18 @@ def workfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "eight.mat": "1 2 3\n4 5 6\n7 8\n",
         "flat.mat": "1 2 3\n2 4 6\n7 8 9\n",
         "word.txt": "-10 zero 0\n",
+        "number.toml": f"{CUBE}path = 0\n",
+        "two.toml": f"{CUBE}reflections = [[1, 2]]\n",
+        "digits.toml": f"{CUBE}default_F = {'9' * 400}\n",
+        "switch.toml": f'{CUBE}default_F = 1.0\n[beam]\npolarized = "no"\n',
+        "place.toml": f'[nanobragg]\nflags = "{GOOD}"\npix0 = 5\n',
         "field.toml": "[crystal]\nsell = [1, 2, 3]\n[structure]\ndefault_F = 1.0\n",
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "good.hkl").write_text("0 0 0 1.0\n1 0 0 2.0\n")
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "binary.hkl").write_bytes(bytes(range(256)) * 4)
     (tmp_path / "cut.bin").write_bytes(b"0 3 0 3 0 3\n\f" + b"\0" * 100)
     (tmp_path / "cut.img").write_bytes(smv(16, 100))
@@ -207,3 +237,52 @@ def test_existing_store_is_kept(workfolder: Path, capsys: pytest.CaptureFixture[
     assert (workfolder / "folder").is_dir()
     assert main([*argv, "--overwrite"]) == 0
     assert (workfolder / "run.zarr" / "zarr.json").read_bytes() != made
+
+
+def test_an_example_that_is_refused_leaves_nothing(
+    workfolder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither list nor command line."""
+    assert main(["example", "--out", "new", "--tile", "0"]) == 2
+    assert "--tile" in capsys.readouterr().err
+    assert not (workfolder / "new").exists()
+
+
+def test_figures_that_cannot_be_kept_are_not_measured(
+    workfolder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder is looked at first."""
+    monkeypatch.setenv("NBDASK_CACHE_DIR", str(workfolder / "good.hkl"))
+    assert main(["calibrate"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "NBDASK_CACHE_DIR" in said.err
+
+
+def test_a_processor_that_there_is_not_stops_only_its_kernel(
+    workfolder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The readable kernel and what only reads do without."""
+    monkeypatch.setenv("NBDASK_PROCESSOR", "nonsense")
+    argv = ["simulate", *GOOD.split(), "--out", "run.zarr"]
+    assert main(argv) == 2
+    assert "NBDASK_PROCESSOR=nonsense" in capsys.readouterr().err
+    assert main([*argv, "--backend", "numpy"]) == 0
+    assert main(["verify", "run.zarr"]) == 0
+    assert main(["noise", "run.zarr", "--seed", "1", "--out", "noisy.zarr"]) == 0
+
+
+def test_infinite_pixels_are_told(workfolder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also in the store's notes."""
+    argv = ["simulate", *GOOD.split(), "-fluence", "1e300", "--backend", "numpy"]
+    assert main([*argv, "--out", "run.zarr"]) == 0
+    assert "pixels exceed single precision" in capsys.readouterr().err
+    assert main(["info", "run.zarr"]) == 0
+    assert "pixels exceed single precision" in capsys.readouterr().out
+
+
+def test_a_loop_of_links_is_no_store(workfolder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It leads nowhere, so nothing is replaced."""
+    assert main(["simulate", *GOOD.split(), "--out", "loop", "--overwrite"]) == 2
+    assert "is a symbolic link" in capsys.readouterr().err
+    assert (workfolder / "loop").is_symlink()

@@ -27,7 +27,7 @@ def mutated(chance: Random, seeds: list[bytes]) -> bytes:
     seeds : list of bytes
     """
     data = bytearray(chance.choice(seeds))
-    for _ in range(chance.randint(1, 6)):
+    for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
         start = chance.randint(0, len(data))
         end = min(len(data), start + chance.choice((0, 1, 1, 2, 4, 8, 64)))
         kind = chance.randint(0, 6)

@@ -158,7 +158,7 @@ step = "readout"
 sigma = 3.0
 [[steps]]
 step = "saturation"
-value = 65535
+maximum = 65535
 """
 _LOG = """TRACE_C: pixel 3 3
 TRACE_C: omega_pixel 1.0e-06

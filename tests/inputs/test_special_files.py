@@ -11,16 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nbdask.errors import InputFileError
+from nbdask.flags import from_toml
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import read_fdump
 from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.matrix import read_matrix
+from nbdask.inputs.npy import open_npy
 from nbdask.inputs.smv import open_mask, read_header
 from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.text import check_regular
+from nbdask.inputs.toml import read_toml
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "hkl": lambda path: read_hkl(path, 0.0),
@@ -30,6 +34,9 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "header": read_header,
     "mask": open_mask,
     "checksum": sha256_of,
+    "experiment": from_toml,
+    "toml": lambda path: read_toml(path, "tables"),
+    "npy": lambda path: open_npy(path, "floats", "f"),
     "check": lambda path: check_regular(path, "anything"),
 }
 each_reader = pytest.mark.parametrize("name", READERS)
@@ -121,3 +128,42 @@ def test_addresses_are_names_of_missing_files(
     with pytest.raises(InputFileError) as caught:
         read_hkl(address, 0.0)
     assert str(caught.value).startswith(f"{address}: no such file or directory: must be")
+
+
+@pytest.mark.parametrize("path", [0, True, 3.5, None])
+def test_a_number_is_no_path(path: Any) -> None:
+    """The system takes it for an open file: 0 is what the user types."""
+    with pytest.raises(InputFileError, match="is no path"):
+        check_regular(path, "anything")
+
+
+def test_a_zero_in_a_name() -> None:
+    """No file has such a name."""
+    with pytest.raises(InputFileError, match=r"'a\\x00b': is no path"):
+        check_regular("a\0b", "anything")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "[" * 50_000, "brackets within brackets"),
+        ("a = " + "9" * 5000, "a number of too many digits"),
+        ("a = 1979-13-45", "Expected newline"),
+        ("a = b", "Invalid value"),
+    ],
+)
+def test_what_is_no_toml(text: str, said: str, tmp_path: Path) -> None:
+    """One line, whatever the reader of TOML raises."""
+    (tmp_path / "a.toml").write_text(text)
+    assert said in refused("toml", tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("cut", [0, 5, 40, 200])
+def test_a_cut_numpy_file(cut: int, tmp_path: Path) -> None:
+    """Archives too: what begins like one is not unpacked."""
+    np.save(tmp_path / "a.npy", np.ones((16, 16)))
+    np.savez(tmp_path / "a.npz", np.ones((16, 16)))
+    for name in ("a.npy", "a.npz"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / "b").write_bytes(whole[:cut])
+        assert "must be a .npy file" in refused("npy", tmp_path / "b")
