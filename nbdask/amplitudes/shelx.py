@@ -62,7 +62,8 @@ def parse(path: str | Path, text: str) -> Parsed:
     """
     lines = text.splitlines()
     first = next((line for line in lines if line.split("#")[0].strip()), "")
-    plain = len(first.split("#")[0].split()) == 4 and _fixed(first) is None
+    first = first.split("#")[0]
+    plain = len(first.split()) == 4 and _free(first, 4) is not None
     rows, rest = [], []
     for number, line in enumerate(lines, 1):
         line = line.split("#", 1)[0].rstrip()

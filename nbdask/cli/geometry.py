@@ -56,18 +56,21 @@ def command(file: str, as_json: bool, output: tuple[str, ...], **options: Any) -
     for path in [*pictures, *([] if target is None else [target[1]])]:
         _check_free(path, options["overwrite"])
     found = read_geometry(file, shot=options["shot"], **_given(options))
+    said: list[str] = []
+    if target is not None:
+        from nbdask.panels.write import write_geometry
+
+        # Before anything is printed: what a format cannot hold is refused in one line.
+        said = [*write_geometry(found, target[1], target[0]), "written"]
     if as_json:
         for text in found.taken:
             click.echo(f"taken: {text}", err=True)
         click.echo(json.dumps(as_values(found)))
     else:
         click.echo(as_text(found, file))
-    if target is not None:
-        from nbdask.panels.write import write_geometry
-
-        for text in write_geometry(found, target[1], target[0]):
-            click.echo(f"{target[1]}: {text}", err=as_json)
-        click.echo(f"{target[1]}: written", err=as_json)
+    for text in said:
+        assert target is not None
+        click.echo(f"{target[1]}: {text}", err=as_json)
     if pictures:
         from nbdask.view.panels import draw_panels
 

@@ -20,7 +20,7 @@ from nbdask.inputs.text import NUMBER, check_regular, problem, shown, unreadable
 
 _WHAT = "an SMV image, beginning with '{', a newline and HEADER_BYTES="
 _START = re.compile(rb"\{\s*HEADER_BYTES\s*=\s*(\d{1,9})\s*;")
-_TYPE = re.compile(r"(?<![^\s;{])TYPE\s*=\s*([^;]*);")
+_TYPE = re.compile(r"(?<![^\s;{])TYPE\s*=\s{0,9}([^;]{0,80});")
 _MAX_PIXELS = 2**31 - 1
 _WORD = re.compile(r"[^\s;{}=]+")
 _ENTRY = re.compile(r"([^\s;{}=]+)\s*=\s*([^;]*);")

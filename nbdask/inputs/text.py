@@ -11,8 +11,8 @@ from pathlib import Path
 from nbdask.errors import InputFileError
 
 #: A decimal number as C's scanf reads it, so digits are those of ASCII; nan, inf and hexadecimal
-#: forms are left out.
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+#: forms are left out.  No two parts can take the same digits: a long run of them is read once.
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SHOWN = 60
 
 

@@ -41,7 +41,8 @@ def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
     # dask takes a bare K, M, G or T for a power of 1000.
     text = re.sub(r"(?<=[\d. ])[kmgt]$", r"\g<0>ib", text)
     with suppress(ValueError, OverflowError):
-        if text[:1] in tuple("0123456789.") and 1 <= (count := int(parsed(text))) < 2**63:
+        plain = text.isascii() and "_" not in text and text[:1] in tuple("0123456789.")
+        if plain and 1 <= (count := int(parsed(text))) < 2**63:
             return count
     raise PlanError(f"{name} = {value!r}: must be a size above 0 such as 800MB, 2GiB or 4e9")
 

@@ -12,7 +12,7 @@ from nbdask.errors import InputFileError
 from nbdask.inputs.text import check_regular
 from nbdask.trace.names import ALIASES, PRINTOUT_NAMES, TRACE_NAMES, Mapped
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf|nan)"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf|nan)"
 _TRACE = re.compile(r"TRACE_C:\s*([A-Za-z_][\w^/*]*)\s*[:=]?\s*(.*)")
 _BLOCK = re.compile(rf"\s*(\d{{1,10}})\s+(\d{{1,10}}) : stol = ({_NUMBER}) or {_NUMBER}")
 _NUMBERS = re.compile(rf"(?<![\w.]){_NUMBER}(?![\w.])")

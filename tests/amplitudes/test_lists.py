@@ -186,6 +186,14 @@ def test_shelx(tmp_path: Path, place: str) -> None:
     assert as_dict(read_reflections(path, column="F"))[1, 2, 3] == 25.0
 
 
+def test_touching_columns_of_shelx(tmp_path: Path) -> None:
+    """Fields are told by their columns."""
+    text = " -12 -10-123 9999.99 1234.56\n" + "  11   2   3 1000.0012345.67\n"
+    found = read_reflections(write(tmp_path / "a.hkl", text), cell=CELL, column="F")
+    assert as_dict(found)[-12, -10, -123] == pytest.approx(9999.99)
+    assert as_dict(found)[11, 2, 3] == pytest.approx(1000.0)
+
+
 def test_shelx_without_symmetry(tmp_path: Path) -> None:
     """The cell must be given; without a group it is P 1, which is said."""
     path = write(tmp_path / "a.hkl", HKLF4)
@@ -198,8 +206,11 @@ def test_shelx_without_symmetry(tmp_path: Path) -> None:
 
 def test_own_lists(tmp_path: Path) -> None:
     """h k l F of the P1 cell, as nbdask writes them."""
+    expected = {(1, 2, 3): 5.5, (-1, -2, -3): 6.5}
     path = write(tmp_path / "P1.hkl", "1 2 3 5.5\n-1 -2 -3 6.5\n# end\n")
-    assert as_dict(read_reflections(path, cell=CELL)) == {(1, 2, 3): 5.5, (-1, -2, -3): 6.5}
+    assert as_dict(read_reflections(path, cell=CELL)) == expected
+    wide = "".join("{:4d}{:4d}{:4d}{:18.10f}\n".format(*h, f) for h, f in expected.items())
+    assert as_dict(read_reflections(write(path, wide), cell=CELL)) == expected
 
 
 GOOD = refln("F_meas F_meas_sigma", ["1 2 3 5 1"])

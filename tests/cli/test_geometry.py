@@ -110,9 +110,10 @@ def test_conversion(geom: str, capsys: Captured) -> None:
 def test_refusals(geom: str, capsys: Captured, words: list[str], said: str) -> None:
     """In one line, exit code 2, nothing written."""
     assert main(["geometry", geom, *words]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert said in error
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert said in output.err
     assert [path.name for path in Path().iterdir()] == [geom]
 
 

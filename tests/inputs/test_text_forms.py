@@ -222,3 +222,9 @@ def test_what_messages_are_made_of() -> None:
         "a: input/output error: must be a readable file holding c"
     )
     assert str(unreadable("a", OSError("Odd"), "c")) == "a: odd: must be a readable file holding c"
+
+
+@pytest.mark.parametrize("tail", ["x", ".", "e", "e+x", ". x"])
+def test_a_long_run_of_digits_is_read_once(tail: str) -> None:
+    """Trying every way to share them out between two parts would take hours."""
+    assert to_number("9" * 1_000_000 + tail) is None

@@ -57,7 +57,7 @@ def test_documentation_lists_every_name() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "No such file"),
+        (None, "no such file"),
         ("", "holds neither TRACE_C: lines nor what -printout prints"),
         ("TRACE_C: nothing_known 1 2\n", "none of its TRACE_C: lines has a known name"),
         ("TRACE_C: pixel=(3,4)\nTRACE_C: polar 1\n", "line 1: is about the pixel 3, 4, not slow"),
