@@ -221,7 +221,7 @@ GOOD = refln("F_meas F_meas_sigma", ["1 2 3 5 1"])
     [
         ("a.mtz", b"MTZ ", "damaged MTZ"),
         ("a.mtz", b"MTZ " + b"\xff" * 400, "damaged MTZ"),
-        ("a.mtz.gz", gzip.compress(b"MTZ " * 100)[:20], "damaged gzip"),
+        ("a.mtz.gz", gzip.compress(b"MTZ " * 100, mtime=0)[:20], "damaged gzip"),
         ("a.cif", GOOD.replace("F_meas", "F_odd").encode(), "columns: none"),
         ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 ? ?").encode(), "without values"),
         ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 x 5 1").encode(), "index_l of reflection 1"),

@@ -34,6 +34,11 @@ ORACLE = INPUTS / "oracle.json"
 FILES = json.loads(ORACLE.read_text())["geometry"] if ORACLE.is_file() else {"": {}}
 
 
+def named(value: Any) -> str:
+    """Name a case by what its message says."""
+    return "change" if callable(value) else ", ".join(value)
+
+
 def places(panel: Panel) -> dict[str, tuple[float, float]]:
     """The oracle's names of points, in pixels from the outer corner."""
     f, s = panel.n_fast, panel.n_slow
@@ -207,7 +212,7 @@ BAD_EXPT = [
 ]
 
 
-@pytest.mark.parametrize(("words", "change"), BAD_EXPT, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("words", "change"), BAD_EXPT, ids=named)
 def test_malformed_experiment_lists(
     tmp_path: Path, words: tuple[str, ...], change: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -367,7 +372,7 @@ BAD_NEXUS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "change"), BAD_NEXUS, ids=lambda x: str(x)[-50:])
+@pytest.mark.parametrize(("words", "change"), BAD_NEXUS, ids=named)
 def test_malformed_nexus(
     tmp_path: Path, words: tuple[str, ...], change: Callable[[Any], None]
 ) -> None:
