@@ -104,7 +104,7 @@ def test_an_unknown_level_is_refused(name: str, monkeypatch: pytest.MonkeyPatch)
         library.library()
     assert str(refused.value) == f"{library.VARIABLE}={name}: must be one of {here} here"
     with pytest.raises(InputError):
-        library.missing_note()
+        library.check_choice()
 
 
 def _refused() -> str:
