@@ -45,10 +45,10 @@ def test_special_values(backend) -> None:
 def test_search_ends_where_nothing_is_left() -> None:
     """The greatest deviate, 1 - 2**-53, gives a count that is not absurd."""
     u = np.array([1.0 - 2.0**-53])
-    place = photons._Places(np.array([0]), np.array([0]), 0, 0, 16)
-    original = photons._Places.uniforms
+    place = photons._Pixels(np.array([0]), np.array([0]), 0, 0, 16)
+    original = photons._Pixels.uniforms
     try:
-        photons._Places.uniforms = lambda self, draw: (u, u)  # type: ignore[method-assign]
+        photons._Pixels.uniforms = lambda self, draw: (u, u)  # type: ignore[method-assign]
         assert 30 < photons._by_inversion(np.array([9.9]), place)[0] < 60
     finally:
-        photons._Places.uniforms = original  # type: ignore[method-assign]
+        photons._Pixels.uniforms = original  # type: ignore[method-assign]

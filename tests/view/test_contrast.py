@@ -131,8 +131,8 @@ def test_pictures_that_may_not_be_written(tmp_path: Path) -> None:
         (tmp_path / "a.jpeg", "the name must end in"),
         (tmp_path / "none" / "a.png", f"the folder {tmp_path}/none does not exist"),
         (tmp_path / "c.png", "is a folder: give the path of a file"),
-        (store / "a.png", f"lies in the zarr store {store}"),
-        (tmp_path / "link" / "a.png", f"lies in the zarr store {store}"),
+        (store / "a.png", f"must lie outside the store {store}"),
+        (tmp_path / "link" / "a.png", f"must lie outside the store {store}"),
         (tmp_path / "a.png", "exists already: --overwrite replaces it"),
         (tmp_path / "b.png", "exists already: --overwrite replaces it"),
     ):
