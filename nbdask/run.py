@@ -240,9 +240,8 @@ def simulate(
     overwrite : bool
         Replace an existing nbdask store.
     resume : bool or str
-        Finish the existing store: only its missing tiles are computed.  Files of the
-        others have to be there, with their sizes, and the newest with their checksums;
-        ``"verify"``: all with their checksums.
+        Finish the existing store: compute its missing tiles.  The others' files have to be there
+        with their sizes, the newest with their checksums; ``"verify"``: all with checksums.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
