@@ -52,8 +52,8 @@ VICTIMS = (
 IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2, "running": AT_ONCE + 2}
 #: Tiles that travelled with the one that a killed worker had in hand: its parcel is begun again.
 WITH_IT = int(TOGETHER / SLOWER)
-#: Attributes that tell when, where and how often; everything else must be the same.
-TIMING = frozenset({"started", "ended", "resumed", "host", "command"})
+#: Attributes that tell when, where and how often, and their digest; all else must be the same.
+TIMING = frozenset({"started", "ended", "resumed", "host", "command", "manifest"})
 _SECONDS = 900.0
 
 

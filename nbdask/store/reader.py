@@ -91,7 +91,7 @@ class StoreReader:
             return Experiment.from_dict(self.attributes["experiment"])
         except Exception as error:  # FieldError, or whatever wrong types lead to
             raise FormatError(
-                f"{self.path} is damaged: the experiment on record is none ({error})"
+                f"{self.path} is damaged: the experiment on record cannot be read ({error})"
             ) from error
 
     @property

@@ -16,6 +16,7 @@ from nbdask.errors import InputError, StoreError
 from nbdask.experiment import Sampling
 from nbdask.export import picture as module
 from nbdask.export.picture import Picture
+from nbdask.statistics import Statistics
 from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
 from tests.export.stores import experiment_of, picture_of, store_of
@@ -143,7 +144,8 @@ def test_scales_are_those_on_record(small: Path, tmp_path: Path, pixels: np.ndar
 def test_statistics_that_were_no_numbers(tmp_path: Path, pixels: np.ndarray) -> None:
     """JSON has no NaN: null stands for it, and is read as NaN."""
     store = store_of(tmp_path / "a.zarr", experiment_of(*SHAPE), pixels, (16, 16))
-    update_attributes(place_of(store), {"statistics": {"max": None, "rmsd": None}})
+    none = {**dict.fromkeys(Statistics._fields), "max_slow": -1, "max_fast": -1, "pixels": 0}
+    update_attributes(place_of(store), {"statistics": none})
     assert all(math.isnan(value) for value in Picture(store).scales)
 
 
