@@ -34,6 +34,7 @@ import numpy as np
 from benchmarks.large_kill_job import AT_ONCE, HOLD, LIST, SLOWER, TILES
 from benchmarks.large_memory import descendants, role
 from benchmarks.machine import facts
+from nbdask.cluster.parcels import TOGETHER
 from nbdask.store.reader import StoreReader
 
 #: (cluster, who is killed)
@@ -49,6 +50,8 @@ VICTIMS = (
 )
 #: Tiles that may be in flight: running, and with worker processes those handed out ahead.
 IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2, "running": AT_ONCE + 2}
+#: Tiles that travelled with the one that a killed worker had in hand: its parcel is begun again.
+WITH_IT = int(TOGETHER / SLOWER)
 #: Attributes that tell when, where and how often; everything else must be the same.
 TIMING = frozenset({"started", "ended", "resumed", "host", "command"})
 _SECONDS = 900.0
@@ -235,7 +238,7 @@ def kill_once(
         moment=moment,
         recorded=recorded,
         redone=begun(store) - TILES,
-        allowed=IN_FLIGHT[cluster],
+        allowed=IN_FLIGHT[cluster] + (WITH_IT if victim == "worker" else 0),
         same=not differences(whole_store, store),
         seconds=seconds,
     )

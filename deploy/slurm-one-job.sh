@@ -3,8 +3,9 @@
 #
 #   sbatch --nodes=4 deploy/slurm-one-job.sh --out /scratch/me/run.zarr -mat A.mat -hkl P1.hkl -N 20 -lambda 0.98
 #
-# Every word after the script's name goes to `nbdask simulate`.  When the job ends too early, or is
-# requeued by Slurm, submit the same line again: a store that was begun is resumed.
+# Every word after the script's name goes to `nbdask simulate`.  A store that was begun is resumed:
+# when Slurm requeues the job (preemption, a node that is lost) nothing has to be done, when its time
+# is over submit the same line again.  Two minutes before that the run is told, and ends in order.
 #
 #   NBDASK_VENV       virtual environment, if nbdask is not on the path already
 #   NBDASK_JOB_DIR    folder that all nodes see, for addresses and credentials [the job's folder]
@@ -15,6 +16,7 @@
 #SBATCH --cpus-per-task=16
 #SBATCH --mem=32G
 #SBATCH --time=04:00:00
+#SBATCH --signal=B:TERM@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
 set -euo pipefail
@@ -45,7 +47,13 @@ folder=${NBDASK_JOB_DIR:-$PWD}/nbdask-$SLURM_JOB_ID
 mkdir -p "$folder"
 chmod 700 "$folder"
 started=()
+main=
 finish() {
+    # The run first: it gives the lock back while its workers are still there.
+    if [[ -n "$main" ]]; then
+        kill "$main" 2>/dev/null || true
+        wait "$main" 2>/dev/null || true
+    fi
     for pid in ${started[@]+"${started[@]}"}; do
         kill "$pid" 2>/dev/null || true
     done
@@ -91,5 +99,4 @@ fi
 nbdask simulate --cluster "scheduler-file:$folder/scheduler.json" --workers "$SLURM_NTASKS" \
     ${resume[@]+"${resume[@]}"} "$@" &
 main=$!
-started+=("$main")
 wait "$main"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from nbdask.flags import from_args, from_toml, to_args, to_toml
     from nbdask.lazy import image
+    from nbdask.panels.read import read_geometry
     from nbdask.run import SimulationResult, simulate
     from nbdask.store.open import open_store as open
     from nbdask.verification import repair, verify
@@ -37,6 +38,7 @@ _HOMES = {
     "image": ("nbdask.lazy", "image"),
     "simulate": ("nbdask.run", "simulate"),
     "SimulationResult": ("nbdask.run", "SimulationResult"),
+    "read_geometry": ("nbdask.panels.read", "read_geometry"),
     "open": ("nbdask.store.open", "open_store"),
     "repair": ("nbdask.verification", "repair"),
     "verify": ("nbdask.verification", "verify"),
@@ -44,48 +46,18 @@ _HOMES = {
     **{
         name: ("nbdask.experiment", name)
         for name in (
-            "Background",
-            "Beam",
-            "Crystal",
-            "Detector",
-            "Experiment",
-            "LabFrame",
-            "Sampling",
-            "Scan",
-            "SourcePoint",
-            "Sources",
-            "Spread",
-            "StructureFactors",
+            "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Sampling",
+            "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
     },
-}
+}  # fmt: skip
 
 __all__ = [
-    "Background",
-    "Beam",
-    "Crystal",
-    "Detector",
-    "Experiment",
-    "LabFrame",
-    "NbdaskError",
-    "Sampling",
-    "Scan",
-    "SimulationResult",
-    "SourcePoint",
-    "Sources",
-    "Spread",
-    "StructureFactors",
-    "__version__",
-    "from_args",
-    "from_toml",
-    "image",
-    "open",
-    "repair",
-    "simulate",
-    "to_args",
-    "to_toml",
-    "verify",
-]
+    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "NbdaskError",
+    "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread", "StructureFactors",
+    "__version__", "from_args", "from_toml", "image", "open", "read_geometry", "repair",
+    "simulate", "to_args", "to_toml", "verify",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from functools import lru_cache
 import dask.array as da
 import numpy as np
 import xarray
+from dask.array.core import normalize_chunks
 from dask.base import compute
 from numpy.typing import NDArray
 
@@ -230,9 +231,7 @@ class NbdaskAccessor:
     ) -> xarray.DataArray:
         """Return a formula of rows and columns as a lazy array like the image."""
         image = self.image.transpose("slow", "fast")
-        chunks = image.chunks or tuple(
-            tuple(min(_CHUNK, n - i) for i in range(0, n, _CHUNK)) for n in image.shape
-        )
+        chunks = image.chunks or normalize_chunks((_CHUNK, _CHUNK), image.shape)
         rows, columns = (_indices(image, axis) for axis in ("slow", "fast"))
         data = da.map_blocks(
             formula,

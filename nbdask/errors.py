@@ -7,7 +7,7 @@ line prints the message alone, on one line, and ends with :attr:`NbdaskError.exi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +19,10 @@ _OF_JOBS = frozenset({"memory", "walltime", "queue", "account", "job-extra", "ad
 _NEAR = 0.65
 #: Characters of a refused value that a message shows.
 _SHOWN = 200
+
+
+#: Tiles of which a message tells the errors.
+_MOST_TOLD = 20
 
 
 class NbdaskError(Exception):
@@ -90,6 +94,29 @@ class BackendError(NbdaskError):
 
 class SemanticsError(InputError):
     """A simulation whose result nanoBragg C leaves undefined, asked for with its semantics."""
+
+
+class UnfinishedError(NbdaskError):
+    """Tiles that failed on every try; all others are done, and --resume tries these again.
+
+    Parameters
+    ----------
+    tiles : sequence of str
+        The last error of each, which names it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, tiles: Sequence[str]) -> None:
+        self.tiles = tuple(tiles)
+        super().__init__(
+            f"{len(self.tiles)} tile(s) failed on every try, all others are done; --resume tries"
+            f" them again: {'; '.join(self.tiles[:_MOST_TOLD])}"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the list."""
+        return (type(self), (self.tiles,))
 
 
 def in_python(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -217,7 +217,7 @@ def inside(path: Path, folder: Path) -> bool:
     return path == folder or folder in path.parents
 
 
-_INSIDE = "lies in the zarr store {}: name a file or folder outside of it"
+_INSIDE = "must lie outside the store {}"
 
 
 def store_around(path: str | os.PathLike[str]) -> Path | None:

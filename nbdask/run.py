@@ -220,7 +220,7 @@ def simulate(
     jobs: JobOptions | None = None,
     durability: str = "full",
     overwrite: bool = False,
-    resume: bool = False,
+    resume: bool | str = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     listeners: Sequence[Listener] = (),
@@ -237,8 +237,12 @@ def simulate(
     backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
     durability
         See :class:`Settings`.
-    overwrite, resume : bool
-        Replace an existing nbdask store; compute only its missing tiles.
+    overwrite : bool
+        Replace an existing nbdask store.
+    resume : bool or str
+        Finish the existing store: only its missing tiles are computed.  Files of the
+        others have to be there, with their sizes, and the newest with their checksums;
+        ``"verify"``: all with their checksums.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional
@@ -374,9 +378,7 @@ class Simulation(Work):
 
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes for a run that begins now."""
-        return start_attributes(
-            self.experiment, self.plan, command=self.command, cluster=self.cluster
-        )
+        return start_attributes(self.experiment, self.plan, self.command, self.cluster)
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
         """Make sure that a store was started with the same settings; note a kernel that is gone."""
@@ -417,7 +419,7 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
             " --recompute out"
         )
     plan = attributes["plan"]
-    experiment = Experiment.from_dict(attributes["experiment"])
+    experiment = reader.experiment
     settings = Settings(
         backend_of(attributes),
         attributes["precision"],

@@ -23,7 +23,7 @@ from nbdask.plan.machine import available_cores, cpu_name
 from nbdask.plan.tiles import Tile
 from nbdask.run import simulation_of
 from nbdask.statistics import Statistics, TileSummary, combine, summarise
-from nbdask.store import schema
+from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
 from nbdask.store.earlier import bound_of
@@ -35,6 +35,10 @@ from nbdask.store.write import checksum
 
 #: Kinds of faults.
 MISSING, CORRUPT, DIFFERENT = "missing", "corrupt", "different"
+_UNCOVERED = (
+    "made by an earlier version, without a manifest: attributes and metadata have no checksums, and"
+    " were compared with each other only"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,12 @@ class Verification:
     faults : tuple of Fault
         In the order of the tiles.
     remarks : tuple of str
-        What is wrong with the store as a whole.
+        What is wrong with the store as a whole, and :func:`repair` mends.
+    altered : tuple of str
+        What beside tiles is not as it was written, or does not follow from the experiment: a copy
+        of the store has to take its place.
+    notes : tuple of str
+        What could not be checked.
     """
 
     path: Path | str
@@ -88,11 +97,13 @@ class Verification:
     recomputed: int
     faults: tuple[Fault, ...]
     remarks: tuple[str, ...]
+    altered: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether all is as it should be."""
-        return not self.faults and not self.remarks
+        return not (self.faults or self.remarks or self.altered)
 
     def count(self, kind: str) -> int:
         """Return the number of faults of a kind."""
@@ -158,6 +169,7 @@ def verify(
         if progress is not None:
             progress(done, total)
     remarks = _whole(reader) if not faults else ()
+    altered = manifest.alterations(reader)
     sound = [index for index in range(total) if index not in faults] if recompute else []
     drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
     if drawn:
@@ -165,7 +177,8 @@ def verify(
         again = mapped(lambda i: _compare(reader, context, i), drawn, count)
         faults |= {fault.index: fault for fault in again if fault is not None}
     found = tuple(faults[index] for index in sorted(faults))
-    return Verification(reader.path, total, len(drawn), found, remarks)
+    notes = () if manifest.NAME in reader.attributes else (_UNCOVERED,)
+    return Verification(reader.path, total, len(drawn), found, remarks, altered, notes)
 
 
 def repair(
@@ -237,6 +250,10 @@ def _check(reader: StoreReader, index: int) -> Fault | None:
     except Exception as error:
         _pass_on(error, reader)
         return Fault(index, tile, CORRUPT, f"its pixels cannot be read ({_line(error)})")
+    size = reader.place.size(schema.chunk_key(reader.image, *reader.grid.row_column(index)))
+    if size is not None and size != record.get("bytes", size):
+        text = f"its file has {size} bytes instead of the recorded {int(record['bytes'])}"
+        return Fault(index, tile, CORRUPT, text)
     found = checksum(pixels)
     if found != record["crc32c"]:
         lost = " (no pixels are there)" if np.isnan(pixels).all() else ""

@@ -22,7 +22,8 @@ from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import default_costs
 from nbdask.plan.cost import Costs
 from nbdask.plan.steps import StepRange
-from nbdask.plan.tiles import Tile
+from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store import schema
 
 #: What has to be on the path of a process that uses the tests' modules.
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,27 @@ def small_experiment(**parts: Any) -> Experiment:
     }
     values.update(parts)
     return Experiment(**values)
+
+
+def root_of(grid: TileGrid, experiment: Experiment | None = None, **more: Any) -> dict[str, Any]:
+    """Return the least attributes that a store's root must have, and more."""
+    made = small_experiment() if experiment is None else experiment
+    return {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        "status": schema.RUNNING,
+        "plan": {"shape": list(grid.shape), "tile": list(grid.tile), "steps_per_task": 1},
+        "experiment": made.to_dict(),
+        "fingerprint": made.fingerprint(),
+        "semantics": "spec",
+        "backend": "cpu",
+        "precision": "float64",
+        "kernel_version": "1",
+        "seeds": {},
+        "inputs": [],
+        "statistics": None,
+        **more,
+    }
 
 
 def reflections(limit: int = 9, seed: int = 5) -> tuple[tuple[int, int, int, float], ...]:

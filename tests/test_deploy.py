@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ from nbdask.cluster.jobs import job_script
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import QUEUES
-from tests.helpers import PATIENCE, ROOT
+from tests.cluster.pools import slow_workers, tiles_done
+from tests.helpers import PATIENCE, ROOT, wait_until
 
 DEPLOY = ROOT / "deploy"
 SCRIPT = DEPLOY / "slurm-single-node.sh"
@@ -165,8 +167,8 @@ def test_container_recipes_agree() -> None:
             assert f"{name}_NUM_THREADS=1" in text
 
 
-def one_job(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run the script of one job where `srun` starts the one worker right here."""
+def one_job(folder: Path, *argv: str, **more: str) -> subprocess.Popen[str]:
+    """Start the script of one job where `srun` starts the one worker right here."""
     binaries = folder / "bin"
     binaries.mkdir(exist_ok=True)
     for name, text in (
@@ -186,15 +188,21 @@ def one_job(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
         "SLURM_NTASKS": "1",
         "SLURM_MEM_PER_NODE": "1000",
         "TMPDIR": str(folder),
+        **more,
     }
-    return subprocess.run(
+    return subprocess.Popen(
         ["bash", str(DEPLOY / "slurm-one-job.sh"), *argv],
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=PATIENCE,
     )
+
+
+def to_the_end(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Wait for a process."""
+    said = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(process.args, process.returncode, *said)
 
 
 @pytest.mark.long
@@ -202,19 +210,38 @@ def test_one_job_script(tmp_path: Path) -> None:
     """Scheduler, worker and run start, talk TLS, end; credentials go; a second job resumes."""
     out = tmp_path / "a run.zarr"
     argv = ["--out", str(out), *FLAGS.split()]
-    done = one_job(tmp_path, *argv)
+    done = to_the_end(one_job(tmp_path, *argv))
     assert done.returncode == 0, done.stderr
     assert zarr.open_array(out / "image", mode="r").shape == (16, 16)
     left = tmp_path / "nbdask-17"
     assert "tls://127.0.0.1" in (left / "scheduler.log").read_text()
     assert sorted(path.name for path in left.iterdir()) == ["scheduler.log"]
-    again = one_job(tmp_path, *argv)
+    again = to_the_end(one_job(tmp_path, *argv))
     assert again.returncode == 0, again.stderr
     assert "16 x 16 pixels" in again.stdout
 
 
+@pytest.mark.long
+def test_one_job_script_ends_in_order(tmp_path: Path) -> None:
+    """SIGTERM to the script ends the run first; submitted again, it resumes."""
+    out, hold = tmp_path / "a.zarr", tmp_path / "hold"
+    hold.write_text("1")
+    argv = ["--out", str(out), *FLAGS.split(), "--tile", "8"]
+    process = one_job(tmp_path, *argv, **slow_workers(hold))
+    wait_until(lambda: tiles_done(out) == 1)
+    process.send_signal(signal.SIGTERM)
+    # The worker's process, which is not asked to stop while the run is there, waits no longer.
+    hold.unlink()
+    done = to_the_end(process)
+    assert done.returncode == 143, done.stderr
+    assert "nbdask: terminated; the store keeps all finished tiles" in done.stderr
+    assert not (tmp_path / ".a.zarr.lock").exists()
+    again = to_the_end(one_job(tmp_path, *argv))
+    assert again.returncode == 0, again.stderr
+
+
 def test_one_job_script_needs_a_store(tmp_path: Path) -> None:
     """Without --out nothing is started."""
-    done = one_job(tmp_path, *FLAGS.split())
+    done = to_the_end(one_job(tmp_path, *FLAGS.split()))
     assert (done.returncode, done.stderr) == (2, "slurm-one-job.sh: --out is missing\n")
     assert not (tmp_path / "nbdask-17").exists()

@@ -135,6 +135,16 @@ def test_resume_and_overwrite(address, local) -> None:
         run(address + "2", resume=True)
 
 
+def test_a_lost_object_is_computed_again(address, local) -> None:
+    """Also one of another size, of a complete store."""
+    run(address, tile=8, steps_per_task=5)
+    place_of(address).remove("image/c/0/1")
+    put(address, "image/c/1/1", b"short")
+    assert "computed again: 2 (the first is tile 1)" in run(address, resume=True).notes[-1]
+    assert np.array_equal(pixels(address), pixels(local))
+    assert verify(address).ok
+
+
 def test_what_is_not_a_store_is_never_deleted(address) -> None:
     """Other objects under the prefix, alone or beside a store."""
     put(address, "thesis.tex", b"mine")

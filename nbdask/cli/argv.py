@@ -20,7 +20,7 @@ class FlagCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Split ``args``; the arguments go to ``ctx.meta``, the options to click."""
         params = self.get_params(ctx)
-        own, argv = split_argv(args, params, ctx.command_path)
+        own, argv = split_argv(explicit_resume(args), params, ctx.command_path)
         check_dashes(argv, [name for p in params for name in p.opts])
         ctx.meta[ARGV] = argv
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
@@ -29,6 +29,14 @@ class FlagCommand(click.Command):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show where the nanoBragg flags go."""
         return ["[NANOBRAGG FLAGS]", *super().collect_usage_pieces(ctx)]
+
+
+def explicit_resume(args: Sequence[str]) -> list[str]:
+    """Return arguments in which a bare ``--resume`` has the value that it stands for.
+
+    So it never takes the argument behind it for its own.
+    """
+    return ["--resume=missing" if word == "--resume" else word for word in args]
 
 
 def check_dashes(argv: Sequence[str], known: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from nbdask.errors import (
     StoreError,
 )
 from nbdask.files import check_target, whole_file
-from nbdask.flags import flag_of_field
+from nbdask.flags import in_flags
 from nbdask.parity import errors
 from nbdask.parity.errors import FileError
 from nbdask.parity.outcome import Outcome, Thresholds
@@ -165,9 +165,7 @@ def exit_codes(usage: int) -> Iterator[None]:
     except click.ClickException as error:
         raise _coded(error.format_message(), usage) from error
     except FieldError as error:
-        flag = flag_of_field(error.field)
-        text = str(error) if flag is None else f"{flag} ({error.given}): must be {error.allowed}"
-        raise _coded(text, usage) from error
+        raise _coded(in_flags(error), usage) from error
     except errors.ParityUsageError as error:
         raise _coded(str(error), usage) from error
     except (InputFileError, StoreError) as error:

@@ -10,6 +10,7 @@ import click
 from nbdask.cli.options import run_options
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import run_keywords, say_result
+from nbdask.files import check_outside_stores
 from nbdask.fill.target import Target
 from nbdask.flags import parse_args
 from nbdask.store.address import place_of
@@ -41,6 +42,8 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
     folder = Path(out)
     if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
         raise click.UsageError(f"--png {png}: the folder {Path(png).parent} does not exist")
+    if png is not None:
+        check_outside_stores(png, "--png", click.UsageError)
     store = folder / f"{chosen}.zarr"
     _check(write.example_argv(chosen, out), store, options)
     argv = write.write_example(chosen, out)

@@ -13,9 +13,9 @@ import click
 
 from nbdask.cli.argv import no_such_option
 from nbdask.cli.crash import report_crash
-from nbdask.cli.startup import claim_process
+from nbdask.cli.startup import claim_process, how_ended
 from nbdask.cli.streams import claim_streams
-from nbdask.errors import FieldError, NbdaskError, nearest, shown
+from nbdask.errors import FieldError, NbdaskError, nearest
 from nbdask.version import __version__
 
 #: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
@@ -33,6 +33,8 @@ SUBCOMMANDS = {
     "compare": "Compare two results.",
     "example": "Simulate a bundled example crystal and draw it.",
     "flags": "List the nanoBragg flags.",
+    "amplitudes": "Make and inspect structure factors of a model or reflection file.",
+    "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
@@ -108,15 +110,6 @@ def _say(message: str) -> None:
     print("nbdask: error: " + " ".join(str(message).split()), file=sys.stderr)
 
 
-def _in_flags(error: FieldError) -> str:
-    """Name the flag that sets a refused field, where there is one."""
-    from nbdask.flags import flag_of_field
-
-    flag = flag_of_field(error.field)
-    given = error.given if isinstance(error.given, str) else shown(error.given)
-    return str(error) if flag is None else f"{flag} ({given}): must be {error.allowed}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -128,8 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted.
-        :func:`entry` adds 70: an error of nbdask itself.
+        Exit code: 0 done, 2 refused because of what was given, 1 failed, 130 interrupted
+        (Ctrl-C), 143 terminated (SIGTERM).  :func:`entry` adds 70: an error of nbdask itself.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -147,11 +140,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _say(error.format_message())
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        print("nbdask: interrupted", file=sys.stderr)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        word, code = how_ended(error)
+        print(f"nbdask: {word}", file=sys.stderr)
+        return code
     except FieldError as error:
-        _say(_in_flags(error))
+        from nbdask.flags import in_flags
+
+        _say(in_flags(error))
         return error.exit_code
     except NbdaskError as error:
         _say(str(error))

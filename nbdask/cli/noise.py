@@ -6,12 +6,17 @@ from typing import Any
 
 import click
 
-from nbdask.cli.argv import COMMAND_LINE
+from nbdask.cli.argv import COMMAND_LINE, explicit_resume
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import noise_options, pipeline_of
-from nbdask.cli.options import cluster_options, durability_option, tile_option
+from nbdask.cli.options import (
+    cluster_options,
+    durability_option,
+    resume_option,
+    tile_option,
+)
 from nbdask.cli.running import say, say_notes, say_result
-from nbdask.experiment import Experiment
+from nbdask.cli.startup import how_ended
 
 _EPILOG = """\b
 The steps are done in the order in which their options stand above.
@@ -24,7 +29,7 @@ class _Recorded(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Record the arguments."""
         ctx.meta[COMMAND_LINE] = [*ctx.command_path.split(), *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, explicit_resume(args))
 
 
 @click.command(name="noise", cls=_Recorded, epilog=_EPILOG)
@@ -32,7 +37,7 @@ class _Recorded(click.Command):
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
 @noise_options
 @click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
-@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@resume_option
 @tile_option("STORE's")
 @click.option(
     "--backend",
@@ -52,8 +57,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     if options["out"] is None:
         raise click.UsageError("--out is missing: give the store to write, such as noisy.zarr")
-    attributes = StoreReader(options["store"]).attributes
-    pixel_size = Experiment.from_dict(attributes["experiment"]).detector.pixel_size
+    pixel_size = StoreReader(options["store"]).experiment.detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
     names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
     try:
@@ -68,9 +72,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 resume=options["resume"],
                 **{name: options[name] for name in names},
             )
-    except KeyboardInterrupt:
-        say("interrupted; the same command with --resume computes what is missing")
-        ctx.exit(130)
+    except KeyboardInterrupt as error:
+        word, code = how_ended(error)
+        say(f"{word}; the same command with --resume computes what is missing")
+        ctx.exit(code)
     if not options["quiet"]:
         say_notes(result.notes)
         say_result(result)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.amplitudes.request import Request
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 from nbdask.flags import parse_args
@@ -17,6 +19,8 @@ from nbdask.units import from_mm
 if TYPE_CHECKING:
     from nbdask.flags.parsed import Parsed
 
+#: Options that say what is asked of a model or a reflection file.
+AMPLITUDES = tuple(item.name for item in fields(Request))
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -80,11 +84,78 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             help=f"{whose}Place the outer corner of the first pixel here (lab frame, mm).",
         ),
         click.option(
+            "--geometry",
+            metavar="FILE",
+            help=f"{whose}Place the detector as this file does: one panel, square pixels (see"
+            " nbdask geometry).",
+        ),
+        click.option(
             "--ignore-unknown",
             is_flag=True,
             help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
         ),
     ]
+    return lambda function: apply_all(decorators, function)
+
+
+def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds what is asked of a model or a reflection file.
+
+    Parameters
+    ----------
+    files : bool
+        Whether ``--reflections`` is one of them; else the command has a file of its own.
+    """
+    text = "Amplitudes from an atomic model (PDB, mmCIF), to --dmin."
+    decorators: list[Decorator] = [
+        click.option(
+            "--model",
+            metavar="FILE",
+            help=text if files else "Model that reflections are compared with; see --fill.",
+        ),
+        click.option(
+            "--dmin", type=Number(), metavar="D", help="Finest spacing of amplitudes [Angstrom]."
+        ),
+        click.option(
+            "--energy",
+            metavar="EV|off",
+            help="Photon energy of f' and f'' [default: " + ("the beam's]." if files else "off]."),
+        ),
+        click.option(
+            "--fprime",
+            multiple=True,
+            metavar="[EL=]FILE",
+            help="Table of f' and f'': [element] energy f' f'' per line; repeatable.",
+        ),
+        click.option(
+            "--solvent",
+            metavar="on|off|K,B[,PROBE,SHRINK]",
+            help="Bulk solvent of a model; on: 0.35,46,1.1,0.9  [default: off].",
+        ),
+        click.option(
+            "--column", metavar="NAME", help="Column of the reflections [default: by type]."
+        ),
+        click.option(
+            "--fill", type=click.Choice(["model"]), help="Complete reflections from --model."
+        ),
+        click.option(
+            "--space-group", metavar="NAME", help="Space group of reflections without one."
+        ),
+        click.option(
+            "--method",
+            type=click.Choice(["direct", "map"]),
+            help="Sums over atoms, or density maps [default: whichever suits].",
+        ),
+    ]
+    if files:
+        decorators.insert(
+            1,
+            click.option(
+                "--reflections",
+                metavar="FILE",
+                help="Amplitudes from a reflection file (MTZ, mmCIF, SHELX hkl).",
+            ),
+        )
     return lambda function: apply_all(decorators, function)
 
 
@@ -102,17 +173,31 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         semantics=options["semantics"] or "spec",
         source_weights=options["source_weights"] or "ignore",
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
+        amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
+        geometry=options["geometry"],
     )
 
 
 def flags_of(options: dict[str, Any], *names: str) -> list[str]:
     """Return those of the named options that were given, as the user writes them."""
     # 0 is a number that was given, though it is equal to False.
-    given = [n for n in names if options[n] is not None and options[n] is not False]
+    given = [n for n in names if options[n] not in (None, ()) and options[n] is not False]
     return ["--" + n.replace("_", "-") for n in given]
 
 
+def _resume(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
+    return "verify" if value == "verify" else value is not None
+
+
+resume_option = click.option(
+    "--resume",
+    type=click.Choice(["missing", "verify"]),
+    metavar="[=verify]",
+    callback=_resume,
+    help="Finish a store that was left incomplete; with =verify, read all its tiles against their"
+    " checksums first.",
+)
 durability_option = click.option(
     "--durability",
     type=click.Choice(["full", "fast"]),

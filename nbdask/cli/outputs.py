@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nbdask.experiment import Experiment
-from nbdask.files import inside
+from nbdask.files import check_outside_stores, inside
 
 
 def check_distinct(
@@ -38,6 +38,7 @@ def check_distinct(
         if name is None or os.fspath(name) == "-":
             continue
         target = Path(name)
+        check_outside_stores(target, flag, click.UsageError)
         if store is not None and "://" not in store and inside(target, Path(store)):
             raise click.UsageError(f"{flag} {name}: must lie outside the store --out {store}")
         for source in read:
@@ -65,12 +66,15 @@ def _same(one: Path, other: Path) -> bool:
 
 def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
     """Return the paths of an experiment's input files."""
+    recipe = experiment.structure.recipe
     return (
         experiment.structure.path,
+        None if recipe is None else recipe.model,
         experiment.sampling.mask,
         experiment.crystal.matrix_file,
         experiment.sources.file,
         experiment.detector.header_file,
+        experiment.detector.geometry_file,
     )
 
 
@@ -84,7 +88,7 @@ def inputs_of_store(store: str) -> tuple[str | None, ...]:
     """
     from nbdask.store.reader import StoreReader
 
-    return inputs_of(Experiment.from_dict(StoreReader(store).attributes["experiment"]))
+    return inputs_of(StoreReader(store).experiment)
 
 
 def files_among(argv: Iterable[str]) -> tuple[str, ...]:

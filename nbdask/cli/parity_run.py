@@ -107,7 +107,7 @@ def _from_scratch(argv: list[str] | None, options: dict[str, Any], request: Requ
         return parity_from_scratch(experiment, request, title=f"nbdask, from {options['config']}")
     parsed = parse_flags(argv, options)
     own = None
-    if options["pix0_vector_mm"] is None:
+    if options["pix0_vector_mm"] is None and options["geometry"] is None:
         own = verbatim(argv, parsed.experiment)
     # Otherwise C's arguments come from the experiment: none of its flags sets the place itself.
     return parity_from_scratch(parsed.experiment, request, own, parsed.notes)

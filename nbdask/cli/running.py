@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
+from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
+
+#: Tiles of which an error names the reasons.
+MOST_NAMED = 20
 
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
@@ -64,18 +69,33 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 
 def resume_command(argv: Sequence[str]) -> str:
     """Return the command line that finishes a run which was started by ``argv``."""
-    kept = [arg for arg in argv if arg not in ("--overwrite", "--resume")]
+    kept = [arg for arg in argv if arg.partition("=")[0] not in ("--overwrite", "--resume")]
     return shlex.join([*kept, "--resume"])
 
 
-def say_interrupted(line: ProgressLine, argv: Sequence[str]) -> None:
-    """Report what an interrupted run keeps, and how to go on."""
+def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str]) -> int:
+    """Say what is kept of a run that was stopped, and how to go on; return the exit code."""
+    word, code = how_ended(error)
     line.end_line()
-    if not line.begun:
-        say("interrupted before the first tile")
-        return
-    say(f"interrupted; the store keeps all finished tiles ({line.done} or more). To go on:")
+    if line.begun:
+        say(f"{word}; the store keeps all finished tiles ({line.done} or more). To go on:")
+        print(resume_command(argv), file=sys.stderr)
+    else:
+        say(f"{word} before the first tile")
+    return code
+
+
+def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[str]) -> int:
+    """Name the tiles that failed on every try, and say how to go on; return the exit code."""
+    line.end_line()
+    say(f"error: {len(error.tiles)} tile(s) failed on every try, all others are done:")
+    for text in error.tiles[:MOST_NAMED]:
+        print("  " + one_line(text), file=sys.stderr)
+    if len(error.tiles) > MOST_NAMED:
+        print(f"  and {len(error.tiles) - MOST_NAMED} more", file=sys.stderr)
+    say("to try them again:")
     print(resume_command(argv), file=sys.stderr)
+    return error.exit_code
 
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:

@@ -11,17 +11,27 @@ import click
 from nbdask.cli.argv import ARGV, COMMAND_LINE, FlagCommand
 from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
-from nbdask.cli.options import experiment_options, flags_of, parse_flags, run_options
+from nbdask.cli.options import (
+    AMPLITUDES,
+    amplitude_options,
+    experiment_options,
+    flags_of,
+    parse_flags,
+    resume_option,
+    run_options,
+)
 from nbdask.cli.outputs import check_distinct, inputs_of
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import (
     describe_disk,
     run_keywords,
     say,
-    say_interrupted,
     say_notes,
     say_result,
+    say_stopped,
+    say_unfinished,
 )
+from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
 from nbdask.flags import Outputs, from_toml
@@ -46,8 +56,9 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     help="spec [default]: as specified; c: nanoBragg C's history-dependent behaviour too.",
 )
 @experiment_options("")
+@amplitude_options()
 @click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
-@click.option("--resume", is_flag=True, help="Finish a store that was left incomplete.")
+@resume_option
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
@@ -91,9 +102,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             outputs=[*files, *noisy],
             notes=notes,
         )
-    except KeyboardInterrupt:
-        say_interrupted(line, ctx.meta[COMMAND_LINE])
-        ctx.exit(130)
+    except KeyboardInterrupt as error:
+        ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
+    except UnfinishedError as error:
+        ctx.exit(say_unfinished(error, line, ctx.meta[COMMAND_LINE]))
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
         say_notes([note for note in (*result.notes, *notes) if note not in line.told])
@@ -110,9 +122,8 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    beside = argv[:1] + flags_of(
-        options, "semantics", "source_weights", "pix0_vector_mm", "ignore_unknown"
-    )
+    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
+    beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

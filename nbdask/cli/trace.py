@@ -22,6 +22,7 @@ from nbdask.trace import walk
 from nbdask.trace.against import Comparison, compare, report, rows
 from nbdask.trace.clog import read_log
 from nbdask.trace.entries import Trace
+from nbdask.trace.quantities import TAPS
 from nbdask.trace.text import describe
 
 _EPILOG = """\b
@@ -57,8 +58,7 @@ def _range_option(name: str, what: str) -> Decorator:
 @click.option(
     "--taps",
     metavar="NAMES",
-    help="Show only these groups: geometry, hkl_subpixel, f_latt, f_cell, accum, intensity, omega,"
-    " polarization, capture.",
+    help=f"Show only these groups: {', '.join(TAPS)}.",
 )
 @click.option(
     "--kernels",
@@ -184,7 +184,7 @@ def _experiment(
             f"--config {options['config']} describes the whole experiment: leave out store and"
             " flags"
         )
-    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown")
+    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
     if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(
@@ -194,7 +194,7 @@ def _experiment(
     if store is not None:
         from nbdask.store.reader import StoreReader
 
-        found = Experiment.from_dict(StoreReader(store).attributes["experiment"])
+        found = StoreReader(store).experiment
     elif options["config"] is not None:
         found = from_toml(options["config"])
     else:

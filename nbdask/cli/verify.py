@@ -31,8 +31,10 @@ def command(store: str, recompute: int, seed: int, threads: int | None, quiet: b
         found = verify(store, recompute, seed=seed, threads=threads, progress=progress)
     if not quiet:
         say_faults(found.faults)
-        for remark in found.remarks:
+        for remark in (*found.remarks, *found.altered):
             click.echo(remark)
+        for note in found.notes:
+            click.echo(f"note: {note}")
         text = f"{found.path}: {found.tiles} tiles read"
         if recompute:
             text += f", {found.recomputed} recomputed"
@@ -42,5 +44,7 @@ def command(store: str, recompute: int, seed: int, threads: int | None, quiet: b
             text += ", all well"
         elif found.count(DIFFERENT) < len(found.faults) or found.remarks:
             text += f"; nbdask repair {store} computes missing and corrupt tiles again"
+        if found.altered:
+            text += "; what was altered cannot be mended: take a copy, or simulate again"
         click.echo(text)
     return 0 if found.ok else 1

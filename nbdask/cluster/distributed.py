@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import logging
-import queue
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from itertools import islice
 from typing import Any, TypeVar
 
-from dask.utils import key_split
 from distributed import Client
 from distributed.comm.core import CommClosedError
-from distributed.scheduler import KilledWorker
 
-from nbdask.cluster import gate
+from nbdask.cluster.driver import Driver
 from nbdask.cluster.executor import Done, Installable
-from nbdask.cluster.gate import REFUSED, make_check, make_plugin, refusal
+from nbdask.cluster.gate import make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
+from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
 from nbdask.errors import ClusterError, NbdaskError
 
-#: Graphs queued at the scheduler beyond the running ones, so that no worker waits.
-AHEAD = 2
-#: Seconds between looks at the workers while no result comes.
-LOOK = 1.0
-#: Seconds without workers after which the user is told what the run waits for.
-PATIENCE = 30.0
 #: Seconds that a worker which does not answer may stay in the scheduler's list.
 DYING = 60.0
-#: Workers refused in a row before a run ends: the next ones would be refused too.
-MOST_REFUSED = 4
-#: Jobs that a batch system refuses, while there are no workers, before a run ends.
-MOST_FAILURES = 3
 #: One thread per task: the libraries that workers call must not start their own.
 ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
@@ -68,12 +55,6 @@ def pages(dashboard: bool) -> dict[str, Any]:
     return {} if dashboard else _NO_PAGES
 
 
-class ClusterLostError(ClusterError):
-    """A cluster lost during a run; finished tiles stay and the run can be resumed."""
-
-    exit_code = 1
-
-
 class UnbegunWait(logging.Filter):
     """Drops what is logged when Ctrl-C meets a wait of distributed that has not yet begun.
 
@@ -97,7 +78,8 @@ class DistributedExecutor:
     ----------
     client : distributed.Client
     threads : int
-        Tasks that the workers run at a time, all together.
+        Tasks for which there is work in hand even while fewer workers are there, since clusters
+        that grow with their work look at it.  Beyond, it follows the threads of the workers.
     wait : float
         Seconds without any worker after which the run is given up.
     failures : list of str, optional
@@ -141,164 +123,23 @@ class DistributedExecutor:
         with _lost_as_error(), watch.refusals():
             plugin = make_plugin(setup)
             ask_all(self.client, lambda: self.client.register_plugin(plugin))
-            pending: set[Any] = set()
+            driver = Driver(self.client, watch, self.threads, setup.run, graphs, done)
             try:
-                self._drive(graphs, done, pending, watch)
+                driver.drive()
             finally:
-                self._clean_up(pending, plugin.name)
+                self._clean_up(list(driver.pending), plugin.name)
 
-    def _watch(self) -> _Watch:
-        return _Watch(self.client, self.wait, self.failures, tell_lost=not self.replaced)
+    def _watch(self) -> Watch:
+        return Watch(self.client, self.wait, self.failures, tell_lost=not self.replaced)
 
-    def _drive(self, graphs: Iterator[Any], done: Done, pending: set[Any], watch: _Watch) -> None:
-        """Keep the window full until all graphs are done."""
-        ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        watch.workers()
-        self._submit(islice(graphs, self.threads + AHEAD), pending, ready)
-        results = 0
-        while pending:
-            try:
-                future = ready.get(timeout=LOOK)
-            except queue.Empty:
-                watch.look()
-                continue
-            watch.result()
-            pending.discard(future)
-            done(future.result())
-            future.release()
-            self._submit(islice(graphs, 1), pending, ready)
-            results += 1
-            if results % gate.FORGET_AFTER == 0:
-                self._forget_keys()
-        watch.workers()
-
-    def _forget_keys(self) -> None:
-        """Empty what dask remembers of tasks that are done, here and in the scheduler.
-
-        The plugin does the same in the workers.
-        """
-        key_split.cache_clear()
-        # A scheduler that refuses to run functions keeps its records.
-        with suppress(Exception):
-            self.client.run_on_scheduler(gate.make_forget())
-
-    def _submit(
-        self, graphs: Iterator[Any], pending: set[Any], ready: queue.SimpleQueue[Any]
-    ) -> None:
-        for item in graphs:
-            future = self.client.get(item.graph, item.key, sync=False)
-            pending.add(future)
-            future.add_done_callback(ready.put)
-
-    def _clean_up(self, pending: set[Any], plugin: str) -> None:
+    def _clean_up(self, pending: list[Any], plugin: str) -> None:
         """Clean up if the scheduler is still running."""
         if self.client.status != "running":
             return
         with suppress(CommClosedError, OSError, CancelledError):
             if pending:
-                self.client.cancel(list(pending), force=True)
+                self.client.cancel(pending, force=True)
             self.client.unregister_worker_plugin(plugin)
-
-
-class _Watch:
-    """Notices lost workers."""
-
-    def __init__(
-        self, client: Client, wait: float, failures: list[str], *, tell_lost: bool
-    ) -> None:
-        self._client, self._wait, self._failures = client, wait, failures
-        self._tell_lost = tell_lost
-        self._workers: frozenset[str] = frozenset()
-        self._since = self._looked = time.monotonic()
-        self._told = False
-        self._refused: list[str] = []
-
-    @contextmanager
-    def refusals(self) -> Iterator[None]:
-        """Listen to workers that report that they were refused."""
-
-        def heard(event: tuple[float, dict[str, str]]) -> None:
-            line = refusal(event[1]["worker"], event[1]["reason"])
-            self._refused.append(line)
-            logger.warning("nbdask: %s", line)
-
-        self._client.subscribe_topic(REFUSED, heard)
-        try:
-            yield
-        finally:
-            if self._client.status == "running":
-                self._client.unsubscribe_topic(REFUSED)
-
-    def alive(self) -> None:
-        """Note that a worker is active."""
-        self._since = time.monotonic()
-        self._told = False
-
-    def result(self) -> None:
-        """Note that a result came; look at the workers now and then."""
-        self.alive()
-        if self._since - self._looked > LOOK:
-            self.workers()
-
-    def workers(self) -> None:
-        """Look which workers are there, if lost ones are to be reported."""
-        if self._tell_lost:
-            self._count()
-
-    def until_workers(self) -> None:
-        """Wait for the first worker."""
-        while not self._count():
-            self._no_workers()
-            time.sleep(0.1)
-        self.alive()
-
-    def look(self) -> None:
-        """Raise an error if there have been no workers, or no scheduler, for too long."""
-        if len(self._refused) >= MOST_REFUSED:
-            raise ClusterError(self._refused[-1])
-        if self._count():
-            self.alive()
-        else:
-            self._no_workers()
-
-    def _count(self) -> int:
-        if self._client.status == "closed":
-            raise CommClosedError("closed")
-        if self._client.status != "running":
-            return 0
-        self._looked = time.monotonic()
-        found = frozenset(self._client.nthreads())
-        if self._tell_lost:
-            self._compare(found)
-        return len(found)
-
-    def _compare(self, found: frozenset[str]) -> None:
-        """Report lost workers: one that loses its link ends as if all were well."""
-        refused = " ".join(self._refused)
-        for worker in sorted(self._workers - found):
-            # A refused one is not a loss, and was reported.
-            if worker not in refused:
-                logger.warning(
-                    "nbdask: worker %s is lost, %d %s left: the run goes on; start a new one in its"
-                    " place, since a worker that ended or lost its network does not come back",
-                    *(worker, len(found), "is" if len(found) == 1 else "are"),
-                )
-        self._workers = found
-
-    def _no_workers(self) -> None:
-        if len(self._failures) >= MOST_FAILURES:
-            raise ClusterError(f"jobs are refused: {self._failures[-1]}")
-        spent = time.monotonic() - self._since
-        why = f": {self._refused[-1]}" if self._refused else ""
-        if spent > self._wait:
-            raise ClusterLostError(
-                f"no worker for {self._wait:.0f} s{why}: look at the jobs and their logs, then"
-                " run the same command with --resume (nbdask.worker-timeout in dask's"
-                " configuration is the time to wait)"
-            )
-        if spent > PATIENCE and not self._told:
-            self._told = True
-            logger.warning("nbdask: waiting for workers since %.0f s%s", spent, why)
 
 
 @contextmanager
@@ -308,12 +149,6 @@ def _lost_as_error() -> Iterator[None]:
         yield
     except NbdaskError:
         raise
-    except KilledWorker as error:
-        raise ClusterLostError(
-            f"{error.allowed_failures + 1} workers died while they computed the same tile, the last"
-            f" at {error.last_worker.address}: most often they lack memory; give more --memory or a"
-            " smaller --tile, and look at the workers' logs"
-        ) from error
     except (CancelledError, CommClosedError) as error:
         raise ClusterLostError(
             "the connection to the scheduler is lost: run the same command with --resume to"

@@ -65,7 +65,10 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The first error of a task, as it was raised there; nothing is left running.
+            An error of a task that no other try would mend, as it was raised there; nothing is
+            left running.
+        UnfinishedError
+            Tiles failed on every try; all others are done.
         """
 
 

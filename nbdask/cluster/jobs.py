@@ -23,16 +23,16 @@ from distributed.core import Status
 from nbdask.cluster.distributed import (
     ENVIRONMENT,
     HISTORY,
-    MOST_FAILURES,
     DistributedExecutor,
     as_variables,
-    logger,
     pages,
 )
 from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
 from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
+from nbdask.cluster.watch import MOST_FAILURES, logger
 from nbdask.errors import ClusterError
+from nbdask.files import check_outside_stores
 
 #: Kind -> (prefix of dask-jobqueue's classes, command that submits a job).
 _SYSTEMS = {
@@ -331,6 +331,7 @@ def _open(spec: ClusterSpec, failures: list[str]) -> Any:
             f"--cluster {spec.kind}: the command {submit} is not on the path: start nbdask where"
             " jobs can be submitted"
         )
+    check_outside_stores(job.directory, f"--cluster {spec.kind}: its folder", ClusterError)
     security = temporary_security() if spec.tls else None
     try:
         private_folder(job.directory)

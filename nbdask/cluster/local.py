@@ -66,14 +66,15 @@ def _advice() -> str:
 
 
 class LeaveInterrupts(WorkerPlugin):
-    """Lets workers ignore Ctrl-C, which a terminal sends to them too: the client ends them."""
+    """Lets workers ignore Ctrl-C and SIGTERM, which go to them too: the client ends them."""
 
     idempotent = True
     name = "nbdask-interrupts"
 
     def setup(self, worker: Any) -> None:
-        """Ignore the signal in the worker's process."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """Ignore the signals in the worker's process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

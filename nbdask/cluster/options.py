@@ -19,25 +19,10 @@ from nbdask.plan.memory import parse_bytes
 
 #: Keys of a profile or of the section itself.
 KEYS = (
-    "account",
-    "adapt",
-    "cluster",
-    "dashboard",
-    "disk",
-    "interface",
-    "job-directory",
-    "job-extra",
-    "local-directory",
-    "memory",
-    "prologue",
-    "python",
-    "queue",
-    "threads",
-    "tls",
-    "walltime",
-    "worker-timeout",
-    "workers",
-)
+    "account", "adapt", "cluster", "dashboard", "disk", "interface", "job-directory", "job-extra",
+    "local-directory", "memory", "prologue", "python", "queue", "threads", "tls", "walltime",
+    "worker-timeout", "workers",
+)  # fmt: skip
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -106,8 +106,7 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     """
     assert spec.address is not None
     with quiet_logs(), _client(spec.kind, spec.address) as client:
-        threads = spec.workers * spec.threads
-        yield DistributedExecutor(client, threads, spec.wait, replaced=False, dashboard=True)
+        yield DistributedExecutor(client, 1, spec.wait, replaced=False, dashboard=True)
 
 
 def _client(kind: str, address: str) -> Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +14,7 @@ from dask.threaded import get as threaded_get
 from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
+from nbdask.cluster.tries import PAUSE, Failure, Tries, attempt
 from nbdask.errors import ClusterError
 from nbdask.plan.machine import available_cores
 
@@ -55,33 +57,45 @@ class ThreadsExecutor:
         """Compute every graph; see :class:`~.executor.Executor`."""
         setup.install()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="nbdask")
+        tries = Tries(self.threads)
         try:
-            while window := self._next_window(graphs):
-                self._run_window(pool, window, done)
+            while window := self._next_window(graphs, tries):
+                self._run_window(pool, window, done, tries)
+            tries.finish()
         finally:
             # After an error or Ctrl-C the tasks that run now are waited for, no others start.
             pool.shutdown(wait=True, cancel_futures=True)
             setup.remove()
 
-    def _next_window(self, graphs: Iterator[Any]) -> list[Any]:
-        """Draw graphs until they hold enough tasks."""
-        window: list[Any] = []
-        tasks = 0
+    def _next_window(self, graphs: Iterator[Any], tries: Tries) -> list[Any]:
+        """Draw graphs until they hold enough tasks, those to be tried again first."""
+        window: list[Any] = [item for item, _ in tries.due()]
+        tasks = sum(len(item.graph) for item in window)
         while tasks < WINDOW_PER_THREAD * self.threads:
             following = next(graphs, None)
             if following is None:
                 break
             window.append(following)
             tasks += len(following.graph)
+        while not window and tries.waiting():
+            time.sleep(PAUSE / 10)
+            window = [item for item, _ in tries.due()]
         return window
 
-    def _run_window(self, pool: ThreadPoolExecutor, window: list[Any], done: Done) -> None:
-        keys = {item.key for item in window}
-        graph = {key: task for item in window for key, task in item.graph.items()}
+    def _run_window(
+        self, pool: ThreadPoolExecutor, window: list[Any], done: Done, tries: Tries
+    ) -> None:
+        items = {item.key: item for item in window}
+        graph = {key: (attempt, *task) for item in window for key, task in item.graph.items()}
 
         def finished(key: Any, value: Any, *_: Any) -> None:
-            if key in keys:
+            if key not in items:
+                return
+            if isinstance(value, Failure):
+                tries.failed(items[key], value)
+            else:
                 done(value)
+                tries.succeeded(key)
 
         with Callback(posttask=finished):
             threaded_get(graph, [item.key for item in window], pool=pool, num_workers=self.threads)

@@ -39,30 +39,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Calibration",
-    "FibrePSF",
-    "Flicker",
-    "Gain",
-    "GaussianPSF",
-    "Offset",
-    "Pipeline",
-    "Poisson",
-    "PoissonC",
-    "Readout",
-    "Rounding",
-    "Saturation",
-    "Step",
-    "calibration",
-    "fibre_psf",
-    "flicker",
-    "gain",
-    "gaussian_psf",
-    "offset",
-    "poisson",
-    "readout",
-    "rounding",
-    "saturation",
-]
+    "Calibration", "FibrePSF", "Flicker", "Gain", "GaussianPSF", "Offset", "Pipeline", "Poisson",
+    "PoissonC", "Readout", "Rounding", "Saturation", "Step", "calibration", "fibre_psf", "flicker",
+    "gain", "gaussian_psf", "offset", "poisson", "readout", "rounding", "saturation",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

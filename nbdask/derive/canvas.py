@@ -35,8 +35,11 @@ class Done(Protocol):
         """Return the chunks of a level, (chunks_slow, chunks_fast) bool."""
 
 
-class _Finished:
-    """Looks up which chunks of a level are there when that level is first asked for."""
+class Finished:
+    """Which chunks of each level of a kind are there, the image's tiles first.
+
+    Files are listed level by level, when a level is first asked for.
+    """
 
     def __init__(self, levels: Levels, kind: str) -> None:
         self._levels, self._kind = levels, kind
@@ -54,14 +57,6 @@ class _Finished:
         return self._found[level]
 
 
-def finished(levels: Levels, kind: str) -> Done:
-    """Return which chunks of each level of a kind are there, the image's tiles first.
-
-    Files are listed level by level, when a level is first asked for.
-    """
-    return _Finished(levels, kind)
-
-
 def pieces(levels: Levels, done: Done, region: Tile, factor: int) -> Iterator[Piece]:
     """Divide a region into rectangles of the coarsest levels that serve a factor.
 
@@ -69,7 +64,7 @@ def pieces(levels: Levels, done: Done, region: Tile, factor: int) -> Iterator[Pi
     ----------
     levels : Levels
     done : Done
-        From :func:`finished`.
+        Such as :class:`Finished`.
     region : Tile
         In pixels of the image.
     factor : int
@@ -230,7 +225,7 @@ def reduce_image(
     kind : str
         ``"max"`` or ``"mean"``.
     done : Done, optional
-        From :func:`finished`; None: it is looked up.
+        None: it is looked up.
 
     Returns
     -------
@@ -243,9 +238,9 @@ def reduce_image(
         A file is damaged.
     """
     canvas = Canvas(levels.grid.shape, region, factor, kind)
-    for piece in pieces(
-        levels, done if done is not None else finished(levels, kind), region, factor
-    ):
+    if done is None:
+        done = Finished(levels, kind)
+    for piece in pieces(levels, done, region, factor):
         canvas.add(levels.read(kind, piece.level, piece.part), piece)
     return canvas
 

@@ -57,7 +57,7 @@ def noise(
     pipeline: Pipeline,
     *,
     overwrite: bool = False,
-    resume: bool = False,
+    resume: bool | str = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
     **settings: Unpack[NoiseSettings],
@@ -76,8 +76,8 @@ def noise(
     pipeline : Pipeline
     overwrite : bool
         Replace an existing nbdask store.
-    resume : bool
-        Finish the existing store.
+    resume : bool or str
+        Finish the existing store; ``"verify"``: as for :func:`nbdask.simulate`.
     command : sequence of str, optional
         The command line, for the record.
     progress : callable, optional

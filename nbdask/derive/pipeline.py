@@ -204,7 +204,8 @@ class Pipeline:
         # twice.
         side = max(BLOCK, 4 * self.halo)
         for part in TileGrid(tile.shape, (side, 2 * side)):
-            here = Tile(*(n + start for n, start in zip(part, _corners(tile), strict=True)))
+            slow, fast = tile.slow0, tile.fast0
+            here = Tile(part.slow0 + slow, part.slow1 + slow, part.fast0 + fast, part.fast1 + fast)
             need = self.needs(here, shape)
             source = values[
                 need.slow0 - outer.slow0 : need.slow1 - outer.slow0,
@@ -259,11 +260,6 @@ class Pipeline:
             An image that is not two-dimensional, coordinates with gaps, a map of another shape.
         """
         return apply(self, image, corner, check_backend(backend))
-
-
-def _corners(tile: Tile) -> tuple[int, int, int, int]:
-    """Return the first row twice, and the first column twice."""
-    return (tile.slow0, tile.slow0, tile.fast0, tile.fast0)
 
 
 def _grown(tile: Tile, halo: int, shape: tuple[int, int]) -> Tile:

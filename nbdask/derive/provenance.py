@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,23 +10,16 @@ import numpy as np
 
 from nbdask.derive.pipeline import Pipeline
 from nbdask.errors import FieldError, StoreError
-from nbdask.plan.machine import cpu_name
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import schema
-from nbdask.store.provenance import now, opening, versions
+from nbdask.store.provenance import beginning, opening
 from nbdask.store.reader import StoreReader
 from nbdask.store.resume import changes, refuse
 
 #: Changed whenever the same pipeline would give other bits.
 VERSION = 1
 #: What a derived store takes over from its source: what was simulated, and how.
-_INHERITED = (
-    "experiment",
-    "semantics",
-    "backend",
-    "precision",
-    "kernel_version",
-)
+_INHERITED = ("experiment", "semantics", "backend", "precision", "kernel_version")
 #: Steps after which values are no longer photons.
 _UNITS = ("gain", "offset", "rounding", "saturation")
 
@@ -78,14 +70,7 @@ def start(
             "source": _parent(source),
         },
         "plan": {**old["plan"], "tile": list(grid.tile), "tiles": len(grid)},
-        "cluster": cluster,
-        "versions": versions(),
-        "host": platform.node(),
-        "cpu": cpu_name(),
-        "started": now(),
-        "ended": None,
-        "notes": [],
-        "statistics": None,
+        **beginning(cluster),
     }
 
 

@@ -9,19 +9,9 @@ from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import SourcePoint, Sources, Spread
-from nbdask.experiment.structure import StructureFactors
+from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
-    "Background",
-    "Beam",
-    "Crystal",
-    "Detector",
-    "Experiment",
-    "LabFrame",
-    "Sampling",
-    "Scan",
-    "SourcePoint",
-    "Sources",
-    "Spread",
-    "StructureFactors",
-]
+    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Recipe", "Sampling",
+    "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
+]  # fmt: skip

@@ -57,6 +57,8 @@ class Detector:
         Layers into which the sensor is cut; None: 2 when it has a thickness.
     header_file : str or None
         SMV image whose header gave values, for the record.
+    geometry_file : str or None
+        Geometry file that placed the detector, for the record.
     """
 
     pixel_size: float = 0.1e-3
@@ -85,6 +87,7 @@ class Detector:
     thick_steps: int | None = None
     # Not compared: the values are what counts, and flags can say them without the file.
     header_file: str | None = field(default=None, compare=False)
+    geometry_file: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field."""

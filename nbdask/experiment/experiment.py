@@ -128,9 +128,13 @@ class Experiment:
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)
+        recipe = data.get("structure", {}).get("recipe", {})
+        if "model_sha256" in recipe:
+            recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
         data.get("sources", {}).pop("file", None)
         data.get("detector", {}).pop("header_file", None)
+        data.get("detector", {}).pop("geometry_file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -8,7 +8,16 @@ from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.checks import Vector
 
-CONVENTIONS = ("ADXV", "MOSFLM", "DENZO", "XDS", "DIALS", "CUSTOM")
+#: What stays in place when the detector is tilted, by convention; CUSTOM: nanoBragg's start value.
+PIVOTS = {
+    "ADXV": "beam",
+    "MOSFLM": "beam",
+    "DENZO": "beam",
+    "XDS": "sample",
+    "DIALS": "sample",
+    "CUSTOM": "beam",
+}
+CONVENTIONS = tuple(PIVOTS)
 VECTOR_NAMES = ("fast", "slow", "normal", "beam", "polarization", "spindle", "twotheta_axis")
 
 

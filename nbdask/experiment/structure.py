@@ -9,8 +9,69 @@ from dataclasses import dataclass
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 
-FORMATS = ("hkl", "fdump")
+FORMATS = ("hkl", "fdump", "model", "reflections")
+#: How structure factors of a model are summed.
+METHODS = ("direct", "map")
 Reflection = tuple[int, int, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How amplitudes follow from a model or a reflection file; all choices are settled.
+
+    Parameters
+    ----------
+    d_min : float or None
+        Finest spacing [m]; needed with a model.
+    column : str or None
+        Column of a reflection file; None: chosen by its kind.
+    cell : tuple of 6 floats or None
+        a, b, c [m], alpha, beta, gamma [rad] of a reflection file that has none.
+    space_group : str or None
+        Symbol, in place of a reflection file's own.
+    model : str or None
+        Model that completes a list, scaled to it.
+    model_sha256 : str or None
+        Checksum of that model.
+    energy : float or None
+        Photon energy of the anomalous scattering [eV], for the record.
+    dispersion : tuple of (str, float, float)
+        Element, f', f'' [electrons].
+    tables : str or None
+        Where form factors and ``dispersion`` come from, for the record.
+    solvent : tuple of 4 floats or None
+        k [electrons/Angstrom^3], B [Angstrom^2], probe radius, shrinkage [Angstrom].
+    method : str
+        ``"direct"`` or ``"map"``.
+    """
+
+    d_min: float | None = None
+    column: str | None = None
+    cell: tuple[float, ...] | None = None
+    space_group: str | None = None
+    model: str | None = None
+    model_sha256: str | None = None
+    energy: float | None = None
+    dispersion: tuple[tuple[str, float, float], ...] = ()
+    tables: str | None = None
+    solvent: tuple[float, ...] | None = None
+    method: str = "direct"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        name = "structure.recipe."
+        checks.assign(
+            self,
+            d_min=checks.optional(checks.positive, name + "d_min", self.d_min),
+            energy=checks.optional(checks.positive, name + "energy", self.energy),
+            dispersion=tuple((str(e), float(a), float(b)) for e, a, b in self.dispersion),
+        )
+        for field, length in (("cell", 6), ("solvent", 4)):
+            given = getattr(self, field)
+            if given is not None:
+                values = checks.vector(name + field, given, length=length)
+                checks.assign(self, **{field: values})
+        checks.one_of(name + "method", self.method, METHODS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +85,14 @@ class StructureFactors:
     path : str or None
         File with the list.
     format : str
-        ``"hkl"`` (text: h k l F, further columns ignored) or ``"fdump"`` (nanoBragg's binary grid).
+        ``"hkl"`` (text: h k l F, further columns ignored), ``"fdump"`` (nanoBragg's binary grid),
+        ``"model"`` (atoms: PDB, mmCIF) or ``"reflections"`` (MTZ, mmCIF, SHELX).
     sha256 : str or None
         Checksum of the file when the experiment was made; a file that has changed is refused.
     reflections : tuple of (int, int, int, float)
         An in-memory list instead of a file: h, k, l, F.
+    recipe : Recipe or None
+        How amplitudes follow from a model or reflections.
     """
 
     default_F: float = 0.0
@@ -36,6 +100,7 @@ class StructureFactors:
     format: str = "hkl"
     sha256: str | None = None
     reflections: tuple[Reflection, ...] = ()
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         """Check that there are amplitudes at all."""
@@ -47,6 +112,15 @@ class StructureFactors:
             reflections=_checked(self.reflections),
         )
         checks.one_of("structure.format", self.format, FORMATS)
+        made = self.format in ("model", "reflections")
+        if made != (self.recipe is not None) or (made and self.path is None):
+            raise FieldError(
+                "structure.recipe",
+                self.recipe,
+                'given (with a path) for the formats "model" and "reflections" alone',
+            )
+        if self.format == "model" and self.recipe is not None and self.recipe.d_min is None:
+            raise FieldError("structure.recipe.d_min", None, "given with a model")
         if self.path is not None and self.reflections:
             raise FieldError("structure.path", self.path, "left out when reflections are given")
         if self.path is None and not self.reflections and self.default_F == 0.0:

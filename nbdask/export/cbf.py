@@ -32,19 +32,8 @@ _SIZE_DIGITS, _MD5_DIGITS = 15, 24
 def write_cbf(picture: Picture, path: Path, options: Options) -> list[str]:
     """Write a CBF of signed 32-bit integers.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``scale`` and ``adc``: 1 and 0 unless given.  Pixels are rounded to the nearest whole
-        number; masked ones, those outside the region of interest, and those not computed are -1.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``scale`` and ``adc``: 1 and 0 unless given.  Pixels are rounded to the nearest whole number;
+    masked ones, those outside the region of interest, and those not computed are -1.
     """
     geometry = geometry_of(picture)
     with open(path, "wb") as handle:

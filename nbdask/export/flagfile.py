@@ -15,6 +15,8 @@ from nbdask.export.picture import Picture
 from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 
+#: Writes a picture into a new file, with the choices that its own description names; returns what
+#: should be reported.
 Writer = Callable[[Picture, Path, Options], list[str]]
 
 
@@ -29,8 +31,7 @@ class FlagFile:
     flag : str
         For messages.
     path : str or Path
-    writer : callable
-        (picture, path of a new file, options) -> lines to report.
+    writer : Writer
     options : Options
 
     Attributes

@@ -28,18 +28,7 @@ def file_bytes(picture: Picture) -> int:
 def write_raw(picture: Picture, path: Path, options: Options) -> list[str]:
     """Write the float image; pixels that are not computed yet are NaN.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``scale`` and ``adc``: 1 and 0 unless given.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``scale`` and ``adc``: 1 and 0 unless given.
     """
     with open(path, "wb") as handle:
         for _, pixels in picture.bands():

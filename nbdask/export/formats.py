@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -12,10 +11,11 @@ from typing import Any, NamedTuple, Unpack
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
 from nbdask.export.files import fresh_file
+from nbdask.export.flagfile import Writer
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
 from nbdask.export.smv import check_seed
-from nbdask.files import check_target, inside
+from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
 
@@ -135,7 +135,7 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     )
 
 
-def _writer(format_: Format) -> Callable[[Picture, Path, Options], list[str]]:
+def _writer(format_: Format) -> Writer:
     module, function = format_.writer.split(":")
     try:
         return getattr(importlib.import_module(f"nbdask.export.{module}"), function)  # type: ignore[no-any-return]
@@ -173,7 +173,7 @@ class Prepared(NamedTuple):
     format: Format
     picture: Picture
     options: Options
-    write: Callable[[Picture, Path, Options], list[str]]
+    write: Writer
 
 
 def check_export(
@@ -200,7 +200,6 @@ def check_export(
     check_target(path, "output", StoreError, overwrite=overwrite)
     picture = Picture(store, roi, incomplete)
     _check_region(picture, roi)
-    _check_outside(picture, Path(path))
     if chosen.name == "smv-noise" and picture.counts:
         raise InputError(
             f"--format smv-noise: {picture.reader.path} already holds counts with noise; export it"
@@ -298,11 +297,3 @@ def _check_region(picture: Picture, roi: Roi | None) -> None:
             f"--roi {roi[0]} {roi[1]} {roi[2]} {roi[3]}: must be within 0 to {slow - 1} along slow"
             f" and 0 to {fast - 1} along fast"
         )
-
-
-def _check_outside(picture: Picture, target: Path) -> None:
-    """Refuse a file inside the store, which would damage it."""
-    if not isinstance(picture.reader.path, Path):
-        return
-    if inside(target, picture.reader.path):
-        raise StoreError(f"output {target}: must lie outside the store {picture.reader.path}")

@@ -39,18 +39,7 @@ DETECTOR = "/entry/instrument/detector"
 def write_nexus(picture: Picture, path: Path, options: Options) -> list[str]:
     """Write an NXmx file with one frame.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given.
     """
     experiment, geometry = picture.experiment, geometry_of(picture)
     with h5py.File(path, "w") as file:

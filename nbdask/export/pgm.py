@@ -29,22 +29,9 @@ def file_bytes(picture: Picture) -> int:
 def write_pgm(picture: Picture, path: Path, options: Options, smv_scale: float = 0.0) -> list[str]:
     """Write the greymap.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``scale``: 0 or below, or None: automatic, from the standard deviation of the whole image;
-        1 where pixels are counts already.
-    smv_scale : float
-        Scale of the integer image, which C takes where the standard deviation is 0; 0 or below:
-        that one's automatic scale.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``scale``: 0 or below, or None: automatic, from the standard deviation of the whole image; 1
+    where pixels are counts already.  ``smv_scale``: scale of the integer image, which C takes where
+    the standard deviation is 0; 0 or below: that one's automatic scale.
     """
     scale = options.scale if options.scale and options.scale > 0.0 else 0.0
     if scale == 0.0 and picture.counts:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import FieldError, InputError, InputFileError, StoreError
+from nbdask.errors import InputError, InputFileError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
 from nbdask.fill.listen import Progress
@@ -107,12 +107,7 @@ class Picture:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment on record."""
-        try:
-            return Experiment.from_dict(self.reader.attributes["experiment"])
-        except (KeyError, TypeError, FieldError) as error:
-            raise StoreError(
-                f"{self.reader.path}: the experiment on record cannot be read ({error})"
-            ) from error
+        return self.reader.experiment
 
     @cached_property
     def scales(self) -> Scales:

@@ -102,19 +102,8 @@ def automatic_scale(picture: Picture) -> float:
 def write_smv(picture: Picture, path: Path, options: Options) -> list[str]:
     """Write the scaled integer image.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``scale``: 0 or below, or None: automatic; ``adc``: 40 unless given, 0 where pixels are
-        counts already.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``scale``: 0 or below, or None: automatic; ``adc``: 40 unless given, 0 where pixels are counts
+    already.
     """
     scale = options.scale if options.scale and options.scale > 0.0 else automatic_scale(picture)
     usual = 0.0 if picture.counts else DEFAULT_ADC
@@ -158,18 +147,7 @@ def write_noise(picture: Picture, path: Path, options: Options) -> list[str]:
     The noise of a pixel depends on all pixels before it, so that of a region is the region of the
     whole image's noise.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``seed``: from the clock unless given; ``adc``: 40 unless given.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``seed``: from the clock unless given; ``adc``: 40 unless given.
     """
     if options.scale not in (None, 1.0):
         raise InputError(

@@ -36,18 +36,7 @@ def _tile(side: int) -> int:
 def write_tiff(picture: Picture, path: Path, options: Options) -> list[str]:
     """Write a tiled BigTIFF.
 
-    Parameters
-    ----------
-    picture : Picture
-    path : Path
-        A new file.
-    options : Options
-        ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given.
-
-    Returns
-    -------
-    list of str
-        What should be reported.
+    ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given.
     """
     g = geometry_of(picture)
     whole = options.dtype == "int32"

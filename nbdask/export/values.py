@@ -1,9 +1,9 @@
-"""Photons -> the numbers that files hold, a small block at a time."""
+"""Photons -> the numbers that files hold, of the same shape, a small block at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ _BLOCK = 1 << 18
 INT32_MAX = 2**31 - 1
 UINT16_MAX = 65535
 GREY_MAX = 255
+Whole = TypeVar("Whole", np.uint8, np.uint16, np.int32)
 
 
 class Clipped(NamedTuple):
@@ -52,27 +53,17 @@ def _blocks(size: int) -> Iterator[slice]:
 def counts16(
     pixels: NDArray[np.float32], scale: float, adc: float
 ) -> tuple[NDArray[np.uint16], Clipped]:
-    """Return the counts of nanoBragg's integer image.
+    """Return the counts of nanoBragg's integer image, of the pixels' shape; NaN becomes 0.
 
     ``floor(float32(clip(pixel * scale + adc, 0, 65535) + 0.5))``, in double precision up to the
-    rounding to float32 that is part of C's result.  NaN becomes 0.
-
-    Parameters
-    ----------
-    pixels : (n, m) float32 array
-    scale, adc : float
-
-    Returns
-    -------
-    counts : (n, m) uint16 array
-    clipped : Clipped
+    rounding to float32 that is part of C's result.
     """
 
-    def convert(block: NDArray[np.float64]) -> NDArray[np.float32]:
+    def rounded(block: NDArray[np.float64]) -> NDArray[np.float32]:
         half: NDArray[np.float32] = (block + 0.5).astype(np.float32)
         return np.floor(half)
 
-    return _counts(pixels, scale, adc, convert)
+    return _counts(pixels, scale, adc, UINT16_MAX, np.uint16, after=rounded)
 
 
 def noise16(photons: NDArray[np.float32], adc: float) -> tuple[NDArray[np.uint16], Clipped]:
@@ -80,23 +71,49 @@ def noise16(photons: NDArray[np.float32], adc: float) -> tuple[NDArray[np.uint16
 
     Values below 0, and NaN, become 0 (C leaves it undefined).
     """
-    return _counts(photons, 1.0, adc, np.trunc)
+    return _counts(photons, 1.0, adc, UINT16_MAX, np.uint16)
+
+
+def grey8(
+    pixels: NDArray[np.float32], scale: float, adc: float = 0.0
+) -> tuple[NDArray[np.uint8], Clipped]:
+    """Return the grey levels of nanoBragg's greymap: min(255, trunc(pixel * scale + adc)).
+
+    Values below 0, and NaN, become 0.  nanoBragg adds nothing; 0.5 gives the nearest whole numbers.
+    """
+    return _counts(pixels, scale, adc, GREY_MAX, np.uint8)
+
+
+def counts32(
+    pixels: NDArray[np.float32], scale: float, adc: float, greatest: int = INT32_MAX
+) -> tuple[NDArray[np.int32], Clipped]:
+    """Return pixels * scale + adc, rounded to the nearest whole number (half to even), as int32.
+
+    Values above ``greatest`` are set to it, those below 0 to 0.  NaN becomes 0: mark it afterwards.
+    """
+    return _counts(pixels, scale, adc, greatest, np.int32, before=np.rint)
 
 
 def _counts(
     pixels: NDArray[np.float32],
     scale: float,
     adc: float,
-    convert: Callable[..., NDArray[np.floating]],
-) -> tuple[NDArray[np.uint16], Clipped]:
+    greatest: int,
+    kind: type[Whole],
+    before: Callable[..., NDArray[np.floating]] | None = None,
+    after: Callable[..., NDArray[np.floating]] | None = None,
+) -> tuple[NDArray[Whole], Clipped]:
+    """Return whole numbers, rounded before or after they are clipped, else cut off."""
     flat = pixels.reshape(-1)
-    result = np.empty(flat.shape, np.uint16)
+    result = np.empty(flat.shape, kind)
     clipped = Clipped()
     for part in _blocks(flat.size):
         block = _transformed(flat[part], scale, adc)
-        clipped = clipped.plus(_clip(block, UINT16_MAX))
+        if before is not None:
+            before(block, out=block)
+        clipped = clipped.plus(_clip(block, greatest))
         # Through int32, which processors convert to fastest.
-        result[part] = convert(block).astype(np.int32)
+        result[part] = (block if after is None else after(block)).astype(np.int32)
     return result.reshape(pixels.shape), clipped
 
 
@@ -118,63 +135,6 @@ def _clip(block: NDArray[np.float64], greatest: float) -> Clipped:
     np.nan_to_num(block, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
     np.clip(block, 0.0, greatest, out=block)
     return Clipped(above, below)
-
-
-def grey8(
-    pixels: NDArray[np.float32], scale: float, adc: float = 0.0
-) -> tuple[NDArray[np.uint8], Clipped]:
-    """Return the grey levels of nanoBragg's greymap: min(255, trunc(pixel * scale + adc)).
-
-    Values below 0, and NaN, become 0.
-
-    Parameters
-    ----------
-    pixels : (n, m) float32 array
-    scale, adc : float
-        nanoBragg adds nothing; 0.5 gives the nearest whole numbers.
-
-    Returns
-    -------
-    grey : (n, m) uint8 array
-    clipped : Clipped
-    """
-    flat = pixels.reshape(-1)
-    result = np.empty(flat.shape, np.uint8)
-    clipped = Clipped()
-    for part in _blocks(flat.size):
-        block = _transformed(flat[part], scale, adc)
-        clipped = clipped.plus(_clip(block, GREY_MAX))
-        result[part] = block.astype(np.int32)
-    return result.reshape(pixels.shape), clipped
-
-
-def counts32(
-    pixels: NDArray[np.float32], scale: float, adc: float, greatest: int = INT32_MAX
-) -> tuple[NDArray[np.int32], Clipped]:
-    """Return pixels * scale + adc, rounded to the nearest whole number (half to even), as int32.
-
-    Parameters
-    ----------
-    pixels : (n, m) float32 array
-        NaN becomes 0: mark it afterwards.
-    scale, adc : float
-    greatest : int
-        Values above are set to it, those below 0 to 0.
-
-    Returns
-    -------
-    counts : (n, m) int32 array
-    clipped : Clipped
-    """
-    flat = pixels.reshape(-1)
-    result = np.empty(flat.shape, np.int32)
-    clipped = Clipped()
-    for part in _blocks(flat.size):
-        with np.errstate(invalid="ignore"):
-            block = np.rint(_transformed(flat[part], scale, adc))
-        clipped = clipped.plus(_clip(block, greatest))
-        result[part] = block
-    return result.reshape(pixels.shape), clipped
 
 
 def scaled(pixels: NDArray[np.float32], scale: float, adc: float) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE, RUNNING, summary_from
 from nbdask.store.space import check_space
+from nbdask.store.trust import lost_tiles
 
 T = TypeVar("T")
 #: Items per thread that are handed out at a time.
@@ -64,8 +65,11 @@ def fill(
     """
     with Lock(target.place) as lock:
         filler = Filler(work, target.place, lock)
+        if target.place.sweep():
+            # A store that a killed run was about to replace may be back.
+            target.check()
         if target.resume:
-            filler.reopen()
+            filler.reopen(every=target.resume == "verify")
         filler.check_space()
         filler.fill(opened, target.overwrite, listeners)
         return filler.close()
@@ -93,14 +97,26 @@ class Filler:
         self.computed = False
         self.begun: StoreReader | None = None
 
-    def reopen(self) -> None:
-        """Find the missing tiles of a store that was started by the same work."""
-        self.place.sweep()
+    def reopen(self, *, every: bool = False) -> None:
+        """Find the missing tiles of a store that was started by the same work.
+
+        Parameters
+        ----------
+        every : bool
+            Read all tiles on record against their checksums, not only the newest.
+        """
         reader = self.begun = StoreReader(self.place)
         self.notes += self.work.check_same(reader)
         done = reader.done()
         for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
             self.summaries[index] = summary
+        lost = lost_tiles(reader, done, every=every)
+        if lost:
+            done[lost], self.summaries[lost] = False, 0.0
+            self.notes += (
+                f"tiles on record whose pixels were gone or damaged, computed again: {len(lost)}"
+                f" (the first is tile {lost[0]})",
+            )
         self.missing = (int(index) for index in np.flatnonzero(~done))
         self.finished = int(done.sum())
 
@@ -171,7 +187,9 @@ class Filler:
         if math.isinf(statistics.max):
             self.notes += ("pixels exceed single precision: they are infinite in the image",)
         if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
-            ended = {**end_attributes(statistics), "notes": list(self.notes)}
+            earlier = () if self.begun is None else self.begun.attributes.get("notes", [])
+            notes = list(dict.fromkeys([*earlier, *self.notes]))
+            ended = {**end_attributes(statistics), "notes": notes}
             update_attributes(self.place, ended)
         return Filled(statistics, self.notes)
 

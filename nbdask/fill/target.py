@@ -19,13 +19,14 @@ class Target:
     place : Place
     overwrite : bool
         Replace an existing nbdask store.
-    resume : bool
-        Finish the existing store: only its missing tiles are computed.
+    resume : bool or str
+        Finish the existing store: only its missing tiles are computed.  ``"verify"``:
+        also those whose pixels are not those on record, for which all are read.
     """
 
     place: Place
     overwrite: bool = False
-    resume: bool = False
+    resume: bool | str = False
 
     def check(self) -> None:
         """Raise an error, before anything is computed, if the store cannot be written or finished.
@@ -34,6 +35,8 @@ class Target:
         ------
         StoreError
         """
+        if isinstance(self.resume, str) and self.resume != "verify":
+            raise StoreError(f"--resume={self.resume}: must be --resume or --resume=verify")
         if not self.resume:
             self.place.check_free(self.overwrite)
         elif self.overwrite:

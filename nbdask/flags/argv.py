@@ -16,16 +16,9 @@ from nbdask.flags.table import TABLE
 
 #: The order of the arguments: that in which runs of C were compared.
 _ORDER = (
-    "Crystal",
-    "Structure factors",
-    "Beam",
-    "Convention",
-    "Detector",
-    "Sources",
-    "Rotation",
-    "Sampling",
-    "Output",
-)
+    "Crystal", "Structure factors", "Beam", "Convention", "Detector", "Sources", "Rotation",
+    "Sampling", "Output",
+)  # fmt: skip
 #: SI -> the flag's unit, roughly; the exact number is searched for around it.
 _GUESSES: dict[str, Callable[[float], float]] = {
     "plain": lambda x: x,
@@ -136,6 +129,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg reads amplitudes from a file: name one",
         ),
         (
+            "structure.recipe",
+            experiment.structure.recipe is not None,
+            "nanoBragg reads amplitudes from a list: write one with nbdask amplitudes",
+        ),
+        (
             "detector.pix0",
             experiment.detector.pix0 is not None,
             "nanoBragg never uses the numbers of -pix0_vector",
@@ -231,7 +229,7 @@ def _misset(flag: Flag, experiment: Experiment) -> Iterator[str]:
 
 def _amplitudes(flag: Flag, experiment: Experiment) -> Iterator[str]:
     structure = experiment.structure
-    if structure.path is not None and flag.name == _AMPLITUDES[structure.format]:
+    if structure.path is not None and flag.name == _AMPLITUDES.get(structure.format):
         yield from (flag.name, structure.path)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbdask.errors import FieldError, FlagError
+from nbdask.amplitudes.request import Request
+from nbdask.errors import FieldError, FlagError, shown
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
@@ -36,7 +37,9 @@ def parse_args(
     semantics: str = "spec",
     source_weights: str = "ignore",
     pix0: Sequence[float] | None = None,
+    amplitudes: Request | None = None,
     ignore_unknown: bool = False,
+    geometry: str | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -51,8 +54,12 @@ def parse_args(
         ``"ignore"`` (as nanoBragg does) or ``"apply"``.
     pix0 : three floats or None
         Lab position [m] of the outer corner of the first pixel; overrides every other placement.
+    amplitudes : Request or None
+        Structure factors of a model or a reflection file; their cell is used if none is given.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
+    geometry : str or None
+        Geometry file of one panel that places the detector; flags that do so are refused.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -70,10 +77,8 @@ def parse_args(
     checks.flag("ignore_unknown", ignore_unknown)
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
-    if pix0 is not None:
-        pix0 = checks.vector("pix0", pix0)
-        builder.set("detector.pix0", pix0, "--pix0-vector-mm")
-    read_files(builder, files, source_weights=source_weights)
+    _place(builder, files, pix0, geometry)
+    read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
     _finish_rest(builder, given)
@@ -102,6 +107,22 @@ def _taken(
     for header in headers:
         note_header(builder, header)
     return given
+
+
+def _place(
+    builder: Builder, files: InputFiles, pix0: Sequence[float] | None, geometry: str | None
+) -> None:
+    """Take what places the detector beside the flags: a corner, or a geometry file."""
+    if geometry is not None:
+        from nbdask.flags.geometry import place_by_file
+
+        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
+        if pix0 is not None:
+            raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
+    if pix0 is not None:
+        if not isinstance(pix0, Iterable):
+            raise FieldError("pix0", pix0, "3 finite numbers")
+        builder.set("detector.pix0", tuple(pix0), "--pix0-vector-mm")
 
 
 def from_args(argv: Sequence[str], *, ignore_unknown: bool = False) -> Experiment:
@@ -246,9 +267,11 @@ def _check_mask(builder: Builder, detector: Detector) -> None:
         )
 
 
-def flag_of_field(field: str) -> str | None:
-    """Return the flag that sets a field of the experiment, such as ``-lambda``; None: no flag."""
-    return _flag_of_field().get(field)
+def in_flags(error: FieldError) -> str:
+    """Return the refusal of a field with the flag that sets it, where there is one."""
+    flag = _flag_of_field().get(error.field)
+    given = error.given if isinstance(error.given, str) else shown(error.given)
+    return str(error) if flag is None else f"{flag} ({given}): must be {error.allowed}"
 
 
 def _flag_of_field() -> dict[str, str]:

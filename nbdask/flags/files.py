@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
+from nbdask.amplitudes.request import Request
 from nbdask.errors import FlagError
+from nbdask.experiment.beam import Beam
 from nbdask.experiment.sources import SourcePoint
 from nbdask.flags.builder import Builder
 from nbdask.flags.headers import apply_header
@@ -16,15 +20,10 @@ from nbdask.inputs.smv import SmvHeader, open_mask, read_header
 from nbdask.inputs.sourcefile import SourceRow, comment_lines, read_sources
 
 _GRID = (
-    "sources.horizontal.range",
-    "sources.horizontal.step",
-    "sources.horizontal.count",
-    "sources.vertical.range",
-    "sources.vertical.step",
-    "sources.vertical.count",
-    "sources.dispersion.range",
-    "sources.dispersion.count",
-)
+    "sources.horizontal.range", "sources.horizontal.step", "sources.horizontal.count",
+    "sources.vertical.range", "sources.vertical.step", "sources.vertical.count",
+    "sources.dispersion.range", "sources.dispersion.count",
+)  # fmt: skip
 
 
 class InputFiles:
@@ -67,15 +66,20 @@ def read_headers(builder: Builder, files: InputFiles, given: list[Given]) -> lis
     return read
 
 
-def read_files(builder: Builder, files: InputFiles, *, source_weights: str) -> None:
-    """Read or check what -mat, -hkl, -dump and -sourcefile name."""
+def read_files(
+    builder: Builder, files: InputFiles, *, source_weights: str, amplitudes: Request | None
+) -> None:
+    """Read or check what -mat, -hkl, -dump, -sourcefile, --model and --reflections name."""
     matrix = builder.get("files.matrix")
     if matrix is not None:
         path = files.use(matrix)
         origin = builder.origins["files.matrix"]
         builder.set("crystal.matrix", read_matrix(path), origin)
         builder.set("crystal.matrix_file", path, origin)
-    _structure(builder, files)
+    if amplitudes is not None and amplitudes.given():
+        _calculated(builder, files, amplitudes)
+    else:
+        _structure(builder, files)
     _sources(builder, files, source_weights)
 
 
@@ -102,6 +106,46 @@ def _structure(builder: Builder, files: InputFiles) -> None:
     builder.set("structure.path", path, origin)
     builder.set("structure.format", kind, origin)
     builder.set("structure.sha256", sha256_of(path), origin)
+
+
+def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> None:
+    """Take amplitudes, and the cell where none is given, from a model or a reflection file."""
+    from nbdask.amplitudes.settle import settle
+
+    for field in ("files.hkl", "files.dump"):
+        if builder.get(field) is not None:
+            raise FlagError(f"{builder.origins[field]}: leave out beside {amplitudes.given()[0]}")
+    origin = "--model" if amplitudes.reflections is None else "--reflections"
+    settled = settle(
+        amplitudes,
+        wavelength=builder.get("beam.wavelength", Beam().wavelength),
+        cell=_given_cell(builder),
+        d_min=builder.get("sampling.dmin"),
+        use=files.use,
+    )
+    structure = settled.structure
+    for name in ("path", "format", "sha256", "recipe"):
+        builder.set(f"structure.{name}", getattr(structure, name), f"{origin} {structure.path}")
+    if builder.get("crystal.cell") is None:
+        builder.set("crystal.cell", settled.cell, origin)
+    for note in settled.notes:
+        builder.note(note)
+
+
+def _given_cell(builder: Builder) -> tuple[float, ...] | None:
+    """Return the user's cell [m, rad]: that of -cell, else that of the orientation matrix."""
+    cell, matrix = builder.get("crystal.cell"), builder.get("crystal.matrix")
+    if cell is not None or matrix is None:
+        return None if cell is None else tuple(cell)
+    # Columns a*, b*, c* in units of 1/wavelength: the rows of the inverse are a, b, c.
+    star = np.array(matrix).reshape(3, 3) / builder.get("beam.wavelength", Beam().wavelength)
+    if abs(np.linalg.det(star)) == 0.0:
+        return None
+    axes = np.linalg.inv(star)
+    lengths = np.linalg.norm(axes, axis=1)
+    cosines = (axes @ axes.T) / np.outer(lengths, lengths)
+    angles = np.arccos(np.clip([cosines[1, 2], cosines[0, 2], cosines[0, 1]], -1.0, 1.0))
+    return (*lengths.tolist(), *angles.tolist())
 
 
 def _sources(builder: Builder, files: InputFiles, weights: str) -> None:

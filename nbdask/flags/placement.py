@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from nbdask.experiment.frame import VECTOR_NAMES
+from nbdask.experiment.frame import PIVOTS, VECTOR_NAMES
 from nbdask.flags.builder import Builder
 
-#: Pivot of each named convention.
-NAMED_PIVOTS = {
-    "MOSFLM": "beam",
-    "DENZO": "beam",
-    "ADXV": "beam",
-    "XDS": "sample",
-    "DIALS": "sample",
-}
 _ONLY_CLOSE = ("detector.org_x", "detector.org_y", "detector.close_x", "detector.close_y")
 _ONLY_BEAM = ("detector.beam_x", "detector.beam_y", "detector.close_x", "detector.close_y")
 
@@ -58,7 +50,7 @@ def _drop_vectors(builder: Builder, convention: str) -> None:
 
 
 def _note_pivot(builder: Builder, convention: str, explicit: str, semantics: str) -> None:
-    own = NAMED_PIVOTS[convention]
+    own = PIVOTS[convention]
     if explicit == own:
         return
     if semantics == "c":
@@ -72,7 +64,7 @@ def _note_pivot(builder: Builder, convention: str, explicit: str, semantics: str
 
 
 def _note_unused_centres(builder: Builder, convention: str, semantics: str) -> None:
-    pivot = NAMED_PIVOTS[convention]
+    pivot = PIVOTS[convention]
     if semantics == "spec":
         pivot = builder.get("explicit.pivot") or pivot
     unused: tuple[str, ...] = ()

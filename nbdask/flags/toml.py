@@ -5,8 +5,9 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m] and ``ignore_unknown`` next to ``flags`` if
-wanted.  Relative paths start from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` and a table
+``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.  Relative
+paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from nbdask.amplitudes.request import Request
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
@@ -28,7 +31,11 @@ from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.toml import read_toml
 
-_FLAG_KEYS = ("flags", "semantics", "source_weights", "pix0", "ignore_unknown")
+_FLAG_KEYS = (
+    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes"
+)  # fmt: skip
+_ASKED = {item.name for item in fields(Request)}
+_KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
 
 
 def from_toml(path: str | Path) -> Experiment:
@@ -87,10 +94,35 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         semantics=table.get("semantics", "spec"),
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),
+        amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
+        geometry=table.get("geometry"),
         base_dir=folder,
     )
     return parsed.experiment
+
+
+def _request(table: Any) -> Request | None:
+    """Return what is asked of a model or a reflection file."""
+    name = "nanobragg.amplitudes"
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise FieldError(name, table, "a table such as {model = FILE, dmin = 2.0}")
+    values = dict(table)
+    for key, value in values.items():
+        if key not in _ASKED:
+            raise FieldError(f"{name}.{key}", value, "one of " + ", ".join(sorted(_ASKED)))
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if key == "fprime":
+            good = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        else:
+            good = (
+                number if key == "dmin" else isinstance(value, str) or (key == "energy" and number)
+            )
+        if not good:
+            raise FieldError(f"{name}.{key}", value, _KINDS.get(key, "a text"))
+    return Request(**{**values, "fprime": tuple(values.get("fprime", ()))})
 
 
 def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -102,6 +134,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
         ("detector", "header_file", None),
+        ("detector", "geometry_file", None),
     ):
         table = result.get(part)
         if not isinstance(table, dict) or name not in table:

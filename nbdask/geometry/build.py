@@ -223,6 +223,13 @@ def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
         return from_reflections(np.array(structure.reflections), structure.default_F)
     if structure.path is None:
         return None
+    if structure.recipe is not None:
+        from nbdask.amplitudes.make import made
+
+        _check_unchanged(structure.path, structure.sha256)
+        if structure.recipe.model is not None:
+            _check_unchanged(structure.recipe.model, structure.recipe.model_sha256)
+        return from_reflections(made(structure).table.rows(), structure.default_F, structure.path)
     if structure.format == "fdump":
         grid = read_fdump(structure.path)
     else:

@@ -11,15 +11,7 @@ from nbdask.experiment.frame import VECTOR_NAMES, LabFrame
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """Directions and rules of one convention.
-
-    Parameters
-    ----------
-    beam, fast, slow, normal, twotheta_axis, polarization, spindle : tuple of float
-        Lab directions.
-    pivot : str
-        What stays in place when the detector is tilted: ``"beam"`` or ``"sample"``.
-    """
+    """Lab directions of one convention."""
 
     beam: Vector
     fast: Vector
@@ -28,20 +20,19 @@ class Convention:
     twotheta_axis: Vector
     polarization: Vector
     spindle: Vector
-    pivot: str
 
 
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 _MINUS_X, _MINUS_Y, _MINUS_Z = (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
 
 CONVENTIONS: dict[str, Convention] = {
-    "ADXV": Convention(_Z, _X, _MINUS_Y, _Z, _MINUS_X, _X, _X, "beam"),
-    "MOSFLM": Convention(_X, _Z, _MINUS_Y, _X, _MINUS_Z, _Z, _Z, "beam"),
-    "DENZO": Convention(_X, _Z, _MINUS_Y, _X, _MINUS_Z, _Z, _Z, "beam"),
-    "XDS": Convention(_Z, _X, _Y, _Z, _X, _X, _X, "sample"),
-    "DIALS": Convention(_Z, _X, _Y, _Z, _Y, _Y, _Y, "sample"),
-    # What a custom frame starts from; its pivot is that of nanoBragg's start value.
-    "CUSTOM": Convention(_X, _Z, _MINUS_Y, _X, _Y, _Z, _Z, "beam"),
+    "ADXV": Convention(_Z, _X, _MINUS_Y, _Z, _MINUS_X, _X, _X),
+    "MOSFLM": Convention(_X, _Z, _MINUS_Y, _X, _MINUS_Z, _Z, _Z),
+    "DENZO": Convention(_X, _Z, _MINUS_Y, _X, _MINUS_Z, _Z, _Z),
+    "XDS": Convention(_Z, _X, _Y, _Z, _X, _X, _X),
+    "DIALS": Convention(_Z, _X, _Y, _Z, _Y, _Y, _Y),
+    # What a custom frame starts from.
+    "CUSTOM": Convention(_X, _Z, _MINUS_Y, _X, _Y, _Z, _Z),
 }
 
 

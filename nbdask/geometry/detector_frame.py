@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from nbdask.errors import FieldError
 from nbdask.experiment.detector import Detector
-from nbdask.experiment.frame import LabFrame
-from nbdask.geometry.conventions import CONVENTIONS, Centres, centres, directions
+from nbdask.experiment.frame import PIVOTS, LabFrame
+from nbdask.geometry.conventions import Centres, centres, directions
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_about, rotate_xyz, unit
 
 
@@ -57,7 +57,7 @@ class DetectorFrame:
 
 def effective_pivot(frame: LabFrame, detector: Detector, semantics: str) -> str:
     """Return the pivot that counts: under C semantics a named convention overrides a given one."""
-    own = CONVENTIONS[frame.convention].pivot
+    own = PIVOTS[frame.convention]
     if detector.pivot is None or (semantics == "c" and frame.convention != "CUSTOM"):
         return own
     return detector.pivot
@@ -149,7 +149,7 @@ def _measured(
 
 
 def _pivot_notes(frame: LabFrame, detector: Detector, semantics: str) -> tuple[str, ...]:
-    own = CONVENTIONS[frame.convention].pivot
+    own = PIVOTS[frame.convention]
     if semantics == "c" and frame.convention != "CUSTOM" and detector.pivot not in (None, own):
         return (
             f"-pivot {detector.pivot} has no effect: with C semantics the {frame.convention}"

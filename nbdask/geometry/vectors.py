@@ -1,7 +1,8 @@
 """Products and rotations of single vectors, in the order in which nanoBragg applies them.
 
-Every rotation is right-handed: a positive angle turns x towards y when seen with the axis (z)
-pointing at the viewer.
+Vectors are float64 arrays of shape (3,), but where another shape is given.  Every rotation is
+right-handed: a positive angle [rad] turns x towards y when seen with the axis (z) pointing at the
+viewer.
 """
 
 from __future__ import annotations
@@ -16,71 +17,28 @@ Array = NDArray[np.float64]
 
 
 def array(values: Sequence[float] | Array) -> Array:
-    """Return three numbers as a new float64 array of shape (3,).
-
-    Parameters
-    ----------
-    values : sequence of 3 floats
-
-    Returns
-    -------
-    (3,) float64 array
-    """
+    """Return three numbers as a new float64 array of shape (3,)."""
     return np.array(values, dtype=np.float64)
 
 
 def length(v: Array) -> float:
-    """Return the Euclidean length, summed in the order x, y, z.
-
-    Parameters
-    ----------
-    v : (3,) float64 array
-
-    Returns
-    -------
-    float
-        0 or more, in the unit of ``v``.
-    """
+    """Return the Euclidean length, summed in the order x, y, z; in the unit of ``v``."""
     return math.sqrt(float(v[0]) ** 2 + float(v[1]) ** 2 + float(v[2]) ** 2)
 
 
 def unit(v: Array) -> Array:
-    """Return ``v`` with length 1; the zero vector stays zero.
-
-    Parameters
-    ----------
-    v : (3,) float64 array
-
-    Returns
-    -------
-    (3,) float64 array
-        Dimensionless.
-    """
+    """Return ``v`` with length 1; the zero vector stays zero."""
     size = length(v)
     return v / size if size != 0.0 else np.zeros(3)
 
 
 def dot(a: Array, b: Array) -> float:
-    """Return the scalar product, summed in the order x, y, z.
-
-    Parameters
-    ----------
-    a, b : (3,) float64 arrays
-    """
+    """Return the scalar product, summed in the order x, y, z."""
     return float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Return the vector product a x b.
-
-    Parameters
-    ----------
-    a, b : (3,) float64 arrays
-
-    Returns
-    -------
-    (3,) float64 array
-    """
+    """Return the vector product a x b."""
     return np.array(
         [
             a[1] * b[2] - a[2] * b[1],
@@ -91,18 +49,7 @@ def cross(a: Array, b: Array) -> Array:
 
 
 def rotate_xyz(v: Array, rotx: float, roty: float, rotz: float) -> Array:
-    """Rotate ``v`` about lab x, then y, then z.
-
-    Parameters
-    ----------
-    v : (3,) float64 array
-    rotx, roty, rotz : float
-        Right-handed angles [rad].
-
-    Returns
-    -------
-    (3,) float64 array
-    """
+    """Rotate ``v`` about lab x, then y, then z."""
     x, y, z = (float(c) for c in v)
     if rotx != 0.0:
         c, s = math.cos(rotx), math.sin(rotx)
@@ -117,20 +64,7 @@ def rotate_xyz(v: Array, rotx: float, roty: float, rotz: float) -> Array:
 
 
 def rotate_about(v: Array, axis: Array, angle: float) -> Array:
-    """Rotate ``v`` about the unit vector ``axis`` by ``angle`` [rad] (Rodrigues' formula).
-
-    Parameters
-    ----------
-    v : (..., 3) float64 array
-    axis : (3,) float64 array
-        Unit vector.
-    angle : float
-        Right-handed [rad].
-
-    Returns
-    -------
-    (..., 3) float64 array
-    """
+    """Rotate ``v``, (..., 3), about the unit vector ``axis`` by ``angle`` (Rodrigues' formula)."""
     s, c = math.sin(angle), math.cos(angle)
     x, y, z = v[..., 0], v[..., 1], v[..., 2]
     along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)

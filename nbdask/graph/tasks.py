@@ -147,21 +147,16 @@ def finish(context: RunContext, index: int, timed: TimedPartial) -> TileResult:
     SemanticsError
         C semantics and an interpolation outside the amplitude grid.
     """
-    start = time.perf_counter()
-    model, tile = context.model, context.grid[index]
+    start, model = time.perf_counter() - timed.seconds, context.model
     with named(context.grid[index], index, ", finishing"):
         region = _region(context, index)
         if region is None or timed.partial is None:
-            summary = EMPTY._replace(n_masked=_inside(model, tile))
+            tile = context.grid[index]
+            part = tile.intersect(Tile.within(model.roi))
+            summary = EMPTY._replace(n_masked=0 if part is None else part.pixels)
             return TileResult(index, np.zeros(tile.shape, dtype=np.float32), summary)
-        _check_outside(model, tile, timed.partial.outside)
-        kernel, part = context.kernel(), region.tile
-        pixels = kernel.finish(model, part, timed.partial, region.mask)
-        pixels = patch_carry_over(model, kernel, part, pixels)
-        seconds = timed.seconds + time.perf_counter() - start
-        corner = (part.slow0, part.fast0)
-        summary = summarise(pixels, corner, region.mask, timed.partial.outside, seconds)
-    return TileResult(index, _padded(pixels, part, tile), summary)
+        pixels = context.kernel().finish(model, region.tile, timed.partial, region.mask)
+        return _result(context, index, region, pixels, timed.partial.outside, start)
 
 
 def _direct(context: RunContext, index: int) -> TileResult | None:
@@ -170,15 +165,26 @@ def _direct(context: RunContext, index: int) -> TileResult | None:
     if region is None:
         return None
     start = time.perf_counter()
-    model, kernel, part = context.model, context.kernel(), region.tile
     with named(context.grid[index], index, ", computing"):
-        pixels, outside = kernel.image(model, part, region.mask)
-        _check_outside(model, context.grid[index], outside)
-        pixels = patch_carry_over(model, kernel, part, pixels)
-        seconds = time.perf_counter() - start
-        corner = (part.slow0, part.fast0)
-        summary = summarise(pixels, corner, region.mask, outside, seconds)
-    return TileResult(index, _padded(pixels, part, context.grid[index]), summary)
+        pixels, outside = context.kernel().image(context.model, region.tile, region.mask)
+        return _result(context, index, region, pixels, outside, start)
+
+
+def _result(
+    context: RunContext,
+    index: int,
+    region: _Region,
+    pixels: NDArray[np.float32],
+    outside: int,
+    start: float,
+) -> TileResult:
+    """Return a tile begun at ``start`` of which a region has these pixels."""
+    model, tile, part = context.model, context.grid[index], region.tile
+    _check_outside(model, tile, outside)
+    pixels = patch_carry_over(model, context.kernel(), part, pixels)
+    seconds = time.perf_counter() - start
+    summary = summarise(pixels, (part.slow0, part.fast0), region.mask, outside, seconds)
+    return TileResult(index, _padded(pixels, part, tile), summary)
 
 
 def compute_on_device(context: RunContext, index: int) -> Any:
@@ -221,20 +227,9 @@ def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.f
     return image
 
 
-def _roi(model: Model) -> Tile:
-    slow0, slow1, fast0, fast1 = model.roi
-    return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
-
-
-def _inside(model: Model, tile: Tile) -> int:
-    """Return how many pixels of a tile are inside the region of interest."""
-    part = tile.intersect(_roi(model))
-    return 0 if part is None else part.pixels
-
-
 def _region(context: RunContext, index: int) -> _Region | None:
     """Return what is to be evaluated of a tile; None: nothing."""
-    part = context.grid[index].intersect(_roi(context.model))
+    part = context.grid[index].intersect(Tile.within(context.model.roi))
     if part is None:
         return None
     if context.model.mask is None:

@@ -107,12 +107,10 @@ class HostLauncher:
 
     def _library(self, program: Program) -> Path:
         digest = hashlib.sha256()
-        for part in (program.text, _header(), *program.entries, *self._flags, self._version()):
+        version = _compiler_version(self._compiler)
+        for part in (program.text, _header(), *program.entries, *self._flags, version):
             digest.update(part.encode() + b"\0")
         return program_folder("cuda-host") / f"{digest.hexdigest()[:24]}.so"
-
-    def _version(self) -> str:
-        return _compiler_version(self._compiler)
 
     def _build(self, program: Program, path: Path) -> None:
         exports = "".join(f"NB_HOST_EXPORT({entry})\n" for entry in program.entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple
@@ -50,11 +50,6 @@ class CudaKernel(Kernel):
 
     name = "cuda"
     version = VERSION
-    #: Whether all threads of a process share one device, which a plan must know.
-    #: Note for the user about the device.
-    note: str | None = None
-    #: Nanoseconds of an evaluation by key, where the device is not what the usual tables are for.
-    costs: Mapping[str, float] = {}
 
     def __init__(self, precision: str, launcher: Launcher) -> None:
         if precision == "auto":
@@ -95,20 +90,9 @@ class CudaKernel(Kernel):
             return self._finish(task, ready, tile, sums, active)
 
     def image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[NDArray[np.float32], int]:
-        """Evaluate all steps of a tile and finish it; the sums never leave the device.
+        """Evaluate and finish a tile; the sums never leave the device.
 
-        Parameters
-        ----------
-        model : Model
-        tile : Tile
-        mask : (n_slow, n_fast) bool array or None
-
-        Returns
-        -------
-        image : (n_slow, n_fast) float32 array
-            Photons, the same bits as from :meth:`partial` over all steps and :meth:`finish`.
-        outside : int
-            Evaluations whose interpolation neighbourhood left the amplitude grid.
+        See :class:`~.interface.Kernel`.
         """
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
@@ -119,21 +103,7 @@ class CudaKernel(Kernel):
             return image, int(task.download(sums.outside)[0])
 
     def device_image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[Any, int]:
-        """Evaluate all steps of a tile and finish it, and leave the photons on the device.
-
-        Parameters
-        ----------
-        model : Model
-        tile : Tile
-        mask : (n_slow, n_fast) bool array or None
-
-        Returns
-        -------
-        image : (n_slow, n_fast) float32 array on the device
-            The same bits as from :meth:`image`; the caller's.
-        outside : int
-            Evaluations whose interpolation neighbourhood left the amplitude grid.
-        """
+        """Do the same as :meth:`image`, but leave the image on the device; it is the caller's."""
         active = active_pixels(tile, mask)
         with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
             image = task.result(tile.shape)

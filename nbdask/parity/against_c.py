@@ -18,7 +18,7 @@ from nbdask.fill.listen import Progress
 from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.mapped import forget_amplitudes
 from nbdask.kernels.registry import get_kernel
-from nbdask.parity.binary import MOST_PIXELS, Binary, UsersArgv
+from nbdask.parity.binary import Binary, UsersArgv
 from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.measures import PEAKS
 from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
@@ -33,6 +33,8 @@ from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.version import __version__
 
+#: C counts pixels in an int; it crashes beyond.
+MOST_PIXELS = 2**31 - 1
 #: Regions whose pictures are kept: the worst ones.
 MOST_PICTURES = 64
 
@@ -115,7 +117,7 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
             f"{reader.path} holds noise or detector effects, which the C program does not compute:"
             f" give the image that it was derived from, {source}"
         )
-    experiment = Experiment.from_dict(reader.attributes["experiment"])
+    experiment = reader.experiment
     plan, title = reader.attributes["plan"], str(reader.path)
     backend, precision = _kernel_of(reader)
     settings = replace(
@@ -200,10 +202,8 @@ def _compare(side: _Side, request: Request) -> Outcome:
         peaks=request.peaks,
         pictures=request.pictures,
     )
-    slow0, slow1, fast0, fast1 = model.roi
     bright = [] if side.store is None else _brightness(side.store)
-    computed = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
-    regions = list(choose(plan.grid, request.choice, computed, bright))
+    regions = list(choose(plan.grid, request.choice, Tile.within(model.roi), bright))
     grid = plan.grid if side.store is None else None
     results = _run(job, regions, grid, spec, request)
     notes = [

@@ -30,8 +30,6 @@ from nbdask.plan.tiles import Tile
 
 #: The variable that names the program by default.
 VARIABLE = "NB_C_BIN"
-#: C counts pixels in an int; it crashes beyond.
-MOST_PIXELS = 2**31 - 1
 #: Characters of C's standard output and error that are kept, of each the last.
 KEPT = 20_000
 #: Characters of each of its last lines that go into an error.
@@ -158,11 +156,6 @@ def run_c(
     with tempfile.TemporaryDirectory(prefix="nbdask-parity-") as temporary:
         folder = Path(temporary)
         args, shape, notes = _arguments(experiment, region, mode, users, folder)
-        if mode == "roi" and shape[0] * shape[1] > MOST_PIXELS:
-            raise ParityUsageError(
-                f"--mode roi: {shape[0]} x {shape[1]} pixels are more than C can count"
-                f" ({MOST_PIXELS}): use --mode window"
-            )
         start = time.perf_counter()
         _start(binary, args, folder, name)
         seconds = time.perf_counter() - start
@@ -196,7 +189,7 @@ def _arguments(
         args, shape = to_args(place_inputs(plain, folder)), experiment.shape
     whole = Tile(0, shape[0], 0, shape[1])
     roi = experiment.sampling.roi or (0, shape[0] - 1, 0, shape[1] - 1)
-    part = region.intersect(Tile(roi[0], roi[1] + 1, roi[2], roi[3] + 1))
+    part = region.intersect(Tile.within(roi))
     assert part is not None, "the region holds nothing of the region of interest"
     if part != whole:
         bounds = (part.fast0, part.fast1 - 1, part.slow0, part.slow1 - 1)

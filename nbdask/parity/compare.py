@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.errors import InputFileError
+from nbdask.fill.filler import mapped
 from nbdask.fill.listen import Progress
 from nbdask.inputs.npy import open_npy
 from nbdask.inputs.text import check_regular
@@ -32,8 +31,6 @@ from nbdask.version import __version__
 BLOCK = 1024
 #: Most blocks; larger images are cut into larger ones.
 MOST_BLOCKS = 4096
-#: Blocks per thread that are handed out at a time.
-_WINDOW = 4
 #: Most blocks that are drawn; beyond, the map and the numbers serve.
 MOST_PICTURES = 64
 
@@ -143,7 +140,7 @@ def _measured(
         return RegionResult(tile, "all", found, pictures=shown)
 
     results = []
-    for result in _mapped(one, len(grid), threads):
+    for result in mapped(one, range(len(grid)), threads):
         results.append(result)
         if progress is not None:
             progress(len(results), len(grid))
@@ -252,10 +249,3 @@ def _part(source: Source, tile: Tile) -> NDArray[np.float32]:
             f"{source.name}: slow {tile.slow0} to {tile.slow1 - 1}, fast {tile.fast0} to"
             f" {tile.fast1 - 1} cannot be read: {what}"
         ) from error
-
-
-def _mapped(function: Any, count: int, threads: int) -> Iterator[RegionResult]:
-    """Apply a function to 0..count-1 on threads, in order, with few blocks in hand at a time."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="nbdask") as pool:
-        for start in range(0, count, _WINDOW * threads):
-            yield from pool.map(function, range(start, min(start + _WINDOW * threads, count)))

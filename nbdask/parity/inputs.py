@@ -42,6 +42,14 @@ def place_inputs(experiment: Experiment, folder: Path, region: Tile | None = Non
         lines = [f"{h} {k} {el} {f!r}\n" for h, k, el, f in structure.reflections]
         (folder / "amplitudes.hkl").write_text("".join(lines))
         structure = replace(structure, reflections=(), path="amplitudes.hkl")
+    elif structure.recipe is not None:
+        from nbdask.amplitudes.make import made
+
+        table = made(structure).table
+        pairs = zip(table.hkl.tolist(), table.F.tolist(), strict=True)
+        lines = [f"{h} {k} {el} {f!r}\n" for (h, k, el), f in pairs]
+        (folder / "amplitudes.hkl").write_text("".join(lines))
+        structure = replace(structure, path="amplitudes.hkl", format="hkl", recipe=None)
     elif structure.path is not None:
         # Not the name that C itself writes to.
         name = "amplitudes.hkl" if structure.format == "hkl" else "amplitudes.bin"

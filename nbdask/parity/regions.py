@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nbdask.parity.errors import ParityUsageError
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store.checked import overlapping
 
 #: Above so many pixels C runs on small detectors instead of regions of the whole one.
 WINDOW_PIXELS = 16 * 2**20
@@ -193,7 +194,7 @@ def _drawn(grid: TileGrid, count: int, seed: int, roi: Tile, seen: list[Tile]) -
     columns = last[1] - first[1] + 1
     among = (last[0] - first[0] + 1) * columns
     # Each region that was chosen may touch several tiles; a rectangle of pixels touches many.
-    touched = sum(_tiles_of(grid, tile) for tile in seen)
+    touched = sum(len(overlapping(grid, tile)) for tile in seen)
     draw = random.Random(seed).sample(range(among), min(count + touched, among))
     for number in draw:
         if count <= 0:
@@ -203,13 +204,6 @@ def _drawn(grid: TileGrid, count: int, seed: int, roi: Tile, seen: list[Tile]) -
         if not any(tile.intersect(other) for other in seen):
             count -= 1
             yield tile
-
-
-def _tiles_of(grid: TileGrid, tile: Tile) -> int:
-    """Return how many tiles a rectangle touches."""
-    rows = (tile.slow1 - 1) // grid.tile[0] - tile.slow0 // grid.tile[0] + 1
-    columns = (tile.fast1 - 1) // grid.tile[1] - tile.fast0 // grid.tile[1] + 1
-    return rows * columns
 
 
 def _asked_tile(grid: TileGrid, row: int, column: int) -> Tile:
@@ -231,7 +225,7 @@ def _asked_roi(grid: TileGrid, bounds: tuple[int, int, int, int], roi: Tile) -> 
             f"{text}: must be first and last pixel along slow (0 to {n_slow - 1}), then along fast"
             f" (0 to {n_fast - 1})"
         )
-    return _inside(Tile(slow0, slow1 + 1, fast0, fast1 + 1), roi, text)
+    return _inside(Tile.within(bounds), roi, text)
 
 
 def _inside(tile: Tile, roi: Tile, what: str) -> Tile:

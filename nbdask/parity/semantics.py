@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nbdask.experiment import Experiment
-from nbdask.geometry.conventions import CONVENTIONS
+from nbdask.experiment.frame import PIVOTS
 from nbdask.geometry.rotation import carried_angles, phi_angles
 
 _AGAIN = "; --semantics c computes what C does"
@@ -46,7 +46,7 @@ def expected_differences(experiment: Experiment, verbatim: bool = False) -> tupl
             " the factor after every term, and semantics spec each term by its own" + _AGAIN
         )
     frame, pivot = experiment.frame, experiment.detector.pivot
-    own = CONVENTIONS[frame.convention].pivot
+    own = PIVOTS[frame.convention]
     if verbatim and frame.convention != "CUSTOM" and pivot not in (None, own):
         notes.append(
             f"expected difference: C overrides -pivot {pivot} under the {frame.convention}"

@@ -30,7 +30,7 @@ from nbdask.parity.regions import Region
 from nbdask.parity.semantics import outside_note
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.store.checked import CheckedImage
+from nbdask.store.checked import CheckedImage, overlapping
 from nbdask.store.reader import StoreReader
 
 Image = NDArray[np.float32]
@@ -133,19 +133,12 @@ def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -
     graph: dict[Any, Any] = {(f"c-{run}", number): (reference, run, *bounds)}
     tiles: list[Any] = []
     if grid is not None:
-        for index in _touched(grid, region.tile):
+        for index in overlapping(grid, region.tile):
             tiles.append((f"tile-{run}", number, index))
             graph[tiles[-1]] = (computed, run, index, *bounds)
     key = (f"region-{run}", number)
     graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
     return Graph(key, graph)
-
-
-def _touched(grid: TileGrid, region: Tile) -> list[int]:
-    """Return the numbers of the tiles that hold pixels of a region."""
-    rows = range(region.slow0 // grid.tile[0], (region.slow1 - 1) // grid.tile[0] + 1)
-    columns = range(region.fast0 // grid.tile[1], (region.fast1 - 1) // grid.tile[1] + 1)
-    return [row * grid.counts[1] + column for row in rows for column in columns]
 
 
 def reference(run: str, slow0: int, slow1: int, fast0: int, fast1: int) -> CRun:
@@ -237,7 +230,7 @@ def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
     # Copied, since the first pixel may be replaced.
     image = np.array(_images[run].read(region), dtype=np.float32)
     seconds, outside = 0.0, 0
-    for index in _touched(reader.grid, region):
+    for index in overlapping(reader.grid, region):
         record, part = reader.record(index), reader.grid[index].intersect(region)
         if record is not None and part is not None:
             seconds += record["seconds"] * part.pixels / reader.grid[index].pixels
@@ -272,8 +265,7 @@ def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | 
 
 def _within(model: Model, region: Tile) -> Model | None:
     """Return the model with a region as its region of interest; None: nothing is evaluated."""
-    slow0, slow1, fast0, fast1 = model.roi
-    part = region.intersect(Tile(slow0, slow1 + 1, fast0, fast1 + 1))
+    part = region.intersect(Tile.within(model.roi))
     if part is None:
         return None
     return replace(model, roi=(part.slow0, part.slow1 - 1, part.fast0, part.fast1 - 1))

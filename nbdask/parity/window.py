@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from nbdask.experiment import Detector, Experiment, LabFrame
-from nbdask.experiment.frame import VECTOR_NAMES
-from nbdask.geometry.conventions import CONVENTIONS, Centres, centres, directions
+from nbdask.experiment.frame import PIVOTS, VECTOR_NAMES
+from nbdask.geometry.conventions import Centres, centres, directions
 from nbdask.geometry.detector_frame import effective_pivot, place_detector
 from nbdask.plan.tiles import Tile
 
@@ -39,7 +39,7 @@ def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
         placed = _by_origin(experiment)
         note = "detector.pix0: given to C as beam centre and distance of a CUSTOM detector"
         return placed, (note,)
-    own = CONVENTIONS[frame.convention].pivot
+    own = PIVOTS[frame.convention]
     pivot = effective_pivot(frame, detector, experiment.semantics)
     if frame.convention == "CUSTOM" or pivot == own:
         return experiment, ()
@@ -139,7 +139,7 @@ def _roi(experiment: Experiment, region: Tile) -> tuple[int, int, int, int] | No
     roi = experiment.sampling.roi
     if roi is None:
         return None
-    inside = region.intersect(Tile(roi[0], roi[1] + 1, roi[2], roi[3] + 1))
+    inside = region.intersect(Tile.within(roi))
     assert inside is not None, "the region holds nothing of the region of interest"
     if inside == region:
         return None

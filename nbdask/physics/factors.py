@@ -1,6 +1,7 @@
 """Pixel factors: solid angle, polarization, capture in a sensor layer.
 
-Formulas: specification, intensity (S-INT).
+Formulas: specification, intensity (S-INT).  All results are float64 arrays, as those of the rays;
+sources and layers are counted from 0, layers from the side that the beam meets first.
 """
 
 from __future__ import annotations
@@ -18,17 +19,6 @@ def solid_angle(model: Model, ray: Ray) -> Array:
     """Return the solid angle of a whole pixel seen at a sub-pixel's place [sr].
 
     ``p^2 / R^2 * close_distance / R``; a point pixel: ``1 / R^2`` [1/m^2].
-
-    Parameters
-    ----------
-    model : Model
-    ray : Ray
-        Unit vectors and path [m], arrays of one shape.
-
-    Returns
-    -------
-    float64 array
-        As the ray; above 0.
     """
     if model.point_pixel:
         return 1.0 / ray.path / ray.path
@@ -37,21 +27,7 @@ def solid_angle(model: Model, ray: Ray) -> Array:
 
 
 def scattering_cosine(model: Model, source: int, ray: Ray) -> Array:
-    """Return the cosine of the scattering angle 2 theta: the product incident . d.
-
-    Parameters
-    ----------
-    model : Model
-    source : int
-        Number of the source.
-    ray : Ray
-        Unit vectors and path [m], arrays of one shape.
-
-    Returns
-    -------
-    float64 array
-        From -1 to 1.
-    """
+    """Return the cosine of the scattering angle 2 theta: the product incident . d."""
     x, y, z = model.incident[source]
     cosine: Array = x * ray.x + y * ray.y + z * ray.z
     return cosine
@@ -62,19 +38,6 @@ def polarization_factor(model: Model, source: int, ray: Ray) -> Array:
 
     ``0.5 * (1 + c^2 - K cos(2 psi) (1 - c^2))`` with c the cosine of the scattering angle and psi
     the angle between the ray's projection on the source's E-B plane and E.
-
-    Parameters
-    ----------
-    model : Model
-    source : int
-        Number of the source.
-    ray : Ray
-        Unit vectors and path [m], arrays of one shape.
-
-    Returns
-    -------
-    float64 array
-        From 0 to 1, dimensionless.
     """
     c = scattering_cosine(model, source, ray)
     squared = c * c
@@ -93,20 +56,7 @@ def capture_fraction(model: Model, layer: int, ray: Ray) -> Array:
     """Return the share of the photons that stop in one sensor layer; 1 without a thickness.
 
     ``exp(-t dz mu / rho) - exp(-(t + 1) dz mu / rho)`` with rho the cosine between ray and
-    detector normal.
-
-    Parameters
-    ----------
-    model : Model
-    layer : int
-        From 0, the layer that the beam meets first.
-    ray : Ray
-        Unit vectors and path [m], arrays of one shape.
-
-    Returns
-    -------
-    float64 array
-        From 0 to 1; negative where the ray comes from behind the sensor.
+    detector normal; negative where the ray comes from behind the sensor.
     """
     if model.thickness == 0.0:
         return np.ones_like(ray.path)

@@ -1,6 +1,7 @@
 """The squared lattice factor of a crystal of finite size and given shape.
 
-Formulas: specification, intensity (S-INT).
+Formulas: specification, intensity (S-INT).  ``h``, ``k`` and ``el`` are the fractional indices,
+float64 arrays of one shape; so are all results.
 """
 
 from __future__ import annotations
@@ -71,19 +72,7 @@ def sphere(x: Array) -> Array:
 
 
 def grating_factors(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Array, Array]:
-    """Return the factors of a square crystal along a, b and c; 1 along an axis of one cell.
-
-    Parameters
-    ----------
-    model : Model
-    h, k, el : float64 arrays of one shape
-        Fractional indices.
-
-    Returns
-    -------
-    tuple of 3 float64 arrays
-        Dimensionless.
-    """
+    """Return the factors of a square crystal along a, b and c; 1 along an axis of one cell."""
     along_a, along_b, along_c = (
         grating(index, float(count)) if count > 1.0 else np.ones_like(index)
         for index, count in zip((h, k, el), model.n_cells, strict=True)
@@ -92,19 +81,7 @@ def grating_factors(model: Model, h: Array, k: Array, el: Array) -> tuple[Array,
 
 
 def sphere_argument(model: Model, h: Array, k: Array, el: Array) -> Array:
-    """Return x of a round crystal's factor: pi times the distance to the spot, in fringes.
-
-    Parameters
-    ----------
-    model : Model
-    h, k, el : float64 arrays of one shape
-        Fractional indices.
-
-    Returns
-    -------
-    float64 array
-        0 or more [rad].
-    """
+    """Return x of a round crystal's factor [rad]: pi times the distance to the spot, in fringes."""
     dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
     cells = model.n_cells
     radius = dh * dh * cells[0] ** 2 + dk * dk * cells[1] ** 2 + dl * dl * cells[2] ** 2
@@ -117,17 +94,6 @@ def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
 
     It is the squared distance to the spot [1/Angstrom^2] times the squared number of cells; with a
     matrix of cells N it is |N (dh, dk, dl)|^2.
-
-    Parameters
-    ----------
-    model : Model
-    h, k, el : float64 arrays of one shape
-        Fractional indices.
-
-    Returns
-    -------
-    float64 array
-        0 or more.
     """
     dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
     x, y, z = (dh * a + dk * b + dl * c for a, b, c in model.spot_form)
@@ -136,19 +102,10 @@ def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
 
 
 def lattice_factor(model: Model, h: Array, k: Array, el: Array) -> Array:
-    """Return the lattice factor F_latt for fractional Miller indices.
+    """Return the lattice factor F_latt; its sign is not that of the complex transform.
 
-    Parameters
-    ----------
-    model : Model
-        Shape, cells, fudge; gauss and tophat also read the unrotated reciprocal vectors.
-    h, k, el : float64 arrays of one shape
-        Fractional indices.
-
-    Returns
-    -------
-    float64 array
-        Dimensionless; its sign is not that of the complex transform.
+    Of the model it reads shape, cells and fudge; gauss and tophat also the unrotated reciprocal
+    vectors.
     """
     if model.shape == SQUARE:
         along_a, along_b, along_c = grating_factors(model, h, k, el)

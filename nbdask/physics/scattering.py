@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 class Scattering(NamedTuple):
-    """Scattering vectors q = (d - incident) / wavelength, components [1/m]."""
+    """Scattering vectors q = (d - incident) / wavelength: components [1/m], arrays as the rays'."""
 
     x: Array
     y: Array
@@ -25,39 +25,14 @@ class Scattering(NamedTuple):
 
 
 def scattering_vector(model: Model, source: int, ray: Ray) -> Scattering:
-    """Return q of every pixel's ray for one source.
-
-    Parameters
-    ----------
-    model : Model
-    source : int
-        Number of the source.
-    ray : Ray
-        Unit vectors and path [m], arrays of one shape.
-
-    Returns
-    -------
-    Scattering
-        Components [1/m], arrays as those of the ray.
-    """
+    """Return q of every pixel's ray for one source."""
     wave = model.wavelength[source]
     x, y, z = model.incident[source]
     return Scattering((ray.x - x) / wave, (ray.y - y) / wave, (ray.z - z) / wave)
 
 
 def within_dmin(model: Model, q: Scattering) -> NDArray[np.bool_]:
-    """Return True where a term counts: no limit, q = 0, or 1/|q| of at least dmin.
-
-    Parameters
-    ----------
-    model : Model
-    q : Scattering
-        [1/m]
-
-    Returns
-    -------
-    bool array
-    """
+    """Return True where a term counts: no limit, q = 0, or 1/|q| of at least dmin."""
     if model.dmin <= 0.0:
         return np.ones(q.x.shape, dtype=np.bool_)
     half = 0.5 * np.sqrt(q.x * q.x + q.y * q.y + q.z * q.z)
@@ -85,16 +60,6 @@ def miller_index(axis: Array, q: Scattering) -> Array:
 
 
 def nearest(index: Array) -> Array:
-    """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``.
-
-    Parameters
-    ----------
-    index : float64 array
-
-    Returns
-    -------
-    float64 array
-        Whole numbers.
-    """
+    """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``."""
     whole: Array = np.ceil(index - 0.5)
     return whole

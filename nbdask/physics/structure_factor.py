@@ -17,13 +17,7 @@ Weights = tuple[Array, Array, Array, Array]
 
 
 def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Bool | None]:
-    """Return F_cell for fractional Miller indices.
-
-    Parameters
-    ----------
-    model : Model
-        Amplitude grid, default_F, whether to interpolate.
-    h, k, el : float64 arrays of one shape
+    """Return F_cell for fractional Miller indices, float64 arrays of one shape.
 
     Returns
     -------
@@ -44,18 +38,7 @@ def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Boo
 
 
 def interpolates(model: Model, h: Array, k: Array, el: Array) -> Bool:
-    """Return True where the 64 neighbours of an interpolation are inside the grid.
-
-    Parameters
-    ----------
-    model : Model
-    h, k, el : float64 arrays of one shape
-        Fractional indices.
-
-    Returns
-    -------
-    bool array
-    """
+    """Return True where the 64 neighbours of an interpolation are inside the grid."""
     inside = np.ones(h.shape, dtype=np.bool_)
     for axis, index in enumerate((h, k, el)):
         inside &= (index >= model.interp_low[axis]) & (index <= model.interp_high[axis])

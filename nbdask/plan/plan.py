@@ -287,8 +287,7 @@ class _Demand:
 
     @property
     def roi(self) -> Tile:
-        slow0, slow1, fast0, fast1 = self.model.roi
-        return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+        return Tile.within(self.model.roi)
 
     def working_tiles(self, tile: tuple[int, int]) -> int:
         roi = self.roi

@@ -15,6 +15,11 @@ class Tile(NamedTuple):
     fast0: int
     fast1: int
 
+    @classmethod
+    def within(cls, bounds: tuple[int, int, int, int]) -> Tile:
+        """Return the pixels from first to last, both included: slow, slow, fast, fast."""
+        return cls(bounds[0], bounds[1] + 1, bounds[2], bounds[3] + 1)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Pixels along (slow, fast)."""

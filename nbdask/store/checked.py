@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store.check import FormatError
 from nbdask.store.reader import StoreReader
 
 #: Bytes that are read at a time where a tile is read for its checksum alone, and bytes that are
@@ -211,7 +212,7 @@ def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
 
 def _told(reader: StoreReader, index: int, what: str, error: Exception) -> StoreError:
     """Return the error of what cannot be read: a damaged file, or no connection, no permission."""
-    if isinstance(error, StoreError):
+    if isinstance(error, StoreError) and not isinstance(error, FormatError):
         return error
     if isinstance(error, OSError) and error.errno != errno.EIO:
         return StoreError(f"{reader.path}: tile {index} cannot be read: {error.strerror or error}")

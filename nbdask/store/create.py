@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import default_buffer_prototype
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
-from nbdask.store import schema
+from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
-from nbdask.store.place import Place, reason
+from nbdask.store.patience import outlast
+from nbdask.store.place import ROOT, Place, reason
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
@@ -62,30 +65,38 @@ def create_store(
         Something else exists there, or it cannot be written; nothing is left behind.
     """
     with place_of(out).new(overwrite) as store:
-        root = zarr.create_group(store, zarr_format=3, attributes=dict(attributes))
-        _create_image(root, grid, image)
+        root = zarr.create_group(store, zarr_format=3)
+        arrays = [_create_image(root, grid, image)]
         for axis, name in enumerate((schema.SLOW, schema.FAST)):
-            _create_coordinate(root, name, grid.shape[axis], pixel_size)
-        root.create_array(
+            arrays.append(_create_coordinate(root, name, grid.shape[axis], pixel_size))
+        tiles = root.create_array(
             schema.TILES,
             shape=(*grid.counts, len(schema.FIELDS)),
             chunks=(1, 1, len(schema.FIELDS)),
             dtype="float64",
             fill_value=np.nan,
-            compressors=None,
+            compressors=Crc32cCodec(),
             dimension_names=("tile_slow", "tile_fast", "tile_field"),
             attributes={
                 "long_name": "records of finished tiles; NaN: not finished",
                 "fields": list(schema.FIELDS),
             },
         )
+        nodes = {array.basename: _metadata(array) for array in (*arrays, tiles)}
+        root.attrs.put(manifest.begun(attributes, nodes))
         with quiet_zarr():
             zarr.consolidate_metadata(store)
 
 
-def _create_image(root: zarr.Group, grid: TileGrid, attributes: Mapping[str, str]) -> None:
+def _metadata(array: Any) -> Any:
+    """Return an array's metadata as they are stored."""
+    buffers = array.metadata.to_buffer_dict(default_buffer_prototype())
+    return json.loads(buffers[ROOT].to_bytes())
+
+
+def _create_image(root: zarr.Group, grid: TileGrid, attributes: Mapping[str, str]) -> Any:
     chunks = schema.image_chunks(grid)
-    root.create_array(
+    return root.create_array(
         schema.IMAGE,
         shape=grid.shape,
         chunks=chunks.chunks,
@@ -99,7 +110,7 @@ def _create_image(root: zarr.Group, grid: TileGrid, attributes: Mapping[str, str
     )
 
 
-def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: float) -> None:
+def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: float) -> Any:
     array = root.create_array(
         name,
         shape=(count,),
@@ -114,16 +125,21 @@ def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: floa
         },
     )
     array[:] = np.arange(count, dtype=np.int64)
+    return array
 
 
-def update_attributes(out: str | os.PathLike[str] | Place, changes: Mapping[str, Any]) -> None:
+def update_attributes(
+    out: str | os.PathLike[str] | Place, changes: Mapping[str, Any], nodes: Iterable[str] = ()
+) -> None:
     """Change root attributes, as one atomic replacement that keeps the consolidated metadata.
 
     Parameters
     ----------
     out : path, address or Place
     changes : mapping
-        JSON-able; attributes not named stay as they are.
+        JSON-able; attributes not named stay as they are, but for the manifest.
+    nodes : iterable of str
+        Groups and arrays that the manifest is to cover anew.
 
     Raises
     ------
@@ -131,7 +147,8 @@ def update_attributes(out: str | os.PathLike[str] | Place, changes: Mapping[str,
         The store is gone or damaged, or cannot be written.
     """
     place = place_of(out)
-    try:
+
+    def update() -> None:
         place.check_alive()
         with quiet_zarr():
             group = zarr.open_group(
@@ -140,7 +157,11 @@ def update_attributes(out: str | os.PathLike[str] | Place, changes: Mapping[str,
                 zarr_format=3,
                 use_consolidated=True,
             )
-            group.update_attributes(dict(changes))
+            new = manifest.metadata_of(place, nodes)
+            group.update_attributes(manifest.changed(group.attrs.asdict(), changes, new))
+
+    try:
+        outlast(update, place.name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{place.name}: cannot update the root's attributes: {reason(error)}"

@@ -16,8 +16,9 @@ from zarr.codecs import Crc32cCodec
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.store import schema
+from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
+from nbdask.store.check import FormatError
 from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
 from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
 from nbdask.store.place import Place, reason
@@ -122,8 +123,13 @@ class Levels:
     @property
     def pixel_size(self) -> float:
         """Size of a pixel of the image [m]."""
-        array = zarr.open_array(self._store, path=schema.SLOW, mode="r", zarr_format=3)
-        return float(cast(float, array.attrs["pixel_size_m"]))
+        try:
+            array = zarr.open_array(self._store, path=schema.SLOW, mode="r", zarr_format=3)
+            return float(cast(float, array.attrs["pixel_size_m"]))
+        except Exception as error:  # whatever zarr raises for damaged metadata
+            raise FormatError(
+                f"{self.place.name} is damaged: its {schema.SLOW} has no pixel size ({error})"
+            ) from error
 
     def level_grid(self, level: int) -> TileGrid:
         """Return shape and chunks of a level."""
@@ -326,6 +332,8 @@ def create_levels(
         levels = Levels(place, writable=True)
     before = set(levels.kinds)
     if before >= set(kinds):
+        if not _is_noted(levels):
+            _note(levels, levels.kinds, levels.count)
         return levels
     if levels.layout != LAYOUT:
         raise StoreError(
@@ -343,14 +351,42 @@ def create_levels(
         # Last of the arrays' metadata: where this file is, all of them are.
         group = zarr.open_group(store, path=_GROUP, mode="a", zarr_format=3)
         group.update_attributes({"kinds": every, "levels": count, "layout": LAYOUT})
-        with quiet_zarr():
-            zarr.consolidate_metadata(store)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{place.name}: cannot add a pyramid to the store: {reason(error)}"
         ) from error
-    update_attributes(place, {"ome": ome_metadata(levels.pixel_size)})
+    _note(levels, every, count)
     return Levels(place, writable=True)
+
+
+def _is_noted(levels: Levels) -> bool:
+    """Whether the root knows of the pyramid, which a kill may have prevented."""
+    attributes = levels.reader.attributes
+    nodes = _nodes(levels.kinds, levels.count, levels.layout)
+    return "ome" in attributes and manifest.covers(levels.reader, nodes)
+
+
+def _note(levels: Levels, kinds: Sequence[str], count: int) -> None:
+    """Put the pyramid into the root: OME-Zarr metadata, and its arrays into the manifest."""
+    changes = {"ome": ome_metadata(levels.pixel_size)}
+    try:
+        with quiet_zarr():
+            zarr.consolidate_metadata(levels.place.zarr_store(read_only=False))
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"{levels.place.name}: cannot add a pyramid to the store: {reason(error)}"
+        ) from error
+    update_attributes(levels.place, changes, _nodes(kinds, count, LAYOUT))
+
+
+def _nodes(kinds: Sequence[str], count: int, layout: int) -> list[str]:
+    """Return the groups and arrays of a pyramid."""
+    found = [_GROUP]
+    for kind in kinds:
+        found.append(f"{_GROUP}/{kind}")
+        for level in range(1, count + 1):
+            found += dict.fromkeys([f"{_GROUP}/{kind}/{level}", level_path(kind, level, layout)])
+    return found
 
 
 def _forget(place: Place) -> None:

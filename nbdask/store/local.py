@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
+import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
 from nbdask.errors import StoreError
-from nbdask.files import HALF_WRITTEN, Writer, sync, sync_tree
-from nbdask.store.place import ROOT, Seen, reason, root_attributes
+from nbdask.files import HALF_WRITTEN, Writer, check_outside_stores, sync, sync_tree
+from nbdask.store.lockfile import LocalLockFile
+from nbdask.store.place import ROOT, Stamp, reason, root_attributes
 from nbdask.store.schema import ENTRIES
 
 
@@ -92,9 +92,30 @@ class LocalPlace:
         except OSError:
             return None
 
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a file of the store, None where there is none."""
+        try:
+            return (self.path / key).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        """Return size and time of the files below a folder of the store."""
+        found = {}
+        for entry in self._entries(prefix):
+            key = Path(entry.path).relative_to(self.path).as_posix()
+            with suppress(FileNotFoundError):
+                seen = entry.stat()
+                found[key] = Stamp(seen.st_size, seen.st_mtime)
+        return found
+
     def keys(self, prefix: str) -> list[str]:
         """Return the files below a folder of the store."""
-        found, folders = [], [prefix]
+        return [Path(e.path).relative_to(self.path).as_posix() for e in self._entries(prefix)]
+
+    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        """Yield the files below a folder of the store."""
+        folders = [prefix]
         while folders:
             folder = folders.pop()
             try:
@@ -103,10 +124,9 @@ class LocalPlace:
                         if entry.is_dir():
                             folders.append(f"{folder}{entry.name}/")
                         else:
-                            found.append(f"{folder}{entry.name}")
-            except FileNotFoundError:
+                            yield entry
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-        return found
 
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""
@@ -131,14 +151,34 @@ class LocalPlace:
             yield LocalStore(folder)
 
     def sweep(self) -> int:
-        """Delete files that were being written when their process was killed."""
-        count = 0
+        """Delete files that were being written when their process was killed.
+
+        Also what a killed creation left beside the store; the store that it was to replace comes
+        back where there is no other.  The caller holds the lock, so whoever made them is dead.
+        """
+        count = self._sweep_beside()
         for folder, _, files in os.walk(self.path):
             for file in files:
                 if file.endswith(HALF_WRITTEN):
                     Path(folder, file).unlink(missing_ok=True)
                     count += 1
         return count
+
+    def _sweep_beside(self) -> int:
+        """Delete temporary folders of earlier creations; return how many there were."""
+        name = re.compile(rf"\.{re.escape(self.path.name)}\.[0-9a-f]{{12}}\.(new|old)")
+        with suppress(FileNotFoundError), os.scandir(self.path.parent) as entries:
+            named = [e for e in entries if name.fullmatch(e.name)]
+            folders = [e for e in named if e.is_dir(follow_symlinks=False)]
+            ours = [e for e in folders if not _others_in(Path(e.path))]
+            # The newest first: that one comes back.
+            for entry in sorted(ours, key=lambda e: e.stat().st_mtime, reverse=True):
+                if entry.name.endswith(".old") and not self.exists():
+                    os.rename(entry.path, self.path)
+                else:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+            return len(ours)
+        return 0
 
     def free_bytes(self) -> int | None:
         """Return what the file system has left for this user."""
@@ -153,91 +193,6 @@ class LocalPlace:
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
-#: Seconds after which two writers of one lock see the same one, without locks of the system.
-_SETTLE = 0.5
-
-
-@dataclass(frozen=True)
-class LocalLockFile:
-    """A lock as a file, made with O_EXCL, which NFS and parallel file systems honour too."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """The path."""
-        return str(self.path)
-
-    def create(self, text: bytes) -> bool:
-        """Write the file if there is none."""
-        try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:
-            return False
-        try:
-            with open(handle, "wb") as file:
-                file.write(text)
-        except OSError:
-            # On a full disk: an empty lock would keep everybody out.
-            self.delete()
-            raise
-        return True
-
-    def read(self) -> Seen | None:
-        """Return text and time stamp of the file; the stamp is compared, never interpreted."""
-        try:
-            with open(self.path, "rb") as file:
-                return Seen(file.read(), str(os.fstat(file.fileno()).st_mtime_ns))
-        except FileNotFoundError:
-            return None
-
-    def renew(self, text: bytes) -> None:
-        """Renew the time stamp."""
-        os.utime(self.path)
-
-    def replace(self, old: Seen, text: bytes) -> bool:
-        """Write over the file if it is still the old one; of many who try, one succeeds.
-
-        The file stays in place all the time, so nobody can create one meanwhile, and only who holds
-        the system's lock on it looks and writes.
-        """
-        try:
-            handle = os.open(self.path, os.O_RDWR)
-        except FileNotFoundError:
-            return self.create(text)
-        with open(handle, "r+b") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            except OSError:
-                # A file system without such locks: who wrote last is seen after a moment.
-                file.write(text)
-                file.truncate()
-                file.flush()
-                time.sleep(_SETTLE)
-                return self._holds(file, text)
-            if not self._holds(file, old.text):
-                return False
-            file.seek(0)
-            file.write(text)
-            file.truncate()
-        return True
-
-    def _holds(self, file: BinaryIO, text: bytes) -> bool:
-        """Whether an open file is still the one at the path, with this text."""
-        file.seek(0)
-        try:
-            same = os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
-        except FileNotFoundError:
-            return False
-        return same and file.read() == text
-
-    def delete(self) -> None:
-        """Delete the file."""
-        self.path.unlink(missing_ok=True)
-
-
 def check_free(path: Path, overwrite: bool) -> None:
     """Make sure that a store may be written at ``path``.
 
@@ -248,6 +203,7 @@ def check_free(path: Path, overwrite: bool) -> None:
         hold the store is missing or not writable.
     """
     parent = path.absolute().parent
+    check_outside_stores(path, "--out", StoreError)
     if not parent.is_dir():
         raise StoreError(f"--out {path}: the folder {parent} does not exist; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -282,13 +238,18 @@ def check_replaceable(path: Path) -> None:
             f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
             " choose another path"
         )
-    others = sorted(set(os.listdir(path)) - ENTRIES)
-    others = [name for name in others if not name.endswith(HALF_WRITTEN)]
+    others = _others_in(path)
     if others:
         raise StoreError(
             f"--out {path} also holds {', '.join(others[:3])}, not part of an nbdask store, so"
             " --overwrite does not delete it; move that away or choose another path"
         )
+
+
+def _others_in(path: Path) -> list[str]:
+    """Return the names in a folder that no store has."""
+    others = sorted(set(os.listdir(path)) - ENTRIES)
+    return [name for name in others if not name.endswith(HALF_WRITTEN)]
 
 
 def _root_of(path: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from nbdask.errors import StoreError
-from nbdask.store.place import LockFile, Place, Seen, reason
+from nbdask.store.place import LockFile, Place, Seen, foreign, reason
 
 _log = logging.getLogger("nbdask")
 
@@ -85,6 +85,8 @@ class Lock:
         if self._file.create(self._text):
             return
         seen = self._file.read()
+        if seen is not None and not _is_ours(seen.text):
+            raise foreign(self._file.name)
         if seen is not None and self._alive(seen):
             raise StoreError(self._refusal(seen))
         taken = (
@@ -182,6 +184,11 @@ def _birth_elsewhere(pid: int) -> str | None:
     except PermissionError:
         pass
     return "alive"
+
+
+def _is_ours(text: bytes) -> bool:
+    """Whether a text is that of a lock, or what a crash leaves of one: nothing, or zeros."""
+    return not text.strip(b"\0") or {"host", "pid"} <= set(_parsed(text))
 
 
 def _parsed(text: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from nbdask.errors import StoreError
 from nbdask.store.schema import FORMAT
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ class Seen(NamedTuple):
 
     text: bytes
     stamp: str
+
+
+class Stamp(NamedTuple):
+    """Bytes of a file, and when it was written by the clock of its storage [s]."""
+
+    size: int
+    time: float
 
 
 class LockFile(Protocol):
@@ -65,6 +73,12 @@ class Place(Protocol):
     def keys(self, prefix: str) -> list[str]:
         """Return the names of all files below a prefix that ends with a slash."""
 
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a file of the store, or None where there is none."""
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        """Return size and time of all files below a prefix that ends with a slash."""
+
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""
 
@@ -81,13 +95,20 @@ class Place(Protocol):
         """Give a store to be filled that appears here as a whole, or not at all."""
 
     def sweep(self) -> int:
-        """Delete what killed writers left half-written; return how many files."""
+        """Delete what killed writers left, under the lock; return how many files or folders."""
 
     def free_bytes(self) -> int | None:
         """Return the bytes that may still be written, None where that is unknown."""
 
     def lock_file(self) -> LockFile:
         """Return the lock next to the store."""
+
+
+def foreign(name: str) -> StoreError:
+    """Return the error of a lock that is none of ours."""
+    return StoreError(
+        f"{name} stands where the lock of the store belongs, and is no lock of nbdask: move it away"
+    )
 
 
 def reason(error: Exception) -> str:

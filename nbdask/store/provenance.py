@@ -20,7 +20,7 @@ from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.version import __version__
 
-_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs")
+_LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs", "gemmi")
 
 
 def opening(command: Sequence[str] | None) -> dict[str, Any]:
@@ -47,30 +47,18 @@ def opening(command: Sequence[str] | None) -> dict[str, Any]:
 
 
 def start_attributes(
-    experiment: Experiment,
-    plan: Plan,
-    *,
-    command: Sequence[str] | None = None,
-    cluster: str = "threads",
-    notes: Sequence[str] = (),
+    experiment: Experiment, plan: Plan, command: Sequence[str] | None, cluster: str
 ) -> dict[str, Any]:
-    """Return the attributes of a store whose run begins now.
+    """Return the attributes, JSON-able, of a store whose run begins now.
 
     Parameters
     ----------
     experiment : Experiment
     plan : Plan
-    command : sequence of str, optional
+    command : sequence of str or None
         The command line.
     cluster : str
         Kind of cluster.
-    notes : sequence of str
-        What the user was told.
-
-    Returns
-    -------
-    dict
-        JSON-able.
     """
     return {
         **opening(command),
@@ -86,13 +74,20 @@ def start_attributes(
         "precision": plan.precision,
         "kernel_version": plan.kernel_version,
         "plan": plan.to_dict(),
+        **beginning(cluster),
+    }
+
+
+def beginning(cluster: str) -> dict[str, Any]:
+    """Return the attributes of a run that begins now: where it runs, and what its end fills in."""
+    return {
         "cluster": cluster,
         "versions": versions(),
         "host": platform.node(),
         "cpu": cpu_name(),
         "started": now(),
         "ended": None,
-        "notes": list(notes),
+        "notes": [],
         "statistics": None,
     }
 
@@ -120,12 +115,15 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
     content is in the experiment) are left out where they are no longer there.
     """
     structure, sampling = experiment.structure, experiment.sampling
+    recipe = structure.recipe
     files = [
         ("structure factors", structure.path, structure.sha256, True),
+        *([("model", recipe.model, recipe.model_sha256, True)] if recipe is not None else []),
         ("mask", sampling.mask, sampling.mask_sha256, True),
         ("orientation matrix", experiment.crystal.matrix_file, None, False),
         ("sources", experiment.sources.file, None, False),
         ("image header", experiment.detector.header_file, None, False),
+        ("geometry", experiment.detector.geometry_file, None, False),
     ]
     result = []
     for role, path, checksum, needed in files:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
 from nbdask.errors import StoreError
+from nbdask.experiment import Experiment
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
 from nbdask.store.address import place_of, read_root
+from nbdask.store.check import (
+    FormatError,
+    bounds_of_row,
+    check_arrays,
+    check_root,
+    check_version,
+    fields_of,
+    wrong_fields,
+)
 from nbdask.store.place import Place
 
 
@@ -43,32 +54,44 @@ class StoreReader:
         if attributes is None:
             what = "is not an nbdask store" if self.place.exists() else "does not exist"
             raise StoreError(f"{self.path} {what}: give the path of a finished or running run")
-        version = attributes.get("format_version")
-        if not isinstance(version, int) or not isinstance(attributes.get("status"), str):
-            raise StoreError(
-                f"{self.path} is damaged: its attributes lack a whole format_version, or a status"
-            )
-        if version > schema.FORMAT_VERSION:
-            raise StoreError(
-                f"{self.path} has format version {version}, this nbdask reads"
-                f" up to {schema.FORMAT_VERSION}: install a newer nbdask"
-            )
-        if attributes["status"] == schema.CREATING:
-            raise StoreError(
-                f"{self.path} was being created when its run ended: start again with --overwrite"
-            )
         self.attributes = attributes
+        try:
+            check_version(attributes)
+            check_root(attributes)
+            self._open()
+        except FormatError as error:
+            raise FormatError(f"{self.path} is damaged: {error}") from error
+        except StoreError as error:
+            raise StoreError(f"{self.path} {error}") from error
+        self.fields = fields_of(attributes)
+
+    def _open(self) -> None:
+        """Open the arrays, and check them."""
         store = self.place.zarr_store(read_only=True)
         try:
             self.image = zarr.open_array(store, path=schema.IMAGE, mode="r", zarr_format=3)
             self.records = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
-            self.grid = TileGrid(
-                (self.image.shape[0], self.image.shape[1]),
-                (attributes["plan"]["tile"][0], attributes["plan"]["tile"][1]),
-            )
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{self.path} is damaged: the metadata of its arrays cannot be read ({error})"
+        except Exception as error:  # whatever zarr raises for damaged metadata
+            text = " ".join(str(error).split())
+            raise FormatError(f"the metadata of its arrays cannot be read ({text})") from error
+        check_arrays(self.place, self.image, self.records, self.attributes)
+        shape, tile = self.attributes["plan"]["shape"], self.attributes["plan"]["tile"]
+        self.grid = TileGrid((shape[0], shape[1]), (tile[0], tile[1]))
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What was simulated.
+
+        Raises
+        ------
+        FormatError
+            The experiment on record is none.
+        """
+        try:
+            return Experiment.from_dict(self.attributes["experiment"])
+        except Exception as error:  # FieldError, or whatever wrong types lead to
+            raise FormatError(
+                f"{self.path} is damaged: the experiment on record is none ({error})"
             ) from error
 
     @property
@@ -78,12 +101,18 @@ class StoreReader:
         return "photons" if unit == schema.PHOTONS["units"] else unit
 
     def record_rows(self) -> Iterator[NDArray[np.float64]]:
-        """Yield the records of one row of tiles after another, (tiles_fast, fields) float64."""
+        """Yield the records of one row of tiles after another, (tiles_fast, fields) float64.
+
+        One that cannot be read, or cannot be right, is that of a tile that is not finished: NaN.
+        """
         for row in range(self.grid.counts[0]):
             try:
-                yield np.asarray(self.records[row])
-            except Exception:  # zarr and its codecs raise many kinds for a damaged file
-                yield self._record_row(row)
+                values = np.asarray(self.records[row])
+            except Exception:  # whatever zarr and its codecs raise for a damaged file
+                values = self._record_row(row)
+            wrong = wrong_fields(values, self.fields, bounds_of_row(self.grid, row))
+            bad = np.any(list(wrong.values()), axis=0)
+            yield np.where(bad[:, None], np.nan, values) if bad.any() else values
 
     def _record_row(self, row: int) -> NDArray[np.float64]:
         """Read the records of a row one by one; those that cannot be read are not finished."""
@@ -94,12 +123,23 @@ class StoreReader:
         return values
 
     def record(self, index: int) -> dict[str, float] | None:
-        """Return the record of a tile as field -> value, or None where it is not finished."""
+        """Return the record of a tile as field -> value, or None where it is not finished.
+
+        Raises
+        ------
+        FormatError
+            It holds what no record does.
+        """
         row, column = self.grid.row_column(index)
-        values = np.asarray(self.records[row, column]).tolist()
-        if values[0] != 1.0:
+        values = np.asarray(self.records[row, column])
+        if np.isnan(values).all():
             return None
-        return dict(zip(schema.FIELDS, values, strict=True))
+        bounds = np.array(self.grid[index], dtype=np.int64)[:, None]
+        record = dict(zip(self.fields, values.tolist(), strict=True))
+        for name, wrong in wrong_fields(values[None], self.fields, bounds).items():
+            if wrong[0]:
+                raise FormatError(f"{name} of its record is {record[name]:.17g}")
+        return record
 
     def done(self) -> NDArray[np.bool_]:
         """Return which tiles are finished, (tiles,) bool in the order of the grid."""

@@ -16,7 +16,7 @@ from zarr.storage import MemoryStore
 
 from nbdask.errors import StoreError
 from nbdask.store import s3
-from nbdask.store.place import ROOT, SCHEME, Seen, root_attributes
+from nbdask.store.place import ROOT, SCHEME, Seen, Stamp, root_attributes
 from nbdask.store.schema import CREATING, ENTRIES, FORMAT, FORMAT_VERSION
 
 T = TypeVar("T")
@@ -93,6 +93,21 @@ class ObjectPlace:
         """Return the objects below a prefix."""
         found = self._do(lambda: obstore.list(self.client, prefix).collect())
         return [str(item["path"]) for item in found]
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of an object of the store, None where there is none."""
+        try:
+            return int(self._do(lambda: obstore.head(self.client, key))["size"])
+        except FileNotFoundError:
+            return None
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        """Return size and time of the objects below a prefix."""
+        found = self._do(lambda: obstore.list(self.client, prefix).collect())
+        return {
+            str(item["path"]): Stamp(int(item["size"]), item["last_modified"].timestamp())
+            for item in found
+        }
 
     def remove(self, key: str) -> None:
         """Delete an object of the store if it is there."""

@@ -21,6 +21,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore
 
 from nbdask.errors import StoreError
+from nbdask.store.patience import pause
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -123,10 +124,6 @@ def _passing(error: exceptions.BaseError) -> bool:
     return match is None or match[1] in ("InternalError", "ServiceUnavailable", "SlowDown")
 
 
-def _pause(attempt: int) -> float:
-    return min(5.0, 0.2 * 2.0**attempt)
-
-
 def patiently(action: Callable[[], T], address: str, patience: float = PATIENCE) -> T:
     """Do something with the client, again and again while the connection fails.
 
@@ -144,7 +141,7 @@ def patiently(action: Callable[[], T], address: str, patience: float = PATIENCE)
         except exceptions.BaseError as error:
             if not _passing(error) or time.monotonic() > end:
                 raise explain(error, address) from error
-        time.sleep(_pause(attempt))
+        time.sleep(pause(attempt))
         attempt += 1
 
 
@@ -159,7 +156,7 @@ class PatientStore(_ObjectStore):
             except exceptions.BaseError as error:
                 if not _passing(error) or time.monotonic() > end:
                     raise explain(error, str(self)) from error
-            await asyncio.sleep(_pause(attempt))
+            await asyncio.sleep(pause(attempt))
             attempt += 1
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import TileSummary
 
 FORMAT = "nbdask"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 IMAGE, SLOW, FAST, TILES = "image", "slow", "fast", "tiles"
 #: Group of the coarser levels, where there are any.
@@ -26,8 +26,9 @@ PHOTONS = {"long_name": "photons per pixel", "units": "photon"}
 #: Longest side of an inner chunk [pixels]; shortest that is still worth a shard.
 INNER_MOST, INNER_LEAST = 512, 64
 
-#: Columns of the array of tile records.
-FIELDS = ("done", "crc32c", *TileSummary._fields)
+#: Columns of the array of tile records in format version 1, and now.
+FIELDS_1 = ("done", "crc32c", *TileSummary._fields)
+FIELDS = (*FIELDS_1, "bytes")
 _WHOLE = frozenset({"n_evaluated", "n_masked", "max_slow", "max_fast", "outside"})
 
 
@@ -66,14 +67,14 @@ def chunk_key(array: Any, row: int, column: int) -> str:
     return f"{array.basename}/{array.metadata.encode_chunk_key(chunk)}"
 
 
-def record_values(crc32c: int, summary: TileSummary) -> list[float]:
+def record_values(crc32c: int, summary: TileSummary, size: int) -> list[float]:
     """Return one tile's record, in the order of ``FIELDS``."""
-    return [1.0, float(crc32c), *(float(value) for value in summary)]
+    return [1.0, float(crc32c), *(float(value) for value in summary), float(size)]
 
 
 def summary_of(record: Sequence[float]) -> TileSummary:
     """Return the summary that a record of a finished tile holds."""
-    return summary_from(record[2:])
+    return summary_from(record[2 : len(FIELDS_1)])
 
 
 def summary_from(values: Sequence[float]) -> TileSummary:

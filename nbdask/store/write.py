@@ -17,6 +17,7 @@ from nbdask.plan.tiles import Tile
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
 from nbdask.store.address import place_of
+from nbdask.store.patience import outlast
 from nbdask.store.place import Place, reason
 
 
@@ -76,19 +77,26 @@ class TileWriter:
             The store is gone, the disk is full, or writing failed otherwise.
         """
         try:
-            # zarr would recreate missing folders, and pixels without a store around them.
-            self.place.check_alive()
-            pixels, records = self._open()
-            row, column = divmod(index, self.columns)
-            part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
-            self._put(pixels, part, image, row, column)
-            values = np.array(schema.record_values(checksum(image), summary))
-            self._put(records, (row, column), values, row, column)
+            outlast(lambda: self._write(index, tile, image, summary), self.place.name)
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
                 f"{self.place.name}: cannot write tile {index} (slow {tile.slow0} to {tile.slow1},"
                 f" fast {tile.fast0} to {tile.fast1}): {reason(error)}"
             ) from error
+
+    def _write(
+        self, index: int, tile: Tile, image: NDArray[np.float32], summary: TileSummary
+    ) -> None:
+        """Write pixels, then the record; may be done again."""
+        # zarr would make missing folders anew, and pixels without a store around them.
+        self.place.check_alive()
+        pixels, records = self._open()
+        row, column = divmod(index, self.columns)
+        part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
+        self._put(pixels, part, image, row, column)
+        size = self.place.size(schema.chunk_key(pixels, row, column))
+        values = np.array(schema.record_values(checksum(image), summary, size or 0))
+        self._put(records, (row, column), values[: records.shape[-1]], row, column)
 
     def _put(self, array: Any, part: Any, values: Any, row: int, column: int) -> None:
         """Write one chunk.  zarr reads what is there at the image's edges: drop it if damaged."""

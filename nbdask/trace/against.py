@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nbdask.trace.clog import CLog, LogValue
 from nbdask.trace.cursor import Cursor
-from nbdask.trace.entries import Entry, LoopIndex, Trace, Value
+from nbdask.trace.entries import Entry, LoopIndex, Trace
 from nbdask.trace.names import level_of
 from nbdask.trace.quantities import QUANTITIES
 from nbdask.trace.text import number_text
@@ -162,7 +162,8 @@ def _beside(
 ) -> Compared:
     """Compare one value of a log with an entry."""
     mapped, numbers, halves = value.mapped, value.numbers, value.halves
-    ours = _floats(entry.value if mapped.item is None else (entry.value[mapped.item],))
+    chosen = entry.value if mapped.item is None else (entry.value[mapped.item],)
+    ours = tuple(float(x) for x in chosen)
     if mapped.power != 1.0:
         halves = tuple(
             mapped.power * abs(n) ** (mapped.power - 1.0) * half
@@ -181,10 +182,6 @@ def _beside(
             best = (deviation, theirs)
     assert best is not None
     return Compared(order, value, entry, ours, best[1], best[0], allowed)
-
-
-def _floats(value: Value) -> tuple[float, ...]:
-    return tuple(float(x) for x in value)
 
 
 def _floor(trace: Trace, name: str) -> float:
@@ -224,6 +221,7 @@ def report(trace: Trace, found: Comparison) -> str:
         quantity = QUANTITIES[first.entry.name]
         unit = f" [{quantity.unit}]" if quantity.unit else ""
         agree = sum(c.agrees for c in found.compared)
+        names = dict.fromkeys(c.entry.name for c in found.compared if not c.agrees)
         lines += [
             f"first difference: {first.entry.name} ({quantity.formula}), {quantity.meaning}",
             f"  where       {first.entry.loop_index.describe(trace.model.oversample)}",
@@ -232,16 +230,11 @@ def report(trace: Trace, found: Comparison) -> str:
             f" line {first.log.line} of {log.path}",
             f"  difference  {first.deviation:.2e} relative, beyond the printed digits; rounding"
             f" explains {first.allowed:.0e}",
-            f"{agree} of {count} values agree; differing quantities: {_names(found)}",
+            f"{agree} of {count} values agree; differing quantities: {', '.join(names)}",
         ]
     if found.skipped:
         lines.append("not compared: " + ", ".join(found.skipped))
     return "\n".join(lines)
-
-
-def _names(found: Comparison) -> str:
-    names = dict.fromkeys(c.entry.name for c in found.compared if not c.agrees)
-    return ", ".join(names)
 
 
 def rows(found: Comparison) -> Iterator[dict[str, object]]:

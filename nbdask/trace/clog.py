@@ -18,20 +18,10 @@ _BLOCK = re.compile(rf"\s*(\d{{1,10}})\s+(\d{{1,10}}) : stol = ({_NUMBER}) or {_
 _NUMBERS = re.compile(rf"(?<![\w.]){_NUMBER}(?![\w.])")
 #: Largest log that is read [bytes].
 _MOST = 256 << 20
-#: Header lines of C: text before the numbers -> name.
-_HEADER = (
-    "DIRECTION_OF_DETECTOR_X-AXIS",
-    "DIRECTION_OF_DETECTOR_Y-AXIS",
-    "DIRECTION_OF_DETECTOR_Z-AXIS",
-    "INCIDENT_BEAM_DIRECTION",
-    "ROTATION_AXIS",
-    "incident fluence",
-    "distance",
-    "pixel",
-    "sensor",
-)
-_HEADER_LINE = re.compile(
-    r"\s*(?:spindle )?(" + "|".join(_HEADER[:5]) + rf")=((?:\s+{_NUMBER}){{3}})\s*$"
+#: Header lines of C.
+_DIRECTION = re.compile(
+    r"\s*(?:spindle )?(DIRECTION_OF_DETECTOR_[XYZ]-AXIS|INCIDENT_BEAM_DIRECTION|ROTATION_AXIS)"
+    rf"=((?:\s+{_NUMBER}){{3}})\s*$"
 )
 _FLUENCE = re.compile(rf"\s*(incident fluence): ({_NUMBER}) photons")
 _SIZES = re.compile(rf"\s*distance=({_NUMBER}) detsize=\S+\s+pixel=({_NUMBER}) meters")
@@ -204,7 +194,7 @@ def _fixed(line: int, name: str, tokens: list[str], decimals: int) -> LogValue:
 def _header(lines: list[str]) -> Iterator[LogValue]:
     """Yield what C prints of detector, crystal and beam before the first pixel."""
     for i, line in enumerate(lines):
-        if found := _HEADER_LINE.match(line):
+        if found := _DIRECTION.match(line):
             yield _general(i + 1, found[1], found[2].split())
         elif found := _FLUENCE.match(line) or _SENSOR.match(line):
             yield _general(i + 1, found[1], [found[2]])

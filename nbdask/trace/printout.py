@@ -132,7 +132,7 @@ def _region(
 ) -> tuple[Tile | None, tuple[str, ...]]:
     """Return the pixels to print (whole rows; ``most`` cuts the last), and notes."""
     slow0, slow1, fast0, fast1 = model.roi
-    tile = Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+    tile = Tile.within(model.roi)
     if pixel is not None and pixel[0] >= 0:
         fast, slow = pixel
         if slow0 <= slow <= slow1 and fast0 <= fast <= fast1:

@@ -118,13 +118,6 @@ PIXEL = {
 QUANTITIES = FRAME | SUB_PIXEL | SOURCE | TERM | BOUNDARY | PIXEL
 #: Groups of quantities.
 TAPS = (
-    "geometry",
-    "hkl_subpixel",
-    "f_latt",
-    "f_cell",
-    "accum",
-    "intensity",
-    "omega",
-    "polarization",
+    "geometry", "hkl_subpixel", "f_latt", "f_cell", "accum", "intensity", "omega", "polarization",
     "capture",
-)
+)  # fmt: skip

@@ -19,7 +19,6 @@ from matplotlib.ticker import FuncFormatter
 from nbdask.derive.canvas import Canvas
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
-from nbdask.experiment import Experiment
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.levels import KINDS, Levels
@@ -98,7 +97,7 @@ def draw(
         format=FuncFormatter(lambda value, _: power_text(value)) if style.log else None,
     )
     if style.rings or spots:
-        geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
+        geometry = Directions.of(levels.reader.experiment)
         to_axis = _PixelScale(scale, 0.5 if style.axes == "mm" else 0.0)
         if style.rings:
             pixel = max(region.shape) / max(box)

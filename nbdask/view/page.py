@@ -344,13 +344,9 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         return self._sides.get("inner_width", _FRAME), self._sides.get("inner_height", _FRAME)
 
     def _again(self) -> None:
-        """Read the visible part."""
+        """Read what is in sight now, or after what is being read."""
         x, y = self.plot.x_range, self.plot.y_range
-        self._want(x.start, x.end, y.start, y.end)
-
-    def _want(self, x0: float, x1: float, y0: float, y1: float) -> None:
-        """Read a part now, or after the one that is being read."""
-        self._wanted = (x0, x1, y0, y1)
+        self._wanted = (x.start, x.end, y.start, y.end)
         if not self._busy:
             self._read()
 

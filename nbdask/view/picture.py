@@ -12,8 +12,7 @@ import numpy as np
 from nbdask.derive.canvas import factor_for, reduce_image
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
-from nbdask.experiment import Experiment
-from nbdask.files import check_target, inside, whole_file
+from nbdask.files import check_target, whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
 from nbdask.view.contrast import Contrast, choose
@@ -93,8 +92,6 @@ def preview(
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")
     check_target(target, "-o", InputError, overwrite=overwrite)
-    if os.path.isdir(store) and inside(target, Path(store)):
-        raise InputError(f"-o {path}: must lie outside the store {os.fspath(store)}")
     levels = Levels(store)
     region = region_of(roi, levels.grid.shape)
     factor = factor_for(region, style.size)
@@ -122,7 +119,7 @@ def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
     """Return what spots are: nearest Miller indices, resolution."""
     if not spots:
         return ()
-    geometry = Directions.of(Experiment.from_dict(levels.reader.attributes["experiment"]))
+    geometry = Directions.of(levels.reader.experiment)
     return tuple(
         f"h k l {spot_text(geometry, spot)},"
         f" {float(geometry.resolution(spot.slow, spot.fast)) * 1e10:.4g} Angstrom"
@@ -153,4 +150,4 @@ def region_of(roi: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> 
             f"--roi {slow0} {slow1} {fast0} {fast1}: first and last pixel, slow then fast, must be"
             f" within 0 to {shape[0] - 1} and 0 to {shape[1] - 1}, the first not after the last"
         )
-    return Tile(slow0, slow1 + 1, fast0, fast1 + 1)
+    return Tile.within(roi)

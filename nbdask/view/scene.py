@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.canvas import Canvas, Done, Piece, factor_for, finished, pieces
+from nbdask.derive.canvas import Canvas, Done, Finished, Piece, factor_for, pieces
 from nbdask.derive.directions import Directions
 from nbdask.errors import StoreError
-from nbdask.experiment import Experiment
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.checked import common
@@ -181,9 +180,7 @@ class Scene:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.levels = Levels(path)
         status = self.levels.reader.attributes["status"]
-        self.geometry = Directions.of(
-            Experiment.from_dict(self.levels.reader.attributes["experiment"])
-        )
+        self.geometry = Directions.of(self.levels.reader.experiment)
         self.damage = Damage()
         self._overviews = {MAX: Overview(self.levels, MAX, self.damage)}
         self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
@@ -230,7 +227,7 @@ class Scene:
 
     def _list(self) -> None:
         """Forget which files there were; of a finished run none is looked up before its turn."""
-        self._done = {kind: finished(self.levels, kind) for kind in KINDS}
+        self._done = {kind: Finished(self.levels, kind) for kind in KINDS}
         total = self.progress.total
         self.progress.tiles = total if self.progress.complete else int(self._done[MAX][0].sum())
 

@@ -68,7 +68,8 @@ def progress_text(scene: Scene, note: str = "") -> str:
         lines.append(
             f"reading the overview: {p.shown} of {p.tiles} tiles (nbdask pyramid makes this fast)"
         )
-    lines += [_red(text) for text in _damage_texts(scene)]
+    style = "color:#c00000;overflow-wrap:anywhere"
+    lines += [f"<span style='{style}'>{html.escape(t)}</span>" for t in _damage_texts(scene)]
     if note:
         lines.append(html.escape(note))
     return "<br>".join(lines)
@@ -88,11 +89,6 @@ def _damage_texts(scene: Scene) -> list[str]:
             f" {'it' if len(tiles) == 1 else 'them'} again",
         )
     return texts
-
-
-def _red(text: str) -> str:
-    """Return a text as HTML in red."""
-    return f"<span style='color:#c00000;overflow-wrap:anywhere'>{html.escape(text)}</span>"
 
 
 def provenance_text(attributes: dict[str, Any]) -> str:

@@ -64,8 +64,8 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr a.img --scale -1", "--scale -1: must be above 0"),
         ("run.zarr run.zarr/image/a.img", "lies in the zarr store"),
         ("run.zarr a.img run.zarr/image/a.img", "lies in the zarr store"),
-        ("run.zarr a.h5 a.img --dtype int32", "--dtype has no meaning for smv"),
-        ("run.zarr a.h5 a.cbf --dtype float32", "--dtype has no meaning for cbf"),
+        ("run.zarr a.h5 a.img --dtype int32", "--dtype is not used by smv"),
+        ("run.zarr a.h5 a.cbf --dtype float32", "--dtype is not used by cbf"),
         ("run.zarr a.img --format smv-noise --seed -1", "--seed -1: must be 0 or more"),
     ],
 )

@@ -87,8 +87,10 @@ ARGUMENTS = {
     "compare": ["a.npy", "b.npy"],
     "example": [],
     "flags": [],
+    "geometry": ["a.geom"],
     "trace": ["1", "2", "a.zarr"],
     "calibrate": [],
+    "amplitudes": ["a.pdb"],
 }
 #: Exit code of wrong words: parity's 2 is a run of C that failed.
 USAGE = dict.fromkeys(SUBCOMMANDS, 2) | {"parity": 1}

@@ -149,7 +149,7 @@ _SLOW = """
 import sys, time
 from nbdask.graph.tasks import TileResult
 from nbdask.kernels.reference import ReferenceKernel
-from nbdask.cli.main import main
+from nbdask.cli.main import entry
 from benchmarks.large_kill_job import hold
 partial = ReferenceKernel.partial
 def slow(*a):
@@ -158,32 +158,78 @@ def slow(*a):
     return partial(*a)
 ReferenceKernel.partial = slow
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.argv[0] = "nbdask"
+    entry()
 """
 
 
-def test_ctrl_c_prints_the_command_that_resumes(tmp_path) -> None:
-    """It ends with status 130 and no traceback, and the printed command finishes the store."""
+@pytest.mark.parametrize(
+    ("number", "code", "word", "cluster"),
+    [
+        (signal.SIGINT, 130, "interrupted", "threads"),
+        (signal.SIGTERM, 143, "terminated", "threads"),
+        pytest.param(signal.SIGTERM, 143, "terminated", "local", marks=pytest.mark.long),
+    ],
+)
+def test_a_stopped_run_prints_the_command_that_resumes(
+    tmp_path, number, code, word, cluster
+) -> None:
+    """No traceback, the lock is given back, and the printed command finishes the store.
+
+    The signal goes to the whole group, workers included.
+    """
     script, store = tmp_path / "job.py", tmp_path / "a b.zarr"
     script.write_text(_SLOW)
     hold = tmp_path / "hold"
     hold.write_text("1")
     argv = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--threads", "1"]
+    argv += ["--cluster", cluster]
     process = subprocess.Popen(
         [sys.executable, script, *argv, "--out", store],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)},
+        start_new_session=True,
     )
     wait_until(lambda: tiles_done(store) > 0 or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)
     hold.unlink()
     errors = process.communicate(timeout=PATIENCE)[1]
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in errors
     *_, said, command = errors.splitlines()
-    assert said.startswith("nbdask: interrupted; the store keeps all finished tiles")
+    assert said.startswith(f"nbdask: {word}; the store keeps all finished tiles")
     assert command == resume_command(["nbdask", *argv, "--out", str(store)])
     assert 0 < StoreReader(store).done().sum() < 36
+    assert not store.with_name(f".{store.name}.lock").exists()
     assert main([*argv, "--out", str(store), "--resume", "--quiet"]) == 0
     assert StoreReader(store).attributes["status"] == "complete"
+
+
+def test_tiles_that_fail_are_named_with_the_command_that_resumes(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    """Exit code 1; all other tiles are done; the printed command finishes the store."""
+
+    class Broken(ReferenceKernel):
+        def partial(self, model, tile, steps, mask):
+            if tile.slow0 == 8 and tile.fast0 < 16:
+                raise OSError("no luck")
+            return super().partial(model, tile, steps, mask)
+
+    monkeypatch.setattr("nbdask.cluster.tries.PAUSE", 0.0)
+    monkeypatch.setattr("nbdask.graph.context.get_kernel", lambda *_: Broken())
+    argv = ["simulate", *FLAGS.split(), "--backend", "numpy", "--tile", "8", "--out"]
+    argv += [str(tmp_path / "a.zarr"), "--quiet"]
+    assert main(argv) == 1
+    said, *named, again, command = capsys.readouterr().err.splitlines()
+    assert said == "nbdask: error: 2 tile(s) failed on every try, all others are done:"
+    assert [text.split(",")[0] for text in sorted(named)] == [
+        "  tile 6 (slow 8 to 16",
+        "  tile 7 (slow 8 to 16",
+    ]
+    assert again == "nbdask: to try them again:"
+    assert command.endswith(" --resume")
+    assert StoreReader(tmp_path / "a.zarr").done().sum() == 34
+    monkeypatch.undo()
+    assert main([*argv, "--resume"]) == 0

@@ -160,6 +160,25 @@ def pool(folder: Path, workers: int, variables: Mapping[str, str] | None = None)
         made.close()
 
 
+@contextmanager
+def workers_here(count: int) -> Iterator[Any]:
+    """Start a scheduler and workers of one thread each in this process; give their client."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
 def command(out: Path, *options: str, argv: Sequence[str] = ARGV) -> list[str]:
     """Return the words of a run."""
     return [sys.executable, "-m", "nbdask", "simulate", *argv, "--out", str(out), *options]

@@ -13,8 +13,10 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from nbdask.cluster import threads as threads_module
+from nbdask.cluster.driver import LEAST_AHEAD
 from nbdask.cluster.executor import Executor
 from nbdask.cluster.open import open_cluster
+from nbdask.cluster.parcels import MOST_TILES
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError
 from tests.cluster.pools import listening
@@ -61,7 +63,7 @@ def fail(run: str, number: int) -> None:
 
 def sleep(run: str, number: int) -> int:
     """Take a moment."""
-    time.sleep(0.02)
+    time.sleep(0.005)
     return number
 
 
@@ -103,7 +105,7 @@ def test_graphs_are_drawn_as_others_finish(executor) -> None:
 
     def counted() -> Iterator[Item]:
         nonlocal drawn, most
-        for item in items(sleep, "c", 200):
+        for item in items(sleep, "c", 600):
             drawn += 1
             most = max(most, drawn - done)
             yield item
@@ -113,8 +115,9 @@ def test_graphs_are_drawn_as_others_finish(executor) -> None:
         done += 1
 
     executor.run(Mark("c", 0), counted(), finished)
-    assert done == 200
-    assert most <= threads_module.WINDOW_PER_THREAD * 2 < 200
+    assert done == 600
+    in_parcels = MOST_TILES * (2 + LEAST_AHEAD)
+    assert most <= max(threads_module.WINDOW_PER_THREAD * 2, in_parcels) < 600
 
 
 def test_the_error_of_a_task_arrives(executor) -> None:

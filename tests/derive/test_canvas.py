@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbdask.derive.canvas import factor_for, finished, pieces, reduce_image
+from nbdask.derive.canvas import Finished, factor_for, pieces, reduce_image
 from nbdask.derive.pyramid import build_pyramid
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import KINDS, Levels
@@ -71,10 +71,10 @@ def test_regions(layered, region, factor) -> None:
 def test_the_coarsest_level_that_is_there_is_read(layered, broken) -> None:
     """A whole pyramid gives one level; holes in one lead down to tiles, and only there."""
     levels = Levels(layered)
-    found = list(pieces(levels, finished(levels, "max"), WHOLE, 8))
+    found = list(pieces(levels, Finished(levels, "max"), WHOLE, 8))
     assert {piece.level for piece in found} == {3}
     levels = Levels(broken)
-    found = list(pieces(levels, finished(levels, "max"), WHOLE, 8))
+    found = list(pieces(levels, Finished(levels, "max"), WHOLE, 8))
     assert {piece.level for piece in found} == {0, 1, 2}
     read = sum(piece.part.pixels for piece in found)
     assert read < SHAPE[0] * SHAPE[1] / 2

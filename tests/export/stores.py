@@ -11,12 +11,11 @@ from nbdask.experiment import Detector, Experiment
 from nbdask.geometry.build import build_model
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import EMPTY, combine, summarise
-from nbdask.store import schema
 from nbdask.store.address import place_of
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.provenance import end_attributes
 from nbdask.store.write import TileWriter
-from tests.helpers import small_experiment
+from tests.helpers import root_of, small_experiment
 
 
 def picture_of(shape: tuple[int, int], high: float = 3000.0) -> np.ndarray:
@@ -55,24 +54,13 @@ def store_of(
 ) -> Path:
     """Write ``image`` as the result of ``experiment``; tiles in ``missing`` are left out."""
     grid = TileGrid((image.shape[0], image.shape[1]), tile)
-    attributes = {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "status": schema.RUNNING,
-        "plan": {"tile": list(grid.tile)},
-        "experiment": experiment.to_dict(),
-        "fingerprint": experiment.fingerprint(),
-        "semantics": "spec",
-        "backend": "cpu",
-        "precision": "float64",
-        "kernel_version": "1",
-        "seeds": {},
-        "inputs": [],
-        "nbdask_version": "0.1.0",
-        "started": "2026-01-02T03:04:05+00:00",
-        "ended": None,
-        "statistics": None,
-    }
+    attributes = root_of(
+        grid,
+        experiment,
+        nbdask_version="0.1.0",
+        started="2026-01-02T03:04:05+00:00",
+        ended=None,
+    )
     create_store(path, grid, attributes, pixel_size=experiment.detector.pixel_size)
     model = build_model(experiment)
     slow0, slow1, fast0, fast1 = model.roi

@@ -15,6 +15,7 @@ from nbdask.statistics import EMPTY
 from nbdask.store import schema
 from nbdask.store.create import create_store
 from nbdask.store.write import TileWriter
+from tests.helpers import root_of
 
 GRID = TileGrid((300, 1200), (128, 1024))
 IMAGE = np.random.default_rng(2).random(GRID.shape).astype(np.float32)
@@ -24,13 +25,7 @@ IMAGE = np.random.default_rng(2).random(GRID.shape).astype(np.float32)
 def store(tmp_path):
     """A complete store with shards and edges."""
     path = tmp_path / "a.zarr"
-    attributes = {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "status": schema.COMPLETE,
-        "plan": {"tile": list(GRID.tile)},
-    }
-    create_store(path, GRID, attributes, pixel_size=1e-4)
+    create_store(path, GRID, root_of(GRID, status=schema.COMPLETE), pixel_size=1e-4)
     writer = TileWriter(path, GRID.counts[1])
     for index, t in enumerate(GRID):
         writer(index, t, IMAGE[t.slow0 : t.slow1, t.fast0 : t.fast1], EMPTY)

@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 
 import nbdask
+from nbdask.derive import Pipeline, Poisson
+from nbdask.derive.noise import noise
+from nbdask.derive.pyramid import build_pyramid
 from nbdask.errors import InputError
+from nbdask.export.formats import export
 from nbdask.store import lock as lock_module
 from nbdask.store.reader import StoreReader
 from tests.faults.power import Moment, Recorder, files, on_disk, restore
@@ -73,6 +77,25 @@ def test_a_complete_store_is_on_the_disk(recorded) -> None:
                 assert durable[f"a.zarr/{path.relative_to(store)}"] == path.read_bytes()
         return
     pytest.fail("the store is not complete on the disk")
+
+
+def test_all_that_is_made_from_a_store_is_on_the_disk(tmp_path) -> None:
+    """Pyramids, noise, exported files: whatever is there in the end, and the lock meanwhile."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "side").mkdir()
+    recorder = Recorder(tmp_path / "disk", tmp_path / "side")
+    store = tmp_path / "disk" / "a.zarr"
+    with recorder.recording():
+        run(store)
+        build_pyramid(store, smallest=8)
+        noise(store, store.with_name("n.zarr"), Pipeline((Poisson(),), seed=1), backend="numpy")
+        export(store, store.with_name("a.img"))
+    durable = on_disk(recorder.moments[-1], recorder.root)
+    for path in (tmp_path / "disk").rglob("*"):
+        if path.is_file():
+            assert durable[str(path.relative_to(tmp_path / "disk"))] == path.read_bytes()
+    locks = [on_disk(moment, recorder.root).get(".a.zarr.lock") for moment in recorder.moments]
+    assert any(locks)
 
 
 def test_fast_syncs_nothing_of_a_store(tmp_path) -> None:

@@ -87,6 +87,12 @@ def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
         ("[nanobragg]\nsemantics = 'c'\n", "nanobragg.flags = None: must be nanoBragg's flags"),
         ("[nanobragg]\nflags = '-hkl \"a'\n", "must be nanoBragg's flags as one text"),
         ("[nanobragg]\nflags = '-cel 70'\n", "unknown flag -cel: did you mean -cell"),
+        ("[nanobragg]\nflags = ''\namplitudes = 3\n", "nanobragg.amplitudes = 3: must be a table"),
+        ("[nanobragg]\nflags = ''\namplitudes = {models = 'm'}\n", "must be one of column, dmin"),
+        ("[nanobragg]\nflags = ''\namplitudes = {dmin = '2'}\n", "must be a number [Angstrom]"),
+        ("[nanobragg]\nflags = ''\namplitudes = {fprime = 'a'}\n", "fprime = 'a': must be a list"),
+        ("[nanobragg]\nflags = ''\namplitudes = {model = 'no.pdb'}\n", "no.pdb: no such file"),
+        (PARTS + "[structure.recipe]\nd_min = 1e-10\n", "structure.recipe"),
     ],
 )
 def test_refused_files(tmp_path: Path, text: str, fragment: str) -> None:

@@ -22,7 +22,7 @@ from tests.specs.support import with_detector
 
 ATTRIBUTES = """format format_version status nbdask_version git_commit command experiment
 fingerprint inputs seeds semantics backend precision kernel_version plan cluster versions host cpu
-started ended notes statistics"""
+started ended notes statistics manifest"""
 TILE = (8, 8)
 
 
@@ -134,7 +134,7 @@ def test_root_attributes(run: tuple[Experiment, Path]) -> None:
     exp, path = run
     found = attributes(path)
     assert set(ATTRIBUTES.split()) <= set(found)
-    assert (found["format"], found["format_version"], found["status"]) == ("nbdask", 1, "complete")
+    assert (found["format"], found["format_version"], found["status"]) == ("nbdask", 2, "complete")
     assert found["command"] == "nbdask 'a b'"
     assert found["started"] <= found["ended"]
     assert Experiment.from_dict(found["experiment"]) == exp

@@ -110,6 +110,13 @@ def test_it_is_finished(tmp_path) -> None:
     assert list(result.notes) == attributes["notes"]
 
 
+def test_it_is_left_alone_when_it_is_complete(store) -> None:
+    """Resumed with nothing to compute: no byte changes, the kernel on record least of all."""
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    simulate(EXPERIMENT, store, resume=True)
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
 def test_it_is_compared_with_its_trace(store, capsys) -> None:
     """A pixel that is another one is computed by the kernel in its place."""
     assert main(["trace", "9", "9", str(store)]) == 0

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import summarise
-from nbdask.store import schema
 from nbdask.store.address import place_of
 from nbdask.store.checked import DamageError
 from nbdask.store.create import create_store
@@ -33,6 +32,7 @@ from nbdask.store.levels import (
 )
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
+from tests.helpers import root_of
 
 GRID = TileGrid((40, 26), (8, 8))
 IMAGE = np.random.default_rng(8).gamma(0.5, 40.0, GRID.shape).astype(np.float32)
@@ -44,13 +44,7 @@ grids = st.builds(TileGrid, shape=st.tuples(side, side), tile=st.tuples(side, si
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store whose tiles are all there but the last; tests copy it."""
     path = tmp_path_factory.mktemp("levels") / "a.zarr"
-    attributes = {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "status": schema.RUNNING,
-        "plan": {"tile": list(GRID.tile)},
-    }
-    create_store(path, GRID, attributes, pixel_size=2e-4)
+    create_store(path, GRID, root_of(GRID), pixel_size=2e-4)
     writer = TileWriter(path, GRID.counts[1])
     for index, tile in enumerate(GRID):
         if index < len(GRID) - 1:
@@ -114,6 +108,10 @@ def test_what_is_made(store: Path) -> None:
             assert not levels.done([MEAN], level).any()
     after = StoreReader(store).attributes
     assert after.pop("ome") == ome_metadata(2e-4)
+    # The manifest covers the new arrays too.
+    made = {f"pyramid/mean/{level}" for level in (1, 2, 3)}
+    nodes = {"pyramid", "pyramid/mean", *made, *(f"{level}/image" for level in made)}
+    assert set(after.pop("manifest")["nodes"]) - set(before.pop("manifest")["nodes"]) == nodes
     assert after == before
 
 

@@ -31,7 +31,7 @@ from nbdask.store.reader import StoreReader
 from nbdask.store.resume import check_same
 from nbdask.store.space import check_space, least_bytes, most_bytes
 from nbdask.store.write import TileWriter
-from tests.helpers import image_of, small_experiment
+from tests.helpers import image_of, root_of, small_experiment
 
 EXPERIMENT = small_experiment()
 FREE = "free some space, then the same command with --resume goes on"
@@ -100,10 +100,11 @@ def test_a_record_that_cannot_be_read_counts_as_missing(store: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"format_version": 99}, "has format version 99, this nbdask reads up to 1: install"),
+        ({"format_version": 99}, "has format version 99, this nbdask reads up to 2: install"),
         ({"status": "creating"}, "was being created when its run ended: start again with --overw"),
-        ({"plan": {}}, "is damaged: the metadata of its arrays cannot be read ('tile')"),
-        ({"plan": {"tile": 5}}, "is damaged: the metadata of its arrays cannot be read ("),
+        ({"plan": {}}, "is damaged: its root has no attribute plan.steps_per_task"),
+        ({"plan": 5}, "is damaged: attribute plan of its root is 5: must be a table"),
+        ({"backend": None}, "is damaged: attribute backend of its root is null: must be a text"),
         ({"format": "other"}, "is not an nbdask store: give the path of a finished or running run"),
     ],
 )
@@ -406,8 +407,7 @@ def test_what_is_no_place(out: Any, line: str) -> None:
 def test_a_store_of_another_unit_says_so(tmp_path: Path) -> None:
     """What a pixel counts is an attribute of the image."""
     grid = TileGrid((5, 7), (5, 7))
-    attributes = {"format": "nbdask", "format_version": 1, "status": "running",
-                  "plan": {"tile": [5, 7]}}  # fmt: skip
+    attributes = root_of(grid)
     image = {"long_name": "counts", "units": "adu"}
     create_store(tmp_path / "a.zarr", grid, attributes, pixel_size=1e-4, image=image)
     TileWriter(tmp_path / "a.zarr", 1)(0, Tile(0, 5, 0, 7), np.ones((5, 7), np.float32), EMPTY)

@@ -160,7 +160,7 @@ def test_one_of_many_gets_a_dead_lock(store, monkeypatch, seed) -> None:
     for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: sum(thread.is_alive() for thread in threads) == 1)
+        wait_until(lambda: won and sum(thread.is_alive() for thread in threads) == 1)
         assert len(won) == 1
     finally:
         release.set()
@@ -184,3 +184,65 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path) -> None:
         Lock(place_of(tmp_path / "none" / "a.zarr")),
     ):
         pass
+
+
+@pytest.mark.parametrize("kind", ["link", "link to a lock", "pipe", "folder", "text", "other JSON"])
+def test_what_is_no_lock_of_ours_is_not_touched(store, kind) -> None:
+    """A user's file is neither followed, read for ever nor overwritten; the message says which."""
+    path, mine = lock_path(store), store.with_name("thesis.tex")
+    mine.write_text("mine")
+    if kind.startswith("link"):
+        if kind == "link to a lock":
+            mine.write_text(json.dumps({"host": "node7", "pid": 1, "machine": "x"}))
+        path.symlink_to(mine)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.write_text("mine" if kind == "text" else '{"title": "thesis"}')
+    text, before = mine.read_text(), path.lstat()
+    with pytest.raises(StoreError, match="no lock of nbdask: move it away"), Lock(place_of(store)):
+        pass
+    assert mine.read_text() == text
+    assert path.lstat() == before or kind == "pipe"
+
+
+def test_a_link_in_place_of_the_guard(store, monkeypatch) -> None:
+    """Of a takeover."""
+    monkeypatch.setattr(lock_module, "PATIENCE", 0.1)
+    elsewhere(store)
+    mine = store.with_name("thesis.tex")
+    mine.write_text("mine")
+    lock_path(store).with_name(f"{lock_path(store).name}.guard").symlink_to(mine)
+    with (
+        pytest.raises(StoreError, match=r"guard stands where .*move it away"),
+        Lock(place_of(store)),
+    ):
+        pass
+    assert mine.read_text() == "mine"
+
+
+_NO_FCNTL = """
+import sys
+sys.modules["fcntl"] = None
+import nbdask
+from nbdask.store.address import place_of
+from nbdask.store.lock import Lock
+try:
+    nbdask.verify(sys.argv[1])
+except nbdask.NbdaskError as error:
+    print(error)
+with Lock(place_of(sys.argv[1])):
+    print("held")
+"""
+
+
+def test_a_system_without_fcntl(store) -> None:
+    """Stores are opened and locked there too."""
+    done = subprocess.run(
+        [sys.executable, "-c", _NO_FCNTL, store], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0].startswith(f"{store} does not exist")
+    assert done.stdout.splitlines()[1] == "held"

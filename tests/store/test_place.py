@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import nbdask
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store.address import place_of, read_root
 from nbdask.store.create import create_store
 from nbdask.store.local import check_free, new_folder
 from nbdask.store.schema import FORMAT
+from tests.helpers import ROOT, small_experiment
 
 GRID = TileGrid((20, 30), (8, 16))
 
@@ -23,11 +27,18 @@ def make_store(path: Path, **attributes) -> None:
     create_store(path, GRID, {"format": FORMAT, **attributes}, pixel_size=1e-4)
 
 
+def _root(path: Path) -> dict:
+    """Return the attributes of a store but for its manifest."""
+    found = read_root(path)
+    assert found is not None
+    return {name: value for name, value in found.items() if name != "manifest"}
+
+
 def test_a_new_store_is_made_whole(tmp_path) -> None:
     """Only the store is there afterwards, with its attributes."""
     make_store(tmp_path / "a.zarr", mark=1)
     assert os.listdir(tmp_path) == ["a.zarr"]
-    assert read_root(tmp_path / "a.zarr") == {"format": FORMAT, "mark": 1}
+    assert _root(tmp_path / "a.zarr") == {"format": FORMAT, "mark": 1}
 
 
 def test_an_existing_store_is_refused(tmp_path) -> None:
@@ -35,7 +46,7 @@ def test_an_existing_store_is_refused(tmp_path) -> None:
     make_store(tmp_path / "a.zarr", mark=1)
     with pytest.raises(StoreError, match=r"exists already.*--overwrite"):
         create_store(tmp_path / "a.zarr", GRID, {"format": FORMAT}, pixel_size=1e-4)
-    assert read_root(tmp_path / "a.zarr") == {"format": FORMAT, "mark": 1}
+    assert _root(tmp_path / "a.zarr") == {"format": FORMAT, "mark": 1}
 
 
 def test_overwrite_replaces_a_store(tmp_path) -> None:
@@ -43,7 +54,7 @@ def test_overwrite_replaces_a_store(tmp_path) -> None:
     make_store(tmp_path / "a.zarr", mark=1)
     attributes = {"format": FORMAT, "mark": 2}
     create_store(tmp_path / "a.zarr", GRID, attributes, pixel_size=1e-4, overwrite=True)
-    assert read_root(tmp_path / "a.zarr") == attributes
+    assert _root(tmp_path / "a.zarr") == attributes
     assert os.listdir(tmp_path) == ["a.zarr"]
 
 
@@ -108,7 +119,7 @@ def test_a_failed_start_leaves_nothing(tmp_path, error) -> None:
             (folder / "something").write_text("x")
             raise error
     assert os.listdir(tmp_path) == ["old.zarr"]
-    assert read_root(tmp_path / "old.zarr") == {"format": FORMAT, "mark": 1}
+    assert _root(tmp_path / "old.zarr") == {"format": FORMAT, "mark": 1}
 
 
 def test_a_path_taken_in_the_meantime_is_not_replaced(tmp_path) -> None:
@@ -142,3 +153,61 @@ def test_a_link_to_a_store_is_told_from_what_is_no_store(tmp_path) -> None:
     (tmp_path / "link.zarr").symlink_to(tmp_path / "a.zarr")
     with pytest.raises(StoreError, match=r"is a symbolic link, .* leads to, .*a\.zarr"):
         check_free(tmp_path / "link.zarr", overwrite=True)
+
+
+_KILLED = """
+import os, sys
+from nbdask.store import local
+from nbdask.store.address import place_of
+import tests.store.test_place as test
+calls, rename, after = [], os.rename, int(sys.argv[2])
+def killed(source, target):
+    if len(calls) == after:
+        os._exit(9)
+    calls.append(target)
+    rename(source, target)
+os.rename = killed
+remove = local.shutil.rmtree
+local.shutil.rmtree = lambda *a, **k: os._exit(9) if len(calls) == after else remove(*a, **k)
+attributes = {"format": "nbdask", "mark": 2}
+test.create_store(sys.argv[1], test.GRID, attributes, pixel_size=1e-4, overwrite=True)
+"""
+
+
+@pytest.mark.parametrize(("renamed", "mark"), [(0, 1), (1, 1), (2, 2)])
+def test_what_a_killed_creation_leaves_is_swept(tmp_path, renamed, mark) -> None:
+    """Killed before, between and after the renames: one whole store is left, and nothing else."""
+    path = tmp_path / "a.zarr"
+    make_store(path, mark=1)
+    command = [sys.executable, "-c", _KILLED, str(path), str(renamed)]
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert killed.returncode == 9
+    assert len(os.listdir(tmp_path)) == 2
+    place_of(path).sweep()
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    assert _root(path) == {"format": FORMAT, "mark": mark}
+
+
+def test_what_only_looks_like_it_stays(tmp_path) -> None:
+    """Other names, links, folders that hold a user's files."""
+    (tmp_path / ".a.zarr.0123456789ab.new").mkdir()
+    (tmp_path / ".a.zarr.0123456789ab.new" / "thesis.tex").write_text("mine")
+    (tmp_path / ".a.zarr.new").mkdir()
+    (tmp_path / ".b.zarr.0123456789ab.new").mkdir()
+    (tmp_path / ".a.zarr.ba9876543210.old").symlink_to(tmp_path / ".a.zarr.new")
+    before = sorted(os.listdir(tmp_path))
+    assert place_of(tmp_path / "a.zarr").sweep() == 0
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_the_next_run_sweeps(tmp_path) -> None:
+    """And refuses to overwrite a store that has come back."""
+    make_store(tmp_path / ".a.zarr.0123456789ab.new")
+    options = {"backend": "numpy", "tile": 12}
+    nbdask.simulate(small_experiment(), tmp_path / "a.zarr", **options)
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    (tmp_path / "a.zarr").rename(tmp_path / ".a.zarr.0123456789ab.old")
+    with pytest.raises(StoreError, match=r"a\.zarr exists already: --overwrite replaces it"):
+        nbdask.simulate(small_experiment(), tmp_path / "a.zarr", **options)
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    assert nbdask.verify(tmp_path / "a.zarr").ok

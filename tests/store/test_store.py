@@ -23,25 +23,15 @@ from nbdask.store.create import create_store, update_attributes
 from nbdask.store.open import open_store, read_summary
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter, checksum
-from tests.helpers import STRICT
+from tests.helpers import STRICT, root_of
 
 RANDOM = np.random.default_rng(5)
-
-
-def attributes_of(grid: TileGrid) -> dict:
-    """Return the least attributes that a reader needs."""
-    return {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "status": schema.RUNNING,
-        "plan": {"tile": list(grid.tile)},
-    }
 
 
 def make(path, shape=(20, 30), tile=(8, 16)):
     """Create a store and return its grid, a writer and random pixels."""
     grid = TileGrid(shape, tile)
-    create_store(path, grid, attributes_of(grid), pixel_size=2e-4)
+    create_store(path, grid, root_of(grid), pixel_size=2e-4)
     return grid, TileWriter(path, grid.counts[1]), RANDOM.random(shape).astype(np.float32)
 
 
@@ -248,7 +238,7 @@ def test_what_is_no_store_is_refused(tmp_path) -> None:
     with pytest.raises(StoreError, match="is not an nbdask store"):
         read_summary(tmp_path / "b.zarr")
     grid = TileGrid((20, 30), (8, 16))
-    later = {**attributes_of(grid), "format_version": schema.FORMAT_VERSION + 1}
+    later = {**root_of(grid), "format_version": schema.FORMAT_VERSION + 1}
     create_store(tmp_path / "c.zarr", grid, later, pixel_size=1e-4)
     with pytest.raises(StoreError, match="newer nbdask"):
         StoreReader(tmp_path / "c.zarr")

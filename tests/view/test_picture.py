@@ -21,6 +21,7 @@ from nbdask.store.write import TileWriter
 from nbdask.view.contrast import choose
 from nbdask.view.picture import preview, region_of
 from nbdask.view.style import Style
+from tests.helpers import root_of
 from tests.pictured import SHAPE, forget, image_of, make, set_pixels
 
 #: Where the image begins in a picture [pixels].
@@ -130,8 +131,7 @@ def test_memory_is_bounded(tmp_path) -> None:
     """An image of 16 MiB is reduced with the memory of some of its tiles."""
     path, shape = tmp_path / "run.zarr", (2048, 2048)
     grid = TileGrid(shape, (256, 256))
-    attributes = {"format": "nbdask", "format_version": 1, "status": "running"}
-    create_store(path, grid, {**attributes, "plan": {"tile": [256, 256]}}, pixel_size=1e-4)
+    create_store(path, grid, root_of(grid), pixel_size=1e-4)
     write, pixels = TileWriter(path, 8), np.ones((256, 256), dtype=np.float32)
     for index, tile in enumerate(grid):
         write(index, tile, pixels, EMPTY)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbdask.derive.canvas import finished
+from nbdask.derive.canvas import Finished
 from nbdask.derive.pyramid import build_pyramid
 from nbdask.errors import InputError, StoreError
 from nbdask.plan.tiles import Tile
@@ -53,14 +53,14 @@ def test_overview_of_a_store_that_grows(store, small, kind, layered) -> None:
         build_pyramid(store, smallest=10)
     levels = Levels(store)
     overview = Overview(levels, kind, Damage())
-    while not overview.fill(finished(levels, kind), 0.0):
+    while not overview.fill(Finished(levels, kind), 0.0):
         pass
     assert overview.shown == 16
     assert np.isnan(overview.window.values).any() or overview.window.factor > 8
     put_back(kept)
     if layered:
         build_pyramid(store, smallest=10)
-    while not overview.fill(finished(levels, kind), 0.0):
+    while not overview.fill(Finished(levels, kind), 0.0):
         pass
     window = overview.window
     assert window.factor == 8

@@ -1,0 +1,1 @@
+"""Structure factor amplitudes from atomic models and from reflection files."""

@@ -1,0 +1,130 @@
+"""From a settled recipe to the table of amplitudes: what a run, a repair and a listing share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nbdask import units
+from nbdask.amplitudes.calculate import structure_factors
+from nbdask.amplitudes.lists import Reflections, read_reflections
+from nbdask.amplitudes.models import Model, read_model
+from nbdask.amplitudes.scale import Scale, scale_between
+from nbdask.amplitudes.symmetry import codes, unique_indices
+from nbdask.amplitudes.table import Table, expanded
+from nbdask.errors import InputFileError
+from nbdask.experiment.structure import Recipe, StructureFactors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A table of amplitudes, and how it came about.
+
+    Attributes
+    ----------
+    table : Table
+    notes : tuple of str
+    model : Model or None
+    counts : dict
+        Of the list; empty for a model alone.
+    calculated : Table or None
+        Of the model beside a list.
+    scale : Scale or None
+        Of the list on that of the model.
+    """
+
+    table: Table
+    notes: tuple[str, ...]
+    model: Model | None = None
+    counts: dict[str, int] | None = None
+    calculated: Table | None = None
+    scale: Scale | None = None
+
+
+def made(structure: StructureFactors, *, fill: bool = True) -> Made:
+    """Return the amplitudes of a model or a reflection file.
+
+    Parameters
+    ----------
+    structure : StructureFactors
+        Of format ``"model"`` or ``"reflections"``.
+    fill : bool
+        Whether a model beside a list completes it; else both are only compared.
+
+    Raises
+    ------
+    InputFileError
+        A file that is missing or malformed.
+    """
+    recipe, path = structure.recipe, structure.path
+    assert recipe is not None
+    assert path is not None
+    if structure.format == "model":
+        model = read_model(path)
+        return Made(from_model(model, recipe), model.notes, model)
+    found = listed(path, recipe)
+    table = found.table.within(angstrom(recipe))
+    if len(table) == 0:
+        raise InputFileError(
+            f"{path}: no reflection to {angstrom(recipe):g} Angstrom: raise the number of --dmin"
+        )
+    if recipe.model is None:
+        return Made(table, found.notes, counts=found.counts)
+    model = read_model(recipe.model)
+    calculated = from_model(model, recipe)
+    scale = scale_between(path, table, calculated)
+    notes = [*found.notes, *model.notes, f"{path}: {scale.text} on the scale of {recipe.model}"]
+    if fill:
+        whole = _filled(table, calculated, scale)
+        added = len(whole) - len(table)
+        notes.append(f"{path}: {added} of {len(whole)} reflections are filled from {recipe.model}")
+        table = whole
+    return Made(table, tuple(notes), model, found.counts, calculated, scale)
+
+
+def listed(path: str, recipe: Recipe) -> Reflections:
+    """Return the reflections of a file as a recipe asks for them."""
+    cell = None
+    if recipe.cell is not None:
+        lengths = [units.to_angstrom(x) for x in recipe.cell[:3]]
+        cell = lengths + [units.to_degrees(x) for x in recipe.cell[3:]]
+    return read_reflections(path, column=recipe.column, cell=cell, space_group=recipe.space_group)
+
+
+def angstrom(recipe: Recipe) -> float | None:
+    """Return the limit of resolution in Angstrom."""
+    return None if recipe.d_min is None else units.to_angstrom(recipe.d_min)
+
+
+def from_model(model: Model, recipe: Recipe) -> Table:
+    """Return the amplitudes of a model: F(h) of one index of each set, expanded to P1."""
+    d_min = angstrom(recipe)
+    assert d_min is not None
+    hkl = unique_indices(model.path, model.symmetry, d_min)
+    solvent = recipe.solvent
+    plus, minus = structure_factors(
+        model,
+        hkl,
+        d_min,
+        dispersion={name: (first, second) for name, first, second in recipe.dispersion},
+        solvent=None if solvent is None else (solvent[0], solvent[1], solvent[2], solvent[3]),
+        method=recipe.method,
+    )
+    if not recipe.dispersion:
+        return expanded(model.symmetry, hkl, np.abs(plus), mates=False)[0]
+    both = np.concatenate([np.abs(plus), np.abs(minus)])
+    return expanded(model.symmetry, np.concatenate([hkl, -hkl]), both, mates=True)[0]
+
+
+def _filled(table: Table, calculated: Table, scale: Scale) -> Table:
+    """Return a list with what it lacks from a model, on the scale of the list."""
+    most = int(max(np.abs(table.hkl).max(), np.abs(calculated.hkl).max()))
+    here, there = codes(table.hkl, most), codes(calculated.hkl, most)
+    lacking = ~np.isin(there, here)
+    factor = scale.factor(table.symmetry.inverse_d_squared(calculated.hkl[lacking]) / 4.0)
+    hkl = np.concatenate([table.hkl, calculated.hkl[lacking]])
+    F = np.concatenate([table.F, calculated.F[lacking] * factor])
+    order = np.argsort(np.concatenate([here, there[lacking]]), kind="stable")
+    anomalous = table.anomalous or calculated.anomalous
+    return Table(hkl[order], F[order], table.symmetry, anomalous)

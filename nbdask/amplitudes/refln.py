@@ -1,0 +1,144 @@
+"""Structure factors in mmCIF files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.amplitudes.columns import Column, Raw, chosen, whole_indices
+from nbdask.amplitudes.content import Content
+from nbdask.amplitudes.symmetry import settle
+from nbdask.errors import InputFileError
+from nbdask.inputs.text import problem, shown
+
+#: Names of mmCIF items -> type of column, and the item with its sigma or its mate.
+_ITEMS = {
+    "pdbx_F_plus": ("G", "pdbx_F_plus_sigma", "pdbx_F_minus"),
+    "pdbx_F_minus": ("G", "pdbx_F_minus_sigma", ""),
+    "pdbx_I_plus": ("K", "pdbx_I_plus_sigma", "pdbx_I_minus"),
+    "pdbx_I_minus": ("K", "pdbx_I_minus_sigma", ""),
+    "F_meas_au": ("F", "F_meas_sigma_au", ""),
+    "F_meas": ("F", "F_meas_sigma", ""),
+    "intensity_meas": ("J", "intensity_sigma", ""),
+    "F_squared_meas": ("J", "F_squared_sigma", ""),
+    "F_calc_au": ("C", "", ""),
+    "F_calc": ("C", "", ""),
+    "F_squared_calc": ("D", "", ""),
+    "pdbx_FWT": ("W", "", ""),
+    "pdbx_DELFWT": ("W", "", ""),
+}
+
+
+def from_cif(
+    path: str | Path,
+    content: Content,
+    column: str | None,
+    cell: Sequence[float] | None,
+    space_group: str | None,
+    what: str,
+) -> Raw:
+    """Return the first block that has the column, or any column."""
+    first: InputFileError | None = None
+    for block in content.blocks:
+        prefix = "_refln." if block.find_values("_refln.index_h") else "_refln_"
+        if not block.find_values(prefix + "index_h"):
+            continue
+        columns = _cif_columns(path, block, prefix)
+        try:
+            chosen(path, columns, column, what)
+        except InputFileError as error:
+            first = first or error
+            continue
+        indices = [_numbers(path, block, f"{prefix}index_{x}") for x in "hkl"]
+        if len({*map(len, indices), *(len(c.values) for c in columns)}) > 1:
+            raise problem(path, None, "columns of different lengths", "one loop of reflections")
+        hkl = np.stack(indices, axis=1)
+        numbers, name, number = _cif_crystal(content, block)
+        symmetry = settle(path, cell or numbers, space_group or name, number)
+        found = block.find_values(prefix + "status") or block.find_values(
+            prefix + "observed_status"
+        )
+        status = None
+        if len(found) == len(hkl):
+            status = np.array([gemmi.cif.as_string(v) for v in found])
+        many = sum(bool(b.find_values(prefix + "index_h")) for b in content.blocks) > 1
+        return Raw(symmetry, whole_indices(path, hkl), columns, status, block.name if many else "")
+    raise first or problem(path, None, "no _refln.index_h", what)
+
+
+def _cif_crystal(
+    content: Content, block: gemmi.cif.Block
+) -> tuple[list[float], str | None, int | None]:
+    """Return cell, space group and its number of a block, or of the first that has them."""
+    numbers: list[float] = []
+    name, number = None, None
+    for one in (block, *content.blocks):
+        for dot in (".", "_"):
+            tags = [
+                f"_cell{dot}{x}_{y}"
+                for x, y in (
+                    ("length", "a"),
+                    ("length", "b"),
+                    ("length", "c"),
+                    ("angle", "alpha"),
+                    ("angle", "beta"),
+                    ("angle", "gamma"),
+                )
+            ]
+            values = [gemmi.cif.as_number(one.find_value(tag) or "?") for tag in tags]
+            if not numbers and np.isfinite(values).all():
+                numbers = values
+        for tag in (
+            "_symmetry.space_group_name_H-M",
+            "_space_group.name_H-M_alt",
+            "_symmetry_space_group_name_H-M",
+            "_space_group_name_H-M_alt",
+        ):
+            text = one.find_value(tag)
+            if name is None and text and text not in ("?", "."):
+                name = gemmi.cif.as_string(text)
+        for tag in (
+            "_symmetry.Int_Tables_number",
+            "_space_group.IT_number",
+            "_symmetry_Int_Tables_number",
+            "_space_group_IT_number",
+        ):
+            text = one.find_value(tag)
+            if number is None and text and text.isdigit():
+                number = int(text)
+    return numbers, name, number
+
+
+def _cif_columns(path: str | Path, block: gemmi.cif.Block, prefix: str) -> tuple[Column, ...]:
+    found = []
+    for name, (kind, sigma, mate) in _ITEMS.items():
+        if not block.find_values(prefix + name):
+            continue
+        errors = (
+            _numbers(path, block, prefix + sigma)
+            if (sigma and block.find_values(prefix + sigma))
+            else None
+        )
+        pair = mate if mate and block.find_values(prefix + mate) else ""
+        values = _numbers(path, block, prefix + name)
+        if errors is not None and len(errors) != len(values):
+            errors = None
+        found.append(Column(name, kind, values, errors, pair))
+    return tuple(found)
+
+
+def _numbers(path: str | Path, block: gemmi.cif.Block, tag: str) -> NDArray[np.float64]:
+    """Return a column of numbers; ``?`` and ``.`` are NaN, anything else is refused."""
+    words = list(block.find_values(tag))
+    values = np.array([gemmi.cif.as_number(word) for word in words], dtype=np.float64)
+    for place in np.flatnonzero(~np.isfinite(values)):
+        word = gemmi.cif.as_string(words[place]) if words[place] not in ("?", ".") else ""
+        if word and word.lower() != "nan":
+            raise problem(
+                path, None, f"{tag} of reflection {place + 1} is {shown(word)}", "a number, ? or ."
+            )
+    return values

@@ -1,0 +1,117 @@
+"""Amplitudes of all reflections of the P1 cell, and how they follow from a part of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.amplitudes.symmetry import Indices, Symmetry, codes, decoded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Amplitudes of the P1 cell, both Friedel mates, sorted by h, k, l, without 000.
+
+    Attributes
+    ----------
+    hkl : (n, 3) int64 array
+    F : (n,) float64 array
+        Amplitudes, at least 0 [electrons, or the scale of the file].
+    symmetry : Symmetry
+        Of the file.
+    anomalous : bool
+        Whether Friedel mates differ.
+    """
+
+    hkl: Indices
+    F: NDArray[np.float64]
+    symmetry: Symmetry
+    anomalous: bool
+
+    def __len__(self) -> int:
+        """Return the number of reflections."""
+        return len(self.F)
+
+    def rows(self) -> NDArray[np.float64]:
+        """Return h, k, l, F as (n, 4) float64 array."""
+        return np.column_stack([self.hkl.astype(np.float64), self.F])
+
+    def within(self, d_min: float | None) -> Table:
+        """Return the reflections with d >= ``d_min`` [Angstrom]; None: all."""
+        if d_min is None:
+            return self
+        # A spacing exactly on the limit is inside.
+        keep = self.symmetry.inverse_d_squared(self.hkl) <= d_min**-2.0 * (1.0 + 2e-9)
+        return Table(self.hkl[keep], self.F[keep], self.symmetry, self.anomalous)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the merging of a list met.
+
+    Attributes
+    ----------
+    merged : int
+        Sets of equivalent reflections whose value is the mean of several.
+    absent : int
+        Sets that the space group extinguishes.
+    filled : int
+        Reflections of P1 that took the value of their Friedel mate.
+    """
+
+    merged: int
+    absent: int
+    filled: int
+
+
+def expanded(
+    symmetry: Symmetry, hkl: NDArray[np.integer], values: NDArray[np.float64], *, mates: bool
+) -> tuple[Table, Counts]:
+    """Merge observations by mean and expand them to P1: h' = h R for every operator (R, t).
+
+    Parameters
+    ----------
+    symmetry : Symmetry
+    hkl : (n, 3) int array
+    values : (n,) float64 array
+        Amplitude of each; equivalent ones may occur several times.
+    mates : bool
+        Whether h and -h are different reflections; a missing one takes the value of the other.
+
+    Returns
+    -------
+    Table, Counts
+    """
+    keep = np.any(hkl != 0, axis=1)
+    hkl, values = np.asarray(hkl[keep], dtype=np.int64), values[keep]
+    turns = symmetry.rotations
+    images = np.einsum("ni,oij->onj", hkl, turns)
+    most = int(np.abs(images).max(initial=1))
+    keys = codes(images, most)
+    if not mates:
+        keys = np.concatenate([keys, codes(-images, most)])
+    own, index, counts = np.unique(keys.max(axis=0), return_inverse=True, return_counts=True)
+    means = np.bincount(index, weights=values) / counts
+    # Now one value for each set; its members, each once.
+    sets = decoded(own, most)
+    members = codes(np.einsum("ni,oij->onj", sets, turns), most).ravel()
+    places, first = np.unique(members, return_index=True)
+    F = np.tile(means, len(turns))[first]
+    whole, chosen, filled = _with_mates(places, F, most)
+    merged, absent = int((counts > 1).sum()), int(symmetry.absent(sets).sum())
+    table = Table(decoded(whole, most), chosen, symmetry, mates)
+    return table, Counts(merged, absent, filled if mates else 0)
+
+
+def _with_mates(
+    places: Indices, F: NDArray[np.float64], most: int
+) -> tuple[Indices, NDArray[np.float64], int]:
+    """Return places and values with -h added where it is missing, and how many were added."""
+    opposite = codes(-decoded(places, most), most)
+    lacking = ~np.isin(opposite, places)
+    whole = np.concatenate([places, opposite[lacking]])
+    values = np.concatenate([F, F[lacking]])
+    order = np.argsort(whole, kind="stable")
+    return whole[order], values[order], int(lacking.sum())

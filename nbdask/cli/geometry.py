@@ -1,0 +1,133 @@
+"""``nbdask geometry``: what a geometry file says of a detector, drawn and converted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbdask.cli.numbers import Whole
+
+_EPILOG = """\b
+FILE may be: dxtbx .expt or .json, CrystFEL .geom, NeXus NXmx, XDS.INP, XPARM.XDS.
+--to takes a format (.expt, .geom, nxmx, poni, XDS.INP) or a file name with its ending.
+Lengths have a unit (100mm, 0.1m); --clen without one is in m, as in the file.
+Example: nbdask geometry run.geom --clen 0.1 -o panels.png --to .expt"""
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+@click.command(name="geometry", epilog=_EPILOG)
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="Print beam and panels as JSON.")
+@click.option(
+    "-o",
+    "--output",
+    multiple=True,
+    metavar="OUT",
+    help="Picture of the panels (.png, .svg, .pdf), or what --to writes.",
+)
+@click.option("--to", metavar="FORMAT", help="Convert: a format, or a file name with its ending.")
+@click.option("--energy", metavar="E", help="Photon energy, where FILE gives none [eV].")
+@click.option("--wavelength", metavar="W", help="Wavelength, where FILE gives none [A].")
+@click.option(
+    "--clen",
+    "--distance",
+    metavar="L",
+    help="Camera length, where FILE (.geom) gives a place in the data for it [m].",
+)
+@click.option("--distance-shift", metavar="L", help="Move all panels along the beam's axis z.")
+@click.option(
+    "--shot",
+    type=Whole(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Which experiment of an .expt file, or frame of an NXmx file, from 0.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+def command(file: str, as_json: bool, output: tuple[str, ...], **options: Any) -> None:
+    """Say what the geometry FILE holds: panels, pitches, tilts, gaps, beam centre, resolution."""
+    from nbdask.panels.read import read_geometry
+    from nbdask.panels.report import as_text, as_values
+
+    pictures, target = _outputs(file, output, options["to"])
+    for path in [*pictures, *([] if target is None else [target[1]])]:
+        _check_free(path, options["overwrite"])
+    found = read_geometry(file, shot=options["shot"], **_given(options))
+    said: list[str] = []
+    if target is not None:
+        from nbdask.panels.write import write_geometry
+
+        # Before anything is printed: what a format cannot hold is refused in one line.
+        said = [*write_geometry(found, target[1], target[0]), "written"]
+    if as_json:
+        for text in found.taken:
+            click.echo(f"taken: {text}", err=True)
+        click.echo(json.dumps(as_values(found)))
+    else:
+        click.echo(as_text(found, file))
+    for text in said:
+        assert target is not None
+        click.echo(f"{target[1]}: {text}", err=as_json)
+    if pictures:
+        from nbdask.view.panels import draw_panels
+
+        for path in pictures:
+            draw_panels(found, path, Path(file).name)
+            click.echo(f"{path}: drawn", err=as_json)
+
+
+def _outputs(
+    file: str, output: tuple[str, ...], to: str | None
+) -> tuple[list[Path], tuple[str, Path] | None]:
+    """Return the pictures, and format and name of what is converted."""
+    pictures = [Path(name) for name in output if name.lower().endswith(_PICTURES)]
+    others = [Path(name) for name in output if not name.lower().endswith(_PICTURES)]
+    if to is None:
+        if others:
+            raise click.UsageError(
+                f"-o {others[0]}: must end in {', '.join(_PICTURES)}, or come with --to"
+            )
+        return pictures, None
+    from nbdask.panels.write import target_of
+
+    if len(others) > 1:
+        raise click.UsageError(f"-o {others[1]}: --to writes one file, and -o names two")
+    return pictures, target_of(to, Path(file), others[0] if others else None)
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise click.UsageError(f"{path}: is a directory: name a file")
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"{path}: no such directory {path.parent}: make it first")
+    if path.exists() and not overwrite:
+        raise click.UsageError(f"{path} exists: choose another name, or --overwrite")
+
+
+def _given(options: dict[str, Any]) -> dict[str, float]:
+    """Return what the options say, in SI (energy in eV)."""
+    from nbdask.panels.quantities import ENERGIES, LENGTHS, quantity
+
+    found: dict[str, float] = {}
+    for name, units, default, allowed in (
+        ("energy", ENERGIES, "eV", "an energy such as 9300 or 9.3keV"),
+        ("wavelength", LENGTHS, "A", "a wavelength such as 1.0 or 0.1nm"),
+        ("clen", LENGTHS, "m", "a length such as 0.1 (m) or 100mm"),
+        ("distance_shift", LENGTHS, None, "a length with its unit, such as 0.5mm or -1e-3m"),
+    ):
+        text = options[name]
+        if text is None:
+            continue
+        value = quantity(text, units, default)
+        flag = f"--{name.replace('_', '-')}"
+        if value is None:
+            raise click.UsageError(f"{flag} {text}: must be {allowed}")
+        if name == "clen" and abs(value) >= 20.0:
+            raise click.UsageError(
+                f"{flag} {text}: is {value:g} m, more than 20 m: write the unit, such as {text}mm"
+            )
+        found[name] = value
+    return found

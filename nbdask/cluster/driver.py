@@ -1,0 +1,222 @@
+"""Keeps the workers of a dask.distributed scheduler supplied with tiles, until all are done."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from dask.utils import key_split
+from distributed import Client, Future
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from nbdask.cluster import gate
+from nbdask.cluster.executor import Done, Graph
+from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, limit, pack
+from nbdask.cluster.tries import PAUSE, Failure, Tries
+from nbdask.cluster.watch import LOOK, ClusterLostError, Watch, logger
+
+#: Parcels in the hands of the scheduler beyond those that run, so that no worker waits: half as
+#: many as there are threads, within these bounds.
+LEAST_AHEAD, MOST_AHEAD = 2, 64
+#: Seconds in which results are collected before they are taken together, where so many threads
+#: work that they come fast.
+COLLECT, MANY = 0.1, 8
+
+
+class Driver:
+    """Leads one run.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    watch : Watch
+    least : int
+        Tasks that are handed out even where there are fewer threads.
+    run : str
+        Name of the run.
+    graphs : iterator of Graph
+    done : callable
+        Takes the result of each.
+
+    Attributes
+    ----------
+    pending : dict
+        What was handed out and not yet taken back.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        watch: Watch,
+        least: int,
+        run: str,
+        graphs: Iterator[Graph],
+        done: Done,
+    ) -> None:
+        self._client, self._watch, self._least, self._run = client, watch, least, run
+        self._graphs, self._done = graphs, done
+        self._again: deque[Graph] = deque()
+        self._tries, self._pace = Tries(least), Pace()
+        self._ready: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._numbers = count()
+        self._taken = 0
+        self.pending: dict[Future[Any], Parcel] = {}
+
+    def drive(self) -> None:
+        """Hand out tiles and take results until all are done, or nothing more can be."""
+        self._watch.count()
+        while True:
+            self._fill()
+            if not self.pending and not self._tries.waiting():
+                break
+            finished = self._finished()
+            if finished:
+                self._take(finished)
+            else:
+                self._watch.look()
+        self._watch.count()
+        self._tries.finish()
+
+    @property
+    def _threads(self) -> int:
+        return max(self._least, self._watch.threads)
+
+    def _fill(self) -> None:
+        """Hand out tiles that are to be tried again, and as many new ones as there is room for."""
+        threads = self._tries.threads = self._threads
+        seconds = limit(threads)
+        for item, workers in self._tries.due():
+            self._send([pack(self._run, next(self._numbers), [item], seconds)], workers)
+        ahead = max(LEAST_AHEAD, min(MOST_AHEAD, threads // 2))
+        room = threads + ahead - len(self.pending)
+        parcels: list[Parcel] = []
+        while len(parcels) < room and (items := self._draw(self._pace.tiles(threads))):
+            parcels.append(pack(self._run, next(self._numbers), items, seconds))
+        if parcels:
+            self._send(parcels)
+
+    def _draw(self, most: int) -> list[Graph]:
+        """Return the tiles of the next parcel; none: there are no more."""
+        items: list[Graph] = []
+        while len(items) < most:
+            item = self._again.popleft() if self._again else next(self._graphs, None)
+            if item is None:
+                break
+            if items and not is_single(item):
+                self._again.appendleft(item)
+                break
+            items.append(item)
+            if not is_single(item):
+                break
+        return items
+
+    def _send(self, parcels: Sequence[Parcel], avoid: frozenset[str] = frozenset()) -> None:
+        """Hand out parcels, if possible to other workers than those to avoid."""
+        graph = {key: task for parcel in parcels for key, task in parcel.graph.items()}
+        others = sorted(self._watch.workers - avoid) if avoid else []
+        where = {"workers": others, "allow_other_workers": True} if others else {}
+        keys = [parcel.key for parcel in parcels]
+        for future, parcel in zip(
+            self._client.get(graph, keys, sync=False, **where), parcels, strict=True
+        ):
+            self.pending[future] = parcel
+            future.add_done_callback(self._ready.put)
+
+    def _finished(self) -> list[Future[Any]]:
+        """Wait for results; none: none came for a while."""
+        try:
+            found = [self._ready.get(timeout=PAUSE if self._tries.waiting() else LOOK)]
+        except queue.Empty:
+            return []
+        if self._threads >= MANY:
+            time.sleep(COLLECT)
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._ready.get_nowait())
+        return found
+
+    def _take(self, futures: list[Future[Any]]) -> None:
+        """Take results, and let the scheduler forget them."""
+        self._watch.result()
+        for future, reply in zip(futures, self._replies(futures), strict=True):
+            parcel = self.pending.pop(future)
+            if isinstance(reply, Reply):
+                self._accept(parcel, reply)
+            else:
+                alone = replace(reply, deaths=reply.deaths and len(parcel.items) == 1)
+                for item in parcel.items:
+                    self._tries.failed(item, alone)
+            future.release()
+        before, self._taken = self._taken, self._taken + len(futures)
+        if before // gate.FORGET_AFTER != self._taken // gate.FORGET_AFTER:
+            self._forget_keys()
+
+    def _replies(self, futures: list[Future[Any]]) -> list[Reply | Failure]:
+        """Fetch all at once; one by one where something is wrong with them."""
+        good = [future for future in futures if future.status == "finished"]
+        found: dict[Future[Any], Reply] = {}
+        with suppress(Exception):
+            found = dict(zip(good, self._client.gather(good), strict=True))
+        return [found[future] if future in found else _reply(future) for future in futures]
+
+    def _accept(self, parcel: Parcel, reply: Reply) -> None:
+        self._pace.learn(reply)
+        # What the parcel had no time for goes out again.
+        self._again.extend(parcel.items[len(reply.values) :])
+        for item, value in zip(parcel.items, reply.values, strict=False):
+            if isinstance(value, Failure):
+                self._tries.failed(item, value)
+                continue
+            self._done(value)
+            for worker, failure in self._tries.succeeded(item.key, reply.worker):
+                self._retire(worker, failure)
+
+    def _retire(self, worker: str, failure: Failure) -> None:
+        """Send a worker away that fails what others can do, unless it is the last one."""
+        if not self._watch.workers - {worker}:
+            return
+        logger.warning(
+            "nbdask: worker %s is retired: it failed tiles that others computed, at last with: %s",
+            *(worker, " ".join(str(failure.error).split())),
+        )
+        self._watch.dismissed.add(worker)
+        with suppress(OSError, RuntimeError, ValueError):
+            self._client.retire_workers([worker])
+
+    def _forget_keys(self) -> None:
+        """Empty what dask remembers of tasks that are done, here and in the scheduler.
+
+        The plugin does the same in the workers.
+        """
+        key_split.cache_clear()
+        # A scheduler that runs nobody's functions keeps its memories.
+        with suppress(Exception):
+            self._client.run_on_scheduler(gate.make_forget())
+
+
+def _reply(future: Future[Any]) -> Reply | Failure:
+    """Return what became of one future; what ends the whole run is raised."""
+    try:
+        reply: Reply = future.result()
+    except (CancelledError, CommClosedError):
+        raise
+    except KilledWorker as error:
+        return Failure(
+            ClusterLostError(
+                f"{error.allowed_failures + 1} workers died while they computed the same tile, the"
+                f" last at {error.last_worker.address}: most often they lack memory; give more"
+                " --memory or a smaller --tile, and look at the workers' logs"
+            ),
+            deaths=True,
+        )
+    except Exception as error:  # what a worker cannot even load
+        return Failure(error)
+    return reply

@@ -1,0 +1,1 @@
+"""Detectors as geometry files describe them: panels in space, and one reader for each format."""

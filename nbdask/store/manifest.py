@@ -1,0 +1,153 @@
+"""The manifest: what the root holds and how arrays are stored, under checksums.
+
+Pixels and records have checksums of their own.  The manifest, an attribute of the root, covers the
+rest: the other attributes, and the metadata of every array.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import zarr
+
+from nbdask.store import schema
+from nbdask.store.place import ROOT, Place
+from nbdask.store.reader import StoreReader
+
+NAME = "manifest"
+_ARRAYS = (schema.IMAGE, schema.SLOW, schema.FAST, schema.TILES)
+
+
+def digest_of(data: Any) -> str:
+    """Return the SHA-256 of JSON-able data, whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of_root(attributes: Mapping[str, Any]) -> str:
+    """Return the digest of the root's attributes but for the manifest."""
+    return digest_of({name: value for name, value in attributes.items() if name != NAME})
+
+
+def begun(attributes: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes with the manifest of a new store.
+
+    Parameters
+    ----------
+    attributes : mapping
+    nodes : mapping
+        Array -> its metadata.
+    """
+    made = {"attributes": digest_of_root(attributes), "nodes": _digests(nodes)}
+    return {**attributes, NAME: made}
+
+
+def changed(
+    before: Mapping[str, Any], changes: Mapping[str, Any], nodes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return changes with those of the manifest; none where there is none.
+
+    A digest that is wrong before stays wrong: a change does not vouch for what it does not touch.
+    """
+    held = before.get(NAME)
+    if not isinstance(held, Mapping):
+        return dict(changes)
+    right = held.get("attributes") == digest_of_root(before)
+    digest = digest_of_root({**before, **changes}) if right else held.get("attributes")
+    nodes_held = held.get("nodes")
+    kept = dict(nodes_held) if isinstance(nodes_held, Mapping) else {}
+    if nodes:
+        # Those of a pyramid come all at once: what is left of an earlier one is no part of it.
+        kept = {name: kept[name] for name in _ARRAYS if name in kept}
+    made = {"attributes": digest, "nodes": {**kept, **_digests(nodes)}}
+    return {**changes, NAME: made}
+
+
+def _digests(nodes: Mapping[str, Any]) -> dict[str, str]:
+    return {name: digest_of(data) for name, data in nodes.items()}
+
+
+def metadata_of(place: Place, names: Iterable[str]) -> dict[str, Any]:
+    """Return the metadata of groups and arrays as they are stored; those that are none left out."""
+    found = {}
+    for name in names:
+        data = place.read(f"{name}/{ROOT}")
+        try:
+            found[name] = None if data is None else json.loads(data)
+        except ValueError:
+            found[name] = None
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def covers(reader: StoreReader, names: Iterable[str]) -> bool:
+    """Whether groups and arrays are as the manifest says; also where there is no manifest."""
+    held = reader.attributes.get(NAME)
+    if held is None:
+        return True
+    nodes = held.get("nodes")
+    found = _digests(metadata_of(reader.place, names))
+    return isinstance(nodes, Mapping) and all(nodes.get(n) == d for n, d in found.items())
+
+
+def alterations(reader: StoreReader) -> tuple[str, ...]:
+    """Return what of a store is not as it was written, beside its tiles."""
+    return tuple(_alterations(reader))
+
+
+def _alterations(reader: StoreReader) -> Iterator[str]:
+    attributes, held = reader.attributes, reader.attributes.get(NAME)
+    names: Iterable[str] = _ARRAYS
+    if held is not None:
+        if held.get("attributes") != digest_of_root(attributes):
+            yield "the root's attributes are not those that were written: their digest differs"
+        digests = held.get("nodes")
+        names = digests if isinstance(digests, Mapping) and digests else _ARRAYS
+    nodes = metadata_of(reader.place, names)
+    if held is not None:
+        for name in names:
+            digest = digest_of(nodes[name]) if name in nodes else None
+            if not isinstance(held.get("nodes"), Mapping) or held["nodes"].get(name) != digest:
+                yield f"the metadata of {name} are not those that were written"
+    yield from _consolidated(reader.place, nodes)
+    yield from _recomputed(reader)
+
+
+def _consolidated(place: Place, nodes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which metadata in the root differ from those of the arrays themselves."""
+    try:
+        held = json.loads(place.read(ROOT) or b"")["consolidated_metadata"]["metadata"]
+        differing = [name for name, data in nodes.items() if _plain(held.get(name)) != data]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        differing = list(nodes)
+    for name in differing:
+        yield f"the consolidated metadata of {name} are not those of the array itself"
+
+
+def _plain(data: Any) -> Any:
+    """Return metadata without those that a group holds of what is below it."""
+    return {k: v for k, v in data.items() if k != "consolidated_metadata"} if data else data
+
+
+def _recomputed(reader: StoreReader) -> Iterator[str]:
+    """Yield what does not follow from the experiment."""
+    attributes, experiment = reader.attributes, reader.experiment
+    if "derived" not in attributes and attributes["fingerprint"] != experiment.fingerprint():
+        yield "the fingerprint is not that of the experiment"
+    if experiment.shape != reader.grid.shape:
+        yield f"the image is not of the experiment's shape, {experiment.shape}"
+    store = reader.place.zarr_store(read_only=True)
+    for name, side in zip((schema.SLOW, schema.FAST), reader.grid.shape, strict=True):
+        try:
+            array: Any = zarr.open_array(store, path=name, mode="r", zarr_format=3)
+            same = np.array_equal(np.asarray(array[...]), np.arange(side))
+            size = array.attrs.get("pixel_size_m")
+        except Exception:  # whatever zarr and its codecs raise for a damaged file
+            same, size = False, None
+        if not same:
+            yield f"the coordinates {name} are not 0, 1, 2, ..."
+        elif size != experiment.detector.pixel_size:
+            yield f"the pixel size of {name} is not the experiment's"

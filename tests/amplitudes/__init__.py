@@ -1,0 +1,1 @@
+"""Tests of structure factors from models and reflection files."""

@@ -1,0 +1,258 @@
+"""Reflection files: columns, missing values, merging, expansion to P1."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbdask.amplitudes.lists import Reflections, read_reflections
+from nbdask.errors import InputError
+from tests.amplitudes.support import CELL, refln, write, write_mtz
+
+FP = (("FP", "F"), ("SIGFP", "Q"))
+NAN = float("nan")
+
+
+def as_dict(found: Reflections) -> dict[tuple[int, ...], float]:
+    """F by index."""
+    table = found.table
+    return {tuple(h): f for h, f in zip(table.hkl.tolist(), table.F.tolist(), strict=True)}
+
+
+def test_expansion_to_p1(tmp_path: Path) -> None:
+    """P 21 has h k l, -h k -l and their mates; 0 k 0 only itself and its mate."""
+    path = write_mtz(tmp_path / "a.mtz", FP, [(1, 2, 3, 5, 1), (0, 4, 0, 7, 1)])
+    found = as_dict(read_reflections(path))
+    assert found == {
+        (1, 2, 3): 5, (-1, 2, -3): 5, (-1, -2, -3): 5, (1, -2, 3): 5, (0, 4, 0): 7, (0, -4, 0): 7,
+    }  # fmt: skip
+
+
+def test_centred_and_trigonal_groups(tmp_path: Path) -> None:
+    """P 3 1 2 turns by 120 degrees: -k-h... of a general reflection has 12 images."""
+    cell = (30.0, 30.0, 50.0, 90.0, 90.0, 120.0)
+    path = write_mtz(tmp_path / "a.mtz", FP, [(1, 2, 3, 5, 1)], "P 3 2 1", cell)
+    found = as_dict(read_reflections(path))
+    assert len(found) == 12
+    assert {(1, 2, 3), (2, -3, 3), (-3, 1, 3), (2, 1, -3), (-1, -2, -3)} <= set(found)
+
+
+ORDER = (("I", "J"), ("SIGI", "Q"), ("FC", "F"), ("PHIC", "P"), ("FP", "F"), ("SIGFP", "Q"),
+         ("I(+)", "K"), ("SIGI(+)", "M"), ("I(-)", "K"), ("SIGI(-)", "M"),
+         ("F(+)", "G"), ("SIGF(+)", "L"), ("F(-)", "G"), ("SIGF(-)", "L"))  # fmt: skip
+VALUES = (9, 1, 8, 0, 3, 1, 16, 1, 25, 1, 6, 1, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "names", "mean"),
+    [
+        ((), ("F(+)", "F(-)"), 6.5),
+        (("F(",), ("I(+)", "I(-)"), 4.5),
+        (("F(", "I("), ("FP",), 3.0),
+        (("F(", "I(", "FP"), ("I",), 3.0),
+        (("F(", "I(", "FP", "I"), ("FC",), 8.0),
+    ],
+)
+def test_order_of_columns(
+    tmp_path: Path, left_out: tuple[str, ...], names: tuple[str, ...], mean: float
+) -> None:
+    """F(+)/F(-), I(+)/I(-), F, I, calculated F; the choice is said."""
+
+    def out(name: str) -> bool:
+        return any(name.removeprefix("SIG") == x or (len(x) == 2 and x in name) for x in left_out)
+
+    kept = [n for n, (name, _) in enumerate(ORDER) if not out(name)]
+    row = [1, 2, 3, *(VALUES[n] for n in kept)]
+    path = write_mtz(tmp_path / "a.mtz", [ORDER[n] for n in kept], [row])
+    found = read_reflections(path)
+    assert found.columns == names
+    assert names[0] in found.notes[0]
+    assert found.table.F.mean() == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("asked", "mean"),
+    [("I", 3.0), ("FP", 3.0), ("FC", 8.0), ("I(+)", 4.5), ("I(-)", 4.5), ("F(+),F(-)", 6.5),
+     ("FP,SIGFP", 3.0), ("f(+)", 6.5)],
+)  # fmt: skip
+def test_columns_by_name(tmp_path: Path, asked: str, mean: float) -> None:
+    """Pairs by either name; case does not count; others are said."""
+    path = write_mtz(tmp_path / "a.mtz", ORDER, [(1, 2, 3, *VALUES)])
+    found = read_reflections(path, column=asked)
+    assert found.table.F.mean() == pytest.approx(mean)
+    assert "--column chooses another" in found.notes[0]
+
+
+def test_missing_values(tmp_path: Path) -> None:
+    """NaN, and 0 with a sigma of 0; a 0 with a sigma is a value."""
+    rows = [(1, 2, 3, NAN, NAN), (1, 1, 3, 0, 0), (2, 1, 3, 0, 1), (3, 1, 3, 4, 0)]
+    found = read_reflections(write_mtz(tmp_path / "a.mtz", FP, rows))
+    assert found.counts["missing"] == 2
+    assert {abs(h) for h, _, _ in as_dict(found)} == {2, 3}
+
+
+def test_missing_mates_take_the_other_value(tmp_path: Path) -> None:
+    """And are counted; those that are there stay apart."""
+    columns = [c for c in ORDER if "F(" in c[0]]
+    rows = [(1, 2, 3, 5, 1, 6, 1), (1, 2, 4, 8, 1, NAN, NAN), (1, 2, 5, 0, 0, 9, 1)]
+    found = read_reflections(write_mtz(tmp_path / "a.mtz", columns, rows))
+    values = as_dict(found)
+    assert (values[1, 2, 3], values[-1, 2, -3]) == (5, 5)
+    assert (values[-1, -2, -3], values[1, -2, 3]) == (6, 6)
+    assert values[-1, -2, -4] == 8
+    assert values[1, 2, 5] == values[-1, -2, -5] == 9
+    assert found.counts["filled"] == 4
+    assert found.table.anomalous
+
+
+def test_duplicates_are_merged_by_mean_before_the_root(tmp_path: Path) -> None:
+    """Of intensities the mean is of I; negative ones are counted, and give 0 if they prevail."""
+    columns = (("I", "J"), ("SIGI", "Q"))
+    rows = [(1, 2, 3, 30, 1), (-1, 2, -3, 20, 1), (1, 2, 4, -9, 1), (1, 2, 5, -4, 1),
+            (-1, -2, -5, 8, 1)]  # fmt: skip
+    found = read_reflections(write_mtz(tmp_path / "a.mtz", columns, rows))
+    values = as_dict(found)
+    assert values[1, 2, 3] == pytest.approx(5.0)
+    assert values[1, 2, 4] == 0.0
+    assert values[1, 2, 5] == pytest.approx(np.sqrt(2.0))
+    assert (found.counts["negative"], found.counts["merged"]) == (2, 2)
+
+
+def test_status_of_observations(tmp_path: Path) -> None:
+    """x and - are dropped and counted, o and < are not; calculated columns have no status."""
+    rows = [f"1 2 {n} {s} {n} 1 {2 * n}" for n, s in enumerate("o<x-f", 1)]
+    path = write(tmp_path / "a.cif", refln("status F_meas_au F_meas_sigma_au F_calc", rows))
+    found = read_reflections(path)
+    assert found.counts["dropped"] == 2
+    assert {abs(el) for _, _, el in as_dict(found)} == {1, 2, 5}
+    calculated = read_reflections(path, column="_refln.F_calc")
+    assert {abs(el) for _, _, el in as_dict(calculated)} == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "values"),
+    [
+        ("F_meas_au", "1 2 3 5", (5.0, 5.0)),
+        ("intensity_meas intensity_sigma", "1 2 3 25 1", (5.0, 5.0)),
+        ("F_squared_meas F_squared_sigma", "1 2 3 25(2) 1", (5.0, 5.0)),
+        ("pdbx_F_plus pdbx_F_plus_sigma pdbx_F_minus pdbx_F_minus_sigma", "1 2 3 5 1 6 1", (5, 6)),
+        ("pdbx_I_plus pdbx_I_minus", "1 2 3 25 36", (5, 6)),
+        ("pdbx_F_plus pdbx_F_minus", "1 2 3 ? 6", (6, 6)),
+    ],
+)
+def test_items_of_mmcif(
+    tmp_path: Path, columns: str, row: str, values: tuple[float, float]
+) -> None:
+    """F, I, F squared, and both of each mate; ? is missing."""
+    rows = [row, "1 2 4 " + " ".join("?" for _ in columns.split())]
+    found = as_dict(read_reflections(write(tmp_path / "a.ent", refln(columns, rows))))
+    assert (found[1, 2, 3], found[-1, -2, -3]) == pytest.approx(values)
+    assert (1, 2, 4) not in found
+
+
+def test_packed_files(tmp_path: Path) -> None:
+    """Gzip is told from the content of text, and by the name of MTZ."""
+    plain = write_mtz(tmp_path / "a.mtz", FP, [(1, 2, 3, 5, 1)])
+    packed = tmp_path / "b.mtz.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    text = tmp_path / "c.cif"
+    text.write_bytes(gzip.compress(refln("F_meas", ["1 2 3 5"]).encode()))
+    assert as_dict(read_reflections(packed)) == as_dict(read_reflections(plain))
+    assert as_dict(read_reflections(text)) == as_dict(read_reflections(plain))
+
+
+HKLF4 = (
+    "   1   2   3   25.00    1.00   1\n"
+    "  -1  -2  -3   36.00    1.00   1\n"
+    "   0   0   0    0.00    0.00\n"
+)
+INS = "TITL own\nCELL 0.71 23 17 29 90 101 90\nLATT -1\nSYMM -X, 0.5+Y, -Z\n"
+
+
+@pytest.mark.parametrize("place", ["behind", ".ins", ".res"])
+def test_shelx(tmp_path: Path, place: str) -> None:
+    """F squared by default, mates apart, cell and symmetry from the instructions."""
+    path = write(tmp_path / "a.hkl", HKLF4 + (INS if place == "behind" else ""))
+    if place != "behind":
+        write(tmp_path / f"a{place}", INS)
+    found = read_reflections(path)
+    values = as_dict(found)
+    assert found.table.symmetry.group.xhm() == "P 1 21 1"
+    assert values[1, 2, 3] == values[-1, 2, -3] == 5.0
+    assert values[-1, -2, -3] == 6.0
+    assert as_dict(read_reflections(path, column="F"))[1, 2, 3] == 25.0
+
+
+def test_touching_columns_of_shelx(tmp_path: Path) -> None:
+    """Fields are told by their columns."""
+    text = " -12 -10-123 9999.99 1234.56\n" + "  11   2   3 1000.0012345.67\n"
+    found = read_reflections(write(tmp_path / "a.hkl", text), cell=CELL, column="F")
+    assert as_dict(found)[-12, -10, -123] == pytest.approx(9999.99)
+    assert as_dict(found)[11, 2, 3] == pytest.approx(1000.0)
+
+
+def test_shelx_without_symmetry(tmp_path: Path) -> None:
+    """The cell must be given; without a group it is P 1, which is said."""
+    path = write(tmp_path / "a.hkl", HKLF4)
+    with pytest.raises(InputError, match="no cell"):
+        read_reflections(path)
+    found = read_reflections(path, cell=CELL)
+    assert any("taken as P 1" in note for note in found.notes)
+    assert len(read_reflections(path, cell=CELL, space_group="P 21").table) == 4
+
+
+def test_own_lists(tmp_path: Path) -> None:
+    """h k l F of the P1 cell, as nbdask writes them."""
+    expected = {(1, 2, 3): 5.5, (-1, -2, -3): 6.5}
+    path = write(tmp_path / "P1.hkl", "1 2 3 5.5\n-1 -2 -3 6.5\n# end\n")
+    assert as_dict(read_reflections(path, cell=CELL)) == expected
+    wide = "".join("{:4d}{:4d}{:4d}{:18.10f}\n".format(*h, f) for h, f in expected.items())
+    assert as_dict(read_reflections(write(path, wide), cell=CELL)) == expected
+
+
+GOOD = refln("F_meas F_meas_sigma", ["1 2 3 5 1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.mtz", b"MTZ ", "damaged MTZ"),
+        ("a.mtz", b"MTZ " + b"\xff" * 400, "damaged MTZ"),
+        ("a.mtz.gz", gzip.compress(b"MTZ " * 100)[:20], "damaged gzip"),
+        ("a.cif", GOOD.replace("F_meas", "F_odd").encode(), "columns: none"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 ? ?").encode(), "without values"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 x 5 1").encode(), "index_l of reflection 1"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3.5 5 1").encode(), "indices of reflection 1"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 five 1").encode(), "F_meas of reflection 1"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 9999999 5 1").encode(), "indices of"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 5").encode(), "not CIF"),
+        ("a.cif", GOOD.replace("_cell.length_b 17.0", "").encode(), "no cell"),
+        ("a.cif", GOOD.replace("17.0", "-17.0").encode(), "no cell"),
+        ("a.cif", GOOD.replace("P 1 21 1", "Q 9").encode(), "space group 'Q 9'"),
+        ("a.cif", GOOD.replace("P 1 21 1", "P 4").encode(), "a cell with that symmetry"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "0 0 0 5 1").encode(), "no value in column"),
+        ("a.hkl", b"1 2\n", "line 1"),
+        ("a.hkl", b"1 2 3 x\n", "line 1"),
+        ("a.hkl", b"   1   2   3   25.00    1.00\n 1 2 z\n", "line 2"),
+        ("a.hkl", b"   0   0   0    0.00    0.00\n", "no reflection found"),
+    ],
+)
+def test_malformed_lists_are_refused(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    """In one line that names the file."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read_reflections(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_columns_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    """The option is named."""
+    path = write_mtz(tmp_path / "a.mtz", FP, [(1, 2, 3, 5, 1)])
+    with pytest.raises(InputError, match=r"no column 'FOO': must be one of: FP \(--column\)"):
+        read_reflections(path, column="FOO")

@@ -1,0 +1,138 @@
+"""``--geometry``: a detector of one panel from a geometry file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbdask.errors import FlagError, InputError
+from nbdask.experiment import Experiment
+from nbdask.flags import from_toml, parse_args
+from nbdask.geometry.detector_frame import place_detector
+from nbdask.panels.read import read_geometry
+from nbdask.store.provenance import input_files
+from tests.panels.samples import GEOM, INPUTS, XDS, expt, panel, write_expt
+
+BASE = "-cell 70 80 90 90 90 90 -default_F 10 -N 5"
+REAL = ("insulin.expt", "mpro_pilatus.expt", "al_eyeballed.expt", "Therm_6_2.nxs", "XDS.INP",
+        "XPARM_new.XDS", "XPARM_old.XDS", "Eiger16M-binning2.geom")  # fmt: skip
+
+
+def square(folder: Path, **changes: object) -> str:
+    """A file of one panel that an experiment can hold."""
+    held = panel(origin=[-5.0, 4.0, -150.0], pixel_size=[0.1, 0.1], **changes)
+    data = expt(detector=[{"panels": [held]}])
+    return str(write_expt(folder / "a.expt", data))
+
+
+def run(path: str, extra: str = "") -> Experiment:
+    """The experiment with the file's detector."""
+    return parse_args(f"{BASE} {extra}".split(), geometry=path).experiment
+
+
+def corners(experiment: Experiment) -> np.ndarray:
+    """Outer corners of a simulation's detector, in the common frame."""
+    detector = experiment.detector
+    frame = place_detector(experiment.frame, detector)
+    ends = ((0, 0), (detector.n_fast, 0), (detector.n_fast, detector.n_slow), (0, detector.n_slow))
+    lab = [frame.origin + detector.pixel_size * (f * frame.fast + s * frame.slow) for f, s in ends]
+    # The lab frame is (z, y, -x).
+    return np.array(lab) @ np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+
+
+@pytest.mark.skipif(not INPUTS.is_dir(), reason="NBDASK_INPUTS does not name the real files")
+@pytest.mark.parametrize("name", REAL)
+def test_real_positions(name: str) -> None:
+    """Corners as the reader has them, which other tests compare with independent ones; where the
+    beam meets the detector, and the normal away from the sample.
+    """
+    path = str(INPUTS / "geometry" / name)
+    found = read_geometry(path)
+    experiment = run(path)
+    assert np.max(np.abs(corners(experiment) - found.panels[0].corners())) < 1e-12
+    assert found.beam.wavelength == experiment.beam.wavelength
+    frame = place_detector(experiment.frame, experiment.detector)
+    met = found.panels[0].meets(found.beam.direction)
+    assert met is not None
+    pitch = experiment.detector.pixel_size
+    assert (frame.f_beam / pitch, frame.s_beam / pitch) == pytest.approx(met[:2], abs=1e-6)
+    assert frame.close_distance == pytest.approx(found.panels[0].distance, abs=1e-12)
+    assert frame.close_distance > 0.0
+
+
+def test_what_is_taken(tmp_path: Path) -> None:
+    """Beam, polarization, spindle, sensor; what is not taken is said."""
+    parsed = parse_args(BASE.split(), geometry=square(tmp_path))
+    experiment = parsed.experiment
+    assert experiment.frame.beam == pytest.approx(np.array([1.0, 0.0, -0.01]) / np.hypot(1, 0.01))
+    # The normal of the plane is y, so that the field is along z.
+    assert np.abs(experiment.frame.polarization)[2] == pytest.approx(1.0, abs=1e-4)
+    assert experiment.beam.polarization == pytest.approx(0.98)
+    assert experiment.frame.spindle == pytest.approx((0, 1, 0))
+    assert experiment.detector.thickness == pytest.approx(0.45e-3)
+    assert experiment.detector.attenuation == pytest.approx(3200.0)
+    notes = " ".join(parsed.notes)
+    assert "not taken: bad pixels, the crystal, the scan" in notes
+    assert "detector of 100 x 80 pixels, first corner 5, 4, 150 mm" in notes
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ("pitches 0.1 and 0.2 mm: must be equal", {}),
+        ("fast and slow at 95.7391 degrees: must be at 90", {"slow_axis": [-0.1, -0.995, 0.0]}),
+        ("fast x slow points to the sample", {"slow_axis": [0.0, 1.0, 0.0]}),
+    ],
+)
+def test_what_the_fields_cannot_hold(
+    tmp_path: Path, words: str, changes: dict[str, object]
+) -> None:
+    """Refused with the reason."""
+    pitch = [0.1, 0.2 if "pitches" in words else 0.1]
+    held = panel(**{"origin": [-5.0, 4.0, -150.0], "pixel_size": pitch, **changes})
+    path = write_expt(tmp_path / "a.expt", expt(detector=[{"panels": [held]}]))
+    with pytest.raises(FlagError, match=words):
+        run(str(path))
+    two = tmp_path / "a.geom"
+    two.write_text(GEOM)
+    with pytest.raises(FlagError, match="2 panels: must be one"):
+        run(str(two))
+
+
+def test_flags_beside_the_file(tmp_path: Path) -> None:
+    """Those that place the detector are refused, -lambda completes a file without wavelength."""
+    path = square(tmp_path)
+    for flag in ("-distance 100", "-pixel 0.1", "-xds", "-Xbeam 3", "-detector_rotx 1",
+                 "-fdet_vector 0 0 1", "-detpixels 100"):  # fmt: skip
+        with pytest.raises(FlagError, match=r": --geometry places the detector: must be left out"):
+            run(path, flag)
+    with pytest.raises(InputError, match="must be the same, or leave out"):
+        run(path, "-lambda 1.0")
+    with pytest.raises(FlagError, match="--pix0-vector-mm: --geometry places"):
+        parse_args(BASE.split(), geometry=path, pix0=(0.1, 0.0, 0.0))
+    assert run(path, "-lambda 1.2") == run(path)
+    assert run(path, "-polar 0.3 -point_pixel").beam.polarization == 0.3
+    bare = tmp_path / "XDS.INP"
+    bare.write_text(XDS.replace("X-RAY_WAVELENGTH= 1.5", "").replace("QY= 0.2", "QY= 0.1"))
+    assert run(str(bare), "-lambda 1.1").beam.wavelength == pytest.approx(1.1e-10)
+    with pytest.raises(InputError, match="no wavelength"):
+        run(str(bare))
+
+
+def test_the_file_is_on_record(tmp_path: Path) -> None:
+    """With its checksum; it does not count for the fingerprint; a TOML file may name it."""
+    path = square(tmp_path)
+    experiment = run(path)
+    checksum = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert input_files(experiment) == [{"role": "geometry", "path": path, "sha256": checksum}]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert run(square(elsewhere)).fingerprint() == experiment.fingerprint()
+    text = f'[nanobragg]\nflags = "{BASE}"\ngeometry = "a.expt"\n'
+    (tmp_path / "a.toml").write_text(text)
+    same = from_toml(tmp_path / "a.toml")
+    assert same == experiment
+    assert same.detector.geometry_file == path
