@@ -155,7 +155,7 @@ def test_a_store_with_another_pixel(
             argv("gauss", "--taps", "omega", "--against", "x"),
             "--taps omega: leave it out with --against",
         ),
-        (argv("gauss", "--against", "no.log"), "--against no.log: No such file"),
+        (argv("gauss", "--against", "no.log"), "--against no.log: no such file"),
         (argv("gauss", "--json", "no/x.json"), "no does not exist"),
         (argv("gauss", "--rtol", "nan"), "'nan': must be a finite number, 0 or more"),
         (argv("gauss", "--phi", "1"), "--phi 1: must be a number or a range such as 0:10"),
