@@ -76,7 +76,7 @@ def test_preview_draws_nothing_damaged(store, tmp_path, capsys, place) -> None:
     ("argv", "names"),
     [
         (["preview", "STORE"], "--output"),
-        (["preview", "STORE", "-o", "STORE/a.png"], "name a file or folder outside of it"),
+        (["preview", "STORE", "-o", "STORE/a.png"], "must lie outside the store"),
         (["preview", "STORE", "-o", "a.txt"], ".png, .svg, .pdf"),
         (["preview", "none.zarr", "-o", "a.png"], "does not exist"),
         (["preview", "STORE", "-o", "a.png", "--roi", "0", "99", "0", "5"], "within 0 to 74"),
