@@ -308,7 +308,6 @@ def _store_target(folder: Path) -> Target:
             reader = StoreReader(store)
             reader.done()
             list(reader.summaries())
-            reader.tile(0)
             Experiment.from_dict(reader.attributes["experiment"])
             nbdask.open(store)
             nbdask.verify(store)
