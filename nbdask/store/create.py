@@ -14,6 +14,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import default_buffer_prototype
 
+import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import manifest, schema

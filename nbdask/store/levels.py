@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec
 
+import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import manifest, schema

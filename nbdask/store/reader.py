@@ -11,6 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
 from nbdask.experiment import Experiment
 from nbdask.plan.tiles import TileGrid
