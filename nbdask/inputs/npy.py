@@ -45,7 +45,8 @@ def open_npy(path: str | Path, what: str, kinds: str) -> NDArray[Any]:
         raise InputFileError(
             f"{path}: another kind of file, or cut short, or damaged: {allowed}"
         ) from None
-    if values.ndim != 2 or values.dtype.kind not in kinds or values.size == 0:
-        found = f"holds {values.dtype} of shape {values.shape}"
-        raise InputFileError(f"{path}: {found}: {allowed}")
-    return np.asarray(values)
+    if values.ndim == 2 and values.dtype.kind in kinds and values.size > 0:
+        return np.asarray(values)
+    found = f"holds {values.dtype} of shape {values.shape}"
+    del values  # whoever keeps the error keeps what this function holds, an open file too
+    raise InputFileError(f"{path}: {found}: {allowed}")

@@ -106,16 +106,16 @@ def test_a_copy_elsewhere_is_the_same_map(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (np.ones(5), "must be a .npy file with a 2-D array of numbers"),
-        (np.ones((2, 2, 2)), "must be a .npy file with a 2-D array of numbers"),
-        (np.ones((2, 2), complex), "must be a .npy file with a 2-D array of numbers"),
-        (np.ones((2, 2), bool), "must be a .npy file with a 2-D array of numbers"),
-        (np.array([["a"]]), "must be a .npy file with a 2-D array of numbers"),
+        (np.ones(5), "must be a .npy file (numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2, 2)), "must be a .npy file (numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2), complex), "must be a .npy file (numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2), bool), "must be a .npy file (numpy.save) holding a factor for each pixel"),
+        (np.array([["a"]]), "must be a .npy file (numpy.save) holding a factor for each pixel"),
         (np.array([[-0.5]]), "at slow 0, fast 0 is -0.5: must be a finite number"),
         (np.array([[1.0, np.nan]]), "at slow 0, fast 1 is nan: must be a finite number"),
         (b"", "another kind of file, or cut short"),
         (b"PK\x03\x04nothing", "another kind of file, or cut short"),
-        (None, "does not exist"),
+        (None, "no such file or directory"),
     ],
 )
 def test_files_that_are_no_maps(tmp_path: Path, content: Any, message: str) -> None:
@@ -134,7 +134,7 @@ def test_files_that_are_no_maps(tmp_path: Path, content: Any, message: str) -> N
 
 def test_a_folder_is_no_map(tmp_path: Path) -> None:
     """The system's own reason is given."""
-    with pytest.raises(InputFileError, match=f"gain map {tmp_path}: cannot be read: "):
+    with pytest.raises(InputFileError, match=f"gain map {tmp_path}: is a directory: "):
         derive.Gain(map=str(tmp_path))
 
 
