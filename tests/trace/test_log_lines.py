@@ -186,10 +186,14 @@ def test_the_pixel_that_a_store_holds(made: Path) -> None:
     set_pixels(made, before)
 
 
+SOURCE = {"path": "a.zarr", "fingerprint": "0", "pixels_sha256": "0"}
+DERIVED = {"version": 1, "pipeline": {}, "source": SOURCE}
+
+
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"derived": {"by": "noise"}}, "with noise or detector effects added"),
+        ({"derived": DERIVED}, "with noise or detector effects added"),
         ({"semantics": "c"}, "computed under --semantics c"),
     ],
 )
