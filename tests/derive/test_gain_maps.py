@@ -106,11 +106,11 @@ def test_a_copy_elsewhere_is_the_same_map(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (np.ones(5), "must be a .npy file (numpy.save) holding a factor for each pixel"),
-        (np.ones((2, 2, 2)), "must be a .npy file (numpy.save) holding a factor for each pixel"),
-        (np.ones((2, 2), complex), "must be a .npy file (numpy.save) holding a factor for each pixel"),
-        (np.ones((2, 2), bool), "must be a .npy file (numpy.save) holding a factor for each pixel"),
-        (np.array([["a"]]), "must be a .npy file (numpy.save) holding a factor for each pixel"),
+        (np.ones(5), "(numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2, 2)), "(numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2), complex), "(numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2), bool), "(numpy.save) holding a factor for each pixel"),
+        (np.array([["a"]]), "(numpy.save) holding a factor for each pixel"),
         (np.array([[-0.5]]), "at slow 0, fast 0 is -0.5: must be a finite number"),
         (np.array([[1.0, np.nan]]), "at slow 0, fast 1 is nan: must be a finite number"),
         (b"", "another kind of file, or cut short"),

@@ -84,7 +84,7 @@ def test_gain_map(tmp_path) -> None:
     (tmp_path / "text.npy").write_text("no numbers")
     with pytest.raises(InputFileError, match="another kind of file"):
         derive.Gain(map=str(tmp_path / "text.npy"))
-    with pytest.raises(InputFileError, match="does not exist"):
+    with pytest.raises(InputFileError, match="no such file"):
         derive.Gain(map=str(tmp_path / "none.npy"))
     np.save(path, factors)
     whole = (tmp_path / "map.npy").read_bytes()
