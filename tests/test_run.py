@@ -410,7 +410,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("kind", sampled([signal.SIGINT, signal.SIGKILL], 2))
 def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind) -> None:
     """Ctrl-C to the whole group, and kill -9: NaN and no record where nothing was computed."""
     script = tmp_path / "job.py"

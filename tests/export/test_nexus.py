@@ -19,7 +19,7 @@ from nbdask.export.picture import Picture
 from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
 from tests.export.stores import rounded, store_of
-from tests.helpers import GOLDEN, small_experiment
+from tests.helpers import GOLDEN, sampled, small_experiment
 
 CASES = json.loads((GOLDEN / "cases.json").read_text())
 DETECTOR = "entry/instrument/detector"
@@ -107,7 +107,7 @@ PLACED |= {
 
 
 @pytest.mark.parametrize("roi", [None, (5, 20, 9, 22)])
-@pytest.mark.parametrize("name", PLACED)
+@pytest.mark.parametrize("name", sampled(PLACED, 3))
 def test_nexus_geometry_gives_our_positions(name: str, roi: Any, tmp_path: Path) -> None:
     """The chain of axes, followed, leads to each pixel's place; a cut-out stays where it was."""
     experiment = parse_args(PLACED[name].split(), base_dir=GOLDEN / "inputs").experiment

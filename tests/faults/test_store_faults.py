@@ -26,7 +26,7 @@ from nbdask.store.local import LocalPlace, WholeStore
 from nbdask.store.reader import StoreReader
 from nbdask.verification import repair, verify
 from tests.cluster.pools import workers_here
-from tests.helpers import PATIENCE, ROOT, small_experiment
+from tests.helpers import PATIENCE, ROOT, sampled, small_experiment
 from tests.test_run import EXPERIMENT, pixels, run
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
@@ -188,7 +188,7 @@ def test_files_truncated_under_a_running_run(tmp_path) -> None:
     assert np.array_equal(pixels(store), pixels(tmp_path / "b.zarr"))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", sampled(range(6), 3))
 def test_damage_is_found_and_mended(tmp_path, made, seed) -> None:
     """Random bytes changed, files cut and deleted: repair brings back pixels and statistics."""
     rng, whole = random.Random(seed), pixels(made)
@@ -236,6 +236,7 @@ def _readable(store: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("cluster", ["threads", pytest.param("workers", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_store_that_fails_at_random(tmp_path, monkeypatch, cluster) -> None:
     """One call in a hundred at the border of the store fails: the bits are the same."""
     experiment = small_experiment(

@@ -18,7 +18,7 @@ from nbdask.cli.main import main
 from nbdask.store import schema
 from nbdask.store.check import FormatError
 from nbdask.store.reader import StoreReader
-from tests.helpers import small_experiment
+from tests.helpers import sampled, small_experiment
 
 #: What is done with a store that stands for STORE, in a folder that stands for DIR.
 COMMANDS = (
@@ -57,7 +57,7 @@ def commands(store: Path) -> Iterator[list[str]]:
         yield line.replace("STORE", str(store)).replace("DIR", str(folder)).split()
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, -7.0, 0.5, 1e300])
+@pytest.mark.parametrize("value", sampled([np.nan, np.inf, -np.inf, -7.0, 0.5, 1e300], 6))
 @pytest.mark.parametrize("field", ["n_evaluated", "max_fast", "crc32c", "bytes", "done"])
 def test_a_record_that_cannot_be_right(store, made, capsys, field, value) -> None:
     """Verify names it, nothing else trips over it, repair brings the old one back."""

@@ -174,7 +174,10 @@ test.create_store(sys.argv[1], test.GRID, attributes, pixel_size=1e-4, overwrite
 """
 
 
-@pytest.mark.parametrize(("renamed", "mark"), [(0, 1), (1, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("renamed", "mark"),
+    [(1, 1), *(pytest.param(n, n or 1, marks=pytest.mark.long) for n in (0, 2))],
+)
 def test_what_a_killed_creation_leaves_is_swept(tmp_path, renamed, mark) -> None:
     """Killed before, between and after the renames: one whole store is left, and nothing else."""
     path = tmp_path / "a.zarr"
