@@ -99,6 +99,7 @@ def begin(store: Path, cluster: str, *more: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "benchmarks.large_kill_job", *argv]
     root = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root), HOLD: str(holding(store))}
+    environment["TMPDIR"] = str(store.parent)  # for what nobody is left to remove
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=root, env=environment, stdout=quiet, stderr=quiet)
 
@@ -110,6 +111,7 @@ def scheduler(store: Path) -> Iterator[tuple[str, dict[int, str]]]:
     root = Path(__file__).parents[1]
     # The list's name is also what makes workers that import the job note their tiles.
     environment = {**os.environ, "PYTHONPATH": str(root), LIST: str(listed(store))}
+    environment["TMPDIR"] = str(store.parent)
     environment[HOLD] = str(holding(store))
     options: dict[str, Any] = {
         "cwd": store.parent,
