@@ -93,6 +93,14 @@ def test_inside_follows_links(tmp_path: Path) -> None:
     assert not inside(tmp_path / "a.zarr.png", folder)
 
 
+def test_a_pipe_stays(tmp_path: Path) -> None:
+    """And so would a device, which a renamed file would replace."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="regular"), whole_file(tmp_path / "pipe") as fresh:
+        fresh.write_text("x")
+    assert [(p.name, p.is_fifo()) for p in tmp_path.iterdir()] == [("pipe", True)]
+
+
 def test_places_that_are_refused(tmp_path: Path) -> None:
     """Folder, missing folder, device, pipe, socket, address, file: each in its words."""
     (tmp_path / "folder").mkdir()
