@@ -94,6 +94,8 @@ def whole_file(
     store = store_around(target)
     if store is not None:
         raise (error or OSError)(f"{what} {path}: {_INSIDE.format(store)}".lstrip())
+    if target.exists() and not target.is_file():  # renaming would replace even a device
+        raise (error or OSError)(f"{what} {path}: must be a regular file".lstrip())
     fresh = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
     try:
         yield fresh

@@ -31,12 +31,16 @@ def report_crash(error: BaseException, words: Sequence[str]) -> int:
     """
     text = "".join(traceback.format_exception(error))
     head = f"nbdask {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    what = " ".join("".join(traceback.format_exception_only(error)).split())[:300]
     line = f"nbdask: error: an error of nbdask itself ({what})"
+    try:
+        place = os.getcwd()
+    except OSError:
+        place = "a folder that is gone"
     try:
         handle, path = tempfile.mkstemp(prefix="nbdask-crash-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{head}{list(words)!r}\nin {os.getcwd()!r}\n\n{text}")
+            file.write(f"{head}{list(words)!r}\nin {place!r}\n\n{text}")
     except OSError:
         print(f"{line}; no file can be written, so here is all of it:\n{text}", file=sys.stderr)
     else:

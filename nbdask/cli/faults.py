@@ -28,7 +28,7 @@ def bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    with click.progressbar(length=1, label=label, file=terminal()) as shown:
+    with click.progressbar(length=1, label=one_line(label), file=terminal()) as shown:
 
         def progress(done: int, total: int) -> None:
             shown.length = total

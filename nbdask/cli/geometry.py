@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from nbdask.cli.numbers import Whole
+from nbdask.cli.outputs import check_distinct
+from nbdask.files import check_target
 
 _EPILOG = """\b
 FILE may be: dxtbx .expt or .json, CrystFEL .geom, NeXus NXmx, XDS.INP, XPARM.XDS.
@@ -53,8 +55,8 @@ def command(file: str, as_json: bool, output: tuple[str, ...], **options: Any) -
     from nbdask.panels.report import as_text, as_values
 
     pictures, target = _outputs(file, output, options["to"])
-    for path in [*pictures, *([] if target is None else [target[1]])]:
-        _check_free(path, options["overwrite"])
+    written = pictures if target is None else [*pictures, target[1]]
+    _check_free(file, written, options["overwrite"])
     found = read_geometry(file, shot=options["shot"], **_given(options))
     said: list[str] = []
     if target is not None:
@@ -98,13 +100,13 @@ def _outputs(
     return pictures, target_of(to, Path(file), others[0] if others else None)
 
 
-def _check_free(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise click.UsageError(f"{path}: is a directory: name a file")
-    if not path.absolute().parent.is_dir():
-        raise click.UsageError(f"{path}: no such directory {path.parent}: make it first")
-    if path.exists() and not overwrite:
-        raise click.UsageError(f"{path} exists: choose another name, or --overwrite")
+def _check_free(file: str, paths: list[Path], overwrite: bool) -> None:
+    """Refuse outputs that are no files to write, that are there, or that are FILE or each other."""
+    for number, path in enumerate(paths):
+        check_target(path, "output", click.UsageError, overwrite=overwrite)
+        check_distinct({"output": path}, [file])
+        if path.absolute() in [other.absolute() for other in paths[:number]]:
+            raise click.UsageError(f"output {path}: is named twice; name another file")
 
 
 def _given(options: dict[str, Any]) -> dict[str, float]:

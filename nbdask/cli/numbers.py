@@ -21,6 +21,9 @@ def whole(text: str) -> int | None:
 class Whole(click.IntRange):
     """A whole number within bounds."""
 
+    def _describe_range(self) -> str:
+        return "" if self.min is self.max is None else super()._describe_range()
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or say what is allowed."""
         if isinstance(value, str) and whole(value) is None:
@@ -30,6 +33,9 @@ class Whole(click.IntRange):
 
 class Number(click.FloatRange):
     """A finite number within bounds; click's own lets NaN pass, and infinity where it is open."""
+
+    def _describe_range(self) -> str:
+        return "" if self.min is self.max is None else super()._describe_range()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nbdask.errors import FlagError
+from nbdask.errors import FlagError, InputFileError
 from nbdask.flags.builder import Builder
 from nbdask.panels.model import Instrument, Panel
 from nbdask.panels.read import read_geometry
@@ -39,7 +39,10 @@ def place_by_file(builder: Builder, path: str) -> None:
     for field, origin in builder.origins.items():
         if field.startswith(_PLACED) and field not in _FREE:
             raise FlagError(f"{origin}: --geometry places the detector: must be left out")
-    found = read_geometry(path, wavelength=builder.get("beam.wavelength"))
+    try:
+        found = read_geometry(path, wavelength=builder.get("beam.wavelength"))
+    except InputFileError as error:
+        raise InputFileError(_in_flags(str(error))) from None
     panel = _only_panel(found, path)
     origin = f"--geometry {path}"
 
@@ -71,6 +74,17 @@ def place_by_file(builder: Builder, path: str) -> None:
     if found.spindle is not None:
         put("frame.spindle", turned(TO_LAB, found.spindle.axis))
     _say(builder, found, panel, path)
+
+
+def _in_flags(text: str) -> str:
+    """Return a reader's message with this command's flags for options of `nbdask geometry`."""
+    for options, flag in (
+        ("--energy or --wavelength", "-lambda"),
+        ("--wavelength or --energy", "-lambda"),
+        ("--clen, such as --clen 0.1", "--clen to nbdask geometry, with --to .expt: use its file"),
+    ):
+        text = text.replace(options, flag)
+    return text
 
 
 def _only_panel(found: Instrument, path: str) -> Panel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_conversion(geom: str, capsys: Captured) -> None:
     before = Path("in.expt").read_bytes()
     Path("in.expt").write_bytes(b"kept")
     assert main([*words, ".expt"]) == 2
-    assert "in.expt exists: choose another name, or --overwrite" in capsys.readouterr().err
+    assert "output in.expt exists already: --overwrite replaces it" in capsys.readouterr().err
     assert Path("in.expt").read_bytes() == b"kept"
     assert main([*words, ".expt", "--overwrite"]) == 0
     assert Path("in.expt").read_bytes() == before
@@ -101,7 +102,7 @@ def test_conversion(geom: str, capsys: Captured) -> None:
         (["--clen", "0.1", "--distance-shift", "3"], "--distance-shift 3: must be a length with"),
         (["--clen", "0.1", "--energy", "9 parsec"], "--energy 9 parsec: must be an energy"),
         (["--clen", "0.1", "-o", "a.tiff"], "-o a.tiff: must end in .png, .svg, .pdf"),
-        (["--clen", "0.1", "-o", "no/a.png"], "no such directory no"),
+        (["--clen", "0.1", "-o", "no/a.png"], "does not exist"),
         (["--clen", "0.1", "--to", "cbf"], "--to cbf: must be .expt, .geom, nxmx, poni"),
         (["--clen", "0.1", "--to", "poni"], "--to poni: 2 panels: PONI must be one flat panel"),
         (["--clen", "0.1", "--shot", "4"], "--shot: 4: must be 0 to 0"),
@@ -115,6 +116,24 @@ def test_refusals(geom: str, capsys: Captured, words: list[str], said: str) -> N
     assert output.err.count("\n") == 1
     assert said in output.err
     assert [path.name for path in Path().iterdir()] == [geom]
+
+
+def test_inputs_and_devices_are_never_replaced(geom: str, capsys: Captured) -> None:
+    """Not even with --overwrite: the file that is read, a pipe; nor two outputs of one name."""
+    words = ["geometry", geom, "--clen", "0.1", "--overwrite"]
+    os.mkfifo("pipe")
+    os.symlink(geom, "link.geom")
+    for more, said in (
+        (["--to", geom], f"output {geom}: is an input of this run"),
+        (["--to", "link.geom"], "output link.geom: is an input of this run"),
+        (["--to", ".expt", "-o", "pipe"], "output pipe is a device, pipe or socket"),
+        (["-o", "a.png", "-o", "./a.png"], "output a.png: is named twice"),
+    ):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
+    assert Path(geom).read_text().startswith(GEOM[:20])
+    assert Path("pipe").is_fifo()
+    assert not Path("a.png").exists()
 
 
 def test_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
@@ -133,5 +152,13 @@ def test_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Cap
     assert (record["role"], Path(record["path"]).name) == ("geometry", "one.expt")
     assert main(["simulate", *words, "--geometry", "one.expt", "-distance", "99"]) == 2
     assert "-distance 99: --geometry places the detector" in capsys.readouterr().err
+    Path("far.geom").write_text(GEOM.replace("100 mm", "/LCLS/z"))
+    assert main(["simulate", *words[:-1], "b", "--geometry", "far.geom"]) == 2
+    assert "given with --clen to nbdask geometry, with --to .expt" in capsys.readouterr().err
+    text = GEOM.replace("photon_energy = 9000", "photon_energy = /LCLS/e")
+    Path("far.geom").write_text(text)
+    assert text != GEOM
+    assert main(["simulate", *words[:-1], "b", "--geometry", "far.geom"]) == 2
+    assert "must be given with -lambda" in capsys.readouterr().err
     assert main(["simulate", "--config", "a.toml", "--geometry", "one.expt", "--out", "b"]) == 2
     assert "leave out --geometry" in capsys.readouterr().err

@@ -445,3 +445,19 @@ def test_a_file_gives_seed_and_frame(tmp_path: Path) -> None:
     assert np.array_equal(
         pipeline_from(f"--pipeline {path} --seed 9 --frame 2").apply(image), plain
     )
+
+
+def test_labels_of_bars_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold names of files, and go to the terminal as they are."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    with bar("\x1b[31mx.bin", False) as progress:
+        assert progress is not None
+        progress(1, 1)
+    assert "\\x1b[31mx.bin" in screen.getvalue()
+    assert "\x1b[31m" not in screen.getvalue()

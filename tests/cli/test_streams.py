@@ -84,3 +84,24 @@ def test_the_command_ends_so(tmp_path: Path) -> None:
     assert done.returncode == EXIT_CODE
     assert done.stderr.count("\n") == 1
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_error_without_words_in_a_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is reported all the same."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    here, reports = tmp_path / "here", tmp_path / "reports"
+    here.mkdir()
+    reports.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(reports))
+    monkeypatch.chdir(here)
+    here.rmdir()
+    assert report_crash(Mute(), ["nbdask"]) == EXIT_CODE
+    (path,) = reports.iterdir()
+    assert f"please report it with the file {path}" in capsys.readouterr().err
+    assert "a folder that is gone" in path.read_text()
