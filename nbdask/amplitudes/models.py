@@ -126,6 +126,8 @@ def _stated_cell(path: str | Path, content: Content, structure: gemmi.Structure)
         if not np.isfinite(values).all():
             raise problem(path, None, "no cell", "a crystal: six numbers in _cell")
         return values
+    if not structure.cell.is_crystal():
+        raise problem(path, None, "no cell", "a crystal: a record CRYST1 with its cell")
     return list(structure.cell.parameters)
 
 

@@ -164,7 +164,8 @@ def _panel(words: Words, entries: Entries, beam: PanelBeam, shift: tuple[float, 
         direction = unit(steps)
         if direction is None:
             raise entries.refuse(key, shown(entries.words[key]), "a direction that is not 0")
-        axes[key] = (direction, float(np.linalg.norm(steps)) / res)
+        with np.errstate(over="ignore"):  # infinite: the panel refuses it
+            axes[key] = (direction, float(np.linalg.norm(steps)) / res)
     z = _clen(words, entries) + entries.number("coffset", 0.0)
     corner = (entries.number("corner_x") / res, entries.number("corner_y") / res)
     gain = entries.number("adu_per_photon", 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nbdask.panels.given import one_line
 from nbdask.panels.model import Instrument, Panel
 from nbdask.panels.quantities import to_energy
 from nbdask.panels.vectors import Matrix, Vector
@@ -118,13 +119,13 @@ def _beam_centre(instrument: Instrument) -> str:
     met = instrument.beam_panel()
     if met is not None:
         index, fast, slow, way = met
-        name = instrument.panels[index].name
+        name = one_line(instrument.panels[index].name)
         return (
             f"panel {name}: fast {fast:.4f}, slow {slow:.4f} pixels from the outer corner of its"
             f" first pixel, {way * 1e3:.6f} mm from the sample"
         )
     ways = [
-        (found[2], panel.name)
+        (found[2], one_line(panel.name))
         for panel in instrument.panels
         if (found := panel.meets(instrument.beam.direction)) is not None
     ]
@@ -169,7 +170,7 @@ def _table(instrument: Instrument) -> list[str]:
     """Return one line a panel."""
     gaps = nearest_gaps(instrument)
     unit = "d [A]" if instrument.beam.wavelength is not None else "2 theta"
-    width = max(5, *(len(panel.name) for panel in instrument.panels))
+    width = max(5, *(len(one_line(panel.name)) for panel in instrument.panels))
     lines = [
         f"{'panel':{width}s}  fast x slow   pitch                x          y          z"
         f"    tilt    turn    skew      gap  {unit} edges, corners"
@@ -184,7 +185,7 @@ def _table(instrument: Instrument) -> list[str]:
         ]
         size = f"{panel.n_fast} x {panel.n_slow}"
         lines.append(
-            f"{panel.name:{width}s}  {size:11s}  {pitch:19s}{x:10.4f} {y:10.4f} {z:10.4f}"
+            f"{one_line(panel.name):{width}s}  {size:11s}  {pitch:19s}{x:10.4f} {y:10.4f} {z:10.4f}"
             f" {tilt:7.3f} {turn:7.2f} {round(skew, 4) + 0.0:7.4f} {_gap(gap)}  {', '.join(ends)}"
         )
     if len(instrument.panels) > 1:
@@ -232,9 +233,15 @@ def nearest_gaps(instrument: Instrument) -> list[float | None]:
         return [None]
     corners = np.array([panel.corners() for panel in panels])
     covered = _overlapping(instrument, corners)
+    centres = np.mean(corners, axis=1)
+    radii = np.max(np.linalg.norm(corners - centres[:, None], axis=2), axis=1)
     gaps: list[float | None] = []
     for index, own in enumerate(corners):
-        others = np.delete(corners, index, axis=0)
+        # Spheres around the panels bound each way: most panels cannot be the nearest.
+        apart = np.linalg.norm(centres - centres[index], axis=1)
+        apart[index] = np.inf
+        reach = radii + radii[index]
+        others = corners[apart - reach <= np.min(apart + reach)]
         way = min(_way(own, others), _way(others.reshape(-1, 3), own[None]))
         gaps.append(-1.0 if covered[index] else way)
     return gaps
@@ -260,18 +267,23 @@ def _overlapping(instrument: Instrument, corners: Matrix) -> list[bool]:
     # A quarter of a pixel is no overlap: files round their numbers.
     slack = np.array([0.25 * min(p.pitch_fast, p.pitch_slow) for p in instrument.panels])
     slack = slack / np.abs(np.mean(depth, axis=1))
+    centres = np.mean(flat, axis=1)
+    radii = np.max(np.linalg.norm(flat - centres[:, None], axis=2), axis=1)
     found = []
     for index in range(len(flat)):
-        free = ~ahead | (not ahead[index])
-        free[index] = True
-        for quads in (flat[index][None], flat):
+        near = np.linalg.norm(centres - centres[index], axis=1) <= radii + radii[index]
+        near &= ahead & ahead[index]
+        near[index] = False
+        others = flat[near]
+        free = np.zeros(len(others), bool)
+        for quads in (flat[index][None], others):
             edges = np.roll(quads, -1, axis=1) - quads
             across = np.stack([-edges[..., 1], edges[..., 0]], axis=2)
             across = across / np.linalg.norm(across, axis=2, keepdims=True)
-            across = np.broadcast_to(across, flat.shape)
+            across = np.broadcast_to(across, others.shape)
             own = np.einsum("nak,ck->nac", across, flat[index])
-            other = np.einsum("nak,nck->nac", across, flat)
-            limit = slack[:, None]
+            other = np.einsum("nak,nck->nac", across, others)
+            limit = slack[near][:, None]
             apart = (own.max(axis=2) < other.min(axis=2) + limit) | (
                 other.max(axis=2) < own.min(axis=2) + limit
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nbdask.errors import InputError
 from nbdask.panels.fitting import left_out, rectangles, squared
 from nbdask.panels.model import CrystalSetting, Instrument, Panel, PanelBeam, Spindle
 from nbdask.panels.vectors import FROM_DXTBX, Matrix, turned, vector
@@ -15,6 +16,8 @@ from nbdask.panels.vectors import FROM_DXTBX, Matrix, turned, vector
 _HOLDS = ("polarization", "crystal", "spindle", "sweep", "sensor", "gain", "trusted", "bad")
 #: dxtbx wants limits: those of a 32-bit counter.
 _ANY = (-1.0, 2147483647.0)
+#: More than any scan has.
+_MOST_IMAGES = 10**7
 _LAB: tuple[Matrix, Matrix] = (np.eye(3), np.zeros(3))
 
 
@@ -45,6 +48,10 @@ def dxtbx_text(instrument: Instrument) -> tuple[str, list[str]]:
     if instrument.sweep is not None and instrument.spindle is not None:
         sweep = instrument.sweep
         count = sweep.last - sweep.first + 1
+        if count > _MOST_IMAGES:  # each takes two numbers
+            raise InputError(
+                f"--to .expt: a scan of {count} images: must be {_MOST_IMAGES} or less"
+            )
         parts["scan"] = {
             "image_range": [sweep.first, sweep.last],
             "batch_offset": 0,

@@ -103,3 +103,7 @@ def test_gaps() -> None:
     assert nearest_gaps(over) == [-1.0, -1.0]
     assert "2 panels overlap" in as_text(over, "file")
     assert nearest_gaps(Instrument("test", "corner", (flat,), beam)) == [None]
+    far = dataclasses.replace(flat, name="a\nb", origin=(0.5, 0.0, 0.1))
+    three = Instrument("test", "corner", (far, flat, right), beam)
+    assert nearest_gaps(three) == pytest.approx([0.4975, 0.0005, 0.0005])
+    assert "\na b " in as_text(three, "file")

@@ -130,3 +130,14 @@ def test_master_without_modules(tmp_path: Path) -> None:
     assert (panel.n_fast, panel.n_slow) == (1030, 1065)
     assert panel.origin == pytest.approx((500.5 * 75e-6, 400.0 * 75e-6, 0.15))
     assert found.beam_panel() == pytest.approx((0, 500.5, 400.0, 0.15))
+
+
+def test_fields_that_are_too_large(tmp_path: Path) -> None:
+    """Are not read into memory."""
+    path = write_nexus(tmp_path / "a.nxs")
+    with h5py.File(path, "r+") as file:
+        place = "entry/instrument/beam/incident_wavelength"
+        del file[place]
+        file.create_dataset(place, shape=(2**40,), dtype="f8", chunks=(1024,))
+    with pytest.raises(InputError, match="1099511627776 values: must be 10000000 or less"):
+        read_geometry(path)

@@ -134,6 +134,15 @@ def test_no_wavelength(tmp_path: Path) -> None:
         write_geometry(given, tmp_path / "o.expt", ".expt")
 
 
+def test_scans_without_end(tmp_path: Path) -> None:
+    """Are refused before memory is taken: the format lists every image."""
+    given = sample(tmp_path, "xds")
+    assert given.sweep is not None
+    given = replace(given, sweep=replace(given.sweep, last=10**12))
+    with pytest.raises(InputError, match="images: must be 10000000 or less"):
+        write_geometry(given, tmp_path / "o.expt", ".expt")
+
+
 def test_names_of_targets() -> None:
     """A format alone, or a file name."""
     source = Path("in/run.expt")
