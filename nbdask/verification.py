@@ -317,7 +317,7 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
     if reader.attributes["status"] != schema.COMPLETE:
         return ("all tiles are there, but the status is not complete: finish with --resume",)
     expected = end_attributes(combine(reader.summaries()))["statistics"]
-    if reader.attributes["statistics"] != expected:
+    if reader.attributes.get("statistics") != expected:
         return ("the statistics of the image are not those of its tiles",)
     return ()
 

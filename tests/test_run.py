@@ -417,7 +417,8 @@ def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind)
     script.write_text(_INTERRUPTED)
     hold = tmp_path / "hold"
     hold.write_text("1")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold)}
+    # The scratch folder of workers, which kill -9 leaves, is then here.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), HOLD: str(hold), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, script, tmp_path / "a.zarr", cluster],
         stdout=subprocess.PIPE,
@@ -434,6 +435,8 @@ def test_an_interrupted_run_leaves_a_valid_store(tmp_path, whole, cluster, kind)
     if kind == signal.SIGINT:
         assert output.split()[-1] == "stopped"
         assert "Traceback" not in errors
+        caches = {f"nbdask-{os.getuid()}"}
+        assert {path.name for path in tmp_path.glob("nbdask-*")} <= caches
     reader = StoreReader(tmp_path / "a.zarr")
     done = reader.done()
     assert reader.attributes["status"] == "running"

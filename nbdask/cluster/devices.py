@@ -55,6 +55,7 @@ def spec_of(asked: Asked) -> ClusterSpec:
         asked.kind,
         count,
         threads,
+        wait=asked.wait,
         tls=asked.tls,
         devices=devices,
         dashboard=asked.dashboard,

@@ -40,7 +40,9 @@ def spec_of(asked: Asked) -> ClusterSpec:
     workers, threads = asked.settings.get("workers"), asked.settings.get("threads")
     count = workers or max(1, cores // (threads or 1))
     each = threads or max(1, cores // count)
-    return ClusterSpec(asked.kind, count, each, tls=asked.tls, dashboard=asked.dashboard)
+    return ClusterSpec(
+        asked.kind, count, each, wait=asked.wait, tls=asked.tls, dashboard=asked.dashboard
+    )
 
 
 def leave_if_worker() -> None:

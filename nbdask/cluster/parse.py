@@ -12,6 +12,9 @@ from nbdask.errors import ClusterError
 #: Seconds without any worker after which a run is given up where jobs may wait in their queue.
 WAIT_IN_QUEUE = 3600
 
+#: Settings of processes that nbdask starts itself; the others are for jobs.
+_OWN = ("workers", "threads", "tls", "dashboard", "worker-timeout")
+
 
 def parse_cluster(
     text: str | None = None,
@@ -41,7 +44,7 @@ def parse_cluster(
     text = _text(text, settings, jobs.profile)
     kind = _kind(text)
     if kind in ("threads", "local", "cuda"):
-        settings = {name: settings[name] for name in ("workers", "threads") if name in settings}
+        settings = {name: settings[name] for name in _OWN if name in settings}
         if kind == "threads":
             settings.pop("workers", None)
     settings |= jobs.given()

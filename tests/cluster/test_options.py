@@ -69,7 +69,7 @@ def test_environment_variables_are_configuration(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DASK_NBDASK__WORKER_TIMEOUT", "5min")
     found = dask.config.collect(paths=[])["nbdask"]
     spec = parsed("local", section=found)
-    assert (spec.workers, spec.wait) == (3, 120)
+    assert (spec.workers, spec.wait) == (3, 300)
     assert parsed("slurm", section={**found, "memory": "1GB"}).wait == 300
 
 

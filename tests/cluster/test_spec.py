@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 
 from nbdask.cluster import local
@@ -60,3 +61,11 @@ def test_threads_is_one_process() -> None:
     """More workers need processes, and the message says how."""
     with pytest.raises(ClusterError, match="--cluster local"):
         parse_cluster("threads", workers=4)
+
+
+def test_the_configuration_reaches_processes_of_this_machine() -> None:
+    """What is for every cluster counts; what is for jobs does not."""
+    given = {"workers": 2, "tls": False, "dashboard": True, "worker-timeout": "5 min", "queue": "q"}
+    with dask.config.set({"nbdask": given}):
+        spec = parse_cluster("local")
+    assert (spec.workers, spec.tls, spec.dashboard, spec.wait) == (2, False, True, 300)

@@ -176,8 +176,8 @@ def test_spots_are_on_the_screen(tab) -> None:
     for slow, fast in SPOTS:
         assert tab.colour(slow + 3.5, fast + 3.5) > 500
         assert tab.colour(slow + 3.5, fast + 20) < 250
-    assert tab.screen_position(0, 0)[1] < tab.place(200, 0)[1]
-    assert tab.screen_position(0, 0)[0] < tab.place(0, 100)[0]
+    assert tab.screen_position(0, 0)[1] < tab.screen_position(200, 0)[1]
+    assert tab.screen_position(0, 0)[0] < tab.screen_position(0, 100)[0]
 
 
 def test_pointer_tells_pixel_photons_resolution_and_indices(tab) -> None:
