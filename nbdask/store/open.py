@@ -43,10 +43,11 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
     store = reader.place.zarr_store(read_only=True)
     try:
         dataset: xarray.Dataset = xarray.open_zarr(store, chunks={})
+        image = dataset["image"]  # its name may be what is damaged
     except Exception as error:  # of zarr, its codecs or xarray: damaged metadata, of many types
         raise StoreError(f"{reader.path} is damaged: xarray cannot open it ({error})") from error
     if check:
-        dataset["image"] = dataset["image"].copy(data=checked_pixels(reader))
+        dataset["image"] = image.copy(data=checked_pixels(reader))
     if "experiment" in reader.attributes:
         dataset["image"].attrs["experiment"] = json.dumps(reader.attributes["experiment"])
     return dataset

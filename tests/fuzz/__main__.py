@@ -1,7 +1,7 @@
 """Feed many inputs: ``python -m tests.fuzz --inputs 1000000``, or ``--seconds 60`` in all.
 
-A find is an error that nbdask does not mean, more than 5 s, or more than 1 GiB; its input is kept
-in a folder, and the exit code is 1.
+A find is an error that nbdask does not mean, more than 5 s of processor time or a minute in all, or
+more than 1 GiB; its input is kept in a folder, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from types import FrameType
 
 from tests.fuzz.targets import Target, targets
 
-#: Seconds and bytes that one input may take.
-MOST_SECONDS, MOST_BYTES = 5, 1 << 30
+#: Seconds of the processor, seconds in all and bytes that one input may take.
+MOST_SECONDS, MOST_WAIT, MOST_BYTES = 5, 60, 1 << 30
 #: Finds of a target after which it is left.
 _MOST_FINDS = 20
 
@@ -32,7 +32,13 @@ class Hang(BaseException):
 
 
 def _too_long(number: int, frame: FrameType | None) -> None:
-    raise Hang(f"more than {MOST_SECONDS} s")
+    raise Hang(f"more than {MOST_SECONDS} s of processor time, or {MOST_WAIT} s in all")
+
+
+def _watch(on: bool) -> None:
+    """Begin or end to count an input's seconds; a busy machine makes no find."""
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS if on else 0)
+    signal.setitimer(signal.ITIMER_REAL, MOST_WAIT if on else 0)
 
 
 def _hold_memory() -> None:
@@ -50,11 +56,11 @@ def feed(target: Target, seed: int, inputs: int, end: float, kept: Path) -> tupl
     while fed < inputs and time.monotonic() < end and len(finds) < _MOST_FINDS:
         data = target.draw(chance)
         fed += 1
-        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+        _watch(True)
         try:
             accepted += target.feed(data)
         except (Exception, Hang) as error:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _watch(False)
             last = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
             if place not in finds:
@@ -65,7 +71,7 @@ def feed(target: Target, seed: int, inputs: int, end: float, kept: Path) -> tupl
                 (kept / f"{name}.txt").write_text(traceback.format_exc(), errors="replace")
                 print(f"FIND {target.name}: {place}: {finds[place]!r} ({kept / name})", flush=True)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _watch(False)
     return fed, accepted, len(finds)
 
 
@@ -80,7 +86,8 @@ def main() -> int:
     given = parser.parse_args()
     kept = given.finds.absolute()
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, _too_long)
+    for kind in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(kind, _too_long)
     with tempfile.TemporaryDirectory(prefix="nbdask-fuzz-") as name:
         os.chdir(name)
         known = targets(Path(name))
