@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +72,9 @@ def fill(disk: Path, leave: int = 0) -> Path:
     """Fill a disk with one file but for some bytes; return the file."""
     free = os.statvfs(disk)
     filler = disk / "filler"
-    filler.write_bytes(b"\0" * max(0, free.f_bavail * free.f_frsize - leave))
+    # A worker that writes meanwhile makes it full the sooner.
+    with suppress(OSError):
+        filler.write_bytes(b"\0" * max(0, free.f_bavail * free.f_frsize - leave))
     return filler
 
 
