@@ -118,6 +118,7 @@ def test_noise_that_is_there_already_is_not_added_again(noisy, tmp_path) -> None
     noise(noisy, tmp_path / "again.zarr", derive.Pipeline((derive.Readout(1.0),), seed=9))
 
 
+@pytest.mark.long
 def test_a_run_that_was_cut_off_is_resumed(run, noisy, tmp_path, monkeypatch) -> None:
     """The missing tiles only, the same bits; another pipeline is refused."""
     out = tmp_path / "cut.zarr"

@@ -101,6 +101,7 @@ def test_a_mean_does_not_overflow() -> None:
     assert halved(values, "mean", (np.ones(2), np.ones(2)))[0, 0] == np.float32(3e38)
 
 
+@pytest.mark.long
 def test_unfinished_tiles_are_waited_for(store) -> None:
     """Chunks whose tiles are there are built; later the others, and none of the first again."""
     kept = forget(store, 0, 79)
@@ -144,6 +145,7 @@ def test_levels_grow_while_a_run_goes_on(store, tmp_path) -> None:
     assert zarr.open_group(grown, mode="r").attrs["ome"] == ome(later)
 
 
+@pytest.mark.long
 def test_a_run_that_is_resumed_completes_its_levels(tmp_path) -> None:
     """Stopped halfway, the run leaves some chunks; the resumed one builds the rest."""
     store = tmp_path / "run.zarr"

@@ -93,7 +93,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path, monkeypatch, disk, cluster
     """One clear line; what is done stays; with space again, resuming gives the same bits."""
     monkeypatch.setattr(parcels, "MOST_TILES", 1)  # or all are done before the first is reported
     store, full = disk / "a.zarr", at_tile(4, lambda: fill(disk))
-    with pytest.raises(StoreError, match=r"cannot (write|update) .*No space left.*--resume"):
+    with pytest.raises(StoreError, match=r"cannot write tile \d+ .*No space left.*--resume"):
         run(store, tile=8, threads=1, cluster=cluster, workers=1, progress=full)
     reader = StoreReader(store)
     assert reader.attributes["status"] == "running"
@@ -150,6 +150,7 @@ def test_a_read_only_file_system(disk) -> None:
     assert verify(store).ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 def test_a_store_deleted_under_a_running_run(tmp_path, cluster) -> None:
     """The run ends with one line and does not make the folder anew."""

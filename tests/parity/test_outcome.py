@@ -295,6 +295,7 @@ def map_colours(outcome: Outcome) -> np.ndarray:
         return np.asarray(picture.convert("RGB")).astype(int) @ [1 << 16, 1 << 8, 1]
 
 
+@pytest.mark.long
 def test_map_shows_where_regions_are_and_what_they_deviate() -> None:
     """Red where a region is beyond, whatever its deviation; else it changes up to the bound."""
     red = int(BAD[1:], 16)

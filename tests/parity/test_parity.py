@@ -262,6 +262,7 @@ def test_c_runs_in_a_fresh_directory_with_one_thread(
     assert (kept / "image.bin").stat().st_size == 1024
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "code", "message"),
     [
