@@ -31,6 +31,7 @@ from nbdask.store.lock import Lock
 from nbdask.store.place import reason
 from nbdask.store.provenance import end_attributes, now, versions
 from nbdask.store.reader import StoreReader
+from nbdask.store.records import settle
 from nbdask.store.write import checksum
 
 #: Kinds of faults.
@@ -217,6 +218,8 @@ def repair(
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
+        if reader.journaled:
+            settle(place, np.concatenate(list(reader.record_rows())))
         statistics = combine(reader.summaries())
         if faults or _whole(reader):
             changed = {

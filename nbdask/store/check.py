@@ -14,6 +14,7 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.store.place import Place
+from nbdask.store.records import record_chunks
 
 
 class FormatError(StoreError):
@@ -170,10 +171,11 @@ def check_arrays(place: Place, image: Any, records: Any, attributes: Mapping[str
     fields = len(fields_of(attributes))
     grid = TileGrid((image.shape[0], image.shape[1]), (tile[0], tile[1]))
     wanted = (*grid.counts, fields)
-    if records.shape != wanted or records.chunks != (1, 1, fields) or records.dtype != np.float64:
+    chunks = record_chunks(grid.counts) if schema.is_journaled(attributes) else (1, 1, fields)
+    if records.shape != wanted or records.chunks != chunks or records.dtype != np.float64:
         raise FormatError(
             f"tiles has shape {records.shape}, chunks {records.chunks} and type {records.dtype}:"
-            f" must be {wanted}, {(1, 1, fields)} and float64"
+            f" must be {wanted}, {chunks} and float64"
         )
     for array in (image, records):
         if not isinstance(array.metadata.attributes, Mapping):

@@ -21,6 +21,7 @@ from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
 from nbdask.store.patience import outlast
 from nbdask.store.place import ROOT, Place, reason
+from nbdask.store.records import record_chunks
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
@@ -73,7 +74,7 @@ def create_store(
         tiles = root.create_array(
             schema.TILES,
             shape=(*grid.counts, len(schema.FIELDS)),
-            chunks=(1, 1, len(schema.FIELDS)),
+            chunks=record_chunks(grid.counts),
             dtype="float64",
             fill_value=np.nan,
             compressors=Crc32cCodec(),

@@ -27,7 +27,10 @@ from nbdask.store.check import (
     fields_of,
     wrong_fields,
 )
+from nbdask.store.journal import seed_of
 from nbdask.store.place import Place
+from nbdask.store.records import JournaledRecords, Records, SingleRecords
+from nbdask.store.write import checksum
 
 
 class StoreReader:
@@ -71,13 +74,28 @@ class StoreReader:
         store = self.place.zarr_store(read_only=True)
         try:
             self.image = zarr.open_array(store, path=schema.IMAGE, mode="r", zarr_format=3)
-            self.records = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
+            tiles = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
         except Exception as error:  # whatever zarr raises for damaged metadata
             text = " ".join(str(error).split())
             raise FormatError(f"the metadata of its arrays cannot be read ({text})") from error
-        check_arrays(self.place, self.image, self.records, self.attributes)
+        check_arrays(self.place, self.image, tiles, self.attributes)
         shape, tile = self.attributes["plan"]["shape"], self.attributes["plan"]["tile"]
         self.grid = TileGrid((shape[0], shape[1]), (tile[0], tile[1]))
+        self.records: Records = SingleRecords(tiles)
+        self.journaled = schema.is_journaled(self.attributes)
+        if self.journaled:
+            seed = seed_of(self.attributes)
+            self.records = JournaledRecords(self.place, tiles, seed, self._fits)
+
+    def _fits(self, index: int, values: NDArray[np.float64]) -> bool:
+        """Whether a tile's pixels are those of a record."""
+        found = dict(zip(schema.FIELDS, values.tolist(), strict=True))
+        key = schema.chunk_key(self.image, *self.grid.row_column(index))
+        if self.place.size(key) != found["bytes"]:
+            return False
+        with suppress(ValueError, RuntimeError, KeyError):
+            return bool(checksum(self.tile(index)) == found["crc32c"])
+        return False
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -106,22 +124,12 @@ class StoreReader:
 
         One that cannot be read, or cannot be right, is that of a tile that is not finished: NaN.
         """
+        table, columns = self.records.table(), self.grid.counts[1]
         for row in range(self.grid.counts[0]):
-            try:
-                values = np.asarray(self.records[row])
-            except Exception:  # whatever zarr and its codecs raise for a damaged file
-                values = self._record_row(row)
+            values = table[row * columns : (row + 1) * columns]
             wrong = wrong_fields(values, self.fields, bounds_of_row(self.grid, row))
             bad = np.any(list(wrong.values()), axis=0)
             yield np.where(bad[:, None], np.nan, values) if bad.any() else values
-
-    def _record_row(self, row: int) -> NDArray[np.float64]:
-        """Read the records of a row one by one; those that cannot be read are not finished."""
-        values = np.full(self.records.shape[1:], np.nan)
-        for column in range(len(values)):
-            with suppress(ValueError, RuntimeError, KeyError):
-                values[column] = self.records[row, column]
-        return values
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished.
@@ -131,8 +139,7 @@ class StoreReader:
         FormatError
             It holds what no record does.
         """
-        row, column = self.grid.row_column(index)
-        values = np.asarray(self.records[row, column])
+        values = self.records.one(index)
         if np.isnan(values).all():
             return None
         bounds = np.array(self.grid[index], dtype=np.int64)[:, None]
