@@ -165,8 +165,15 @@ class Prepared(tuple[Model, Plan, ClusterSpec]):
     __slots__ = ()
 
 
-def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
+def prepare(experiment: Experiment, settings: Settings | None = None, shards: int = 1) -> Prepared:
     """Do everything that comes before the first tile, and write nothing.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    settings : Settings, optional
+    shards : int
+        Runs, each as this one, that share the tiles.
 
     Returns
     -------
@@ -198,7 +205,7 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout,
+        workers=replace(spec.layout, workers=spec.layout.workers * shards),
         memory_limit=limit,
     )
     return Prepared((model, plan, spec))
@@ -282,7 +289,7 @@ def _simulate(
     for output in outputs:
         output.check()
     if target.resume:
-        settings = _as_recorded(target.place, settings)
+        settings = as_recorded(target.place, settings)
     model, plan, spec = prepare(experiment, settings)
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
@@ -314,7 +321,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     return told
 
 
-def _as_recorded(place: Place, settings: Settings) -> Settings:
+def as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.fill.close import Filled, close
 from nbdask.fill.listen import Listener, Progress, Start, followed
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult, written
-from nbdask.statistics import Statistics, combine
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
-from nbdask.store.provenance import end_attributes, now
+from nbdask.store.provenance import now
 from nbdask.store.reader import StoreReader
 from nbdask.store.records import settle
-from nbdask.store.schema import COMPLETE, FIELDS, RUNNING, summary_of
+from nbdask.store.schema import FIELDS, RUNNING
 from nbdask.store.space import check_space
 from nbdask.store.trust import lost_tiles
 
 T = TypeVar("T")
 #: Items per thread that are handed out at a time.
 _WINDOW = 16
-
-
-class Filled(NamedTuple):
-    """A complete store: its statistics, and what the user should be told."""
-
-    statistics: Statistics
-    notes: tuple[str, ...]
 
 
 def fill(
@@ -178,22 +170,9 @@ class Filler:
 
     def close(self) -> Filled:
         """Mark the store complete."""
-        self._settle()
-        statistics = combine(summary_of(row) for row in self.table)
-        outside = int(self.table[:, FIELDS.index("outside")].sum())
-        if outside:
-            self.notes += (
-                f"{outside} evaluations needed structure factors outside the grid of the list for"
-                " their interpolation: default_F was used for them",
-            )
-        if math.isinf(statistics.max):
-            self.notes += ("pixels exceed single precision: they are infinite in the image",)
-        if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
-            earlier = () if self.begun is None else self.begun.attributes.get("notes", [])
-            notes = list(dict.fromkeys([*earlier, *self.notes]))
-            ended = {**end_attributes(statistics), "notes": notes}
-            update_attributes(self.place, ended)
-        return Filled(statistics, self.notes)
+        changed = self.computed or self.begun is None
+        attributes = {"status": RUNNING} if self.begun is None else self.begun.attributes
+        return close(self.place, self.table, attributes, self.notes, changed=changed)
 
     def _settle(self) -> None:
         """Put records from journals where they stay."""

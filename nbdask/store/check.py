@@ -50,6 +50,7 @@ _OPTIONAL = {
     "derived": _TABLE,
     "ome": _TABLE,
     "manifest": _TABLE,
+    "shards": _COUNT,
 }
 _DERIVED = {"version": _COUNT, "pipeline": _TABLE, "source": _TABLE}
 _SOURCE = {"path": _TEXT, "fingerprint": _TEXT, "pixels_sha256": _TEXT}

@@ -49,7 +49,8 @@ def write(writer: TileWriter, index: int, image: NDArray[np.float32] = IMAGE) ->
 
 def journals(store: Path) -> list[str]:
     """Return the names of the journals."""
-    return sorted(file.name for file in (store / "tiles").glob("journal.*"))
+    names = [file.name for file in (store / "tiles").iterdir()]
+    return sorted(name for name in names if is_journal(f"tiles/{name}"))
 
 
 def array(store: Path) -> Any:
