@@ -76,7 +76,11 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     experiment, outputs, notes = _experiment(ctx.meta[ARGV], options)
     if options["dry_run"]:
-        model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
+        out = options["out"]
+        place = place_of(out, options["durability"]) if out else None
+        model, plan, _ = prepare(
+            experiment, Settings(**run_keywords(options)), place, len(_outputs(outputs))
+        )
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
         click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
