@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,9 @@ from nbdask import units
 from nbdask.errors import FlagError, InputFileError
 from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import Own, from_toml, parse_args, to_args
+from nbdask.panels.read import read_geometry
+from nbdask.panels.write import write_geometry
+from tests.panels.samples import write_nexus
 
 ARGS = ["-cell", "70", "80", "90", "90", "90", "90", "-default_F", "10", "-N", "3"]
 
@@ -47,6 +51,21 @@ def test_a_file_gives_the_wavelength(tmp_path):
     parsed, _ = spectrum_of(str(path), "-lambda", "1")
     assert parsed.experiment.beam.wavelength == 1e-10
     assert any("its mean, 9015 eV, is not the wavelength given" in note for note in parsed.notes)
+
+
+def test_wavelengths_of_a_nexus_file(tmp_path):
+    """Its weights are those of the beam; a file of one wavelength has no spectrum."""
+    path = write_nexus(tmp_path / "beam.nxs")
+    with pytest.raises(FlagError, match="must hold wavelengths with incident_wavelength_weights"):
+        spectrum_of(str(path))
+    pairs = ((1.1e-10, 1.0), (1.2e-10, 0.0), (1.3e-10, 3.0))
+    found = read_geometry(path)
+    instrument = replace(found, beam=replace(found.beam, spectrum=pairs))
+    write_geometry(instrument, tmp_path / "several.nxs", "nxmx")
+    parsed, spectrum = spectrum_of(str(tmp_path / "several.nxs"))
+    assert spectrum.wavelengths == pytest.approx((1.1e-10, 1.3e-10))
+    assert spectrum.weights == (1.0, 3.0)
+    assert parsed.experiment.beam.wavelength == pytest.approx(4.0 / (1.0 / 1.1 + 3.0 / 1.3) * 1e-10)
 
 
 def test_toml_and_the_way_back(tmp_path):
