@@ -13,6 +13,7 @@ from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import (
     AMPLITUDES,
+    EXPERIMENT,
     amplitude_options,
     experiment_options,
     flags_of,
@@ -126,8 +127,7 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
-    beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
+    beside = argv[:1] + flags_of(options, "semantics", *EXPERIMENT, *AMPLITUDES)
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

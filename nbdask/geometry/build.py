@@ -20,6 +20,7 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.energies import by_energy
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
 from nbdask.geometry.mosaic import mosaic_rotations
 from nbdask.geometry.rotation import (
@@ -54,6 +55,7 @@ class _Orientations(NamedTuple):
 
 class _Amplitudes(NamedTuple):
     f_grid: Array
+    f_more: Array
     f_min: NDArray[np.int64]
     interpolate: bool
     interp_low: Array
@@ -95,7 +97,7 @@ def build_model(experiment: Experiment) -> Model:
     )
     sensor = _sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes = _amplitudes(experiment)
+    amplitudes, tables = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
@@ -103,7 +105,8 @@ def build_model(experiment: Experiment) -> Model:
     return Model(
         **_detector_fields(experiment.detector, detector),
         **_crystal_fields(experiment.crystal, crystal),
-        **{item.name: getattr(sources, item.name) for item in fields(sources)},
+        **{item.name: getattr(sources, item.name) for item in fields(sources)}
+        | {"f_table": tables[sources.f_table]},
         **sensor._asdict(),
         **turns._asdict(),
         **amplitudes._asdict(),
@@ -190,16 +193,25 @@ def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int
     return (spread, 10 if domains is None else domains)
 
 
-def _amplitudes(experiment: Experiment) -> _Amplitudes:
+def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
+    """Return the fields, and the number of the table of each wavelength of a spectrum."""
     structure = experiment.structure
     wanted = experiment.sampling.interpolate
     if wanted is None:
         # The counts as given: sample dimensions do not enter this choice.
         wanted = min(experiment.crystal.n_cells) <= 2
-    grid = load_amplitudes(structure)
+    spectrum = experiment.sources.spectrum
+    tables = np.zeros(1 if spectrum is None else len(spectrum.wavelengths), np.int64)
+    grid: AmplitudeGrid | None
+    more = np.zeros((0, 0, 0, 0))
+    if structure.recipe is not None and structure.recipe.anomalous:
+        _check_unchanged(structure.path or "", structure.sha256)
+        tables, grid, more = by_energy(structure)
+    else:
+        grid = load_amplitudes(structure)
     if grid is None:
-        nothing = np.zeros(3)
-        return _Amplitudes(np.zeros((0, 0, 0)), np.zeros(3, np.int64), False, nothing, nothing)
+        none, nothing, first = np.zeros((0, 0, 0)), np.zeros(3), np.zeros(3, np.int64)
+        return _Amplitudes(none, more, first, False, nothing, nothing), tables
     low = np.array(grid.minimum, dtype=np.float64)
     high = low + np.array(grid.values.shape) - 1.0
     if experiment.semantics == "c":
@@ -208,7 +220,8 @@ def _amplitudes(experiment: Experiment) -> _Amplitudes:
         # floor(h)-1 to floor(h)+2 inside the grid.
         bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
     values = np.ascontiguousarray(grid.values, dtype=np.float64)
-    return _Amplitudes(values, np.array(grid.minimum, dtype=np.int64), wanted, *bounds)
+    first = np.array(grid.minimum, dtype=np.int64)
+    return _Amplitudes(values, more, first, wanted, *bounds), tables
 
 
 def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
