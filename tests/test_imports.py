@@ -34,7 +34,7 @@ ORDER = (
     {"fill"},
     {"run"},
     {"calibrate", "lazy"},
-    {"derive"},
+    {"derive", "gradients"},
     {"export", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},

@@ -23,6 +23,7 @@ from nbdask.geometry.detector_frame import DetectorFrame, place_detector
 from nbdask.geometry.energies import by_energy
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
 from nbdask.geometry.mosaic import mosaic_rotations
+from nbdask.geometry.numbers import real
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -37,7 +38,7 @@ from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
-class _Sensor(NamedTuple):
+class Sensor(NamedTuple):
     """Fields of the model, by name; so are the next two."""
 
     layers: int
@@ -51,6 +52,24 @@ class _Orientations(NamedTuple):
     first_axes: Array | None
     n_phi: int
     n_domains: int
+
+
+class Turning(NamedTuple):
+    """How the crystal is turned.
+
+    Attributes
+    ----------
+    phi, used : (n_phi,) float64 arrays
+        Spindle angles [rad] as given, and those that count (S-SEM-01).
+    rotations : (n_domains, 3, 3) float64 array or None
+        Of the mosaic domains; None: one, not rotated.
+    domains : int
+    """
+
+    phi: Array
+    used: Array
+    rotations: Array | None
+    domains: int
 
 
 class _Amplitudes(NamedTuple):
@@ -95,7 +114,7 @@ def build_model(experiment: Experiment) -> Model:
     sources = build_sources(
         experiment.sources, beam.wavelength, detector.beam, detector.polarization
     )
-    sensor = _sensor(experiment.detector)
+    sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
     amplitudes, tables = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
@@ -115,7 +134,7 @@ def build_model(experiment: Experiment) -> Model:
         polarized=beam.polarized,
         dmin=sampling.dmin,
         default_F=experiment.structure.default_F,
-        background=_background(experiment.background.water, fluence),
+        background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
         each_polar=each[1],
@@ -148,7 +167,7 @@ def _detector_fields(given: Detector, placed: DetectorFrame) -> dict[str, Any]:
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     """Return (layers, thickness, distance between layers [m]) of the sensor."""
     thickness, count = detector.thickness, detector.thick_steps
-    if thickness <= 0.0:
+    if real(thickness) <= 0.0:
         return (1, 0.0, 0.0)
     if count is None:
         return (2, thickness, thickness / 2)
@@ -156,34 +175,45 @@ def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     return (count, thickness, thickness / (count - 1))
 
 
-def _sensor(detector: Detector) -> _Sensor:
+def place_sensor(detector: Detector) -> Sensor:
+    """Return layers, thickness and absorption of the sensor."""
     layers, thickness, step = settle_thickness(detector)
     mu = detector.attenuation
     if mu is None:
-        mu = 1.0 / thickness if thickness > 0.0 else 0.0
-    return _Sensor(layers, step, thickness, mu)
+        mu = 1.0 / thickness if real(thickness) > 0.0 else 0.0
+    return Sensor(layers, step, thickness, mu)
 
 
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    spread, domains = settle_mosaic(
-        experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-    )
-    phi = phi_angles(experiment.scan)
-    check_table(len(phi), domains)
-    rotations = None
-    if spread > 0.0:
-        given = experiment.crystal
-        misset_seed = given.misset_seed if given.misset == "random" else None
-        rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
-    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    phi, used, rotations, domains = turning(experiment)
     table = orientation_table(crystal.axes, detector.spindle, used, rotations)
     first = None
     if used[0] != phi[0]:
         # Before anything was rotated there is nothing to carry over.
         first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
     return _Orientations(table, first, len(phi), domains)
+
+
+def turning(experiment: Experiment) -> Turning:
+    """Return the spindle's angles and the mosaic domains' rotations.
+
+    Raises
+    ------
+    FieldError
+        More of them than a table in memory can hold.
+    """
+    crystal = experiment.crystal
+    spread, domains = settle_mosaic(crystal.mosaic_spread, crystal.mosaic_domains)
+    phi = phi_angles(experiment.scan)
+    check_table(len(phi), domains)
+    rotations = None
+    if real(spread) > 0.0:
+        misset_seed = crystal.misset_seed if crystal.misset == "random" else None
+        rotations = mosaic_rotations(spread, domains, crystal.mosaic_seed, misset_seed)
+    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    return Turning(phi, used, rotations, domains)
 
 
 def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
@@ -287,7 +317,7 @@ def _oversample(
     return given, ()
 
 
-def _background(water: float, fluence: float) -> float:
+def water_background(water: float, fluence: float) -> float:
     """Return what a pixel's sum starts from: scattering of a cube of water (forward F only)."""
     return (
         units.WATER_F
@@ -326,7 +356,7 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
-def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:
+def _notes(experiment: Experiment, sensor: Sensor, detector: DetectorFrame) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
