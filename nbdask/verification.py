@@ -63,11 +63,7 @@ class Fault:
 
     def __str__(self) -> str:
         """Return it in one line."""
-        t = self.tile
-        return (
-            f"tile {self.index} (slow {t.slow0} to {t.slow1}, fast {t.fast0} to {t.fast1}):"
-            f" {self.kind}: {self.reason}"
-        )
+        return f"tile {self.index} ({self.tile}): {self.kind}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +213,7 @@ def repair(
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
-        statistics = combine(reader.summaries())
+        statistics = combine(reader.summaries(), reader.grid.apart)
         if faults or _whole(reader):
             changed = {
                 **end_attributes(statistics),
@@ -250,7 +246,7 @@ def _check(reader: StoreReader, index: int) -> Fault | None:
     except Exception as error:
         _pass_on(error, reader)
         return Fault(index, tile, CORRUPT, f"its pixels cannot be read ({_line(error)})")
-    size = reader.place.size(schema.chunk_key(reader.image, *reader.grid.row_column(index)))
+    size = reader.place.size(schema.chunk_key(reader.image, reader.grid.place(index)))
     if size is not None and size != record.get("bytes", size):
         text = f"its file has {size} bytes instead of the recorded {int(record['bytes'])}"
         return Fault(index, tile, CORRUPT, text)
@@ -316,7 +312,7 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
     """Return what is wrong with the root of a store whose tiles are all sound."""
     if reader.attributes["status"] != schema.COMPLETE:
         return ("all tiles are there, but the status is not complete: finish with --resume",)
-    expected = end_attributes(combine(reader.summaries()))["statistics"]
+    expected = end_attributes(combine(reader.summaries(), reader.grid.apart))["statistics"]
     if reader.attributes.get("statistics") != expected:
         return ("the statistics of the image are not those of its tiles",)
     return ()
