@@ -78,7 +78,7 @@ def small_experiment(**parts: Any) -> Experiment:
 
 def lose_records(store: Path | str, *tiles: int) -> None:
     """Take the records of tiles away from a store, and its journals."""
-    table = np.concatenate(list(StoreReader(store).record_rows()))
+    table = StoreReader(store).all_records()
     table[list(tiles)] = np.nan
     settle(place_of(store), table)
 
@@ -122,7 +122,7 @@ def evaluated(model: Model, tile: Tile) -> NDArray[np.bool_]:
     slow0, slow1, fast0, fast1 = model.roi
     todo = (slow >= slow0) & (slow <= slow1) & (fast >= fast0) & (fast <= fast1)
     if model.mask is not None:
-        todo &= model.mask.read(*tile)
+        todo &= model.mask.read(*tile.bounds)
     return np.asarray(todo)
 
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from nbdask.errors import StoreError
 from nbdask.statistics import Statistics, combine
 from nbdask.store.create import update_attributes
@@ -30,7 +28,7 @@ class Filled(NamedTuple):
 
 def close(
     place: Place,
-    table: Table,
+    records: tuple[Table, int | None],
     attributes: Mapping[str, Any],
     notes: tuple[str, ...],
     *,
@@ -42,8 +40,8 @@ def close(
     ----------
     place : Place
         Its lock is held.
-    table : (tiles, fields) float64 array
-        The records of all tiles.
+    records : tuple
+        Those of all tiles, (tiles, fields) float64; the tiles of a panel where there are several.
     attributes : mapping
         Of the root.
     notes : tuple of str
@@ -51,9 +49,10 @@ def close(
     changed : bool
         Whether tiles were added, so that its end is now.
     """
+    table, apart = records
     if is_journaled(attributes):
         settle(place, table)
-    statistics = combine(summary_of(row) for row in table)
+    statistics = combine((summary_of(row) for row in table), apart)
     outside = int(table[:, FIELDS.index("outside")].sum())
     if outside:
         notes += (
@@ -96,7 +95,7 @@ def finish(place: Place, notes: tuple[str, ...] = ()) -> Filled | None:
             reader = StoreReader(place)
             if not _is_due(reader):
                 return None
-            table = np.concatenate(list(reader.record_rows()))
+            table = reader.all_records()
             done = table[:, 0] == 1.0
             lost = lost_tiles(reader, done, every=False)
             if lost:
@@ -105,7 +104,8 @@ def finish(place: Place, notes: tuple[str, ...] = ()) -> Filled | None:
                     f" (the first is tile {lost[0]}): nbdask repair {place.name}, or --resume,"
                     " computes them again"
                 )
-            return close(place, table, reader.attributes, notes, changed=False)
+            records = (table, reader.grid.apart)
+            return close(place, records, reader.attributes, notes, changed=False)
     except Locked:
         return None
 

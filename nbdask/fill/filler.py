@@ -100,7 +100,7 @@ class Filler:
         """
         reader = self.begun = StoreReader(self.place)
         self.notes += self.work.check_same(reader)
-        self.table = np.concatenate(list(reader.record_rows()))
+        self.table = reader.all_records()
         done = self.table[:, 0] == 1.0
         lost = lost_tiles(reader, done, every=every)
         if lost:
@@ -159,6 +159,7 @@ class Filler:
             pixel_size=self.work.pixel_size,
             overwrite=overwrite,
             image=self.work.image,
+            panels=self.work.panels,
         )
 
     def _start(self, dashboard: str | None) -> Start:
@@ -172,7 +173,8 @@ class Filler:
         """Mark the store complete."""
         changed = self.computed or self.begun is None
         attributes = {"status": RUNNING} if self.begun is None else self.begun.attributes
-        return close(self.place, self.table, attributes, self.notes, changed=changed)
+        records = (self.table, self.work.grid.apart)
+        return close(self.place, records, attributes, self.notes, changed=changed)
 
     def _settle(self) -> None:
         """Put records from journals where they stay."""

@@ -90,6 +90,7 @@ def begin(work: Work, place: Place, shards: int) -> bool:
                         pixel_size=work.pixel_size,
                         overwrite=read_root(place) is not None,
                         image=work.image,
+                        panels=work.panels,
                     )
                     return True
         except Locked:

@@ -99,7 +99,7 @@ def end_attributes(statistics: Statistics) -> dict[str, Any]:
         "ended": now(),
         "versions": versions(),
         # JSON has no NaN: a statistic of an image with NaN pixels is null.
-        "statistics": {k: v if v == v else None for k, v in statistics._asdict().items()},
+        "statistics": {k: v if v == v else None for k, v in statistics.to_dict().items()},
     }
 
 

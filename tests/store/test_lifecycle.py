@@ -64,7 +64,7 @@ def test_a_reader_gives_tiles_records_and_summaries(finished: Path) -> None:
         assert record is not None
         assert tuple(record) == schema.FIELDS
         assert (record["done"], record["n_evaluated"]) == (1.0, part.size)
-        row, column = reader.grid.row_column(index)
+        row, column = reader.grid.place(index)
         rows = list(reader.record_rows())
         assert rows[row][column].tolist() == list(record.values())
     summaries = list(reader.summaries())
@@ -73,7 +73,7 @@ def test_a_reader_gives_tiles_records_and_summaries(finished: Path) -> None:
         for t in reader.grid
     ]
     assert [s._replace(seconds=0.0) for s in summaries] == expected
-    assert combine(summaries)._asdict() == reader.attributes["statistics"]
+    assert combine(summaries).to_dict() == reader.attributes["statistics"]
 
 
 def test_a_record_that_cannot_be_read_counts_as_missing(store: Path) -> None:
