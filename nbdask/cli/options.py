@@ -274,6 +274,12 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="MIN MAX",
             help="Fewest and most workers; their number follows the work.",
         ),
+        click.option(
+            "--wait",
+            metavar="TIME",
+            help="How long to wait where there is no worker: 30m, 2h or 1-12:00:00  [default: 1h"
+            " for jobs, else 2min].",
+        ),
     ]
     return apply_all(decorators, begin)
 
@@ -292,7 +298,7 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
+    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "wait")
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

@@ -44,6 +44,9 @@ class JobOptions:
         Further directives of the batch system, word for word.
     adapt : tuple of int, optional
         Fewest and most workers; their number follows the work that is left.
+    wait : str, optional
+        Time without any worker after which the run is given up, written like ``walltime``; of
+        every kind of cluster, not only of jobs.
     """
 
     profile: str | None = None
@@ -53,6 +56,7 @@ class JobOptions:
     account: str | None = None
     job_extra: tuple[str, ...] = ()
     adapt: tuple[int, int] | None = None
+    wait: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Return what the caller did give, by the names of the configuration."""

@@ -72,7 +72,7 @@ def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parce
         After which the worker begins no further tile.
     """
     if is_single(items[0]):
-        key = (f"tiles-{run}", number)
+        key = (f"tiles-{run}", number, _label(items))
         # Bytes: dask looks for keys in whatever else it is given.
         payload = dumps([item.graph[item.key] for item in items])
         return Parcel(key, list(items), {key: (go_through, payload, seconds)})
@@ -80,6 +80,12 @@ def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parce
     graph = {name: (_part, *task) for name, task in item.graph.items()}
     graph[item.key] = (_last, *item.graph[item.key])
     return Parcel(item.key, [item], graph)
+
+
+def _label(items: Sequence[Graph]) -> str:
+    """Return what a parcel holds, for a scheduler's pages."""
+    first = getattr(items[0], "label", "")
+    return first if len(items) == 1 else f"{first} and {len(items) - 1} more".lstrip()
 
 
 def go_through(payload: bytes, seconds: float) -> Reply:

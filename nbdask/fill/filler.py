@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.cluster.dashboard import Dashboard, dashboard_of
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.news import News
 from nbdask.fill.listen import Listener, Progress, Start, followed
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
@@ -144,10 +146,16 @@ class Filler:
             for listener in listeners:
                 listener.tile(result, self.finished)
 
+        def hear(news: News) -> None:
+            """Pass on what the cluster tells."""
+            for listener in listeners:
+                listener.news(news)
+
         setup = Setup(self.work.run, self.work.context)
         graphs = self.work.graphs(self.missing)
         self.computed = True
         with opened as executor:
+            executor.hear = hear
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
@@ -168,7 +176,7 @@ class Filler:
             image=self.work.image,
         )
 
-    def _start(self, dashboard: str | None) -> Start:
+    def _start(self, dashboard: Dashboard | None) -> Start:
         """Return how things stand before the first tile."""
         columns = [TileSummary._fields.index(name) for name in ("n_evaluated", "n_masked")]
         working = int(self.summaries[:, columns].any(axis=1).sum()) if self.finished else 0

@@ -31,8 +31,9 @@ MIXED_FACTOR = 0.6
 EACH_TERM_FACTOR = 1.5
 #: Nanoseconds of a run, whatever its kernel: from the command to the first tile and after the last
 #: one; what worker processes add, as many as there are cores; what the interpreter does for a tile
-#: of any size, which is handed out and written in two small files.
-RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6}
+#: of any size, which is handed out and written in two small files; what a pixel takes that is
+#: copied to a file beside the finished store.
+RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6, "run/copy": 30.0}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Costs:
         return 1e-9 * self.lookup(key) * factor
 
     def of_run(self, part: str) -> float:
-        """Return the seconds of ``"start"``, ``"workers"`` or ``"tile"``; see :data:`RUN`."""
+        """Return the seconds of a part of :data:`RUN`, such as ``"start"``."""
         return 1e-9 * self.lookup(f"run/{part}")
 
     def per_pixel(self, backend: str, precision: str) -> float:

@@ -30,6 +30,10 @@ class Tile(NamedTuple):
         """Number of pixels."""
         return (self.slow1 - self.slow0) * (self.fast1 - self.fast0)
 
+    def __str__(self) -> str:
+        """Return where it is: ``"slow 0:64 fast 64:128"``."""
+        return f"slow {self.slow0}:{self.slow1} fast {self.fast0}:{self.fast1}"
+
     def intersect(self, other: Tile) -> Tile | None:
         """Return the common rectangle, or None where there is none."""
         slow0, slow1 = max(self.slow0, other.slow0), min(self.slow1, other.slow1)
