@@ -56,7 +56,7 @@ def tile_graph(
         return Graph(key, {key: (tasks.whole, run, index)}, label)
     names: list[Any] = [(part, index, number) for number in range(ranges)]
     if steps:
-        texts = [f"{label} steps {s.start}:{s.stop}" for s in steps]
+        texts = [f"{label}, steps {s.start} to {s.stop}" for s in steps]
         names = [(*name, text) for name, text in zip(names, texts, strict=True)]
     graph: dict[Any, Any] = {
         name: (tasks.evaluate, run, index, number) for number, name in enumerate(names)

@@ -65,8 +65,8 @@ def test_parcels_say_what_they_hold() -> None:
     run, tiles = "r", list(tile_graphs("r", range(3), 1, TileGrid((8, 24), (8, 8))))
     keys = [pack(run, 7, tiles[:count], 1.0).key for count in (1, 3)]
     assert keys == [
-        ("tiles-r", 7, "slow 0:8 fast 0:8"),
-        ("tiles-r", 7, "slow 0:8 fast 0:8 and 2 more"),
+        ("tiles-r", 7, "slow 0 to 8, fast 0 to 8"),
+        ("tiles-r", 7, "slow 0 to 8, fast 0 to 8 and 2 more"),
     ]
 
 

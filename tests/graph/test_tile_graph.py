@@ -65,8 +65,8 @@ def test_names_say_tile_and_range() -> None:
     """For who looks at a scheduler's pages."""
     grid, steps = TileGrid((16, 16), (8, 8)), split_steps(100, 50)
     (graph,) = tile_graphs("r", [3], 2, grid, steps)
-    assert graph.label == "slow 8:16 fast 8:16"
-    assert ("part-r", 3, 1, "slow 8:16 fast 8:16 steps 50:100") in graph.graph
+    assert graph.label == "slow 8 to 16, fast 8 to 16"
+    assert ("part-r", 3, 1, "slow 8 to 16, fast 8 to 16, steps 50 to 100") in graph.graph
 
 
 def test_keys_of_runs_and_tiles_differ() -> None:
