@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from nbdask.cluster.dashboard import Dashboard, dashboard_of
 from nbdask.cluster.executor import Executor
 from nbdask.cluster.news import News
+from nbdask.errors import ClusterError, NbdaskError, UnfinishedError
 from nbdask.fill.listen import Listener, Progress, Start, followed
+from nbdask.fill.made import Made
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
@@ -98,6 +100,7 @@ class Filler:
         self.finished = 0
         self.computed = False
         self.begun: StoreReader | None = None
+        self.made = Made({})
 
     def reopen(self, *, every: bool = False) -> None:
         """Find the missing tiles of a store that was started by the same work.
@@ -108,6 +111,7 @@ class Filler:
             Read all tiles on record against their checksums, not only the newest.
         """
         reader = self.begun = StoreReader(self.place)
+        self.made = Made(reader.attributes)
         self.notes += self.work.check_same(reader)
         done = reader.done()
         for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
@@ -141,6 +145,7 @@ class Filler:
         def done(result: TileResult) -> None:
             """Count a finished tile; stop where another run took the store over."""
             self.summaries[result.index] = result.summary
+            self.made.add(result)
             self.finished += 1
             self.lock.check()
             for listener in listeners:
@@ -159,7 +164,17 @@ class Filler:
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
-                executor.run(setup, graphs, done)
+                try:
+                    executor.run(setup, graphs, done)
+                except (KeyboardInterrupt, UnfinishedError, ClusterError):
+                    self._keep_made()
+                    raise
+
+    def _keep_made(self) -> None:
+        """Put on record where tiles were made, as far as that works, when a run ends early."""
+        with suppress(NbdaskError):
+            self.lock.check()
+            update_attributes(self.place, self.made.attributes())
 
     def _begin(self, overwrite: bool) -> None:
         """Make the store without pixels, or put the time of resumption on record."""
@@ -195,10 +210,11 @@ class Filler:
             )
         if math.isinf(statistics.max):
             self.notes += ("pixels exceed single precision: they are infinite in the image",)
+        self.notes += self.made.notes(self.work.same_bits)
         if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
             earlier = () if self.begun is None else self.begun.attributes.get("notes", [])
             notes = list(dict.fromkeys([*earlier, *self.notes]))
-            ended = {**end_attributes(statistics), "notes": notes}
+            ended = {**end_attributes(statistics), **self.made.attributes(), "notes": notes}
             update_attributes(self.place, ended)
         return Filled(statistics, self.notes)
 
