@@ -142,7 +142,8 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
         click.option(
             "--energy",
             metavar="EV|off",
-            help="Photon energy of f' and f'' [default: " + ("the beam's]." if files else "off]."),
+            help="Photon energy of f' and f'' [default: "
+            + ("the beam's]; else of a --geometry without one." if files else "off]."),
         ),
         click.option(
             "--fprime",
