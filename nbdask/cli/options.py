@@ -90,6 +90,13 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             " nbdask geometry).",
         ),
         click.option(
+            "--background",
+            multiple=True,
+            metavar="TABLE:THICKNESS[:DENSITY[:MW]]",
+            help=f"{whose}Amorphous material in the beam: water, air, helium, kapton, ice or a file"
+            " of sin(theta)/lambda and F, such as water:0.1mm; g/cm^3, g/mol; repeatable.",
+        ),
+        click.option(
             "--ignore-unknown",
             is_flag=True,
             help=f"{whose}Pass over arguments that nanoBragg does not know and ignores.",
@@ -176,6 +183,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
         geometry=options["geometry"],
+        background=options["background"],
     )
 
 

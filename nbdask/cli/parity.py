@@ -217,7 +217,8 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
         raise click.UsageError(
             f"--config {config} describes the whole experiment: leave out store and flags"
         )
-    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
+    names = ("source_weights", "pix0_vector_mm", "ignore_unknown", "geometry", "background")
+    beside = flags_of(options, *names)
     if beside and argv is None:
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"

@@ -122,7 +122,14 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
+    names = (
+        "semantics",
+        "source_weights",
+        "pix0_vector_mm",
+        "ignore_unknown",
+        "geometry",
+        "background",
+    )
     beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
     if beside:
         raise click.UsageError(

@@ -184,7 +184,8 @@ def _experiment(
             f"--config {options['config']} describes the whole experiment: leave out store and"
             " flags"
         )
-    beside = flags_of(options, "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
+    names = ("source_weights", "pix0_vector_mm", "ignore_unknown", "geometry", "background")
+    beside = flags_of(options, *names)
     if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(

@@ -1,6 +1,6 @@
 """What is simulated: frozen dataclasses in SI units."""
 
-from nbdask.experiment.background import Background
+from nbdask.experiment.background import Background, Material
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
@@ -12,6 +12,6 @@ from nbdask.experiment.sources import SourcePoint, Sources, Spread
 from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Recipe", "Sampling",
-    "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
+    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Material", "Recipe",
+    "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
 ]  # fmt: skip

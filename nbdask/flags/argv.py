@@ -124,6 +124,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg has cells along the axes only",
         ),
         (
+            "background.materials",
+            bool(experiment.background.materials),
+            "nanoBragg has only -water",
+        ),
+        (
             "structure.reflections",
             bool(experiment.structure.reflections),
             "nanoBragg reads amplitudes from a file: name one",

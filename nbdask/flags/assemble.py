@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.amplitudes.request import Request
+from nbdask.background.request import materials_of
 from nbdask.errors import FieldError, FlagError, shown
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
@@ -40,6 +41,7 @@ def parse_args(
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
     geometry: str | None = None,
+    background: Sequence[str] = (),
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -60,6 +62,9 @@ def parse_args(
         Pass over arguments that nanoBragg does not know and ignores, with a note.
     geometry : str or None
         Geometry file of one panel that places the detector; flags that do so are refused.
+    background : sequence of str
+        Amorphous materials, such as ``"water:0.1mm"``; see
+        :func:`nbdask.background.request.materials_of`.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -79,6 +84,7 @@ def parse_args(
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
+    _materials(builder, files, background)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
     _finish_rest(builder, given)
@@ -107,6 +113,16 @@ def _taken(
     for header in headers:
         note_header(builder, header)
     return given
+
+
+def _materials(builder: Builder, files: InputFiles, background: Sequence[str]) -> None:
+    """Take the amorphous materials."""
+    if not background:
+        return
+    materials, notes = materials_of(background, files.use)
+    builder.set("background.materials", materials, "--background " + " ".join(background))
+    for note in notes:
+        builder.note(note)
 
 
 def _place(

@@ -5,9 +5,10 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` and a table
-``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.  Relative
-paths start from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry``,
+``background`` (a list) and a table ``amplitudes`` (the options of models and reflection files) next
+to ``flags`` if wanted.  A list ``[[background]]`` may stand for ``[[background.materials]]``.
+Relative paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import tomli_w
 
 from nbdask.amplitudes.request import Request
+from nbdask.background.tables import bundled_path
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
@@ -32,7 +34,8 @@ from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
-    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes"
+    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes",
+    "background",
 )  # fmt: skip
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
@@ -97,9 +100,17 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
         geometry=table.get("geometry"),
+        background=_texts(table.get("background", [])),
         base_dir=folder,
     )
     return parsed.experiment
+
+
+def _texts(given: Any) -> list[str]:
+    """Return the texts that describe amorphous materials."""
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise FieldError("nanobragg.background", given, 'a list such as ["water:0.1mm"]')
+    return given
 
 
 def _request(table: Any) -> Request | None:
@@ -143,6 +154,11 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         table[name] = os.path.abspath(folder / table[name])
         if checksum is not None and checksum not in table:
             table[checksum] = sha256_of(table[name])
+    if isinstance(result.get("background"), list):
+        result["background"] = {"materials": result["background"]}
+    background = result.get("background")
+    if isinstance(background, dict) and isinstance(background.get("materials"), list):
+        background["materials"] = [_material(m, folder) for m in background["materials"]]
     crystal, sources = result.get("crystal"), result.get("sources")
     if isinstance(crystal, dict) and "matrix_file" in crystal and "matrix" not in crystal:
         crystal["matrix"] = read_matrix(crystal["matrix_file"])
@@ -152,4 +168,18 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             {name: value for name, value in zip(names, row, strict=True) if value is not None}
             for row in read_sources(sources["file"])
         ]
+    return result
+
+
+def _material(given: Any, folder: Path) -> Any:
+    """Return a material with the absolute path of its table, and the checksum; see Material."""
+    if not isinstance(given, Mapping):
+        return given
+    result = dict(given)
+    if "path" in result:
+        checks.path("background.materials.path", result["path"])
+        result["path"] = os.path.abspath(folder / result["path"])
+    if "sha256" not in result and ("path" in result) != ("table" in result):
+        path = result["path"] if "path" in result else bundled_path(result["table"])
+        result["sha256"] = sha256_of(path)
     return result

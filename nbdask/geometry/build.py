@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
+from nbdask.background.layer import layers_of
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
+from nbdask.geometry.amorphous import amorphous_notes
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -97,6 +99,8 @@ def build_model(experiment: Experiment) -> Model:
     turns = _orientations(experiment, crystal, detector)
     amplitudes = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
+    amorphous = layers_of(experiment.background, beam, experiment.semantics == "spec")
+    notes += amorphous_notes(amorphous, experiment.detector, detector, sources)
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
@@ -122,6 +126,7 @@ def build_model(experiment: Experiment) -> Model:
         mask=_mask(experiment),
         refuse_outside=experiment.semantics == "c",
         notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
+        amorphous=amorphous,
     )
 
 

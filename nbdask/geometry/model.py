@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.background.layer import Layer
 from nbdask.inputs.smv import MaskFile
 
 Array = NDArray[np.float64]
@@ -88,6 +89,8 @@ class Model:
         C semantics: an interpolation outside the grid ends the run with an explanation.
     notes : tuple of str
         What the user should be told about choices made here.
+    amorphous : tuple of Layer
+        Amorphous materials in the beam.
     """
 
     n_slow: int
@@ -140,6 +143,7 @@ class Model:
     mask: MaskFile | None
     refuse_outside: bool
     notes: tuple[str, ...] = ()
+    amorphous: tuple[Layer, ...] = ()
 
     @property
     def n_sources(self) -> int:

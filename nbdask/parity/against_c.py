@@ -252,6 +252,11 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
             f"--source-weights {sources.weights}: C ignores the weights of sources; give"
             " --source-weights ignore"
         )
+    if experiment.background.materials:
+        names = ", ".join(material.name for material in experiment.background.materials)
+        raise ParityUsageError(
+            f"--background {names}: C has only -water: compare an image without --background"
+        )
     if users is None:
         width = experiment.sources.dispersion
         step = width.step is not None and width.count != 1

@@ -29,6 +29,10 @@ SHAPES = tuple(SHAPE_CODES)
 MIXED_FACTOR = 0.6
 #: A factor evaluated for every term instead of once per pixel costs about this much more.
 EACH_TERM_FACTOR = 1.5
+#: Amorphous background, seconds of a pixel: interpolation, then for each of the pixels that are
+#: computed each sub-pixel and layer, source, material; the share that is computed for the grid.
+COARSE_SECONDS, PLACE_SECONDS, SOURCE_SECONDS, MATERIAL_SECONDS = 5e-8, 4e-8, 4e-8, 2.5e-8
+COARSE_SHARE = 1 / 20
 #: Seconds that a tile costs whatever its size: scheduling, two small files.
 TILE_SECONDS = 0.004
 
@@ -81,6 +85,16 @@ class Costs:
         key = f"{backend}/{precision}/{SHAPES[model.shape]}/{amplitudes_of(model)}"
         factor = EACH_TERM_FACTOR if model.each_thick or model.each_polar or model.each_omega else 1
         return 1e-9 * self.lookup(key) * factor
+
+    def background(self, model: Model) -> float:
+        """Return the seconds of a pixel's amorphous background, at most."""
+        materials = len(model.amorphous)
+        if not materials:
+            return 0.0
+        places = model.layers * model.oversample**2
+        each = PLACE_SECONDS + model.n_sources * (SOURCE_SECONDS + materials * MATERIAL_SECONDS)
+        share = 1.0 if any(m.rough for m in model.amorphous) else COARSE_SHARE
+        return COARSE_SECONDS + share * places * each
 
     def per_pixel(self, backend: str, precision: str) -> float:
         """Return the seconds that a pixel costs once: finishing, checking, writing it."""

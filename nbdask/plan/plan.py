@@ -305,6 +305,10 @@ class _Demand:
         step = self.costs.per_evaluation(self.model, self.kernel.name, self.kernel.precision)
         return evaluated * self.model.n_steps * step
 
+    def _background(self, pixels: int) -> float:
+        """Return the seconds of pixels' amorphous background, which a processor computes."""
+        return pixels * self.costs.background(self.model)
+
     def _finishing(self, pixels: int) -> float:
         """Return the seconds of what is done once for each pixel."""
         return pixels * self.costs.per_pixel(self.kernel.name, self.kernel.precision)
@@ -318,7 +322,8 @@ class _Demand:
         """Return the seconds of the fullest tile."""
         slow, fast = self.roi.shape
         evaluated = min(tile[0], slow) * min(tile[1], fast)
-        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + TILE_SECONDS
+        once = self._finishing(tile[0] * tile[1]) + self._background(evaluated)
+        return self._evaluating(evaluated) + once + TILE_SECONDS
 
     def all_seconds(self, grid: TileGrid) -> tuple[float, float]:
         """Return the seconds of all evaluations, and of the rest, one after another."""
@@ -326,6 +331,7 @@ class _Demand:
         working = min(self.working_tiles(grid.tile) * grid.tile[0] * grid.tile[1], pixels)
         written = working + round(EMPTY_SHARE * (pixels - working))
         rest = self._finishing(written) + len(grid) * TILE_SECONDS
+        rest += self._background(self.roi.pixels)
         return self._evaluating(self.roi.pixels), rest
 
     def run_seconds(self, grid: TileGrid) -> float:

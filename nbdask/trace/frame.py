@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nbdask import units
 from nbdask.experiment import Experiment
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.detector_frame import place_detector
 from nbdask.geometry.model import Array, Model
 from nbdask.geometry.rotation import carried_angles, phi_angles
+from nbdask.physics.amorphous import pixel_rays, seen_by
+from nbdask.physics.coarse import amorphous_photons
+from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Value
 
 
@@ -43,6 +48,17 @@ def frame_values(experiment: Experiment, model: Model) -> dict[str, Value]:
         **stars,
         "cells": numbers(model.n_cells),
         "kahn": (float(model.kahn),),
+    }
+
+
+def amorphous_values(model: Model, pixel: Tile) -> dict[str, Value]:
+    """Return what amorphous materials do to one pixel."""
+    slow, fast = np.array([float(pixel.slow0)]), np.array([float(pixel.fast0)])
+    stol = seen_by(model, 0, pixel_rays(model, slow, fast, 0, 0))[0]
+    return {
+        "amorphous_stol": numbers(stol),
+        "amorphous_F": tuple(float(m.curve(stol)[0]) for m in model.amorphous),
+        "amorphous": numbers(amorphous_photons(model, pixel, None)),
     }
 
 

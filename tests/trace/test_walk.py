@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from nbdask.errors import BackendError, InputError
-from nbdask.experiment import Crystal, Sampling, Scan, Sources, StructureFactors
+from nbdask.experiment import (
+    Background,
+    Crystal,
+    Material,
+    Sampling,
+    Scan,
+    Sources,
+    StructureFactors,
+)
 from nbdask.experiment.sources import Spread
 from nbdask.geometry.build import build_model
 from nbdask.kernels.reference import ReferenceKernel
@@ -128,6 +136,8 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen: set[str] = set()
     for name in CASES:
         seen |= {e.name for e in trace_pixel(experiment(name), *pixel(name)).entries}
+    wet = Background(materials=(Material(1e-4, table="water"),))
+    seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
     assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2"}
 
 
