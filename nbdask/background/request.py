@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from nbdask import units
 from nbdask.background.tables import BUNDLED, bundled_path
 from nbdask.errors import FlagError
 from nbdask.experiment.background import AXES, Material
@@ -19,6 +21,43 @@ _FORM = re.compile(
     re.ASCII | re.DOTALL,
 )
 _UNITS = {"nm": 1e9, "um": 1e6, "mm": 1e3, "cm": 1e2, "m": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is asked for beside the crystal, as the user writes it.
+
+    Parameters
+    ----------
+    materials : tuple of str
+        See :func:`materials_of`.
+    beamstop : str or None
+        See :func:`beamstop_of`.
+    shadow : str or None
+        File of transmissions.
+    """
+
+    materials: tuple[str, ...] = ()
+    beamstop: str | None = None
+    shadow: str | None = None
+
+
+def beamstop_of(text: str) -> tuple[float, float, float]:
+    """Read ``RADIUS`` or ``RADIUS,X,Y`` [mm]: the shadow, and its place beside the beam [m].
+
+    Raises
+    ------
+    FlagError
+        A text of another form.
+    """
+    numbers = [to_number(word.strip()) for word in text.split(",")]
+    found = [n for n in numbers if n is not None]
+    if len(found) != len(numbers) or len(found) not in (1, 3) or not found[0] > 0.0:
+        raise FlagError(
+            f"--beamstop {text}: must be RADIUS or RADIUS,X,Y (mm), such as 2 or 2,0.1,-0.3"
+        )
+    radius, x, y = (units.from_mm(n) for n in (*found, 0.0, 0.0)[:3])
+    return (radius, x, y)
 
 
 def materials_of(

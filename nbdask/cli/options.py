@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.amplitudes.request import Request
+from nbdask.background.request import Surroundings
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 from nbdask.flags import parse_args
@@ -95,6 +96,17 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             metavar="TABLE:THICKNESS[:DENSITY[:MW]]",
             help=f"{whose}Amorphous material in the beam: water, air, helium, kapton, ice or a file"
             " of sin(theta)/lambda and F, such as water:0.1mm; g/cm^3, g/mol; repeatable.",
+        ),
+        click.option(
+            "--beamstop",
+            metavar="RADIUS[,X,Y]",
+            help=f"{whose}Shadow of a beam stop, and its place beside the beam along fast and"
+            " slow [mm].",
+        ),
+        click.option(
+            "--shadow",
+            metavar="FILE.npy",
+            help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
         ),
         click.option(
             "--ignore-unknown",
@@ -183,7 +195,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
         geometry=options["geometry"],
-        background=options["background"],
+        background=Surroundings(options["background"], options["beamstop"], options["shadow"]),
     )
 
 

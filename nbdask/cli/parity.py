@@ -217,7 +217,15 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
         raise click.UsageError(
             f"--config {config} describes the whole experiment: leave out store and flags"
         )
-    names = ("source_weights", "pix0_vector_mm", "ignore_unknown", "geometry", "background")
+    names = (
+        "source_weights",
+        "pix0_vector_mm",
+        "ignore_unknown",
+        "geometry",
+        "background",
+        "beamstop",
+        "shadow",
+    )
     beside = flags_of(options, *names)
     if beside and argv is None:
         raise click.UsageError(

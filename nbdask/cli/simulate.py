@@ -129,6 +129,8 @@ def _experiment(
         "ignore_unknown",
         "geometry",
         "background",
+        "beamstop",
+        "shadow",
     )
     beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
     if beside:

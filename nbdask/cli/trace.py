@@ -184,7 +184,15 @@ def _experiment(
             f"--config {options['config']} describes the whole experiment: leave out store and"
             " flags"
         )
-    names = ("source_weights", "pix0_vector_mm", "ignore_unknown", "geometry", "background")
+    names = (
+        "source_weights",
+        "pix0_vector_mm",
+        "ignore_unknown",
+        "geometry",
+        "background",
+        "beamstop",
+        "shadow",
+    )
     beside = flags_of(options, *names)
     if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"

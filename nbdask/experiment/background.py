@@ -74,7 +74,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What scatters beside the crystal.
+    """What scatters beside the crystal, and what stands before the detector.
 
     Parameters
     ----------
@@ -83,13 +83,34 @@ class Background:
         all directions; 0: none.
     materials : tuple of Material
         Amorphous materials in the beam.
+    beamstop : tuple of 3 floats or None
+        Radius of the beam stop's shadow at the detector's distance, and its place beside the beam
+        along the detector's fast and slow axes [m].
+    shadow : str or None
+        NumPy file with the share of the photons that reaches each pixel (slow, fast).
+    shadow_sha256 : str or None
+        Checksum of that file when the experiment was made.
     """
 
     water: float = 0.0
     materials: tuple[Material, ...] = ()
+    beamstop: tuple[float, ...] | None = None
+    shadow: str | None = None
+    shadow_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the size and the list."""
+        """Check every field."""
+        checks.assign(
+            self,
+            shadow=checks.optional(checks.path, "background.shadow", self.shadow),
+            shadow_sha256=checks.optional(
+                checks.text, "background.shadow_sha256", self.shadow_sha256
+            ),
+        )
+        if self.beamstop is not None:
+            stop = checks.vector("background.beamstop", self.beamstop)
+            checks.size("background.beamstop", stop[0])
+            checks.assign(self, beamstop=stop)
         checks.not_negative("background.water", self.water)
         field = "background.materials"
         if not isinstance(self.materials, (tuple, list)):

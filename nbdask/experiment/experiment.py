@@ -125,6 +125,7 @@ class Experiment:
         for part, path, checksum in (
             ("structure", "path", "sha256"),
             ("sampling", "mask", "mask_sha256"),
+            ("background", "shadow", "shadow_sha256"),
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.amplitudes.request import Request
-from nbdask.background.request import materials_of
+from nbdask.background.request import Surroundings, beamstop_of, materials_of
 from nbdask.errors import FieldError, FlagError, shown
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
@@ -29,6 +29,7 @@ from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
+from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.smv import open_mask
 
 
@@ -41,7 +42,7 @@ def parse_args(
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
     geometry: str | None = None,
-    background: Sequence[str] = (),
+    background: Sequence[str] | Surroundings = (),
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -62,9 +63,9 @@ def parse_args(
         Pass over arguments that nanoBragg does not know and ignores, with a note.
     geometry : str or None
         Geometry file of one panel that places the detector; flags that do so are refused.
-    background : sequence of str
-        Amorphous materials, such as ``"water:0.1mm"``; see
-        :func:`nbdask.background.request.materials_of`.
+    background : sequence of str or Surroundings
+        Amorphous materials, such as ``"water:0.1mm"``, or these with a beam stop and shadows; see
+        :mod:`nbdask.background.request`.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -84,7 +85,7 @@ def parse_args(
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
-    _materials(builder, files, background)
+    _surround(builder, files, background)
     finish_placement(builder, semantics=semantics)
     _finish_misset(builder)
     _finish_rest(builder, given)
@@ -115,14 +116,24 @@ def _taken(
     return given
 
 
-def _materials(builder: Builder, files: InputFiles, background: Sequence[str]) -> None:
-    """Take the amorphous materials."""
-    if not background:
-        return
-    materials, notes = materials_of(background, files.use)
-    builder.set("background.materials", materials, "--background " + " ".join(background))
-    for note in notes:
-        builder.note(note)
+def _surround(
+    builder: Builder, files: InputFiles, background: Sequence[str] | Surroundings
+) -> None:
+    """Take amorphous materials, beam stop and shadows."""
+    asked = background if isinstance(background, Surroundings) else Surroundings(tuple(background))
+    if asked.materials:
+        materials, notes = materials_of(asked.materials, files.use)
+        builder.set("background.materials", materials, "--background " + " ".join(asked.materials))
+        for note in notes:
+            builder.note(note)
+    if asked.beamstop is not None:
+        builder.set(
+            "background.beamstop", beamstop_of(asked.beamstop), f"--beamstop {asked.beamstop}"
+        )
+    if asked.shadow is not None:
+        path, origin = files.use(asked.shadow), f"--shadow {asked.shadow}"
+        builder.set("background.shadow", path, origin)
+        builder.set("background.shadow_sha256", sha256_of(path), origin)
 
 
 def _place(

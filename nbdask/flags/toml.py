@@ -6,9 +6,10 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
 with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry``,
-``background`` (a list) and a table ``amplitudes`` (the options of models and reflection files) next
-to ``flags`` if wanted.  A list ``[[background]]`` may stand for ``[[background.materials]]``.
-Relative paths start from the folder of the TOML file.
+``background`` (a list), ``beamstop``, ``shadow`` and a table ``amplitudes`` (the options of models
+and reflection files) next to ``flags`` if wanted.  A list ``[[background]]`` may stand for
+``[[background.materials]]``.  Relative paths start from the folder of the TOML
+file.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import tomli_w
 
 from nbdask.amplitudes.request import Request
+from nbdask.background.request import Surroundings
 from nbdask.background.tables import bundled_path
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
@@ -35,7 +37,7 @@ from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
     "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes",
-    "background",
+    "background", "beamstop", "shadow",
 )  # fmt: skip
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
@@ -85,6 +87,9 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
     for key in table:
         if key not in _FLAG_KEYS:
             raise FieldError(f"nanobragg.{key}", table[key], "one of " + ", ".join(_FLAG_KEYS))
+    for key in ("beamstop", "shadow"):
+        if not isinstance(table.get(key, ""), str):
+            raise FieldError(f"nanobragg.{key}", table[key], "a text")
     flags = table.get("flags")
     try:
         argv = shlex.split(flags) if isinstance(flags, str) else None
@@ -100,17 +105,19 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
         geometry=table.get("geometry"),
-        background=_texts(table.get("background", [])),
+        background=Surroundings(
+            _texts(table.get("background", [])), table.get("beamstop"), table.get("shadow")
+        ),
         base_dir=folder,
     )
     return parsed.experiment
 
 
-def _texts(given: Any) -> list[str]:
+def _texts(given: Any) -> tuple[str, ...]:
     """Return the texts that describe amorphous materials."""
     if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
         raise FieldError("nanobragg.background", given, 'a list such as ["water:0.1mm"]')
-    return given
+    return tuple(given)
 
 
 def _request(table: Any) -> Request | None:
@@ -142,6 +149,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for part, name, checksum in (
         ("structure", "path", "sha256"),
         ("sampling", "mask", "mask_sha256"),
+        ("background", "shadow", "shadow_sha256"),
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
         ("detector", "header_file", None),

@@ -35,6 +35,7 @@ from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import read_fdump
 from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
@@ -127,6 +128,8 @@ def build_model(experiment: Experiment) -> Model:
         refuse_outside=experiment.semantics == "c",
         notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
         amorphous=amorphous,
+        beamstop=experiment.background.beamstop,
+        shadow=_shadow(experiment),
     )
 
 
@@ -316,6 +319,21 @@ def _mask(experiment: Experiment) -> MaskFile | None:
         )
     _check_unchanged(path, experiment.sampling.mask_sha256)
     return mask
+
+
+def _shadow(experiment: Experiment) -> ShadowFile | None:
+    path = experiment.background.shadow
+    if path is None:
+        return None
+    _check_unchanged(path, experiment.background.shadow_sha256)
+    shadow = open_shadow(path)
+    if (shadow.n_slow, shadow.n_fast) != experiment.shape:
+        raise FieldError(
+            "background.shadow",
+            f"{path} with {shadow.n_slow} (slow) x {shadow.n_fast} (fast) pixels",
+            f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
+        )
+    return shadow
 
 
 def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.background.layer import Layer
+from nbdask.inputs.shadow import ShadowFile
 from nbdask.inputs.smv import MaskFile
 
 Array = NDArray[np.float64]
@@ -91,6 +92,10 @@ class Model:
         What the user should be told about choices made here.
     amorphous : tuple of Layer
         Amorphous materials in the beam.
+    beamstop : tuple of 3 floats or None
+        Radius of the beam stop's shadow and its place beside the beam along fast and slow [m].
+    shadow : ShadowFile or None
+        Share of the photons that reaches each pixel.
     """
 
     n_slow: int
@@ -144,6 +149,13 @@ class Model:
     refuse_outside: bool
     notes: tuple[str, ...] = ()
     amorphous: tuple[Layer, ...] = ()
+    beamstop: tuple[float, ...] | None = None
+    shadow: ShadowFile | None = None
+
+    @property
+    def is_finished_later(self) -> bool:
+        """Whether more is done to pixels than kernels do: background, shadows."""
+        return bool(self.amorphous) or self.beamstop is not None or self.shadow is not None
 
     @property
     def n_sources(self) -> int:

@@ -47,29 +47,6 @@ class _Cells(NamedTuple):
     shape: tuple[int, int]
 
 
-def with_background(
-    model: Model, tile: Tile, image: NDArray[np.float32], mask: Bool | None
-) -> NDArray[np.float32]:
-    """Return the pixels of a tile with what amorphous materials add; the same where there are none.
-
-    Parameters
-    ----------
-    model : Model
-    tile : Tile
-    image : (n_slow, n_fast) float32 array
-        Photons from the crystal.
-    mask : (n_slow, n_fast) bool array or None
-        Pixels where it is False stay as they are.
-    """
-    if not model.amorphous:
-        return image
-    more = amorphous_photons(model, tile, mask)
-    if mask is not None:
-        more = np.where(mask, more, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (image + more).astype(np.float32)
-
-
 def amorphous_photons(model: Model, tile: Tile, mask: Bool | None) -> Array:
     """Return the photons that amorphous materials send to the pixels of a tile.
 

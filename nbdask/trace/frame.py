@@ -12,6 +12,7 @@ from nbdask.geometry.model import Array, Model
 from nbdask.geometry.rotation import carried_angles, phi_angles
 from nbdask.physics.amorphous import pixel_rays, seen_by
 from nbdask.physics.coarse import amorphous_photons
+from nbdask.physics.shadow import transmission
 from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Value
 
@@ -51,8 +52,14 @@ def frame_values(experiment: Experiment, model: Model) -> dict[str, Value]:
     }
 
 
-def amorphous_values(model: Model, pixel: Tile) -> dict[str, Value]:
-    """Return what amorphous materials do to one pixel."""
+def later_values(model: Model, pixel: Tile) -> dict[str, Value]:
+    """Return what background and shadows do to one pixel."""
+    found = _amorphous_values(model, pixel) if model.amorphous else {}
+    share = transmission(model, pixel)
+    return found if share is None else found | {"transmission": numbers(share)}
+
+
+def _amorphous_values(model: Model, pixel: Tile) -> dict[str, Value]:
     slow, fast = np.array([float(pixel.slow0)]), np.array([float(pixel.fast0)])
     stol = seen_by(model, 0, pixel_rays(model, slow, fast, 0, 0))[0]
     return {

@@ -118,6 +118,7 @@ PIXEL = {
     ),
     "amorphous_F": Quantity("background", "electrons", "S-BKG-03", "amplitude of each material"),
     "amorphous": Quantity("background", "photons", "S-BKG-01", "from all amorphous materials"),
+    "transmission": Quantity("background", "", "S-BKG-16, S-BKG-17", "share that gets here"),
     "pixel": Quantity("intensity", "photons", "S-SCALE-01, S-SCALE-04", "as stored, float32"),
 }
 QUANTITIES = FRAME | SUB_PIXEL | SOURCE | TERM | BOUNDARY | PIXEL

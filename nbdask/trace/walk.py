@@ -14,11 +14,11 @@ from nbdask.kernels.carry_over import carry_over_parts, find_first_evaluation, p
 from nbdask.kernels.interface import Kernel, Partial, Probing, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import COMPILED, get_kernel
-from nbdask.physics.coarse import with_background
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError, Value
-from nbdask.trace.frame import amorphous_values, frame_values, phi_table
+from nbdask.trace.frame import frame_values, later_values, phi_table
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.recorder import Recorder
 
@@ -123,9 +123,9 @@ def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> lis
     _check(recorder.model, recorder.pixel, value, evaluated)
     model, pixel = recorder.model, recorder.pixel
     more: dict[str, Value] = {}
-    if model.amorphous and evaluated:
-        more = amorphous_values(model, pixel)
-        value = with_background(model, pixel, np.full((1, 1), value), None)[0, 0]
+    if evaluated:
+        more = later_values(model, pixel)
+        value = beside_the_crystal(model, pixel, np.full((1, 1), value), None)[0, 0]
     more["pixel"] = (float(value),)
     first, last = (
         [Entry(name, LoopIndex(), values) for name, values in named.items()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nbdask.background.request import materials_of
+from nbdask.background.request import beamstop_of, materials_of
 from nbdask.errors import FieldError, FlagError, InputFileError
 from nbdask.experiment import Background, Material
 from nbdask.inputs.checksum import sha256_of
@@ -87,3 +87,12 @@ def test_lists_that_are_refused() -> None:
         Background(materials="water")
     with pytest.raises(FieldError, match="a Material"):
         Background(materials=(1,))
+
+
+def test_beam_stops() -> None:
+    """Radius, then its place beside the beam."""
+    assert beamstop_of("2") == (0.002, 0.0, 0.0)
+    assert beamstop_of("2, 0.5,-1") == (0.002, 0.0005, -0.001)
+    for text in ("", "0", "-1", "2,1", "a", "1,2,3,4"):
+        with pytest.raises(FlagError, match="must be RADIUS or RADIUS,X,Y"):
+            beamstop_of(text)

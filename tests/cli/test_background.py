@@ -156,6 +156,31 @@ def test_refusals(argv: list[str], says: str, capsys: Captured) -> None:
     assert not Path("a.zarr").exists()
 
 
+def test_shadows_of_files(capsys: Captured) -> None:
+    """Recorded with a checksum; the same in TOML; recomputed; C has none."""
+    values = np.linspace(0.0, 1.0, 1600, dtype=np.float32).reshape(40, 40)
+    np.save("s.npy", values)
+    argv = ["--background", "water:0.1mm", "--shadow", "s.npy", "--beamstop", "1.5"]
+    image, bare = simulated("a.zarr", *argv, "--tile", "16"), simulated("b.zarr", *argv[:2])
+    assert (image <= bare).all()
+    assert (image[18:22, 18:22] == 0.0).all()
+    np.testing.assert_allclose(image[:8], bare[:8] * values[:8], rtol=3e-7)
+    experiment = StoreReader("a.zarr").experiment
+    assert experiment.background.shadow_sha256 == sha256_of("s.npy")
+    flags = f'[nanobragg]\nflags = "{" ".join(FLAGS)}"\nbackground = ["water:0.1mm"]\n'
+    Path("s.toml").write_text(flags + 'beamstop = "1.5"\nshadow = "s.npy"\n')
+    assert from_toml("s.toml") == experiment
+    assert main(["verify", "a.zarr", "--recompute", "3"]) == 0
+    assert main(["trace", "5", "30", "a.zarr"]) == 0
+    assert "bit for bit" in capsys.readouterr().err
+    only = experiment.replace(background=replace(experiment.background, materials=()))
+    with pytest.raises(FlagError, match="nanoBragg has no shadows"):
+        to_args(only)
+    simulated("c.zarr", *argv[2:])
+    assert main(["parity", "c.zarr", "--c-bin", "/bin/true"]) == 1
+    assert "C has no shadows" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ['"water"', "[1]"])
 def test_texts_of_toml_that_are_refused(text: str, capsys: Captured) -> None:
     Path("a.toml").write_text(f"[nanobragg]\nflags = '-cell 1'\nbackground = {text}\n")

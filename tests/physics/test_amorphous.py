@@ -26,9 +26,10 @@ from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.physics import coarse
 from nbdask.physics.amorphous import photons_at
-from nbdask.physics.coarse import amorphous_photons, with_background
+from nbdask.physics.coarse import amorphous_photons
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.position import sub_pixel_rays
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment, whole
 
@@ -207,7 +208,7 @@ def test_masked_pixels_stay_zero_and_rounding_is_once_more() -> None:
     mask = np.ones(image.shape, dtype=np.bool_)
     mask[10:20, 30:50] = False
     image[~mask] = 0.0
-    found = with_background(model, whole(model), image, mask)
+    found = beside_the_crystal(model, whole(model), image, mask)
     assert found.dtype == np.float32
     assert (found[~mask] == 0.0).all()
     expected = (image + amorphous_photons(model, whole(model), None)).astype(np.float32)
@@ -218,4 +219,4 @@ def test_without_materials_nothing_is_touched() -> None:
     """Not even copied."""
     model = build_model(small_experiment())
     image = np.ones((32, 24), dtype=np.float32)
-    assert with_background(model, whole(model), image, None) is image
+    assert beside_the_crystal(model, whole(model), image, None) is image

@@ -136,7 +136,7 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen: set[str] = set()
     for name in CASES:
         seen |= {e.name for e in trace_pixel(experiment(name), *pixel(name)).entries}
-    wet = Background(materials=(Material(1e-4, table="water"),))
+    wet = Background(materials=(Material(1e-4, table="water"),), beamstop=(1e-3, 0.0, 0.0))
     seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
     assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2"}
 
