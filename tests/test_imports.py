@@ -17,6 +17,7 @@ import nbdask
 PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
+    {"leftovers"},
     {"errors", "files", "html", "statistics", "units", "version"},
     {"native"},
     {"inputs"},
@@ -35,7 +36,7 @@ ORDER = (
     {"fill"},
     {"run"},
     {"calibrate", "lazy"},
-    {"derive"},
+    {"derive", "gradients"},
     {"export", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},
@@ -110,7 +111,9 @@ INNER = {
         ("cli.simulate", "nbdask.export"),
         ("cli.simulate", "nbdask.trace"),
         ("flags.files", "nbdask.amplitudes.settle"),
+        ("flags.spectrum", "nbdask.panels.read"),
         ("geometry.build", "nbdask.amplitudes.make"),
+        ("geometry.energies", "nbdask.amplitudes.make"),
         ("parity.inputs", "nbdask.amplitudes.make"),
         ("flags.assemble", "nbdask.flags.geometry"),
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from nbdask import units
 from nbdask.background.tables import BUNDLED, bundled_path
@@ -21,25 +20,6 @@ _FORM = re.compile(
     re.ASCII | re.DOTALL,
 )
 _UNITS = {"nm": 1e9, "um": 1e6, "mm": 1e3, "cm": 1e2, "m": 1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is asked for beside the crystal, as the user writes it.
-
-    Parameters
-    ----------
-    materials : tuple of str
-        See :func:`materials_of`.
-    beamstop : str or None
-        See :func:`beamstop_of`.
-    shadow : str or None
-        File of transmissions.
-    """
-
-    materials: tuple[str, ...] = ()
-    beamstop: str | None = None
-    shadow: str | None = None
 
 
 def beamstop_of(text: str) -> tuple[float, float, float]:

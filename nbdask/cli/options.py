@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbdask.amplitudes.request import Request
-from nbdask.background.request import Surroundings
 from nbdask.cli.numbers import Number, Whole
+from nbdask.cli.own_options import own_options
 from nbdask.cli.startup import import_zarr
-from nbdask.flags import parse_args
+from nbdask.flags import Own, parse_args
+from nbdask.flags.own import OWN
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 from nbdask.units import from_mm
 
 if TYPE_CHECKING:
     from nbdask.flags.parsed import Parsed
 
+#: Options of :func:`experiment_options`, which go with nanoBragg flags only.
+EXPERIMENT = ("source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry")
 #: Options that say what is asked of a model or a reflection file.
 AMPLITUDES = tuple(item.name for item in fields(Request))
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -77,6 +80,7 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             type=click.Choice(["ignore", "apply"]),
             help=f"{whose}Weights of a -sourcefile: ignore [default], as nanoBragg does, or apply.",
         ),
+        *own_options(whose),
         click.option(
             "--pix0-vector-mm",
             type=Number(),
@@ -89,24 +93,6 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             metavar="FILE",
             help=f"{whose}Place the detector as this file does: one panel, square pixels (see"
             " nbdask geometry).",
-        ),
-        click.option(
-            "--background",
-            multiple=True,
-            metavar="TABLE:THICKNESS[:DENSITY[:MW]]",
-            help=f"{whose}Amorphous material in the beam: water, air, helium, kapton, ice or a file"
-            " of sin(theta)/lambda and F, such as water:0.1mm; g/cm^3, g/mol; repeatable.",
-        ),
-        click.option(
-            "--beamstop",
-            metavar="RADIUS[,X,Y]",
-            help=f"{whose}Shadow of a beam stop, and its place beside the beam along fast and"
-            " slow [mm].",
-        ),
-        click.option(
-            "--shadow",
-            metavar="FILE.npy",
-            help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
         ),
         click.option(
             "--ignore-unknown",
@@ -195,7 +181,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
         geometry=options["geometry"],
-        background=Surroundings(options["background"], options["beamstop"], options["shadow"]),
+        own=Own(**{name: options[name] for name in OWN}),
     )
 
 

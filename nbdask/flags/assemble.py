@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nbdask.amplitudes.request import Request
-from nbdask.background.request import Surroundings, beamstop_of, materials_of
 from nbdask.errors import FieldError, FlagError, shown
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
@@ -25,11 +24,11 @@ from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
 from nbdask.flags.headers import note_header
+from nbdask.flags.own import Own, set_own
 from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
-from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.smv import open_mask
 
 
@@ -42,7 +41,7 @@ def parse_args(
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
     geometry: str | None = None,
-    background: Sequence[str] | Surroundings = (),
+    own: Own | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -63,9 +62,8 @@ def parse_args(
         Pass over arguments that nanoBragg does not know and ignores, with a note.
     geometry : str or None
         Geometry file of one panel that places the detector; flags that do so are refused.
-    background : sequence of str or Surroundings
-        Amorphous materials, such as ``"water:0.1mm"``, or these with a beam stop and shadows; see
-        :mod:`nbdask.background.request`.
+    own : Own or None
+        What nbdask's own options say of beam and crystal.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -84,14 +82,10 @@ def parse_args(
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
+    set_own(builder, own or Own(), files.use)
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
-    _surround(builder, files, background)
     finish_placement(builder, semantics=semantics)
-    _finish_misset(builder)
-    _finish_rest(builder, given)
-    builder.set("sources.weights", source_weights, "--source-weights " + source_weights)
-    if source_weights != "ignore" and not builder.get("sources.points"):
-        builder.note(f"--source-weights {source_weights}: has no effect without -sourcefile")
+    _finish_rest(builder, given, source_weights)
     try:
         experiment = _build(builder, semantics)
     except FieldError as error:
@@ -114,26 +108,6 @@ def _taken(
     for header in headers:
         note_header(builder, header)
     return given
-
-
-def _surround(
-    builder: Builder, files: InputFiles, background: Sequence[str] | Surroundings
-) -> None:
-    """Take amorphous materials, beam stop and shadows."""
-    asked = background if isinstance(background, Surroundings) else Surroundings(tuple(background))
-    if asked.materials:
-        materials, notes = materials_of(asked.materials, files.use)
-        builder.set("background.materials", materials, "--background " + " ".join(asked.materials))
-        for note in notes:
-            builder.note(note)
-    if asked.beamstop is not None:
-        builder.set(
-            "background.beamstop", beamstop_of(asked.beamstop), f"--beamstop {asked.beamstop}"
-        )
-    if asked.shadow is not None:
-        path, origin = files.use(asked.shadow), f"--shadow {asked.shadow}"
-        builder.set("background.shadow", path, origin)
-        builder.set("background.shadow_sha256", sha256_of(path), origin)
 
 
 def _place(
@@ -197,8 +171,10 @@ def _finish_misset(builder: Builder) -> None:
         )
 
 
-def _finish_rest(builder: Builder, given: list[Given]) -> None:
-    """Settle sizes, shells and intensity, where several flags meet."""
+def _finish_rest(builder: Builder, given: list[Given], source_weights: str) -> None:
+    """Settle orientation, sizes, sources and intensity, where several flags meet."""
+    _finish_misset(builder)
+    _finish_weights(builder, source_weights)
     for field, count in (("crystal.n_cells", 1), ("crystal.size", 0.0)):
         parts = [builder.get(f"{field}.{i}") for i in range(3)]
         if any(part is not None for part in parts):
@@ -230,6 +206,12 @@ def _finish_dispersion(builder: Builder) -> None:
         f"{builder.origins[width]} with {builder.origins[count]}: nanoBragg takes a width of 100"
         " percent"
     )
+
+
+def _finish_weights(builder: Builder, weights: str) -> None:
+    builder.set("sources.weights", weights, "--source-weights " + weights)
+    if weights != "ignore" and not builder.get("sources.points"):
+        builder.note(f"--source-weights {weights}: has no effect without -sourcefile")
 
 
 def _spread(builder: Builder, name: str) -> Spread:

@@ -5,11 +5,10 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry``,
-``background`` (a list), ``beamstop``, ``shadow`` and a table ``amplitudes`` (the options of models
-and reflection files) next to ``flags`` if wanted.  A list ``[[background]]`` may stand for
-``[[background.materials]]``.  Relative paths start from the folder of the TOML
-file.
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry``, the names
+of :class:`~.own.Own` and a table ``amplitudes`` (the options of models and reflection files) next
+to ``flags`` if wanted.  A list ``[[background]]`` may stand for ``[[background.materials]]``.
+Relative paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from typing import Any
 import tomli_w
 
 from nbdask.amplitudes.request import Request
-from nbdask.background.request import Surroundings
 from nbdask.background.tables import bundled_path
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
+from nbdask.flags.own import OWN, own_of
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
@@ -37,7 +36,7 @@ from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
     "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes",
-    "background", "beamstop", "shadow",
+    *OWN,
 )  # fmt: skip
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
@@ -87,9 +86,6 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
     for key in table:
         if key not in _FLAG_KEYS:
             raise FieldError(f"nanobragg.{key}", table[key], "one of " + ", ".join(_FLAG_KEYS))
-    for key in ("beamstop", "shadow"):
-        if not isinstance(table.get(key, ""), str):
-            raise FieldError(f"nanobragg.{key}", table[key], "a text")
     flags = table.get("flags")
     try:
         argv = shlex.split(flags) if isinstance(flags, str) else None
@@ -105,19 +101,10 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
         geometry=table.get("geometry"),
-        background=Surroundings(
-            _texts(table.get("background", [])), table.get("beamstop"), table.get("shadow")
-        ),
+        own=own_of(table, "nanobragg"),
         base_dir=folder,
     )
     return parsed.experiment
-
-
-def _texts(given: Any) -> tuple[str, ...]:
-    """Return the texts that describe amorphous materials."""
-    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
-        raise FieldError("nanobragg.background", given, 'a list such as ["water:0.1mm"]')
-    return tuple(given)
 
 
 def _request(table: Any) -> Request | None:

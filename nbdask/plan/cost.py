@@ -33,8 +33,10 @@ EACH_TERM_FACTOR = 1.5
 #: computed each sub-pixel and layer, source, material; the share that is computed for the grid.
 COARSE_SECONDS, PLACE_SECONDS, SOURCE_SECONDS, MATERIAL_SECONDS = 5e-8, 4e-8, 4e-8, 2.5e-8
 COARSE_SHARE = 1 / 20
-#: Seconds that a tile costs whatever its size: scheduling, two small files.
-TILE_SECONDS = 0.004
+#: Nanoseconds of a run, whatever its kernel: from the command to the first tile and after the last
+#: one; what worker processes add, as many as there are cores; what the interpreter does for a tile
+#: of any size, which is handed out and written in two small files.
+RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Costs:
 
     def lookup(self, key: str) -> float:
         """Return the nanoseconds for ``backend/precision/...``."""
-        for known in (self.measured, self.defaults):
+        for known in (self.measured, self.defaults, RUN):
             if key in known:
                 return known[key]
         backend, precision, rest = key.split("/", 2)
@@ -95,6 +97,10 @@ class Costs:
         each = PLACE_SECONDS + model.n_sources * (SOURCE_SECONDS + materials * MATERIAL_SECONDS)
         share = 1.0 if any(m.rough for m in model.amorphous) else COARSE_SHARE
         return COARSE_SECONDS + share * places * each
+
+    def of_run(self, part: str) -> float:
+        """Return the seconds of ``"start"``, ``"workers"`` or ``"tile"``; see :data:`RUN`."""
+        return 1e-9 * self.lookup(f"run/{part}")
 
     def per_pixel(self, backend: str, precision: str) -> float:
         """Return the seconds that a pixel costs once: finishing, checking, writing it."""

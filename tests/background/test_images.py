@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nbdask.flags import parse_args
+from nbdask.flags import Own, parse_args
 from nbdask.geometry.build import build_model
 from nbdask.physics.coarse import amorphous_photons
 from tests.amplitudes.support import INPUTS
@@ -54,7 +54,7 @@ def test_images_of_another_program(number: int, tmp_path: Path) -> None:
         [*FRAME, *(["-oversample", "1"] if "-oversample" not in kept else []), *kept],
         source_weights="apply" if case["source_file"] else "ignore",
         pix0=tuple(v * 1e-3 for v in corner),
-        background=[f"{FOLDER / case['stol']}{sheet}"],
+        own=Own(background=(f"{FOLDER / case['stol']}{sheet}",)),
         semantics="c",
         base_dir=tmp_path,
     )

@@ -12,7 +12,7 @@ import pytest
 import nbdask
 from nbdask.cli.main import main
 from nbdask.errors import FlagError
-from nbdask.flags import from_toml, parse_args, to_args, to_toml
+from nbdask.flags import Own, from_toml, parse_args, to_args, to_toml
 from nbdask.geometry.build import build_model
 from nbdask.inputs.checksum import sha256_of
 from nbdask.physics.coarse import amorphous_photons
@@ -121,7 +121,7 @@ def test_toml_says_the_same(tmp_path: Path) -> None:
     """As flags, as a list of tables, and back."""
     argv = [*FLAGS]
     experiment = parse_args(
-        argv, background=["water:0.1mm", "own.stol:5mm:0.0012:28.97"]
+        argv, own=Own(background=("water:0.1mm", "own.stol:5mm:0.0012:28.97"))
     ).experiment
     flags = f'[nanobragg]\nflags = "{" ".join(FLAGS)}"\nbackground = ["water:0.1mm", '
     Path("flags.toml").write_text(flags + '"own.stol:5mm:0.0012:28.97"]\n')
@@ -190,7 +190,7 @@ def test_texts_of_toml_that_are_refused(text: str, capsys: Captured) -> None:
 
 def test_c_has_no_such_background(capsys: Captured) -> None:
     """No flag says it, and a comparison with C is refused in one line."""
-    experiment = parse_args(FLAGS, background=["water:0.1mm"]).experiment
+    experiment = parse_args(FLAGS, own=Own(background=("water:0.1mm",))).experiment
     with pytest.raises(FlagError, match="nanoBragg has only -water"):
         to_args(experiment)
     simulated("a.zarr", *BOTH[:2])
@@ -206,7 +206,7 @@ def test_tables_that_end_too_early_are_noted(capsys: Captured) -> None:
     assert main(argv) == 0
     assert "the table ends at sin(theta)/lambda = 0.5 per Angstrom" in capsys.readouterr().err
     semantics = parse_args(
-        [*FLAGS, "-distance", "2"], background=["own.stol:1um:1:18"], semantics="c"
+        [*FLAGS, "-distance", "2"], own=Own(background=("own.stol:1um:1:18",)), semantics="c"
     )
     (note,) = (n for n in build_model(semantics.experiment).notes if n.startswith("--background"))
     assert "where it is not negative" not in note
@@ -216,7 +216,7 @@ def test_plans_count_the_background() -> None:
     """In time, by sources and sub-pixels, and in memory; a smooth table is far cheaper."""
     argv = [*FLAGS, "-oversample", "4"]
     plain, smooth, rough = (
-        build_model(parse_args(argv, background=texts).experiment)
+        build_model(parse_args(argv, own=Own(background=tuple(texts))).experiment)
         for texts in ([], ["water:0.1mm"], ["water:0.1mm", "own.stol:5mm:0.0012:28.97"])
     )
     costs: Costs = COSTS
