@@ -32,7 +32,7 @@ from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
-from nbdask.plan.plan import Plan, make_plan
+from nbdask.plan.plan import Plan, make_plan, recorded_tile
 from nbdask.statistics import Statistics
 from nbdask.store.address import place_of
 from nbdask.store.earlier import backend_of, note_of
@@ -69,7 +69,7 @@ class Result:
     path : Path or str
         The store that was written: its absolute path, or its address.
     shape : tuple of int
-        Pixels of the image, (slow, fast).
+        Pixels of the image, (slow, fast), or of several panels (panel, slow, fast).
     statistics : Statistics
     notes : tuple of str
         What the user should be told.
@@ -78,7 +78,7 @@ class Result:
     """
 
     path: Path | str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     statistics: Statistics
     notes: tuple[str, ...]
     seconds: float
@@ -95,10 +95,10 @@ class SimulationResult(Result):
         numbers = self.statistics
         rows: list[tuple[str, object]] = [
             ("store", self.path),
-            ("image", f"{self.shape[0]} x {self.shape[1]} pixels (slow x fast)"),
+            ("image", f"{shape_text(self.shape)} pixels ({dims_text(self.shape)})"),
             (
                 "maximum",
-                f"{numbers.max:.6g} photons at slow {numbers.max_slow}, fast {numbers.max_fast}",
+                f"{numbers.max:.6g} photons at {numbers.place}",
             ),
             ("mean", f"{numbers.mean:.6g} photons"),
             ("kernel", f"{self.plan.backend}, {self.plan.precision}"),
@@ -108,11 +108,21 @@ class SimulationResult(Result):
         return html.table("nbdask result", rows) + _thumbnail(self.path, self.shape)
 
 
-def _thumbnail(path: Path | str, shape: tuple[int, int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape such as 8 x 512 x 1024."""
+    return " x ".join(map(str, shape))
+
+
+def dims_text(shape: Sequence[int]) -> str:
+    """Return what the numbers of a shape count."""
+    return " x ".join(("panel", "slow", "fast")[-len(shape) :])
+
+
+def _thumbnail(path: Path | str, shape: tuple[int, ...]) -> str:
     """Return a picture of a store; nothing where it is gone or would take long to read."""
     from nbdask.store.reader import StoreReader
 
-    if shape[0] * shape[1] > _MOST_SHOWN:
+    if len(shape) > 2 or shape[0] * shape[1] > _MOST_SHOWN:
         return ""
     try:
         image = StoreReader(path).image
@@ -321,7 +331,7 @@ def _simulate(
     for output in outputs:
         output.write(made)
     seconds = time.perf_counter() - start
-    return SimulationResult(made, plan.grid.shape, done.statistics, done.notes, seconds, plan)
+    return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -340,7 +350,7 @@ def _as_recorded(place: Place, settings: Settings) -> Settings:
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
-    tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
+    tile = recorded_tile(plan) if settings.tile is None else settings.tile
     steps = settings.steps_per_task or plan["steps_per_task"]
     backend = settings.backend
     if backend in (None, "auto") and "backend" in plan:
@@ -390,7 +400,8 @@ class Simulation(Work):
             grid=plan.grid,
             writer=writer,
             context=RunContext.of(model, plan, writer),
-            pixel_size=model.pixel_size,
+            pixel_size=experiment.detector.pixel_size,
+            panels=experiment.detector.panels,
             plan=plan,
             notes=notes,
         )
@@ -443,7 +454,7 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
     settings = Settings(
         backend_of(attributes),
         attributes["precision"],
-        (plan["tile"][0], plan["tile"][1]),
+        recorded_tile(plan),
         plan["steps_per_task"],
         cluster="threads",
         threads=threads,

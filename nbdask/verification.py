@@ -214,7 +214,7 @@ def repair(
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
-        statistics = combine(reader.summaries())
+        statistics = combine(reader.summaries(), reader.grid.apart)
         if faults or _whole(reader):
             changed = {
                 **end_attributes(statistics),
@@ -236,7 +236,7 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
     """Return what is wrong with the root of a store whose tiles are all sound."""
     if reader.attributes["status"] != schema.COMPLETE:
         return ("all tiles are there, but the status is not complete: finish with --resume",)
-    expected = end_attributes(combine(reader.summaries()))["statistics"]
+    expected = end_attributes(combine(reader.summaries(), reader.grid.apart))["statistics"]
     if reader.attributes.get("statistics") != expected:
         return ("the statistics of the image are not those of its tiles",)
     return ()

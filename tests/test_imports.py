@@ -94,6 +94,7 @@ INNER = {
         ("cli.noise", "nbdask.derive"),
         ("cli.noise", "nbdask.store"),
         ("cli.options", "nbdask.cluster"),
+        ("cli.options", "nbdask.panels"),
         ("cli.parity", "nbdask.cli.parity_run"),
         ("cli.preview", "nbdask.view"),
         ("cli.pyramid", "nbdask.derive"),

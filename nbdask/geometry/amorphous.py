@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.background.layer import Layer
-from nbdask.experiment import Detector
-from nbdask.geometry.detector_frame import DetectorFrame
+from nbdask.experiment import Background
+from nbdask.geometry.model import BeamStop, PanelFrame
 from nbdask.geometry.source_grid import SourceTable
 
 Array = NDArray[np.float64]
 
 
+def beam_stop(background: Background, beam: Array, place: Mapping[str, Any]) -> BeamStop | None:
+    """Return the beam stop; ``place``: the (first) panel's fields of the model."""
+    if background.beamstop is None:
+        return None
+    radius, along_fast, along_slow = background.beamstop
+    distance = float(place["distance"])
+    centre = distance * beam + along_fast * place["fast"] + along_slow * place["slow"]
+    return BeamStop(radius, distance, centre)
+
+
 def amorphous_notes(
-    layers: tuple[Layer, ...], given: Detector, placed: DetectorFrame, sources: SourceTable
+    layers: tuple[Layer, ...],
+    frames: Sequence[PanelFrame],
+    place: Mapping[str, Any],
+    sources: SourceTable,
 ) -> tuple[str, ...]:
-    """Note tables that end before the detector does."""
+    """Note tables that end before the detector does.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+    frames : sequence of PanelFrame
+        None: ``place`` is the panel.
+    place : mapping
+        The (first) panel's fields of the model.
+    sources : SourceTable
+    """
     if not layers:
         return ()
-    reach = _reach(given, placed, sources)
+    names = [item.name for item in fields(PanelFrame)]
+    found = [{name: getattr(frame, name) for name in names} for frame in frames]
+    panels: list[Mapping[str, Any]] = [*found] or [place]
+    reach = max(_reach(panel, sources) for panel in panels)
     return tuple(_note(layer, reach) for layer in layers if reach > layer.last)
 
 
@@ -34,14 +64,14 @@ def _note(layer: Layer, reach: float) -> str:
     )
 
 
-def _reach(given: Detector, placed: DetectorFrame, sources: SourceTable) -> float:
-    """Return the greatest sin(theta)/lambda in the corners of the flat detector [1/m]."""
-    size = given.pixel_size
-    slow, fast = (np.array([0.0, n]) * size for n in (given.n_slow, given.n_fast))
+def _reach(panel: Mapping[str, Any], sources: SourceTable) -> float:
+    """Return the greatest sin(theta)/lambda in the corners of a flat panel [1/m]."""
+    slow = np.array([0.0, panel["n_slow"] * panel["pitch_slow"]])
+    fast = np.array([0.0, panel["n_fast"] * panel["pitch_fast"]])
     corners = (
-        placed.origin
-        + np.repeat(slow, 2)[:, None] * placed.slow
-        + np.tile(fast, 2)[:, None] * placed.fast
+        panel["origin"]
+        + np.repeat(slow, 2)[:, None] * panel["slow"]
+        + np.tile(fast, 2)[:, None] * panel["fast"]
     )
     d = corners / np.linalg.norm(corners, axis=1)[:, None]
     q = np.linalg.norm(d[:, None] - sources.incident[None], axis=2) / sources.wavelength

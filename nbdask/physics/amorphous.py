@@ -43,6 +43,7 @@ def photons_at(model: Model, slow: Array, fast: Array) -> Seen:
     Parameters
     ----------
     model : Model
+        Of one panel.
     slow, fast : (n,) float64 arrays
         Indices of pixels; they need be neither whole nor on the detector.
     """
@@ -64,11 +65,11 @@ def photons_at(model: Model, slow: Array, fast: Array) -> Seen:
 
 
 def pixel_rays(model: Model, slow: Array, fast: Array, layer: int, sub: int) -> Ray:
-    """Return the rays to one sub-pixel of pixels; the one place that reads where a pixel is."""
+    """Return the rays to one sub-pixel of a panel's pixels."""
     sub_slow, sub_fast = divmod(sub, model.oversample)
-    size = model.pixel_size / model.oversample
-    along_slow = size * (slow * model.oversample + sub_slow) + size / 2.0
-    along_fast = size * (fast * model.oversample + sub_fast) + size / 2.0
+    n = model.oversample
+    along_slow = model.pitch_slow * (slow + (sub_slow + 0.5) / n)
+    along_fast = model.pitch_fast * (fast + (sub_fast + 0.5) / n)
     return rays_to(model, along_slow, along_fast, layer * model.layer_step)
 
 

@@ -1,6 +1,6 @@
 """The amorphous background of a tile: on a coarse grid where that is as good, else pixel by pixel.
 
-Cells of 8 x 8 pixels are fixed to the detector, so that a pixel depends on its cell alone, whatever
+Cells of 8 x 8 pixels are fixed to the panel, so that a pixel depends on its cell alone, whatever
 tile it is in.  A cell is interpolated from the nodes around it, by polynomials of degree 5 along
 both axes, where two errors are small enough:
 
@@ -61,6 +61,7 @@ def amorphous_photons(model: Model, tile: Tile, mask: Bool | None) -> Array:
     -------
     (n_slow, n_fast) float64 array
     """
+    model = model.at(tile.panel)
     image = np.zeros(tile.shape)
     if any(material.rough for material in model.amorphous):
         left = np.ones(tile.shape, dtype=np.bool_)
@@ -158,7 +159,7 @@ def _is_flat(model: Model, nodes: Seen) -> Bool:
     with np.errstate(all="ignore"):
         low, high = over(nodes.least, np.minimum), over(nodes.most, np.maximum)
         # sin(theta)/lambda changes by less than this from one node to the next.
-        step = CELL * model.pixel_size / over(nodes.path, np.minimum)
+        step = CELL * max(model.pitch_slow, model.pitch_fast) / over(nodes.path, np.minimum)
         step = step / (2.0 * float(model.wavelength.min()))
         flat = np.isfinite(step) & (low > 3.0 * step)
         low, high = low - step, high + step

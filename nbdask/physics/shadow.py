@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.geometry.model import Model
+from nbdask.geometry.model import BeamStop, Model
 from nbdask.physics.amorphous import pixel_rays
 from nbdask.physics.coarse import amorphous_photons
 from nbdask.plan.tiles import Tile
@@ -25,32 +25,30 @@ def transmission(model: Model, tile: Tile) -> Array | None:
     """
     share: Array | None = None
     if model.shadow is not None:
-        share = model.shadow.read(*tile)
+        share = model.shadow.read(*tile.bounds)
     if model.beamstop is not None:
-        stop = _beside_the_stop(model, tile)
+        stop = _beside_the_stop(model.at(tile.panel), model.beamstop, tile)
         share = stop if share is None else share * stop
     return share
 
 
-def _beside_the_stop(model: Model, tile: Tile) -> Array:
+def _beside_the_stop(model: Model, stop: BeamStop, tile: Tile) -> Array:
     """Return 0 behind the beam stop, 1 beside it, and between over the width of a pixel.
 
     The stop is a disc across the beam, of the size of its shadow at the detector's distance.
     """
-    assert model.beamstop is not None
-    radius, along_fast, along_slow = model.beamstop
     slow, fast = np.mgrid[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1].astype(np.float64)
     n = model.oversample
     middle = 0.5 * (n - 1.0) / n
     ray = pixel_rays(model, (slow + middle).reshape(-1), (fast + middle).reshape(-1), 0, 0)
     d = (ray.x, ray.y, ray.z)
     onward = sum(d[i] * model.beam[i] for i in range(3))
-    centre = model.distance * model.beam + along_fast * model.fast + along_slow * model.slow
     with np.errstate(divide="ignore", invalid="ignore"):
-        away = [model.distance * d[i] / onward - centre[i] for i in range(3)]
+        away = [stop.distance * d[i] / onward - stop.centre[i] for i in range(3)]
         along = sum(away[i] * model.beam[i] for i in range(3))
         squared = sum((away[i] - along * model.beam[i]) ** 2 for i in range(3))
-        outside = (np.sqrt(squared) - radius) / model.pixel_size + 0.5
+        width = max(model.pitch_slow, model.pitch_fast)
+        outside = (np.sqrt(squared) - stop.radius) / width + 0.5
     share = np.where(onward > 0.0, np.clip(outside, 0.0, 1.0), 1.0)
     return np.asarray(share.reshape(tile.shape))
 

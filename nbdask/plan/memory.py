@@ -102,7 +102,7 @@ def task_bytes(
     """
     planes = 16 if model.running_product else 8
     sets = 1 if ranges == 1 else 4
-    mask = 1 if model.mask is not None else 0
+    mask = int(any(frame.mask is not None for frame in model.panels or (model,)))
     background = BACKGROUND_PLANES * 8 if model.is_finished_later else 0
     own = pixels * (sets * planes + mask + 12)
     # The kernel's own need has passed when the background is added.

@@ -32,6 +32,7 @@ from nbdask.physics.position import sub_pixel_rays
 from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment, whole
+from tests.panels.several import alone, panels, several
 
 WATER = Material(1e-4, table="water")
 AIR = Material(1e-2, table="air", density=1.2, molar_mass=0.029)
@@ -191,6 +192,24 @@ def test_tiles_do_not_matter() -> None:
     ):
         part = image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
         np.testing.assert_array_equal(amorphous_photons(model, tile, None), part)
+
+
+def test_panels_have_the_background_of_each_alone() -> None:
+    """Bit for bit: places, pitches, sensors and shadows are those of the panel."""
+    beside = Background(materials=(WATER,), beamstop=(4e-3, 0.0, 0.0))
+    experiment = several(panels(thickness=3e-4, attenuation=4e3), background=beside)
+    model = build_model(experiment)
+    for panel, given in enumerate(experiment.detector.panels):
+        own = build_model(alone(experiment, panel))
+        tile = Tile(0, given.n_slow, 0, given.n_fast, panel)
+        image = np.ones(tile.shape, dtype=np.float32)
+        found = amorphous_photons(model, tile, None)
+        np.testing.assert_array_equal(found, amorphous_photons(own, whole(own), None))
+        np.testing.assert_array_equal(found, every(own))
+        with_all = beside_the_crystal(model, tile, image, None)
+        assert with_all.shape == tile.shape
+    corner = build_model(several(background=Background(materials=(Material(1e-4, table="ice"),))))
+    assert not any(note.startswith("--background") for note in corner.notes)
 
 
 def test_weights_reproduce_polynomials() -> None:

@@ -17,6 +17,7 @@ from nbdask.physics.position import rays_at
 from nbdask.physics.shadow import beside_the_crystal, transmission
 from nbdask.plan.tiles import Tile
 from tests.helpers import small_experiment, whole
+from tests.panels.several import several
 
 DETECTOR = Detector(pixels_fast=60, pixels_slow=50, pixel_size=1e-4, distance=0.1)
 
@@ -107,6 +108,9 @@ def test_shadows_that_are_refused(tmp_path: Path) -> None:
         np.save(path, values)
         with pytest.raises(InputFileError, match="at slow 3, fast 4: must be"):
             built()
+    np.save(path, np.ones((14, 11)))
+    with pytest.raises(FieldError, match="left out with several panels"):
+        build_model(several(background=Background(shadow=str(path))))
     np.save(path, np.ones((50, 60)))
     built(shadow_sha256=sha256_of(path))
     with pytest.raises(InputFileError, match="has changed"):
