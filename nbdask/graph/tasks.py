@@ -20,6 +20,7 @@ from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext, WriteTile, context_of
 from nbdask.kernels.carry_over import carry_over_pixel, patch_carry_over
 from nbdask.kernels.interface import Mask, Partial, merge
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
 
@@ -182,6 +183,7 @@ def _result(
     model, tile, part = context.model, context.grid[index], region.tile
     _check_outside(model, tile, outside)
     pixels = patch_carry_over(model, context.kernel(), part, pixels)
+    pixels = beside_the_crystal(model, part, pixels, region.mask)
     seconds = time.perf_counter() - start
     summary = summarise(pixels, (part.slow0, part.fast0), region.mask, outside, seconds)
     return TileResult(index, _padded(pixels, part, tile), summary)
@@ -197,7 +199,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not kernel.on_device or len(context.steps) > 1:
+    if not kernel.on_device or len(context.steps) > 1 or model.is_finished_later:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)
