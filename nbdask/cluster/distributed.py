@@ -21,6 +21,8 @@ from nbdask.errors import ClusterError, NbdaskError
 
 #: Seconds that a worker which does not answer may stay in the scheduler's list.
 DYING = 60.0
+#: Seconds in which workers must answer at the end of a run.
+LEAVING = 30.0
 #: One thread per task: the libraries that workers call must not start their own.
 ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
@@ -139,7 +141,10 @@ class DistributedExecutor:
         with suppress(CommClosedError, OSError, CancelledError):
             if pending:
                 self.client.cancel(pending, force=True)
-            self.client.unregister_worker_plugin(plugin)
+            # A worker that is alive and does not answer must not keep the run from its end.
+            self.client.sync(
+                self.client._unregister_worker_plugin, plugin, callback_timeout=LEAVING
+            )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from distributed import Client, get_worker
 
-from nbdask.cluster import driver, parcels, tries
+from nbdask.cluster import copies, driver, parcels, tries
 from nbdask.cluster.distributed import DistributedExecutor
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
@@ -33,6 +33,7 @@ BEGUN: list[int] = []
 def closed() -> Iterator[None]:
     """Let tasks wait; let them go in the end whatever has happened."""
     BUSY.clear()
+    BEGUN.clear()
     OPEN.clear()
     yield
     OPEN.set()
@@ -90,6 +91,32 @@ def counted(run: str, number: int) -> int:
     BEGUN.append(number)
     time.sleep(0.02)
     return number
+
+
+def stuck(run: str, number: int) -> int:
+    """Be done at once, but for tile 3 on the worker that begins it first."""
+    if number == 3:
+        BEGUN.append(number)
+        if len(BEGUN) == 1:
+            assert OPEN.wait(PATIENCE)
+    return number
+
+
+def stuck_part(run: str, number: int, part: int) -> int:
+    """Be a part of a tile; one of tile 3 hangs."""
+    return stuck(run, number) + 100 * part
+
+
+def added(*parts: int) -> int:
+    """Be the rest of a tile, which is the sum of its parts."""
+    return sum(parts)
+
+
+def in_parts(run: str, count: int) -> Iterator[Item]:
+    """Yield graphs of two parts and their sum."""
+    for n in range(count):
+        parts = {(f"part-{run}", n, k): (stuck_part, run, n, k) for k in range(2)}
+        yield Item((run, n), {**parts, (run, n): (added, *parts)})
 
 
 def executing(dask_worker: Any) -> int:
@@ -164,6 +191,28 @@ def test_the_users_error_ends_the_run_at_once() -> None:
         found: list[int] = []
         executor.run(Mark("o", 0), items(slow_at_last, "o", 20), found.append)
     assert len(found) == 20
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_a_slow_worker_does_not_keep_the_others_waiting(
+    monkeypatch: pytest.MonkeyPatch, parts: bool
+) -> None:
+    """What it has in hand at the end an idle one does as well; each result is taken once."""
+    monkeypatch.setattr(parcels, "MOST_TILES", 1)
+    monkeypatch.setattr(copies, "LEAST", 0.2)
+    found: list[int] = []
+    with workers_here(3) as client:
+        graphs = in_parts("s", 12) if parts else items(stuck, "s", 12)
+        DistributedExecutor(client, 1).run(Mark("s", 0), graphs, found.append)
+        # The slow one still has its tile.
+        assert not OPEN.is_set()
+        assert len(BEGUN) >= 2
+        OPEN.set()
+        expected = [2 * n + 100 for n in range(12)] if parts else list(range(12))
+        assert sorted(found) == expected
+        wait_until(lambda: not any(client.run(executing).values()))
+        wait_until(lambda: not client.cluster.scheduler.tasks)
+    assert sorted(found) == expected
 
 
 def test_short_tiles_travel_together(monkeypatch: pytest.MonkeyPatch) -> None:
