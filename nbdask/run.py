@@ -39,12 +39,15 @@ from nbdask.store.earlier import backend_of, note_of
 from nbdask.store.place import Place
 from nbdask.store.provenance import start_attributes
 from nbdask.store.resume import check_same
+from nbdask.store.speed import measured_storage
 
 if TYPE_CHECKING:
     from nbdask.store.reader import StoreReader
 
 #: Most pixels of an image of which a result shows a picture.
 _MOST_SHOWN = 4096**2
+#: Pixels from which on a run measures how fast its store's place is.
+_MEASURED = 8192**2
 
 
 class Output(Protocol):
@@ -165,8 +168,22 @@ class Prepared(tuple[Model, Plan, ClusterSpec]):
     __slots__ = ()
 
 
-def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
-    """Do everything that comes before the first tile, and write nothing.
+def prepare(
+    experiment: Experiment,
+    settings: Settings | None = None,
+    place: Place | None = None,
+    outputs: int = 0,
+) -> Prepared:
+    """Do everything that comes before the first tile, and write nothing that stays.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    settings : Settings, optional
+    place : Place, optional
+        Of the store; for the estimated time, a file without a name is written there.
+    outputs : int
+        Files that will be made of the finished store, for the estimated time.
 
     Returns
     -------
@@ -200,6 +217,8 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
         steps_per_task=s.steps_per_task,
         workers=spec.layout,
         memory_limit=limit,
+        storage=None if place is None else measured_storage(place),
+        outputs=outputs,
     )
     return Prepared((model, plan, spec))
 
@@ -283,7 +302,9 @@ def _simulate(
         output.check()
     if target.resume:
         settings = _as_recorded(target.place, settings)
-    model, plan, spec = prepare(experiment, settings)
+    # Where the image is small, the estimate is not worth the time of its measurement.
+    large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
+    model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
             listener.say(text)

@@ -11,14 +11,18 @@ import click
 
 from nbdask.amplitudes.request import Request
 from nbdask.cli.numbers import Number, Whole
+from nbdask.cli.own_options import own_options
 from nbdask.cli.startup import import_zarr
-from nbdask.flags import parse_args
+from nbdask.flags import Own, parse_args
+from nbdask.flags.own import OWN
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 from nbdask.units import from_mm
 
 if TYPE_CHECKING:
     from nbdask.flags.parsed import Parsed
 
+#: Options of :func:`experiment_options`, which go with nanoBragg flags only.
+EXPERIMENT = ("source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry")
 #: Options that say what is asked of a model or a reflection file.
 AMPLITUDES = tuple(item.name for item in fields(Request))
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -76,6 +80,7 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             type=click.Choice(["ignore", "apply"]),
             help=f"{whose}Weights of a -sourcefile: ignore [default], as nanoBragg does, or apply.",
         ),
+        *own_options(whose),
         click.option(
             "--pix0-vector-mm",
             type=Number(),
@@ -176,6 +181,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
         geometry=options["geometry"],
+        own=Own(**{name: options[name] for name in OWN}),
     )
 
 

@@ -13,6 +13,7 @@ from nbdask.cli.faults import bar
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import (
     AMPLITUDES,
+    EXPERIMENT,
     amplitude_options,
     experiment_options,
     flags_of,
@@ -76,7 +77,11 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     experiment, outputs, notes = _experiment(ctx.meta[ARGV], options)
     if options["dry_run"]:
-        model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
+        out = options["out"]
+        place = place_of(out, options["durability"]) if out else None
+        model, plan, _ = prepare(
+            experiment, Settings(**run_keywords(options)), place, len(_outputs(outputs))
+        )
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
         click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
@@ -122,8 +127,7 @@ def _experiment(
     if options["config"] is None:
         parsed = parse_flags(argv, options)
         return parsed.experiment, parsed.outputs, parsed.notes
-    names = ("semantics", "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry")
-    beside = argv[:1] + flags_of(options, *names, *AMPLITUDES)
+    beside = argv[:1] + flags_of(options, "semantics", *EXPERIMENT, *AMPLITUDES)
     if beside:
         raise click.UsageError(
             f"--config describes the whole experiment: leave out {beside[0]} or put it in the file"

@@ -81,6 +81,13 @@ class Experiment:
         for name, part in _PARTS.items():
             if not isinstance(getattr(self, name), part):
                 raise FieldError(name, getattr(self, name), f"a {part.__name__}")
+        recipe, spectrum = self.structure.recipe, self.sources.spectrum
+        if recipe is not None and recipe.anomalous:
+            count = 0 if spectrum is None else len(spectrum.wavelengths)
+            if len(recipe.anomalous) != count:
+                rows = f"{len(recipe.anomalous)} rows"
+                allowed = f"a row for each of the {count} wavelengths of sources.spectrum"
+                raise FieldError("structure.recipe.anomalous", rows, allowed)
         roi = self.sampling.roi
         if roi is not None and (roi[0] >= self.detector.n_slow or roi[2] >= self.detector.n_fast):
             raise FieldError(
@@ -133,6 +140,8 @@ class Experiment:
             recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
         data.get("sources", {}).pop("file", None)
+        data.get("sources", {}).get("spectrum", {}).pop("origin", None)
+        recipe.pop("energies", None)
         data.get("detector", {}).pop("header_file", None)
         data.get("detector", {}).pop("geometry_file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))

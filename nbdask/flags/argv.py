@@ -144,6 +144,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg reads sources from a file: name one",
         ),
         (
+            "sources.spectrum",
+            sources.spectrum is not None,
+            "nanoBragg ignores the weights of wavelengths",
+        ),
+        (
             "sources.weights",
             sources.weights == "apply" and len(weights) > 1,
             "nanoBragg ignores the weights of sources",

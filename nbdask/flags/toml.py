@@ -5,8 +5,9 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` and a table
-``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.  Relative
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry``, the names
+of :class:`~.own.Own` and a table ``amplitudes`` (the options of models and reflection files) next
+to ``flags`` if wanted.  Relative
 paths start from the folder of the TOML file.
 """
 
@@ -26,13 +27,15 @@ from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
+from nbdask.flags.own import OWN, own_of
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
-    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes"
+    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes",
+    *OWN,
 )  # fmt: skip
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
@@ -97,6 +100,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
         geometry=table.get("geometry"),
+        own=own_of(table, "nanobragg"),
         base_dir=folder,
     )
     return parsed.experiment

@@ -20,8 +20,10 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.energies import by_energy
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
 from nbdask.geometry.mosaic import mosaic_rotations
+from nbdask.geometry.numbers import real
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -36,7 +38,7 @@ from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
-class _Sensor(NamedTuple):
+class Sensor(NamedTuple):
     """Fields of the model, by name; so are the next two."""
 
     layers: int
@@ -52,8 +54,27 @@ class _Orientations(NamedTuple):
     n_domains: int
 
 
+class Turning(NamedTuple):
+    """How the crystal is turned.
+
+    Attributes
+    ----------
+    phi, used : (n_phi,) float64 arrays
+        Spindle angles [rad] as given, and those that count (S-SEM-01).
+    rotations : (n_domains, 3, 3) float64 array or None
+        Of the mosaic domains; None: one, not rotated.
+    domains : int
+    """
+
+    phi: Array
+    used: Array
+    rotations: Array | None
+    domains: int
+
+
 class _Amplitudes(NamedTuple):
     f_grid: Array
+    f_more: Array
     f_min: NDArray[np.int64]
     interpolate: bool
     interp_low: Array
@@ -93,9 +114,9 @@ def build_model(experiment: Experiment) -> Model:
     sources = build_sources(
         experiment.sources, beam.wavelength, detector.beam, detector.polarization
     )
-    sensor = _sensor(experiment.detector)
+    sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes = _amplitudes(experiment)
+    amplitudes, tables = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
@@ -103,7 +124,8 @@ def build_model(experiment: Experiment) -> Model:
     return Model(
         **_detector_fields(experiment.detector, detector),
         **_crystal_fields(experiment.crystal, crystal),
-        **{item.name: getattr(sources, item.name) for item in fields(sources)},
+        **{item.name: getattr(sources, item.name) for item in fields(sources)}
+        | {"f_table": tables[sources.f_table]},
         **sensor._asdict(),
         **turns._asdict(),
         **amplitudes._asdict(),
@@ -112,7 +134,7 @@ def build_model(experiment: Experiment) -> Model:
         polarized=beam.polarized,
         dmin=sampling.dmin,
         default_F=experiment.structure.default_F,
-        background=_background(experiment.background.water, fluence),
+        background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
         each_polar=each[1],
@@ -145,7 +167,7 @@ def _detector_fields(given: Detector, placed: DetectorFrame) -> dict[str, Any]:
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     """Return (layers, thickness, distance between layers [m]) of the sensor."""
     thickness, count = detector.thickness, detector.thick_steps
-    if thickness <= 0.0:
+    if real(thickness) <= 0.0:
         return (1, 0.0, 0.0)
     if count is None:
         return (2, thickness, thickness / 2)
@@ -153,34 +175,45 @@ def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     return (count, thickness, thickness / (count - 1))
 
 
-def _sensor(detector: Detector) -> _Sensor:
+def place_sensor(detector: Detector) -> Sensor:
+    """Return layers, thickness and absorption of the sensor."""
     layers, thickness, step = settle_thickness(detector)
     mu = detector.attenuation
     if mu is None:
-        mu = 1.0 / thickness if thickness > 0.0 else 0.0
-    return _Sensor(layers, step, thickness, mu)
+        mu = 1.0 / thickness if real(thickness) > 0.0 else 0.0
+    return Sensor(layers, step, thickness, mu)
 
 
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    spread, domains = settle_mosaic(
-        experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-    )
-    phi = phi_angles(experiment.scan)
-    check_table(len(phi), domains)
-    rotations = None
-    if spread > 0.0:
-        given = experiment.crystal
-        misset_seed = given.misset_seed if given.misset == "random" else None
-        rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
-    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    phi, used, rotations, domains = turning(experiment)
     table = orientation_table(crystal.axes, detector.spindle, used, rotations)
     first = None
     if used[0] != phi[0]:
         # Before anything was rotated there is nothing to carry over.
         first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
     return _Orientations(table, first, len(phi), domains)
+
+
+def turning(experiment: Experiment) -> Turning:
+    """Return the spindle's angles and the mosaic domains' rotations.
+
+    Raises
+    ------
+    FieldError
+        More of them than a table in memory can hold.
+    """
+    crystal = experiment.crystal
+    spread, domains = settle_mosaic(crystal.mosaic_spread, crystal.mosaic_domains)
+    phi = phi_angles(experiment.scan)
+    check_table(len(phi), domains)
+    rotations = None
+    if real(spread) > 0.0:
+        misset_seed = crystal.misset_seed if crystal.misset == "random" else None
+        rotations = mosaic_rotations(spread, domains, crystal.mosaic_seed, misset_seed)
+    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    return Turning(phi, used, rotations, domains)
 
 
 def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
@@ -190,16 +223,25 @@ def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int
     return (spread, 10 if domains is None else domains)
 
 
-def _amplitudes(experiment: Experiment) -> _Amplitudes:
+def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
+    """Return the fields, and the number of the table of each wavelength of a spectrum."""
     structure = experiment.structure
     wanted = experiment.sampling.interpolate
     if wanted is None:
         # The counts as given: sample dimensions do not enter this choice.
         wanted = min(experiment.crystal.n_cells) <= 2
-    grid = load_amplitudes(structure)
+    spectrum = experiment.sources.spectrum
+    tables = np.zeros(1 if spectrum is None else len(spectrum.wavelengths), np.int64)
+    grid: AmplitudeGrid | None
+    more = np.zeros((0, 0, 0, 0))
+    if structure.recipe is not None and structure.recipe.anomalous:
+        _check_unchanged(structure.path or "", structure.sha256)
+        tables, grid, more = by_energy(structure)
+    else:
+        grid = load_amplitudes(structure)
     if grid is None:
-        nothing = np.zeros(3)
-        return _Amplitudes(np.zeros((0, 0, 0)), np.zeros(3, np.int64), False, nothing, nothing)
+        none, nothing, first = np.zeros((0, 0, 0)), np.zeros(3), np.zeros(3, np.int64)
+        return _Amplitudes(none, more, first, False, nothing, nothing), tables
     low = np.array(grid.minimum, dtype=np.float64)
     high = low + np.array(grid.values.shape) - 1.0
     if experiment.semantics == "c":
@@ -208,7 +250,8 @@ def _amplitudes(experiment: Experiment) -> _Amplitudes:
         # floor(h)-1 to floor(h)+2 inside the grid.
         bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
     values = np.ascontiguousarray(grid.values, dtype=np.float64)
-    return _Amplitudes(values, np.array(grid.minimum, dtype=np.int64), wanted, *bounds)
+    first = np.array(grid.minimum, dtype=np.int64)
+    return _Amplitudes(values, more, first, wanted, *bounds), tables
 
 
 def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
@@ -274,7 +317,7 @@ def _oversample(
     return given, ()
 
 
-def _background(water: float, fluence: float) -> float:
+def water_background(water: float, fluence: float) -> float:
     """Return what a pixel's sum starts from: scattering of a cube of water (forward F only)."""
     return (
         units.WATER_F
@@ -313,7 +356,7 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
-def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:
+def _notes(experiment: Experiment, sensor: Sensor, detector: DetectorFrame) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling

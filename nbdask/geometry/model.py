@@ -63,6 +63,10 @@ class Model:
     fudge : float
     f_grid : (n_h, n_k, n_l) array
         Amplitudes; shape (0, 0, 0) without a list.
+    f_more : (n_tables - 1, n_h, n_k, n_l) array
+        Amplitudes at further energies of a spectrum.
+    f_table : (n_sources,) int64 array
+        Number of each source's table: 0 ``f_grid``, i ``f_more[i - 1]``.
     f_min : (3,) int64 array
         h, k, l of ``f_grid[0, 0, 0]``.
     default_F : float
@@ -125,6 +129,8 @@ class Model:
     shape: int
     fudge: float
     f_grid: Array
+    f_more: Array
+    f_table: NDArray[np.int64]
     f_min: NDArray[np.int64]
     default_F: float
     interpolate: bool
@@ -145,6 +151,16 @@ class Model:
     def n_sources(self) -> int:
         """Number of sources."""
         return int(self.wavelength.shape[0])
+
+    @property
+    def n_tables(self) -> int:
+        """Number of tables of amplitudes."""
+        return 1 + len(self.f_more)
+
+    def grid_of(self, source: int) -> Array:
+        """Return the table of amplitudes of one source."""
+        number = int(self.f_table[source])
+        return self.f_grid if number == 0 else self.f_more[number - 1]
 
     @property
     def n_inner(self) -> int:

@@ -252,6 +252,8 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
             f"--source-weights {sources.weights}: C ignores the weights of sources; give"
             " --source-weights ignore"
         )
+    if sources.spectrum is not None:
+        raise ParityUsageError("--spectrum: C ignores the weights of wavelengths; leave it out")
     if users is None:
         width = experiment.sources.dispersion
         step = width.step is not None and width.count != 1

@@ -70,7 +70,8 @@ SUB_PIXEL = {
 SOURCE = {
     "incident": Quantity("geometry", "", "S-SRC-06, S-SRC-09", "direction of the photons"),
     "wavelength": Quantity("geometry", "m", "S-SRC-07", "of this source"),
-    "weight": Quantity("intensity", "", "S-SRC-10", "of this source"),
+    "weight": Quantity("intensity", "", "S-SRC-10, S-SRC-13", "of this source"),
+    "amplitude_table": Quantity("f_cell", "", "S-SRC-16", "number of its table of amplitudes"),
     "q": Quantity("hkl_subpixel", "1/m", "S-INT-02", "scattering vector"),
     "sin_theta/lambda": Quantity("hkl_subpixel", "1/m", "S-INT-03", "half the length of q"),
     "passes_dmin": Quantity("hkl_subpixel", "", "S-INT-03", "0: left out of the sum"),

@@ -9,7 +9,8 @@ enum { CONSTANT, NEAREST, TRICUBIC };
 enum { ONCE, EACH, PRODUCTS };
 
 // Numbers of a row of the orientations (cell vectors a, b, c in m, and one of padding), and of a row
-// of the sources: direction, 1 / wavelength, weight, electric and magnetic direction, padding.
+// of the sources: direction, 1 / wavelength, weight, electric and magnetic direction, and where its
+// amplitudes begin in the table.
 enum { AXES_ROW = 10, SOURCE_ROW = 12 };
 
 struct Params {
