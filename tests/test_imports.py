@@ -17,6 +17,7 @@ import nbdask
 PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
+    {"leftovers"},
     {"errors", "files", "html", "statistics", "units", "version"},
     {"native"},
     {"inputs"},
