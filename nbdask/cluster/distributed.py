@@ -12,17 +12,16 @@ from typing import Any, TypeVar
 from distributed import Client
 from distributed.comm.core import CommClosedError
 
+from nbdask.cluster import memory
 from nbdask.cluster.driver import Driver
 from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.gate import make_check, make_plugin, refusal
 from nbdask.cluster.spec import WAIT
-from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
+from nbdask.cluster.watch import LEAVING, LOOK, ClusterLostError, Watch
 from nbdask.errors import ClusterError, NbdaskError
 
 #: Seconds that a worker which does not answer may stay in the scheduler's list.
 DYING = 60.0
-#: Seconds in which workers must answer at the end of a run.
-LEAVING = 30.0
 #: One thread per task: the libraries that workers call must not start their own.
 ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
@@ -122,7 +121,7 @@ class DistributedExecutor:
     def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         watch = self._watch()
-        with _lost_as_error(), watch.refusals():
+        with _lost_as_error(), watch.refusals(), memory.told(self.client, setup.run):
             plugin = make_plugin(setup)
             ask_all(self.client, lambda: self.client.register_plugin(plugin))
             driver = Driver(self.client, watch, self.threads, setup.run, graphs, done)
@@ -142,9 +141,8 @@ class DistributedExecutor:
             if pending:
                 self.client.cancel(pending, force=True)
             # A worker that is alive and does not answer must not keep the run from its end.
-            self.client.sync(
-                self.client._unregister_worker_plugin, plugin, callback_timeout=LEAVING
-            )
+            leave = self.client._unregister_worker_plugin
+            self.client.sync(leave, plugin, callback_timeout=LEAVING)
 
 
 @contextmanager

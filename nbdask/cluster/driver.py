@@ -21,7 +21,7 @@ from nbdask.cluster import gate
 from nbdask.cluster.copies import Copies
 from nbdask.cluster.executor import Done, Graph
 from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, limit, pack
-from nbdask.cluster.tries import PAUSE, Failure, Tries
+from nbdask.cluster.tries import NEED_LESS, PAUSE, Failure, Tries
 from nbdask.cluster.watch import LOOK, ClusterLostError, Watch, logger
 from nbdask.plan.leading import ahead
 
@@ -241,8 +241,8 @@ def _reply(future: Future[Any]) -> Reply | Failure:
         return Failure(
             ClusterLostError(
                 f"{error.allowed_failures + 1} workers died while they computed the same tile, the"
-                f" last at {error.last_worker.address}: most often they lack memory; give more"
-                " --memory or a smaller --tile, and look at the workers' logs"
+                f" last at {error.last_worker.address}: most often they lack memory:"
+                f" {NEED_LESS}; look at the workers' logs"
             ),
             deaths=True,
         )

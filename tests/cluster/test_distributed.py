@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from distributed import Client, get_worker
 
-from nbdask.cluster import copies, driver, parcels, tries
+from nbdask.cluster import copies, driver, tries
 from nbdask.cluster.distributed import DistributedExecutor
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError, UnfinishedError
+from nbdask.plan import leading
 from tests.cluster.pools import workers_here
 from tests.cluster.test_executors import Item, Mark, items
 from tests.helpers import PATIENCE, wait_until
@@ -139,7 +140,7 @@ def test_workers_that_join_later_become_busy() -> None:
 
 def test_the_window_shrinks_with_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once workers have left, less work is kept in hand."""
-    monkeypatch.setattr(parcels, "MOST_TILES", 1)
+    monkeypatch.setattr(leading, "MOST_TILES", 1)
     drawn: list[int] = []
     ahead: list[int] = []
 
@@ -167,7 +168,7 @@ def test_a_bad_worker_is_retired_and_bad_tiles_set_aside(
 ) -> None:
     """Its tiles are done by the others; the run names it, and the tiles that fail everywhere."""
     monkeypatch.setattr(tries, "PAUSE", 0.0)
-    monkeypatch.setattr(parcels, "MOST_TILES", 4)
+    monkeypatch.setattr(leading, "MOST_TILES", 4)
     found: list[int] = []
     with workers_here(3) as client, caplog.at_level(logging.WARNING, "nbdask"):
         BUSY.update(client.nthreads())
@@ -198,7 +199,7 @@ def test_a_slow_worker_does_not_keep_the_others_waiting(
     monkeypatch: pytest.MonkeyPatch, parts: bool
 ) -> None:
     """What it has in hand at the end an idle one does as well; each result is taken once."""
-    monkeypatch.setattr(parcels, "MOST_TILES", 1)
+    monkeypatch.setattr(leading, "MOST_TILES", 1)
     monkeypatch.setattr(copies, "LEAST", 0.2)
     found: list[int] = []
     with workers_here(3) as client:
