@@ -332,7 +332,13 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             nargs=2,
             type=Whole(min=1),
             metavar="MIN MAX",
-            help="Fewest and most workers; their number follows the work.",
+            help="Fewest and most jobs; their number follows the work.",
+        ),
+        click.option(
+            "--processes",
+            type=Whole(min=1),
+            help="Worker processes in each job, such as one per GPU; they share its memory"
+            "  [default: 1]",
         ),
     ]
     return apply_all(decorators, begin)
@@ -352,7 +358,7 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
+    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes")
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

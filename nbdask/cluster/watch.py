@@ -15,6 +15,8 @@ from nbdask.errors import ClusterError
 
 #: Seconds between looks at the workers.
 LOOK = 1.0
+#: Seconds in which workers must answer at the end of a run.
+LEAVING = 30.0
 #: Seconds without workers after which the user is told what the run waits for.
 PATIENCE = 30.0
 #: Workers refused one after another that end a run: the next ones would be refused too.
