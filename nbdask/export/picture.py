@@ -206,6 +206,14 @@ class Picture:
             result |= ~self._mask.read(slow, slow + len(pixels), fast, fast + self.shape[1])
         return result
 
+    def masked(self, rows: slice, columns: slice) -> bool:
+        """Whether the mask leaves out all pixels of a rectangle of the picture."""
+        if self._mask is None:
+            return False
+        slow, fast = self.corner
+        part = (slow + rows.start, slow + rows.stop, fast + columns.start, fast + columns.stop)
+        return not self._mask.read(*part).any()
+
     @cached_property
     def _mask(self) -> MaskFile | None:
         path = self.experiment.sampling.mask
