@@ -24,7 +24,9 @@ import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
 from nbdask.experiment import Background, Experiment, Spread, StructureFactors
+from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import from_args
+from nbdask.units import EV_ANGSTROM
 
 matplotlib.use("Agg")
 
@@ -125,6 +127,38 @@ def beams(path: Path) -> None:
     panels(images, path)
 
 
+def spectra(path: Path) -> None:
+    """Draw three spectra and a part of a still with each."""
+    base = example("pyrope", 1024)
+    crystal = dataclasses.replace(base.crystal, mosaic_spread=None, mosaic_domains=None)
+    still = dataclasses.replace(base.scan, osc=None, step=None, count=1)
+    base = base.replace(crystal=crystal, scan=still)
+    wave = base.beam.wavelength
+    found = {
+        "gauss:3%": gaussian(wave, 0.03, 61),
+        "tophat:3%": top_hat(wave, 0.03, 61),
+        "sase:3%:0.3%": Sase(0.03, 0.003, 121).shot(wave, 7, 0),
+    }
+    figure, axes = plt.subplots(
+        2, 3, figsize=(12.0, 5.6), layout="constrained", height_ratios=(1, 3)
+    )
+    for above, below, (title, spectrum) in zip(axes[0], axes[1], found.items(), strict=True):
+        energies = EV_ANGSTROM / (1e10 * np.array(spectrum.wavelengths))
+        above.fill_between(energies, spectrum.weights, color="#8a226a", linewidth=0.0)
+        above.set_title(title)
+        above.set_xlabel("eV")
+        above.set_yticks([])
+        sources = dataclasses.replace(base.sources, spectrum=spectrum)
+        image = nbdask.image(base.replace(sources=sources))
+        middle = slice(len(image) // 4, -(-3 * len(image) // 4))
+        values = np.asarray(image[middle, middle], dtype=np.float64)
+        top = float(np.percentile(values, 99.95))
+        below.imshow(np.maximum(values, top * 1e-4), norm=LogNorm(top * 1e-4, top), cmap="inferno")
+        below.set_axis_off()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
 def detectors(path: Path) -> None:
     """Draw the image on a flat, a swung and a curved detector, with rings of resolution."""
     base = example("quartz")
@@ -177,6 +211,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "shapes": shapes,
     "mosaic": mosaic,
     "beams": beams,
+    "spectra": spectra,
     "detectors": detectors,
     "noise": noise,
     "profile": profile,

@@ -81,7 +81,19 @@ class Experiment:
         for name, part in _PARTS.items():
             if not isinstance(getattr(self, name), part):
                 raise FieldError(name, getattr(self, name), f"a {part.__name__}")
+        recipe, spectrum = self.structure.recipe, self.sources.spectrum
+        if recipe is not None and recipe.anomalous:
+            count = 0 if spectrum is None else len(spectrum.wavelengths)
+            if len(recipe.anomalous) != count:
+                rows = f"{len(recipe.anomalous)} rows"
+                allowed = f"a row for each of the {count} wavelengths of sources.spectrum"
+                raise FieldError("structure.recipe.anomalous", rows, allowed)
         roi = self.sampling.roi
+        if len(self.detector.panels) > 1:
+            for name in ("roi", "mask"):
+                if getattr(self.sampling, name) is not None:
+                    allowed = "left out: it is of one panel, and the detector has several"
+                    raise FieldError(f"sampling.{name}", getattr(self.sampling, name), allowed)
         if roi is not None and (roi[0] >= self.detector.n_slow or roi[2] >= self.detector.n_fast):
             raise FieldError(
                 "sampling.roi",
@@ -92,8 +104,13 @@ class Experiment:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels of the image, (slow, fast)."""
+        """Pixels of a panel, (slow, fast): the box around all where their sizes differ."""
         return (self.detector.n_slow, self.detector.n_fast)
+
+    @property
+    def n_panels(self) -> int:
+        """Number of panels."""
+        return max(1, len(self.detector.panels))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict; fields that hold their defaults are left out.
@@ -133,6 +150,8 @@ class Experiment:
             recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
         data.get("sources", {}).pop("file", None)
+        data.get("sources", {}).get("spectrum", {}).pop("origin", None)
+        recipe.pop("energies", None)
         data.get("detector", {}).pop("header_file", None)
         data.get("detector", {}).pop("geometry_file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))

@@ -37,6 +37,11 @@ class Recipe:
         Photon energy of the anomalous scattering [eV], for the record.
     dispersion : tuple of (str, float, float)
         Element, f', f'' [electrons].
+    energies : tuple of float
+        Photon energies of a spectrum [eV], for the record.
+    anomalous : tuple of tuples of float
+        At each of them f', f'' of each element of ``dispersion``, one after another: a table of
+        amplitudes for each wavelength of the beam's spectrum.
     tables : str or None
         Where form factors and ``dispersion`` come from, for the record.
     solvent : tuple of 4 floats or None
@@ -53,6 +58,8 @@ class Recipe:
     model_sha256: str | None = None
     energy: float | None = None
     dispersion: tuple[tuple[str, float, float], ...] = ()
+    energies: tuple[float, ...] = ()
+    anomalous: tuple[tuple[float, ...], ...] = ()
     tables: str | None = None
     solvent: tuple[float, ...] | None = None
     method: str = "direct"
@@ -66,6 +73,18 @@ class Recipe:
             energy=checks.optional(checks.positive, name + "energy", self.energy),
             dispersion=tuple((str(e), float(a), float(b)) for e, a, b in self.dispersion),
         )
+        numbers = tuple(
+            checks.vector(name + "anomalous", row, length=2 * len(self.dispersion))
+            for row in self.anomalous
+        )
+        checks.assign(
+            self,
+            energies=tuple(checks.positive(name + "energies", x) for x in self.energies),
+            anomalous=numbers,
+        )
+        if len(self.energies) != len(numbers):
+            given = f"{len(numbers)} rows for {len(self.energies)} energies"
+            raise FieldError(name + "anomalous", given, "a row for each of the recipe's energies")
         for field, length in (("cell", 6), ("solvent", 4)):
             given = getattr(self, field)
             if given is not None:
@@ -121,6 +140,9 @@ class StructureFactors:
             )
         if self.format == "model" and self.recipe is not None and self.recipe.d_min is None:
             raise FieldError("structure.recipe.d_min", None, "given with a model")
+        if self.recipe is not None and self.recipe.anomalous and self.format != "model":
+            allowed = 'left out but for the format "model"'
+            raise FieldError("structure.recipe.anomalous", self.format, allowed)
         if self.path is not None and self.reflections:
             raise FieldError("structure.path", self.path, "left out when reflections are given")
         if self.path is None and not self.reflections and self.default_F == 0.0:

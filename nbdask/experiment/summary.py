@@ -79,6 +79,9 @@ def _sources(sources: Sources) -> str:
     if sources.points:
         return f"{len(sources.points)} listed"
     ranges = (sources.horizontal, sources.vertical, sources.dispersion)
+    if sources.spectrum is not None:
+        count = len(sources.spectrum.wavelengths)
+        return f"{count} wavelengths of {sources.spectrum.origin or 'a spectrum'}"
     spread = any(s.range or s.step or (s.count or 1) > 1 for s in ranges)
     return "grid of divergence and dispersion" if spread else "one"
 

@@ -134,6 +134,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg reads amplitudes from a list: write one with nbdask amplitudes",
         ),
         (
+            "detector.panels",
+            bool(experiment.detector.panels),
+            "nanoBragg has one panel of square pixels",
+        ),
+        (
             "detector.pix0",
             experiment.detector.pix0 is not None,
             "nanoBragg never uses the numbers of -pix0_vector",
@@ -142,6 +147,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "sources.points",
             bool(sources.points) and sources.file is None,
             "nanoBragg reads sources from a file: name one",
+        ),
+        (
+            "sources.spectrum",
+            sources.spectrum is not None,
+            "nanoBragg ignores the weights of wavelengths",
         ),
         (
             "sources.weights",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
+from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.headers import note_header
+from nbdask.flags.own import Own, set_own
 from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
@@ -39,7 +42,8 @@ def parse_args(
     pix0: Sequence[float] | None = None,
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
-    geometry: str | None = None,
+    geometry: GeometryRequest | str | None = None,
+    own: Own | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -58,8 +62,10 @@ def parse_args(
         Structure factors of a model or a reflection file; their cell is used if none is given.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
-    geometry : str or None
-        Geometry file of one panel that places the detector; flags that do so are refused.
+    geometry : GeometryRequest, str or None
+        Geometry file that places the detector; flags that do so are refused.
+    own : Own or None
+        What nbdask's own options say of beam and crystal.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -75,16 +81,15 @@ def parse_args(
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
     checks.flag("ignore_unknown", ignore_unknown)
+    if geometry is not None and not isinstance(geometry, GeometryRequest):
+        geometry = GeometryRequest(geometry)
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
+    set_own(builder, own or Own(), files.use)
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
-    _finish_misset(builder)
-    _finish_rest(builder, given)
-    builder.set("sources.weights", source_weights, "--source-weights " + source_weights)
-    if source_weights != "ignore" and not builder.get("sources.points"):
-        builder.note(f"--source-weights {source_weights}: has no effect without -sourcefile")
+    _finish_rest(builder, given, source_weights)
     try:
         experiment = _build(builder, semantics)
     except FieldError as error:
@@ -110,13 +115,16 @@ def _taken(
 
 
 def _place(
-    builder: Builder, files: InputFiles, pix0: Sequence[float] | None, geometry: str | None
+    builder: Builder,
+    files: InputFiles,
+    pix0: Sequence[float] | None,
+    geometry: GeometryRequest | None,
 ) -> None:
     """Take what places the detector beside the flags: a corner, or a geometry file."""
     if geometry is not None:
         from nbdask.flags.geometry import place_by_file
 
-        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
+        place_by_file(builder, replace(geometry, path=files.use(geometry.path)))
         if pix0 is not None:
             raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
     if pix0 is not None:
@@ -170,8 +178,10 @@ def _finish_misset(builder: Builder) -> None:
         )
 
 
-def _finish_rest(builder: Builder, given: list[Given]) -> None:
-    """Settle sizes, shells and intensity, where several flags meet."""
+def _finish_rest(builder: Builder, given: list[Given], source_weights: str) -> None:
+    """Settle orientation, sizes, sources and intensity, where several flags meet."""
+    _finish_misset(builder)
+    _finish_weights(builder, source_weights)
     for field, count in (("crystal.n_cells", 1), ("crystal.size", 0.0)):
         parts = [builder.get(f"{field}.{i}") for i in range(3)]
         if any(part is not None for part in parts):
@@ -205,6 +215,12 @@ def _finish_dispersion(builder: Builder) -> None:
     )
 
 
+def _finish_weights(builder: Builder, weights: str) -> None:
+    builder.set("sources.weights", weights, "--source-weights " + weights)
+    if weights != "ignore" and not builder.get("sources.points"):
+        builder.note(f"--source-weights {weights}: has no effect without -sourcefile")
+
+
 def _spread(builder: Builder, name: str) -> Spread:
     return Spread(**builder.part(f"sources.{name}"))
 
@@ -214,6 +230,9 @@ def _build(builder: Builder, semantics: str) -> Experiment:
     sampling = builder.part("sampling")
     if "roi" in builder.values:
         builder.origins["sampling.roi"] = builder.origins["roi"]
+        if len(detector.panels) > 1:
+            flag = builder.origins["roi"]
+            raise FlagError(f"{flag}: the detector has several panels: must be left out")
         sampling["roi"] = _roi(builder, detector)
     _check_mask(builder, detector)
     sources: dict[str, Any] = builder.part("sources")
@@ -257,7 +276,7 @@ def _roi(builder: Builder, detector: Detector) -> Roi | None:
 
 def _check_mask(builder: Builder, detector: Detector) -> None:
     path = builder.get("sampling.mask")
-    if path is None:
+    if path is None or len(detector.panels) > 1:
         return
     mask = open_mask(path)
     if (mask.n_fast, mask.n_slow) != (detector.n_fast, detector.n_slow):

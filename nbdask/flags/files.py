@@ -115,12 +115,14 @@ def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> Non
     for field in ("files.hkl", "files.dump"):
         if builder.get(field) is not None:
             raise FlagError(f"{builder.origins[field]}: leave out beside {amplitudes.given()[0]}")
+    spectrum = builder.get("sources.spectrum")
     origin = "--model" if amplitudes.reflections is None else "--reflections"
     settled = settle(
         amplitudes,
         wavelength=builder.get("beam.wavelength", Beam().wavelength),
         cell=_given_cell(builder),
         d_min=builder.get("sampling.dmin"),
+        spectrum=() if spectrum is None else spectrum.wavelengths,
         use=files.use,
     )
     structure = settled.structure

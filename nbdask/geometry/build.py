@@ -20,8 +20,11 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
-from nbdask.geometry.model import SHAPE_CODES, Array, Model
+from nbdask.geometry.energies import by_energy
+from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
 from nbdask.geometry.mosaic import mosaic_rotations
+from nbdask.geometry.numbers import real
+from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -36,7 +39,7 @@ from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
-class _Sensor(NamedTuple):
+class Sensor(NamedTuple):
     """Fields of the model, by name; so are the next two."""
 
     layers: int
@@ -52,8 +55,27 @@ class _Orientations(NamedTuple):
     n_domains: int
 
 
+class Turning(NamedTuple):
+    """How the crystal is turned.
+
+    Attributes
+    ----------
+    phi, used : (n_phi,) float64 arrays
+        Spindle angles [rad] as given, and those that count (S-SEM-01).
+    rotations : (n_domains, 3, 3) float64 array or None
+        Of the mosaic domains; None: one, not rotated.
+    domains : int
+    """
+
+    phi: Array
+    used: Array
+    rotations: Array | None
+    domains: int
+
+
 class _Amplitudes(NamedTuple):
     f_grid: Array
+    f_more: Array
     f_min: NDArray[np.int64]
     interpolate: bool
     interp_low: Array
@@ -93,17 +115,23 @@ def build_model(experiment: Experiment) -> Model:
     sources = build_sources(
         experiment.sources, beam.wavelength, detector.beam, detector.polarization
     )
-    sensor = _sensor(experiment.detector)
+    sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes = _amplitudes(experiment)
+    amplitudes, tables = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
+    mask = _mask(experiment)
+    frames = panel_frames(experiment.frame, experiment.detector, mask)
+    place = _first_panel(frames, detector) or _detector_fields(experiment.detector, detector)
     return Model(
-        **_detector_fields(experiment.detector, detector),
+        **{**sensor._asdict(), "mask": mask, **place},
+        curved=experiment.detector.curved,
+        point_pixel=experiment.detector.point_pixel,
         **_crystal_fields(experiment.crystal, crystal),
-        **{item.name: getattr(sources, item.name) for item in fields(sources)},
+        **{item.name: getattr(sources, item.name) for item in fields(sources)}
+        | {"f_table": tables[sources.f_table]},
         **sensor._asdict(),
         **turns._asdict(),
         **amplitudes._asdict(),
@@ -112,16 +140,16 @@ def build_model(experiment: Experiment) -> Model:
         polarized=beam.polarized,
         dmin=sampling.dmin,
         default_F=experiment.structure.default_F,
-        background=_background(experiment.background.water, fluence),
+        background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
         each_polar=each[1],
         each_omega=each[2],
         running_product=experiment.semantics == "c" and any(each),
         roi=_roi(experiment),
-        mask=_mask(experiment),
         refuse_outside=experiment.semantics == "c",
         notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
+        panels=frames if len(frames) > 1 else (),
     )
 
 
@@ -137,50 +165,71 @@ def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
 
 
 def _detector_fields(given: Detector, placed: DetectorFrame) -> dict[str, Any]:
-    ours = ("n_slow", "n_fast", "pixel_size", "curved", "point_pixel")
     its = ("fast", "slow", "normal", "origin", "beam", "distance", "close_distance")
-    return {n: getattr(given, n) for n in ours} | {n: getattr(placed, n) for n in its}
+    size = given.pixel_size
+    return {n: getattr(placed, n) for n in its} | {
+        "n_slow": given.n_slow,
+        "n_fast": given.n_fast,
+        "pitch_fast": size,
+        "pitch_slow": size,
+        "area": size * size,
+    }
+
+
+def _first_panel(frames: tuple[PanelFrame, ...], placed: DetectorFrame) -> dict[str, Any]:
+    """Return the fields of the first panel, and the box around all; nothing where there is none."""
+    if not frames:
+        return {}
+    found = {item.name: getattr(frames[0], item.name) for item in fields(frames[0])[1:]}
+    box = {n: max(getattr(frame, n) for frame in frames) for n in ("n_slow", "n_fast")}
+    return found | box | {"beam": placed.beam}
 
 
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     """Return (layers, thickness, distance between layers [m]) of the sensor."""
-    thickness, count = detector.thickness, detector.thick_steps
-    if thickness <= 0.0:
-        return (1, 0.0, 0.0)
-    if count is None:
-        return (2, thickness, thickness / 2)
-    count = max(count, 2)
-    return (count, thickness, thickness / (count - 1))
+    thickness = detector.panels[0].thickness if detector.panels else detector.thickness
+    return settle_layers(thickness, detector.thick_steps)
 
 
-def _sensor(detector: Detector) -> _Sensor:
+def place_sensor(detector: Detector) -> Sensor:
+    """Return layers, thickness and absorption of the sensor."""
     layers, thickness, step = settle_thickness(detector)
     mu = detector.attenuation
     if mu is None:
-        mu = 1.0 / thickness if thickness > 0.0 else 0.0
-    return _Sensor(layers, step, thickness, mu)
+        mu = 1.0 / thickness if real(thickness) > 0.0 else 0.0
+    return Sensor(layers, step, thickness, mu)
 
 
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    spread, domains = settle_mosaic(
-        experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-    )
-    phi = phi_angles(experiment.scan)
-    check_table(len(phi), domains)
-    rotations = None
-    if spread > 0.0:
-        given = experiment.crystal
-        misset_seed = given.misset_seed if given.misset == "random" else None
-        rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
-    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    phi, used, rotations, domains = turning(experiment)
     table = orientation_table(crystal.axes, detector.spindle, used, rotations)
     first = None
     if used[0] != phi[0]:
         # Before anything was rotated there is nothing to carry over.
         first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
     return _Orientations(table, first, len(phi), domains)
+
+
+def turning(experiment: Experiment) -> Turning:
+    """Return the spindle's angles and the mosaic domains' rotations.
+
+    Raises
+    ------
+    FieldError
+        More of them than a table in memory can hold.
+    """
+    crystal = experiment.crystal
+    spread, domains = settle_mosaic(crystal.mosaic_spread, crystal.mosaic_domains)
+    phi = phi_angles(experiment.scan)
+    check_table(len(phi), domains)
+    rotations = None
+    if real(spread) > 0.0:
+        misset_seed = crystal.misset_seed if crystal.misset == "random" else None
+        rotations = mosaic_rotations(spread, domains, crystal.mosaic_seed, misset_seed)
+    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    return Turning(phi, used, rotations, domains)
 
 
 def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
@@ -190,16 +239,25 @@ def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int
     return (spread, 10 if domains is None else domains)
 
 
-def _amplitudes(experiment: Experiment) -> _Amplitudes:
+def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
+    """Return the fields, and the number of the table of each wavelength of a spectrum."""
     structure = experiment.structure
     wanted = experiment.sampling.interpolate
     if wanted is None:
         # The counts as given: sample dimensions do not enter this choice.
         wanted = min(experiment.crystal.n_cells) <= 2
-    grid = load_amplitudes(structure)
+    spectrum = experiment.sources.spectrum
+    tables = np.zeros(1 if spectrum is None else len(spectrum.wavelengths), np.int64)
+    grid: AmplitudeGrid | None
+    more = np.zeros((0, 0, 0, 0))
+    if structure.recipe is not None and structure.recipe.anomalous:
+        _check_unchanged(structure.path or "", structure.sha256)
+        tables, grid, more = by_energy(structure)
+    else:
+        grid = load_amplitudes(structure)
     if grid is None:
-        nothing = np.zeros(3)
-        return _Amplitudes(np.zeros((0, 0, 0)), np.zeros(3, np.int64), False, nothing, nothing)
+        none, nothing, first = np.zeros((0, 0, 0)), np.zeros(3), np.zeros(3, np.int64)
+        return _Amplitudes(none, more, first, False, nothing, nothing), tables
     low = np.array(grid.minimum, dtype=np.float64)
     high = low + np.array(grid.values.shape) - 1.0
     if experiment.semantics == "c":
@@ -208,7 +266,8 @@ def _amplitudes(experiment: Experiment) -> _Amplitudes:
         # floor(h)-1 to floor(h)+2 inside the grid.
         bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
     values = np.ascontiguousarray(grid.values, dtype=np.float64)
-    return _Amplitudes(values, np.array(grid.minimum, dtype=np.int64), wanted, *bounds)
+    first = np.array(grid.minimum, dtype=np.int64)
+    return _Amplitudes(values, more, first, wanted, *bounds), tables
 
 
 def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
@@ -251,12 +310,7 @@ def _check_unchanged(path: str, expected: str | None) -> None:
 def _oversample(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> tuple[int, tuple[str, ...]]:
-    recommended = recommended_oversample(
-        crystal,
-        experiment.beam.wavelength,
-        detector.distance,
-        experiment.detector.pixel_size,
-    )
+    recommended = finest_oversample(experiment, crystal, detector.distance)
     given = experiment.sampling.oversample
     if given is None and recommended > MAX_OVERSAMPLE:
         raise FieldError(
@@ -274,7 +328,26 @@ def _oversample(
     return given, ()
 
 
-def _background(water: float, fluence: float) -> float:
+def finest_oversample(experiment: Experiment, crystal: CrystalFrame, distance: float) -> int:
+    """Return the sub-pixels along an edge that are recommended.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    crystal : CrystalFrame
+    distance : float
+        Along the beam [m]; of panels their own count, and the most that is recommended for any.
+    """
+    wavelength, given = experiment.beam.wavelength, experiment.detector
+    frames = panel_frames(experiment.frame, given)
+    places = {(nearest(frame), max(frame.pitch_fast, frame.pitch_slow)) for frame in frames}
+    return max(
+        recommended_oversample(crystal, wavelength, away, size)
+        for away, size in places or {(distance, given.pixel_size)}
+    )
+
+
+def water_background(water: float, fluence: float) -> float:
     """Return what a pixel's sum starts from: scattering of a cube of water (forward F only)."""
     return (
         units.WATER_F
@@ -313,11 +386,17 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
-def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:
+def _has_no_attenuation(detector: Detector) -> bool:
+    if detector.panels:
+        return any(panel.attenuation == 0.0 for panel in detector.panels)
+    return detector.attenuation is None
+
+
+def _notes(experiment: Experiment, sensor: Sensor, detector: DetectorFrame) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
-    if experiment.detector.thickness > 0.0 and experiment.detector.attenuation is None:
+    if sensor.thickness > 0.0 and _has_no_attenuation(experiment.detector):
         notes.append(
             "no sensor attenuation given: depth set to the thickness,"
             f" {sensor.thickness * 1e6:g} um"

@@ -251,6 +251,7 @@ def _is_lit(model: Model) -> bool:
         not (model.f_grid.size > 0 and model.interpolate)
         and not (model.each_thick or model.each_polar or model.each_omega)
         and model.dmin <= 0.0
+        and model.n_tables == 1
         and turns <= _LIT_TURNS
         and sources * turns <= _LIT_MOST
     )

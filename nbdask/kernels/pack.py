@@ -20,6 +20,8 @@ from nbdask.plan.tiles import Tile
 
 Array = NDArray[np.float64]
 Values = dict[str, Any]
+#: Where the fields of each panel stand among the values: a tuple of dicts.
+FRAMES = "frames"
 
 #: Degrees of the polynomials worth writing out: for up to 6 cells, and for up to 10.  Higher ones
 #: would cost digits to cancellation.
@@ -35,13 +37,16 @@ class Packed(NamedTuple):
     Attributes
     ----------
     values : dict
-        The fields of :data:`~.params.PARAMS` that all tiles share; the others are 0.
+        The fields of :data:`~.params.PARAMS` that all tiles share (the others are 0), and at
+        ``FRAMES`` those of each panel.
     axes : (n, AXES_ROW) float64 array
         Cell vectors a, b, c [m] of each orientation.
     sources : (n, SOURCE_ROW) float64 array
-        Direction, 1 / wavelength [1/m], weight, electric and magnetic direction.
+        Direction, 1 / wavelength [1/m], weight, electric and magnetic direction, first place of
+        the source's amplitudes in ``table``.
     table : (n,) float64 array
-        Squared amplitudes (nearest), amplitudes (tricubic), or one number.
+        Squared amplitudes (nearest), amplitudes (tricubic), or one number; tables of further
+        energies follow one another.
     """
 
     values: Values
@@ -69,8 +74,9 @@ def _pack(model: Model) -> Packed:
     amplitude, table, strength = _amplitude(model)
     values: Values = dict.fromkeys(PARAMS.names or (), 0)
     values |= _place(model) | _light(model) | lattice | amplitude
+    values[FRAMES] = tuple(_frame(model.at(panel)) for panel in range(model.n_panels))
     values |= {"height": height * strength, "background": model.background, "scale": model.scale}
-    return Packed(values, _axes(model), _sources(model), table)
+    return Packed(values, _axes(model), _sources(model, table.size // model.n_tables), table)
 
 
 def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any] | None) -> Any:
@@ -105,16 +111,24 @@ def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any]
         "count": tile.pixels if active is None else active.size,
         "listed": active is not None,
     }
-    return struct_of(values | bounds)
+    shared = dict(values)
+    frames = shared.pop(FRAMES)
+    # The model of a panel alone has one frame, whichever panel its tiles are said to be of.
+    return struct_of(shared | frames[tile.panel if len(frames) > 1 else 0] | bounds)
 
 
 def _place(model: Model) -> Values:
+    same = ("beam", "curved", "point_pixel", "oversample", "layers")
+    return {name: getattr(model, name) for name in same}
+
+
+def _frame(model: Model) -> Values:
     same = (
-        "fast", "slow", "normal", "origin", "beam", "pixel_size", "distance", "close_distance",
-        "layer_step", "curved", "point_pixel", "oversample", "layers",
+        "fast", "slow", "normal", "origin", "area", "distance", "close_distance", "layer_step",
     )  # fmt: skip
     return {name: getattr(model, name) for name in same} | {
-        "sub_size": model.pixel_size / model.oversample,
+        "sub_fast": model.pitch_fast / model.oversample,
+        "sub_slow": model.pitch_slow / model.oversample,
         "depth": model.layer_step * model.mu if model.thickness != 0.0 else -1.0,
     }
 
@@ -142,13 +156,16 @@ def _axes(model: Model) -> Array:
     return rows
 
 
-def _sources(model: Model) -> Array:
+def _sources(model: Model, places: int) -> Array:
+    """Return the rows of the sources; ``places``: of one table of amplitudes."""
     rows = np.zeros((model.n_sources, SOURCE_ROW))
     rows[:, :3] = model.incident
     rows[:, 3] = 1.0 / model.wavelength
     rows[:, 4] = model.weight
     rows[:, 5:8] = model.polar_e
     rows[:, 8:11] = model.polar_b
+    if model.f_grid.size:
+        rows[:, 11] = model.f_table * places
     return rows
 
 
@@ -250,7 +267,9 @@ def _amplitude(model: Model) -> tuple[Values, Array, float]:
             "stride_h": shape[1] * shape[2],
             "stride_k": shape[2],
         }
-        return values, np.ascontiguousarray(model.f_grid).reshape(-1), 1.0
+        first = np.ascontiguousarray(model.f_grid).reshape(-1)
+        whole = np.concatenate([first, model.f_more.reshape(-1)]) if len(model.f_more) else first
+        return values, whole, 1.0
     size = [n + 2 for n in shape]
     if size[0] * size[1] * size[2] >= 2**31:
         raise PlanError(
@@ -258,8 +277,10 @@ def _amplitude(model: Model) -> tuple[Values, Array, float]:
             " must hold less than 2^31 amplitudes; leave out reflections far from the others"
         )
     # A border of the default all around, on which indices outside the list fall.
-    table = np.full(size, default_squared)
-    np.square(model.f_grid, out=table[1:-1, 1:-1, 1:-1])
+    table = np.full([model.n_tables, *size], default_squared)
+    for number in range(model.n_tables):
+        grid = model.f_grid if number == 0 else model.f_more[number - 1]
+        np.square(grid, out=table[number, 1:-1, 1:-1, 1:-1])
     values |= {
         "amplitude": CODES["NEAREST"],
         "minimum": model.f_min - 1,

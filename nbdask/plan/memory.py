@@ -64,11 +64,15 @@ def model_bytes(model: Model) -> int:
     own, and every process makes them for itself.
     """
     arrays = {name: getattr(model, name) for name in model.__slots__}
-    if model.f_grid.nbytes >= MAPPED_BYTES:
-        del arrays["f_grid"]
+    for name in ("f_grid", "f_more"):
+        if arrays[name].nbytes >= MAPPED_BYTES:
+            del arrays[name]
     squared = 0
     if model.f_grid.size and not model.interpolate:
-        squared = 8 * math.prod(n + 2 for n in model.f_grid.shape)
+        squared = 8 * model.n_tables * math.prod(n + 2 for n in model.f_grid.shape)
+    elif model.n_tables > 1:
+        # Tables that follow one another.
+        squared = model.f_grid.nbytes + model.f_more.nbytes
     return squared + sum(a.nbytes for a in arrays.values() if isinstance(a, np.ndarray))
 
 
@@ -96,7 +100,7 @@ def task_bytes(
     """
     planes = 16 if model.running_product else 8
     sets = 1 if ranges == 1 else 4
-    mask = 1 if model.mask is not None else 0
+    mask = int(any(frame.mask is not None for frame in model.panels or (model,)))
     return working_bytes(model, pixels) + pixels * (sets * planes + mask + 12)
 
 

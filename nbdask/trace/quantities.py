@@ -41,7 +41,9 @@ FRAME = {
     "normal": Quantity("geometry", "", "S-GEO-12", "direction of the detector's normal"),
     "beam": Quantity("geometry", "", "S-GEO-01", "direction of the beam"),
     "spindle": Quantity("geometry", "", "S-GEO-01", "rotation axis"),
-    "pixel_size": Quantity("geometry", "m", "S-GEO-18", "edge of a pixel"),
+    "pixel_size": Quantity("geometry", "m", "S-GEO-18", "edge of a pixel along fast"),
+    "pitch_slow": Quantity("geometry", "m", "S-GEO-26", "edge along slow, where it differs"),
+    "pixel_area": Quantity("geometry", "m^2", "S-GEO-27", "p_f p_s |f x s|"),
     "distance": Quantity("geometry", "m", "S-GEO-13", "distance along the beam"),
     "close_distance": Quantity("geometry", "m", "S-GEO-13", "distance along the normal"),
     "origin": Quantity(
@@ -70,7 +72,8 @@ SUB_PIXEL = {
 SOURCE = {
     "incident": Quantity("geometry", "", "S-SRC-06, S-SRC-09", "direction of the photons"),
     "wavelength": Quantity("geometry", "m", "S-SRC-07", "of this source"),
-    "weight": Quantity("intensity", "", "S-SRC-10", "of this source"),
+    "weight": Quantity("intensity", "", "S-SRC-10, S-SRC-13", "of this source"),
+    "amplitude_table": Quantity("f_cell", "", "S-SRC-16", "number of its table of amplitudes"),
     "q": Quantity("hkl_subpixel", "1/m", "S-INT-02", "scattering vector"),
     "sin_theta/lambda": Quantity("hkl_subpixel", "1/m", "S-INT-03", "half the length of q"),
     "passes_dmin": Quantity("hkl_subpixel", "", "S-INT-03", "0: left out of the sum"),

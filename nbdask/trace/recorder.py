@@ -180,6 +180,7 @@ class Recorder:
             "incident": numbers(model.incident[source]),
             "wavelength": (float(model.wavelength[source]),),
             "weight": (float(model.weight[source]),),
+            **({"amplitude_table": (int(model.f_table[source]),)} if model.n_tables > 1 else {}),
             "q": numbers(np.array(q)),
             "sin_theta/lambda": numbers(0.5 * length),
             "passes_dmin": (int(counted.all()),),
@@ -204,7 +205,7 @@ class Recorder:
         }
         if self.squares:
             values["F_latt^2"] = numbers(term.lattice * term.lattice)
-        values |= self._amplitude_values(h, k, el)
+        values |= self._amplitude_values(loop_index.source, h, k, el)
         values["F_cell"] = numbers(term.amplitude)
         if self.squares:
             values["F_cell^2"] = numbers(term.amplitude * term.amplitude)
@@ -222,7 +223,7 @@ class Recorder:
         assert shape in (GAUSS, TOPHAT)
         return {"rho^2": numbers(spot_radius_squared(self.model, h, k, el))}
 
-    def _amplitude_values(self, h: Array, k: Array, el: Array) -> dict[str, Value]:
+    def _amplitude_values(self, source: int, h: Array, k: Array, el: Array) -> dict[str, Value]:
         """Return where F_cell is from, and the neighbours of an interpolation."""
         model = self.model
         if model.f_grid.size == 0:
@@ -234,7 +235,7 @@ class Recorder:
         if not interpolates(model, h, k, el).all():
             return {"F_cell_from": ("default_F, neighbours outside the list",)}
         first = [int(neighbours(model, i, x)[0][0, 0]) for i, x in enumerate((h, k, el))]
-        block = model.f_grid[tuple(slice(i, i + 4) for i in first)]
+        block = model.grid_of(source)[tuple(slice(i, i + 4) for i in first)]
         return {
             "F_cell_from": ("interpolation",),
             "neighbours_at": tuple(

@@ -128,7 +128,8 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
     if (v.pairs) {
       float term = squared;
       if (v.amplitude == NEAREST)
-        term *= __ldg(reinterpret_cast<const float*>(table) + whole_place(p, whole));
+        term *= __ldg(reinterpret_cast<const float*>(table) + source.amplitudes +
+                      whole_place(p, whole));
       // What the sum of two float32 loses, exactly.
       const float sum = pixel.narrow_terms.upper + term;
       const float part = sum - pixel.narrow_terms.upper;
@@ -145,13 +146,13 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
     whole[2] = __double2int_ru(at.l.whole);
   }
   double strength = 1.0;
-  if (v.amplitude == NEAREST) strength = __ldg(table + whole_place(p, whole));
+  if (v.amplitude == NEAREST) strength = __ldg(table + source.amplitudes + whole_place(p, whole));
   if (v.amplitude == TRICUBIC) {
     strength = p.default_squared;
     const bool matters = v.factors == PRODUCTS ? !lattice.zero : lattice.squared != 0.0;
     if (matters && pixel.counted) {
       if (inside_list(p, at))
-        strength = interpolated_squared(p, table, at);
+        strength = interpolated_squared(p, table + source.amplitudes, at);
       else
         ++pixel.outside;
     }

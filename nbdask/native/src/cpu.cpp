@@ -267,10 +267,12 @@ struct Loops {
   const double* mixed_axes;
 };
 
-void add_mixed_terms(const Params& p, const Loops& loops, const double* axes, const double* table,
-                     int first, int last, Block& b) {
+void add_mixed_terms(const Params& p, const Loops& loops, const Source& source, const double* axes,
+                     const double* table, int first, int last, Block& b) {
   if (p.amplitude != TRICUBIC) {
-    add_mixed(*loops.mixed, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
+    Mixed own = *loops.mixed;
+    if (own.listed) own.amplitudes += source.amplitudes;
+    add_mixed(own, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
     return;
   }
   for (int o = first; o < last; ++o) {
@@ -309,15 +311,16 @@ void sum_block(const Params& p, const double* axes, const double* sources, const
       const int first = number == source0 ? turn0 : 0;
       const int last = number == source1 - 1 ? turn1 : p.turns;
       const Source source = read_source(sources, number);
+      const double* own = table + source.amplitudes;
       if (!begin_source(p, source, layer, b)) continue;
       if (p.factors == PRODUCTS) {
-        multiply_terms(p, source, axes, table, first, last, b);
+        multiply_terms(p, source, axes, own, first, last, b);
         continue;
       }
       if (loops.mixed)
-        add_mixed_terms(p, loops, axes, table, first, last, b);
+        add_mixed_terms(p, loops, source, axes, own, first, last, b);
       else
-        loops.add(p, axes, table, first, last, b);
+        loops.add(p, axes, own, first, last, b);
       end_source(p, source, b);
     }
   }
@@ -414,6 +417,7 @@ NB_EXPORT void nb_probe(const Params* p, const double* axes, const double* sourc
   const Indices at =
       find_indices(v, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
   double squared = p->default_squared;
+  table += source.amplitudes;
   if (p->amplitude == NEAREST) squared = table[place_of(*p, at)];
   if (p->amplitude == TRICUBIC && inside_list(*p, at))
     squared = interpolated_squared(*p, table, at);

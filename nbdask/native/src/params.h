@@ -9,18 +9,21 @@ enum { CONSTANT, NEAREST, TRICUBIC };
 enum { ONCE, EACH, PRODUCTS };
 
 // Numbers of a row of the orientations (cell vectors a, b, c in m, and one of padding), and of a row
-// of the sources: direction, 1 / wavelength, weight, electric and magnetic direction, padding.
+// of the sources: direction, 1 / wavelength, weight, electric and magnetic direction, and where its
+// amplitudes begin in the table.
 enum { AXES_ROW = 10, SOURCE_ROW = 12 };
 
 struct Params {
-  // The detector: unit vectors, the outer corner of the first pixel and lengths, in metres.
+  // The tile's panel: unit vectors, the outer corner of the first pixel and lengths, in metres; the
+  // edges of a sub-pixel, and the area of a pixel.
   double fast[3];
   double slow[3];
   double normal[3];
   double origin[3];
   double beam[3];
-  double pixel_size;
-  double sub_size;
+  double sub_fast;
+  double sub_slow;
+  double area;
   double distance;
   double close_distance;
   double layer_step;

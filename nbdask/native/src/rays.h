@@ -25,9 +25,9 @@ NB_INLINE Vector rotate(const double* axis, double angle, const Vector& v) {
 template <bool CURVED>
 NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int sub_slow,
                        int sub_fast) {
-  const double across = p.oversample, half = 0.5 * p.sub_size;
-  const double f = fma(p.sub_size, fma(fast, across, sub_fast), half);
-  const double s = fma(p.sub_size, fma(slow, across, sub_slow), half);
+  const double across = p.oversample;
+  const double f = fma(p.sub_fast, fma(fast, across, sub_fast), 0.5 * p.sub_fast);
+  const double s = fma(p.sub_slow, fma(slow, across, sub_slow), 0.5 * p.sub_slow);
   const double depth = layer * p.layer_step;
   Vector at = {fma(f, p.fast[0], fma(s, p.slow[0], fma(depth, p.normal[0], p.origin[0]))),
                fma(f, p.fast[1], fma(s, p.slow[1], fma(depth, p.normal[1], p.origin[1]))),
@@ -46,13 +46,14 @@ NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int
 struct Source {
   Vector incident;
   double per_wavelength, weight, electric[3], magnetic[3];
+  long long amplitudes;
 };
 
-// S-SRC-10, S-SRC-11
+// S-SRC-10, S-SRC-11, S-SRC-16
 NB_INLINE Source read_source(const double* sources, int number) {
   const double* row = sources + static_cast<long long>(number) * SOURCE_ROW;
   return {{row[0], row[1], row[2]}, row[3], row[4], {row[5], row[6], row[7]},
-          {row[8], row[9], row[10]}};
+          {row[8], row[9], row[10]}, static_cast<long long>(row[11])};
 }
 
 // The scattering vector [1/m] of a direction.
@@ -80,7 +81,7 @@ NB_INLINE double ray_polarization(const Params& p, const Source& s, const Vector
 NB_INLINE double solid_angle(const Params& p, const Ray& ray) {
   const double squared = ray.inverse * ray.inverse;
   if (p.point_pixel) return squared;
-  return p.pixel_size * p.pixel_size * p.close_distance * (squared * ray.inverse);
+  return p.area * p.close_distance * (squared * ray.inverse);
 }
 
 // 1 where no sensor is modelled.
