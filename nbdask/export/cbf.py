@@ -11,6 +11,17 @@ import numpy as np
 from fabio.compression import compByteOffset
 from numpy.typing import NDArray
 
+from nbdask.export.cbf_panels import write_panels
+from nbdask.export.cbf_parts import (
+    GREATEST,
+    MARK,
+    MD5_DIGITS,
+    NOTHING,
+    begin,
+    binary_header,
+    end_of_section,
+    joined,
+)
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.imgcif import Exposure, imgcif_entries
 from nbdask.export.instrument import instrument_of
@@ -23,16 +34,8 @@ from nbdask.export.series import Series
 from nbdask.export.target import Target
 from nbdask.export.values import Clipped, counts32
 from nbdask.units import to_degrees
-from nbdask.version import __version__
 
-#: Value of pixels without a measurement, as in the gaps of a Pilatus.
-NOTHING = -1
-#: Greatest pixel: its difference from -1 still fits 32 bits, which every program can unpack.
-GREATEST = 2**31 - 2
-_MARK = b"\x0c\x1a\x04\xd5"
-_PADDING = 4095
-_BOUNDARY = "--CIF-BINARY-FORMAT-SECTION--"
-_SIZE_DIGITS, _MD5_DIGITS = 15, 24
+_PACKED = "x-CBF_BYTE_OFFSET"
 
 
 def write_cbf(series: Series, target: Target, options: Options) -> list[str]:
@@ -54,6 +57,9 @@ def write_cbf(series: Series, target: Target, options: Options) -> list[str]:
     cutoff = GREATEST if valid is None else int(min(valid, GREATEST))
     instrument = instrument_of(series, sensor)
     exposure = _exposure(series, target.path, cutoff)
+    if series.n_panels > 1:
+        clipped = write_panels(target.fresh, series, instrument, exposure, options)
+        return clipped.describe(GREATEST)
     pilatus = is_pilatus(picture)
     with open(target.fresh, "wb") as handle:
         lines = [
@@ -69,16 +75,16 @@ def write_cbf(series: Series, target: Target, options: Options) -> list[str]:
             "_array_data.data",
             ";",
         ]
-        handle.write(_lines([*_begin(picture), *lines]))
+        handle.write(joined([*begin(picture), *lines]))
         # Size and checksum of the packed pixels are filled in when they are known.
         start = handle.tell()
-        handle.write(_binary_header(picture, 0, "A" * _MD5_DIGITS))
-        handle.write(_MARK)
+        place = (1, *picture.shape)
+        handle.write(binary_header(0, "A" * MD5_DIGITS, place, _PACKED))
+        handle.write(MARK)
         size, md5, clipped = _write_pixels(handle, picture, options)
-        handle.write(bytes(_PADDING))
-        handle.write(f"\r\n{_BOUNDARY}--\r\n;\r\n".encode())
+        handle.write(end_of_section())
         handle.seek(start)
-        handle.write(_binary_header(picture, size, md5))
+        handle.write(binary_header(size, md5, place, _PACKED))
     # Only of a Pilatus do programs read the sensor.
     return [*clipped.describe(GREATEST), *(sensor.notes if pilatus else ())]
 
@@ -127,40 +133,6 @@ def pack(values: NDArray[np.int32], before: int) -> bytes:
     lead = np.array([before], np.int32)
     packed: bytes = compByteOffset(np.concatenate([lead, values]))
     return packed[len(compByteOffset(lead)) :]
-
-
-def _binary_header(picture: Picture, size: int, md5: str) -> bytes:
-    rows, columns = picture.shape
-    lines = (
-        "",
-        _BOUNDARY,
-        "Content-Type: application/octet-stream;",
-        '     conversions="x-CBF_BYTE_OFFSET"',
-        "Content-Transfer-Encoding: BINARY",
-        f"X-Binary-Size: {size:{_SIZE_DIGITS}d}",
-        "X-Binary-ID: 1",
-        'X-Binary-Element-Type: "signed 32-bit integer"',
-        "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
-        f"Content-MD5: {md5}",
-        f"X-Binary-Number-of-Elements: {rows * columns}",
-        f"X-Binary-Size-Fastest-Dimension: {columns}",
-        f"X-Binary-Size-Second-Dimension: {rows}",
-        f"X-Binary-Size-Padding: {_PADDING}",
-        "",
-        "",
-    )
-    return "\r\n".join(lines).encode("ascii")
-
-
-def _lines(lines: list[str]) -> bytes:
-    return "\r\n".join(lines).encode("ascii")
-
-
-def _begin(picture: Picture) -> list[str]:
-    """Return the lines at the top of the file."""
-    name = Path(str(picture.reader.path)).stem
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)
-    return [f"###CBF: VERSION 1.5, nbdask {__version__}", "", f"data_{safe}", ""]
 
 
 def _entries(picture: Picture, sensor: Sensor, exposure: Exposure) -> list[str]:

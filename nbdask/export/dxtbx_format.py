@@ -76,13 +76,18 @@ class FormatNbdask(FormatMultiImage, Format):  # type: ignore[misc]
         return 1
 
     def get_static_mask(self, index: int | None = None, goniometer: Any = None) -> Any:
-        """Return the pixels that are not masked, where some are; a tuple of one array."""
-        picture = self._series.first
-        used = [~picture.unused(start, pixels) for start, pixels in picture.bands()]
-        valid = np.concatenate(used)
-        return None if valid.all() else (flumpy.from_numpy(valid),)
+        """Return which pixels of each panel are not masked; None where none is."""
+        valid = [
+            np.concatenate([~panel.unused(start, pixels) for start, pixels in panel.bands()])
+            for panel in self._series.panels(0)
+        ]
+        if all(part.all() for part in valid):
+            return None
+        return tuple(flumpy.from_numpy(part) for part in valid)
 
     def get_raw_data(self, index: int | None = None) -> Any:
-        """Return the pixels, float32; a tuple of one array."""
-        rows = [pixels for _, pixels in self._series.first.bands()]
-        return (flumpy.from_numpy(np.concatenate(rows)),)
+        """Return the pixels of each panel, float32."""
+        return tuple(
+            flumpy.from_numpy(np.concatenate([pixels for _, pixels in panel.bands()]))
+            for panel in self._series.panels(0)
+        )

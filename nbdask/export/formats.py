@@ -170,6 +170,7 @@ def check_export(
     if chosen.unit == SERIES or "://" in str(path):
         check_target(path, "output", StoreError, overwrite=overwrite)
     series = Series(store, roi, incomplete)
+    _check_panels(chosen, series, path, roi)
     paths = [Path(path)]
     if chosen.unit != SERIES:
         paths = numbered(Path(path), len(series.pictures))
@@ -186,6 +187,21 @@ def check_export(
     if truth is not None:
         check_target(truth[1], "output", StoreError, overwrite=overwrite)
     return Prepared(chosen, series, options, _writer(chosen), paths, truth)
+
+
+def _check_panels(format_: Format, series: Series, path: StorePath, roi: Roi | None) -> None:
+    """Refuse several panels in a format of one, and a region of several."""
+    if series.n_panels == 1:
+        return
+    several = f"{series.first.reader.path} holds {series.n_panels} panels"
+    if not format_.panels:
+        takers = ", ".join(f.name for f in FORMATS.values() if f.panels)
+        raise StoreError(
+            f"export {path}: {several}: must be a store of one for {format_.name}, or one of the"
+            f" formats {takers}"
+        )
+    if roi is not None:
+        raise InputError(f"--roi: {several}: must be left out")
 
 
 def _truth(
@@ -277,7 +293,7 @@ def export(
     return Exported(
         Path(path),
         chosen.name,
-        series.first.shape,
+        series.shape,
         size,
         tuple(dict.fromkeys((*remarks, *series.remarks))),
         len(series.pictures),

@@ -83,8 +83,9 @@ def write_pixels(
     count = len(series.pictures)
     if count <= FRAMES:
         data = _dataset(detector, "data", series, options, count)
-        for number, picture in enumerate(series.pictures):
-            _frame(data, number, picture, options, _Mask(detector, target, done, number == 0))
+        for number in range(count):
+            mask = _Mask(detector, target, done, number == 0)
+            _frame(data, (number, number), series, options, mask)
         plot["data"] = data
     else:
         _in_parts(groups, series, target, options, done)
@@ -102,18 +103,18 @@ class _Mask:
     wanted: bool
 
 
-def _chunk(shape: tuple[int, int]) -> tuple[int, int]:
-    return (min(CHUNK, shape[0]), min(CHUNK, shape[1]))
+def _chunk(series: Series) -> tuple[int, int]:
+    return (min(CHUNK, series.first.shape[0]), min(CHUNK, series.shape[1]))
 
 
 def _dataset(group: Any, name: str, series: Series, options: Options, count: int) -> Any:
     """Create the dataset of so many images."""
-    shape = series.first.shape
+    shape = series.shape
     data = group.create_dataset(
         name,
         shape=(count, *shape),
         dtype="<i4" if options.dtype == "int32" else "<f4",
-        chunks=(1, *_chunk(shape)),
+        chunks=(1, *_chunk(series)),
         fillvalue=0,
         **compression(options.compression),
     )
@@ -126,7 +127,7 @@ def _in_parts(
 ) -> None:
     """Write the images into files beside the first one, which shows them as one dataset."""
     detector, plot = groups
-    count, shape = len(series.pictures), series.first.shape
+    count, shape = len(series.pictures), series.shape
     dtype = "<i4" if options.dtype == "int32" else "<f4"
     whole = h5py.VirtualLayout(shape=(count, *shape), dtype=dtype)
     with ExitStack() as files:
@@ -138,7 +139,7 @@ def _in_parts(
                 data = _dataset(file, "entry/data/data", series, options, size)
                 for number in range(size):
                     mask = _Mask(detector, target, done, first + number == 0)
-                    _frame(data, number, series.pictures[first + number], options, mask)
+                    _frame(data, (number, first + number), series, options, mask)
             source = h5py.VirtualSource(path.name, "entry/data/data", (size, *shape), dtype)
             whole[first : first + size] = source
             plot[f"data_{part:06d}"] = h5py.ExternalLink(path.name, "/entry/data/data")
@@ -160,34 +161,46 @@ def _limits(group: Any, picture: Picture, options: Options) -> None:
     group["underload_value"] = 0
 
 
-def _frame(data: Any, number: int, picture: Picture, options: Options, mask: _Mask) -> None:
-    """Write one image."""
-    whole, (step, _) = options.dtype == "int32", data.chunks[1:]
+def _frame(
+    data: Any, numbers: tuple[int, int], series: Series, options: Options, mask: _Mask
+) -> None:
+    """Write one image, all its panels: its number in the dataset, and in the series."""
+    for picture, row in zip(series.panels(numbers[1]), series.rows, strict=False):
+        _panel(data, (numbers[0], row), picture, options, mask)
+
+
+def _panel(
+    data: Any, place: tuple[int, int], picture: Picture, options: Options, mask: _Mask
+) -> None:
+    """Write one panel of an image."""
+    number, first = place
+    columns = slice(0, picture.shape[1])
+    whole, step = options.dtype == "int32", data.chunks[1]
     for start, pixels in picture.bands(multiple=step):
         # Pixels and mask as if incompressible, and what HDF5 itself needs.
         check_room(mask.target.fresh, 2 * pixels.nbytes + _MARGIN)
-        stop = start + len(pixels)
+        rows = slice(first + start, first + start + len(pixels))
         if whole:
             counts, lost = counts32(pixels, options.factor, options.offset)
             np.copyto(counts, NOTHING, where=np.isnan(pixels))
             mask.done.clipped = mask.done.clipped.plus(lost)
-            data[number, start:stop] = counts
+            data[number, rows, columns] = counts
         else:
-            data[number, start:stop] = scaled(pixels, options.factor, options.offset)
+            data[number, rows, columns] = scaled(pixels, options.factor, options.offset)
         unused = picture.unused(start, pixels)
         if mask.wanted and unused.any():
-            _mask_rows(mask, picture, start, unused, options)
+            _mask_rows(mask, data, first + start, unused, options)
 
 
 def _mask_rows(
-    mask: _Mask, picture: Picture, start: int, unused: NDArray[np.bool_], options: Options
+    mask: _Mask, images: Any, start: int, unused: NDArray[np.bool_], options: Options
 ) -> None:
     """Write those chunks of the mask that have something to say; the others take no space."""
-    chunk = _chunk(picture.shape)
+    chunk = images.chunks[1:]
     if not mask.done.masked:
         mask.group.create_dataset(
             "pixel_mask",
-            shape=picture.shape,
+            shape=images.shape[1:],
             dtype="<u4",
             chunks=chunk,
             fillvalue=0,

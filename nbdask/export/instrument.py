@@ -48,20 +48,10 @@ def instrument_of(
     turn = lab_to_nexus(geometry)
     frame = geometry.frame
     beam = picture.experiment.beam
-    panel = Panel(
-        name="panel",
-        n_fast=geometry.columns,
-        n_slow=geometry.rows,
-        pitch_fast=geometry.pixel,
-        pitch_slow=geometry.pixel,
-        origin=turned(turn, geometry.origin),
-        fast=turned(turn, frame.fast),
-        slow=turned(turn, frame.slow),
-        thickness=sensor.thickness,
-        attenuation=sensor.attenuation,
-        material=sensor.material,
-        trusted=trusted,
-        data=DataPlace(data, ("%", "ss", "fs")),
+    places = [DataPlace(data, ("%", "ss", "fs"), 0, row) for row in series.rows]
+    panels = tuple(
+        _panel(one, turn, sensor, trusted, place)
+        for one, place in zip(series.panels(0), places, strict=False)
     )
     kahn = beam.polarization if beam.polarized else 0.0
     rotation = series.rotation
@@ -71,7 +61,7 @@ def instrument_of(
     return Instrument(
         format="nbdask",
         half_pixel=HALF_PIXEL,
-        panels=(panel,),
+        panels=panels,
         beam=PanelBeam(
             wavelength=beam.wavelength,
             polarization_normal=(0.0, 1.0, 0.0),
@@ -80,6 +70,35 @@ def instrument_of(
         crystals=(crystal_of(picture, turn, still=rotation is None),),
         spindle=None if rotation is None else Spindle(turned(turn, frame.spindle)),
         sweep=sweep,
+    )
+
+
+def _panel(
+    picture: Picture,
+    turn: Matrix,
+    sensor: Sensor,
+    trusted: tuple[float | None, float | None] | None,
+    place: DataPlace,
+) -> Panel:
+    """Return a panel in the common frame."""
+    geometry = geometry_of(picture)
+    held = picture.experiment.detector.panels
+    one = held[picture.panel or 0] if held else None
+    thick = one is not None and one.thickness > 0.0
+    return Panel(
+        name="panel" if one is None else one.name,
+        n_fast=geometry.columns,
+        n_slow=geometry.rows,
+        pitch_fast=geometry.pixel,
+        pitch_slow=geometry.pixel_slow,
+        origin=turned(turn, geometry.origin),
+        fast=turned(turn, geometry.frame.fast),
+        slow=turned(turn, geometry.frame.slow),
+        thickness=one.thickness if one is not None and thick else sensor.thickness,
+        attenuation=one.attenuation if one is not None and thick else sensor.attenuation,
+        material=sensor.material,
+        trusted=trusted,
+        data=place,
     )
 
 

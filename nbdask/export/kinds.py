@@ -28,6 +28,8 @@ class Format:
     unit : str
         ``"picture"``, ``"image"`` or ``"series"``: what the writer takes.  Several images go to
         one file only for the last.
+    panels : bool
+        It holds several panels.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Format:
     help: str
     only: str | None = None
     unit: str = PICTURE
+    panels: bool = False
 
     @property
     def module(self) -> str:
@@ -74,6 +77,7 @@ FORMATS = {
             _HDF5,
             "NeXus NXmx in HDF5",
             unit=SERIES,
+            panels=True,
         ),
         Format(
             "cbf",
@@ -83,11 +87,20 @@ FORMATS = {
             "CBF with imgCIF and mini header, int32",
             "int32",
             unit=IMAGE,
+            panels=True,
         ),
         Format(
             "tiff", (".tif", ".tiff"), "tiff:write_tiff", _VALUES | {"dtype"}, "BigTIFF with tiles"
         ),
-        Format("cxi", (".cxi",), "cxi:write_cxi", _HDF5, "HDF5 and .geom of CrystFEL", unit=SERIES),
+        Format(
+            "cxi",
+            (".cxi",),
+            "cxi:write_cxi",
+            _HDF5,
+            "HDF5 and .geom of CrystFEL",
+            unit=SERIES,
+            panels=True,
+        ),
         Format(
             "geom",
             (".geom",),
@@ -95,6 +108,7 @@ FORMATS = {
             frozenset({"sensor"}),
             "CrystFEL geometry",
             unit=SERIES,
+            panels=True,
         ),
         Format(
             "expt",
@@ -103,6 +117,7 @@ FORMATS = {
             frozenset({"sensor", "images"}),
             "experiment list of DIALS: the truth, with the crystal",
             unit=SERIES,
+            panels=True,
         ),
     )
 }

@@ -12,6 +12,7 @@ import numpy as np
 from nbdask.experiment import Experiment
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.hdf5_pixels import write_pixels
+from nbdask.export.instrument import instrument_of
 from nbdask.export.nexus_frame import ROTATION, Axis, Chain, detector_chain, lab_to_nexus
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture
@@ -21,6 +22,7 @@ from nbdask.export.target import Target
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.source_grid import build_sources
 from nbdask.geometry.vectors import Array, length
+from nbdask.panels.write_nxmx import write_modules
 from nbdask.units import to_angstrom, to_degrees
 from nbdask.version import __version__
 
@@ -48,7 +50,7 @@ def write_nexus(series: Series, target: Target, options: Options) -> list[str]:
         source = _group(entry, "source", "NXsource")
         _text(source, "name", "simulated", short_name="simulated")
         detector = _group(instrument, "detector", "NXdetector")
-        _detector(detector, experiment, geometry, turn, sensor)
+        _detector(detector, series, turn, sensor)
         data = _group(entry, "data", "NXdata", signal="data")
         said = write_pixels((detector, data), series, target, options)
         _record(_group(entry, "nbdask", "NXcollection"), series, turn)
@@ -59,7 +61,8 @@ def write_nexus(series: Series, target: Target, options: Options) -> list[str]:
 
 
 def _group(parent: Any, name: str, kind: str, **attributes: str) -> Any:
-    group = parent.create_group(name)
+    # Modules are read in the order in which they were made, not by name.
+    group = parent.create_group(name, track_order=True)
     group.attrs["NX_class"] = kind
     group.attrs.update(attributes)
     return group
@@ -168,16 +171,27 @@ def _axis(
     field.attrs["depends_on"] = depends_on
 
 
-def _detector(
-    group: Any, experiment: Experiment, geometry: Geometry, turn: Array, sensor: Sensor
-) -> None:
+def _detector(group: Any, series: Series, turn: Array, sensor: Sensor) -> None:
     """Write everything about the detector but its pixels."""
-    g = geometry
+    experiment = series.first.experiment
+    _text(group, "description", "simulated pixel detector")
+    _text(group, "type", "pixel")
+    if experiment.detector.panels:
+        write_modules(group, instrument_of(series, sensor))
+    else:
+        _chain(group, experiment, geometry_of(series.first), turn)
+    seconds = experiment.beam.exposure if experiment.beam.exposure > 0.0 else 1.0
+    _number(group, "count_time", seconds, "s")
+    _number(group, "frame_time", seconds, "s")
+    _text(group, "sensor_material", sensor.material)
+    _number(group, "sensor_thickness", sensor.thickness, "m")
+
+
+def _chain(group: Any, experiment: Experiment, g: Geometry, turn: Array) -> None:
+    """Write the place of a detector that flags describe: shift, tilts and 2theta as given."""
     chain = detector_chain(experiment, g)
     names = [f"{DETECTOR}/transformations/{axis.name}" for axis in chain.axes] + ["."]
     _text(group, "depends_on", names[0])
-    _text(group, "description", "simulated pixel detector")
-    _text(group, "type", "pixel")
     transformations = _group(group, "transformations", "NXtransformations")
     for axis, following in zip(chain.axes, names[1:], strict=True):
         _axis(transformations, axis, following, turn)
@@ -190,11 +204,6 @@ def _detector(
     _number(group, "beam_center_derived", True)
     _number(group, "x_pixel_size", g.pixel, "m")
     _number(group, "y_pixel_size", g.pixel, "m")
-    seconds = experiment.beam.exposure if experiment.beam.exposure > 0.0 else 1.0
-    _number(group, "count_time", seconds, "s")
-    _number(group, "frame_time", seconds, "s")
-    _text(group, "sensor_material", sensor.material)
-    _number(group, "sensor_thickness", sensor.thickness, "m")
 
 
 def _module(group: Any, chain: Chain, g: Geometry, turn: Array) -> None:

@@ -80,7 +80,12 @@ def settle_sensor(detector: Detector, given: str | None) -> Sensor:
         A thickness that is not the simulated one.
     """
     material, thickness = (None, None) if given is None else parse_sensor(given)
-    if detector.thickness <= 0.0:
+    own, mu = detector.thickness, detector.attenuation
+    if detector.panels:
+        first = detector.panels[0]
+        own, mu = first.thickness, first.attenuation
+        material = material or _MATERIALS.get(first.material.lower())
+    if own <= 0.0:
         if thickness is None:
             note = (
                 f"sensor {material or 'Si'}, 1 um, as the simulated one has no depth"
@@ -89,12 +94,10 @@ def settle_sensor(detector: Detector, given: str | None) -> Sensor:
             return Sensor(material or "Si", _THIN, notes=(note,))
         note = "no depth was simulated: programs correct for a parallax that is not there"
         return Sensor(material or "Si", thickness, notes=(note,))
-    if thickness is not None and abs(thickness / detector.thickness - 1.0) > 1e-6:
+    if thickness is not None and abs(thickness / own - 1.0) > 1e-6:
         raise InputError(
-            f"--sensor {given}: the simulated sensor is {detector.thickness * 1e3:.6g} mm thick:"
-            f" must be the same, or the material alone (--sensor {material})"
+            f"--sensor {given}: the simulated sensor is {own * 1e3:.6g} mm thick: must be the"
+            f" same, or the material alone (--sensor {material})"
         )
     notes = () if material else ("sensor material Si (--sensor names another)",)
-    mu = detector.attenuation
-    attenuation = 1.0 / detector.thickness if mu is None else mu
-    return Sensor(material or "Si", detector.thickness, attenuation, notes)
+    return Sensor(material or "Si", own, mu or 1.0 / own, notes)

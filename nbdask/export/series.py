@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Rotation:
 class Series:
     """The images of one or more stores, of the same detector and wavelength.
 
+    Panels stand below each other in files: rows of the first, of the second, and so on.
+
     Parameters
     ----------
     stores : path, address, or sequence of these
@@ -46,7 +49,7 @@ class Series:
     Attributes
     ----------
     pictures : tuple of Picture
-        One for each image.
+        One for each image, of its first panel.
     rotation : Rotation or None
         None: stills.
 
@@ -69,7 +72,7 @@ class Series:
         paths: list[Any] = list(given) if isinstance(given, (list, tuple)) else [given]
         if not paths:
             raise InputError("no store to export: give the path of at least one")
-        self.pictures = tuple(Picture(path, self.roi, self.incomplete) for path in paths)
+        self.pictures = tuple(Picture(path, self.roi, self.incomplete, panel=0) for path in paths)
         first = self.first
         geometry = geometry_of(first)
         angles = [_rotation(first)]
@@ -82,6 +85,36 @@ class Series:
     def first(self) -> Picture:
         """The first image."""
         return self.pictures[0]
+
+    @property
+    def n_panels(self) -> int:
+        """Number of panels."""
+        return self.first.experiment.n_panels
+
+    def panels(self, number: int) -> Iterator[Picture]:
+        """Yield the panels of an image."""
+        yield self.pictures[number]
+        for panel in range(1, self.n_panels):
+            other = self.pictures[number].of_panel(panel)
+            yield other
+            self.pictures[number].remarks += other.remarks
+
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """The row of the file at which each panel begins, and the number of all."""
+        sizes = self._sizes()
+        return tuple(sum(rows for rows, _ in sizes[:n]) for n in range(len(sizes) + 1))
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of an image in a file that holds all panels."""
+        return (self.rows[-1], max(columns for _, columns in self._sizes()))
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        panels = self.first.experiment.detector.panels
+        if len(panels) > 1:
+            return [(panel.n_slow, panel.n_fast) for panel in panels]
+        return [self.first.shape]
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -101,22 +134,25 @@ class Series:
         """Report the rows of all images to ``progress``."""
         if progress is None:
             return
-        rows = [picture.shape[0] for picture in self.pictures]
-        for number, picture in enumerate(self.pictures):
-            picture.progress = _shifted(progress, sum(rows[:number]), sum(rows))
+        done = 0
 
+        def report(rows: int, of: int) -> None:
+            """Count the rows of whole panels, and those of the one at work."""
+            nonlocal done
+            progress(done + rows, total)
+            done += of if rows == of else 0
 
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    def report(done: int, _: int) -> None:
-        progress(before + done, total)
-
-    return report
+        total = self.rows[-1] * len(self.pictures)
+        for picture in self.pictures:
+            picture.progress = report
 
 
 def _compare(first: Picture, geometry: Geometry, picture: Picture) -> None:
     """Refuse an image of another detector, beam or kind."""
     other = geometry_of(picture)
     where = f"{picture.reader.path} and {first.reader.path}"
+    if picture.experiment.detector.panels != first.experiment.detector.panels:
+        raise InputError(f"{where}: different panels: must be equal in one series")
     if picture.shape != first.shape or other.pixel != geometry.pixel:
         raise InputError(f"{where}: detectors of different pixels: must be equal in one series")
     moved = max(

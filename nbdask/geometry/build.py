@@ -132,7 +132,6 @@ def build_model(experiment: Experiment) -> Model:
         **_crystal_fields(experiment.crystal, crystal),
         **{item.name: getattr(sources, item.name) for item in fields(sources)}
         | {"f_table": tables[sources.f_table]},
-        **sensor._asdict(),
         **turns._asdict(),
         **amplitudes._asdict(),
         oversample=oversample,
