@@ -59,6 +59,7 @@ HOMES = {
     "PIL": {"html", "export", "view"},
     "matplotlib": {"parity", "view", "example"},
     "bokeh": {"view"},
+    "dxtbx": {"export"},
     "h5py": {"export", "panels"},
     "hdf5plugin": {"export"},
     "fabio": {"export"},
@@ -69,6 +70,7 @@ HOMES = {
 INNER = {
     "the package is optional": {
         ("cluster.devices", "dask_cuda"),
+        ("export.hdf5_pixels", "hdf5plugin"),
         ("kernels.cuda_device", "cupy"),
         ("kernels.cuda_nvrtc", "cupy"),
         ("panels.masks", "h5py"),
