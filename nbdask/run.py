@@ -183,6 +183,8 @@ def prepare(
     settings: Settings | None = None,
     place: Place | None = None,
     outputs: int = 0,
+    *,
+    shards: int = 1,
 ) -> Prepared:
     """Do everything that comes before the first tile, and write nothing that stays.
 
@@ -194,6 +196,8 @@ def prepare(
         Of the store; for the estimated time, a file without a name is written there.
     outputs : int
         Files that will be made of the finished store, for the estimated time.
+    shards : int
+        Runs, each as this one, that share the tiles.
 
     Returns
     -------
@@ -225,7 +229,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout,
+        workers=replace(spec.layout, workers=spec.layout.workers * shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
@@ -311,7 +315,7 @@ def _simulate(
     for output in outputs:
         output.check()
     if target.resume:
-        settings = _as_recorded(target.place, settings)
+        settings = as_recorded(target.place, settings)
     # Where the image is small, the estimate is not worth the time of its measurement.
     large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
     model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
@@ -345,7 +349,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     return told
 
 
-def _as_recorded(place: Place, settings: Settings) -> Settings:
+def as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
