@@ -19,6 +19,7 @@ from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
+from nbdask.fill.bar import Bar, is_wanted
 from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
@@ -255,7 +256,7 @@ def simulate(
     overwrite: bool = False,
     resume: bool | str = False,
     command: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = True,
     listeners: Sequence[Listener] = (),
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
@@ -277,8 +278,9 @@ def simulate(
         with their sizes, the newest with their checksums; ``"verify"``: all with checksums.
     command : sequence of str, optional
         The command line, for the record.
-    progress : callable, optional
-        Called with (tiles done, tiles in all) whenever a tile is written.
+    progress : callable or bool
+        A function: called with (tiles done, tiles in all) whenever a tile is written.  True: in
+        notebooks and on terminals a bar, if the package tqdm is installed.  False or None: nothing.
     listeners : sequence of Listener
         Hear of the run in more detail, or work on the store while it is filled.
     outputs : sequence of Output
@@ -296,7 +298,10 @@ def simulate(
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
-    told = listening(progress, listeners)
+    if isinstance(progress, bool):
+        told = [*([Bar()] if progress and is_wanted() else []), *listeners]
+    else:
+        told = listening(progress, listeners)
     return _simulate(experiment, target, settings, command, told, outputs, notes)
 
 
@@ -316,9 +321,8 @@ def _simulate(
         output.check()
     if target.resume:
         settings = as_recorded(target.place, settings)
-    # Where the image is small, the estimate is not worth the time of its measurement.
-    large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
-    model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
+    place = target.place if _is_large(experiment) else None
+    model, plan, spec = prepare(experiment, settings, place, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
             listener.say(text)
@@ -336,6 +340,13 @@ def _simulate(
         output.write(made)
     seconds = time.perf_counter() - start
     return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
+
+
+def _is_large(experiment: object) -> bool:
+    """Return whether an image is worth the time of measuring its store's place."""
+    if not isinstance(experiment, Experiment):
+        return False
+    return experiment.shape[0] * experiment.shape[1] >= _MEASURED
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -422,7 +433,8 @@ class Simulation(Work):
 
     def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""
-        return tile_graphs(self.run, missing, len(self.plan.steps))
+        plan = self.plan
+        return tile_graphs(self.run, missing, len(plan.steps), plan.grid, plan.steps)
 
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels."""

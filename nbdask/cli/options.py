@@ -340,6 +340,12 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Worker processes in each job, such as one per GPU; they share its memory"
             "  [default: 1]",
         ),
+        click.option(
+            "--wait",
+            metavar="TIME",
+            help="How long to wait where there is no worker: 30m, 2h or 1-12:00:00  [default: 1h"
+            " for jobs, else 2min].",
+        ),
     ]
     return apply_all(decorators, begin)
 
@@ -358,7 +364,10 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes")
+    names = (
+        "profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes",
+        "wait",
+    )  # fmt: skip
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

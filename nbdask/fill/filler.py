@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.cluster.dashboard import Dashboard, dashboard_of
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.news import News
 from nbdask.fill.close import Filled, close
 from nbdask.fill.listen import Listener, Progress, Start, followed
 from nbdask.fill.target import Target
@@ -137,10 +139,16 @@ class Filler:
             for listener in listeners:
                 listener.tile(result, self.finished)
 
+        def hear(news: News) -> None:
+            """Pass on what the cluster tells."""
+            for listener in listeners:
+                listener.news(news)
+
         setup = Setup(self.work.run, self.work.context)
         graphs = self.work.graphs(self.missing)
         self.computed = True
         with opened as executor:
+            executor.hear = hear
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
@@ -162,7 +170,7 @@ class Filler:
             panels=self.work.panels,
         )
 
-    def _start(self, dashboard: str | None) -> Start:
+    def _start(self, dashboard: Dashboard | None) -> Start:
         """Return how things stand before the first tile."""
         columns = [FIELDS.index(name) for name in ("n_evaluated", "n_masked")]
         working = int((self.table[:, columns] > 0).any(axis=1).sum()) if self.finished else 0

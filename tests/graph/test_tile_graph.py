@@ -20,7 +20,8 @@ from nbdask.graph.context import RunContext, Setup, context_of
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.plan import make_plan
-from nbdask.plan.tiles import Tile
+from nbdask.plan.steps import split_steps
+from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import EMPTY, TileSummary
 from tests.helpers import COSTS, image_of, small_experiment
 
@@ -58,6 +59,14 @@ def test_one_task_for_each_range_and_a_chain_of_sums(ranges: int, index: int) ->
     read = [key for keys in reads.values() for key in keys]
     assert sorted(map(str, read)) == sorted(str(k) for k in graph.graph if k != graph.key)
     assert sum(not keys for keys in reads.values()) == ranges
+
+
+def test_names_say_tile_and_range() -> None:
+    """For who looks at a scheduler's pages."""
+    grid, steps = TileGrid((16, 16), (8, 8)), split_steps(100, 50)
+    (graph,) = tile_graphs("r", [3], 2, grid, steps)
+    assert graph.label == "slow 8 to 16, fast 8 to 16"
+    assert ("part-r", 3, 1, "slow 8 to 16, fast 8 to 16, steps 50 to 100") in graph.graph
 
 
 def test_keys_of_runs_and_tiles_differ() -> None:
