@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DetectorPanel,
         Experiment,
         LabFrame,
+        Material,
         Sampling,
         Scan,
         SourcePoint,
@@ -48,6 +49,7 @@ _HOMES = {
         name: ("nbdask.experiment", name)
         for name in (
             "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+            "Material",
             "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
     },
@@ -55,9 +57,9 @@ _HOMES = {
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread",
-    "StructureFactors", "__version__", "from_args", "from_toml", "image", "open", "read_geometry",
-    "repair", "simulate", "to_args", "to_toml", "verify",
+    "Material", "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources",
+    "Spread", "StructureFactors", "__version__", "from_args", "from_toml", "image", "open",
+    "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
 ]  # fmt: skip
 
 

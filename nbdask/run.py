@@ -193,6 +193,8 @@ def prepare(
     settings: Settings | None = None,
     place: Place | None = None,
     outputs: int = 0,
+    *,
+    shards: int = 1,
 ) -> Prepared:
     """Do everything that comes before the first tile, and write nothing that stays.
 
@@ -204,6 +206,8 @@ def prepare(
         Of the store; for the estimated time, a file without a name is written there.
     outputs : int
         Files that will be made of the finished store, for the estimated time.
+    shards : int
+        Runs, each as this one, that share the tiles.
 
     Returns
     -------
@@ -237,7 +241,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout,
+        workers=replace(spec.layout, workers=spec.layout.workers * shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
@@ -329,7 +333,7 @@ def _simulate(
     for output in outputs:
         output.check()
     if target.resume:
-        settings = _as_recorded(target.place, settings)
+        settings = as_recorded(target.place, settings)
     place = target.place if _is_large(experiment) else None
     model, plan, spec = prepare(experiment, settings, place, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
@@ -369,7 +373,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     return told
 
 
-def _as_recorded(place: Place, settings: Settings) -> Settings:
+def as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 

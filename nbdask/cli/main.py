@@ -27,6 +27,8 @@ SUBCOMMANDS = {
     "noise": "Add photon noise and detector effects to the image of a store.",
     "verify": "Read every tile of a store against its checksum.",
     "repair": "Recompute missing and corrupt tiles of a store.",
+    "status": "Say how far a store is, and which shards are missing.",
+    "finish": "Close a store that shards have filled.",
     "preview": "Draw a picture of a store's image.",
     "view": "Look at a store in the browser.",
     "pyramid": "Add coarser levels of the image to a store.",

@@ -72,7 +72,18 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 def resume_command(argv: Sequence[str]) -> str:
     """Return the command line that finishes a run which was started by ``argv``."""
     kept = [arg for arg in argv if arg.partition("=")[0] not in ("--overwrite", "--resume")]
-    return shlex.join([*kept, "--resume"])
+    return shlex.join([*without_shard(kept), "--resume"])
+
+
+def without_shard(argv: Sequence[str]) -> list[str]:
+    """Return a command line without its shard."""
+    kept, words = [], iter(argv)
+    for word in words:
+        if word == "--shard":
+            next(words, None)
+        elif not word.startswith("--shard="):
+            kept.append(word)
+    return kept
 
 
 def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str]) -> int:

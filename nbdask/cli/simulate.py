@@ -34,6 +34,7 @@ from nbdask.cli.running import (
     say_stopped,
     say_unfinished,
 )
+from nbdask.cli.sharing import run_shard, shard_of
 from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
@@ -63,6 +64,12 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
 @click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @resume_option
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
+@click.option(
+    "--shard",
+    metavar="NUMBER/COUNT",
+    help="Compute one share of the tiles, such as 3/200, into a store that is shared with the other"
+    " shares: any may run at any time, at once, or again. nbdask status tells what is missing.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
     "--noise",
@@ -85,12 +92,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from nbdask.run import Settings, prepare, simulate
 
     experiment, outputs, notes = _experiment(ctx.meta[ARGV], options)
+    shard = shard_of(options, outputs)
     if options["dry_run"]:
+        shards = 1 if shard is None else shard.count
         out = options["out"]
         place = place_of(out, options["durability"]) if out else None
-        model, plan, _ = prepare(
-            experiment, Settings(**run_keywords(options)), place, len(_outputs(outputs))
-        )
+        settings, count = Settings(**run_keywords(options)), len(_outputs(outputs))
+        model, plan, _ = prepare(experiment, settings, place, count, shards=shards)
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
         click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
@@ -98,6 +106,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     _check_panels(experiment, outputs, options)
+    if shard is not None:
+        ctx.exit(run_shard(experiment, options, shard, ctx.meta[COMMAND_LINE], notes))
     files = _outputs(outputs)
     seed = None if outputs is None else outputs.seed
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE], seed)

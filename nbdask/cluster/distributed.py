@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 from distributed import Client, span
 from distributed.comm.core import CommClosedError
 
+from nbdask.cluster import memory
 from nbdask.cluster.driver import Driver
 from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.gate import make_check, make_plugin, refusal
 from nbdask.cluster.news import Hear, ignore
 from nbdask.cluster.queues import Queue
 from nbdask.cluster.spec import WAIT
-from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
+from nbdask.cluster.watch import LEAVING, LOOK, ClusterLostError, Watch
 from nbdask.errors import ClusterError, NbdaskError
 
 #: Seconds that a worker which does not answer may stay in the scheduler's list.
@@ -134,7 +135,8 @@ class DistributedExecutor:
     def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         watch = self._watch()
-        with _lost_as_error(), watch.refusals(), span(f"nbdask-{setup.run}"):
+        told = memory.told(self.client, setup.run)
+        with _lost_as_error(), watch.refusals(), told, span(f"nbdask-{setup.run}"):
             plugin = make_plugin(setup)
             ask_all(self.client, lambda: self.client.register_plugin(plugin))
             driver = Driver(self.client, watch, self.threads, setup.run, graphs, done)
@@ -165,7 +167,9 @@ class DistributedExecutor:
         with suppress(CommClosedError, OSError, CancelledError):
             if pending:
                 self.client.cancel(pending, force=True)
-            self.client.unregister_worker_plugin(plugin)
+            # A worker that is alive and does not answer must not keep the run from its end.
+            leave = self.client._unregister_worker_plugin
+            self.client.sync(leave, plugin, callback_timeout=LEAVING)
 
 
 @contextmanager

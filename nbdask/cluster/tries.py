@@ -22,8 +22,19 @@ MOST_TRIES, PAUSE = 3, 0.3
 MOST_IN_ROW, MOST_PER_THREAD = 8, 2
 #: Tiles failed by a worker, and done by others, after which it gets no more.
 MOST_BLAMED = 3
+#: What is to be done where memory lacks.
+NEED_LESS = (
+    "fewer --threads need less, and so do smaller tiles of a new store (--tile, or --memory-limit,"
+    " by which they are chosen); jobs get more by --memory"
+)
 #: What no other try mends: no space, a read-only file system, a quota that did not clear.
 _LASTING = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}
+
+
+class OutOfMemoryError(ClusterError):
+    """A tile for which a process had no memory; another one may have it."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,21 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
             return argument
     try:
         return function(*arguments)
-    except Exception as error:
+    except Exception as raised:
+        error = _with_advice(raised)
         final = is_final(error)
         if not (final or hasattr(error, "__notes__")):
             error.add_note("".join(traceback.format_exception(error)))
         _let_go(error)
         return Failure(_portable(error), final)
+
+
+def _with_advice(error: Exception) -> Exception:
+    """Return the error of a tile that lacked memory with what to do, any other as it is."""
+    if not isinstance(error, MemoryError) and not isinstance(error.__cause__, MemoryError):
+        return error
+    _let_go(error)
+    return OutOfMemoryError(f"{error or 'out of memory'}: {NEED_LESS}")
 
 
 def is_final(error: Exception) -> bool:

@@ -18,6 +18,8 @@ from nbdask.plan.estimate import format_seconds
 
 #: Seconds between looks at the workers.
 LOOK = 1.0
+#: Seconds in which workers must answer at the end of a run.
+LEAVING = 30.0
 #: Seconds without workers after which the user is told what the run waits for, and told again.
 PATIENCE, AGAIN = 30.0, 180.0
 #: Seconds between questions to the scheduler which workers have something to do.

@@ -24,7 +24,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
-from nbdask.experiment.summary import summary_rows
+from nbdask.experiment.summary import background_rows, summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -142,9 +142,13 @@ class Experiment:
         for part, path, checksum in (
             ("structure", "path", "sha256"),
             ("sampling", "mask", "mask_sha256"),
+            ("background", "shadow", "shadow_sha256"),
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)
+        for material in data.get("background", {}).get("materials", ()):
+            if "sha256" in material:
+                material.pop("path", None)
         recipe = data.get("structure", {}).get("recipe", {})
         if "model_sha256" in recipe:
             recipe.pop("model", None)
@@ -169,6 +173,7 @@ class Experiment:
                 self.frame.convention,
                 self.scan,
             ),
+            *background_rows(self.background),
             ("semantics", self.semantics),
             ("fingerprint", self.fingerprint()),
         ]

@@ -20,6 +20,7 @@ from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext, WriteTile, context_of
 from nbdask.kernels.carry_over import carry_over_pixel, patch_carry_over
 from nbdask.kernels.interface import Mask, Partial, merge
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
 
@@ -46,7 +47,7 @@ class TimedPartial(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileResult:
-    """A finished tile: its number, pixels (None once written), summary, and where it was made.
+    """A finished tile: its number, pixels (None once written), summary, record, where it was made.
 
     ``made`` is the kind of processor and the form of the kernel; of several where its step ranges
     were evaluated on several.
@@ -55,6 +56,7 @@ class TileResult:
     index: int
     image: NDArray[np.float32] | None
     summary: TileSummary
+    record: tuple[float, ...] = ()
     made: str = ""
 
 
@@ -126,8 +128,8 @@ def _write(context: RunContext, index: int, result: TileResult, made: str) -> Ti
 def written(write_tile: WriteTile, tile: Tile, result: TileResult, made: str = "") -> TileResult:
     """Write a tile, and return what is told of it; the pixels are let go."""
     assert result.image is not None
-    write_tile(result.index, tile, result.image, result.summary)
-    return TileResult(result.index, None, result.summary, made)
+    record = write_tile(result.index, tile, result.image, result.summary)
+    return TileResult(result.index, None, result.summary, tuple(record), made)
 
 
 def whole(run: str, index: int) -> TileResult:
@@ -200,6 +202,7 @@ def _result(
     model, tile, part = context.model, context.grid[index], region.tile
     _check_outside(model, tile, outside)
     pixels = patch_carry_over(model, context.kernel(), part, pixels)
+    pixels = beside_the_crystal(model, part, pixels, region.mask)
     seconds = time.perf_counter() - start
     summary = summarise(pixels, (part.slow0, part.fast0), region.mask, outside, seconds)
     return TileResult(index, _padded(pixels, part, tile), summary)
@@ -215,7 +218,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not kernel.on_device or len(context.steps) > 1:
+    if not kernel.on_device or len(context.steps) > 1 or model.is_finished_later:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)

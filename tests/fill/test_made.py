@@ -25,7 +25,7 @@ FLAGS = "-cell 70 80 90 90 90 90 -N 3 -default_F 1 -lambda 1 -detpixels 8"
 def results(*kinds: str) -> Made:
     made = Made({})
     for number, kind in enumerate(kinds):
-        made.add(TileResult(number, None, EMPTY._replace(seconds=0.5), kind))
+        made.add(TileResult(number, None, EMPTY._replace(seconds=0.5), made=kind))
     return made
 
 

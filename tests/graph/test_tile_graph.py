@@ -113,9 +113,14 @@ def test_summaries_of_tiles_are_those_of_their_pixels() -> None:
 
 
 def test_what_is_written_is_not_kept() -> None:
-    """The writer gets index, tile, pixels and summary; the result holds no pixels any more."""
+    """The writer gets index, tile, pixels and summary; the result holds the record instead."""
     seen: list[tuple[int, Tile, np.ndarray, TileSummary]] = []
-    context = context_for(write_tile=lambda *parts: seen.append(parts))
+
+    def write(*parts: Any) -> list[float]:
+        seen.append(parts)
+        return [1.0, 2.0]
+
+    context = context_for(write_tile=write)
     setup = Setup("written", context)
     setup.install()
     try:
@@ -126,7 +131,7 @@ def test_what_is_written_is_not_kept() -> None:
     assert (index, tile) == (3, context.grid[3])
     assert np.array_equal(pixels, tasks.compute_tile(context, 3).image)
     assert result.image is None
-    assert result.summary == summary
+    assert (result.summary, result.record) == (summary, (1.0, 2.0))
 
 
 def test_a_writer_that_fails_names_the_tile() -> None:
