@@ -241,7 +241,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=replace(spec.layout, workers=spec.layout.workers * shards),
+        workers=spec.layout.times(shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,

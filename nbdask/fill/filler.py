@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from nbdask.cluster.dashboard import Dashboard, dashboard_of
 from nbdask.cluster.executor import Executor
-from nbdask.cluster.news import News
 from nbdask.errors import ClusterError, NbdaskError, UnfinishedError
 from nbdask.fill.close import Filled, close
-from nbdask.fill.listen import Listener, Progress, Start, followed
+from nbdask.fill.listen import Listener, Progress, Start, followed, heard_by
 from nbdask.fill.made import Made
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
@@ -144,16 +143,11 @@ class Filler:
             for listener in listeners:
                 listener.tile(result, self.finished)
 
-        def hear(news: News) -> None:
-            """Pass on what the cluster tells."""
-            for listener in listeners:
-                listener.news(news)
-
         setup = Setup(self.work.run, self.work.context)
         graphs = self.work.graphs(self.missing)
         self.computed = True
         with opened as executor:
-            executor.hear = hear
+            executor.hear = heard_by(listeners)
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
