@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nbdask.cli.numbers import Whole
+from nbdask.cli.numbers import Number, Whole
 
 
 def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -24,5 +24,24 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             type=Whole(),
             metavar="SEED",
             help=f"{whose}Seed of a SASE spectrum.",
+        ),
+        click.option(
+            "--mosaic-model",
+            metavar="MODEL",
+            help=f"{whose}Mosaic domains: cap, as nanoBragg; gauss, with the spread of -mosaic as"
+            " standard deviation; gauss:A,B,C, about a, c* x a and c*, in degrees.",
+        ),
+        click.option(
+            "--domains",
+            metavar="N|sobol:N|auto:ERROR|FILE",
+            help=f"{whose}Number of mosaic domains, random or quasi-random, or chosen for an error"
+            " of the image; or a list of orientations and weights.",
+        ),
+        click.option(
+            "--cells-matrix",
+            type=Number(),
+            nargs=9,
+            metavar="N11 N12 ... N33",
+            help=f"{whose}Cells of a -gauss_xtal as a matrix, row by row.",
         ),
     ]

@@ -12,7 +12,7 @@ import numpy as np
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
 from nbdask.experiment import Experiment
-from nbdask.geometry.build import settle_mosaic, settle_thickness
+from nbdask.geometry.build import domain_count, settle_thickness
 from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal, recommended_oversample
 from nbdask.geometry.vectors import length
 
@@ -85,9 +85,7 @@ class Realised:
             crystal, experiment.beam.wavelength, model.distance, model.pixel_size
         )
         layers = settle_thickness(detector)[0]
-        domains = settle_mosaic(
-            experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-        )[1]
+        domains = domain_count(experiment)
         edge, corner = _border(seen)
         slow, fast = seen.beam_centre
         size, wavelengths = model.pixel_size, model.wavelength

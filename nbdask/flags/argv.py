@@ -10,6 +10,7 @@ from typing import Any
 from nbdask import units
 from nbdask.errors import FlagError
 from nbdask.experiment.experiment import Experiment
+from nbdask.experiment.mosaic import Mosaic
 from nbdask.flags.convert import CONVERSIONS
 from nbdask.flags.row import Flag
 from nbdask.flags.table import TABLE
@@ -122,6 +123,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "crystal.cells_matrix",
             crystal.cells_matrix is not None,
             "nanoBragg has cells along the axes only",
+        ),
+        (
+            "crystal.mosaic",
+            crystal.mosaic != Mosaic(),
+            "nanoBragg has random domains of a cap only",
         ),
         (
             "structure.reflections",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, FlagError
 from nbdask.flags.builder import Builder
+from nbdask.flags.mosaic import set_mosaic
 from nbdask.flags.spectrum import set_spectrum
 
 
@@ -21,10 +23,19 @@ class Own:
         The beam's spectrum: a file, or a formula such as ``"gauss:20eV"``.
     spectrum_seed : int or None
         Of the random numbers of a SASE spectrum.
+    mosaic_model : str or None
+        ``"cap"``, ``"gauss"`` or ``"gauss:A,B,C"`` [degrees].
+    domains : str or None
+        ``"N"``, ``"sobol:N"``, ``"auto:ERROR"`` or a file.
+    cells_matrix : tuple of 9 floats or None
+        Cells of a gauss crystal, row by row.
     """
 
     spectrum: str | None = None
     spectrum_seed: int | None = None
+    mosaic_model: str | None = None
+    domains: str | None = None
+    cells_matrix: tuple[float, ...] | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -43,10 +54,24 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
         Options that are malformed, or contradict others.
     """
     set_spectrum(builder, own.spectrum, own.spectrum_seed, use)
+    set_mosaic(builder, own.mosaic_model, own.domains, use)
+    if own.cells_matrix is not None:
+        text = " ".join(f"{x:g}" for x in own.cells_matrix)
+        for field in ("n_cells.0", "n_cells.1", "n_cells.2", "size.0", "size.1", "size.2"):
+            if builder.get(f"crystal.{field}") is not None:
+                given = builder.origins[f"crystal.{field}"]
+                raise FlagError(f"{given}: leave out beside --cells-matrix")
+        builder.set("crystal.cells_matrix", own.cells_matrix, f"--cells-matrix {text}")
 
 
-#: Name -> whether its value is a text (or else a number).
-OWN = {item.name: "str" in str(item.type) for item in fields(Own)}
+#: Names of the options.
+OWN = tuple(item.name for item in fields(Own))
+_KINDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "tuple": "a list of numbers",
+}
 
 
 def own_of(table: Mapping[str, Any], prefix: str) -> Own:
@@ -59,9 +84,17 @@ def own_of(table: Mapping[str, Any], prefix: str) -> Own:
     """
     found = {name: table[name] for name in OWN if table.get(name) is not None}
     for name, value in found.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        whole = "int" not in Own.__annotations__[name] or isinstance(value, int)
-        if not (isinstance(value, str) if OWN[name] else number and whole):
-            kind = "a text" if OWN[name] else "a number"
-            raise FieldError(f"{prefix}.{name}", value, kind)
+        kind = re.split(r"[\[ ]", Own.__annotations__[name])[0]
+        if not _is(value, kind):
+            raise FieldError(f"{prefix}.{name}", value, _KINDS[kind])
+        found[name] = tuple(value) if kind == "tuple" else value
     return Own(**found)
+
+
+def _is(value: object, kind: str) -> bool:
+    """Return whether a value of a TOML file is of a kind."""
+    if kind == "tuple":
+        return isinstance(value, list) and all(_is(x, "float") for x in value)
+    if kind == "str" or isinstance(value, bool):
+        return kind == "str" and isinstance(value, str)
+    return isinstance(value, int) or (kind == "float" and isinstance(value, float))

@@ -20,14 +20,16 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.domain_count import estimated_count
+from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
 from nbdask.geometry.energies import by_energy
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
-from nbdask.geometry.mosaic import mosaic_rotations
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
     orientation_table,
     phi_angles,
+    turned_axes,
 )
 from nbdask.geometry.source_grid import build_sources
 from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
@@ -48,6 +50,7 @@ class _Sensor(NamedTuple):
 
 class _Orientations(NamedTuple):
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     n_phi: int
     n_domains: int
@@ -124,7 +127,10 @@ def build_model(experiment: Experiment) -> Model:
         roi=_roi(experiment),
         mask=_mask(experiment),
         refuse_outside=experiment.semantics == "c",
-        notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
+        notes=detector.notes
+        + crystal.notes
+        + notes
+        + _notes(experiment, sensor, detector, turns.n_domains),
     )
 
 
@@ -167,30 +173,37 @@ def _sensor(detector: Detector) -> _Sensor:
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    spread, domains = settle_mosaic(
-        experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-    )
+    count = _domain_count(experiment, crystal, detector)
     phi = phi_angles(experiment.scan)
-    check_table(len(phi), domains)
-    rotations = None
-    if spread > 0.0:
-        given = experiment.crystal
-        misset_seed = given.misset_seed if given.misset == "random" else None
-        rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
+    check_table(len(phi), count)
+    domains = make_domains(experiment.crystal, crystal.axes, count)
+    fixed = domains.rotations if domains.fixed else None
+    axes = crystal.axes if fixed is None else turned_axes(crystal.axes, fixed)
+    rotations = None if domains.fixed else domains.rotations
     used = carried_angles(phi) if experiment.semantics == "c" else phi
-    table = orientation_table(crystal.axes, detector.spindle, used, rotations)
+    table = orientation_table(axes, detector.spindle, used, rotations)
     first = None
     if used[0] != phi[0]:
         # Before anything was rotated there is nothing to carry over.
-        first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
-    return _Orientations(table, first, len(phi), domains)
+        first = orientation_table(axes, detector.spindle, phi[:1], rotations)
+    return _Orientations(table, domains.weights, first, len(phi), count)
 
 
-def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
-    """Return (spread [rad], number of domains) from what is given."""
-    if not spread:
-        return (0.0, 1)
-    return (spread, 10 if domains is None else domains)
+def domain_count(experiment: Experiment) -> int:
+    """Return the number of mosaic domains of an experiment; files that it names are not read."""
+    if experiment.crystal.mosaic.tolerance is None:
+        return settle_count(experiment.crystal)
+    detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    crystal = orient_crystal(experiment.crystal, experiment.beam)
+    return _domain_count(experiment, crystal, detector)
+
+
+def _domain_count(experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame) -> int:
+    given = experiment.crystal
+    if given.mosaic.tolerance is None or not is_mosaic(given):
+        return settle_count(given)
+    wavelength = experiment.beam.wavelength
+    return estimated_count(given, crystal, experiment.detector, detector, wavelength)
 
 
 def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
@@ -326,7 +339,9 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
-def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:
+def _notes(
+    experiment: Experiment, sensor: _Sensor, detector: DetectorFrame, domains: int
+) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
@@ -335,9 +350,15 @@ def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> 
             "no sensor attenuation given: depth set to the thickness,"
             f" {sensor.thickness * 1e6:g} um"
         )
-    if crystal.mosaic_spread and crystal.mosaic_domains is None:
+    mosaic = crystal.mosaic
+    if mosaic.tolerance is not None and domains > 1:
+        notes.append(
+            f"{domains} mosaic domains, for an error of the image of {mosaic.tolerance:g} by an"
+            " estimate"
+        )
+    elif is_mosaic(crystal) and crystal.mosaic_domains is None:
         notes.append("mosaic spread without a number of domains: 10 are used (-mosaic_domains)")
-    if crystal.mosaic_domains is not None and not crystal.mosaic_spread:
+    if crystal.mosaic_domains is not None and not is_mosaic(crystal):
         notes.append("mosaic domains without a spread: 1 is used (-mosaic gives the spread)")
     if sampling.oversample_thick and sensor.thickness == 0.0:
         notes.append(

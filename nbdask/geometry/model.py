@@ -49,6 +49,8 @@ class Model:
     axes : (n_phi * n_domains, 3, 3) array
         Real-space cell vectors [m] for each phi step (outer) and domain (inner):
         ``axes[o, i]`` is a, b or c.
+    domain_weight : (n_domains,) array
+        Relative number of cells of each domain; 1 everywhere but for listed ones.
     first_axes : (n_domains, 3, 3) array or None
         C semantics only: the cell vectors that the first evaluation of the image uses at its
         first phi step; None where it needs no exception.
@@ -122,6 +124,7 @@ class Model:
     n_phi: int
     n_domains: int
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     star: Array
     n_cells: Array
@@ -151,6 +154,11 @@ class Model:
     def n_sources(self) -> int:
         """Number of sources."""
         return int(self.wavelength.shape[0])
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether domains have weights of their own."""
+        return bool((self.domain_weight != 1.0).any())
 
     @property
     def n_tables(self) -> int:

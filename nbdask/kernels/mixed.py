@@ -266,6 +266,7 @@ def _lit_axes(model: Model, bias: float) -> Array:
     lit[..., LIT_START:LIT_BIASED] = -np.einsum("stij,sj->sti", scaled, model.incident)
     lit[..., LIT_BIASED:LIT_WEIGHT] = lit[..., LIT_START:LIT_BIASED] + bias
     lit[..., LIT_WEIGHT] = (np.asarray(model.weight) / _brightest(model))[:, None]
+    lit[..., LIT_WEIGHT] *= np.resize(model.domain_weight, turns)
     return lit.reshape(-1, LIT_NUMBERS)
 
 

@@ -37,7 +37,7 @@ class Packed(NamedTuple):
     values : dict
         The fields of :data:`~.params.PARAMS` that all tiles share; the others are 0.
     axes : (n, AXES_ROW) float64 array
-        Cell vectors a, b, c [m] of each orientation.
+        Cell vectors a, b, c [m] and weight of each orientation.
     sources : (n, SOURCE_ROW) float64 array
         Direction, 1 / wavelength [1/m], weight, electric and magnetic direction, first place of
         the source's amplitudes in ``table``.
@@ -130,6 +130,7 @@ def _light(model: Model) -> Values:
         "polarized": model.polarized,
         "sources": model.n_sources,
         "turns": len(model.axes),
+        "weighted": model.has_weights,
         "each_thick": model.each_thick,
         "each_polar": model.each_polar,
         "each_omega": model.each_omega,
@@ -141,6 +142,7 @@ def _light(model: Model) -> Values:
 def _axes(model: Model) -> Array:
     rows = np.zeros((len(model.axes), AXES_ROW))
     rows[:, :9] = model.axes.reshape(-1, 9)
+    rows[:, 9] = np.resize(model.domain_weight, len(model.axes))
     return rows
 
 

@@ -86,6 +86,7 @@ TERM = {
     "rotated_a*": Quantity("hkl_subpixel", "1/m", "S-XTAL-07", "reciprocal vector (b x c)/V"),
     "rotated_b*": Quantity("hkl_subpixel", "1/m", "S-XTAL-07", "reciprocal vector (c x a)/V"),
     "rotated_c*": Quantity("hkl_subpixel", "1/m", "S-XTAL-07", "reciprocal vector (a x b)/V"),
+    "domain_weight": Quantity("intensity", "", "S-XTAL-23", "of this mosaic domain"),
     "hkl": Quantity("hkl_subpixel", "", "S-INT-04", "fractional indices"),
     "hkl_nearest": Quantity("hkl_subpixel", "", "S-INT-05", "nearest whole indices"),
     "F_latt_abc": Quantity("f_latt", "", "S-INT-06", "factors along a, b, c"),

@@ -194,10 +194,12 @@ class Recorder:
         a, b, c = term.axes
         volume = dot(a, cross(b, c))
         stars = (cross(b, c) / volume, cross(c, a) / volume, cross(a, b) / volume)
+        weight = (float(self.model.domain_weight[max(loop_index.domain, 0)]),)
         values: dict[str, Value] = {
             "phi": self.phi[loop_index.phi],
             **{f"rotated_{n}": numbers(v) for n, v in zip("abc", term.axes, strict=True)},
             **{f"rotated_{n}*": numbers(v) for n, v in zip("abc", stars, strict=True)},
+            **({"domain_weight": weight} if self.model.has_weights else {}),
             "hkl": numbers(np.array(term.indices)),
             "hkl_nearest": tuple(int(x) for x in numbers(nearest(np.array(term.indices)))),
             **self._shape_values(h, k, el),

@@ -108,8 +108,8 @@ bool begin_source(const Params& p, const Source& light, int layer, Block& b) {
   return true;
 }
 
-void end_source(const Params& p, const Source& source, Block& b) {
-  const double constant = source.weight * p.height;
+void end_source(const Params& p, const Source& source, double weight, Block& b) {
+  const double constant = source.weight * weight * p.height;
   if (p.dmin <= 0.0 && p.factors == ONCE) {
     NB_SIMD
     for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], constant, b.total[i]);
@@ -247,7 +247,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
       b.outside += !lattice.zero;
   }
   if (lattice.zero && p.skip_zero) return;
-  const double term = lattice.squared * strength * (source.weight * p.height);
+  const double term = lattice.squared * strength * (source.weight * a[9] * p.height);
   b.total[i] = (b.total[i] + term) * b.weight[i];
   b.gain[i] *= b.weight[i];
 }
@@ -291,6 +291,24 @@ void add_lit_terms(const Params& p, const Loops& loops, long low, long high, Blo
   for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], height, b.total[i]);
 }
 
+// The terms of one source: orientations of equal weight are added before they are weighted.
+void add_source(const Params& p, const Loops& loops, const Source& source, const double* axes,
+                const double* table, int first, int last, Block& b) {
+  for (int begin = first, end = last; begin < last; begin = end) {
+    const double weight = weight_of(axes, begin);
+    end = last;
+    if (p.weighted)
+      for (end = begin + 1; end < last && weight_of(axes, end) == weight;) ++end;
+    if (begin != first)
+      for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
+    if (loops.mixed)
+      add_mixed_terms(p, loops, source, axes, table, begin, end, b);
+    else
+      loops.add(p, axes, table, begin, end, b);
+    end_source(p, source, weight, b);
+  }
+}
+
 // The sums of a block over the range of steps.
 void sum_block(const Params& p, const double* axes, const double* sources, const double* table,
                const Loops& loops, Block& b) {
@@ -317,11 +335,7 @@ void sum_block(const Params& p, const double* axes, const double* sources, const
         multiply_terms(p, source, axes, own, first, last, b);
         continue;
       }
-      if (loops.mixed)
-        add_mixed_terms(p, loops, source, axes, own, first, last, b);
-      else
-        loops.add(p, axes, own, first, last, b);
-      end_source(p, source, b);
+      add_source(p, loops, source, axes, own, first, last, b);
     }
   }
 }

@@ -8,7 +8,7 @@ enum { FEW_ODD, FEW, GRATING, SPHERE, GAUSS, TOPHAT, CARD_GRATING, CARD_GAUSS };
 enum { CONSTANT, NEAREST, TRICUBIC };
 enum { ONCE, EACH, PRODUCTS };
 
-// Numbers of a row of the orientations (cell vectors a, b, c in m, and one of padding), and of a row
+// Numbers of a row of the orientations (cell vectors a, b, c in m, weight), and of a row
 // of the sources: direction, 1 / wavelength, weight, electric and magnetic direction, and where its
 // amplitudes begin in the table.
 enum { AXES_ROW = 10, SOURCE_ROW = 12 };
@@ -65,6 +65,7 @@ struct Params {
   int each_polar;
   int each_omega;
   int polarized;
+  int weighted;
   int skip_zero;
   // The range of steps: sub-pixels of layers, sources of the first and last of them, orientations
   // of the first and last of these.
