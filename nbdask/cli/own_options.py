@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nbdask.cli.numbers import Number, Whole
+from nbdask.experiment.crystal import CENTRINGS, SHAPES
 
 
 def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -43,5 +44,15 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             nargs=9,
             metavar="N11 N12 ... N33",
             help=f"{whose}Cells of a -gauss_xtal as a matrix, row by row.",
+        ),
+        click.option(
+            "--shape",
+            type=click.Choice(SHAPES),
+            help=f"{whose}Shape of the crystal; spherical: spots of equal width in all directions.",
+        ),
+        click.option(
+            "--centring",
+            type=click.Choice(CENTRINGS),
+            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
         ),
     ]

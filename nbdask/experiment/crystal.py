@@ -9,7 +9,8 @@ from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.mosaic import Mosaic
 
-SHAPES = ("square", "round", "gauss", "tophat")
+SHAPES = ("square", "round", "gauss", "tophat", "spherical")
+CENTRINGS = ("P", "A", "B", "C", "I", "F", "R")
 #: The kernels count cells in 32 bits.
 MOST_CELLS = 2**31 - 1
 
@@ -42,7 +43,10 @@ class Crystal:
     size : tuple of 3 floats
         Sample dimensions [m]; one above 0 sets the number of cells along a, b or c.
     shape : str
-        ``"square"``, ``"round"``, ``"gauss"`` or ``"tophat"``.
+        ``"square"``, ``"round"``, ``"gauss"``, ``"tophat"``, or ``"spherical"``: Gaussian spots of
+        equal width in all directions of reciprocal space, about the nodes that ``centring`` leaves.
+    centring : str
+        Of the cell, for spherical spots: P, A, B, C, I, F, or R (obverse, hexagonal axes).
     fudge : float
         Factor, at least 0, on the squared radius of round, gauss and tophat spots.
     mosaic_spread : float or None
@@ -64,6 +68,7 @@ class Crystal:
     cells_matrix: tuple[float, ...] | None = None
     size: tuple[float, ...] = (0.0, 0.0, 0.0)
     shape: str = "square"
+    centring: str = "P"
     fudge: float = 1.0
     mosaic_spread: float | None = None
     mosaic_domains: int | None = None
@@ -94,6 +99,9 @@ class Crystal:
             mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
         )
         checks.one_of("crystal.shape", self.shape, SHAPES)
+        checks.one_of("crystal.centring", self.centring, CENTRINGS)
+        if self.shape == "spherical" and self.fudge == 0.0:
+            raise FieldError("crystal.fudge", self.fudge, "above 0 with spherical spots")
         if self.cells_matrix is not None:
             _check_cells_matrix(self)
         if self.mosaic_domains is not None:

@@ -125,6 +125,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg has cells along the axes only",
         ),
         (
+            "crystal.shape",
+            crystal.shape == "spherical",
+            "nanoBragg has no spots of equal width in all directions",
+        ),
+        (
             "crystal.mosaic",
             crystal.mosaic != Mosaic(),
             "nanoBragg has random domains of a cap only",

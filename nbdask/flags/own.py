@@ -29,6 +29,10 @@ class Own:
         ``"N"``, ``"sobol:N"``, ``"auto:ERROR"`` or a file.
     cells_matrix : tuple of 9 floats or None
         Cells of a gauss crystal, row by row.
+    shape : str or None
+        Of the crystal, nanoBragg's or ``"spherical"``.
+    centring : str or None
+        Of the cell, for spherical spots; None: that of a model's or list's space group, else P.
     """
 
     spectrum: str | None = None
@@ -36,6 +40,8 @@ class Own:
     mosaic_model: str | None = None
     domains: str | None = None
     cells_matrix: tuple[float, ...] | None = None
+    shape: str | None = None
+    centring: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -55,6 +61,13 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
     """
     set_spectrum(builder, own.spectrum, own.spectrum_seed, use)
     set_mosaic(builder, own.mosaic_model, own.domains, use)
+    if own.shape is not None:
+        builder.set("crystal.shape", own.shape, f"--shape {own.shape}")
+    if own.centring is not None:
+        origin = f"--centring {own.centring}"
+        if builder.get("crystal.shape") != "spherical":
+            raise FlagError(f"{origin}: needs --shape spherical")
+        builder.set("crystal.centring", own.centring, origin)
     if own.cells_matrix is not None:
         text = " ".join(f"{x:g}" for x in own.cells_matrix)
         for field in ("n_cells.0", "n_cells.1", "n_cells.2", "size.0", "size.1", "size.2"):

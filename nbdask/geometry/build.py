@@ -24,6 +24,7 @@ from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
 from nbdask.geometry.energies import by_energy
 from nbdask.geometry.model import SHAPE_CODES, Array, Model
+from nbdask.geometry.nodes import node_basis
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -140,6 +141,7 @@ def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
         "star": oriented.star,
         "n_cells": np.array(oriented.n_cells, dtype=np.float64),
         "cells_matrix": None if matrix is None else np.array(matrix).reshape(3, 3),
+        "nodes": node_basis(oriented.star, given.centring) if given.shape == "spherical" else None,
         "shape": SHAPE_CODES[given.shape],
         "fudge": given.fudge,
     }

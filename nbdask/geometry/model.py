@@ -12,8 +12,14 @@ from nbdask.inputs.smv import MaskFile
 Array = NDArray[np.float64]
 
 #: Codes of the crystal shapes.
-SQUARE, ROUND, GAUSS, TOPHAT = range(4)
-SHAPE_CODES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+SQUARE, ROUND, GAUSS, TOPHAT, SPHERICAL = range(5)
+SHAPE_CODES = {
+    "square": SQUARE,
+    "round": ROUND,
+    "gauss": GAUSS,
+    "tophat": TOPHAT,
+    "spherical": SPHERICAL,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -60,8 +66,10 @@ class Model:
         Cells along a, b, c.
     cells_matrix : (3, 3) array or None
         N of a gauss crystal whose cells are given by a matrix.
+    nodes : (3, 3) array or None
+        Of spherical spots: columns h, k, l of a short basis of the indices that a centring allows.
     shape : int
-        SQUARE, ROUND, GAUSS or TOPHAT.
+        SQUARE, ROUND, GAUSS, TOPHAT or SPHERICAL.
     fudge : float
     f_grid : (n_h, n_k, n_l) array
         Amplitudes; shape (0, 0, 0) without a list.
@@ -129,6 +137,7 @@ class Model:
     star: Array
     n_cells: Array
     cells_matrix: Array | None
+    nodes: Array | None
     shape: int
     fudge: float
     f_grid: Array
@@ -191,8 +200,12 @@ class Model:
     def spot_form(self) -> Array:
         """M of gauss and tophat spots, (3, 3): their rho^2 is |M (dh, dk, dl)|^2.
 
-        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells.
+        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells; of
+        spherical spots the basis of nodes times the edge of a cube as large as the crystal.
         """
+        if self.nodes is not None:
+            edge = np.cbrt(self.n_cells_total / abs(np.linalg.det(self.star)))
+            return np.asarray(edge * (self.star.T @ self.nodes))
         if self.cells_matrix is not None:
             return self.cells_matrix
         return self.star.T * self.n_cells_total

@@ -140,7 +140,7 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
     }
     lattice = {squared, squared == 0.0f};
   } else {
-    at = find_indices(v, row.number, pixel.q);
+    at = find_spot(v, p, row.number, pixel.q);
     lattice = lattice_factor(v, p, at);
     whole[0] = __double2int_ru(at.h.whole);
     whole[1] = __double2int_ru(at.k.whole);

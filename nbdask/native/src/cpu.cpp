@@ -193,7 +193,7 @@ __attribute__((noinline)) void add_terms(const Params& shared, const double* axe
     int* __restrict place = b.place;
     NB_SIMD
     for (int i = 0; i < count; ++i) {
-      const Indices at = find_indices(v, a, {qx[i], qy[i], qz[i]});
+      const Indices at = find_spot(v, p, a, {qx[i], qy[i], qz[i]});
       const double squared = lattice_factor(v, p, at).squared;
       terms[i] = v.amplitude == CONSTANT ? terms[i] + squared : squared;
       if (v.amplitude == NEAREST) place[i] = place_of(p, at);
@@ -235,7 +235,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
                    int i, Block& b) {
   if (p.dmin > 0.0 && !b.counted[i]) return;
   const AnyVersion v = {p.lattice, p.amplitude, p.factors, p.degree};
-  const Indices at = find_indices(v, a, b.q(i));
+  const Indices at = find_spot(v, p, a, b.q(i));
   const Lattice lattice = lattice_factor(v, p, at);
   double strength = 1.0;
   if (p.amplitude == NEAREST) strength = table[place_of(p, at)];
@@ -429,7 +429,7 @@ NB_EXPORT void nb_probe(const Params* p, const double* axes, const double* sourc
   const Source source = read_source(sources, number);
   const Vector q = scatter(source, ray.d);
   const Indices at =
-      find_indices(v, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
+      find_spot(v, *p, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
   double squared = p->default_squared;
   table += source.amplitudes;
   if (p->amplitude == NEAREST) squared = table[place_of(*p, at)];

@@ -4,7 +4,7 @@
 
 // Versions of the loops: by lattice factor, by amplitudes, by the factors that go with every term
 // (none; each term its own; C's running product).
-enum { FEW_ODD, FEW, GRATING, SPHERE, GAUSS, TOPHAT, CARD_GRATING, CARD_GAUSS };
+enum { FEW_ODD, FEW, GRATING, SPHERE, GAUSS, TOPHAT, NODES, CARD_GRATING, CARD_GAUSS };
 enum { CONSTANT, NEAREST, TRICUBIC };
 enum { ONCE, EACH, PRODUCTS };
 
@@ -38,6 +38,9 @@ struct Params {
   double fudge;
   double triangle[6];
   double sign;
+  // Of spherical spots: from indices to the basis of nodes, and back.
+  double to_nodes[3][3];
+  double from_nodes[3][3];
   double few[3][5];
   double even[3];
   double per_cell;
