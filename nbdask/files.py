@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nbdask.leftovers import mark, sweep
+
 #: End of the names under which files of a store are written before they are renamed.
 HALF_WRITTEN = ".partial"
 #: What fsync says where a file system has nothing of the kind.
@@ -72,7 +74,7 @@ def whole_file(
     """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, the temporary file is gone and an older file stays as it
-    was.
+    was.  What a killed process left of an earlier attempt is deleted.
 
     Parameters
     ----------
@@ -96,7 +98,8 @@ def whole_file(
         raise (error or OSError)(f"{what} {path}: {_INSIDE.format(store)}".lstrip())
     if target.exists() and not (target.is_file() or target.is_dir()):  # it would be replaced
         raise (error or OSError)(f"{what} {path}: must be a regular file".lstrip())
-    fresh = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
+    sweep(target.parent, ".", f".{target.name}")
+    fresh = target.with_name(f".{mark()}.{target.name}")
     try:
         yield fresh
         if durable:

@@ -32,19 +32,22 @@ from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
-from nbdask.plan.plan import Plan, make_plan
+from nbdask.plan.plan import Plan, make_plan, recorded_tile
 from nbdask.statistics import Statistics
 from nbdask.store.address import place_of
 from nbdask.store.earlier import backend_of, note_of
 from nbdask.store.place import Place
 from nbdask.store.provenance import start_attributes
 from nbdask.store.resume import check_same
+from nbdask.store.speed import measured_storage
 
 if TYPE_CHECKING:
     from nbdask.store.reader import StoreReader
 
 #: Most pixels of an image of which a result shows a picture.
 _MOST_SHOWN = 4096**2
+#: Pixels from which on a run measures how fast its store's place is.
+_MEASURED = 8192**2
 
 
 class Output(Protocol):
@@ -66,7 +69,7 @@ class Result:
     path : Path or str
         The store that was written: its absolute path, or its address.
     shape : tuple of int
-        Pixels of the image, (slow, fast).
+        Pixels of the image, (slow, fast), or of several panels (panel, slow, fast).
     statistics : Statistics
     notes : tuple of str
         What the user should be told.
@@ -75,7 +78,7 @@ class Result:
     """
 
     path: Path | str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     statistics: Statistics
     notes: tuple[str, ...]
     seconds: float
@@ -92,10 +95,10 @@ class SimulationResult(Result):
         numbers = self.statistics
         rows: list[tuple[str, object]] = [
             ("store", self.path),
-            ("image", f"{self.shape[0]} x {self.shape[1]} pixels (slow x fast)"),
+            ("image", f"{shape_text(self.shape)} pixels ({dims_text(self.shape)})"),
             (
                 "maximum",
-                f"{numbers.max:.6g} photons at slow {numbers.max_slow}, fast {numbers.max_fast}",
+                f"{numbers.max:.6g} photons at {numbers.place}",
             ),
             ("mean", f"{numbers.mean:.6g} photons"),
             ("kernel", f"{self.plan.backend}, {self.plan.precision}"),
@@ -105,11 +108,21 @@ class SimulationResult(Result):
         return html.table("nbdask result", rows) + _thumbnail(self.path, self.shape)
 
 
-def _thumbnail(path: Path | str, shape: tuple[int, int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape such as 8 x 512 x 1024."""
+    return " x ".join(map(str, shape))
+
+
+def dims_text(shape: Sequence[int]) -> str:
+    """Return what the numbers of a shape count."""
+    return " x ".join(("panel", "slow", "fast")[-len(shape) :])
+
+
+def _thumbnail(path: Path | str, shape: tuple[int, ...]) -> str:
     """Return a picture of a store; nothing where it is gone or would take long to read."""
     from nbdask.store.reader import StoreReader
 
-    if shape[0] * shape[1] > _MOST_SHOWN:
+    if len(shape) > 2 or shape[0] * shape[1] > _MOST_SHOWN:
         return ""
     try:
         image = StoreReader(path).image
@@ -165,8 +178,22 @@ class Prepared(tuple[Model, Plan, ClusterSpec]):
     __slots__ = ()
 
 
-def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepared:
-    """Do everything that comes before the first tile, and write nothing.
+def prepare(
+    experiment: Experiment,
+    settings: Settings | None = None,
+    place: Place | None = None,
+    outputs: int = 0,
+) -> Prepared:
+    """Do everything that comes before the first tile, and write nothing that stays.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    settings : Settings, optional
+    place : Place, optional
+        Of the store; for the estimated time, a file without a name is written there.
+    outputs : int
+        Files that will be made of the finished store, for the estimated time.
 
     Returns
     -------
@@ -200,6 +227,8 @@ def prepare(experiment: Experiment, settings: Settings | None = None) -> Prepare
         steps_per_task=s.steps_per_task,
         workers=spec.layout,
         memory_limit=limit,
+        storage=None if place is None else measured_storage(place),
+        outputs=outputs,
     )
     return Prepared((model, plan, spec))
 
@@ -283,7 +312,9 @@ def _simulate(
         output.check()
     if target.resume:
         settings = _as_recorded(target.place, settings)
-    model, plan, spec = prepare(experiment, settings)
+    # Where the image is small, the estimate is not worth the time of its measurement.
+    large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
+    model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
             listener.say(text)
@@ -300,7 +331,7 @@ def _simulate(
     for output in outputs:
         output.write(made)
     seconds = time.perf_counter() - start
-    return SimulationResult(made, plan.grid.shape, done.statistics, done.notes, seconds, plan)
+    return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -319,7 +350,7 @@ def _as_recorded(place: Place, settings: Settings) -> Settings:
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
-    tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
+    tile = recorded_tile(plan) if settings.tile is None else settings.tile
     steps = settings.steps_per_task or plan["steps_per_task"]
     backend = settings.backend
     if backend in (None, "auto") and "backend" in plan:
@@ -369,7 +400,8 @@ class Simulation(Work):
             grid=plan.grid,
             writer=writer,
             context=RunContext.of(model, plan, writer),
-            pixel_size=model.pixel_size,
+            pixel_size=experiment.detector.pixel_size,
+            panels=experiment.detector.panels,
             plan=plan,
             notes=notes,
         )
@@ -422,7 +454,7 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
     settings = Settings(
         backend_of(attributes),
         attributes["precision"],
-        (plan["tile"][0], plan["tile"][1]),
+        recorded_tile(plan),
         plan["steps_per_task"],
         cluster="threads",
         threads=threads,

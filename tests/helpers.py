@@ -112,7 +112,7 @@ def evaluated(model: Model, tile: Tile) -> NDArray[np.bool_]:
     slow0, slow1, fast0, fast1 = model.roi
     todo = (slow >= slow0) & (slow <= slow1) & (fast >= fast0) & (fast <= fast1)
     if model.mask is not None:
-        todo &= model.mask.read(*tile)
+        todo &= model.mask.read(*tile.bounds)
     return np.asarray(todo)
 
 

@@ -17,6 +17,7 @@ import nbdask
 PACKAGE = Path(nbdask.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "architecture.md"
 ORDER = (
+    {"leftovers"},
     {"errors", "files", "html", "statistics", "units", "version"},
     {"native"},
     {"inputs"},
@@ -34,7 +35,7 @@ ORDER = (
     {"fill"},
     {"run"},
     {"calibrate", "lazy"},
-    {"derive"},
+    {"derive", "gradients"},
     {"export", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},
@@ -92,6 +93,7 @@ INNER = {
         ("cli.noise", "nbdask.derive"),
         ("cli.noise", "nbdask.store"),
         ("cli.options", "nbdask.cluster"),
+        ("cli.options", "nbdask.panels"),
         ("cli.parity", "nbdask.cli.parity_run"),
         ("cli.preview", "nbdask.view"),
         ("cli.pyramid", "nbdask.derive"),

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbdask.cli.numbers import Whole
+from nbdask.cli.options import lengths_of
 from nbdask.cli.outputs import check_distinct
 from nbdask.files import check_target
 
@@ -54,6 +55,8 @@ def command(file: str, as_json: bool, output: tuple[str, ...], **options: Any) -
     from nbdask.panels.read import read_geometry
     from nbdask.panels.report import as_text, as_values
 
+    if not file:
+        raise click.UsageError("FILE '' is empty: give the path of a geometry file")
     pictures, target = _outputs(file, output, options["to"])
     written = pictures if target is None else [*pictures, target[1]]
     _check_free(file, written, options["overwrite"])
@@ -113,23 +116,16 @@ def _given(options: dict[str, Any]) -> dict[str, float]:
     """Return what the options say, in SI (energy in eV)."""
     from nbdask.panels.quantities import ENERGIES, LENGTHS, quantity
 
-    found: dict[str, float] = {}
+    found = lengths_of(options)
     for name, units, default, allowed in (
         ("energy", ENERGIES, "eV", "an energy such as 9300 or 9.3keV"),
         ("wavelength", LENGTHS, "A", "a wavelength such as 1.0 or 0.1nm"),
-        ("clen", LENGTHS, "m", "a length such as 0.1 (m) or 100mm"),
-        ("distance_shift", LENGTHS, None, "a length with its unit, such as 0.5mm or -1e-3m"),
     ):
         text = options[name]
         if text is None:
             continue
         value = quantity(text, units, default)
-        flag = f"--{name.replace('_', '-')}"
         if value is None:
-            raise click.UsageError(f"{flag} {text}: must be {allowed}")
-        if name == "clen" and abs(value) >= 20.0:
-            raise click.UsageError(
-                f"{flag} {text}: is {value:g} m, more than 20 m: write the unit, such as {text}mm"
-            )
+            raise click.UsageError(f"--{name} {text}: must be {allowed}")
         found[name] = value
     return found

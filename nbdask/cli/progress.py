@@ -9,9 +9,10 @@ import time
 from nbdask.cli.streams import terminal
 from nbdask.fill.listen import Listener, Start, is_working
 from nbdask.graph.tasks import TileResult
+from nbdask.plan.estimate import format_seconds
 from nbdask.plan.machine import resident_bytes
 from nbdask.plan.memory import format_bytes
-from nbdask.plan.plan import Plan, format_seconds
+from nbdask.plan.plan import Plan
 
 #: Seconds between two looks: on a terminal, and in a log.
 TERMINAL_SECONDS, LOG_SECONDS = 0.25, 15.0

@@ -15,6 +15,7 @@ from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
+from nbdask.statistics import place_text
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
 
@@ -105,21 +106,24 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     return {item.name: options[item.name] for item in fields(Settings)}
 
 
-def peak_text(value: float | None, slow: int, fast: int) -> str:
+def peak_text(value: float | None, slow: int, fast: int, panel: int | None = None) -> str:
     """Return the brightest pixel and where it is, or that there is none."""
+    place = place_text(slow, fast, panel)
     if slow < 0:
         return "no pixel above 0"
     if value is None or math.isinf(value):
-        return f"max infinite at slow {slow}, fast {fast}: pixels exceed single precision"
-    return f"max {value:.7g} at slow {slow}, fast {fast}"
+        return f"max infinite at {place}: pixels exceed single precision"
+    return f"max {value:.7g} at {place}"
 
 
 def say_result(result: Result) -> None:
     """Print what was made."""
-    statistics = result.statistics
-    slow, fast = result.shape
+    from nbdask.run import dims_text, shape_text
+
+    found, shape = result.statistics, result.shape
     click.echo(
-        f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
-        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
-        f" mean {statistics.mean:.6g}, rms {statistics.rms:.6g}, rmsd {statistics.rmsd:.6g}"
+        f"{result.path}: {shape_text(shape)} pixels ({dims_text(shape)}) in"
+        f" {result.seconds:.2f} s\n"
+        f"{peak_text(found.max, found.max_slow, found.max_fast, found.max_panel)};"
+        f" mean {found.mean:.6g}, rms {found.rms:.6g}, rmsd {found.rmsd:.6g}"
     )

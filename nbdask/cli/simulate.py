@@ -77,13 +77,18 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     experiment, outputs, notes = _experiment(ctx.meta[ARGV], options)
     if options["dry_run"]:
-        model, plan, _ = prepare(experiment, Settings(**run_keywords(options)))
+        out = options["out"]
+        place = place_of(out, options["durability"]) if out else None
+        model, plan, _ = prepare(
+            experiment, Settings(**run_keywords(options)), place, len(_outputs(outputs))
+        )
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
         click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
+    _check_panels(experiment, outputs, options)
     files = _outputs(outputs)
     seed = None if outputs is None else outputs.seed
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE], seed)
@@ -130,6 +135,21 @@ def _experiment(
         )
 
     return from_toml(options["config"]), None, ()
+
+
+def _check_panels(experiment: Experiment, outputs: Outputs | None, options: dict[str, Any]) -> None:
+    """Refuse what is made of one panel only."""
+    if experiment.n_panels == 1:
+        return
+    asked = {f"--{name}": options[name] for name in ("noise", "pyramid")}
+    if outputs is not None:
+        names = ("floatfile", "intfile", "pgmfile", "noisefile", "printout")
+        asked |= {f"-{name}": getattr(outputs, name) for name in names}
+    for flag, given in asked.items():
+        if given:
+            raise click.UsageError(
+                f"{flag}: the detector has {experiment.n_panels} panels: must be one panel"
+            )
 
 
 def _realised(experiment: Experiment) -> list[str]:

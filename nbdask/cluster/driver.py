@@ -22,10 +22,8 @@ from nbdask.cluster.executor import Done, Graph
 from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, limit, pack
 from nbdask.cluster.tries import PAUSE, Failure, Tries
 from nbdask.cluster.watch import LOOK, ClusterLostError, Watch, logger
+from nbdask.plan.leading import ahead
 
-#: Parcels in the hands of the scheduler beyond those that run, so that no worker waits: half as
-#: many as there are threads, within these bounds.
-LEAST_AHEAD, MOST_AHEAD = 2, 64
 #: Seconds in which results are collected before they are taken together, where so many threads
 #: work that they come fast.
 COLLECT, MANY = 0.1, 8
@@ -95,8 +93,7 @@ class Driver:
         seconds = limit(threads)
         for item, workers in self._tries.due():
             self._send([pack(self._run, next(self._numbers), [item], seconds)], workers)
-        ahead = max(LEAST_AHEAD, min(MOST_AHEAD, threads // 2))
-        room = threads + ahead - len(self.pending)
+        room = threads + ahead(threads) - len(self.pending)
         parcels: list[Parcel] = []
         while len(parcels) < room and (items := self._draw(self._pace.tiles(threads))):
             parcels.append(pack(self._run, next(self._numbers), items, seconds))

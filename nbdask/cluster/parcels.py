@@ -12,12 +12,8 @@ from distributed.protocol.pickle import dumps, loads
 
 from nbdask.cluster.executor import Graph
 from nbdask.cluster.tries import Failure, attempt
+from nbdask.plan import leading
 
-#: Tiles below so many seconds travel together, up to so many seconds of them, and so many tiles.
-SHORT, TOGETHER, MOST_TILES = 0.2, 1.0, 64
-#: Processor seconds that scheduler and leading process spend on a task at most: many workers get
-#: longer ones, so that these two have no more than half of their time to do.
-_TASK_COST, _SHARE = 0.003, 0.5
 #: A parcel that takes so many times as long as it should is sent back with what is left of it.
 _LATE = 2.0
 
@@ -130,17 +126,9 @@ class Pace:
         """Return the tiles of the next parcel, where so many threads work."""
         if self._tile == 0:
             return 1
-        seconds = least_seconds(threads)
-        if self._tile < SHORT:
-            seconds = max(seconds, TOGETHER)
-        return max(1, min(MOST_TILES, int(seconds / self._tile)))
-
-
-def least_seconds(threads: int) -> float:
-    """Return the seconds of a task that leave half of the leading process's time free."""
-    return _TASK_COST * threads / _SHARE
+        return leading.together(self._tile, threads)
 
 
 def limit(threads: int) -> float:
     """Return the seconds after which a worker begins no further tile of a parcel."""
-    return _LATE * max(TOGETHER, least_seconds(threads))
+    return _LATE * max(leading.TOGETHER, leading.least_seconds(threads))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from nbdask.cluster.kinds import kind_of
 from nbdask.cluster.options import Asked, JobOptions, configured, count_of, seconds_of
@@ -14,6 +14,22 @@ WAIT_IN_QUEUE = 3600
 
 #: Settings of processes that nbdask starts itself; the others are for jobs.
 _OWN = ("workers", "threads", "tls", "dashboard", "worker-timeout")
+
+
+class Where(TypedDict, total=False):
+    """Where tasks run, as :class:`nbdask.run.Settings` has it."""
+
+    cluster: str | None
+    workers: int | None
+    threads: int | None
+    jobs: JobOptions | None
+
+
+def parse_where(where: Where) -> ClusterSpec:
+    """Read what callers of a function gave; see :func:`parse_cluster`."""
+    return parse_cluster(
+        where.get("cluster"), where.get("workers"), where.get("threads"), where.get("jobs")
+    )
 
 
 def parse_cluster(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbdask.plan.plan import Workers
+from nbdask.plan.estimate import Workers
+from nbdask.plan.machine import available_cores
 
 #: Batch systems, by dask-jobqueue.
 QUEUES = ("slurm", "pbs", "sge", "lsf", "htcondor")
@@ -111,7 +112,9 @@ class ClusterSpec:
     def layout(self) -> Workers:
         """The counts that a plan is made for."""
         extra = 0 if self.kind == "threads" else 1
-        return Workers(self.workers, self.threads, self.workers + extra)
+        cores = available_cores() if self.here else 0
+        queued = self.kind in QUEUES
+        return Workers(self.workers, self.threads, self.workers + extra, cores, queued)
 
     @property
     def memory_limit(self) -> int | None:

@@ -115,6 +115,7 @@ def _noise(
     if not isinstance(pipeline, Pipeline):
         raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
     reader = complete_source(source, target.place)
+    reader.one_panel("noise")
     target.check()
     pipeline.check(reader.grid.shape)
     provenance.check_seed_is_new(reader, pipeline)

@@ -7,6 +7,7 @@ from nbdask.experiment.detector import Detector
 from nbdask.experiment.experiment import Experiment
 from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.mosaic import Mosaic
+from nbdask.experiment.panel import DetectorPanel
 from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import SourcePoint, Sources, Spread
@@ -14,6 +15,7 @@ from nbdask.experiment.spectrum import Spectrum
 from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Mosaic", "Recipe",
-    "Sampling", "Scan", "SourcePoint", "Sources", "Spectrum", "Spread", "StructureFactors",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+    "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources", "Spectrum", "Spread",
+    "StructureFactors",
 ]  # fmt: skip

@@ -89,6 +89,11 @@ class Experiment:
                 allowed = f"a row for each of the {count} wavelengths of sources.spectrum"
                 raise FieldError("structure.recipe.anomalous", rows, allowed)
         roi = self.sampling.roi
+        if len(self.detector.panels) > 1:
+            for name in ("roi", "mask"):
+                if getattr(self.sampling, name) is not None:
+                    allowed = "left out: it is of one panel, and the detector has several"
+                    raise FieldError(f"sampling.{name}", getattr(self.sampling, name), allowed)
         if roi is not None and (roi[0] >= self.detector.n_slow or roi[2] >= self.detector.n_fast):
             raise FieldError(
                 "sampling.roi",
@@ -99,8 +104,13 @@ class Experiment:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels of the image, (slow, fast)."""
+        """Pixels of a panel, (slow, fast): the box around all where their sizes differ."""
         return (self.detector.n_slow, self.detector.n_fast)
+
+    @property
+    def n_panels(self) -> int:
+        """Number of panels."""
+        return max(1, len(self.detector.panels))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict; fields that hold their defaults are left out.

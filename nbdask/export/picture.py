@@ -86,6 +86,7 @@ class Picture:
     def __post_init__(self) -> None:
         """Open the store and settle the region."""
         self.reader = reader = StoreReader(self.store)
+        reader.one_panel("export")
         if reader.attributes["status"] != COMPLETE and not self.incomplete:
             raise StoreError(
                 f"{reader.path} is not complete: finish it with --resume first, or export what"
@@ -114,7 +115,7 @@ class Picture:
         """Greatest pixel and standard deviation of the whole image; of an unfinished one so far."""
         found = self.reader.attributes.get("statistics")
         if found is None:
-            found = combine(self.reader.summaries())._asdict()
+            found = combine(self.reader.summaries()).to_dict()
         values = (math.nan if found[k] is None else float(found[k]) for k in ("max", "rmsd"))
         return Scales(*values)
 

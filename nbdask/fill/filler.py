@@ -166,6 +166,7 @@ class Filler:
             pixel_size=self.work.pixel_size,
             overwrite=overwrite,
             image=self.work.image,
+            panels=self.work.panels,
         )
 
     def _start(self, dashboard: str | None) -> Start:
@@ -177,7 +178,7 @@ class Filler:
 
     def close(self) -> Filled:
         """Mark the store complete."""
-        statistics = combine(summary_from(row) for row in self.summaries)
+        statistics = combine((summary_from(row) for row in self.summaries), self.work.grid.apart)
         outside = int(self.summaries[:, TileSummary._fields.index("outside")].sum())
         if outside:
             self.notes += (

@@ -145,6 +145,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg reads amplitudes from a list: write one with nbdask amplitudes",
         ),
         (
+            "detector.panels",
+            bool(experiment.detector.panels),
+            "nanoBragg has one panel of square pixels",
+        ),
+        (
             "detector.pix0",
             experiment.detector.pix0 is not None,
             "nanoBragg never uses the numbers of -pix0_vector",

@@ -5,10 +5,10 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     [nanobragg]
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
-with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry``, the names
-of :class:`~.own.Own` and a table ``amplitudes`` (the options of models and reflection files) next
-to ``flags`` if wanted.  Relative
-paths start from the folder of the TOML file.
+with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` (and with it
+``clen`` [m], ``distance_shift`` [m], ``geometry_mask``), the names of :class:`~.own.Own` and a
+table ``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.
+Relative paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
+from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.own import OWN, own_of
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
@@ -34,9 +35,10 @@ from nbdask.inputs.sourcefile import read_sources
 from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
-    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "amplitudes",
-    *OWN,
+    "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "clen",
+    "distance_shift", "geometry_mask", "amplitudes", *OWN,
 )  # fmt: skip
+_WITH_GEOMETRY = {"clen": "clen", "distance_shift": "distance_shift", "geometry_mask": "mask"}
 _ASKED = {item.name for item in fields(Request)}
 _KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
 
@@ -99,11 +101,22 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         pix0=table.get("pix0"),
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
-        geometry=table.get("geometry"),
+        geometry=_geometry(table),
         own=own_of(table, "nanobragg"),
         base_dir=folder,
     )
     return parsed.experiment
+
+
+def _geometry(table: Mapping[str, Any]) -> GeometryRequest | None:
+    """Return what is asked of a geometry file."""
+    beside = {field: table[key] for key, field in _WITH_GEOMETRY.items() if key in table}
+    if "geometry" in table:
+        return GeometryRequest(table["geometry"], **beside)
+    for key in _WITH_GEOMETRY:
+        if key in table:
+            raise FieldError(f"nanobragg.{key}", table[key], "left out without geometry")
+    return None
 
 
 def _request(table: Any) -> Request | None:

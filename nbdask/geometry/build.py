@@ -23,8 +23,10 @@ from nbdask.geometry.detector_frame import DetectorFrame, place_detector
 from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
 from nbdask.geometry.energies import by_energy
-from nbdask.geometry.model import SHAPE_CODES, Array, Model
+from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
 from nbdask.geometry.nodes import node_basis
+from nbdask.geometry.numbers import real
+from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -40,7 +42,7 @@ from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
-class _Sensor(NamedTuple):
+class Sensor(NamedTuple):
     """Fields of the model, by name; so are the next two."""
 
     layers: int
@@ -55,6 +57,29 @@ class _Orientations(NamedTuple):
     first_axes: Array | None
     n_phi: int
     n_domains: int
+
+
+class Turning(NamedTuple):
+    """How the crystal is turned.
+
+    Attributes
+    ----------
+    phi, used : (n_phi,) float64 arrays
+        Spindle angles [rad] as given, and those that count (S-SEM-01).
+    rotations : (n_domains, 3, 3) float64 array or None
+        Of the mosaic domains; None: one, not rotated.
+    domains : int
+    weights : (n_domains,) float64 array
+    fixed : bool
+        Whether the domains' rotations go before the spindle's.
+    """
+
+    phi: Array
+    used: Array
+    rotations: Array | None
+    domains: int
+    weights: Array
+    fixed: bool
 
 
 class _Amplitudes(NamedTuple):
@@ -99,19 +124,23 @@ def build_model(experiment: Experiment) -> Model:
     sources = build_sources(
         experiment.sources, beam.wavelength, detector.beam, detector.polarization
     )
-    sensor = _sensor(experiment.detector)
+    sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
     amplitudes, tables = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
+    mask = _mask(experiment)
+    frames = panel_frames(experiment.frame, experiment.detector, mask)
+    place = _first_panel(frames, detector) or _detector_fields(experiment.detector, detector)
     return Model(
-        **_detector_fields(experiment.detector, detector),
+        **{**sensor._asdict(), "mask": mask, **place},
+        curved=experiment.detector.curved,
+        point_pixel=experiment.detector.point_pixel,
         **_crystal_fields(experiment.crystal, crystal),
         **{item.name: getattr(sources, item.name) for item in fields(sources)}
         | {"f_table": tables[sources.f_table]},
-        **sensor._asdict(),
         **turns._asdict(),
         **amplitudes._asdict(),
         oversample=oversample,
@@ -119,19 +148,19 @@ def build_model(experiment: Experiment) -> Model:
         polarized=beam.polarized,
         dmin=sampling.dmin,
         default_F=experiment.structure.default_F,
-        background=_background(experiment.background.water, fluence),
+        background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
         each_polar=each[1],
         each_omega=each[2],
         running_product=experiment.semantics == "c" and any(each),
         roi=_roi(experiment),
-        mask=_mask(experiment),
         refuse_outside=experiment.semantics == "c",
         notes=detector.notes
         + crystal.notes
         + notes
         + _notes(experiment, sensor, detector, turns.n_domains),
+        panels=frames if len(frames) > 1 else (),
     )
 
 
@@ -148,47 +177,79 @@ def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
 
 
 def _detector_fields(given: Detector, placed: DetectorFrame) -> dict[str, Any]:
-    ours = ("n_slow", "n_fast", "pixel_size", "curved", "point_pixel")
     its = ("fast", "slow", "normal", "origin", "beam", "distance", "close_distance")
-    return {n: getattr(given, n) for n in ours} | {n: getattr(placed, n) for n in its}
+    size = given.pixel_size
+    return {n: getattr(placed, n) for n in its} | {
+        "n_slow": given.n_slow,
+        "n_fast": given.n_fast,
+        "pitch_fast": size,
+        "pitch_slow": size,
+        "area": size * size,
+    }
+
+
+def _first_panel(frames: tuple[PanelFrame, ...], placed: DetectorFrame) -> dict[str, Any]:
+    """Return the fields of the first panel, and the box around all; nothing where there is none."""
+    if not frames:
+        return {}
+    found = {item.name: getattr(frames[0], item.name) for item in fields(frames[0])[1:]}
+    box = {n: max(getattr(frame, n) for frame in frames) for n in ("n_slow", "n_fast")}
+    return found | box | {"beam": placed.beam}
 
 
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     """Return (layers, thickness, distance between layers [m]) of the sensor."""
-    thickness, count = detector.thickness, detector.thick_steps
-    if thickness <= 0.0:
-        return (1, 0.0, 0.0)
-    if count is None:
-        return (2, thickness, thickness / 2)
-    count = max(count, 2)
-    return (count, thickness, thickness / (count - 1))
+    thickness = detector.panels[0].thickness if detector.panels else detector.thickness
+    return settle_layers(thickness, detector.thick_steps)
 
 
-def _sensor(detector: Detector) -> _Sensor:
+def place_sensor(detector: Detector) -> Sensor:
+    """Return layers, thickness and absorption of the sensor."""
     layers, thickness, step = settle_thickness(detector)
     mu = detector.attenuation
     if mu is None:
-        mu = 1.0 / thickness if thickness > 0.0 else 0.0
-    return _Sensor(layers, step, thickness, mu)
+        mu = 1.0 / thickness if real(thickness) > 0.0 else 0.0
+    return Sensor(layers, step, thickness, mu)
 
 
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    count = _domain_count(experiment, crystal, detector)
-    phi = phi_angles(experiment.scan)
-    check_table(len(phi), count)
-    domains = make_domains(experiment.crystal, crystal.axes, count)
-    fixed = domains.rotations if domains.fixed else None
+    turns = turning(experiment, crystal.axes, _domain_count(experiment, crystal, detector))
+    fixed = turns.rotations if turns.fixed else None
     axes = crystal.axes if fixed is None else turned_axes(crystal.axes, fixed)
-    rotations = None if domains.fixed else domains.rotations
-    used = carried_angles(phi) if experiment.semantics == "c" else phi
-    table = orientation_table(axes, detector.spindle, used, rotations)
+    rotations = None if turns.fixed else turns.rotations
+    table = orientation_table(axes, detector.spindle, turns.used, rotations)
     first = None
-    if used[0] != phi[0]:
+    if turns.used[0] != turns.phi[0]:
         # Before anything was rotated there is nothing to carry over.
-        first = orientation_table(axes, detector.spindle, phi[:1], rotations)
-    return _Orientations(table, domains.weights, first, len(phi), count)
+        first = orientation_table(axes, detector.spindle, turns.phi[:1], rotations)
+    return _Orientations(table, turns.weights, first, len(turns.phi), turns.domains)
+
+
+def turning(experiment: Experiment, axes: Array | None = None, count: int | None = None) -> Turning:
+    """Return the spindle's angles and the mosaic domains' rotations.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    axes : (3, 3) array, optional
+        Rows a, b, c at phi 0, which only Gaussian domains need.
+    count : int, optional
+        Number of domains, where it had to be estimated.
+
+    Raises
+    ------
+    FieldError
+        More of them than a table in memory can hold.
+    """
+    crystal = experiment.crystal
+    domains = settle_count(crystal) if count is None else count
+    phi = phi_angles(experiment.scan)
+    check_table(len(phi), domains)
+    made = make_domains(crystal, np.eye(3) if axes is None else axes, domains)
+    used = carried_angles(phi) if experiment.semantics == "c" else phi
+    return Turning(phi, used, made.rotations, domains, made.weights, made.fixed)
 
 
 def domain_count(experiment: Experiment) -> int:
@@ -204,8 +265,10 @@ def _domain_count(experiment: Experiment, crystal: CrystalFrame, detector: Detec
     given = experiment.crystal
     if given.mosaic.tolerance is None or not is_mosaic(given):
         return settle_count(given)
-    wavelength = experiment.beam.wavelength
-    return estimated_count(given, crystal, experiment.detector, detector, wavelength)
+    frames = panel_frames(experiment.frame, experiment.detector)
+    flat = [{item.name: getattr(frame, item.name) for item in fields(frame)} for frame in frames]
+    flat = flat or [_detector_fields(experiment.detector, detector)]
+    return estimated_count(given, crystal, flat, detector.beam, experiment.beam.wavelength)
 
 
 def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
@@ -279,12 +342,7 @@ def _check_unchanged(path: str, expected: str | None) -> None:
 def _oversample(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> tuple[int, tuple[str, ...]]:
-    recommended = recommended_oversample(
-        crystal,
-        experiment.beam.wavelength,
-        detector.distance,
-        experiment.detector.pixel_size,
-    )
+    recommended = finest_oversample(experiment, crystal, detector.distance)
     given = experiment.sampling.oversample
     if given is None and recommended > MAX_OVERSAMPLE:
         raise FieldError(
@@ -302,7 +360,26 @@ def _oversample(
     return given, ()
 
 
-def _background(water: float, fluence: float) -> float:
+def finest_oversample(experiment: Experiment, crystal: CrystalFrame, distance: float) -> int:
+    """Return the sub-pixels along an edge that are recommended.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    crystal : CrystalFrame
+    distance : float
+        Along the beam [m]; of panels their own count, and the most that is recommended for any.
+    """
+    wavelength, given = experiment.beam.wavelength, experiment.detector
+    frames = panel_frames(experiment.frame, given)
+    places = {(nearest(frame), max(frame.pitch_fast, frame.pitch_slow)) for frame in frames}
+    return max(
+        recommended_oversample(crystal, wavelength, away, size)
+        for away, size in places or {(distance, given.pixel_size)}
+    )
+
+
+def water_background(water: float, fluence: float) -> float:
     """Return what a pixel's sum starts from: scattering of a cube of water (forward F only)."""
     return (
         units.WATER_F
@@ -341,13 +418,19 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
+def _has_no_attenuation(detector: Detector) -> bool:
+    if detector.panels:
+        return any(panel.attenuation == 0.0 for panel in detector.panels)
+    return detector.attenuation is None
+
+
 def _notes(
-    experiment: Experiment, sensor: _Sensor, detector: DetectorFrame, domains: int
+    experiment: Experiment, sensor: Sensor, detector: DetectorFrame, domains: int
 ) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
-    if experiment.detector.thickness > 0.0 and experiment.detector.attenuation is None:
+    if sensor.thickness > 0.0 and _has_no_attenuation(experiment.detector):
         notes.append(
             "no sensor attenuation given: depth set to the thickness,"
             f" {sensor.thickness * 1e6:g} um"

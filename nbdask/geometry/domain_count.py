@@ -8,14 +8,14 @@ the former.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from nbdask.errors import FieldError
 from nbdask.experiment.crystal import Crystal
-from nbdask.experiment.detector import Detector
 from nbdask.geometry.crystal_frame import CrystalFrame
-from nbdask.geometry.detector_frame import DetectorFrame
 from nbdask.geometry.domains import make_domains
 from nbdask.geometry.rotation import turned_axes
 from nbdask.geometry.sobol import sobol
@@ -31,8 +31,8 @@ _SHARPNESS = 4.0 * math.log(2.0) / 0.886**2
 def estimated_count(
     given: Crystal,
     crystal: CrystalFrame,
-    size: Detector,
-    detector: DetectorFrame,
+    panels: Sequence[Mapping[str, Any]],
+    beam: Array,
     wavelength: float,
 ) -> int:
     """Return a power of two of domains for the tolerance of ``given.mosaic``.
@@ -41,8 +41,10 @@ def estimated_count(
     ----------
     given : Crystal
     crystal : CrystalFrame
-    size : Detector
-    detector : DetectorFrame
+    panels : sequence of mappings
+        Each with the fields of a :class:`~.model.PanelFrame` that place it.
+    beam : (3,) float64 array
+        Unit vector.
     wavelength : float
         [m]
 
@@ -53,21 +55,22 @@ def estimated_count(
     """
     tolerance = given.mosaic.tolerance
     assert tolerance is not None
-    q = _scattering_vectors(size, detector, wavelength)
+    count = max(_PIXELS // len(panels), 64)
+    q = np.concatenate([_scattering_vectors(panel, count, beam, wavelength) for panel in panels])
     first = _sums(crystal, _axes(given, crystal, 64), q)
     q = q[np.argsort(first)[-_BRIGHT:]]
     axes = _axes(given, crystal, 2 * LEAST)
-    count, before = LEAST, _sums(crystal, axes[:LEAST], q)
+    number, before = LEAST, _sums(crystal, axes[:LEAST], q)
     after = before + _sums(crystal, axes[LEAST:], q)
-    while _difference(before / count, after / (2 * count)) > tolerance:
-        count *= 2
-        if count > MOST:
+    while _difference(before / number, after / (2 * number)) > tolerance:
+        number *= 2
+        if number > MOST:
             raise FieldError(
                 "crystal.mosaic.tolerance", tolerance, f"attainable with {MOST} domains: raise it"
             )
-        axes = _axes(given, crystal, 2 * count)
-        before, after = after, after + _sums(crystal, axes[count:], q)
-    return count
+        axes = _axes(given, crystal, 2 * number)
+        before, after = after, after + _sums(crystal, axes[number:], q)
+    return number
 
 
 def _difference(first: Array, second: Array) -> float:
@@ -81,14 +84,16 @@ def _axes(given: Crystal, crystal: CrystalFrame, count: int) -> Array:
     return turned_axes(crystal.axes, rotations)
 
 
-def _scattering_vectors(size: Detector, detector: DetectorFrame, wavelength: float) -> Array:
-    """Return those of some pixels of the flat detector, (n, 3) [1/m]."""
-    place = sobol(_PIXELS, 2)
-    fast = place[:, :1] * size.n_fast * size.pixel_size
-    slow = place[:, 1:] * size.n_slow * size.pixel_size
-    at = detector.origin + fast * detector.fast + slow * detector.slow
+def _scattering_vectors(
+    panel: Mapping[str, Any], count: int, beam: Array, wavelength: float
+) -> Array:
+    """Return those of some places of a flat panel, (count, 3) [1/m]."""
+    place = sobol(count, 2)
+    fast = place[:, :1] * (panel["n_fast"] * panel["pitch_fast"]) * panel["fast"]
+    slow = place[:, 1:] * (panel["n_slow"] * panel["pitch_slow"]) * panel["slow"]
+    at = panel["origin"] + fast + slow
     at /= np.linalg.norm(at, axis=1)[:, None]
-    return np.asarray((at - detector.beam) / wavelength)
+    return np.asarray((at - beam) / wavelength)
 
 
 def _sums(crystal: CrystalFrame, axes: Array, q: Array) -> Array:

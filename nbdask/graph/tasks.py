@@ -152,7 +152,7 @@ def finish(context: RunContext, index: int, timed: TimedPartial) -> TileResult:
         region = _region(context, index)
         if region is None or timed.partial is None:
             tile = context.grid[index]
-            part = tile.intersect(Tile.within(model.roi))
+            part = tile.intersect(Tile.within(model.at(tile.panel).roi))
             summary = EMPTY._replace(n_masked=0 if part is None else part.pixels)
             return TileResult(index, np.zeros(tile.shape, dtype=np.float32), summary)
         pixels = context.kernel().finish(model, region.tile, timed.partial, region.mask)
@@ -229,12 +229,14 @@ def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.f
 
 def _region(context: RunContext, index: int) -> _Region | None:
     """Return what is to be evaluated of a tile; None: nothing."""
-    part = context.grid[index].intersect(Tile.within(context.model.roi))
+    tile = context.grid[index]
+    model = context.model.at(tile.panel)
+    part = tile.intersect(Tile.within(model.roi))
     if part is None:
         return None
-    if context.model.mask is None:
+    if model.mask is None:
         return _Region(part, None)
-    mask = context.model.mask.read(*part)
+    mask = model.mask.read(*part.bounds)
     if mask.all():
         return _Region(part, None)
     return _Region(part, mask) if mask.any() else None
@@ -260,7 +262,4 @@ def named(tile: Tile, index: int, doing: str) -> Iterator[None]:
     except NbdaskError:
         raise
     except Exception as error:
-        raise TileError(
-            f"tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to {tile.fast1})"
-            f"{doing}: {type(error).__name__}: {error}"
-        ) from error
+        raise TileError(f"tile {index} ({tile}){doing}: {type(error).__name__}: {error}") from error

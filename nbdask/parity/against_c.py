@@ -25,6 +25,7 @@ from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
 from nbdask.parity.regions import Choice, Region, choose, default_mode
 from nbdask.parity.semantics import expected_differences, thread_notes, unique
 from nbdask.parity.tasks import Job, region_graph
+from nbdask.plan.plan import recorded_tile
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Settings, prepare
 from nbdask.store.earlier import backend_of
@@ -124,7 +125,7 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
         request.settings,
         backend=backend,
         precision=precision,
-        tile=(plan["tile"][0], plan["tile"][1]),
+        tile=recorded_tile(plan),
         steps_per_task=plan["steps_per_task"],
     )
     own = experiment.semantics
@@ -182,6 +183,12 @@ def parity_from_scratch(
 
 def _compare(side: _Side, request: Request) -> Outcome:
     experiment = side.experiment
+    if experiment.detector.panels:
+        count = experiment.n_panels
+        raise ParityUsageError(
+            f"a detector of {count} panel(s) of a geometry file, which the flags of C cannot say:"
+            " must be one panel of square pixels"
+        )
     mode = request.mode or default_mode(experiment.shape)
     users = side.users if mode == "roi" else None
     _check(side, request, mode, users)

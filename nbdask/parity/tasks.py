@@ -129,31 +129,37 @@ def region_graph(run: str, number: int, region: Region, grid: TileGrid | None) -
     grid : TileGrid or None
         Tiles that are to be computed; None: the pixels are in a store.
     """
-    bounds = tuple(int(x) for x in region.tile)
-    graph: dict[Any, Any] = {(f"c-{run}", number): (reference, run, *bounds)}
+    # A list: dask looks tuples up among the keys of the graph.
+    bounds = [int(x) for x in region.tile]
+    graph: dict[Any, Any] = {(f"c-{run}", number): (reference, run, bounds)}
     tiles: list[Any] = []
     if grid is not None:
         for index in overlapping(grid, region.tile):
             tiles.append((f"tile-{run}", number, index))
-            graph[tiles[-1]] = (computed, run, index, *bounds)
+            graph[tiles[-1]] = (computed, run, index, bounds)
     key = (f"region-{run}", number)
-    graph[key] = (judged, run, *bounds, region.why, (f"c-{run}", number), tiles)
+    graph[key] = (judged, run, bounds, region.why, (f"c-{run}", number), tiles)
     return Graph(key, graph)
 
 
-def reference(run: str, slow0: int, slow1: int, fast0: int, fast1: int) -> CRun:
+#: Of a region: first and last (exclusive) slow and fast index, panel.
+Bounds = Sequence[int]
+
+
+def reference(run: str, bounds: Bounds) -> CRun:
     """Run C for a region."""
     job: Job = context_of(run)
-    region = Tile(slow0, slow1, fast0, fast1)
-    return run_c(job.binary, job.experiment, region, job.mode, users=job.users, keep=job.keep)
+    return run_c(
+        job.binary, job.experiment, Tile(*bounds), job.mode, users=job.users, keep=job.keep
+    )
 
 
-def computed(run: str, index: int, slow0: int, slow1: int, fast0: int, fast1: int) -> Computed:
+def computed(run: str, index: int, bounds: Bounds) -> Computed:
     """Compute what a region needs of a tile; the rest of the tile is 0."""
     job: Job = context_of(run)
     context = job.context
     assert context is not None
-    model = _within(context.model, Tile(slow0, slow1, fast0, fast1))
+    model = _within(context.model, Tile(*bounds))
     assert model is not None, "the region holds nothing of the region of interest"
     try:
         result = compute_tile(replace(context, model=model), index)
@@ -168,17 +174,14 @@ def computed(run: str, index: int, slow0: int, slow1: int, fast0: int, fast1: in
 
 def judged(
     run: str,
-    slow0: int,
-    slow1: int,
-    fast0: int,
-    fast1: int,
+    bounds: Bounds,
     why: str,
     theirs: CRun,
     tiles: Sequence[Computed],
 ) -> RegionResult:
     """Compare a region with what C made of it."""
     job: Job = context_of(run)
-    region = Tile(slow0, slow1, fast0, fast1)
+    region = Tile(*bounds)
     if job.store is None:
         ours, seconds = _pasted(region, tiles)
         outside = sum(tile.outside for tile in tiles)
@@ -191,7 +194,7 @@ def judged(
     return RegionResult(
         region,
         why,
-        measure(ours, theirs.image, (slow0, fast0), job.peaks),
+        measure(ours, theirs.image, (region.slow0, region.fast0), job.peaks),
         seconds,
         theirs.seconds,
         theirs.argv,
@@ -252,7 +255,7 @@ def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | 
     first = None if model is None else find_first_evaluation(model)
     if model is None or first is None:
         return None
-    pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
+    pixel = first.pixel
     kernel, plain = context.kernel(), replace(model, first_axes=None)
     total = kernel.partial(plain, pixel, StepRange(0, model.n_steps), None)
     value = kernel.finish(plain, pixel, total, None)

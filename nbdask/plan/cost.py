@@ -29,8 +29,10 @@ SHAPES = tuple(SHAPE_CODES)
 MIXED_FACTOR = 0.6
 #: A factor evaluated for every term instead of once per pixel costs about this much more.
 EACH_TERM_FACTOR = 1.5
-#: Seconds that a tile costs whatever its size: scheduling, two small files.
-TILE_SECONDS = 0.004
+#: Nanoseconds of a run, whatever its kernel: from the command to the first tile and after the last
+#: one; what worker processes add, as many as there are cores; what the interpreter does for a tile
+#: of any size, which is handed out and written in two small files.
+RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Costs:
 
     def lookup(self, key: str) -> float:
         """Return the nanoseconds for ``backend/precision/...``."""
-        for known in (self.measured, self.defaults):
+        for known in (self.measured, self.defaults, RUN):
             if key in known:
                 return known[key]
         backend, precision, rest = key.split("/", 2)
@@ -81,6 +83,10 @@ class Costs:
         key = f"{backend}/{precision}/{SHAPES[model.shape]}/{amplitudes_of(model)}"
         factor = EACH_TERM_FACTOR if model.each_thick or model.each_polar or model.each_omega else 1
         return 1e-9 * self.lookup(key) * factor
+
+    def of_run(self, part: str) -> float:
+        """Return the seconds of ``"start"``, ``"workers"`` or ``"tile"``; see :data:`RUN`."""
+        return 1e-9 * self.lookup(f"run/{part}")
 
     def per_pixel(self, backend: str, precision: str) -> float:
         """Return the seconds that a pixel costs once: finishing, checking, writing it."""

@@ -100,7 +100,7 @@ def task_bytes(
     """
     planes = 16 if model.running_product else 8
     sets = 1 if ranges == 1 else 4
-    mask = 1 if model.mask is not None else 0
+    mask = int(any(frame.mask is not None for frame in model.panels or (model,)))
     return working_bytes(model, pixels) + pixels * (sets * planes + mask + 12)
 
 

@@ -12,7 +12,17 @@ from nbdask import html
 from nbdask.errors import PlanError
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
-from nbdask.plan.cost import TILE_SECONDS, Costs
+from nbdask.plan.cost import Costs
+from nbdask.plan.estimate import (
+    STORED,
+    Estimate,
+    Pieces,
+    Storage,
+    Workers,
+    estimate,
+    format_seconds,
+)
+from nbdask.plan.leading import least_seconds, most_tasks
 from nbdask.plan.machine import total_memory
 from nbdask.plan.steps import StepRange, split_steps
 from nbdask.plan.tiles import Tile, TileGrid
@@ -34,8 +44,6 @@ EMPTY_SHARE = 0.2
 #: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
 GPU_SIDE, GPU_GREATEST, GPU_TASK = 1024, 2048, 0.5
-#: Seconds before the first tile, and those that the start of worker processes adds.
-START_SECONDS, WORKERS_SECONDS = 2.0, 3.0
 
 
 class KernelFacts(Protocol):
@@ -58,30 +66,6 @@ class KernelFacts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
-    """How many tasks run at once.
-
-    Parameters
-    ----------
-    workers : int
-        Processes that evaluate tiles.
-    threads : int
-        Tasks at a time in each.
-    processes : int
-        Processes in all, the one that leads included.
-    """
-
-    workers: int = 1
-    threads: int = 1
-    processes: int = 1
-
-    @property
-    def total(self) -> int:
-        """Tasks that run at once."""
-        return self.workers * self.threads
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """Which work is done, in which pieces.
 
@@ -98,8 +82,10 @@ class Plan:
         Most bytes of one running task.
     process_bytes : int
         Most bytes of one process.
-    task_seconds, run_seconds : float
-        Estimates.
+    task_seconds : float
+        Estimate.
+    estimate : Estimate
+        Of the whole run.
     costs : str
         Where the cost figures come from.
     """
@@ -114,8 +100,13 @@ class Plan:
     task_bytes: int
     process_bytes: int
     task_seconds: float
-    run_seconds: float
+    estimate: Estimate
     costs: str
+
+    @property
+    def run_seconds(self) -> float:
+        """Estimated seconds of the run."""
+        return self.estimate.total
 
     @property
     def tasks(self) -> int:
@@ -125,18 +116,20 @@ class Plan:
     @property
     def image_bytes(self) -> int:
         """Bytes of the float32 image before compression."""
-        return 4 * self.grid.shape[0] * self.grid.shape[1]
+        return 4 * self.grid.pixels
 
     def describe(self) -> str:
         """Return the plan in a few lines for people."""
         rows, columns = self.grid.counts
         n_steps = self.steps[-1].stop
         longest = max(s.length for s in self.steps)
+        panels = f"{self.grid.panels} panels x " if self.grid.panels > 1 else ""
+        slow, fast = self.grid.shape
         return "\n".join(
             (
-                f"image     {self.grid.shape[0]} x {self.grid.shape[1]} pixels (slow x fast),"
+                f"image     {panels}{slow} x {fast} pixels (slow x fast),"
                 f" {n_steps} steps each, {memory.format_bytes(self.image_bytes)} as float32",
-                f"tiles     {rows} x {columns} = {len(self.grid)} of {self.grid.tile[0]} x"
+                f"tiles     {panels}{rows} x {columns} = {len(self.grid)} of {self.grid.tile[0]} x"
                 f" {self.grid.tile[1]} pixels, {self.working_tiles} in the region of interest",
                 f"tasks     {self.tasks}: {len(self.steps)} per tile, at most {longest} steps,"
                 f" about {self.task_seconds:.2g} s each",
@@ -144,9 +137,14 @@ class Plan:
                 f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
                 f"memory    {memory.format_bytes(self.task_bytes)} per task,"
                 f" {memory.format_bytes(self.process_bytes)} per process",
-                f"time      about {format_seconds(self.run_seconds)} (cost figures: {self.costs})",
+                f"time      about {format_seconds(self.run_seconds)}{self._waiting()}, limited by"
+                f" {self.estimate.limit}: {self.estimate.parts()}"
+                f" (cost figures: {self.costs}; {self.estimate.storage})",
             )
         )
+
+    def _waiting(self) -> str:
+        return " and the jobs' time in their queue" if self.workers.queued else ""
 
     def _repr_html_(self) -> str:
         """Show the plan in a notebook."""
@@ -156,7 +154,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict of what determines the pieces of work, and the estimates."""
         return {
-            "shape": list(self.grid.shape),
+            "shape": list(self.grid.image_shape),
             "tile": list(self.grid.tile),
             "tiles": len(self.grid),
             "steps": self.steps[-1].stop,
@@ -209,12 +207,18 @@ def parse_tile(value: object) -> tuple[int, int]:
     return (numbers[0], numbers[-1])
 
 
+def recorded_tile(plan: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the size of tiles to ask for, so that they are those of a plan on record."""
+    slow, fast = (max(int(side), LEAST_ASKED) for side in plan["tile"])
+    return (slow, fast)
+
+
 def _check_count(grid: TileGrid) -> None:
     if len(grid) > MOST_TILES:
         raise PlanError(
-            f"{grid.shape[0]} x {grid.shape[1]} pixels in tiles of {grid.tile[0]} x {grid.tile[1]}"
-            f" are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater --tile, or fewer"
-            " pixels"
+            f"{' x '.join(map(str, grid.image_shape))} pixels in tiles of {grid.tile[0]} x"
+            f" {grid.tile[1]} are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater"
+            " --tile, or fewer pixels"
         )
 
 
@@ -227,6 +231,8 @@ def make_plan(
     steps_per_task: int | None = None,
     workers: Workers | None = None,
     memory_limit: int | str | None = None,
+    storage: Storage | None = None,
+    outputs: int = 0,
 ) -> Plan:
     """Choose tiles and step ranges, or check those asked for.
 
@@ -243,6 +249,10 @@ def make_plan(
         None: one process with one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
+    storage : Storage, optional
+        How fast the store's place is.  None: what is usual.
+    outputs : int
+        Files that are made of the finished store.
 
     Raises
     ------
@@ -250,11 +260,12 @@ def make_plan(
         A size that is not allowed, or a run that does not fit the memory.
     """
     workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
-    demand = _Demand(model, kernel, costs, workers, _limit(memory_limit, workers))
+    storage = storage or Storage()
+    demand = _Demand(model, kernel, costs, workers, storage, _limit(memory_limit, workers))
     per_task = _checked_steps(steps_per_task)
     side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
+    grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])), model.n_panels)
     _check_count(grid)
     per_task = per_task or _choose_steps(demand, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
@@ -270,7 +281,7 @@ def make_plan(
         task_bytes=task,
         process_bytes=need,
         task_seconds=demand.tile_seconds(grid.tile) / len(steps),
-        run_seconds=demand.run_seconds(grid),
+        estimate=estimate(demand.pieces(grid, len(steps), outputs), workers, costs, storage),
         costs=costs.source,
     )
 
@@ -283,6 +294,7 @@ class _Demand:
     kernel: KernelFacts
     costs: Costs
     workers: Workers
+    storage: Storage
     limit: int
 
     @property
@@ -293,7 +305,7 @@ class _Demand:
         roi = self.roi
         rows = (roi.slow1 - 1) // tile[0] - roi.slow0 // tile[0] + 1
         columns = (roi.fast1 - 1) // tile[1] - roi.fast0 // tile[1] + 1
-        return rows * columns
+        return rows * columns * self.model.n_panels
 
     @property
     def on_device(self) -> bool:
@@ -318,23 +330,44 @@ class _Demand:
         """Return the seconds of the fullest tile."""
         slow, fast = self.roi.shape
         evaluated = min(tile[0], slow) * min(tile[1], fast)
-        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + TILE_SECONDS
+        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + self._files(tile)
 
-    def all_seconds(self, grid: TileGrid) -> tuple[float, float]:
-        """Return the seconds of all evaluations, and of the rest, one after another."""
-        pixels = grid.shape[0] * grid.shape[1]
-        working = min(self.working_tiles(grid.tile) * grid.tile[0] * grid.tile[1], pixels)
-        written = working + round(EMPTY_SHARE * (pixels - working))
-        rest = self._finishing(written) + len(grid) * TILE_SECONDS
-        return self._evaluating(self.roi.pixels), rest
+    def _files(self, tile: tuple[int, int]) -> float:
+        """Return the seconds of a tile's files."""
+        return self.costs.of_run("tile") + self.storage.seconds(STORED * tile[0] * tile[1])
 
-    def run_seconds(self, grid: TileGrid) -> float:
-        """Return the seconds of the run, its start included."""
-        start = START_SECONDS + (WORKERS_SECONDS if self.workers.processes > 1 else 0.0)
-        evaluating, rest = self.all_seconds(grid)
-        if self.on_device:
-            return start + max(evaluating / self.workers.workers, rest / self.workers.total)
-        return start + (evaluating + rest) / self.workers.total
+    @property
+    def work_seconds(self) -> float:
+        """Seconds of all evaluations on one thread."""
+        return self._evaluating(self.model.evaluated)
+
+    @property
+    def wanted_tasks(self) -> int:
+        """Tasks into which work is cut: some for each thread, unless leading takes longer then."""
+        many = TASKS_PER_THREAD * self.workers.total
+        return min(many, most_tasks(self.work_seconds)) if self.workers.led else many
+
+    @property
+    def long_task(self) -> float:
+        """Seconds of a task at most: many workers need longer ones."""
+        return max(LONG_TASK, least_seconds(self.workers.total)) if self.workers.led else LONG_TASK
+
+    def pieces(self, grid: TileGrid, ranges: int, outputs: int) -> Pieces:
+        """Return the work of a run."""
+        pixels, tile = grid.pixels, grid.tile
+        working = min(self.working_tiles(tile) * tile[0] * tile[1], pixels)
+        return Pieces(
+            tiles=len(grid),
+            working=self.working_tiles(tile),
+            ranges=ranges,
+            pixels=tile[0] * tile[1],
+            evaluating=self.work_seconds,
+            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working))),
+            fullest=self.tile_seconds(tile),
+            size=STORED * working,
+            on_device=self.on_device,
+            copied=outputs * pixels,
+        )
 
     def task_bytes(self, pixels: int, ranges: int) -> int:
         return memory.task_bytes(self.model, pixels, ranges, self.kernel.working_bytes)
@@ -352,7 +385,7 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
 
     The greatest that keeps tasks short enough, gives every thread a few, and fits the memory.
     """
-    many = TASKS_PER_THREAD * demand.workers.total
+    many = demand.wanted_tasks
     tiles: Callable[[int], int] = lambda side: demand.working_tiles((side, side))  # noqa: E731
     seconds: Callable[[int], float] = lambda side: demand.tile_seconds((side, side))  # noqa: E731
     ranges = 1 if steps_per_task is None else -(-demand.model.n_steps // steps_per_task)
@@ -365,8 +398,9 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
     if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
         side = GREATEST_SIDE
     # Very large detectors keep tiles of a fair size and cut the steps instead: fewer files.
-    floor = 128 if demand.model.n_slow * demand.model.n_fast <= 8192**2 else 256
-    while side > floor and seconds(side) > LONG_TASK and steps_per_task is None:
+    pixels = demand.model.n_panels * demand.model.n_slow * demand.model.n_fast
+    floor = 128 if pixels <= 8192**2 else 256
+    while side > floor and seconds(side) > demand.long_task and steps_per_task is None:
         side //= 2
     while side > LEAST_SIDE and tiles(side) < many and seconds(side // 2) >= WORTH_CUTTING:
         side //= 2
@@ -381,8 +415,8 @@ def _choose_steps(demand: _Demand, grid: TileGrid) -> int:
         parts = max(1, int(demand.gpu_seconds(grid.tile) / GPU_TASK))
         return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
     seconds = demand.tile_seconds(grid.tile)
-    parts = max(1, math.ceil(seconds / LONG_TASK))
-    wanted = -(-TASKS_PER_THREAD * demand.workers.total // demand.working_tiles(grid.tile))
+    parts = max(1, math.ceil(seconds / demand.long_task))
+    wanted = -(-demand.wanted_tasks // demand.working_tiles(grid.tile))
     parts = max(parts, min(wanted, int(seconds / SHORT_TASK)))
     return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
 
@@ -419,12 +453,3 @@ def _fitting_bytes(
         f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"
         f" --memory-limit (one thread with small tiles needs {text(smallest)})"
     )
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration for people: ``"3.1 s"``, ``"12 min"``."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

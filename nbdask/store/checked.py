@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store import schema
 from nbdask.store.check import FormatError
 from nbdask.store.reader import StoreReader
 
@@ -42,14 +43,16 @@ class CheckedImage:
     reader : StoreReader
     missing : bool
         Whether tiles without a record are passed on (NaN where nothing is written yet).
+    panel : int
+        Whose pixels parts are of.
 
     Notes
     -----
     Threads may share it.
     """
 
-    def __init__(self, reader: StoreReader, *, missing: bool = False) -> None:
-        self._reader, self._missing = reader, missing
+    def __init__(self, reader: StoreReader, *, missing: bool = False, panel: int = 0) -> None:
+        self._reader, self._missing, self._panel = reader, missing, panel
         self._sound = np.zeros(len(reader.grid), dtype=np.bool_)
         #: Tiles whose first rows were read in order: next row, CRC-32C so far, the recorded one.
         self._begun: dict[int, tuple[int, int, int]] = {}
@@ -93,7 +96,7 @@ class CheckedImage:
     def _read(self, part: Tile, *, in_order: bool) -> NDArray[np.float32]:
         """Read a part, and compare the tiles that were not compared yet."""
         pixels = self._pixels(part)
-        for index in overlapping(self._reader.grid, part):
+        for index in self._overlapping(part):
             if self._sound[index]:
                 continue
             tile = self._reader.grid[index]
@@ -123,10 +126,15 @@ class CheckedImage:
                 self._compare(index, crc, recorded)
         return pixels
 
+    def _overlapping(self, part: Tile) -> list[int]:
+        """Return the numbers of the tiles that hold pixels of a part of this panel."""
+        first = self._panel * self._reader.grid.per_panel
+        return [first + number for number in overlapping(self._reader.grid, part)]
+
     def _rest(self, index: int, row: int, crc: int, recorded: int) -> None:
         """Read a tile from a row on for its checksum."""
         tile = self._reader.grid[index]
-        height = int(self._reader.image.chunks[0])
+        height = int(self._reader.image.chunks[-2])
         height *= max(1, _STRIP_BYTES // (4 * tile.shape[1] * height))
         for start in range(row, tile.slow1, height):
             stop = min(start + height, tile.slow1)
@@ -158,7 +166,7 @@ class CheckedImage:
         try:
             return self._plain(part)
         except Exception:  # zarr and its codecs raise many kinds for a damaged file
-            for index in overlapping(self._reader.grid, part):
+            for index in self._overlapping(part):
                 try:
                     self._plain(common(part, self._reader.grid[index]))
                 except Exception as error:
@@ -168,7 +176,8 @@ class CheckedImage:
 
     def _plain(self, part: Tile) -> NDArray[np.float32]:
         """Read pixels as zarr gives them."""
-        values = self._reader.image[part.slow0 : part.slow1, part.fast0 : part.fast1]
+        selection = schema.pixels_of(self._reader.image, part._replace(panel=self._panel))
+        values = self._reader.image[selection]
         return np.asarray(values, dtype=np.float32)
 
 
@@ -182,7 +191,7 @@ def extended(crc: int, pixels: NDArray[np.float32]) -> int:
 
 
 def overlapping(grid: TileGrid, part: Tile) -> list[int]:
-    """Return the numbers of the tiles that hold pixels of a part."""
+    """Return the numbers, within a panel, of the tiles that hold pixels of a part."""
     if part.slow1 <= part.slow0 or part.fast1 <= part.fast0:
         return []
     rows = range(part.slow0 // grid.tile[0], (part.slow1 - 1) // grid.tile[0] + 1)
@@ -202,9 +211,8 @@ def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
     """
     tile = reader.grid[index]
     error = DamageError(
-        f"{reader.path}: tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to"
-        f" {tile.fast1}) is damaged: {why}; nbdask verify {reader.path} names all such tiles,"
-        f" nbdask repair {reader.path} computes them again"
+        f"{reader.path}: tile {index} ({tile}) is damaged: {why}; nbdask verify"
+        f" {reader.path} names all such tiles, nbdask repair {reader.path} computes them again"
     )
     error.index = index
     return error

@@ -29,8 +29,9 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
     Returns
     -------
     xarray.Dataset
-        ``image`` (slow, fast) float32 backed by dask, NaN where it is not computed yet; ``tiles``
-        the records of finished tiles; the store's attributes.
+        ``image`` (slow, fast), or of several panels (panel, slow, fast), float32 backed by dask,
+        NaN where it is not computed yet; ``tiles`` the records of finished tiles; the store's
+        attributes.
 
     Raises
     ------
@@ -59,8 +60,8 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``attributes``, ``unit``, ``shape`` (slow, fast) and ``tiles`` with ``done``, ``total`` and
-        ``shape``.
+        ``attributes``, ``unit``, ``shape`` (slow, fast) or (panel, slow, fast), and
+        ``tiles`` with ``done``, ``total`` and ``shape``.
 
     Raises
     ------
@@ -74,6 +75,6 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         "attributes": reader.attributes,
         "unit": reader.unit,
-        "shape": list(reader.grid.shape),
+        "shape": list(reader.grid.image_shape),
         "tiles": {"done": done, "total": len(reader.grid), "shape": list(reader.grid.tile)},
     }

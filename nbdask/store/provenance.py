@@ -23,13 +23,15 @@ from nbdask.version import __version__
 _LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs", "gemmi")
 
 
-def opening(command: Sequence[str] | None) -> dict[str, Any]:
+def opening(command: Sequence[str] | None, panels: int = 1) -> dict[str, Any]:
     """Return the attributes with which every store begins.
 
     Parameters
     ----------
     command : sequence of str or None
         The command line, if it was one.
+    panels : int
+        Panels of the image: a version that knows of one only must not read several.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def opening(command: Sequence[str] | None) -> dict[str, Any]:
     """
     return {
         "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
+        "format_version": schema.FORMAT_VERSION if panels == 1 else schema.PANELS_VERSION,
         "status": schema.RUNNING,
         "nbdask_version": __version__,
         "git_commit": git_commit(),
@@ -61,7 +63,7 @@ def start_attributes(
         Kind of cluster.
     """
     return {
-        **opening(command),
+        **opening(command, plan.grid.panels),
         "experiment": experiment.to_dict(),
         "fingerprint": experiment.fingerprint(),
         "inputs": input_files(experiment),
@@ -99,7 +101,7 @@ def end_attributes(statistics: Statistics) -> dict[str, Any]:
         "ended": now(),
         "versions": versions(),
         # JSON has no NaN: a statistic of an image with NaN pixels is null.
-        "statistics": {k: v if v == v else None for k, v in statistics._asdict().items()},
+        "statistics": {k: v if v == v else None for k, v in statistics.to_dict().items()},
     }
 
 

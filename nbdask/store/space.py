@@ -21,7 +21,7 @@ def least_bytes(tiles: int) -> int:
 
 def most_bytes(grid: TileGrid, tiles: int) -> int:
     """Return the bytes of so many tiles whose pixels cannot be compressed."""
-    pixels = min(tiles * grid.tile[0] * grid.tile[1], grid.shape[0] * grid.shape[1])
+    pixels = min(tiles * grid.tile[0] * grid.tile[1], grid.pixels)
     return pixels * _PIXEL + least_bytes(tiles)
 
 

@@ -46,7 +46,7 @@ def lost_tiles(reader: StoreReader, done: NDArray[np.bool_], *, every: bool) -> 
     lost: list[int] = []
     read: list[int] = []
     for index in np.flatnonzero(done).tolist():
-        stamp = stamps.get(schema.chunk_key(reader.image, *reader.grid.row_column(index)))
+        stamp = stamps.get(schema.chunk_key(reader.image, reader.grid.place(index)))
         if stamp is None or stamp.size == 0 or (sizes is not None and stamp.size != sizes[index]):
             lost.append(index)
         elif every or stamp.time >= last - NEWEST:

@@ -80,8 +80,7 @@ class TileWriter:
             outlast(lambda: self._write(index, tile, image, summary), self.place.name)
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
-                f"{self.place.name}: cannot write tile {index} (slow {tile.slow0} to {tile.slow1},"
-                f" fast {tile.fast0} to {tile.fast1}): {reason(error)}"
+                f"{self.place.name}: cannot write tile {index} ({tile}): {reason(error)}"
             ) from error
 
     def _write(
@@ -92,20 +91,22 @@ class TileWriter:
         self.place.check_alive()
         pixels, records = self._open()
         row, column = divmod(index, self.columns)
-        part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
-        self._put(pixels, part, image, row, column)
-        size = self.place.size(schema.chunk_key(pixels, row, column))
+        place: tuple[int, ...] = (row, column)
+        if pixels.ndim > 2:
+            place = (tile.panel, row % records.shape[1], column)
+        self._put(pixels, schema.pixels_of(pixels, tile), image, place)
+        size = self.place.size(schema.chunk_key(pixels, place))
         values = np.array(schema.record_values(checksum(image), summary, size or 0))
-        self._put(records, (row, column), values[: records.shape[-1]], row, column)
+        self._put(records, place, values[: records.shape[-1]], place)
 
-    def _put(self, array: Any, part: Any, values: Any, row: int, column: int) -> None:
+    def _put(self, array: Any, part: Any, values: Any, place: tuple[int, ...]) -> None:
         """Write one chunk.  zarr reads what is there at the image's edges: drop it if damaged."""
         try:
             array[part] = values
         except OSError:
             raise
         except Exception:
-            self.place.remove(schema.chunk_key(array, row, column))
+            self.place.remove(schema.chunk_key(array, place))
             array[part] = values
 
     def _open(self) -> tuple[Any, Any]:

@@ -34,7 +34,8 @@ def frame_values(experiment: Experiment, model: Model) -> dict[str, Value]:
         "normal": numbers(model.normal),
         "beam": numbers(model.beam),
         "spindle": numbers(placed.spindle),
-        "pixel_size": (float(model.pixel_size),),
+        "pixel_size": (float(model.pitch_fast),),
+        **_panel_values(model),
         "distance": (float(model.distance),),
         "close_distance": (float(model.close_distance),),
         "origin": numbers(model.origin),
@@ -44,6 +45,13 @@ def frame_values(experiment: Experiment, model: Model) -> dict[str, Value]:
         "cells": numbers(model.n_cells),
         "kahn": (float(model.kahn),),
     }
+
+
+def _panel_values(model: Model) -> dict[str, Value]:
+    """Return what only panels of a geometry file have: pitches that differ, axes at an angle."""
+    if model.pitch_fast == model.pitch_slow and model.area == model.pitch_fast * model.pitch_slow:
+        return {}
+    return {"pitch_slow": (float(model.pitch_slow),), "pixel_area": (float(model.area),)}
 
 
 def phi_table(experiment: Experiment) -> list[Value]:

@@ -41,7 +41,9 @@ FRAME = {
     "normal": Quantity("geometry", "", "S-GEO-12", "direction of the detector's normal"),
     "beam": Quantity("geometry", "", "S-GEO-01", "direction of the beam"),
     "spindle": Quantity("geometry", "", "S-GEO-01", "rotation axis"),
-    "pixel_size": Quantity("geometry", "m", "S-GEO-18", "edge of a pixel"),
+    "pixel_size": Quantity("geometry", "m", "S-GEO-18", "edge of a pixel along fast"),
+    "pitch_slow": Quantity("geometry", "m", "S-GEO-26", "edge along slow, where it differs"),
+    "pixel_area": Quantity("geometry", "m^2", "S-GEO-27", "p_f p_s |f x s|"),
     "distance": Quantity("geometry", "m", "S-GEO-13", "distance along the beam"),
     "close_distance": Quantity("geometry", "m", "S-GEO-13", "distance along the normal"),
     "origin": Quantity(

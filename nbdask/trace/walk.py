@@ -40,6 +40,7 @@ def trace_pixel(
     slow: int,
     fast: int,
     *,
+    panel: int = 0,
     chosen: dict[str, str | None] | None = None,
     taps: Sequence[str] = TAPS,
     kernels: Sequence[str] = (),
@@ -53,6 +54,8 @@ def trace_pixel(
     experiment : Experiment
     slow, fast : int
         The pixel.
+    panel : int
+        Its panel.
     chosen : dict, optional
         ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> a number or a range such as
         ``"0:10"``.  What is not named is unrestricted.
@@ -75,11 +78,12 @@ def trace_pixel(
     TraceError
         The traced pixel is not the kernel's own.
     """
-    _check_given(experiment, slow, fast, taps)
+    _check_taps(taps)
     columns = _kernels(kernels)
-    model = build_model(experiment)
+    model = build_model(experiment).at(panel)
+    _check_pixel(model, slow, fast)
     selection = Selection.of(model, chosen or {})
-    pixel = Tile(slow, slow + 1, fast, fast + 1)
+    pixel = Tile(slow, slow + 1, fast, fast + 1, panel)
     phi = phi_table(experiment)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
     if report is not None and model.n_steps > LONG and is_evaluated(model, slow, fast):
@@ -112,6 +116,8 @@ def _trace(
         tuple(columns),
         (*model.notes, *notes),
         float(entries[-1].value[0]),
+        experiment.detector.panels[pixel.panel].name if experiment.n_panels > 1 else None,
+        pixel.panel,
     )
 
 
@@ -125,12 +131,16 @@ def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> lis
     return [*frame, *recorder.entries, Entry("pixel", LoopIndex(), (float(value),))]
 
 
-def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
-    """Refuse unknown taps and pixels outside the detector."""
+def _check_taps(taps: Sequence[str]) -> None:
+    """Refuse unknown taps."""
     unknown = [tap for tap in taps if tap not in TAPS]
     if unknown:
         raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
-    n_slow, n_fast = experiment.shape
+
+
+def _check_pixel(model: Model, slow: int, fast: int) -> None:
+    """Refuse pixels outside the detector."""
+    n_slow, n_fast = model.n_slow, model.n_fast
     if not (0 <= slow < n_slow and 0 <= fast < n_fast):
         raise InputError(
             f"pixel slow {slow}, fast {fast}: must lie on the detector of {n_slow} (slow) x"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +118,11 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
     said = capsys.readouterr().out
     for expected in ("3 x 3 = 9", "memory", "time", "sources   1, wavelength", "edges     "):
         assert expected in said
-    assert not store.exists()
+    assert re.search(r"^time      about .* s, limited by the start: start .* s", said, re.MULTILINE)
+    assert re.search(r"; storage \d+ MB/s\)$", said, re.MULTILINE)
+    assert os.listdir(tmp_path) == []
+    assert run(*GOOD.split(), "--dry-run") == 0
+    assert "; storage not measured)" in capsys.readouterr().out
 
 
 def test_pix0_vector_mm_places_the_detector_and_the_old_flag_says_that_it_does_not(

@@ -111,7 +111,7 @@ def test_the_draw_follows_the_seed(store, monkeypatch) -> None:
         calls.append(index)
         return compute_tile(context, index)
 
-    monkeypatch.setattr("nbdask.verification.compute_tile", watched)
+    monkeypatch.setattr("nbdask.graph.reread.compute_tile", watched)
     drawn = []
     for seed in (1, 1, 2):
         calls.clear()
@@ -177,6 +177,20 @@ def test_what_is_no_store(tmp_path, capsys, command) -> None:
     assert main([command, str(tmp_path / "folder")]) == 2
     assert "is not an nbdask store" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.long
+def test_workers_find_the_same(store, capsys) -> None:
+    """Worker processes read and recompute as threads do, and say the same."""
+    damage(store, 7)
+    (store / "tiles" / "c" / "2" / "3" / "0").unlink()
+    said = []
+    for where in (["--threads", "1"], ["--cluster", "local", "--workers", "2"]):
+        capsys.readouterr()
+        assert main(["verify", str(store), "--recompute", "5", *where]) == 1
+        said.append(capsys.readouterr())
+    assert said[0] == said[1]
+    assert "5 recomputed, 1 missing, 1 corrupt" in said[0].out
 
 
 @pytest.mark.long

@@ -13,12 +13,11 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from nbdask.cluster import threads as threads_module
-from nbdask.cluster.driver import LEAST_AHEAD
 from nbdask.cluster.executor import Executor
 from nbdask.cluster.open import open_cluster
-from nbdask.cluster.parcels import MOST_TILES
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError
+from nbdask.plan.leading import LEAST_AHEAD, MOST_TILES
 from tests.cluster.pools import listening
 from tests.helpers import PATIENCE
 

@@ -38,7 +38,8 @@ from nbdask.cluster.spec import KINDS, QUEUES, SHARE, ClusterSpec
 from nbdask.cluster.threads import ThreadsExecutor
 from nbdask.errors import ClusterError
 from nbdask.kernels.registry import get_kernel
-from nbdask.plan.plan import Workers
+from nbdask.plan.estimate import Workers
+from nbdask.plan.machine import available_cores
 from nbdask.version import __version__
 from tests.helpers import PATIENCE
 
@@ -318,7 +319,8 @@ def test_which_clusters_compute_here(kind: str) -> None:
     """Threads, processes and GPUs of this machine; the leading process is counted beside."""
     spec = ClusterSpec(kind, 3, 2)
     assert spec.here == (kind in ("threads", "local", "cuda"))
-    assert spec.layout == Workers(3, 2, 3 if kind == "threads" else 4)
+    cores, queued = available_cores() if spec.here else 0, kind in QUEUES
+    assert spec.layout == Workers(3, 2, 3 if kind == "threads" else 4, cores, queued)
     assert spec.layout.total == 6
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from nbdask.cluster import parcels
-from nbdask.cluster.parcels import MOST_TILES, Pace, Reply, go_through, limit, pack
+from nbdask.cluster.parcels import Pace, Reply, go_through, limit, pack
 from nbdask.cluster.tries import Failure
+from nbdask.plan.leading import MOST_TILES
 from tests.cluster.test_executors import Item, items
 
 

@@ -106,7 +106,7 @@ def test_smv_is_read_by_fabio(store, image, tmp_path) -> None:
     assert float(read.header["CLOSE_DISTANCE"]) == pytest.approx(
         frame.close_distance * 1e3, rel=1e-5
     )
-    org = -frame.origin @ frame.fast / frame.pixel_size + 0.5
+    org = -frame.origin @ frame.fast / frame.pitch_fast + 0.5
     assert float(read.header["XDS_ORGX"]) == pytest.approx(org, rel=1e-5)
 
 

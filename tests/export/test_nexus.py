@@ -123,8 +123,8 @@ def test_nexus_geometry_gives_our_positions(name: str, roi: Any, tmp_path: Path)
         for fast, slow in ((0, 0), (12.5, 3.5), (20.5, 15.5), (0.5, 11.5)):
             wanted = (
                 model.origin
-                + (fast + fast0) * model.pixel_size * model.fast
-                + (slow + slow0) * model.pixel_size * model.slow
+                + (fast + fast0) * model.pitch_fast * model.fast
+                + (slow + slow0) * model.pitch_slow * model.slow
             )
             found = corner_of(file, fast, slow)
             assert np.abs(turn.T @ found - wanted).max() < 1e-12

@@ -64,7 +64,7 @@ def test_a_reader_gives_tiles_records_and_summaries(finished: Path) -> None:
         assert record is not None
         assert tuple(record) == schema.FIELDS
         assert (record["done"], record["n_evaluated"]) == (1.0, part.size)
-        row, column = reader.grid.row_column(index)
+        row, column = reader.grid.place(index)
         rows = list(reader.record_rows())
         assert rows[row][column].tolist() == list(record.values())
     summaries = list(reader.summaries())
@@ -73,7 +73,7 @@ def test_a_reader_gives_tiles_records_and_summaries(finished: Path) -> None:
         for t in reader.grid
     ]
     assert [s._replace(seconds=0.0) for s in summaries] == expected
-    assert combine(summaries)._asdict() == reader.attributes["statistics"]
+    assert combine(summaries).to_dict() == reader.attributes["statistics"]
 
 
 def test_a_record_that_cannot_be_read_counts_as_missing(store: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_record_that_cannot_be_read_counts_as_missing(store: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"format_version": 99}, "has format version 99, this nbdask reads up to 2: install"),
+        ({"format_version": 99}, "has format version 99, this nbdask reads up to 3: install"),
         ({"status": "creating"}, "was being created when its run ended: start again with --overw"),
         ({"plan": {}}, "is damaged: its root has no attribute plan.steps_per_task"),
         ({"plan": 5}, "is damaged: attribute plan of its root is 5: must be a table"),

@@ -26,8 +26,8 @@ from tests.amplitudes.support import pdb
 from tests.helpers import image_of, reflections, small_experiment, tile_image
 from tests.trace.support import CASES, experiment, pixel
 
-#: Shown where sources or domains differ in what no trace below has.
-RARE = ("amplitude_table", "domain_weight")
+#: Shown of what no experiment of the traces has.
+RARE = ("amplitude_table", "domain_weight", "pitch_slow", "pixel_area")
 SPECS = Path(__file__).parents[2] / "specs"
 
 
