@@ -51,6 +51,18 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             help=f"{whose}Shape of the crystal; spherical: spots of equal width in all directions.",
         ),
         click.option(
+            "--b-factor",
+            type=Number(),
+            metavar="B",
+            help=f"{whose}Multiply the amplitudes of the list by exp(-B/(4 d^2)), B in Angstrom^2.",
+        ),
+        click.option(
+            "--scale",
+            type=Number(),
+            metavar="K",
+            help=f"{whose}Multiply all amplitudes by K (photons by K^2).",
+        ),
+        click.option(
             "--centring",
             type=click.Choice(CENTRINGS),
             help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",

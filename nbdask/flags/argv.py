@@ -140,6 +140,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg reads amplitudes from a file: name one",
         ),
         (
+            "structure.scale",
+            (experiment.structure.scale, experiment.structure.b_factor) != (1.0, 0.0),
+            "nanoBragg has no scale and no B factor of amplitudes",
+        ),
+        (
             "structure.recipe",
             experiment.structure.recipe is not None,
             "nanoBragg reads amplitudes from a list: write one with nbdask amplitudes",

@@ -11,6 +11,7 @@ from nbdask.errors import FieldError, FlagError
 from nbdask.flags.builder import Builder
 from nbdask.flags.mosaic import set_mosaic
 from nbdask.flags.spectrum import set_spectrum
+from nbdask.units import from_angstrom
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Own:
         Of the crystal, nanoBragg's or ``"spherical"``.
     centring : str or None
         Of the cell, for spherical spots; None: that of a model's or list's space group, else P.
+    b_factor : float or None
+        B [Angstrom^2] of a factor on amplitudes.
+    scale : float or None
+        Factor on amplitudes.
     """
 
     spectrum: str | None = None
@@ -42,6 +47,8 @@ class Own:
     cells_matrix: tuple[float, ...] | None = None
     shape: str | None = None
     centring: str | None = None
+    b_factor: float | None = None
+    scale: float | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -68,6 +75,11 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
         if builder.get("crystal.shape") != "spherical":
             raise FlagError(f"{origin}: needs --shape spherical")
         builder.set("crystal.centring", own.centring, origin)
+    if own.b_factor is not None:
+        value = from_angstrom(from_angstrom(own.b_factor))
+        builder.set("structure.b_factor", value, f"--b-factor {own.b_factor:g}")
+    if own.scale is not None:
+        builder.set("structure.scale", own.scale, f"--scale {own.scale:g}")
     if own.cells_matrix is not None:
         text = " ".join(f"{x:g}" for x in own.cells_matrix)
         for field in ("n_cells.0", "n_cells.1", "n_cells.2", "size.0", "size.1", "size.2"):

@@ -22,7 +22,7 @@ from nbdask.geometry.crystal_frame import (
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
 from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
-from nbdask.geometry.energies import by_energy
+from nbdask.geometry.energies import by_energy, falloff
 from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
 from nbdask.geometry.nodes import node_basis
 from nbdask.geometry.numbers import real
@@ -126,7 +126,7 @@ def build_model(experiment: Experiment) -> Model:
     )
     sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes, tables = _amplitudes(experiment)
+    amplitudes, tables = _amplitudes(experiment, crystal.star)
     oversample, notes = _oversample(experiment, crystal, detector)
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
@@ -147,7 +147,7 @@ def build_model(experiment: Experiment) -> Model:
         kahn=beam.polarization,
         polarized=beam.polarized,
         dmin=sampling.dmin,
-        default_F=experiment.structure.default_F,
+        default_F=experiment.structure.default_F * experiment.structure.scale,
         background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
@@ -271,7 +271,7 @@ def _domain_count(experiment: Experiment, crystal: CrystalFrame, detector: Detec
     return estimated_count(given, crystal, flat, detector.beam, experiment.beam.wavelength)
 
 
-def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
+def _amplitudes(experiment: Experiment, star: Array) -> tuple[_Amplitudes, NDArray[np.int64]]:
     """Return the fields, and the number of the table of each wavelength of a spectrum."""
     structure = experiment.structure
     wanted = experiment.sampling.interpolate
@@ -298,6 +298,9 @@ def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]
         # floor(h)-1 to floor(h)+2 inside the grid.
         bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
     values = np.ascontiguousarray(grid.values, dtype=np.float64)
+    if (structure.scale, structure.b_factor) != (1.0, 0.0):
+        factor = falloff(grid, star, structure.scale, structure.b_factor)
+        values, more = values * factor, more * factor if len(more) else more
     first = np.array(grid.minimum, dtype=np.int64)
     return _Amplitudes(values, more, first, wanted, *bounds), tables
 

@@ -235,6 +235,8 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         return "mosaic domains other than nanoBragg's random ones of a cap"
     if experiment.structure.recipe is not None and experiment.structure.recipe.anomalous:
         return "amplitudes for each wavelength of a spectrum: give --energy"
+    if entry.field == "cell" and experiment.structure.b_factor != 0.0:
+        return "amplitudes with a B factor, which depend on the cell"
     sampling = experiment.sampling
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     if experiment.semantics == "c" and any(each):
