@@ -14,9 +14,12 @@ from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Array, Model
 from nbdask.gradients.basis import Basis, basis_of
+from nbdask.gradients.compiled import CpuSlopes
+from nbdask.gradients.pack import fits
 from nbdask.gradients.parameters import Parameter, parameters_of
 from nbdask.gradients.planes import ReferenceSlopes, SlopeKernel, tile_planes
 from nbdask.kernels.interface import Mask
+from nbdask.native.library import available
 from nbdask.plan.tiles import Tile, TileGrid
 
 #: Kernels that have derivatives.
@@ -50,11 +53,13 @@ class Work:
 
 def slope_kernel(backend: str) -> SlopeKernel:
     """Return the kernel of a name in :data:`BACKENDS`."""
-    return ReferenceSlopes()
+    return CpuSlopes() if backend == "cpu" else ReferenceSlopes()
 
 
-def choose_backend(backend: str | None, model: Model) -> str:
+def choose_backend(backend: str | None, model: Model, basis: Basis) -> str:
     """Return the kernel that is asked for, or the best one here.
+
+    A curved detector is left to NumPy.
 
     Raises
     ------
@@ -62,10 +67,14 @@ def choose_backend(backend: str | None, model: Model) -> str:
         One that has no derivatives.
     """
     if backend in (None, "auto"):
-        return "numpy"
+        return "cpu" if available() and fits(model, basis) else "numpy"
     if backend not in BACKENDS:
         raise BackendError(
             f"--backend = {backend!r}: gradients are computed by {' and '.join(BACKENDS)}"
+        )
+    if backend == "cpu" and not fits(model, basis):
+        raise BackendError(
+            "--backend = 'cpu': gradients of a curved detector are computed by numpy alone"
         )
     assert backend is not None
     return backend
@@ -103,7 +112,7 @@ def prepare_gradient(
     model = build_model(experiment)
     basis = basis_of(experiment, model, chosen)
     grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, len(chosen)))
-    return Work(model, basis, grid, choose_backend(backend, model)), chosen
+    return Work(model, basis, grid, choose_backend(backend, model, basis)), chosen
 
 
 def _tile(
