@@ -61,9 +61,9 @@ _HOMES = {
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources",
-    "Spread", "StructureFactors", "__version__", "from_args", "from_toml", "gradient", "image", "open",
-    "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
+    "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult", "SourcePoint",
+    "Sources", "Spread", "StructureFactors", "__version__", "from_args", "from_toml", "gradient",
+    "image", "open", "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
 ]  # fmt: skip
 
 

@@ -132,7 +132,7 @@ def region_of(model: Model, tile: Tile) -> tuple[Tile, Mask | None] | None:
     part = tile.intersect(Tile.within(model.roi))
     if part is None:
         return None
-    mask = None if model.mask is None else model.mask.read(*part)
+    mask = None if model.mask is None else model.mask.read(*part.bounds)
     if mask is None or mask.all():
         return part, None
     return (part, mask) if mask.any() else None
