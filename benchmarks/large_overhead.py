@@ -60,7 +60,7 @@ def _setup(folder: Path, name: str, count: int) -> Setup:
     settings = Settings(backend="numpy", tile=EDGE)
     model, plan, _ = prepare(from_args(flags.split()), settings)
     store = folder / f"{name}.zarr"
-    create_store(store, plan.grid, {}, pixel_size=model.pixel_size)
+    create_store(store, plan.grid, {}, pixel_size=model.pitch_fast)
     return Setup(name, RunContext.of(model, plan, TileWriter(store, plan.grid.counts[1])))
 
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         Beam,
         Crystal,
         Detector,
+        DetectorPanel,
         Experiment,
         LabFrame,
+        Material,
         Sampling,
         Scan,
         SourcePoint,
@@ -46,17 +48,18 @@ _HOMES = {
     **{
         name: ("nbdask.experiment", name)
         for name in (
-            "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "Sampling",
-            "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
+            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+            "Material",
+            "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
     },
 }  # fmt: skip
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "NbdaskError",
-    "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread", "StructureFactors",
-    "__version__", "from_args", "from_toml", "image", "open", "read_geometry", "repair",
-    "simulate", "to_args", "to_toml", "verify",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+    "Material", "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources",
+    "Spread", "StructureFactors", "__version__", "from_args", "from_toml", "image", "open",
+    "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
 ]  # fmt: skip
 
 

@@ -24,7 +24,8 @@ from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.physics.position import rays_at
+from nbdask.geometry.panel_frames import panel_number
+from nbdask.physics.position import plane_coordinates, rays_at
 from nbdask.physics.scattering import miller_index, scattering_vector
 
 Array = NDArray[np.float64]
@@ -61,6 +62,11 @@ class NbdaskAccessor:
         held = self._held
         image = held["image"] if isinstance(held, xarray.Dataset) and "image" in held else held
         if not isinstance(image, xarray.DataArray) or set(image.dims) != {"slow", "fast"}:
+            if isinstance(image, xarray.DataArray) and "panel" in image.dims:
+                raise InputError(
+                    f".nbdask of an image of {image.sizes['panel']} panels: choose one of them"
+                    " first, such as image.isel(panel=0).nbdask"
+                )
             raise InputError(
                 f".nbdask of an array with the dimensions {tuple(image.dims)}: must be an image"
                 " with slow and fast; select single rows as slices, such as image[5:6, :]"
@@ -224,7 +230,13 @@ class NbdaskAccessor:
 
     def _model(self) -> Model:
         """Return the model of the geometry, made once for each experiment."""
-        return _geometry_of(json.dumps(self.experiment.to_dict(), sort_keys=True))
+        experiment, image = self.experiment, self.image
+        model = _geometry_of(json.dumps(experiment.to_dict(), sort_keys=True))
+        if not model.panels:
+            return model
+        if "panel" not in image.coords:
+            raise InputError(".nbdask: the coordinate panel is gone: keep it on the image")
+        return model.at(panel_number(experiment.detector, str(image.coords["panel"].values)))
 
     def _lazy(
         self, formula: Callable[[Model, Indices, Indices], Array], name: str, units: str, long: str
@@ -331,7 +343,5 @@ def _ring(model: Model, d: float, points: int) -> Array:
         reach = (model.origin @ model.normal) / towards
     reach = np.where(reach > 0.0, reach, np.nan)
     point = reach[:, None] * direction - model.origin
-    fast = point @ model.fast / model.pixel_size - 0.5
-    slow = point @ model.slow / model.pixel_size - 0.5
-    line: Array = np.stack([slow, fast], axis=1)
+    line: Array = np.stack(plane_coordinates(model, point), axis=1)
     return line

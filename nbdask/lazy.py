@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -19,6 +20,7 @@ from nbdask.graph.tasks import compute_on_device, compute_tile
 from nbdask.kernels.cuda_device import to_device
 from nbdask.plan.plan import Plan
 from nbdask.run import Settings, prepare
+from nbdask.store.coordinates import panel_coordinates
 from nbdask.store.schema import PHOTONS
 
 
@@ -49,7 +51,8 @@ def image(
     Returns
     -------
     xarray.DataArray
-        (slow, fast) float32 [photons], one chunk per tile; its coordinates are pixel indices.
+        (slow, fast) float32 [photons], one chunk per tile; its coordinates are pixel indices.  Of
+        several panels (panel, slow, fast), with their names, sizes and pitches.
 
     Raises
     ------
@@ -61,28 +64,35 @@ def image(
     on_device = array == "cupy"
     model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
     name = _name(experiment.fingerprint(), plan.to_dict())
+    shape = plan.grid.image_shape
+    meta = np.empty((0,) * len(shape), dtype=np.float32)
     # One node of the graph holds the model; the tasks refer to it by name.
     context = delayed(RunContext.of(model, plan), name=f"model-{name}", traverse=False)
     pixels = da.map_blocks(
         _block,
         context,
         on_device=on_device,
-        chunks=normalize_chunks(plan.grid.tile, plan.grid.shape),
+        chunks=normalize_chunks((1, *plan.grid.tile)[-len(shape) :], shape),
         dtype=np.float32,
         name=f"image-{array}-{name}",
-        meta=to_device(_META) if on_device else _META,
+        meta=to_device(meta) if on_device else meta,
     )
-    coords = {
+    coords: dict[str, Any] = {
         axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
         for axis, count in zip(("slow", "fast"), plan.grid.shape, strict=True)
     }
+    if len(shape) > 2:
+        places = panel_coordinates(experiment.detector.panels)
+        # An array has no coordinates along dimensions of others: vectors are in stores only.
+        flat = {name: one for name, one in places.items() if one.dims == ("panel",)}
+        coords |= {name: (one.dims, one.values, one.attributes) for name, one in flat.items()}
     attributes = _attributes(experiment, plan, model.notes)
-    return xarray.DataArray(pixels, coords, ("slow", "fast"), name="image", attrs=attributes)
+    dims = ("panel", "slow", "fast")[-len(shape) :]
+    return xarray.DataArray(pixels, coords, dims, name="image", attrs=attributes)
 
 
 #: Kinds of arrays that chunks can be.
 ARRAYS = ("numpy", "cupy")
-_META = np.empty((0, 0), dtype=np.float32)
 
 
 def _attributes(experiment: Experiment, plan: Plan, notes: tuple[str, ...]) -> dict[str, object]:
@@ -106,14 +116,15 @@ def _name(fingerprint: str, plan: dict[str, object]) -> str:
 
 
 def _block(
-    context: RunContext, on_device: bool = False, block_id: tuple[int, int] = (0, 0)
+    context: RunContext, on_device: bool = False, block_id: tuple[int, ...] = (0, 0)
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
-    index = block_id[0] * context.grid.counts[1] + block_id[1]
-    if on_device:
-        found: NDArray[np.float32] | None = compute_on_device(context, index)
-        if found is not None:
-            return found
-    pixels = compute_tile(context, index).image
-    assert pixels is not None
-    return to_device(pixels) if on_device else pixels
+    panel, row, column = (0, *block_id)[-3:]
+    grid = context.grid
+    index = panel * grid.per_panel + row * grid.counts[1] + column
+    found: NDArray[np.float32] | None = compute_on_device(context, index) if on_device else None
+    if found is None:
+        pixels = compute_tile(context, index).image
+        assert pixels is not None
+        found = to_device(pixels) if on_device else pixels
+    return found[(None,) * (len(block_id) - 2)]

@@ -19,6 +19,7 @@ from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
+from nbdask.fill.bar import Bar, is_wanted
 from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
@@ -32,7 +33,7 @@ from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
-from nbdask.plan.plan import Plan, make_plan
+from nbdask.plan.plan import Plan, make_plan, recorded_tile
 from nbdask.statistics import Statistics
 from nbdask.store.address import place_of
 from nbdask.store.earlier import backend_of, note_of
@@ -69,7 +70,7 @@ class Result:
     path : Path or str
         The store that was written: its absolute path, or its address.
     shape : tuple of int
-        Pixels of the image, (slow, fast).
+        Pixels of the image, (slow, fast), or of several panels (panel, slow, fast).
     statistics : Statistics
     notes : tuple of str
         What the user should be told.
@@ -78,7 +79,7 @@ class Result:
     """
 
     path: Path | str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     statistics: Statistics
     notes: tuple[str, ...]
     seconds: float
@@ -95,10 +96,10 @@ class SimulationResult(Result):
         numbers = self.statistics
         rows: list[tuple[str, object]] = [
             ("store", self.path),
-            ("image", f"{self.shape[0]} x {self.shape[1]} pixels (slow x fast)"),
+            ("image", f"{shape_text(self.shape)} pixels ({dims_text(self.shape)})"),
             (
                 "maximum",
-                f"{numbers.max:.6g} photons at slow {numbers.max_slow}, fast {numbers.max_fast}",
+                f"{numbers.max:.6g} photons at {numbers.place}",
             ),
             ("mean", f"{numbers.mean:.6g} photons"),
             ("kernel", f"{self.plan.backend}, {self.plan.precision}"),
@@ -108,11 +109,21 @@ class SimulationResult(Result):
         return html.table("nbdask result", rows) + _thumbnail(self.path, self.shape)
 
 
-def _thumbnail(path: Path | str, shape: tuple[int, int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape such as 8 x 512 x 1024."""
+    return " x ".join(map(str, shape))
+
+
+def dims_text(shape: Sequence[int]) -> str:
+    """Return what the numbers of a shape count."""
+    return " x ".join(("panel", "slow", "fast")[-len(shape) :])
+
+
+def _thumbnail(path: Path | str, shape: tuple[int, ...]) -> str:
     """Return a picture of a store; nothing where it is gone or would take long to read."""
     from nbdask.store.reader import StoreReader
 
-    if shape[0] * shape[1] > _MOST_SHOWN:
+    if len(shape) > 2 or shape[0] * shape[1] > _MOST_SHOWN:
         return ""
     try:
         image = StoreReader(path).image
@@ -173,6 +184,8 @@ def prepare(
     settings: Settings | None = None,
     place: Place | None = None,
     outputs: int = 0,
+    *,
+    shards: int = 1,
 ) -> Prepared:
     """Do everything that comes before the first tile, and write nothing that stays.
 
@@ -184,6 +197,8 @@ def prepare(
         Of the store; for the estimated time, a file without a name is written there.
     outputs : int
         Files that will be made of the finished store, for the estimated time.
+    shards : int
+        Runs, each as this one, that share the tiles.
 
     Returns
     -------
@@ -215,7 +230,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout,
+        workers=replace(spec.layout, workers=spec.layout.workers * shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
@@ -241,7 +256,7 @@ def simulate(
     overwrite: bool = False,
     resume: bool | str = False,
     command: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = True,
     listeners: Sequence[Listener] = (),
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
@@ -263,8 +278,9 @@ def simulate(
         with their sizes, the newest with their checksums; ``"verify"``: all with checksums.
     command : sequence of str, optional
         The command line, for the record.
-    progress : callable, optional
-        Called with (tiles done, tiles in all) whenever a tile is written.
+    progress : callable or bool
+        A function: called with (tiles done, tiles in all) whenever a tile is written.  True: in
+        notebooks and on terminals a bar, if the package tqdm is installed.  False or None: nothing.
     listeners : sequence of Listener
         Hear of the run in more detail, or work on the store while it is filled.
     outputs : sequence of Output
@@ -282,7 +298,10 @@ def simulate(
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
-    told = listening(progress, listeners)
+    if isinstance(progress, bool):
+        told = [*([Bar()] if progress and is_wanted() else []), *listeners]
+    else:
+        told = listening(progress, listeners)
     return _simulate(experiment, target, settings, command, told, outputs, notes)
 
 
@@ -301,10 +320,9 @@ def _simulate(
     for output in outputs:
         output.check()
     if target.resume:
-        settings = _as_recorded(target.place, settings)
-    # Where the image is small, the estimate is not worth the time of its measurement.
-    large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
-    model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
+        settings = as_recorded(target.place, settings)
+    place = target.place if _is_large(experiment) else None
+    model, plan, spec = prepare(experiment, settings, place, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
             listener.say(text)
@@ -321,7 +339,14 @@ def _simulate(
     for output in outputs:
         output.write(made)
     seconds = time.perf_counter() - start
-    return SimulationResult(made, plan.grid.shape, done.statistics, done.notes, seconds, plan)
+    return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
+
+
+def _is_large(experiment: object) -> bool:
+    """Return whether an image is worth the time of measuring its store's place."""
+    if not isinstance(experiment, Experiment):
+        return False
+    return experiment.shape[0] * experiment.shape[1] >= _MEASURED
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -335,12 +360,12 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     return told
 
 
-def _as_recorded(place: Place, settings: Settings) -> Settings:
+def as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
     plan = StoreReader(place).attributes["plan"]
-    tile = (plan["tile"][0], plan["tile"][1]) if settings.tile is None else settings.tile
+    tile = recorded_tile(plan) if settings.tile is None else settings.tile
     steps = settings.steps_per_task or plan["steps_per_task"]
     backend = settings.backend
     if backend in (None, "auto") and "backend" in plan:
@@ -390,7 +415,8 @@ class Simulation(Work):
             grid=plan.grid,
             writer=writer,
             context=RunContext.of(model, plan, writer),
-            pixel_size=model.pixel_size,
+            pixel_size=experiment.detector.pixel_size,
+            panels=experiment.detector.panels,
             plan=plan,
             notes=notes,
         )
@@ -407,7 +433,8 @@ class Simulation(Work):
 
     def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""
-        return tile_graphs(self.run, missing, len(self.plan.steps))
+        plan = self.plan
+        return tile_graphs(self.run, missing, len(plan.steps), plan.grid, plan.steps)
 
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels."""
@@ -443,7 +470,7 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
     settings = Settings(
         backend_of(attributes),
         attributes["precision"],
-        (plan["tile"][0], plan["tile"][1]),
+        recorded_tile(plan),
         plan["steps_per_task"],
         cluster="threads",
         threads=threads,

@@ -65,6 +65,8 @@ class Statistics(NamedTuple):
         above, masked pixels inside the region of interest take part, as zeros.
     pixels : int
         Evaluated pixels.
+    max_panel : int or None
+        Panel of the greatest pixel, -1 when no pixel is above 0; None where there is one panel.
     """
 
     max: float
@@ -74,6 +76,21 @@ class Statistics(NamedTuple):
     rms: float
     rmsd: float
     pixels: int
+    max_panel: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the greatest pixel is, as text."""
+        return place_text(self.max_slow, self.max_fast, self.max_panel)
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the values by name, without the panel where there is one."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+def place_text(slow: int, fast: int, panel: int | None = None) -> str:
+    """Return the place of a pixel as text; ``panel`` None: there is one."""
+    return f"{'' if panel is None else f'panel {panel}, '}slow {slow}, fast {fast}"
 
 
 EMPTY = TileSummary(0, 0, 0.0, -1, -1, 0.0, 0.0, 0, 0.0)
@@ -155,18 +172,20 @@ def _join(
     return n, mean1 + delta * n2 / n, m1 + m2 + delta * delta * n1 * n2 / n
 
 
-def combine(tiles: Iterable[TileSummary]) -> Statistics:
+def combine(tiles: Iterable[TileSummary], per_panel: int | None = None) -> Statistics:
     """Combine the tiles' summaries, in the order given, into the statistics of the image.
 
     Parameters
     ----------
     tiles : iterable of TileSummary
         In a fixed order: another order changes the last bits.
+    per_panel : int, optional
+        Tiles of a panel, where there are several: all of them come, panel by panel.
     """
     count, masked, mean, m2 = 0, 0, 0.0, 0.0
-    peak, peak_at = 0.0, (-1, -1)
-    for tile in tiles:
-        here = (tile.max_slow, tile.max_fast)
+    peak, peak_at = 0.0, (-1, -1, -1)
+    for number, tile in enumerate(tiles):
+        here = (number // per_panel if per_panel else 0, tile.max_slow, tile.max_fast)
         # Among equal maxima the first in raster order counts, whatever the tiles' size.
         if tile.max > peak or (tile.max == peak > 0.0 and here < peak_at):
             peak, peak_at = tile.max, here
@@ -176,10 +195,11 @@ def combine(tiles: Iterable[TileSummary]) -> Statistics:
     deviations = m2 + masked * mean * mean
     return Statistics(
         max=peak,
-        max_slow=peak_at[0],
-        max_fast=peak_at[1],
+        max_slow=peak_at[1],
+        max_fast=peak_at[2],
         mean=mean,
         rms=math.sqrt(squares / max(1, count - 1)),
         rmsd=math.sqrt(deviations / max(1, count + masked - 1)),
         pixels=count,
+        max_panel=peak_at[0] if per_panel else None,
     )

@@ -38,6 +38,7 @@ from nbdask.store.create import update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
+from nbdask.store.records import settle
 
 __all__ = ["CORRUPT", "DIFFERENT", "MISSING", "Fault", "Repair", "Verification", "repair", "verify"]
 
@@ -214,7 +215,9 @@ def repair(
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
-        statistics = combine(reader.summaries())
+        if reader.journaled:
+            settle(place, reader.all_records())
+        statistics = combine(reader.summaries(), reader.grid.apart)
         if faults or _whole(reader):
             changed = {
                 **end_attributes(statistics),
@@ -236,7 +239,7 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
     """Return what is wrong with the root of a store whose tiles are all sound."""
     if reader.attributes["status"] != schema.COMPLETE:
         return ("all tiles are there, but the status is not complete: finish with --resume",)
-    expected = end_attributes(combine(reader.summaries()))["statistics"]
+    expected = end_attributes(combine(reader.summaries(), reader.grid.apart))["statistics"]
     if reader.attributes.get("statistics") != expected:
         return ("the statistics of the image are not those of its tiles",)
     return ()

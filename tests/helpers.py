@@ -24,6 +24,9 @@ from nbdask.plan.cost import Costs
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
+from nbdask.store.address import place_of
+from nbdask.store.reader import StoreReader
+from nbdask.store.records import settle
 
 #: What has to be on the path of a process that uses the tests' modules.
 ROOT = Path(__file__).parents[1]
@@ -73,6 +76,13 @@ def small_experiment(**parts: Any) -> Experiment:
     return Experiment(**values)
 
 
+def lose_records(store: Path | str, *tiles: int) -> None:
+    """Take the records of tiles away from a store, and its journals."""
+    table = StoreReader(store).all_records()
+    table[list(tiles)] = np.nan
+    settle(place_of(store), table)
+
+
 def root_of(grid: TileGrid, experiment: Experiment | None = None, **more: Any) -> dict[str, Any]:
     """Return the least attributes that a store's root must have, and more."""
     made = small_experiment() if experiment is None else experiment
@@ -112,7 +122,7 @@ def evaluated(model: Model, tile: Tile) -> NDArray[np.bool_]:
     slow0, slow1, fast0, fast1 = model.roi
     todo = (slow >= slow0) & (slow <= slow1) & (fast >= fast0) & (fast <= fast1)
     if model.mask is not None:
-        todo &= model.mask.read(*tile)
+        todo &= model.mask.read(*tile.bounds)
     return np.asarray(todo)
 
 

@@ -128,7 +128,7 @@ def test_statistics_are_those_of_the_image(tmp_path, whole) -> None:
     result = run(tmp_path / "a.zarr", tile=8)
     values = whole.astype(np.float64)
     found = StoreReader(tmp_path / "a.zarr").attributes["statistics"]
-    assert found == result.statistics._asdict()
+    assert found == result.statistics.to_dict()
     assert found["mean"] == pytest.approx(values.mean(), rel=1e-12)
     assert found["rms"] == pytest.approx(np.sqrt((values**2).sum() / (values.size - 1)), rel=1e-12)
     assert found["rmsd"] == pytest.approx(values.std(ddof=1), rel=1e-12)
@@ -181,7 +181,7 @@ def test_provenance(tmp_path, monkeypatch) -> None:
     text = Path("a.zarr/zarr.json").read_text()
     data = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     found = data["attributes"]
-    assert (found["format"], found["format_version"], found["status"]) == ("nbdask", 2, "complete")
+    assert (found["format"], found["format_version"], found["status"]) == ("nbdask", 3, "complete")
     assert found["command"] == "nbdask simulate -hkl 'my file.hkl'"
     assert found["inputs"] == [
         {

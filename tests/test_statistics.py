@@ -87,7 +87,7 @@ def test_nothing_evaluated_is_zero() -> None:
     """An image of zeros or without evaluated pixels has no division by zero."""
     assert combine([EMPTY, EMPTY]).rms == 0.0
     zeros = summarise(np.zeros((4, 4), np.float32), (0, 0), None)
-    assert combine([zeros, EMPTY._replace(n_masked=16)])._asdict() == {
+    assert combine([zeros, EMPTY._replace(n_masked=16)]).to_dict() == {
         "max": 0.0,
         "max_slow": -1,
         "max_fast": -1,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbdask.cli.numbers import Whole
+from nbdask.cli.options import lengths_of
 from nbdask.cli.outputs import check_distinct
 from nbdask.files import check_target
 
@@ -115,23 +116,16 @@ def _given(options: dict[str, Any]) -> dict[str, float]:
     """Return what the options say, in SI (energy in eV)."""
     from nbdask.panels.quantities import ENERGIES, LENGTHS, quantity
 
-    found: dict[str, float] = {}
+    found = lengths_of(options)
     for name, units, default, allowed in (
         ("energy", ENERGIES, "eV", "an energy such as 9300 or 9.3keV"),
         ("wavelength", LENGTHS, "A", "a wavelength such as 1.0 or 0.1nm"),
-        ("clen", LENGTHS, "m", "a length such as 0.1 (m) or 100mm"),
-        ("distance_shift", LENGTHS, None, "a length with its unit, such as 0.5mm or -1e-3m"),
     ):
         text = options[name]
         if text is None:
             continue
         value = quantity(text, units, default)
-        flag = f"--{name.replace('_', '-')}"
         if value is None:
-            raise click.UsageError(f"{flag} {text}: must be {allowed}")
-        if name == "clen" and abs(value) >= 20.0:
-            raise click.UsageError(
-                f"{flag} {text}: is {value:g} m, more than 20 m: write the unit, such as {text}mm"
-            )
+            raise click.UsageError(f"--{name} {text}: must be {allowed}")
         found[name] = value
     return found

@@ -48,14 +48,17 @@ def _number(value: float | None) -> str:
 def _text(store: str, summary: dict[str, Any], realised: list[tuple[str, str]]) -> str:
     attributes = summary["attributes"]
     shape, tiles = summary["shape"], summary["tiles"]
+    names = ("panels", "slow", "fast")[-len(shape) :]
+    sides = " x ".join(f"{side} ({name})" for side, name in zip(shape, names, strict=True))
     lines = [
-        f"{store}: image {shape[0]} (slow) x {shape[1]} (fast) float32 [{summary['unit']}]",
+        f"{store}: image {sides} float32 [{summary['unit']}]",
         f"status       {attributes['status']}, {tiles['done']} of {tiles['total']} tiles of"
         f" {tiles['shape'][0]} x {tiles['shape'][1]}",
     ]
     statistics = attributes.get("statistics")
     if statistics:
-        peak = peak_text(statistics["max"], statistics["max_slow"], statistics["max_fast"])
+        slow, fast, panel = (statistics.get(f"max_{name}") for name in ("slow", "fast", "panel"))
+        peak = peak_text(statistics["max"], slow, fast, panel)
         lines.append(
             f"statistics   {peak}; "
             + ", ".join(f"{name} {_number(statistics[name])}" for name in ("mean", "rms", "rmsd"))

@@ -13,7 +13,7 @@ from nbdask.amplitudes.request import Request
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.own_options import own_options
 from nbdask.cli.startup import import_zarr
-from nbdask.flags import Own, parse_args
+from nbdask.flags import GeometryRequest, Own, parse_args
 from nbdask.flags.own import OWN
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 from nbdask.units import from_mm
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from nbdask.flags.parsed import Parsed
 
 #: Options of :func:`experiment_options`, which go with nanoBragg flags only.
-EXPERIMENT = ("source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry")
+EXPERIMENT = (
+    "source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry", "clen",
+    "distance_shift", "geometry_mask",
+)  # fmt: skip
 #: Options that say what is asked of a model or a reflection file.
 AMPLITUDES = tuple(item.name for item in fields(Request))
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -91,8 +94,23 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
         click.option(
             "--geometry",
             metavar="FILE",
-            help=f"{whose}Place the detector as this file does: one panel, square pixels (see"
-            " nbdask geometry).",
+            help=f"{whose}Take the detector of this file: all its panels (see nbdask geometry).",
+        ),
+        click.option(
+            "--clen",
+            metavar="L",
+            help=f"{whose}Camera length, where --geometry (.geom) gives a place in the data for it"
+            " [m].",
+        ),
+        click.option(
+            "--distance-shift",
+            metavar="L",
+            help=f"{whose}Move the panels of --geometry along the beam's axis z.",
+        ),
+        click.option(
+            "--geometry-mask",
+            type=click.Choice(["on", "off"]),
+            help=f"{whose}Leave out the bad pixels of --geometry, which are then 0 [default: on].",
         ),
         click.option(
             "--ignore-unknown",
@@ -124,7 +142,8 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
         click.option(
             "--energy",
             metavar="EV|off",
-            help="Photon energy of f' and f'' [default: " + ("the beam's]." if files else "off]."),
+            help="Photon energy of f' and f'' [default: "
+            + ("the beam's]; else of a --geometry without one." if files else "off]."),
         ),
         click.option(
             "--fprime",
@@ -180,9 +199,44 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         pix0=None if pix0 is None else tuple(from_mm(x) for x in pix0),
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
-        geometry=options["geometry"],
+        geometry=_geometry(options),
         own=Own(**{name: options[name] for name in OWN}),
     )
+
+
+def _geometry(options: dict[str, Any]) -> GeometryRequest | None:
+    """Return what is asked of a geometry file."""
+    path = options["geometry"]
+    if path is None:
+        beside = flags_of(options, "clen", "distance_shift", "geometry_mask")
+        if beside:
+            raise click.UsageError(f"{beside[0]} goes with --geometry FILE only")
+        return None
+    return GeometryRequest(path, **lengths_of(options), mask=options["geometry_mask"] != "off")
+
+
+def lengths_of(options: dict[str, Any]) -> dict[str, float]:
+    """Return camera length and shift of a geometry file [m], those of them that were given."""
+    from nbdask.panels.quantities import LENGTHS, quantity
+
+    found: dict[str, float] = {}
+    for name, default, allowed in (
+        ("clen", "m", "a length such as 0.1 (m) or 100mm"),
+        ("distance_shift", None, "a length with its unit, such as 0.5mm or -1e-3m"),
+    ):
+        text = options[name]
+        if text is None:
+            continue
+        value = quantity(text, LENGTHS, default)
+        flag = f"--{name.replace('_', '-')}"
+        if value is None:
+            raise click.UsageError(f"{flag} {text}: must be {allowed}")
+        if name == "clen" and abs(value) >= 20.0:
+            raise click.UsageError(
+                f"{flag} {text}: is {value:g} m, more than 20 m: write the unit, such as {text}mm"
+            )
+        found[name] = value
+    return found
 
 
 def flags_of(options: dict[str, Any], *names: str) -> list[str]:
@@ -286,6 +340,12 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Worker processes in each job, such as one per GPU; they share its memory"
             "  [default: 1]",
         ),
+        click.option(
+            "--wait",
+            metavar="TIME",
+            help="How long to wait where there is no worker: 30m, 2h or 1-12:00:00  [default: 1h"
+            " for jobs, else 2min].",
+        ),
     ]
     return apply_all(decorators, begin)
 
@@ -304,7 +364,10 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes")
+    names = (
+        "profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes",
+        "wait",
+    )  # fmt: skip
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.jsonlines import emit
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
+from nbdask.statistics import place_text
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
 
@@ -70,7 +72,18 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 def resume_command(argv: Sequence[str]) -> str:
     """Return the command line that finishes a run which was started by ``argv``."""
     kept = [arg for arg in argv if arg.partition("=")[0] not in ("--overwrite", "--resume")]
-    return shlex.join([*kept, "--resume"])
+    return shlex.join([*without_shard(kept), "--resume"])
+
+
+def without_shard(argv: Sequence[str]) -> list[str]:
+    """Return a command line without its shard."""
+    kept, words = [], iter(argv)
+    for word in words:
+        if word == "--shard":
+            next(words, None)
+        elif not word.startswith("--shard="):
+            kept.append(word)
+    return kept
 
 
 def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str]) -> int:
@@ -82,6 +95,7 @@ def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str
         print(resume_command(argv), file=sys.stderr)
     else:
         say(f"{word} before the first tile")
+    emit("end", status=word, exit_code=code, done=line.done)
     return code
 
 
@@ -95,6 +109,7 @@ def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[st
         print(f"  and {len(error.tiles) - MOST_NAMED} more", file=sys.stderr)
     say("to try them again:")
     print(resume_command(argv), file=sys.stderr)
+    emit("end", status="incomplete", exit_code=error.exit_code, done=line.done)
     return error.exit_code
 
 
@@ -105,21 +120,24 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     return {item.name: options[item.name] for item in fields(Settings)}
 
 
-def peak_text(value: float | None, slow: int, fast: int) -> str:
+def peak_text(value: float | None, slow: int, fast: int, panel: int | None = None) -> str:
     """Return the brightest pixel and where it is, or that there is none."""
+    place = place_text(slow, fast, panel)
     if slow < 0:
         return "no pixel above 0"
     if value is None or math.isinf(value):
-        return f"max infinite at slow {slow}, fast {fast}: pixels exceed single precision"
-    return f"max {value:.7g} at slow {slow}, fast {fast}"
+        return f"max infinite at {place}: pixels exceed single precision"
+    return f"max {value:.7g} at {place}"
 
 
 def say_result(result: Result) -> None:
     """Print what was made."""
-    statistics = result.statistics
-    slow, fast = result.shape
+    from nbdask.run import dims_text, shape_text
+
+    found, shape = result.statistics, result.shape
     click.echo(
-        f"{result.path}: {slow} x {fast} pixels (slow x fast) in {result.seconds:.2f} s\n"
-        f"{peak_text(statistics.max, statistics.max_slow, statistics.max_fast)};"
-        f" mean {statistics.mean:.6g}, rms {statistics.rms:.6g}, rmsd {statistics.rmsd:.6g}"
+        f"{result.path}: {shape_text(shape)} pixels ({dims_text(shape)}) in"
+        f" {result.seconds:.2f} s\n"
+        f"{peak_text(found.max, found.max_slow, found.max_fast, found.max_panel)};"
+        f" mean {found.mean:.6g}, rms {found.rms:.6g}, rmsd {found.rmsd:.6g}"
     )

@@ -13,10 +13,11 @@ from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import EXPERIMENT, Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
-from nbdask.errors import InputError
+from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
 from nbdask.flags import from_toml
+from nbdask.geometry.panel_frames import panel_number
 from nbdask.kernels.registry import COMPILED
 from nbdask.trace import walk
 from nbdask.trace.against import Comparison, compare, report, rows
@@ -27,6 +28,7 @@ from nbdask.trace.text import describe
 
 _EPILOG = """\b
 Example: nbdask trace 685 1039 run.zarr --domain 0:2
+Example: nbdask trace 12 30 run.zarr --panel q0a1
 Example: nbdask trace 12 30 --against c.log -- -cell 70 80 90 75 85 95 -N 5 -default_F 100"""
 
 
@@ -54,6 +56,11 @@ def _range_option(name: str, what: str) -> Decorator:
     "--config",
     metavar="FILE",
     help="TOML file that describes the experiment, instead of STORE or flags.",
+)
+@click.option(
+    "--panel",
+    metavar="NAME|N",
+    help="The panel of the pixel, by its name or number from 0, where there are several.",
 )
 @click.option(
     "--taps",
@@ -122,6 +129,7 @@ def command(ctx: click.Context, /, **options: Any) -> int:
         experiment,
         slow,
         fast,
+        panel=_panel(experiment, options["panel"]),
         chosen={name: options[name.replace("-", "_")] for name in _LEVELS},
         kernels=_split(options["kernels"]),
         most=walk.MOST if everything else options["limit"],
@@ -148,6 +156,15 @@ def command(ctx: click.Context, /, **options: Any) -> int:
 
 
 _LEVELS = ("layer", "sub-pixel", "source", "phi", "domain")
+
+
+def _panel(experiment: Experiment, wanted: str | None) -> int:
+    """Return the number of the panel that is meant."""
+    try:
+        return panel_number(experiment.detector, wanted)
+    except FieldError as error:
+        given = "is missing" if wanted is None else wanted
+        raise click.UsageError(f"--panel {given}: must be {error.allowed}") from None
 
 
 def _split(text: str) -> list[str]:

@@ -20,9 +20,10 @@ from distributed.scheduler import KilledWorker
 from nbdask.cluster import gate
 from nbdask.cluster.copies import Copies
 from nbdask.cluster.executor import Done, Graph
+from nbdask.cluster.news import tell
 from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, limit, pack
-from nbdask.cluster.tries import NEED_LESS, PAUSE, Failure, Tries
-from nbdask.cluster.watch import LOOK, ClusterLostError, Watch, logger
+from nbdask.cluster.tries import NEED_LESS, PAUSE, Failure, Tries, news_of
+from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
 from nbdask.plan.leading import ahead
 
 #: Seconds in which results are collected before they are taken together, where so many threads
@@ -176,7 +177,7 @@ class Driver:
             elif twin is None:
                 alone = replace(reply, deaths=reply.deaths and len(parcel.items) == 1)
                 for item in parcel.items:
-                    self._tries.failed(item, alone)
+                    self._failed(item, alone)
             future.release()
         before, self._taken = self._taken, self._taken + len(futures)
         if before // gate.FORGET_AFTER != self._taken // gate.FORGET_AFTER:
@@ -202,20 +203,25 @@ class Driver:
         self._again.extend(parcel.items[len(reply.values) :])
         for item, value in zip(parcel.items, reply.values, strict=False):
             if isinstance(value, Failure):
-                self._tries.failed(item, value)
+                self._failed(item, value)
                 continue
             self._done(value)
             for worker, failure in self._tries.succeeded(item.key, reply.worker):
                 self._retire(worker, failure)
 
+    def _failed(self, item: Graph, failure: Failure) -> None:
+        """Have a tile tried again, or set it aside, and tell of it."""
+        self._tries.failed(item, failure)
+        self._watch.crew.retries = self._tries.again
+        self._watch.hear(news_of(item, failure, self._tries))
+
     def _retire(self, worker: str, failure: Failure) -> None:
         """Send a worker away that fails what others can do, unless it is the last one."""
         if not self._watch.workers - {worker}:
             return
-        logger.warning(
-            "nbdask: worker %s is retired: it failed tiles that others computed, at last with: %s",
-            *(worker, " ".join(str(failure.error).split())),
-        )
+        error = " ".join(str(failure.error).split())
+        text = f"worker {worker} is retired: it failed tiles that others computed, at last with:"
+        tell(self._watch.hear, "retired", f"{text} {error}", worker=worker)
         self._watch.dismissed.add(worker)
         with suppress(OSError, RuntimeError, ValueError):
             self._client.retire_workers([worker])

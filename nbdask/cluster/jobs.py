@@ -29,10 +29,12 @@ from nbdask.cluster.distributed import (
     as_variables,
     pages,
 )
+from nbdask.cluster.news import logger
 from nbdask.cluster.options import Asked, adapt_of, count_of, memory_of, seconds_of
+from nbdask.cluster.queues import Queue
 from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
-from nbdask.cluster.watch import MOST_FAILURES, logger
+from nbdask.cluster.watch import MOST_FAILURES
 from nbdask.errors import ClusterError
 from nbdask.files import check_outside_stores
 
@@ -409,4 +411,13 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
         # A number that is only set once is not kept up when jobs are lost; limits are.
         cluster.adapt(minimum_jobs=least, maximum_jobs=most, **ADAPT)
         threads = spec.workers * spec.threads
-        yield DistributedExecutor(client, threads, spec.wait, failures, dashboard=spec.dashboard)
+        queue = Queue(spec.kind, lambda: _numbers(cluster))
+        yield DistributedExecutor(
+            client, threads, spec.wait, failures, dashboard=spec.dashboard, queue=queue
+        )
+
+
+def _numbers(cluster: Any) -> list[str]:
+    """Return the numbers of the jobs that were submitted."""
+    jobs = (getattr(job, "job_id", None) for job in list(cluster.workers.values()))
+    return sorted({str(number) for number in jobs if number})

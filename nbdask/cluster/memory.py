@@ -16,8 +16,9 @@ from distributed import Client, NannyPlugin
 from distributed.comm.core import CommClosedError
 from tornado.ioloop import PeriodicCallback
 
+from nbdask.cluster.news import logger
 from nbdask.cluster.tries import NEED_LESS
-from nbdask.cluster.watch import LEAVING, logger
+from nbdask.cluster.watch import LEAVING
 from nbdask.plan.memory import format_bytes
 
 #: Topics: of dask, whose nannies end a worker that nears its limit; of nbdask.

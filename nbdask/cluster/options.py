@@ -46,6 +46,9 @@ class JobOptions:
         Fewest and most jobs; their number follows the work that is left.
     processes : int, optional
         Worker processes in each job, which share its memory, cores and GPUs.
+    wait : str, optional
+        Time without any worker after which the run is given up, written like ``walltime``; of
+        every kind of cluster, not only of jobs.
     """
 
     profile: str | None = None
@@ -56,6 +59,7 @@ class JobOptions:
     job_extra: tuple[str, ...] = ()
     adapt: tuple[int, int] | None = None
     processes: int | None = None
+    wait: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Return what the caller did give, by the names of the configuration."""

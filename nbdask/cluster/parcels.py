@@ -76,7 +76,7 @@ def pack(
         The tiles are in another parcel as well: no task may have a name that it has there.
     """
     if is_single(items[0]):
-        key = (f"tiles-{run}", number)
+        key = (f"tiles-{run}", number, _label(items))
         # Bytes: dask looks for keys in whatever else it is given.
         payload = dumps([item.graph[item.key] for item in items])
         return Parcel(key, list(items), {key: (go_through, payload, seconds)})
@@ -93,6 +93,12 @@ def pack(
         for name, task in graph.items()
     }
     return Parcel(names[item.key], [item], graph)
+
+
+def _label(items: Sequence[Graph]) -> str:
+    """Return what a parcel holds, for a scheduler's pages."""
+    first = getattr(items[0], "label", "")
+    return first if len(items) == 1 else f"{first} and {len(items) - 1} more".lstrip()
 
 
 def go_through(payload: bytes, seconds: float) -> Reply:

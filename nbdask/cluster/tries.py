@@ -12,6 +12,7 @@ from pickle import dumps
 from typing import Any
 
 from nbdask.cluster.executor import Graph
+from nbdask.cluster.news import News
 from nbdask.errors import BackendError, ClusterError, NbdaskError, UnfinishedError
 
 #: Times that a tile is tried, and seconds before the second; three times as long before the next.
@@ -115,9 +116,12 @@ class Tries:
     ----------
     threads : int
         Tasks that run at a time.
+    again : int
+        Tiles that were to be tried again, each time counted.
     """
 
     threads: int
+    again: int = 0
     _failures: dict[Any, list[Failure]] = field(default_factory=dict)
     _waiting: list[tuple[float, Graph]] = field(default_factory=list)
     _aside: list[Failure] = field(default_factory=list)
@@ -150,6 +154,7 @@ class Tries:
         failures = self._failures.setdefault(item.key, [])
         failures.append(failure)
         if len(failures) < MOST_TRIES and not failure.deaths:
+            self.again += 1
             pause = PAUSE * 3 ** (len(failures) - 1)
             self._waiting.append((time.monotonic() + pause, item))
             return
@@ -187,6 +192,18 @@ class Tries:
             raise self._aside[0].error
         if self._aside:
             raise UnfinishedError([_text(failure.error) for failure in self._aside])
+
+    def waits(self, item: Graph) -> bool:
+        """Return whether a tile that failed is to be tried again."""
+        return item.key in self._failures
+
+
+def news_of(item: Graph, failure: Failure, tries: Tries) -> News:
+    """Return what is told of a tile that failed."""
+    event = "retry" if tries.waits(item) else "failed"
+    key = item.key
+    tile = key[-1] if isinstance(key, tuple) else key
+    return News(event, "", {"tile": tile, "worker": failure.worker, "error": _text(failure.error)})
 
 
 def _text(error: Exception) -> str:

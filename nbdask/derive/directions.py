@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from nbdask.experiment import Experiment, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
-from nbdask.physics.position import rays_to
+from nbdask.physics.position import plane_coordinates, rays_to
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class Directions:
     Attributes
     ----------
     model : Model
-        Without structure factors and mask.
+        Of one panel, without structure factors and mask.
     incident : (3,) float64 array
         Unit vector in which the photons travel.
     wavelength : float
@@ -46,6 +46,10 @@ class Directions:
         From the sample to the detector plane, along the beam [m].
     beam_centre : tuple of float
         Where the direct beam meets the detector, pixel coordinates (slow, fast).
+    whole : Model
+        Of all panels.
+    panel : int
+        The panel that all this is of.
     """
 
     model: Model
@@ -54,10 +58,18 @@ class Directions:
     cell: Array
     distance: float
     beam_centre: tuple[float, float]
+    whole: Model
+    panel: int = 0
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Directions:
+    def of(cls, experiment: Experiment, panel: int | None = None) -> Directions:
         """Return the geometry of an experiment; files that it names are not read.
+
+        Parameters
+        ----------
+        experiment : Experiment
+        panel : int, optional
+            None: the panel that the beam falls on, or the first.
 
         Raises
         ------
@@ -73,20 +85,30 @@ class Directions:
             ),
         )
         model = build_model(bare)
+        if panel is None:
+            panel = next((n for n in range(model.n_panels) if _is_hit(model.at(n))), 0)
+        return cls._of_panel(model, panel)
+
+    def on(self, panel: int) -> Directions:
+        """Return the same for another panel."""
+        return self._of_panel(self.whole, panel)
+
+    @classmethod
+    def _of_panel(cls, whole: Model, panel: int) -> Directions:
+        """Return the geometry of one panel."""
+        model = whole.at(panel)
         weights = model.weight / model.weight.sum()
         incident = weights @ model.incident
-        # Not the centre of nanoBragg's headers, which is another one where the detector swings.
-        ahead = float(model.beam @ model.normal) or 1e-300
-        distance = float(model.origin @ model.normal) / ahead
-        spot = distance * model.beam - model.origin
-        centre = (spot @ model.slow / model.pixel_size, spot @ model.fast / model.pixel_size)
+        distance, centre = _beam_on(model)
         return cls(
             model=model,
             incident=incident / np.linalg.norm(incident),
             wavelength=float(weights @ model.wavelength),
             cell=model.axes[(model.n_phi - 1) // 2],
             distance=distance,
-            beam_centre=(float(centre[0]) - 0.5, float(centre[1]) - 0.5),
+            beam_centre=centre,
+            whole=whole,
+            panel=panel,
         )
 
     def scattering(self, slow: ArrayLike, fast: ArrayLike) -> Array:
@@ -102,9 +124,8 @@ class Directions:
         (..., 3) float64 array
             [1/m], laboratory frame; its length is 1/d.
         """
-        size = self.model.pixel_size
-        along_slow = (np.asarray(slow, dtype=np.float64) + 0.5) * size
-        along_fast = (np.asarray(fast, dtype=np.float64) + 0.5) * size
+        along_slow = (np.asarray(slow, dtype=np.float64) + 0.5) * self.model.pitch_slow
+        along_fast = (np.asarray(fast, dtype=np.float64) + 0.5) * self.model.pitch_fast
         ray = rays_to(self.model, along_slow, along_fast)
         rays = np.stack([ray.x, ray.y, ray.z], axis=-1)
         return np.asarray((rays - self.incident) / self.wavelength)
@@ -189,6 +210,24 @@ class Directions:
         fast = np.linspace(region[2], region[3], points)
         inverse = np.linalg.norm(self.scattering(slow[:, None], fast[None, :]), axis=-1)
         return slow, fast, inverse
+
+
+def _beam_on(model: Model) -> tuple[float, tuple[float, float]]:
+    """Return the way along the beam to a panel's plane [m], and where it meets it (slow, fast).
+
+    That is not the centre of nanoBragg's headers, which is another one where the detector swings.
+    """
+    ahead = float(model.beam @ model.normal) or 1e-300
+    distance = float(model.origin @ model.normal) / ahead
+    slow, fast = plane_coordinates(model, distance * model.beam - model.origin)
+    return distance, (float(slow), float(fast))
+
+
+def _is_hit(model: Model) -> bool:
+    """Whether the beam falls on a panel."""
+    distance, (slow, fast) = _beam_on(model)
+    inside = -0.5 <= slow <= model.n_slow - 0.5 and -0.5 <= fast <= model.n_fast - 0.5
+    return distance > 0.0 and inside
 
 
 def _round_resolution(d: float) -> float:

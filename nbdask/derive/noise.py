@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbdask.cluster.executor import Done, Installable
+from nbdask.cluster.news import Hear, ignore
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
@@ -115,6 +116,7 @@ def _noise(
     if not isinstance(pipeline, Pipeline):
         raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
     reader = complete_source(source, target.place)
+    reader.one_panel("noise")
     target.check()
     pipeline.check(reader.grid.shape)
     provenance.check_seed_is_new(reader, pipeline)
@@ -244,6 +246,8 @@ class Derivation(Work):
 
 class _InOrder:
     """Takes tiles that come finished, one after another."""
+
+    hear: Hear = staticmethod(ignore)
 
     def check(self, setup: Installable) -> None:
         """Nothing to check: this process does it all."""

@@ -12,8 +12,8 @@ import numpy as np
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
 from nbdask.experiment import Experiment
-from nbdask.geometry.build import settle_mosaic, settle_thickness
-from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal, recommended_oversample
+from nbdask.geometry.build import finest_oversample, settle_mosaic, settle_thickness
+from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal
 from nbdask.geometry.vectors import length
 
 #: Places along each edge of the detector at which the resolution is computed.
@@ -47,6 +47,10 @@ class Realised:
         Sub-pixels along an edge, sensor layers, rotation steps, mosaic domains; terms of a pixel.
     oversample_chosen : bool
         Whether the number of sub-pixels follows from the crystal's size.
+    panels : int
+    beam_panel : str or None
+        Name of the panel that the beam falls on, or of the first, whose centre and distances are
+        given; None where panels have no names.
     """
 
     n_cells: tuple[int, int, int] | None
@@ -67,6 +71,8 @@ class Realised:
     phi_steps: int
     domains: int
     steps: int
+    panels: int = 1
+    beam_panel: str | None = None
 
     @classmethod
     def of(cls, experiment: Experiment) -> Realised:
@@ -81,23 +87,21 @@ class Realised:
         model, detector = seen.model, experiment.detector
         crystal = orient_crystal(experiment.crystal, experiment.beam)
         given = experiment.sampling.oversample
-        oversample = given or recommended_oversample(
-            crystal, experiment.beam.wavelength, model.distance, model.pixel_size
-        )
+        oversample = given or finest_oversample(experiment, crystal, model.distance)
         layers = settle_thickness(detector)[0]
         domains = settle_mosaic(
             experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
         )[1]
         edge, corner = _border(seen)
         slow, fast = seen.beam_centre
-        size, wavelengths = model.pixel_size, model.wavelength
+        wavelengths = model.wavelength
         return cls(
             n_cells=None if experiment.crystal.cells_matrix is not None else crystal.n_cells,
             **_cell(crystal),
             sources=model.n_sources,
             wavelength_m=(seen.wavelength, float(wavelengths.min()), float(wavelengths.max())),
             beam_centre_px=(slow, fast),
-            beam_centre_m=((slow + 0.5) * size, (fast + 0.5) * size),
+            beam_centre_m=((slow + 0.5) * model.pitch_slow, (fast + 0.5) * model.pitch_fast),
             distance_m=seen.distance,
             close_distance_m=model.close_distance,
             edge_m=edge,
@@ -108,6 +112,8 @@ class Realised:
             phi_steps=model.n_phi,
             domains=domains,
             steps=layers * oversample**2 * model.n_sources * model.n_phi * domains,
+            panels=seen.whole.n_panels,
+            beam_panel=detector.panels[seen.panel].name if detector.panels else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,6 +133,7 @@ class Realised:
         spread = "" if low == high else f" ({low:.6g} to {high:.6g})"
         pixels = ", ".join(f"{x:.2f}" for x in self.beam_centre_px)
         places = ", ".join(f"{x * 1e3:.4g}" for x in self.beam_centre_m)
+        panel = "the detector" if self.panels == 1 else f"the plane of panel {self.beam_panel}"
         chosen = "chosen" if self.oversample_chosen else "given"
         return [
             ("crystal", f"{cells} cells of {lengths} Angstrom, {angles} degrees"),
@@ -134,7 +141,7 @@ class Realised:
             ("sources", f"{self.sources}, wavelength {mean:.6g} Angstrom{spread}"),
             (
                 "beam",
-                f"meets the detector at slow, fast {pixels} pixels ({places} mm from its outer"
+                f"meets {panel} at slow, fast {pixels} pixels ({places} mm from its outer"
                 f" corner), {self.distance_m * 1e3:.6g} mm from the sample",
             ),
             (
@@ -167,14 +174,19 @@ def _angle(one: Array, other: Array) -> float:
 
 
 def _border(seen: Directions) -> tuple[float | None, float | None]:
-    """Return the greatest and the least resolution on the border of the detector."""
+    """Return the greatest and the least resolution on the borders of all panels."""
+    border = np.concatenate([_borders(seen.on(n)) for n in range(seen.whole.n_panels)])
+    edge, corner = float(border.max()), float(border.min())
+    return (edge if math.isfinite(edge) else None), (corner if math.isfinite(corner) else None)
+
+
+def _borders(seen: Directions) -> Array:
+    """Return the resolution along the border of one panel."""
     last = (seen.model.n_slow - 0.5, seen.model.n_fast - 0.5)
     slow, fast = (np.linspace(-0.5, end, _PLACES) for end in last)
     found = [seen.resolution(end, fast) for end in (-0.5, last[0])]
     found += [seen.resolution(slow, end) for end in (-0.5, last[1])]
-    border = np.concatenate(found)
-    edge, corner = float(border.max()), float(border.min())
-    return (edge if math.isfinite(edge) else None), (corner if math.isfinite(corner) else None)
+    return np.concatenate(found)
 
 
 def _d(value: float | None) -> str:

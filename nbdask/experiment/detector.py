@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.checks import Vector
+from nbdask.experiment.panel import MAX_PIXELS, DetectorPanel
 
 PIVOTS = ("beam", "sample")
-#: Pixels along one axis that are still believed to be meant.
-MAX_PIXELS = 2**31 - 1
+#: Most panels that are believed to be meant.
+MAX_PANELS = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One flat (or curved) pixel detector.  Lengths in metres, angles in radians.
+    """One flat (or curved) panel of square pixels, or panels of any kind.
+
+    Lengths are in metres, angles in radians.
 
     Parameters
     ----------
     pixel_size : float
-        Edge of the square pixels [m].
+        Edge of the square pixels [m]; with ``panels`` the first one's pitch along fast.
     pixels_fast, pixels_slow : int or None
         Pixel counts; None: from the sizes.
     size_fast, size_slow : float
@@ -55,6 +58,9 @@ class Detector:
         Inverse absorption depth of the sensor, mu [1/m]; None: 1/thickness.
     thick_steps : int or None
         Layers into which the sensor is cut; None: 2 when it has a thickness.
+    panels : tuple of DetectorPanel
+        Panels of a geometry file, each where it says: no field above places them, and of these only
+        ``point_pixel`` and ``thick_steps`` count.  Empty: the one panel that the fields describe.
     header_file : str or None
         SMV image whose header gave values, for the record.
     geometry_file : str or None
@@ -85,12 +91,15 @@ class Detector:
     thickness: float = 0.0
     attenuation: float | None = None
     thick_steps: int | None = None
+    panels: tuple[DetectorPanel, ...] = ()
     # Not compared: the values are what counts, and flags can say them without the file.
     header_file: str | None = field(default=None, compare=False)
     geometry_file: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field."""
+        if self.panels:
+            self._check_panels()
         for name in ("pixel_size", "size_fast", "size_slow"):
             checks.assign(self, **{name: checks.size(f"detector.{name}", getattr(self, name))})
         for name in ("pixels_fast", "pixels_slow"):
@@ -120,12 +129,36 @@ class Detector:
             steps = checks.integer("detector.thick_steps", self.thick_steps, low=1, high=10**6)
             checks.assign(self, thick_steps=steps)
         for axis, extent in (("fast", self.extent_fast), ("slow", self.extent_slow)):
-            if not 0.5 < extent / self.pixel_size <= MAX_PIXELS + 0.5:
+            if not self.panels and not 0.5 < extent / self.pixel_size <= MAX_PIXELS + 0.5:
                 raise FieldError(
                     f"detector.size_{axis}",
                     extent,
                     f"1 to {MAX_PIXELS} times the pixel size of {self.pixel_size:g} m",
                 )
+
+    def _check_panels(self) -> None:
+        """Check panels together; they place the detector alone."""
+        if not isinstance(self.panels, tuple) or not all(
+            isinstance(panel, DetectorPanel) for panel in self.panels
+        ):
+            raise FieldError("detector.panels", self.panels, "a tuple of DetectorPanel")
+        if len(self.panels) > MAX_PANELS:
+            raise FieldError("detector.panels", len(self.panels), f"at most {MAX_PANELS} panels")
+        names = [panel.name for panel in self.panels]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise FieldError("detector.panels", f"{twice} twice", "names that all differ")
+        if len({panel.thickness > 0.0 for panel in self.panels}) > 1:
+            given = "a sensor thickness for some panels"
+            raise FieldError("detector.panels", given, "one for all panels or for none")
+        checks.assign(self, pixel_size=self.panels[0].pitch_fast)
+        kept = ("pixel_size", "point_pixel", "thick_steps", "panels", "header_file")
+        for item in fields(self):
+            if item.name not in (*kept, "geometry_file"):
+                value = getattr(self, item.name)
+                if value != item.default:
+                    name = f"detector.{item.name}"
+                    raise FieldError(name, value, "left out where detector.panels are given")
 
     @property
     def extent_fast(self) -> float:
@@ -139,10 +172,14 @@ class Detector:
 
     @property
     def n_fast(self) -> int:
-        """Number of pixels along fast."""
+        """Number of pixels along fast; of the widest panel where there are several."""
+        if self.panels:
+            return max(panel.n_fast for panel in self.panels)
         return math.ceil(self.extent_fast / self.pixel_size - 0.5)
 
     @property
     def n_slow(self) -> int:
-        """Number of pixels along slow."""
+        """Number of pixels along slow; of the longest panel where there are several."""
+        if self.panels:
+            return max(panel.n_slow for panel in self.panels)
         return math.ceil(self.extent_slow / self.pixel_size - 0.5)

@@ -24,7 +24,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
-from nbdask.experiment.summary import summary_rows
+from nbdask.experiment.summary import background_rows, summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -89,6 +89,11 @@ class Experiment:
                 allowed = f"a row for each of the {count} wavelengths of sources.spectrum"
                 raise FieldError("structure.recipe.anomalous", rows, allowed)
         roi = self.sampling.roi
+        if len(self.detector.panels) > 1:
+            for name in ("roi", "mask"):
+                if getattr(self.sampling, name) is not None:
+                    allowed = "left out: it is of one panel, and the detector has several"
+                    raise FieldError(f"sampling.{name}", getattr(self.sampling, name), allowed)
         if roi is not None and (roi[0] >= self.detector.n_slow or roi[2] >= self.detector.n_fast):
             raise FieldError(
                 "sampling.roi",
@@ -99,8 +104,13 @@ class Experiment:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels of the image, (slow, fast)."""
+        """Pixels of a panel, (slow, fast): the box around all where their sizes differ."""
         return (self.detector.n_slow, self.detector.n_fast)
+
+    @property
+    def n_panels(self) -> int:
+        """Number of panels."""
+        return max(1, len(self.detector.panels))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict; fields that hold their defaults are left out.
@@ -132,9 +142,13 @@ class Experiment:
         for part, path, checksum in (
             ("structure", "path", "sha256"),
             ("sampling", "mask", "mask_sha256"),
+            ("background", "shadow", "shadow_sha256"),
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)
+        for material in data.get("background", {}).get("materials", ()):
+            if "sha256" in material:
+                material.pop("path", None)
         recipe = data.get("structure", {}).get("recipe", {})
         if "model_sha256" in recipe:
             recipe.pop("model", None)
@@ -159,6 +173,7 @@ class Experiment:
                 self.frame.convention,
                 self.scan,
             ),
+            *background_rows(self.background),
             ("semantics", self.semantics),
             ("fingerprint", self.fingerprint()),
         ]

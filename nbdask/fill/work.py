@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nbdask.experiment import DetectorPanel
 from nbdask.graph.context import Shared
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import Plan
@@ -34,6 +35,8 @@ class Work(ABC):
         [m].
     image : mapping
         What the image holds: ``long_name`` and ``units``.
+    panels : tuple of DetectorPanel
+        Of a detector that has some.
     plan : Plan, optional
         What listeners are told; None where nothing is simulated.
     notes : tuple of str
@@ -46,6 +49,7 @@ class Work(ABC):
     context: Shared
     pixel_size: float
     image: Mapping[str, str] = field(default_factory=PHOTONS.copy)
+    panels: tuple[DetectorPanel, ...] = ()
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
 

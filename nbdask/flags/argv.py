@@ -124,6 +124,16 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg has cells along the axes only",
         ),
         (
+            "background.materials",
+            bool(experiment.background.materials),
+            "nanoBragg has only -water",
+        ),
+        (
+            "background.beamstop",
+            experiment.background.beamstop is not None or experiment.background.shadow is not None,
+            "nanoBragg has no shadows",
+        ),
+        (
             "structure.reflections",
             bool(experiment.structure.reflections),
             "nanoBragg reads amplitudes from a file: name one",
@@ -132,6 +142,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "structure.recipe",
             experiment.structure.recipe is not None,
             "nanoBragg reads amplitudes from a list: write one with nbdask amplitudes",
+        ),
+        (
+            "detector.panels",
+            bool(experiment.detector.panels),
+            "nanoBragg has one panel of square pixels",
         ),
         (
             "detector.pix0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
+from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.headers import note_header
 from nbdask.flags.own import Own, set_own
 from nbdask.flags.parse import Given, parse, parse_all
@@ -30,6 +32,7 @@ from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
 from nbdask.inputs.smv import open_mask
+from nbdask.inputs.text import to_number
 
 
 def parse_args(
@@ -40,7 +43,7 @@ def parse_args(
     pix0: Sequence[float] | None = None,
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
-    geometry: str | None = None,
+    geometry: GeometryRequest | str | None = None,
     own: Own | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
@@ -60,8 +63,8 @@ def parse_args(
         Structure factors of a model or a reflection file; their cell is used if none is given.
     ignore_unknown : bool
         Pass over arguments that nanoBragg does not know and ignores, with a note.
-    geometry : str or None
-        Geometry file of one panel that places the detector; flags that do so are refused.
+    geometry : GeometryRequest, str or None
+        Geometry file that places the detector; flags that do so are refused.
     own : Own or None
         What nbdask's own options say of beam and crystal.
     base_dir : Path or None
@@ -79,6 +82,9 @@ def parse_args(
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
     checks.flag("ignore_unknown", ignore_unknown)
+    if geometry is not None and not isinstance(geometry, GeometryRequest):
+        geometry = GeometryRequest(geometry)
+    geometry, amplitudes = _share_energy(geometry, amplitudes)
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
@@ -92,6 +98,19 @@ def parse_args(
         raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def _share_energy(
+    geometry: GeometryRequest | None, amplitudes: Request | None
+) -> tuple[GeometryRequest | None, Request | None]:
+    """Give the energy to the geometry file where no amplitudes are asked for."""
+    if geometry is None or amplitudes is None or amplitudes.model or amplitudes.reflections:
+        return geometry, amplitudes
+    energy = amplitudes.energy
+    number = to_number(energy) if isinstance(energy, str) else energy
+    if number is None:
+        return geometry, amplitudes
+    return replace(geometry, energy=number), replace(amplitudes, energy=None)
 
 
 def _taken(
@@ -111,13 +130,16 @@ def _taken(
 
 
 def _place(
-    builder: Builder, files: InputFiles, pix0: Sequence[float] | None, geometry: str | None
+    builder: Builder,
+    files: InputFiles,
+    pix0: Sequence[float] | None,
+    geometry: GeometryRequest | None,
 ) -> None:
     """Take what places the detector beside the flags: a corner, or a geometry file."""
     if geometry is not None:
         from nbdask.flags.geometry import place_by_file
 
-        place_by_file(builder, files.use(str(checks.path("geometry", geometry))))
+        place_by_file(builder, replace(geometry, path=files.use(geometry.path)))
         if pix0 is not None:
             raise FlagError("--pix0-vector-mm: --geometry places the detector: must be left out")
     if pix0 is not None:
@@ -223,6 +245,9 @@ def _build(builder: Builder, semantics: str) -> Experiment:
     sampling = builder.part("sampling")
     if "roi" in builder.values:
         builder.origins["sampling.roi"] = builder.origins["roi"]
+        if len(detector.panels) > 1:
+            flag = builder.origins["roi"]
+            raise FlagError(f"{flag}: the detector has several panels: must be left out")
         sampling["roi"] = _roi(builder, detector)
     _check_mask(builder, detector)
     sources: dict[str, Any] = builder.part("sources")
@@ -266,7 +291,7 @@ def _roi(builder: Builder, detector: Detector) -> Roi | None:
 
 def _check_mask(builder: Builder, detector: Detector) -> None:
     path = builder.get("sampling.mask")
-    if path is None:
+    if path is None or len(detector.panels) > 1:
         return
     mask = open_mask(path)
     if (mask.n_fast, mask.n_slow) != (detector.n_fast, detector.n_slow):

@@ -9,6 +9,7 @@ from typing import Any
 from nbdask.errors import FieldError
 from nbdask.flags.builder import Builder
 from nbdask.flags.spectrum import set_spectrum
+from nbdask.flags.surroundings import set_materials, set_shadows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,19 @@ class Own:
         The beam's spectrum: a file, or a formula such as ``"gauss:20eV"``.
     spectrum_seed : int or None
         Of the random numbers of a SASE spectrum.
+    background : tuple of str
+        Amorphous materials, such as ``"water:0.1mm"``.
+    beamstop : str or None
+        Radius of a beam stop's shadow, and its place beside the beam [mm].
+    shadow : str or None
+        NumPy file of transmissions.
     """
 
     spectrum: str | None = None
     spectrum_seed: int | None = None
+    background: tuple[str, ...] = ()
+    beamstop: str | None = None
+    shadow: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -43,6 +53,8 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
         Options that are malformed, or contradict others.
     """
     set_spectrum(builder, own.spectrum, own.spectrum_seed, use)
+    set_materials(builder, own.background, use)
+    set_shadows(builder, own.beamstop, own.shadow, use)
 
 
 #: Name -> whether its value is a text (or else a number).
@@ -58,10 +70,21 @@ def own_of(table: Mapping[str, Any], prefix: str) -> Own:
         A value of the wrong kind.
     """
     found = {name: table[name] for name in OWN if table.get(name) is not None}
+    if "background" in found:
+        found["background"] = _texts(found["background"], prefix)
     for name, value in found.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         whole = "int" not in Own.__annotations__[name] or isinstance(value, int)
+        if name == "background":
+            continue
         if not (isinstance(value, str) if OWN[name] else number and whole):
             kind = "a text" if OWN[name] else "a number"
             raise FieldError(f"{prefix}.{name}", value, kind)
     return Own(**found)
+
+
+def _texts(given: object, prefix: str) -> tuple[str, ...]:
+    """Return the texts that describe amorphous materials."""
+    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) for text in given):
+        raise FieldError(f"{prefix}.background", given, 'a list such as ["water:0.1mm"]')
+    return tuple(given)

@@ -18,6 +18,8 @@ def finish_placement(builder: Builder, *, semantics: str) -> None:
     semantics : str
         ``"spec"`` honours an explicit -pivot under a named convention, ``"c"`` does not.
     """
+    if builder.get("detector.panels"):
+        return
     convention = builder.get("frame.convention", "MOSFLM")
     explicit = builder.get("explicit.pivot")
     if convention == "CUSTOM":

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
+from nbdask.background.layer import layers_of
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
+from nbdask.geometry.amorphous import amorphous_notes, beam_stop
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -21,9 +23,10 @@ from nbdask.geometry.crystal_frame import (
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
 from nbdask.geometry.energies import by_energy
-from nbdask.geometry.model import SHAPE_CODES, Array, Model
+from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
 from nbdask.geometry.mosaic import mosaic_rotations
 from nbdask.geometry.numbers import real
+from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -35,6 +38,7 @@ from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import read_fdump
 from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
@@ -118,15 +122,21 @@ def build_model(experiment: Experiment) -> Model:
     turns = _orientations(experiment, crystal, detector)
     amplitudes, tables = _amplitudes(experiment)
     oversample, notes = _oversample(experiment, crystal, detector)
+    amorphous = layers_of(experiment.background, beam, experiment.semantics == "spec")
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
+    mask = _mask(experiment)
+    frames = panel_frames(experiment.frame, experiment.detector, mask)
+    place = _first_panel(frames, detector) or _detector_fields(experiment.detector, detector)
+    notes += amorphous_notes(amorphous, frames, place, sources)
     return Model(
-        **_detector_fields(experiment.detector, detector),
+        **{**sensor._asdict(), "mask": mask, **place},
+        curved=experiment.detector.curved,
+        point_pixel=experiment.detector.point_pixel,
         **_crystal_fields(experiment.crystal, crystal),
         **{item.name: getattr(sources, item.name) for item in fields(sources)}
         | {"f_table": tables[sources.f_table]},
-        **sensor._asdict(),
         **turns._asdict(),
         **amplitudes._asdict(),
         oversample=oversample,
@@ -141,9 +151,12 @@ def build_model(experiment: Experiment) -> Model:
         each_omega=each[2],
         running_product=experiment.semantics == "c" and any(each),
         roi=_roi(experiment),
-        mask=_mask(experiment),
         refuse_outside=experiment.semantics == "c",
         notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
+        panels=frames if len(frames) > 1 else (),
+        amorphous=amorphous,
+        beamstop=beam_stop(experiment.background, detector.beam, place),
+        shadow=_shadow(experiment),
     )
 
 
@@ -159,20 +172,30 @@ def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
 
 
 def _detector_fields(given: Detector, placed: DetectorFrame) -> dict[str, Any]:
-    ours = ("n_slow", "n_fast", "pixel_size", "curved", "point_pixel")
     its = ("fast", "slow", "normal", "origin", "beam", "distance", "close_distance")
-    return {n: getattr(given, n) for n in ours} | {n: getattr(placed, n) for n in its}
+    size = given.pixel_size
+    return {n: getattr(placed, n) for n in its} | {
+        "n_slow": given.n_slow,
+        "n_fast": given.n_fast,
+        "pitch_fast": size,
+        "pitch_slow": size,
+        "area": size * size,
+    }
+
+
+def _first_panel(frames: tuple[PanelFrame, ...], placed: DetectorFrame) -> dict[str, Any]:
+    """Return the fields of the first panel, and the box around all; nothing where there is none."""
+    if not frames:
+        return {}
+    found = {item.name: getattr(frames[0], item.name) for item in fields(frames[0])[1:]}
+    box = {n: max(getattr(frame, n) for frame in frames) for n in ("n_slow", "n_fast")}
+    return found | box | {"beam": placed.beam}
 
 
 def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     """Return (layers, thickness, distance between layers [m]) of the sensor."""
-    thickness, count = detector.thickness, detector.thick_steps
-    if real(thickness) <= 0.0:
-        return (1, 0.0, 0.0)
-    if count is None:
-        return (2, thickness, thickness / 2)
-    count = max(count, 2)
-    return (count, thickness, thickness / (count - 1))
+    thickness = detector.panels[0].thickness if detector.panels else detector.thickness
+    return settle_layers(thickness, detector.thick_steps)
 
 
 def place_sensor(detector: Detector) -> Sensor:
@@ -294,12 +317,7 @@ def _check_unchanged(path: str, expected: str | None) -> None:
 def _oversample(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> tuple[int, tuple[str, ...]]:
-    recommended = recommended_oversample(
-        crystal,
-        experiment.beam.wavelength,
-        detector.distance,
-        experiment.detector.pixel_size,
-    )
+    recommended = finest_oversample(experiment, crystal, detector.distance)
     given = experiment.sampling.oversample
     if given is None and recommended > MAX_OVERSAMPLE:
         raise FieldError(
@@ -315,6 +333,25 @@ def _oversample(
             " fringes are smaller than a sub-pixel",
         )
     return given, ()
+
+
+def finest_oversample(experiment: Experiment, crystal: CrystalFrame, distance: float) -> int:
+    """Return the sub-pixels along an edge that are recommended.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    crystal : CrystalFrame
+    distance : float
+        Along the beam [m]; of panels their own count, and the most that is recommended for any.
+    """
+    wavelength, given = experiment.beam.wavelength, experiment.detector
+    frames = panel_frames(experiment.frame, given)
+    places = {(nearest(frame), max(frame.pitch_fast, frame.pitch_slow)) for frame in frames}
+    return max(
+        recommended_oversample(crystal, wavelength, away, size)
+        for away, size in places or {(distance, given.pixel_size)}
+    )
 
 
 def water_background(water: float, fluence: float) -> float:
@@ -356,11 +393,34 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
+def _shadow(experiment: Experiment) -> ShadowFile | None:
+    path = experiment.background.shadow
+    if path is None:
+        return None
+    if len(experiment.detector.panels) > 1:
+        raise FieldError("background.shadow", path, "left out with several panels")
+    _check_unchanged(path, experiment.background.shadow_sha256)
+    shadow = open_shadow(path)
+    if (shadow.n_slow, shadow.n_fast) != experiment.shape:
+        raise FieldError(
+            "background.shadow",
+            f"{path} with {shadow.n_slow} (slow) x {shadow.n_fast} (fast) pixels",
+            f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
+        )
+    return shadow
+
+
+def _has_no_attenuation(detector: Detector) -> bool:
+    if detector.panels:
+        return any(panel.attenuation == 0.0 for panel in detector.panels)
+    return detector.attenuation is None
+
+
 def _notes(experiment: Experiment, sensor: Sensor, detector: DetectorFrame) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
-    if experiment.detector.thickness > 0.0 and experiment.detector.attenuation is None:
+    if sensor.thickness > 0.0 and _has_no_attenuation(experiment.detector):
         notes.append(
             "no sensor attenuation given: depth set to the thickness,"
             f" {sensor.thickness * 1e6:g} um"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nbdask.errors import FieldError
 from nbdask.experiment.detector import Detector
 from nbdask.experiment.frame import PIVOTS, LabFrame
+from nbdask.experiment.panel import DetectorPanel
 from nbdask.geometry.conventions import Centres, centres, directions
 from nbdask.geometry.numbers import absolute, real
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_about, rotate_xyz, unit
@@ -65,7 +66,7 @@ def effective_pivot(frame: LabFrame, detector: Detector, semantics: str) -> str:
 
 
 def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec") -> DetectorFrame:
-    """Place the detector in the lab.
+    """Place the detector in the lab; of one with panels the first.
 
     Parameters
     ----------
@@ -74,6 +75,8 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
     semantics : str
         ``"spec"`` or ``"c"``; decides whether an explicit pivot under a named convention counts.
     """
+    if detector.panels:
+        return place_panel(frame, detector.panels[0])
     row = directions(frame)
     beam, fast, slow = (unit(array(v)) for v in (row.beam, row.fast, row.slow))
     normal = array(row.normal)
@@ -113,6 +116,29 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
     vectors = (fast, slow, normal, origin, beam)
     notes = _pivot_notes(frame, detector, semantics) + _axis_notes(axis, detector)
     return _measured(vectors, ratio, centre, pivot, notes, frame)
+
+
+def place_panel(frame: LabFrame, panel: DetectorPanel) -> DetectorFrame:
+    """Place one panel of a detector that has some; its normal points away from the sample."""
+    beam = unit(array(directions(frame).beam))
+    fast, slow, origin = unit(array(panel.fast)), unit(array(panel.slow)), array(panel.origin)
+    normal = unit(cross(fast, slow))
+    if dot(origin, normal) < 0.0:
+        normal = -normal
+    ratio = dot(beam, normal) or sys.float_info.min
+    # Conventions and their beam centres do not count.
+    nothing = Centres(*(0.0,) * 6)
+    found = _measured((fast, slow, normal, origin, beam), ratio, nothing, "origin", (), frame)
+    f_beam, s_beam = _along(fast, slow, found.f_beam, found.s_beam)
+    f_close, s_close = _along(fast, slow, found.f_close, found.s_close)
+    return replace(found, f_beam=f_beam, s_beam=s_beam, f_close=f_close, s_close=s_close)
+
+
+def _along(fast: Array, slow: Array, on_fast: float, on_slow: float) -> tuple[float, float]:
+    """Return the way along fast and along slow of a point whose products with them are given."""
+    cosine = dot(fast, slow)
+    sine = 1.0 - cosine * cosine
+    return (on_fast - cosine * on_slow) / sine, (on_slow - cosine * on_fast) / sine
 
 
 def _measured(

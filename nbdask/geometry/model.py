@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.inputs.smv import MaskFile
+from nbdask.background.layer import Layer
+from nbdask.inputs.shadow import ShadowFile
 
 Array = NDArray[np.float64]
 
 #: Codes of the crystal shapes.
 SQUARE, ROUND, GAUSS, TOPHAT = range(4)
 SHAPE_CODES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+
+
+class PixelMask(Protocol):
+    """Which pixels are evaluated."""
+
+    def read(self, slow0: int, slow1: int, fast0: int, fast1: int) -> NDArray[np.bool_]:
+        """Return a rectangle, half-open: (n_slow, n_fast) bool, True where one is evaluated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PanelFrame:
+    """One panel as kernels see it; fields as those of the same names in :class:`Model`."""
+
+    name: str
+    n_slow: int
+    n_fast: int
+    fast: Array
+    slow: Array
+    normal: Array
+    origin: Array
+    pitch_fast: float
+    pitch_slow: float
+    area: float
+    distance: float
+    close_distance: float
+    layer_step: float
+    mu: float
+    thickness: float
+    mask: PixelMask | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamStop:
+    """A disc across the beam, seen as its shadow at the detector.
+
+    Attributes
+    ----------
+    radius, distance : float
+        Of the shadow [m]; its distance along the beam [m].
+    centre : (3,) float64 array
+        From the sample [m].
+    """
+
+    radius: float
+    distance: float
+    centre: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -23,12 +72,14 @@ class Model:
     Attributes
     ----------
     n_slow, n_fast : int
-        Pixels of the detector.
+        Pixels of the detector; of several panels those of the box around all.
     fast, slow, normal, origin, beam : (3,) arrays
         Unit vectors of the detector as it stands, outer corner of the first pixel [m], and the
-        beam's direction.
-    pixel_size, distance, close_distance : float
+        beam's direction.  Of several panels, here and below, those of the first: see :meth:`at`.
+    pitch_fast, pitch_slow, distance, close_distance : float
         [m]
+    area : float
+        Of a pixel [m^2].
     curved, point_pixel : bool
     oversample : int
         Sub-pixels along each pixel edge.
@@ -86,12 +137,19 @@ class Model:
         C semantics with any of these: the running sum is multiplied after each added term.
     roi : tuple of 4 ints
         slow_min, slow_max, fast_min, fast_max, inclusive, clipped to the detector.
-    mask : MaskFile or None
-        Pixels that are 0 there are not evaluated.
+    mask : PixelMask or None
+        Pixels that are not evaluated.
     refuse_outside : bool
         C semantics: an interpolation outside the grid ends the run with an explanation.
     notes : tuple of str
         What the user should be told about choices made here.
+    panels : tuple of PanelFrame
+        Where there are several.
+    amorphous : tuple of Layer
+        Amorphous materials in the beam.
+    beamstop : BeamStop or None
+    shadow : ShadowFile or None
+        Share of the photons that reaches each pixel.
     """
 
     n_slow: int
@@ -101,7 +159,9 @@ class Model:
     normal: Array
     origin: Array
     beam: Array
-    pixel_size: float
+    pitch_fast: float
+    pitch_slow: float
+    area: float
     distance: float
     close_distance: float
     curved: bool
@@ -143,9 +203,55 @@ class Model:
     each_omega: bool
     running_product: bool
     roi: tuple[int, int, int, int]
-    mask: MaskFile | None
+    mask: PixelMask | None
     refuse_outside: bool
     notes: tuple[str, ...] = ()
+    panels: tuple[PanelFrame, ...] = ()
+    amorphous: tuple[Layer, ...] = ()
+    beamstop: BeamStop | None = None
+    shadow: ShadowFile | None = None
+
+    @property
+    def is_finished_later(self) -> bool:
+        """Whether more is done to pixels than kernels do: background, shadows."""
+        return bool(self.amorphous) or self.beamstop is not None or self.shadow is not None
+
+    def at(self, panel: int) -> Model:
+        """Return the model of one panel alone: its frame, its pixels, its mask.
+
+        Of one panel that is the model itself; else the same object at every call, which shares all
+        tables with this one.
+        """
+        if not self.panels:
+            return self
+        views = _views.setdefault(self, {})
+        if panel not in views:
+            frame = self.panels[panel]
+            values = {item.name: getattr(frame, item.name) for item in fields(frame)[1:]}
+            roi = (0, frame.n_slow - 1, 0, frame.n_fast - 1)
+            views.setdefault(panel, replace(self, **values, roi=roi, panels=()))
+        return views[panel]
+
+    @property
+    def n_panels(self) -> int:
+        """Number of panels."""
+        return max(1, len(self.panels))
+
+    @property
+    def all_pixels(self) -> bool:
+        """Whether every pixel of the box is evaluated."""
+        whole = (0, self.n_slow - 1, 0, self.n_fast - 1)
+        frames = self.panels or (self,)
+        sizes = {(frame.n_slow, frame.n_fast) for frame in frames}
+        return self.roi == whole and len(sizes) == 1 and all(f.mask is None for f in frames)
+
+    @property
+    def evaluated(self) -> int:
+        """Pixels in the regions of interest of all panels."""
+        if self.panels:
+            return sum(frame.n_slow * frame.n_fast for frame in self.panels)
+        slow0, slow1, fast0, fast1 = self.roi
+        return (slow1 - slow0 + 1) * (fast1 - fast0 + 1)
 
     @property
     def n_sources(self) -> int:
@@ -188,3 +294,7 @@ class Model:
         if self.cells_matrix is not None:
             return self.cells_matrix
         return self.star.T * self.n_cells_total
+
+
+#: The models of single panels, for as long as the whole one lives.
+_views: WeakKeyDictionary[Model, dict[int, Model]] = WeakKeyDictionary()

@@ -229,6 +229,9 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
     entry, crystal = known(name), experiment.crystal
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
+    beside = experiment.background
+    if beside.materials or beside.beamstop is not None or beside.shadow is not None:
+        return "materials in the beam and shadows are not differentiated: leave them out"
     sampling = experiment.sampling
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     if experiment.semantics == "c" and any(each):

@@ -51,11 +51,7 @@ class Fault:
 
     def __str__(self) -> str:
         """Return it in one line."""
-        t = self.tile
-        return (
-            f"tile {self.index} (slow {t.slow0} to {t.slow1}, fast {t.fast0} to {t.fast1}):"
-            f" {self.kind}: {self.reason}"
-        )
+        return f"tile {self.index} ({self.tile}): {self.kind}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,7 @@ def check_tile(reader: StoreReader, index: int) -> Fault | None:
     except Exception as error:
         _pass_on(error, reader)
         return Fault(index, tile, CORRUPT, f"its pixels cannot be read ({_line(error)})")
-    size = reader.place.size(schema.chunk_key(reader.image, *reader.grid.row_column(index)))
+    size = reader.place.size(schema.chunk_key(reader.image, reader.grid.place(index)))
     if size is not None and size != record.get("bytes", size):
         text = f"its file has {size} bytes instead of the recorded {int(record['bytes'])}"
         return Fault(index, tile, CORRUPT, text)

@@ -20,6 +20,7 @@ from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext, WriteTile, context_of
 from nbdask.kernels.carry_over import carry_over_pixel, patch_carry_over
 from nbdask.kernels.interface import Mask, Partial, merge
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
 
@@ -39,11 +40,12 @@ class TimedPartial(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileResult:
-    """A finished tile: its number, pixels (None once written) and summary."""
+    """A finished tile: its number, pixels (None once written), summary, and what is on record."""
 
     index: int
     image: NDArray[np.float32] | None
     summary: TileSummary
+    record: tuple[float, ...] = ()
 
 
 class _Region(NamedTuple):
@@ -108,8 +110,8 @@ def _write(context: RunContext, index: int, result: TileResult) -> TileResult:
 def written(write_tile: WriteTile, tile: Tile, result: TileResult) -> TileResult:
     """Write a tile, and return what is told of it; the pixels are let go."""
     assert result.image is not None
-    write_tile(result.index, tile, result.image, result.summary)
-    return TileResult(result.index, None, result.summary)
+    record = write_tile(result.index, tile, result.image, result.summary)
+    return TileResult(result.index, None, result.summary, tuple(record))
 
 
 def whole(run: str, index: int) -> TileResult:
@@ -152,7 +154,7 @@ def finish(context: RunContext, index: int, timed: TimedPartial) -> TileResult:
         region = _region(context, index)
         if region is None or timed.partial is None:
             tile = context.grid[index]
-            part = tile.intersect(Tile.within(model.roi))
+            part = tile.intersect(Tile.within(model.at(tile.panel).roi))
             summary = EMPTY._replace(n_masked=0 if part is None else part.pixels)
             return TileResult(index, np.zeros(tile.shape, dtype=np.float32), summary)
         pixels = context.kernel().finish(model, region.tile, timed.partial, region.mask)
@@ -182,6 +184,7 @@ def _result(
     model, tile, part = context.model, context.grid[index], region.tile
     _check_outside(model, tile, outside)
     pixels = patch_carry_over(model, context.kernel(), part, pixels)
+    pixels = beside_the_crystal(model, part, pixels, region.mask)
     seconds = time.perf_counter() - start
     summary = summarise(pixels, (part.slow0, part.fast0), region.mask, outside, seconds)
     return TileResult(index, _padded(pixels, part, tile), summary)
@@ -197,7 +200,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not kernel.on_device or len(context.steps) > 1:
+    if not kernel.on_device or len(context.steps) > 1 or model.is_finished_later:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)
@@ -229,12 +232,14 @@ def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.f
 
 def _region(context: RunContext, index: int) -> _Region | None:
     """Return what is to be evaluated of a tile; None: nothing."""
-    part = context.grid[index].intersect(Tile.within(context.model.roi))
+    tile = context.grid[index]
+    model = context.model.at(tile.panel)
+    part = tile.intersect(Tile.within(model.roi))
     if part is None:
         return None
-    if context.model.mask is None:
+    if model.mask is None:
         return _Region(part, None)
-    mask = context.model.mask.read(*part)
+    mask = model.mask.read(*part.bounds)
     if mask.all():
         return _Region(part, None)
     return _Region(part, mask) if mask.any() else None
@@ -260,7 +265,4 @@ def named(tile: Tile, index: int, doing: str) -> Iterator[None]:
     except NbdaskError:
         raise
     except Exception as error:
-        raise TileError(
-            f"tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to {tile.fast1})"
-            f"{doing}: {type(error).__name__}: {error}"
-        ) from error
+        raise TileError(f"tile {index} ({tile}){doing}: {type(error).__name__}: {error}") from error

@@ -1,7 +1,8 @@
 """The one evaluation of nanoBragg C that has no rotation to carry over.
 
 Under C semantics a rotation step at exactly phi = 0 keeps the rotation of the evaluation before
-it.  The first evaluation of an image has none before it, so it alone is not rotated.  Its
+it.  The first evaluation of an image has none before it, so it alone is not rotated.  C computes
+each panel as an image of its own.  The
 pixel is computed again here, in three step ranges, with the kernel that computed the tile.
 """
 
@@ -24,11 +25,17 @@ from nbdask.plan.tiles import Tile
 
 
 class FirstEvaluation(NamedTuple):
-    """The pixel (slow, fast) of the first evaluation, and its flat step index."""
+    """The pixel (slow, fast) of the first evaluation, its flat step index, and its panel."""
 
     slow: int
     fast: int
     step: int
+    panel: int = 0
+
+    @property
+    def pixel(self) -> Tile:
+        """The pixel as a tile."""
+        return Tile(self.slow, self.slow + 1, self.fast, self.fast + 1, self.panel)
 
 
 def patch_carry_over(
@@ -62,9 +69,10 @@ def carry_over_pixel(
     """Return the first evaluated pixel's value and its place in a tile; None: it is not there."""
     if model.first_axes is None:
         return None
-    first = find_first_evaluation(model)
+    first = find_first_evaluation(model.at(tile.panel))
     if first is None:
         return None
+    first = first._replace(panel=tile.panel)
     if not (tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1):
         return None
     return _carry_over_pixel(model, kernel, first), (
@@ -74,7 +82,7 @@ def carry_over_pixel(
 
 
 def _carry_over_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:
-    pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
+    pixel = first.pixel
     parts = [
         kernel.partial(part, pixel, steps, None) for part, steps in carry_over_parts(model, first)
     ]
@@ -103,6 +111,11 @@ def carry_over_parts(model: Model, first: FirstEvaluation) -> list[tuple[Model, 
 def find_first_evaluation(model: Model) -> FirstEvaluation | None:
     """Return the first evaluation in raster order that ROI, mask and dmin let through.
 
+    Parameters
+    ----------
+    model : Model
+        Of one panel.
+
     Returns
     -------
     FirstEvaluation or None
@@ -113,7 +126,7 @@ def find_first_evaluation(model: Model) -> FirstEvaluation | None:
         row = Tile(slow, slow + 1, fast0, fast1 + 1)
         todo = np.ones(row.shape, dtype=np.bool_)
         if model.mask is not None:
-            todo = model.mask.read(*row)
+            todo = model.mask.read(*row.bounds)
         if not todo.any():
             continue
         found = _first_evaluation_in_row(model, row, todo)

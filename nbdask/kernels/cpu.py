@@ -101,9 +101,7 @@ class CpuKernel(Kernel):
         The table of squared amplitudes, as large as the model's grid and shared by all tasks of a
         process, is not counted.
         """
-        slow0, slow1, fast0, fast1 = model.roi
-        whole = (slow0, slow1, fast0, fast1) == (0, model.n_slow - 1, 0, model.n_fast - 1)
-        return _SCRATCH + (0 if whole and model.mask is None else 32 * pixels)
+        return _SCRATCH + (0 if model.all_pixels else 32 * pixels)
 
     def probe(self, model: Model, slow: int, fast: int, step: int) -> Values:
         """Return what the compiled formulas give at one evaluation.
@@ -112,7 +110,7 @@ class CpuKernel(Kernel):
         ----------
         model : Model
         slow, fast : int
-            The pixel.
+            The pixel, of the first panel where there are several.
         step : int
             Flat step index.
 

@@ -20,6 +20,8 @@ from nbdask.plan.tiles import Tile
 
 Array = NDArray[np.float64]
 Values = dict[str, Any]
+#: Where the fields of each panel stand among the values: a tuple of dicts.
+FRAMES = "frames"
 
 #: Degrees of the polynomials worth writing out: for up to 6 cells, and for up to 10.  Higher ones
 #: would cost digits to cancellation.
@@ -35,7 +37,8 @@ class Packed(NamedTuple):
     Attributes
     ----------
     values : dict
-        The fields of :data:`~.params.PARAMS` that all tiles share; the others are 0.
+        The fields of :data:`~.params.PARAMS` that all tiles share (the others are 0), and at
+        ``FRAMES`` those of each panel.
     axes : (n, AXES_ROW) float64 array
         Cell vectors a, b, c [m] of each orientation.
     sources : (n, SOURCE_ROW) float64 array
@@ -71,6 +74,7 @@ def _pack(model: Model) -> Packed:
     amplitude, table, strength = _amplitude(model)
     values: Values = dict.fromkeys(PARAMS.names or (), 0)
     values |= _place(model) | _light(model) | lattice | amplitude
+    values[FRAMES] = tuple(_frame(model.at(panel)) for panel in range(model.n_panels))
     values |= {"height": height * strength, "background": model.background, "scale": model.scale}
     return Packed(values, _axes(model), _sources(model, table.size // model.n_tables), table)
 
@@ -107,16 +111,24 @@ def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any]
         "count": tile.pixels if active is None else active.size,
         "listed": active is not None,
     }
-    return struct_of(values | bounds)
+    shared = dict(values)
+    frames = shared.pop(FRAMES)
+    # The model of a panel alone has one frame, whichever panel its tiles are said to be of.
+    return struct_of(shared | frames[tile.panel if len(frames) > 1 else 0] | bounds)
 
 
 def _place(model: Model) -> Values:
+    same = ("beam", "curved", "point_pixel", "oversample", "layers")
+    return {name: getattr(model, name) for name in same}
+
+
+def _frame(model: Model) -> Values:
     same = (
-        "fast", "slow", "normal", "origin", "beam", "pixel_size", "distance", "close_distance",
-        "layer_step", "curved", "point_pixel", "oversample", "layers",
+        "fast", "slow", "normal", "origin", "area", "distance", "close_distance", "layer_step",
     )  # fmt: skip
     return {name: getattr(model, name) for name in same} | {
-        "sub_size": model.pixel_size / model.oversample,
+        "sub_fast": model.pitch_fast / model.oversample,
+        "sub_slow": model.pitch_slow / model.oversample,
         "depth": model.layer_step * model.mu if model.thickness != 0.0 else -1.0,
     }
 

@@ -93,6 +93,7 @@ class ReferenceKernel(Kernel):
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``; see :class:`~.interface.Kernel`."""
+        model = model.at(tile.panel)
         total = np.zeros(tile.shape)
         gain = np.ones(tile.shape) if model.running_product else None
         outside = 0
@@ -113,6 +114,7 @@ class ReferenceKernel(Kernel):
         self, model: Model, tile: Tile, partial: Partial, mask: Mask | None
     ) -> NDArray[np.float32]:
         """Turn the merged sum into photons; see :class:`~.interface.Kernel`."""
+        model = model.at(tile.panel)
         front = sub_pixel_rays(model, tile, 0, 0, 0)
         back = sub_pixel_rays(model, tile, model.layers - 1, 0, 0)
         factors = (
@@ -145,7 +147,7 @@ class ReferenceKernel(Kernel):
 
 
 def pixel_polarization(model: Model, tile: Tile) -> Array:
-    """Return the one polarization factor of each pixel.
+    """Return the one polarization factor of each pixel, for the model of its panel.
 
     It is that of the first source that passes dmin, at the first sub-pixel where one does; 0
     where none does.  A factor that is exactly 0 gives way to the next.

@@ -18,6 +18,9 @@ TINY = 1e-9
 #: (x, y, z) of dxtbx -> (-x, y, -z): a half turn about y.
 FROM_DXTBX: Matrix = np.diag([-1.0, 1.0, -1.0])
 
+#: (x, y, z) of the common frame -> (z, y, -x): beam +x, y up, as nanoBragg's MOSFLM frame.
+TO_LAB: Matrix = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+
 
 def vector(values: Sequence[float] | Matrix) -> Vector:
     """Return three numbers as plain floats; -0 becomes 0."""

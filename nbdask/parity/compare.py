@@ -196,6 +196,7 @@ def _known(name: str) -> Source:
     """Open a store or a NumPy file."""
     if not name.endswith(".npy") or os.path.isdir(name):
         reader = StoreReader(name)
+        reader.one_panel("compare")
         if reader.attributes["status"] != COMPLETE:
             raise FileError(f"{reader.path} is not complete: finish it with --resume first")
         kept = ("fingerprint", "semantics", "backend", "precision", "kernel_version")

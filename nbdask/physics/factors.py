@@ -18,12 +18,11 @@ Array = NDArray[np.float64]
 def solid_angle(model: Model, ray: Ray) -> Array:
     """Return the solid angle of a whole pixel seen at a sub-pixel's place [sr].
 
-    ``p^2 / R^2 * close_distance / R``; a point pixel: ``1 / R^2`` [1/m^2].
+    ``area / R^2 * close_distance / R``; a point pixel: ``1 / R^2`` [1/m^2].
     """
     if model.point_pixel:
         return 1.0 / ray.path / ray.path
-    area = model.pixel_size * model.pixel_size
-    return area / ray.path / ray.path * model.close_distance / ray.path
+    return model.area / ray.path / ray.path * model.close_distance / ray.path
 
 
 def scattering_cosine(model: Model, source: int, ray: Ray) -> Array:

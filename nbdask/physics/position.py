@@ -1,6 +1,7 @@
 """Where a sub-pixel is, and in which direction the diffracted ray leaves for it.
 
-Formulas: specification, geometry (S-GEO).
+Formulas: specification, geometry (S-GEO).  A model of several panels stands for the first here:
+see :meth:`nbdask.geometry.model.Model.at`.
 """
 
 from __future__ import annotations
@@ -89,6 +90,29 @@ def rays_to(
     return Ray(x / path, y / path, z / path, path)
 
 
+def plane_coordinates(model: Model, points: Array) -> tuple[Array, Array]:
+    """Return where points of the detector's plane are along its axes.
+
+    Parameters
+    ----------
+    model : Model
+        Of one panel.
+    points : (..., 3) float64 array
+        From the outer corner of the first pixel [m].
+
+    Returns
+    -------
+    slow, fast : (...,) float64 arrays
+        Pixel coordinates: 0 is the centre of the first pixel.
+    """
+    on_fast, on_slow = points @ model.fast, points @ model.slow
+    cosine = float(model.fast @ model.slow)
+    sine = 1.0 - cosine * cosine
+    fast = (on_fast - cosine * on_slow) / sine / model.pitch_fast - 0.5
+    slow = (on_slow - cosine * on_fast) / sine / model.pitch_slow - 0.5
+    return np.asarray(slow), np.asarray(fast)
+
+
 def rays_at(
     model: Model,
     slow: NDArray[np.integer],
@@ -109,7 +133,8 @@ def rays_at(
     layer, sub_slow, sub_fast : int
         As for :func:`sub_pixel_rays`.
     """
-    along_slow, along_fast = _along(model, slow, sub_slow), _along(model, fast, sub_fast)
+    along_slow = _along(model, slow, sub_slow, model.pitch_slow)
+    along_fast = _along(model, fast, sub_fast, model.pitch_fast)
     return rays_to(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
 
 
@@ -127,8 +152,8 @@ def sub_pixel_positions(
     -------
     x, y, z : (n_slow, n_fast) float64 arrays
     """
-    along_slow = _along(model, np.arange(tile.slow0, tile.slow1), sub_slow)
-    along_fast = _along(model, np.arange(tile.fast0, tile.fast1), sub_fast)
+    along_slow = _along(model, np.arange(tile.slow0, tile.slow1), sub_slow, model.pitch_slow)
+    along_fast = _along(model, np.arange(tile.fast0, tile.fast1), sub_fast, model.pitch_fast)
     return positions(model, along_slow[:, None], along_fast[None, :], layer * model.layer_step)
 
 
@@ -148,10 +173,10 @@ def sub_pixel_rays(model: Model, tile: Tile, layer: int, sub_slow: int, sub_fast
     return rays_at(model, slow, fast, layer, sub_slow, sub_fast)
 
 
-def _along(model: Model, index: NDArray[np.integer], sub: int) -> Array:
+def _along(model: Model, index: NDArray[np.integer], sub: int, pitch: float) -> Array:
     """Return how far along its axis the middle of one sub-pixel of each pixel is [m]."""
     n = model.oversample
-    size = model.pixel_size / n
+    size = pitch / n
     return np.asarray(size * (index * n + sub) + size / 2.0)
 
 

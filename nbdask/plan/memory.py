@@ -19,6 +19,8 @@ PROCESS_BYTES = 320 << 20
 MAPPED_BYTES = 64 << 20
 #: Share of the machine's memory that a plan may use when no limit is given.
 DEFAULT_SHARE = 0.7
+#: Planes of 8 bytes that the amorphous background of a tile needs at most.
+BACKGROUND_PLANES = 12
 
 
 def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
@@ -102,8 +104,11 @@ def task_bytes(
     """
     planes = 16 if model.running_product else 8
     sets = 1 if ranges == 1 else 4
-    mask = 1 if model.mask is not None else 0
-    return working_bytes(model, pixels) + pixels * (sets * planes + mask + 12)
+    mask = int(any(frame.mask is not None for frame in model.panels or (model,)))
+    background = BACKGROUND_PLANES * 8 if model.is_finished_later else 0
+    own = pixels * (sets * planes + mask + 12)
+    # The kernel's own need has passed when the background is added.
+    return max(working_bytes(model, pixels) + own, own + pixels * background)
 
 
 def process_bytes(task: int, model: int, threads: int) -> int:

@@ -40,7 +40,7 @@ TASKS_PER_THREAD = 2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
 #: Cost of a pixel in a tile of zeros, outside the region of interest, relative to another.
-EMPTY_SHARE = 0.2
+EMPTY_SHARE = 0.4
 #: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
 GPU_SIDE, GPU_GREATEST, GPU_TASK = 1024, 2048, 0.5
@@ -116,18 +116,20 @@ class Plan:
     @property
     def image_bytes(self) -> int:
         """Bytes of the float32 image before compression."""
-        return 4 * self.grid.shape[0] * self.grid.shape[1]
+        return 4 * self.grid.pixels
 
     def describe(self) -> str:
         """Return the plan in a few lines for people."""
         rows, columns = self.grid.counts
         n_steps = self.steps[-1].stop
         longest = max(s.length for s in self.steps)
+        panels = f"{self.grid.panels} panels x " if self.grid.panels > 1 else ""
+        slow, fast = self.grid.shape
         return "\n".join(
             (
-                f"image     {self.grid.shape[0]} x {self.grid.shape[1]} pixels (slow x fast),"
+                f"image     {panels}{slow} x {fast} pixels (slow x fast),"
                 f" {n_steps} steps each, {memory.format_bytes(self.image_bytes)} as float32",
-                f"tiles     {rows} x {columns} = {len(self.grid)} of {self.grid.tile[0]} x"
+                f"tiles     {panels}{rows} x {columns} = {len(self.grid)} of {self.grid.tile[0]} x"
                 f" {self.grid.tile[1]} pixels, {self.working_tiles} in the region of interest",
                 f"tasks     {self.tasks}: {len(self.steps)} per tile, at most {longest} steps,"
                 f" about {self.task_seconds:.2g} s each",
@@ -152,7 +154,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict of what determines the pieces of work, and the estimates."""
         return {
-            "shape": list(self.grid.shape),
+            "shape": list(self.grid.image_shape),
             "tile": list(self.grid.tile),
             "tiles": len(self.grid),
             "steps": self.steps[-1].stop,
@@ -205,12 +207,18 @@ def parse_tile(value: object) -> tuple[int, int]:
     return (numbers[0], numbers[-1])
 
 
+def recorded_tile(plan: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the size of tiles to ask for, so that they are those of a plan on record."""
+    slow, fast = (max(int(side), LEAST_ASKED) for side in plan["tile"])
+    return (slow, fast)
+
+
 def _check_count(grid: TileGrid) -> None:
     if len(grid) > MOST_TILES:
         raise PlanError(
-            f"{grid.shape[0]} x {grid.shape[1]} pixels in tiles of {grid.tile[0]} x {grid.tile[1]}"
-            f" are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater --tile, or fewer"
-            " pixels"
+            f"{' x '.join(map(str, grid.image_shape))} pixels in tiles of {grid.tile[0]} x"
+            f" {grid.tile[1]} are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater"
+            " --tile, or fewer pixels"
         )
 
 
@@ -257,7 +265,7 @@ def make_plan(
     per_task = _checked_steps(steps_per_task)
     side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])))
+    grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])), model.n_panels)
     _check_count(grid)
     per_task = per_task or _choose_steps(demand, grid)
     steps = tuple(split_steps(model.n_steps, per_task))
@@ -297,7 +305,7 @@ class _Demand:
         roi = self.roi
         rows = (roi.slow1 - 1) // tile[0] - roi.slow0 // tile[0] + 1
         columns = (roi.fast1 - 1) // tile[1] - roi.fast0 // tile[1] + 1
-        return rows * columns
+        return rows * columns * self.model.n_panels
 
     @property
     def on_device(self) -> bool:
@@ -308,6 +316,10 @@ class _Demand:
         """Return the seconds of pixels' steps."""
         step = self.costs.per_evaluation(self.model, self.kernel.name, self.kernel.precision)
         return evaluated * self.model.n_steps * step
+
+    def _background(self, pixels: int) -> float:
+        """Return the seconds of pixels' amorphous background, which a processor computes."""
+        return pixels * self.costs.background(self.model)
 
     def _finishing(self, pixels: int) -> float:
         """Return the seconds of what is done once for each pixel."""
@@ -322,7 +334,8 @@ class _Demand:
         """Return the seconds of the fullest tile."""
         slow, fast = self.roi.shape
         evaluated = min(tile[0], slow) * min(tile[1], fast)
-        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + self._files(tile)
+        once = self._finishing(tile[0] * tile[1]) + self._background(evaluated)
+        return self._evaluating(evaluated) + once + self._files(tile)
 
     def _files(self, tile: tuple[int, int]) -> float:
         """Return the seconds of a tile's files."""
@@ -331,7 +344,7 @@ class _Demand:
     @property
     def work_seconds(self) -> float:
         """Seconds of all evaluations on one thread."""
-        return self._evaluating(self.roi.pixels)
+        return self._evaluating(self.model.evaluated)
 
     @property
     def wanted_tasks(self) -> int:
@@ -346,7 +359,7 @@ class _Demand:
 
     def pieces(self, grid: TileGrid, ranges: int, outputs: int) -> Pieces:
         """Return the work of a run."""
-        pixels, tile = grid.shape[0] * grid.shape[1], grid.tile
+        pixels, tile = grid.pixels, grid.tile
         working = min(self.working_tiles(tile) * tile[0] * tile[1], pixels)
         return Pieces(
             tiles=len(grid),
@@ -354,7 +367,8 @@ class _Demand:
             ranges=ranges,
             pixels=tile[0] * tile[1],
             evaluating=self.work_seconds,
-            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working))),
+            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working)))
+            + self._background(self.model.evaluated),
             fullest=self.tile_seconds(tile),
             size=STORED * working,
             on_device=self.on_device,
@@ -390,7 +404,8 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
     if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
         side = GREATEST_SIDE
     # Very large detectors keep tiles of a fair size and cut the steps instead: fewer files.
-    floor = 128 if demand.model.n_slow * demand.model.n_fast <= 8192**2 else 256
+    pixels = demand.model.n_panels * demand.model.n_slow * demand.model.n_fast
+    floor = 128 if pixels <= 8192**2 else 256
     while side > floor and seconds(side) > demand.long_task and steps_per_task is None:
         side //= 2
     while side > LEAST_SIDE and tiles(side) < many and seconds(side // 2) >= WORTH_CUTTING:

@@ -14,6 +14,7 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.store.place import Place
+from nbdask.store.records import record_chunks
 
 
 class FormatError(StoreError):
@@ -49,11 +50,12 @@ _OPTIONAL = {
     "derived": _TABLE,
     "ome": _TABLE,
     "manifest": _TABLE,
+    "shards": _COUNT,
 }
 _DERIVED = {"version": _COUNT, "pipeline": _TABLE, "source": _TABLE}
 _SOURCE = {"path": _TEXT, "fingerprint": _TEXT, "pixels_sha256": _TEXT}
 _FILE = {"role": _TEXT, "path": _TEXT, "sha256": _TEXT}
-_WHOLE = frozenset({"max_slow", "max_fast", "pixels"})
+_WHOLE = frozenset({"max_panel", "max_slow", "max_fast", "pixels"})
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -120,9 +122,13 @@ def check_root(attributes: Mapping[str, Any]) -> None:
     _check_table(plan, {"steps_per_task": _COUNT}, "plan.")
     for name in ("shape", "tile"):
         sides = plan.get(name)
-        if not (isinstance(sides, list) and len(sides) == 2 and all(_is(s, _COUNT) for s in sides)):
+        counts = (2, 3) if name == "shape" else (2,)
+        if not (
+            isinstance(sides, list) and len(sides) in counts and all(_is(s, _COUNT) for s in sides)
+        ):
             text = f"attribute plan.{name} of its root is {_short(sides)}"
-            raise FormatError(f"{text}: must be two whole numbers of at least 1")
+            words = " or ".join({2: "two", 3: "three"}[count] for count in counts)
+            raise FormatError(f"{text}: must be {words} whole numbers of at least 1")
     files = attributes.get("inputs")
     if not isinstance(files, list):
         raise FormatError(f"attribute inputs of its root is {_short(files)}: must be a list")
@@ -139,7 +145,7 @@ def check_root(attributes: Mapping[str, Any]) -> None:
 def _check_statistics(found: Any) -> None:
     if found is None:
         return
-    if not isinstance(found, Mapping) or set(found) != set(Statistics._fields):
+    if not isinstance(found, Mapping) or set(found) | {"max_panel"} != set(Statistics._fields):
         raise FormatError(
             f"attribute statistics of its root is {_short(found)}: must be null or have the"
             f" entries {', '.join(Statistics._fields)}"
@@ -165,20 +171,23 @@ def check_arrays(place: Place, image: Any, records: Any, attributes: Mapping[str
     if image.dtype != np.float32:
         raise FormatError(f"image holds {image.dtype}: must hold float32")
     tile = image.shards or image.chunks
-    if list(tile) != plan["tile"]:
+    if list(tile) != [1] * (len(tile) - 2) + plan["tile"]:
         raise FormatError(f"image has tiles of {tile} pixels, the plan {plan['tile']}")
     fields = len(fields_of(attributes))
-    grid = TileGrid((image.shape[0], image.shape[1]), (tile[0], tile[1]))
-    wanted = (*grid.counts, fields)
-    if records.shape != wanted or records.chunks != (1, 1, fields) or records.dtype != np.float64:
+    grid = TileGrid.of(image.shape, tile[-2:])
+    wanted = (*image.shape[:-2], *grid.counts, fields)
+    chunks: tuple[int, ...] = (*[1] * (len(wanted) - 1), fields)
+    if schema.is_journaled(attributes):
+        chunks = record_chunks(wanted[:-1])
+    if records.shape != wanted or records.chunks != chunks or records.dtype != np.float64:
         raise FormatError(
             f"tiles has shape {records.shape}, chunks {records.chunks} and type {records.dtype}:"
-            f" must be {wanted}, {(1, 1, fields)} and float64"
+            f" must be {wanted}, {chunks} and float64"
         )
     for array in (image, records):
         if not isinstance(array.metadata.attributes, Mapping):
             raise FormatError(f"the attributes of {array.basename} are no table")
-    for name, side in zip((schema.SLOW, schema.FAST), image.shape, strict=True):
+    for name, side in zip((schema.SLOW, schema.FAST), image.shape[-2:], strict=True):
         _check_side(place, name, side)
 
 
@@ -242,7 +251,7 @@ def wrong_fields(
 
 
 def bounds_of_row(grid: TileGrid, row: int) -> NDArray[np.int64]:
-    """Return the bounds of a row of tiles, (4, tiles_fast), as :func:`wrong_fields` takes them."""
+    """Return the bounds of a row of tiles of any panel, (4, tiles_fast)."""
     fast0 = np.arange(grid.counts[1], dtype=np.int64) * grid.tile[1]
     fast1 = np.minimum(fast0 + grid.tile[1], grid.shape[1])
     slow0 = np.full_like(fast0, row * grid.tile[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.store import schema
 from nbdask.store.check import FormatError
 from nbdask.store.reader import StoreReader
 
@@ -56,7 +57,7 @@ class CheckedImage:
         self._lock = Lock()
 
     def read(self, part: Tile) -> NDArray[np.float32]:
-        """Return pixels of tiles that are sound.
+        """Return pixels of the part's panel, of tiles that are sound.
 
         A tile that the part does not cover is read once more as a whole, in strips.
 
@@ -93,7 +94,7 @@ class CheckedImage:
     def _read(self, part: Tile, *, in_order: bool) -> NDArray[np.float32]:
         """Read a part, and compare the tiles that were not compared yet."""
         pixels = self._pixels(part)
-        for index in overlapping(self._reader.grid, part):
+        for index in self._overlapping(part):
             if self._sound[index]:
                 continue
             tile = self._reader.grid[index]
@@ -123,28 +124,35 @@ class CheckedImage:
                 self._compare(index, crc, recorded)
         return pixels
 
+    def _overlapping(self, part: Tile) -> list[int]:
+        """Return the numbers of the tiles that hold pixels of a part."""
+        return overlapping(self._reader.grid, part)
+
     def _rest(self, index: int, row: int, crc: int, recorded: int) -> None:
         """Read a tile from a row on for its checksum."""
         tile = self._reader.grid[index]
-        height = int(self._reader.image.chunks[0])
+        height = int(self._reader.image.chunks[-2])
         height *= max(1, _STRIP_BYTES // (4 * tile.shape[1] * height))
         for start in range(row, tile.slow1, height):
             stop = min(start + height, tile.slow1)
-            crc = extended(crc, self._pixels(Tile(start, stop, tile.fast0, tile.fast1)))
+            crc = extended(crc, self._pixels(tile._replace(slow0=start, slow1=stop)))
         self._compare(index, crc, recorded)
 
     def _compare(self, index: int, crc: int, recorded: int) -> None:
         """Raise an error unless a tile's checksum is the recorded one."""
-        if crc != recorded:
+        if crc != recorded and crc != self._record(index, anew=True):
             text = f"CRC-32C {crc:08x} instead of the recorded {recorded:08x}"
             raise damaged(self._reader, index, text)
         self._sound[index] = True
 
-    def _record(self, index: int) -> int | None:
+    def _record(self, index: int, *, anew: bool = False) -> int | None:
         """Return the CRC-32C on record, None where a tile without one is to be passed on."""
         try:
             with self._lock:
-                record = self._reader.record(index)
+                record = None if anew else self._reader.record(index)
+                if record is None:  # It may have been written meanwhile.
+                    self._reader.records.refresh()
+                    record = self._reader.record(index)
         except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise _told(self._reader, index, "its record", error) from error
         if record is None:
@@ -158,7 +166,7 @@ class CheckedImage:
         try:
             return self._plain(part)
         except Exception:  # zarr and its codecs raise many kinds for a damaged file
-            for index in overlapping(self._reader.grid, part):
+            for index in self._overlapping(part):
                 try:
                     self._plain(common(part, self._reader.grid[index]))
                 except Exception as error:
@@ -168,7 +176,7 @@ class CheckedImage:
 
     def _plain(self, part: Tile) -> NDArray[np.float32]:
         """Read pixels as zarr gives them."""
-        values = self._reader.image[part.slow0 : part.slow1, part.fast0 : part.fast1]
+        values = self._reader.image[schema.pixels_of(self._reader.image, part)]
         return np.asarray(values, dtype=np.float32)
 
 
@@ -187,7 +195,8 @@ def overlapping(grid: TileGrid, part: Tile) -> list[int]:
         return []
     rows = range(part.slow0 // grid.tile[0], (part.slow1 - 1) // grid.tile[0] + 1)
     columns = range(part.fast0 // grid.tile[1], (part.fast1 - 1) // grid.tile[1] + 1)
-    return [row * grid.counts[1] + column for row in rows for column in columns]
+    first = part.panel * grid.per_panel
+    return [first + row * grid.counts[1] + column for row in rows for column in columns]
 
 
 def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
@@ -202,9 +211,8 @@ def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
     """
     tile = reader.grid[index]
     error = DamageError(
-        f"{reader.path}: tile {index} (slow {tile.slow0} to {tile.slow1}, fast {tile.fast0} to"
-        f" {tile.fast1}) is damaged: {why}; nbdask verify {reader.path} names all such tiles,"
-        f" nbdask repair {reader.path} computes them again"
+        f"{reader.path}: tile {index} ({tile}) is damaged: {why}; nbdask verify"
+        f" {reader.path} names all such tiles, nbdask repair {reader.path} computes them again"
     )
     error.index = index
     return error
@@ -226,4 +234,5 @@ def common(part: Tile, tile: Tile) -> Tile:
         min(part.slow1, tile.slow1),
         max(part.fast0, tile.fast0),
         min(part.fast1, tile.fast1),
+        part.panel,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,11 +16,14 @@ from zarr.core.buffer import default_buffer_prototype
 
 import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
+from nbdask.experiment import DetectorPanel
 from nbdask.plan.tiles import TileGrid
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
+from nbdask.store.coordinates import Coordinate, panel_coordinates
 from nbdask.store.patience import outlast
 from nbdask.store.place import ROOT, Place, reason
+from nbdask.store.records import record_chunks
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
@@ -43,6 +46,7 @@ def create_store(
     pixel_size: float,
     overwrite: bool = False,
     image: Mapping[str, str] = schema.PHOTONS,
+    panels: Sequence[DetectorPanel] = (),
 ) -> None:
     """Create a store without pixels.
 
@@ -59,6 +63,8 @@ def create_store(
         Replace an existing nbdask store.
     image : mapping
         What the image holds: ``long_name`` and ``units``.
+    panels : sequence of DetectorPanel
+        Where there are several.
 
     Raises
     ------
@@ -67,17 +73,22 @@ def create_store(
     """
     with place_of(out).new(overwrite) as store:
         root = zarr.create_group(store, zarr_format=3)
+        places = panel_coordinates(panels) if len(panels) > 1 else {}
+        if places:
+            image = {**image, "coordinates": " ".join(places)}
         arrays = [_create_image(root, grid, image)]
+        arrays += [_create_panels(root, name, place) for name, place in places.items()]
         for axis, name in enumerate((schema.SLOW, schema.FAST)):
             arrays.append(_create_coordinate(root, name, grid.shape[axis], pixel_size))
+        before = ((len(panels),), (1,), (schema.PANEL,)) if places else ((), (), ())
         tiles = root.create_array(
             schema.TILES,
-            shape=(*grid.counts, len(schema.FIELDS)),
-            chunks=(1, 1, len(schema.FIELDS)),
+            shape=(*before[0], *grid.counts, len(schema.FIELDS)),
+            chunks=record_chunks((*before[0], *grid.counts)),
             dtype="float64",
             fill_value=np.nan,
             compressors=Crc32cCodec(),
-            dimension_names=("tile_slow", "tile_fast", "tile_field"),
+            dimension_names=(*before[2], "tile_slow", "tile_fast", "tile_field"),
             attributes={
                 "long_name": "records of finished tiles; NaN: not finished",
                 "fields": list(schema.FIELDS),
@@ -99,16 +110,31 @@ def _create_image(root: zarr.Group, grid: TileGrid, attributes: Mapping[str, str
     chunks = schema.image_chunks(grid)
     return root.create_array(
         schema.IMAGE,
-        shape=grid.shape,
+        shape=grid.image_shape,
         chunks=chunks.chunks,
         shards=chunks.shards,
         dtype="float32",
         # Zeros are pixels, so they must be written; only NaN means "not computed yet".
         fill_value=np.nan,
         compressors=IMAGE_CODEC,
-        dimension_names=(schema.SLOW, schema.FAST),
+        dimension_names=(schema.PANEL, schema.SLOW, schema.FAST)[-len(grid.image_shape) :],
         attributes=dict(attributes),
     )
+
+
+def _create_panels(root: zarr.Group, name: str, place: Coordinate) -> Any:
+    texts = place.values.dtype == object
+    made = root.create_array(
+        name,
+        shape=place.values.shape,
+        chunks=place.values.shape,
+        dtype="string" if texts else place.values.dtype,
+        compressors="auto" if texts else IMAGE_CODEC,
+        dimension_names=place.dims,
+        attributes=dict(place.attributes),
+    )
+    made[...] = place.values
+    return made
 
 
 def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: float) -> Any:

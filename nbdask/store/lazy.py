@@ -20,18 +20,18 @@ class _Pixels:
     ndim = 2
     dtype = np.dtype(np.float32)
 
-    def __init__(self, place: Place, shape: tuple[int, int]) -> None:
+    def __init__(self, place: Place, shape: tuple[int, int], panel: int = 0) -> None:
         self.shape = shape
-        self._place = place
+        self._place, self._panel = place, panel
         self._reader: StoreReader | None = None
 
-    def __getstate__(self) -> tuple[Place, tuple[int, int]]:
+    def __getstate__(self) -> tuple[Place, tuple[int, int], int]:
         """Leave the open store behind."""
-        return self._place, self.shape
+        return self._place, self.shape, self._panel
 
-    def __setstate__(self, state: tuple[Place, tuple[int, int]]) -> None:
+    def __setstate__(self, state: tuple[Place, tuple[int, int], int]) -> None:
         """Reopen it when needed."""
-        self._place, self.shape = state
+        self._place, self.shape, self._panel = state
         self._reader = None
 
     def __getitem__(self, part: tuple[slice | int, slice | int]) -> NDArray[np.float32]:
@@ -41,9 +41,10 @@ class _Pixels:
         rows, columns = (_indices(one, side) for one, side in zip(part, self.shape, strict=True))
         if not rows or not columns:
             return np.empty((len(rows), len(columns)), dtype=np.float32)
-        read = Tile(min(rows), max(rows) + 1, min(columns), max(columns) + 1)
+        read = Tile(min(rows), max(rows) + 1, min(columns), max(columns) + 1, self._panel)
         # A new one, since it checks a tile once: files can be damaged while a program runs.
-        pixels = CheckedImage(self._reader, missing=True).read(read)[_order(rows), _order(columns)]
+        checked = CheckedImage(self._reader, missing=True)
+        pixels = checked.read(read)[_order(rows), _order(columns)]
         return pixels[tuple(slice(None) if isinstance(one, slice) else 0 for one in part)]
 
 
@@ -63,15 +64,23 @@ def checked_pixels(reader: StoreReader) -> Any:
     Returns
     -------
     dask.array.Array
-        (slow, fast) float32, one chunk for each tile; NaN where a tile is not computed yet.
-        Computing it raises StoreError for a damaged tile.
+        (slow, fast) or (panel, slow, fast) float32, one chunk for each tile; NaN where a
+        tile is not computed yet.  Computing it raises StoreError for a damaged tile.
     """
     import dask.array as da
 
     grid = reader.grid
-    pixels = _Pixels(reader.place, grid.shape)
-    # A store may have changed since it was opened last: no two arrays are the same to dask.
-    name = f"nbdask-checked-{secrets.token_hex(8)}"
-    return da.from_array(
-        pixels, chunks=grid.tile, name=name, fancy=False, meta=np.empty((0, 0), np.float32)
-    )
+
+    def one(panel: int) -> Any:
+        # A store may have changed since it was opened last: no two arrays are the same to dask.
+        return da.from_array(
+            _Pixels(reader.place, grid.shape, panel),
+            chunks=grid.tile,
+            name=f"nbdask-checked-{secrets.token_hex(8)}",
+            fancy=False,
+            meta=np.empty((0, 0), np.float32),
+        )
+
+    if grid.panels == 1:
+        return one(0)
+    return da.stack([one(panel) for panel in range(grid.panels)])

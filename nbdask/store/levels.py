@@ -111,6 +111,7 @@ class Levels:
     def __init__(self, out: str | os.PathLike[str] | Place, *, writable: bool = False) -> None:
         self.place = place_of(out)
         self.reader = StoreReader(self.place)
+        self.reader.one_panel("pyramid, preview, view")
         self.grid = self.reader.grid
         about = pyramid_attributes(self.place)
         self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
@@ -208,8 +209,8 @@ class Levels:
             try:
                 array[one.slow0 : one.slow1, one.fast0 : one.fast1]
             except Exception:  # as above
-                row, column = grid.row_column(index)
-                file = f"{self._path(kind, level)}/c/{row}/{column}"
+                place = "/".join(map(str, grid.place(index)))
+                file = f"{self._path(kind, level)}/c/{place}"
                 found = DamageError(
                     f"{self.place.name}: {file}, a part of its pyramid, is damaged ({text});"
                     f" delete it, then nbdask pyramid {self.place.name} builds it again"
@@ -260,7 +261,7 @@ class Levels:
         (chunks_slow, chunks_fast) bool array
         """
         if level == 0:
-            return self._listed(schema.TILES, self.grid)
+            return self.reader.done().reshape(self.grid.counts)
         found = np.ones(self.level_grid(level).counts, dtype=np.bool_)
         for kind in kinds:
             found &= self._listed(self._path(kind, level), self.level_grid(level))

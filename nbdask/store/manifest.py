@@ -15,11 +15,13 @@ import numpy as np
 import zarr
 
 from nbdask.store import schema
+from nbdask.store.coordinates import panel_coordinates
 from nbdask.store.place import ROOT, Place
 from nbdask.store.reader import StoreReader
 
 NAME = "manifest"
 _ARRAYS = (schema.IMAGE, schema.SLOW, schema.FAST, schema.TILES)
+_ALL = (*_ARRAYS, *schema.PANEL_COORDINATES)
 
 
 def digest_of(data: Any) -> str:
@@ -62,7 +64,7 @@ def changed(
     kept = dict(nodes_held) if isinstance(nodes_held, Mapping) else {}
     if nodes:
         # Those of a pyramid come all at once: what is left of an earlier one is no part of it.
-        kept = {name: kept[name] for name in _ARRAYS if name in kept}
+        kept = {name: kept[name] for name in _ALL if name in kept}
     made = {"attributes": digest, "nodes": {**kept, **_digests(nodes)}}
     return {**changes, NAME: made}
 
@@ -137,7 +139,8 @@ def _recomputed(reader: StoreReader) -> Iterator[str]:
     attributes, experiment = reader.attributes, reader.experiment
     if "derived" not in attributes and attributes["fingerprint"] != experiment.fingerprint():
         yield "the fingerprint is not that of the experiment"
-    if experiment.shape != reader.grid.shape:
+    grid, panels = reader.grid, experiment.detector.panels
+    if experiment.shape != grid.shape or experiment.n_panels != grid.panels:
         yield f"the image is not of the experiment's shape, {experiment.shape}"
     store = reader.place.zarr_store(read_only=True)
     for name, side in zip((schema.SLOW, schema.FAST), reader.grid.shape, strict=True):
@@ -151,3 +154,11 @@ def _recomputed(reader: StoreReader) -> Iterator[str]:
             yield f"the coordinates {name} are not 0, 1, 2, ..."
         elif size != experiment.detector.pixel_size:
             yield f"the pixel size of {name} is not the experiment's"
+    for name, place in panel_coordinates(panels).items() if grid.panels > 1 else ():
+        try:
+            array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
+            same = np.array_equal(np.asarray(array[...]), place.values)
+        except Exception:  # as above
+            same = False
+        if not same:
+            yield f"the coordinates {name} are not those of the experiment's panels"

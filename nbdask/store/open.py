@@ -29,8 +29,9 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
     Returns
     -------
     xarray.Dataset
-        ``image`` (slow, fast) float32 backed by dask, NaN where it is not computed yet; ``tiles``
-        the records of finished tiles; the store's attributes.
+        ``image`` (slow, fast), or of several panels (panel, slow, fast), float32 backed by dask,
+        NaN where it is not computed yet; ``tiles`` the records of finished tiles; the store's
+        attributes.
 
     Raises
     ------
@@ -46,6 +47,9 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
         image = dataset["image"]  # its name may be what is damaged
     except Exception as error:  # of zarr, its codecs or xarray: damaged metadata, of many types
         raise StoreError(f"{reader.path} is damaged: xarray cannot open it ({error})") from error
+    if reader.journaled and reader.attributes["status"] != schema.COMPLETE:
+        tiles = dataset["tiles"]
+        dataset["tiles"] = tiles.copy(data=reader.records.table().reshape(tiles.shape))
     if check:
         dataset["image"] = image.copy(data=checked_pixels(reader))
     if "experiment" in reader.attributes:
@@ -59,8 +63,8 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``attributes``, ``unit``, ``shape`` (slow, fast) and ``tiles`` with ``done``, ``total`` and
-        ``shape``.
+        ``attributes``, ``unit``, ``shape`` (slow, fast) or (panel, slow, fast), and
+        ``tiles`` with ``done``, ``total`` and ``shape``.
 
     Raises
     ------
@@ -74,6 +78,6 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         "attributes": reader.attributes,
         "unit": reader.unit,
-        "shape": list(reader.grid.shape),
+        "shape": list(reader.grid.image_shape),
         "tiles": {"done": done, "total": len(reader.grid), "shape": list(reader.grid.tile)},
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import zarr
@@ -13,8 +15,8 @@ from numpy.typing import NDArray
 
 import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
-from nbdask.experiment import Experiment
-from nbdask.plan.tiles import TileGrid
+from nbdask.experiment import DetectorPanel, Experiment
+from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
 from nbdask.store.address import place_of, read_root
@@ -27,7 +29,36 @@ from nbdask.store.check import (
     fields_of,
     wrong_fields,
 )
+from nbdask.store.journal import seed_of
 from nbdask.store.place import Place
+from nbdask.store.records import JournaledRecords, Records, SingleRecords
+from nbdask.store.write import checksum
+
+
+@dataclass(frozen=True, slots=True)
+class PanelPixels:
+    """The pixels of one panel of an image, as an array of its own that is read when sliced.
+
+    Attributes
+    ----------
+    image : zarr array
+        (slow, fast) or (panel, slow, fast).
+    panel : int
+    shape : tuple of int
+        (slow, fast) of this panel.
+    """
+
+    image: Any
+    panel: int
+    shape: tuple[int, int]
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
+        """Return pixels for two slices of steps of 1."""
+        ends = [one.indices(side)[:2] for one, side in zip(part, self.shape, strict=True)]
+        tile = Tile(*ends[0], *ends[1], self.panel)
+        return np.asarray(self.image[schema.pixels_of(self.image, tile)], dtype=np.float32)
 
 
 class StoreReader:
@@ -71,13 +102,26 @@ class StoreReader:
         store = self.place.zarr_store(read_only=True)
         try:
             self.image = zarr.open_array(store, path=schema.IMAGE, mode="r", zarr_format=3)
-            self.records = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
+            tiles = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
         except Exception as error:  # whatever zarr raises for damaged metadata
             text = " ".join(str(error).split())
             raise FormatError(f"the metadata of its arrays cannot be read ({text})") from error
-        check_arrays(self.place, self.image, self.records, self.attributes)
-        shape, tile = self.attributes["plan"]["shape"], self.attributes["plan"]["tile"]
-        self.grid = TileGrid((shape[0], shape[1]), (tile[0], tile[1]))
+        check_arrays(self.place, self.image, tiles, self.attributes)
+        self.grid = TileGrid.of(self.attributes["plan"]["shape"], self.attributes["plan"]["tile"])
+        self.records: Records = SingleRecords(tiles)
+        self.journaled = schema.is_journaled(self.attributes)
+        if self.journaled:
+            seed = seed_of(self.attributes)
+            self.records = JournaledRecords(self.place, tiles, seed, self._fits)
+
+    def _fits(self, index: int, values: NDArray[np.float64]) -> bool:
+        """Whether a tile's pixels are those of a record."""
+        found = dict(zip(schema.FIELDS, values.tolist(), strict=True))
+        if self.place.size(schema.chunk_key(self.image, self.grid.place(index))) != found["bytes"]:
+            return False
+        with suppress(ValueError, RuntimeError, KeyError):
+            return bool(checksum(self.tile(index)) == found["crc32c"])
+        return False
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -96,6 +140,35 @@ class StoreReader:
             ) from error
 
     @property
+    def panels(self) -> tuple[DetectorPanel, ...]:
+        """The panels of a detector that a geometry file describes; empty: one panel by flags."""
+        return self.experiment.detector.panels
+
+    def image_of(self, panel: int) -> PanelPixels:
+        """Return the pixels of one panel, of its own size; they are read when they are sliced."""
+        size = self.grid.shape
+        if self.panels:
+            size = (self.panels[panel].n_slow, self.panels[panel].n_fast)
+        return PanelPixels(self.image, panel, size)
+
+    def one_panel(self, doing: str) -> None:
+        """Refuse a store of several panels.
+
+        Parameters
+        ----------
+        doing : str
+            What cannot be done with them, to begin a message with.
+
+        Raises
+        ------
+        StoreError
+        """
+        if self.grid.panels > 1:
+            raise StoreError(
+                f"{doing}: {self.path} holds {self.grid.panels} panels: must be a store of one"
+            )
+
+    @property
     def unit(self) -> str:
         """What a pixel counts: ``"photons"``, or ``"adu"`` once a detector has read it."""
         unit = str(self.image.attrs.get("units", schema.PHOTONS["units"]))
@@ -106,22 +179,16 @@ class StoreReader:
 
         One that cannot be read, or cannot be right, is that of a tile that is not finished: NaN.
         """
-        for row in range(self.grid.counts[0]):
-            try:
-                values = np.asarray(self.records[row])
-            except Exception:  # whatever zarr and its codecs raise for a damaged file
-                values = self._record_row(row)
+        table, (rows, columns) = self.records.table(), self.grid.counts
+        for number in range(self.grid.panels * rows):
+            values, row = table[number * columns : (number + 1) * columns], number % rows
             wrong = wrong_fields(values, self.fields, bounds_of_row(self.grid, row))
             bad = np.any(list(wrong.values()), axis=0)
             yield np.where(bad[:, None], np.nan, values) if bad.any() else values
 
-    def _record_row(self, row: int) -> NDArray[np.float64]:
-        """Read the records of a row one by one; those that cannot be read are not finished."""
-        values = np.full(self.records.shape[1:], np.nan)
-        for column in range(len(values)):
-            with suppress(ValueError, RuntimeError, KeyError):
-                values[column] = self.records[row, column]
-        return values
+    def all_records(self) -> NDArray[np.float64]:
+        """Return all records in one piece, (tiles, fields) float64; NaN: not finished."""
+        return np.concatenate(list(self.record_rows()))
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished.
@@ -131,11 +198,10 @@ class StoreReader:
         FormatError
             It holds what no record does.
         """
-        row, column = self.grid.row_column(index)
-        values = np.asarray(self.records[row, column])
+        values = self.records.one(index)
         if np.isnan(values).all():
             return None
-        bounds = np.array(self.grid[index], dtype=np.int64)[:, None]
+        bounds = np.array(self.grid[index].bounds, dtype=np.int64)[:, None]
         record = dict(zip(self.fields, values.tolist(), strict=True))
         for name, wrong in wrong_fields(values[None], self.fields, bounds).items():
             if wrong[0]:
@@ -154,7 +220,5 @@ class StoreReader:
 
     def tile(self, index: int) -> NDArray[np.float32]:
         """Return the pixels of a tile, (n_slow, n_fast) float32."""
-        tile = self.grid[index]
-        return np.asarray(
-            self.image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1], dtype=np.float32
-        )
+        selection = schema.pixels_of(self.image, self.grid[index])
+        return np.asarray(self.image[selection], dtype=np.float32)

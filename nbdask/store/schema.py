@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nbdask.plan.tiles import TileGrid
+from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary
 
 FORMAT = "nbdask"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 IMAGE, SLOW, FAST, TILES = "image", "slow", "fast", "tiles"
+#: Coordinates of a store of several panels, by name.
+PANEL = "panel"
+PANEL_COORDINATES = (
+    PANEL, "n_slow", "n_fast", "pitch_slow", "pitch_fast", "origin", "slow_axis", "fast_axis",
+)  # fmt: skip
 #: Group of the coarser levels, where there are any.
 PYRAMID = "pyramid"
 #: Every entry that a store of this version may have at its top level.
-ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES, PYRAMID})
+ENTRIES = frozenset({"zarr.json", IMAGE, SLOW, FAST, TILES, PYRAMID, *PANEL_COORDINATES})
 RUNNING, COMPLETE = "running", "complete"
 #: In object storage, until a new store is complete.
 CREATING = "creating"
@@ -26,7 +31,9 @@ PHOTONS = {"long_name": "photons per pixel", "units": "photon"}
 #: Longest side of an inner chunk [pixels]; shortest that is still worth a shard.
 INNER_MOST, INNER_LEAST = 512, 64
 
-#: Columns of the array of tile records in format version 1, and now.
+#: Records in a file of the array of tile records.
+RECORDS = 1024
+#: Columns of that array in format version 1, and now.
 FIELDS_1 = ("done", "crc32c", *TileSummary._fields)
 FIELDS = (*FIELDS_1, "bytes")
 _WHOLE = frozenset({"n_evaluated", "n_masked", "max_slow", "max_fast", "outside"})
@@ -35,8 +42,8 @@ _WHOLE = frozenset({"n_evaluated", "n_masked", "max_slow", "max_fast", "outside"
 class Chunks(NamedTuple):
     """Chunks of the image, and the shard that holds several (None: no shards)."""
 
-    chunks: tuple[int, int]
-    shards: tuple[int, int] | None
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
 
 
 def image_chunks(grid: TileGrid) -> Chunks:
@@ -46,9 +53,16 @@ def image_chunks(grid: TileGrid) -> Chunks:
     quick.  A tile that has no such divisor is a plain chunk.
     """
     slow, fast = (_inner(side) for side in grid.tile)
+    before = (1,) * (len(grid.image_shape) - 2)
     if slow is None or fast is None or (slow, fast) == grid.tile:
-        return Chunks(grid.tile, None)
-    return Chunks((slow, fast), grid.tile)
+        return Chunks((*before, *grid.tile), None)
+    return Chunks((*before, slow, fast), (*before, *grid.tile))
+
+
+def pixels_of(array: Any, tile: Tile) -> tuple[Any, ...]:
+    """Return the selection of a tile's pixels from an image of one panel or of several."""
+    part = (slice(tile.slow0, tile.slow1), slice(tile.fast0, tile.fast1))
+    return part if array.ndim == 2 else (tile.panel, *part)
 
 
 def _inner(side: int) -> int | None:
@@ -61,10 +75,18 @@ def _inner(side: int) -> int | None:
     return None
 
 
-def chunk_key(array: Any, row: int, column: int) -> str:
-    """Return the file, within the store, of a tile's pixels (``image``) or record (``tiles``)."""
-    chunk = (row, column, *([0] * (len(array.shape) - 2)))
+def chunk_key(array: Any, place: Sequence[int]) -> str:
+    """Return the file, within the store, of a tile's pixels (``image``) or record (``tiles``).
+
+    ``place`` is that of :meth:`~nbdask.plan.tiles.TileGrid.place`.
+    """
+    chunk = (*place, *([0] * (len(array.shape) - len(place))))
     return f"{array.basename}/{array.metadata.encode_chunk_key(chunk)}"
+
+
+def is_journaled(attributes: Mapping[str, Any]) -> bool:
+    """Return whether records come from journals: before version 3 each was a file of its own."""
+    return int(attributes.get("format_version", FORMAT_VERSION)) > 2
 
 
 def record_values(crc32c: int, summary: TileSummary, size: int) -> list[float]:

@@ -112,6 +112,9 @@ class Trace:
     notes : tuple of str
     pixel : float
         Photons, rounded to single precision; known whatever taps were asked for.
+    panel_name : str or None
+        None: there is one panel.
+    panel : int
     """
 
     slow: int
@@ -126,6 +129,8 @@ class Trace:
     kernels: tuple[str, ...]
     notes: tuple[str, ...]
     pixel: float
+    panel_name: str | None = None
+    panel: int = 0
 
     def value(self, name: str, loop_index: LoopIndex | None = None) -> Value:
         """Return the value of a quantity.
@@ -140,11 +145,14 @@ class Trace:
                 return entry.value
         raise KeyError(name)
 
+    def _panel(self) -> dict[str, Any]:
+        return {} if self.panel_name is None else {"panel": self.panel_name, "number": self.panel}
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
         m = self.model
         return {
-            "pixel": {"slow": self.slow, "fast": self.fast},
+            "pixel": {"slow": self.slow, "fast": self.fast} | self._panel(),
             "shape": [m.n_slow, m.n_fast],
             "semantics": self.semantics,
             "counts": counts(m),

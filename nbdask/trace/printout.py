@@ -114,7 +114,7 @@ def printout(
         return Printout("", notes)
     if report is not None and model.n_steps > LONG:
         report(f"-printout: {model.n_steps} evaluations, one by one")
-    mask = None if model.mask is None else model.mask.read(*tile)
+    mask = None if model.mask is None else model.mask.read(*tile.bounds)
     last = _evaluate(model, tile, mask)
     stored = StoreReader(store).image[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
     image = np.asarray(stored, dtype=np.float32)
@@ -158,19 +158,15 @@ def _evaluate(model: Model, tile: Tile, mask: Bool | None) -> _Last:
     partial = kernel.partial(model, tile, StepRange(0, model.n_steps), mask)
     kernel.finish(model, tile, partial, mask)
     first = find_first_evaluation(model) if model.first_axes is not None else None
-    if first is not None and tile.intersect(Tile(*_pixel(first))) is not None:
+    if first is not None and tile.intersect(first.pixel) is not None:
         last.total[first.slow - tile.slow0, first.fast - tile.fast0] = _first_sum(model, first)
     return last
-
-
-def _pixel(first: FirstEvaluation) -> tuple[int, int, int, int]:
-    return (first.slow, first.slow + 1, first.fast, first.fast + 1)
 
 
 def _first_sum(model: Model, first: FirstEvaluation) -> float:
     """Return the sum of the one pixel whose first evaluation has nothing to carry over."""
     parts = [
-        ReferenceKernel().partial(part, Tile(*_pixel(first)), steps, None)
+        ReferenceKernel().partial(part, first.pixel, steps, None)
         for part, steps in carry_over_parts(model, first)
     ]
     whole = reduce(merge, parts)

@@ -12,6 +12,7 @@ from nbdask.plan.steps import split_steps
 from nbdask.plan.tiles import Tile
 from nbdask.store.earlier import backend_of
 from nbdask.store.reader import StoreReader
+from nbdask.store.schema import pixels_of
 from nbdask.trace.entries import Trace
 from nbdask.trace.walk import is_evaluated, kernel_pixel
 
@@ -40,7 +41,8 @@ def compare_stored(
     """
     reader = StoreReader(store)
     attributes = reader.attributes
-    stored = np.asarray(reader.image[trace.slow, trace.fast], dtype=np.float32)[()]
+    pixel = Tile(trace.slow, trace.slow + 1, trace.fast, trace.fast + 1, trace.panel)
+    stored = np.asarray(reader.image[pixels_of(reader.image, pixel)], dtype=np.float32)[0, 0]
     backend, precision = attributes["backend"], attributes["precision"]
     line = f"{reader.path} ({backend}, {precision}) holds {float(stored)!r}"
     if np.isnan(stored):
@@ -58,7 +60,6 @@ def compare_stored(
     if apart <= _TOLERANCE.get(precision, 0.0):
         return True, line + " (rounding)"
     model = trace.model
-    pixel = Tile(trace.slow, trace.slow + 1, trace.fast, trace.fast + 1)
     if is_evaluated(model, trace.slow, trace.fast):
         kernel = get_kernel(backend_of(attributes), precision)
         ranges = split_steps(model.n_steps, attributes["plan"]["steps_per_task"])

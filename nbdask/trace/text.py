@@ -56,9 +56,10 @@ def describe(trace: Trace, limit: int = 4) -> str:
 
 def _head(trace: Trace) -> Iterator[str]:
     model = trace.model
+    panel = "" if trace.panel_name is None else f"panel {trace.panel_name}, "
     yield (
-        f"pixel slow {trace.slow}, fast {trace.fast} of {model.n_slow} x {model.n_fast}, semantics"
-        f" {trace.semantics}"
+        f"{panel}pixel slow {trace.slow}, fast {trace.fast} of {model.n_slow} x {model.n_fast},"
+        f" semantics {trace.semantics}"
     )
     parts = [f"{n} {name}{'' if n == 1 else 's'}" for name, n in _counts(trace)]
     yield f"{model.n_steps} evaluations: " + ", ".join(parts)

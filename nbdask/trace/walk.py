@@ -14,10 +14,11 @@ from nbdask.kernels.carry_over import carry_over_parts, find_first_evaluation, p
 from nbdask.kernels.interface import Kernel, Partial, Probing, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import COMPILED, get_kernel
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError
-from nbdask.trace.frame import frame_values, phi_table
+from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError, Value
+from nbdask.trace.frame import frame_values, later_values, phi_table
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.recorder import Recorder
 
@@ -40,6 +41,7 @@ def trace_pixel(
     slow: int,
     fast: int,
     *,
+    panel: int = 0,
     chosen: dict[str, str | None] | None = None,
     taps: Sequence[str] = TAPS,
     kernels: Sequence[str] = (),
@@ -53,6 +55,8 @@ def trace_pixel(
     experiment : Experiment
     slow, fast : int
         The pixel.
+    panel : int
+        Its panel.
     chosen : dict, optional
         ``layer``, ``sub-pixel``, ``source``, ``phi``, ``domain`` -> a number or a range such as
         ``"0:10"``.  What is not named is unrestricted.
@@ -75,11 +79,12 @@ def trace_pixel(
     TraceError
         The traced pixel is not the kernel's own.
     """
-    _check_given(experiment, slow, fast, taps)
+    _check_taps(taps)
     columns = _kernels(kernels)
-    model = build_model(experiment)
+    model = build_model(experiment).at(panel)
+    _check_pixel(model, slow, fast)
     selection = Selection.of(model, chosen or {})
-    pixel = Tile(slow, slow + 1, fast, fast + 1)
+    pixel = Tile(slow, slow + 1, fast, fast + 1, panel)
     phi = phi_table(experiment)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
     if report is not None and model.n_steps > LONG and is_evaluated(model, slow, fast):
@@ -112,6 +117,8 @@ def _trace(
         tuple(columns),
         (*model.notes, *notes),
         float(entries[-1].value[0]),
+        experiment.detector.panels[pixel.panel].name if experiment.n_panels > 1 else None,
+        pixel.panel,
     )
 
 
@@ -120,17 +127,29 @@ def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> lis
     with np.errstate(over="ignore"):
         value = np.float32(recorder.entries[-1].value[0] if evaluated else 0.0)
     _check(recorder.model, recorder.pixel, value, evaluated)
-    named = frame_values(experiment, recorder.model).items()
-    frame = [Entry(name, LoopIndex(), values) for name, values in named]
-    return [*frame, *recorder.entries, Entry("pixel", LoopIndex(), (float(value),))]
+    model, pixel = recorder.model, recorder.pixel
+    more: dict[str, Value] = {}
+    if evaluated:
+        more = later_values(model, pixel)
+        value = beside_the_crystal(model, pixel, np.full((1, 1), value), None)[0, 0]
+    more["pixel"] = (float(value),)
+    first, last = (
+        [Entry(name, LoopIndex(), values) for name, values in named.items()]
+        for named in (frame_values(experiment, model), more)
+    )
+    return [*first, *recorder.entries, *last]
 
 
-def _check_given(experiment: Experiment, slow: int, fast: int, taps: Sequence[str]) -> None:
-    """Refuse unknown taps and pixels outside the detector."""
+def _check_taps(taps: Sequence[str]) -> None:
+    """Refuse unknown taps."""
     unknown = [tap for tap in taps if tap not in TAPS]
     if unknown:
         raise InputError(f"--taps {unknown[0]}: must be some of {', '.join(TAPS)}")
-    n_slow, n_fast = experiment.shape
+
+
+def _check_pixel(model: Model, slow: int, fast: int) -> None:
+    """Refuse pixels outside the detector."""
+    n_slow, n_fast = model.n_slow, model.n_fast
     if not (0 <= slow < n_slow and 0 <= fast < n_fast):
         raise InputError(
             f"pixel slow {slow}, fast {fast}: must lie on the detector of {n_slow} (slow) x"

@@ -154,11 +154,11 @@ def test_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Cap
     assert "-distance 99: --geometry places the detector" in capsys.readouterr().err
     Path("far.geom").write_text(GEOM.replace("100 mm", "/LCLS/z"))
     assert main(["simulate", *words[:-1], "b", "--geometry", "far.geom"]) == 2
-    assert "given with --clen to nbdask geometry, with --to .expt" in capsys.readouterr().err
+    assert "must be given with --clen, such as --clen 0.1" in capsys.readouterr().err
     text = GEOM.replace("photon_energy = 9000", "photon_energy = /LCLS/e")
     Path("far.geom").write_text(text)
     assert text != GEOM
     assert main(["simulate", *words[:-1], "b", "--geometry", "far.geom"]) == 2
-    assert "must be given with -lambda" in capsys.readouterr().err
+    assert "must be given with -lambda or --energy" in capsys.readouterr().err
     assert main(["simulate", "--config", "a.toml", "--geometry", "one.expt", "--out", "b"]) == 2
     assert "leave out --geometry" in capsys.readouterr().err

@@ -81,6 +81,8 @@ ARGUMENTS = {
     "noise": ["a.zarr"],
     "verify": ["a.zarr"],
     "repair": ["a.zarr"],
+    "status": ["a.zarr"],
+    "finish": ["a.zarr"],
     "preview": ["a.zarr"],
     "view": ["a.zarr"],
     "pyramid": ["a.zarr"],

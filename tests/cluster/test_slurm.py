@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import tempfile
@@ -143,6 +144,17 @@ def test_jobs_follow_the_work(
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert np.array_equal(pixels(out), expected)
+
+
+def test_jobs_that_wait_are_told_with_slurms_reason(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    """No worker comes: the numbers of the jobs, and why they wait; nothing is written."""
+    argv = [*JOB, "--job-extra=--hold", "--wait", "10s"]
+    done = run(tmp_path / "a.zarr", *argv, **variables)
+    assert done.returncode == 1
+    assert re.search(r"no worker for 10 s: jobs? \d+.* pending \(JobHeldUser\)", done.stderr)
+    assert not (tmp_path / "a.zarr").exists()
     wait_until(lambda: slurm.jobs(variables) == [])
 
 

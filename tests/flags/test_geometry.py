@@ -1,4 +1,4 @@
-"""``--geometry``: a detector of one panel from a geometry file."""
+"""``--geometry``: a detector from a geometry file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbdask.errors import FlagError, InputError
+from nbdask.errors import FieldError, FlagError, InputError
 from nbdask.experiment import Experiment
-from nbdask.flags import from_toml, parse_args
+from nbdask.flags import GeometryRequest, from_toml, parse_args
+from nbdask.flags.geometry import unique_names
+from nbdask.geometry.build import build_model
 from nbdask.geometry.detector_frame import place_detector
+from nbdask.panels.masks import bad_pixels
 from nbdask.panels.read import read_geometry
+from nbdask.panels.vectors import TO_LAB
 from nbdask.store.provenance import input_files
 from tests.panels.samples import GEOM, INPUTS, XDS, expt, panel, write_expt
 
@@ -63,6 +67,29 @@ def test_real_positions(name: str) -> None:
     assert frame.close_distance > 0.0
 
 
+@pytest.mark.skipif(not INPUTS.is_dir(), reason="NBDASK_INPUTS does not name the real files")
+@pytest.mark.parametrize(
+    "name",
+    ["jungfrau16m.expt", "cspad_hierarchy.expt", "sacla_mpccd.expt", "mpccd_8modules.nxs",
+     "agipd_1m.geom", "jungfrau4m.geom"],
+)  # fmt: skip
+def test_real_panels(name: str) -> None:
+    """Corners of all panels as kernels place them, which may have two pitches and skewed axes."""
+    path = str(INPUTS / "geometry" / name)
+    model, found = build_model(run(path, "-oversample 1")), read_geometry(path).panels
+    assert model.n_panels == len(found)
+    for number, given in enumerate(found):
+        one = model.at(number)
+        ends = ((0, 0), (one.n_fast, 0), (one.n_fast, one.n_slow), (0, one.n_slow))
+        lab = [
+            one.origin + f * one.pitch_fast * one.fast + s * one.pitch_slow * one.slow
+            for f, s in ends
+        ]
+        assert np.max(np.abs(np.array(lab) @ TO_LAB - given.corners())) < 1e-12
+        assert one.close_distance == pytest.approx(given.distance, abs=1e-12)
+        assert one.area == pytest.approx(given.area, rel=1e-9)
+
+
 def test_what_is_taken(tmp_path: Path) -> None:
     """Beam, polarization, spindle, sensor; what is not taken is said."""
     parsed = parse_args(BASE.split(), geometry=square(tmp_path))
@@ -72,34 +99,92 @@ def test_what_is_taken(tmp_path: Path) -> None:
     assert np.abs(experiment.frame.polarization)[2] == pytest.approx(1.0, abs=1e-4)
     assert experiment.beam.polarization == pytest.approx(0.98)
     assert experiment.frame.spindle == pytest.approx((0, 1, 0))
-    assert experiment.detector.thickness == pytest.approx(0.45e-3)
-    assert experiment.detector.attenuation == pytest.approx(3200.0)
+    assert experiment.detector.panels[0].thickness == pytest.approx(0.45e-3)
+    assert experiment.detector.panels[0].attenuation == pytest.approx(3200.0)
+    plain = run(square(tmp_path, mask=[])).detector
+    assert plain.panels == ()
+    assert (plain.thickness, plain.attenuation) == pytest.approx((0.45e-3, 3200.0))
     notes = " ".join(parsed.notes)
-    assert "not taken: bad pixels, the crystal, the scan" in notes
+    assert "not taken: the crystal, the scan" in notes
     assert "detector of 100 x 80 pixels, first corner 5, 4, 150 mm" in notes
 
 
 @pytest.mark.parametrize(
-    ("words", "changes"),
+    "changes",
     [
-        ("pitches 0.1 and 0.2 mm: must be equal", {}),
-        ("fast and slow at 95.7391 degrees: must be at 90", {"slow_axis": [-0.1, -0.995, 0.0]}),
-        ("fast x slow points to the sample", {"slow_axis": [0.0, 1.0, 0.0]}),
+        {"pixel_size": [0.1, 0.2]},
+        {"slow_axis": [-0.1, -0.995, 0.0]},
+        {"slow_axis": [0.0, 1.0, 0.0]},
+        {"mask": [[10, 0, 12, 80]]},
     ],
 )
-def test_what_the_fields_cannot_hold(
-    tmp_path: Path, words: str, changes: dict[str, object]
-) -> None:
-    """Refused with the reason."""
-    pitch = [0.1, 0.2 if "pitches" in words else 0.1]
-    held = panel(**{"origin": [-5.0, 4.0, -150.0], "pixel_size": pitch, **changes})
-    path = write_expt(tmp_path / "a.expt", expt(detector=[{"panels": [held]}]))
-    with pytest.raises(FlagError, match=words):
+def test_panels_that_flags_cannot_say(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Two pitches, skewed axes, fast x slow to the sample, bad pixels: a panel of its own."""
+    held = panel(**{"origin": [-5.0, 4.0, -150.0], "pixel_size": [0.1, 0.1], "mask": [], **changes})
+    path = str(write_expt(tmp_path / "a.expt", expt(detector=[{"panels": [held]}])))
+    detector, found = run(path).detector, read_geometry(path).panels[0]
+    (ours,) = detector.panels
+    frame = place_detector(run(path).frame, detector)
+    for f, s in ((0, 0), (100, 0), (100, 80), (0, 80)):
+        lab = frame.origin + f * ours.pitch_fast * frame.fast + s * ours.pitch_slow * frame.slow
+        assert lab @ TO_LAB == pytest.approx(found.position(f, s), abs=1e-12)
+    assert frame.close_distance > 0.0
+    assert (ours.gain, ours.material, ours.trusted_high) == (1.5, "Si", 5000.0)
+    assert run(path, "-detector_thicksteps 4").detector.thick_steps == 4
+
+
+def test_many_panels(tmp_path: Path) -> None:
+    """All of a file, with the bad pixels that its reader finds, by rectangles and areas."""
+    path = tmp_path / "a.geom"
+    path.write_text(GEOM)
+    experiment = run(str(path))
+    found = read_geometry(path).panels
+    assert [p.name for p in experiment.detector.panels] == ["a", "b"]
+    model = build_model(experiment)
+    for number, given in enumerate(found):
+        one = model.at(number)
+        last = one.n_fast * one.pitch_fast * one.fast + one.n_slow * one.pitch_slow * one.slow
+        assert (one.origin + last) @ TO_LAB == pytest.approx(given.corners()[2], abs=1e-12)
+        assert one.mask is not None
+        good = one.mask.read(0, one.n_slow, 0, one.n_fast)
+        assert np.array_equal(~good, bad_pixels(given))
+    off = parse_args(BASE.split(), geometry=GeometryRequest(str(path), mask=False))
+    assert all(p.bad == p.bad_areas == () for p in off.experiment.detector.panels)
+    assert any("not taken: bad pixels" in note for note in off.notes)
+    moved = parse_args(BASE.split(), geometry=GeometryRequest(str(path), distance_shift=0.25))
+    shift = moved.experiment.detector.panels[1].origin[0] - experiment.detector.panels[1].origin[0]
+    assert shift == pytest.approx(0.25)
+    for flag in ("-roi 0 1 0 1", "-curved_det -point_pixel"):
+        with pytest.raises(FlagError, match=f"{flag.split()[0]}.*must be left out"):
+            run(str(path), flag)
+
+
+def test_a_camera_length_elsewhere(tmp_path: Path) -> None:
+    """Given beside the file, as a length in metres in TOML; without it the flag is named."""
+    path = tmp_path / "a.geom"
+    path.write_text(GEOM.replace("100 mm", "/LCLS/z"))
+    with pytest.raises(InputError, match="must be given with --clen"):
         run(str(path))
-    two = tmp_path / "a.geom"
-    two.write_text(GEOM)
-    with pytest.raises(FlagError, match="2 panels: must be one"):
-        run(str(two))
+    given = parse_args(BASE.split(), geometry=GeometryRequest(str(path), clen=0.1))
+    (tmp_path / "b.geom").write_text(GEOM)
+    assert given.experiment == run(str(tmp_path / "b.geom"))
+    head = f'[nanobragg]\nflags = "{BASE}"\n'
+    toml = tmp_path / "a.toml"
+    toml.write_text(head + 'geometry = "a.geom"\nclen = 0.1\ngeometry_mask = true\n')
+    assert from_toml(toml) == given.experiment
+    toml.write_text(head + "clen = 0.1\n")
+    with pytest.raises(FieldError, match=r"nanobragg.clen = 0.1: must be left out without geom"):
+        from_toml(toml)
+    for wrong in ('clen = "far"', "geometry_mask = 5", "distance_shift = true"):
+        toml.write_text(head + f'geometry = "a.geom"\n{wrong}\n')
+        with pytest.raises(FieldError, match=wrong.split()[0]):
+            from_toml(toml)
+
+
+def test_names_that_repeat() -> None:
+    """Panels without a name of their own get their number."""
+    assert unique_names(["a", "", "a", "p1", ""]) == ["a", "p1#1", "a#2", "p1", "p4"]
+    assert unique_names(["x#2", "x", "x"]) == ["x#2", "x", "x#2#2"]
 
 
 def test_flags_beside_the_file(tmp_path: Path) -> None:

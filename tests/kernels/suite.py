@@ -126,12 +126,13 @@ class KernelTests:
         total = kernel.partial(model, tile, steps, None).total
         # Of pixels as small as a sub-pixel, the first of which is where that one is.
         slow, fast = divmod(outer, across)
-        size = model.pixel_size / across
+        size = model.pitch_fast / across
         axes = model.axes[:13]
         for column in range(3):
             aside = (3 * across + column * across + fast) * size
             origin = model.origin + aside * model.fast + (4 * across + slow) * size * model.slow
-            small = replace(model, origin=origin, pixel_size=size, oversample=1, axes=axes)
+            small = replace(model, origin=origin, oversample=1, axes=axes)
+            small = replace(small, pitch_fast=size, pitch_slow=size, area=size * size)
             small = replace(small, n_phi=13)
             one = kernel.partial(small, Tile(0, 1, 0, 1), StepRange(0, 13), None).total
             bound = 1e-9 if kernel.precision == "float64" else 1e-5

@@ -12,7 +12,7 @@ from nbdask.errors import BackendError, PlanError
 from nbdask.geometry.model import GAUSS
 from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.cuda_pack import gpu_pack
-from nbdask.kernels.pack import arguments, pack
+from nbdask.kernels.pack import FRAMES, arguments, pack
 from nbdask.kernels.params import AXES_ROW, CODES, PARAMS, SOURCE_ROW, struct_of
 from nbdask.native import library
 from nbdask.plan.steps import StepRange
@@ -77,7 +77,8 @@ def test_tables_hold_the_model(name):
     """Cell vectors, sources, and squared amplitudes with a border of the default."""
     model = model_of(name)
     packed = pack(model)
-    assert set(packed.values) == set(PARAMS.names)
+    assert set(packed.values) == {*(PARAMS.names or ()), FRAMES}
+    assert len(packed.values[FRAMES]) == 1
     assert np.array_equal(packed.axes[:, :9], model.axes.reshape(-1, 9))
     assert packed.axes.shape[1] == AXES_ROW
     assert np.array_equal(packed.sources[:, :3], model.incident)
@@ -151,7 +152,7 @@ def test_spots_as_a_triangle(name):
 )
 def test_ranges_of_steps(steps, place):
     """Flat steps become sub-pixels, sources and orientations: 2 x 3 x 4 of them."""
-    values = {**dict.fromkeys(PARAMS.names, 0), "sources": 3, "turns": 4}
+    values = {**dict.fromkeys(PARAMS.names, 0), "sources": 3, "turns": 4, FRAMES: ({},)}
     told = arguments(values, Tile(2, 5, 7, 18), StepRange(*steps), None)
     names = ("outer0", "outer1", "source0", "source1", "turn0", "turn1")
     assert tuple(told[name] for name in names) == place

@@ -71,7 +71,7 @@ def test_tiles_cover_every_pixel_once(grid: TileGrid) -> None:
         assert tile.pixels == tile.shape[0] * tile.shape[1] >= 1
         assert tile.shape[0] <= grid.tile[0]
         assert tile.shape[1] <= grid.tile[1]
-        row, column = grid.row_column(index)
+        row, column = grid.place(index)
         assert (tile.slow0, tile.fast0) == (row * grid.tile[0], column * grid.tile[1])
     assert (seen == 1).all()
     assert len(grid) == index + 1 == grid.counts[0] * grid.counts[1]
@@ -94,7 +94,7 @@ def test_the_common_part_is_that_of_sets_of_pixels(one: tuple, other: tuple) -> 
     second = Tile(*sorted(other[:2]), *sorted(other[2:]))
 
     def pixels(tile: Tile) -> set[tuple[int, int]]:
-        return {(s, f) for s in range(*tile[:2]) for f in range(*tile[2:])}
+        return {(s, f) for s in range(*tile[:2]) for f in range(*tile[2:4])}
 
     common = first.intersect(second)
     assert common == second.intersect(first)

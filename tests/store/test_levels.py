@@ -148,7 +148,7 @@ def test_written_chunks_come_back(store: Path) -> None:
         levels.write(MAX, 1, index, values)
         whole[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1] = values
         assert levels.done([MAX], 1).sum() == number + 1
-        assert levels.done([MAX], 1)[grid.row_column(index)]
+        assert levels.done([MAX], 1)[grid.place(index)]
     found = Levels(store).read(MAX, 1, Tile(0, 20, 0, 13))
     assert np.array_equal(found, whole, equal_nan=True)
     assert np.array_equal(Levels(store).read(MAX, 1, Tile(5, 9, 7, 8)), whole[5:9, 7:8])

@@ -71,11 +71,14 @@ def test_layout(tmp_path) -> None:
     assert image.metadata.dimension_names == ("slow", "fast")
     assert np.isnan(image.fill_value)
     assert tiles.shape == (3, 2, len(schema.FIELDS))
-    assert tiles.chunks == (1, 1, len(schema.FIELDS))
+    assert tiles.chunks == (3, 2, len(schema.FIELDS))
     assert tiles.attrs["fields"] == list(schema.FIELDS)
     assert slow[:].tolist() == list(range(20))
     assert slow.attrs["pixel_size_m"] == 2e-4
-    assert set(p.name for p in (tmp_path / "a.zarr").iterdir()) == schema.ENTRIES - {schema.PYRAMID}
+    assert set(p.name for p in (tmp_path / "a.zarr").iterdir()) == schema.ENTRIES - {
+        schema.PYRAMID,
+        *schema.PANEL_COORDINATES,
+    }
 
 
 @pytest.mark.parametrize(("shape", "tile"), [((20, 30), (8, 16)), ((300, 1200), (256, 1024))])

@@ -14,14 +14,16 @@ enum { ONCE, EACH, PRODUCTS };
 enum { AXES_ROW = 10, SOURCE_ROW = 12 };
 
 struct Params {
-  // The detector: unit vectors, the outer corner of the first pixel and lengths, in metres.
+  // The tile's panel: unit vectors, the outer corner of the first pixel and lengths, in metres; the
+  // edges of a sub-pixel, and the area of a pixel.
   double fast[3];
   double slow[3];
   double normal[3];
   double origin[3];
   double beam[3];
-  double pixel_size;
-  double sub_size;
+  double sub_fast;
+  double sub_slow;
+  double area;
   double distance;
   double close_distance;
   double layer_step;

@@ -25,9 +25,9 @@ NB_INLINE Vector rotate(const double* axis, double angle, const Vector& v) {
 template <bool CURVED>
 NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int sub_slow,
                        int sub_fast) {
-  const double across = p.oversample, half = 0.5 * p.sub_size;
-  const double f = fma(p.sub_size, fma(fast, across, sub_fast), half);
-  const double s = fma(p.sub_size, fma(slow, across, sub_slow), half);
+  const double across = p.oversample;
+  const double f = fma(p.sub_fast, fma(fast, across, sub_fast), 0.5 * p.sub_fast);
+  const double s = fma(p.sub_slow, fma(slow, across, sub_slow), 0.5 * p.sub_slow);
   const double depth = layer * p.layer_step;
   Vector at = {fma(f, p.fast[0], fma(s, p.slow[0], fma(depth, p.normal[0], p.origin[0]))),
                fma(f, p.fast[1], fma(s, p.slow[1], fma(depth, p.normal[1], p.origin[1]))),
@@ -81,7 +81,7 @@ NB_INLINE double ray_polarization(const Params& p, const Source& s, const Vector
 NB_INLINE double solid_angle(const Params& p, const Ray& ray) {
   const double squared = ray.inverse * ray.inverse;
   if (p.point_pixel) return squared;
-  return p.pixel_size * p.pixel_size * p.close_distance * (squared * ray.inverse);
+  return p.area * p.close_distance * (squared * ray.inverse);
 }
 
 // 1 where no sensor is modelled.
