@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbdask.version import __version__
 
 if TYPE_CHECKING:
+    from nbdask.derive.assembly import assemble
     from nbdask.errors import NbdaskError
     from nbdask.experiment import (
         Background,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "assemble": ("nbdask.derive.assembly", "assemble"),
     "image": ("nbdask.lazy", "image"),
     "simulate": ("nbdask.run", "simulate"),
     "SimulationResult": ("nbdask.run", "SimulationResult"),
@@ -56,8 +58,8 @@ _HOMES = {
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
     "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread",
-    "StructureFactors", "__version__", "from_args", "from_toml", "image", "open", "read_geometry",
-    "repair", "simulate", "to_args", "to_toml", "verify",
+    "StructureFactors", "__version__", "assemble", "from_args", "from_toml", "image", "open",
+    "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
 ]  # fmt: skip
 
 
