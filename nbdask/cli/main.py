@@ -39,6 +39,7 @@ SUBCOMMANDS = {
     "amplitudes": "Make and inspect structure factors of a model or reflection file.",
     "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
+    "parameters": "List the numbers of an experiment that can be refined.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
 

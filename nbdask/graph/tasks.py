@@ -205,7 +205,7 @@ def _result(
     pixels = beside_the_crystal(model, part, pixels, region.mask)
     seconds = time.perf_counter() - start
     summary = summarise(pixels, (part.slow0, part.fast0), region.mask, outside, seconds)
-    return TileResult(index, _padded(pixels, part, tile), summary)
+    return TileResult(index, padded(pixels, part, tile), summary)
 
 
 def compute_on_device(context: RunContext, index: int) -> Any:
@@ -238,7 +238,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     return image
 
 
-def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:
+def padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:
     """Return the image of a whole tile from that of a part of it, zeros elsewhere."""
     if part == tile:
         return pixels
