@@ -39,8 +39,13 @@ SUBCOMMANDS = {
     "amplitudes": "Make and inspect structure factors of a model or reflection file.",
     "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
+    "parameters": "List the numbers of an experiment that can be refined.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
+
+
+#: Exit code -> how ``--log json`` calls it.
+_STATUS = {0: "complete", 130: "interrupted", 143: "terminated"}
 
 
 class _Group(click.Group):
@@ -133,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with json_lines() as lines:
         code = _main(words)
         if not lines.ended:
-            lines.event("end", status="failed" if code else "complete", exit_code=code)
+            lines.event("end", status=_STATUS.get(code, "failed"), exit_code=code)
         return code
 
 

@@ -93,6 +93,7 @@ ARGUMENTS = {
     "geometry": ["a.geom"],
     "trace": ["1", "2", "a.zarr"],
     "calibrate": [],
+    "parameters": [],
     "amplitudes": ["a.pdb"],
 }
 #: Exit code of wrong words: parity's 2 is a run of C that failed.
