@@ -277,11 +277,7 @@ class Picture:
         StoreError
             A tile is damaged.  Bands before may hold pixels of it.
         """
-        image = CheckedImage(
-            self.reader,
-            missing=self.reader.attributes["status"] != COMPLETE,
-            panel=self.panel or 0,
-        )
+        image = CheckedImage(self.reader, missing=self.reader.attributes["status"] != COMPLETE)
         n_rows, n_columns = self.shape
         chunk = int(self.reader.image.chunks[-2])
         step = math.lcm(chunk, multiple) if multiple > 1 else chunk
@@ -296,7 +292,8 @@ class Picture:
         start = saturated = 0
         while start < n_rows:
             stop = min(start + (first if start == 0 else step), n_rows)
-            block = image.read_next(Tile(slow + start, slow + stop, fast, fast + n_columns))
+            part = Tile(slow + start, slow + stop, fast, fast + n_columns, self.panel or 0)
+            block = image.read_next(part)
             if self.saturation is not None:
                 saturated += int((block >= self.saturation).sum())
             if stop == n_rows:

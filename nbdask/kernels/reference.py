@@ -237,7 +237,8 @@ class _Sums:
         amplitude, outside = cell_factor(model, h, k, el, source)
         if outside is not None:
             self.outside += int(np.count_nonzero(outside & counted & (lattice != 0.0)))
-        term = amplitude * amplitude * lattice * lattice * model.weight[source]
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
+        term = amplitude * amplitude * lattice * lattice * weight
         if not model.running_product:
             if factor is not None:
                 term = term * factor
