@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.large_kill_job import AT_ONCE, HOLD, LIST, SLOWER, TILES
 from benchmarks.large_memory import descendants, role
 from benchmarks.machine import facts
-from nbdask.cluster.parcels import TOGETHER
+from nbdask.plan.leading import TOGETHER
 from nbdask.store.reader import StoreReader
 
 #: (cluster, who is killed)

@@ -27,9 +27,9 @@ import dask
 from distributed import Client, LocalCluster
 
 from benchmarks.machine import facts
-from nbdask.cluster import parcels
 from nbdask.cluster.distributed import HISTORY, DistributedExecutor, as_variables
 from nbdask.graph.build import Graph
+from nbdask.plan import leading
 
 COUNTS = (1, 4, 16, 64, 256)
 #: Tasks that end in a second, seconds of a short tile, workers for which the cost is predicted.
@@ -77,7 +77,10 @@ def stub(run: str, number: int, seconds: float) -> int:
 
 
 def _graphs(run: str, count: int, seconds: float) -> Iterator[Graph]:
-    return (Graph((run, n), {(run, n): (stub, run, n, seconds)}) for n in range(count))
+    return (
+        Graph((run, n), {(run, n): (stub, run, n, seconds)}, f"slow {n}:{n} fast {n}:{n}")
+        for n in range(count)
+    )
 
 
 def cost(client: Client, run: str, tiles: int, seconds: float) -> float:
@@ -111,9 +114,9 @@ def measure(workers: int, seconds: float) -> Row:
             client.wait_for_workers(workers)
             tasks = max(int(RATE * seconds), 3 * workers)
             cost(client, "warm", workers, 0.01)
-            most, parcels.MOST_TILES = parcels.MOST_TILES, 1
+            most, leading.MOST_TILES = leading.MOST_TILES, 1
             alone = cost(client, "alone", tasks, workers / RATE)
-            parcels.MOST_TILES = most
+            leading.MOST_TILES = most
             tiles = min(int(workers * seconds / SHORT_TILE), MOST_SHORT)
             together = cost(client, "together", tiles, SHORT_TILE)
         finally:
@@ -141,7 +144,7 @@ def table(rows: list[Row], machine: dict[str, Any]) -> str:
         "| workers | shortest task that keeps them busy [s] | task that nbdask makes [s] |",
         "|--:|--:|--:|",
         *(
-            f"| {n} | {1e-3 * rows[-1].alone_ms * n:.1f} | {parcels.least_seconds(n):.0f} |"
+            f"| {n} | {1e-3 * rows[-1].alone_ms * n:.1f} | {leading.least_seconds(n):.0f} |"
             for n in PREDICTED
         ),
     ]

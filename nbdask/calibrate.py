@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +31,37 @@ from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs, check_writable, costs_fi
 from nbdask.plan.machine import available_cores
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.run import simulate
 from nbdask.statistics import summarise
+from nbdask.store.address import place_of
 from nbdask.store.create import create_store
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 
 #: Pixels along the edge of the tile on which evaluations are timed, and of that which is written.
 _SIDE, _WRITTEN = 256, 1024
-#: Each figure is the best of so many runs, each about so many seconds long.
+#: Each figure is the median of so many runs, each about so many seconds long.
 _REPEATS, _SECONDS = 3, 0.1
 _RIGHT = math.pi / 2
+#: Tiles along an edge by which the interpreter's part is measured, and pixels along theirs.
+_TILES, _TINY = 16, 16
+#: The smallest run there is.
+_LEAST = "-cell 100 100 100 90 90 90 -default_F 100 -N 1 -lambda 1 -detpixels 8 --quiet"
 
 
 def calibrate(
     backend: str = "cpu",
     precisions: Iterable[str] = ("float64",),
     *,
+    wanted: Container[str] | None = None,
     report: Callable[[str, float], None] | None = None,
     path: Path | None = None,
 ) -> Path:
-    """Measure nanoseconds per evaluation for every shape and kind of amplitudes, and save them.
+    """Measure what a run on this machine costs, and save the figures.
+
+    These are the nanoseconds of an evaluation for every shape and kind of amplitudes, of a pixel,
+    of a tile, of a pixel that is copied to a further file, and of the start of a run, without and
+    with worker processes.
 
     All cores compute at once while the time is taken, as they do in a run.
 
@@ -54,6 +71,8 @@ def calibrate(
         Kernel to measure.
     precisions : iterable of str
         ``"float64"``, ``"mixed"`` or both.
+    wanted : container of str, optional
+        Keys of the figures to measure; None: all.
     report : callable, optional
         Called with key and nanoseconds as each figure is known.
     path : Path, optional
@@ -68,23 +87,28 @@ def calibrate(
     check_writable(path)
     measured: dict[str, float] = {}
     for precision in precisions:
-        kernel = get_kernel(backend, precision)
-        for key, value in _figures(kernel):
-            measured[key] = value
+        for key, measure in _measures(get_kernel(backend, precision)):
+            if key in measured or (wanted is not None and key not in wanted):
+                continue
+            measured[key] = measure()
             if report is not None:
-                report(key, value)
+                report(key, measured[key])
     return save_costs(measured, path)
 
 
-def _figures(kernel: Kernel) -> Iterable[tuple[str, float]]:
-    """Yield key and nanoseconds of everything that is measured for a kernel."""
+def _measures(kernel: Kernel) -> Iterator[tuple[str, Callable[[], float]]]:
+    """Yield the key of everything that is measured, with what measures it [ns]."""
     start = f"{kernel.name}/{kernel.precision}"
     guesses = Costs(default_costs())
     for shape in SHAPES:
         for kind in AMPLITUDES:
             key = f"{start}/{shape}/{kind}"
-            yield key, _evaluation(kernel, shape, kind, guesses.lookup(key))
-    yield f"{start}/pixel", _pixel(kernel)
+            yield key, partial(_evaluation, kernel, shape, kind, guesses.lookup(key))
+    yield f"{start}/pixel", partial(_pixel, kernel)
+    yield "run/tile", partial(_tile, kernel)
+    yield "run/copy", partial(_copy, kernel)
+    yield "run/start", _start
+    yield "run/workers", _workers
 
 
 def _experiment(shape: str, kind: str, steps: int, side: int) -> Experiment:
@@ -114,38 +138,98 @@ def _evaluation(kernel: Kernel, shape: str, kind: str, guess: float) -> float:
     def task() -> None:
         kernel.partial(model, tile, StepRange(0, steps), None)
 
-    return 1e9 * _best(task) / (steps * tile.pixels)
+    return 1e9 * _usual(task) / (steps * tile.pixels)
 
 
 def _pixel(kernel: Kernel) -> float:
     """Return the nanoseconds that a pixel costs once: finishing, statistics, writing."""
     model = build_model(_experiment("square", "constant", 1, _WRITTEN))
     tile = Tile(0, _WRITTEN, 0, _WRITTEN)
-    partial = kernel.partial(model, tile, StepRange(0, 1), None)
-    kernel.finish(model, tile, partial, None)  # a GPU compiles now
+    sums = kernel.partial(model, tile, StepRange(0, 1), None)
+    kernel.finish(model, tile, sums, None)  # a GPU compiles now
     with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
         path = Path(folder) / "a.zarr"
         grid = TileGrid((_WRITTEN, _WRITTEN * available_cores()), (_WRITTEN, _WRITTEN))
         create_store(path, grid, {}, pixel_size=1e-4)
-        writer = TileWriter(path, grid.counts[1])
-        numbers = iter(range(len(grid) * (_REPEATS + 1)))
+        writer = TileWriter(place_of(path, "fast"), grid.counts[1])
+        numbers = count()
 
         def task() -> None:
-            image = kernel.finish(model, tile, partial, None)
+            image = kernel.finish(model, tile, sums, None)
             index = next(numbers) % len(grid)
             writer(index, grid[index], image, summarise(image, (0, 0), None))
 
-        return 1e9 * _best(task) / tile.pixels
+        return 1e9 * _usual(task) / tile.pixels
 
 
-def _best(task: Callable[[], None]) -> float:
-    """Return the least seconds that ``task`` takes while every core does the same."""
+def _tile(kernel: Kernel) -> float:
+    """Return the nanoseconds that a tile of next to no pixels takes in a run."""
+    side = _TILES * _TINY
+    with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
+        paths = [Path(folder) / f"{tile}.zarr" for tile in (side, _TINY)]
+        few, many = (_run(kernel, path, side, int(path.stem)) for path in paths)
+    return 1e9 * max(many - few, 1e-5) / (_TILES**2 - 1)
+
+
+def _copy(kernel: Kernel) -> float:
+    """Return the nanoseconds of a pixel that is read from a store and written to a file."""
+    side = 2 * _WRITTEN
+    with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
+        path = Path(folder) / "a.zarr"
+        _run(kernel, path, side, _WRITTEN)
+        start = time.perf_counter()
+        image = StoreReader(path).image
+        with open(Path(folder) / "a.bin", "wb") as file:
+            for row in range(0, side, _WRITTEN):
+                file.write(np.ascontiguousarray(image[row : row + _WRITTEN]).data)
+            os.fsync(file.fileno())
+        return 1e9 * (time.perf_counter() - start) / side**2
+
+
+def _run(kernel: Kernel, path: Path, side: int, tile: int) -> float:
+    """Return the seconds of a run of one step on one thread."""
+    result = simulate(
+        _experiment("square", "constant", 1, side),
+        path,
+        backend=kernel.name,
+        tile=tile,
+        threads=1,
+        cluster="threads",
+        durability="fast",
+        progress=False,
+    )
+    return result.seconds
+
+
+def _start() -> float:
+    """Return the nanoseconds of the smallest run there is."""
+    return 1e9 * float(np.mean([_command_seconds("threads") for _ in range(2)]))
+
+
+def _workers() -> float:
+    """Return the nanoseconds that worker processes, one for each core, add to it."""
+    alone = _command_seconds("threads")
+    return 1e9 * max(_command_seconds("local") - alone, 1e-3)
+
+
+def _command_seconds(cluster: str) -> float:
+    """Return the seconds of a whole command."""
+    with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
+        argv = [sys.executable, "-m", "nbdask", "simulate", *_LEAST.split()]
+        argv += ["--cluster", cluster, "--out", str(Path(folder) / "a.zarr")]
+        start = time.perf_counter()
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+
+def _usual(task: Callable[[], None]) -> float:
+    """Return the median seconds that ``task`` takes while every core does the same."""
     cores = available_cores()
-    seconds = []
+    seconds: list[float] = []
     with ThreadPoolExecutor(cores) as pool:
-        for _ in range(_REPEATS):
+        while len(seconds) < _REPEATS or sum(seconds) < _REPEATS * _SECONDS:
             start = time.perf_counter()
             for future in [pool.submit(task) for _ in range(cores)]:
                 future.result()
             seconds.append(time.perf_counter() - start)
-    return float(np.min(seconds))
+    return float(np.median(seconds))

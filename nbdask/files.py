@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nbdask.leftovers import mark, sweep
+
 #: End of the names under which files of a store are written before they are renamed.
 HALF_WRITTEN = ".partial"
 #: What fsync says where a file system has nothing of the kind.
@@ -72,7 +74,7 @@ def whole_file(
     """Give the path of a temporary file next to ``path`` that takes its name in the end.
 
     After an error, or an interruption, the temporary file is gone and an older file stays as it
-    was.
+    was.  What a killed process left of an earlier attempt is deleted.
 
     Parameters
     ----------
@@ -96,7 +98,8 @@ def whole_file(
         raise (error or OSError)(f"{what} {path}: {_INSIDE.format(store)}".lstrip())
     if target.exists() and not (target.is_file() or target.is_dir()):  # it would be replaced
         raise (error or OSError)(f"{what} {path}: must be a regular file".lstrip())
-    fresh = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
+    sweep(target.parent, ".", f".{target.name}")
+    fresh = target.with_name(f".{mark()}.{target.name}")
     try:
         yield fresh
         if durable:
@@ -179,6 +182,16 @@ class Writer:
             Raise FileExistsError if it exists.
         """
         path = self.root / key
+        try:
+            self._put(path, data, exclusive=exclusive)
+        except FileNotFoundError:
+            # A process that took this one for dead has deleted what was half written.
+            self._put(path, data, exclusive=exclusive)
+        if self.durable:
+            sync(path.parent)
+            self._sync_folders(path.parent)
+
+    def _put(self, path: Path, data: bytes | bytearray | memoryview, *, exclusive: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}{HALF_WRITTEN}")
         try:
@@ -195,9 +208,6 @@ class Writer:
         except Exception:
             fresh.unlink(missing_ok=True)
             raise
-        if self.durable:
-            sync(path.parent)
-            self._sync_folders(path.parent)
 
     def _sync_folders(self, folder: Path) -> None:
         """Put the names of folders on the disk, whoever made them, up to one that is known."""

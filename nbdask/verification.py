@@ -2,68 +2,50 @@
 
 from __future__ import annotations
 
-import errno
-import math
 import os
 import random
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.open import open_cluster
+from nbdask.cluster.parse import Where, parse_where
 from nbdask.derive.noise import derivation_of
 from nbdask.errors import StoreError
-from nbdask.fill.filler import Filler, mapped
+from nbdask.fill.again import repeatable
+from nbdask.fill.filler import Filler
 from nbdask.fill.listen import Progress
 from nbdask.fill.work import Work
-from nbdask.graph.context import RunContext
-from nbdask.graph.tasks import compute_tile
-from nbdask.plan.machine import available_cores, cpu_name
-from nbdask.plan.tiles import Tile
+from nbdask.graph.context import Setup
+from nbdask.graph.reread import (
+    CORRUPT,
+    DIFFERENT,
+    MISSING,
+    Checked,
+    Fault,
+    Rereading,
+    reread_graphs,
+)
+from nbdask.plan.machine import available_cores
 from nbdask.run import simulation_of
-from nbdask.statistics import Statistics, TileSummary, combine, summarise
+from nbdask.statistics import Statistics, combine
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
 from nbdask.store.create import update_attributes
-from nbdask.store.earlier import bound_of
 from nbdask.store.lock import Lock
-from nbdask.store.place import reason
-from nbdask.store.provenance import end_attributes, now, versions
+from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
-from nbdask.store.write import checksum
+from nbdask.store.records import settle
 
-#: Kinds of faults.
-MISSING, CORRUPT, DIFFERENT = "missing", "corrupt", "different"
+__all__ = ["CORRUPT", "DIFFERENT", "MISSING", "Fault", "Repair", "Verification", "repair", "verify"]
+
 _UNCOVERED = (
     "made by an earlier version, without a manifest: attributes and metadata have no checksums, and"
     " were compared with each other only"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A tile that is not as it should be.
-
-    Attributes
-    ----------
-    index : int
-        Number of the tile.
-    tile : Tile
-    kind : str
-        ``"missing"`` (not computed yet), ``"corrupt"`` (pixels or record are damaged) or
-        ``"different"`` (recomputing gives other bits).
-    reason : str
-    """
-
-    index: int
-    tile: Tile
-    kind: str
-    reason: str
-
-    def __str__(self) -> str:
-        """Return it in one line."""
-        return f"tile {self.index} ({self.tile}): {self.kind}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +111,8 @@ def verify(
     recompute: int = 0,
     *,
     seed: int = 0,
-    threads: int | None = None,
     progress: Progress | None = None,
+    **where: Unpack[Where],
 ) -> Verification:
     """Read every tile of a store and compare it with its record.
 
@@ -143,38 +125,58 @@ def verify(
         compared bit by bit; with a store whose kernel is discontinued, to rounding.
     seed : int
         Of the draw.
-    threads : int, optional
-        None: one per core.
     progress : callable, optional
         Called with (tiles read, tiles in all).
+    **where
+        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.run.Settings`.
 
     Raises
     ------
     StoreError
         There is no store, or (for ``recompute``) this nbdask or the input files are not those
         that the store was made with.
+    ClusterError
+        The cluster cannot be had, or was lost.
     """
     if recompute < 0:
         raise StoreError(f"--recompute {recompute}: must be a whole number of at least 0")
-    reader, count = StoreReader(path), threads or available_cores()
+    reader, spec = StoreReader(path), parse_where(where)
     total = len(reader.grid)
     faults: dict[int, Fault] = {}
-    for done, fault in enumerate(mapped(lambda i: _check(reader, i), range(total), count), 1):
-        if fault is not None:
-            faults[fault.index] = fault
-        if progress is not None:
+    done = 0
+
+    def take(checked: Checked) -> None:
+        """Keep what is wrong."""
+        nonlocal done
+        done += 1
+        if checked.fault is not None:
+            faults[checked.index] = checked.fault
+        if progress is not None and done <= total:
             progress(done, total)
-    remarks = _whole(reader) if not faults else ()
-    altered = manifest.alterations(reader)
-    sound = [index for index in range(total) if index not in faults] if recompute else []
-    drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
-    if drawn:
-        context = simulation_of(reader, "verify", count).context
-        again = mapped(lambda i: _compare(reader, context, i), drawn, count)
-        faults |= {fault.index: fault for fault in again if fault is not None}
+
+    drawn: list[int] = []
+    with repeatable(reader.path), open_cluster(spec) as executor:
+        _reread(executor, Rereading(reader.place), range(total), take)
+        remarks = _whole(reader) if not faults else ()
+        altered = manifest.alterations(reader)
+        if recompute:
+            sound = [index for index in range(total) if index not in faults]
+            drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
+        if drawn:
+            context = simulation_of(reader, "verify", spec.threads).context
+            _reread(executor, Rereading(reader.place, context), drawn, take)
     found = tuple(faults[index] for index in sorted(faults))
     notes = () if manifest.NAME in reader.attributes else (_UNCOVERED,)
     return Verification(reader.path, total, len(drawn), found, remarks, altered, notes)
+
+
+def _reread(
+    executor: Executor, shared: Rereading, indices: Iterable[int], take: Callable[[Checked], None]
+) -> None:
+    """Have tiles read."""
+    setup = Setup(secrets.token_hex(8), shared)
+    executor.check(setup)
+    executor.run(setup, reread_graphs(setup.run, indices), take)
 
 
 def repair(
@@ -206,13 +208,15 @@ def repair(
     StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
     with Lock(place) as lock:
         place.sweep()
-        faults = verify(place.name, threads=threads).faults
+        faults = verify(place.name, cluster="threads", threads=threads).faults
         reader, count = StoreReader(place), threads or available_cores()
         notes: tuple[str, ...] = ()
         if faults:
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
+        if reader.journaled:
+            settle(place, reader.all_records())
         statistics = combine(reader.summaries(), reader.grid.apart)
         if faults or _whole(reader):
             changed = {
@@ -231,83 +235,6 @@ def _work(reader: StoreReader, threads: int) -> Work:
     return simulation_of(reader, "repair", threads)
 
 
-def _check(reader: StoreReader, index: int) -> Fault | None:
-    """Compare a tile with its record."""
-    tile = reader.grid[index]
-    try:
-        record = reader.record(index)
-    except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
-        _pass_on(error, reader)
-        return Fault(index, tile, CORRUPT, f"its record cannot be read ({_line(error)})")
-    if record is None:
-        return Fault(index, tile, MISSING, "it has no record")
-    try:
-        pixels = reader.tile(index)
-    except Exception as error:
-        _pass_on(error, reader)
-        return Fault(index, tile, CORRUPT, f"its pixels cannot be read ({_line(error)})")
-    size = reader.place.size(schema.chunk_key(reader.image, reader.grid.place(index)))
-    if size is not None and size != record.get("bytes", size):
-        text = f"its file has {size} bytes instead of the recorded {int(record['bytes'])}"
-        return Fault(index, tile, CORRUPT, text)
-    found = checksum(pixels)
-    if found != record["crc32c"]:
-        lost = " (no pixels are there)" if np.isnan(pixels).all() else ""
-        text = f"CRC-32C {found:08x} instead of the recorded {int(record['crc32c']):08x}{lost}"
-        return Fault(index, tile, CORRUPT, text)
-    wrong = _misfit(tile, pixels, schema.summary_of(list(record.values())))
-    return None if wrong is None else Fault(index, tile, CORRUPT, wrong)
-
-
-def _pass_on(error: Exception, reader: StoreReader) -> None:
-    """Raise what is not a fault of a file: no connection, no permission."""
-    if isinstance(error, OSError) and error.errno != errno.EIO:
-        raise StoreError(f"{reader.path}: cannot read: {reason(error)}") from error
-
-
-def _misfit(tile: Tile, pixels: NDArray[np.float32], summary: TileSummary) -> str | None:
-    """Return what of a record does not fit the pixels, whose checksum is right."""
-    if not np.isfinite(pixels).all():
-        return None
-    # Pixels that were not evaluated are zeros: they change neither the sums nor the maximum.
-    found = summarise(pixels, (tile.slow0, tile.fast0), None)
-    if summary.max != found.max:
-        return f"its record gives the maximum {summary.max:.9g}, the pixels {found.max:.9g}"
-    if (summary.max_slow, summary.max_fast) != (found.max_slow, found.max_fast):
-        return "its record gives another place of the maximum than the pixels"
-    if not 0 <= summary.n_evaluated <= summary.n_evaluated + summary.n_masked <= pixels.size:
-        return "its record counts more pixels than there are"
-    sums = [
-        (s.mean * s.n_evaluated, s.m2 + s.n_evaluated * s.mean * s.mean) for s in (summary, found)
-    ]
-    same = all(
-        math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-300)
-        for one, other in zip(*sums, strict=True)
-    )
-    return None if same else "its record gives another mean or deviation than the pixels"
-
-
-def _compare(reader: StoreReader, context: RunContext, index: int) -> Fault | None:
-    """Compare a tile with what computing it again gives."""
-    image = compute_tile(context, index).image
-    assert image is not None
-    stored = reader.tile(index)
-    if image.tobytes() == stored.tobytes():
-        return None
-    other = int((image.view(np.uint32) != stored.view(np.uint32)).sum())
-    scale = max(float(np.nanmax(np.abs(image))), 1e-300)
-    worst = float(np.nanmax(np.abs(image.astype(np.float64) - stored))) / scale
-    if worst <= bound_of(reader.attributes):
-        return None
-    text = f"{other} of {image.size} pixels differ, by up to {worst:.2g} of the tile's maximum"
-    if reader.attributes.get("cpu") != cpu_name():
-        text += f"; the store was started on another processor ({reader.attributes.get('cpu')})"
-    level = reader.attributes.get("versions", {}).get("native")
-    if level and level != versions().get("native"):
-        text += f"; the store was made with the library for {level}"
-    return Fault(index, reader.grid[index], DIFFERENT, text)
-
-
 def _whole(reader: StoreReader) -> tuple[str, ...]:
     """Return what is wrong with the root of a store whose tiles are all sound."""
     if reader.attributes["status"] != schema.COMPLETE:
@@ -316,9 +243,3 @@ def _whole(reader: StoreReader) -> tuple[str, ...]:
     if reader.attributes.get("statistics") != expected:
         return ("the statistics of the image are not those of its tiles",)
     return ()
-
-
-def _line(error: BaseException) -> str:
-    """Return an error in one short line."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -23,8 +23,10 @@ from matplotlib.colors import LogNorm
 import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
-from nbdask.experiment import Background, Experiment, Spread, StructureFactors
+from nbdask.experiment import Background, Experiment, Material, Spread, StructureFactors
+from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import from_args
+from nbdask.units import EV_ANGSTROM
 
 matplotlib.use("Agg")
 
@@ -92,6 +94,28 @@ def shapes(path: Path) -> None:
     panels([(names[shape], image[window]) for shape, image in images.items()], path, decades=5.0)
 
 
+def spots(path: Path) -> None:
+    """Draw a centred crystal with Gaussian and with spherical spots."""
+    base = example("halite", 1024)
+    indices = [(h, k, el) for h in range(-9, 10) for k in range(-9, 10) for el in range(-9, 10)]
+    allowed = tuple((h, k, el, 100.0) for h, k, el in indices if h % 2 == k % 2 == el % 2)
+    scan = dataclasses.replace(base.scan, osc=math.radians(12.0), count=24)
+    base = base.replace(structure=StructureFactors(reflections=allowed), scan=scan)
+    crystal = dataclasses.replace(
+        base.crystal, n_cells=(3, 3, 6), mosaic_spread=None, mosaic_domains=None
+    )
+    found = {
+        "gauss, -fudge 0.02": {"shape": "gauss", "fudge": 0.02},
+        "spherical, centring F": {"shape": "spherical", "centring": "F"},
+    }
+    images = []
+    for name, parts in found.items():
+        image = nbdask.image(base.replace(crystal=dataclasses.replace(crystal, **parts)))
+        middle = slice(len(image) // 4, -(-3 * len(image) // 4))
+        images.append((name, image[middle, middle]))
+    panels(images, path, decades=4.0)
+
+
 def mosaic(path: Path) -> None:
     """Draw one crystal with growing mosaic spread."""
     base = example("quartz")
@@ -125,6 +149,38 @@ def beams(path: Path) -> None:
     panels(images, path)
 
 
+def spectra(path: Path) -> None:
+    """Draw three spectra and a part of a still with each."""
+    base = example("pyrope", 1024)
+    crystal = dataclasses.replace(base.crystal, mosaic_spread=None, mosaic_domains=None)
+    still = dataclasses.replace(base.scan, osc=None, step=None, count=1)
+    base = base.replace(crystal=crystal, scan=still)
+    wave = base.beam.wavelength
+    found = {
+        "gauss:3%": gaussian(wave, 0.03, 61),
+        "tophat:3%": top_hat(wave, 0.03, 61),
+        "sase:3%:0.3%": Sase(0.03, 0.003, 121).shot(wave, 7, 0),
+    }
+    figure, axes = plt.subplots(
+        2, 3, figsize=(12.0, 5.6), layout="constrained", height_ratios=(1, 3)
+    )
+    for above, below, (title, spectrum) in zip(axes[0], axes[1], found.items(), strict=True):
+        energies = EV_ANGSTROM / (1e10 * np.array(spectrum.wavelengths))
+        above.fill_between(energies, spectrum.weights, color="#8a226a", linewidth=0.0)
+        above.set_title(title)
+        above.set_xlabel("eV")
+        above.set_yticks([])
+        sources = dataclasses.replace(base.sources, spectrum=spectrum)
+        image = nbdask.image(base.replace(sources=sources))
+        middle = slice(len(image) // 4, -(-3 * len(image) // 4))
+        values = np.asarray(image[middle, middle], dtype=np.float64)
+        top = float(np.percentile(values, 99.95))
+        below.imshow(np.maximum(values, top * 1e-4), norm=LogNorm(top * 1e-4, top), cmap="inferno")
+        below.set_axis_off()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
 def detectors(path: Path) -> None:
     """Draw the image on a flat, a swung and a curved detector, with rings of resolution."""
     base = example("quartz")
@@ -145,6 +201,28 @@ def detectors(path: Path) -> None:
         place.set_axis_off()
     figure.savefig(path, dpi=80)
     plt.close(figure)
+
+
+def background(path: Path) -> None:
+    """Draw a still of a protein's cell alone, in a jet of water, and with air around it."""
+    random = np.random.default_rng(3)
+    hkl = np.mgrid[-24:25, -24:25, -24:25].reshape(3, -1).T
+    fall = np.exp(-8.0 * (hkl**2).sum(axis=1) / (2.0 * 55.0) ** 2)
+    f = 3e5 * fall * np.sqrt(random.exponential(size=len(hkl)))
+    rows = tuple((*map(int, indices), float(x)) for indices, x in zip(hkl, f, strict=True))
+    flags = """-cell 55 55 55 90 90 90 -misset 10 20 30 -default_F 1 -N 40 -oversample 2 -lambda 1
+        -mosaic 0.6 -mosaic_domains 60 -distance 130 -detpixels 560 -pixel 0.25 -flux 1e12
+        -exposure 0.1 -beamsize 0.05"""
+    base = from_args(flags.split())
+    base = base.replace(structure=StructureFactors(reflections=rows))
+    water = Material(5e-5, table="water", density=997.0, molar_mass=0.0180153)
+    air = Material(5e-2, table="air", density=1.2, molar_mass=0.0289647)
+    images = [
+        ("crystal", nbdask.image(base)),
+        ("50 µm of water", nbdask.image(base.replace(background=Background(0.0, (water,))))),
+        ("and 50 mm of air", nbdask.image(base.replace(background=Background(0.0, (water, air))))),
+    ]
+    panels(images, path, decades=2.5)
 
 
 def noise(path: Path) -> None:
@@ -175,9 +253,12 @@ def profile(path: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "shapes": shapes,
+    "spots": spots,
     "mosaic": mosaic,
     "beams": beams,
+    "spectra": spectra,
     "detectors": detectors,
+    "background": background,
     "noise": noise,
     "profile": profile,
 }

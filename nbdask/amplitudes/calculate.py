@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import gemmi
 import numpy as np
@@ -33,16 +34,54 @@ def method_for(model: Model, count: int) -> str:
     return "direct" if terms <= DIRECT_TERMS else "map"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What structure factors consist of.
+
+    Attributes
+    ----------
+    elements : tuple of (str, array, array)
+        Name, f0 [electrons], and f0 times the sum over atoms and images; (n,) arrays.
+    solvent : (n,) complex128 array or None
+        [electrons]
+    """
+
+    elements: tuple[tuple[str, NDArray[np.float64], Complex], ...]
+    solvent: Complex | None
+
+    def at(self, dispersion: Mapping[str, tuple[float, float]]) -> tuple[Complex, Complex]:
+        """Return F(h) and F(-h) [electrons], (n,) complex128 arrays, at one photon energy.
+
+        F = A + sum over elements of (f' + i f'') B_e, B_e being the sum over an element's atoms
+        without f0.
+
+        Parameters
+        ----------
+        dispersion : mapping
+            Element -> (f', f'') [electrons]; elements that are left out have none.
+        """
+        plus = np.zeros(len(self.elements[0][1]), dtype=np.complex128)
+        minus = np.zeros_like(plus)
+        for name, f0, bare in self.elements:
+            first, second = dispersion.get(name, (0.0, 0.0))
+            factor = 1.0 + (first + 1j * second) / f0
+            plus += factor * bare
+            minus += factor * bare.conj()
+        if self.solvent is not None:
+            plus += self.solvent
+            minus += self.solvent.conj()
+        return plus, minus
+
+
 def structure_factors(
     model: Model,
     hkl: NDArray[np.int32],
     d_min: float,
     *,
-    dispersion: Mapping[str, tuple[float, float]],
     solvent: tuple[float, float, float, float] | None,
     method: str,
-) -> tuple[Complex, Complex]:
-    """Return F(h) and F(-h) of a model.
+) -> Parts:
+    """Return the parts that F(h) and F(-h) of a model consist of at any photon energy.
 
     F(h) = sum over atoms and symmetry images of occ (f0(s) + f' + i f'') exp(-B s^2)
     exp(2 pi i h.x), s = sin(theta)/lambda, with U in place of B where the file gives it; f0 of the
@@ -55,22 +94,14 @@ def structure_factors(
         None of them extinct.
     d_min : float
         Smallest spacing among them [Angstrom].
-    dispersion : mapping
-        Element -> (f', f'') [electrons]; elements that are left out have none.
     solvent : k, B, probe radius, shrinkage, or None
         Adds k exp(-B s^2) F_mask; [electrons/Angstrom^3, Angstrom^2, Angstrom, Angstrom].
     method : str
         ``"direct"`` (to about 1e-7 of the rms of F) or ``"map"`` (to about 4e-6).
-
-    Returns
-    -------
-    F(h), F(-h) : (n,) complex128 arrays
-        [electrons]
     """
     symmetry = model.symmetry
     s2 = symmetry.inverse_d_squared(hkl) / 4.0
-    plus = np.zeros(len(hkl), dtype=np.complex128)
-    minus = np.zeros_like(plus)
+    elements = []
     images = len(symmetry.group.operations())
     for atoms in model.atoms:
         f0 = form_factor(atoms.element, s2)
@@ -79,16 +110,12 @@ def structure_factors(
             bare = f0 * lattice_sum(atoms, symmetry, hkl, s2)
         else:
             bare = _from_map(model.path, atoms.model, symmetry, hkl, d_min)
-        first, second = dispersion.get(atoms.element.name, (0.0, 0.0))
-        factor = 1.0 + (first + 1j * second) / f0
-        plus += factor * bare
-        minus += factor * bare.conj()
+        elements.append((atoms.element.name, f0, bare))
+    mask = None
     if solvent is not None:
         k, b, probe, shrink = solvent
         mask = k * np.exp(-b * s2) * _solvent_mask(model, hkl, probe, shrink)
-        plus += mask
-        minus += mask.conj()
-    return plus, minus
+    return Parts(tuple(elements), mask)
 
 
 def form_factor(element: gemmi.Element, s2: NDArray[np.float64]) -> NDArray[np.float64]:

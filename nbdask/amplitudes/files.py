@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,9 @@ import numpy as np
 from nbdask.amplitudes.symmetry import Symmetry, codes, settle
 from nbdask.amplitudes.table import Table
 from nbdask.errors import InputError
-from nbdask.files import check_target, whole_file
+from nbdask.files import check_target, sync_tree, whole_file
 from nbdask.inputs.text import problem
+from nbdask.leftovers import mark, sweep
 
 SUFFIXES = (".hkl", ".mtz", ".zarr")
 FORMAT = "nbdask-amplitudes"
@@ -107,7 +107,9 @@ def _write_mtz(path: Path, table: Table, record: Mapping[str, Any]) -> None:
 
 
 def _write_zarr(path: Path, table: Table, record: Mapping[str, Any]) -> None:
-    fresh = path.absolute().with_name(f".{secrets.token_hex(6)}.{path.name}")
+    target = path.absolute()
+    sweep(target.parent, ".", f".{path.name}")
+    fresh = target.with_name(f".{mark()}.{path.name}")
     attributes = {
         "format": FORMAT,
         "cell": list(table.symmetry.numbers),
@@ -121,6 +123,7 @@ def _write_zarr(path: Path, table: Table, record: Mapping[str, Any]) -> None:
         root = zarr.create_group(str(fresh), zarr_format=3, attributes=attributes)
         root.create_array("hkl", data=table.hkl.astype(np.int32), dimension_names=("n", "hkl"))
         root.create_array("F", data=table.F, dimension_names=("n",))
+        sync_tree(fresh)
         if path.exists():
             old = fresh.with_name(fresh.name + ".old")
             path.rename(old)

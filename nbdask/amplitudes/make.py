@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nbdask import units
-from nbdask.amplitudes.calculate import structure_factors
+from nbdask.amplitudes.calculate import Parts, structure_factors
 from nbdask.amplitudes.lists import Reflections, read_reflections
 from nbdask.amplitudes.models import Model, read_model
 from nbdask.amplitudes.scale import Scale, scale_between
-from nbdask.amplitudes.symmetry import codes, unique_indices
-from nbdask.amplitudes.table import Table, expanded
+from nbdask.amplitudes.symmetry import Indices, codes, unique_indices
+from nbdask.amplitudes.table import Expansion, Table, expanded
 from nbdask.errors import InputFileError
 from nbdask.experiment.structure import Recipe, StructureFactors
 
@@ -99,22 +101,61 @@ def angstrom(recipe: Recipe) -> float | None:
 
 def from_model(model: Model, recipe: Recipe) -> Table:
     """Return the amplitudes of a model: F(h) of one index of each set, expanded to P1."""
-    d_min = angstrom(recipe)
-    assert d_min is not None
-    hkl = unique_indices(model.path, model.symmetry, d_min)
-    solvent = recipe.solvent
-    plus, minus = structure_factors(
-        model,
-        hkl,
-        d_min,
-        dispersion={name: (first, second) for name, first, second in recipe.dispersion},
-        solvent=None if solvent is None else (solvent[0], solvent[1], solvent[2], solvent[3]),
-        method=recipe.method,
-    )
+    hkl, parts = _parts(model, recipe)
+    plus, minus = parts.at({name: (a, b) for name, a, b in recipe.dispersion})
     if not recipe.dispersion:
         return expanded(model.symmetry, hkl, np.abs(plus), mates=False)[0]
     both = np.concatenate([np.abs(plus), np.abs(minus)])
     return expanded(model.symmetry, np.concatenate([hkl, -hkl]), both, mates=True)[0]
+
+
+def _parts(model: Model, recipe: Recipe) -> tuple[NDArray[np.int32], Parts]:
+    """Return one index of each set of a model's reflections, and the parts of their F."""
+    d_min, solvent = angstrom(recipe), recipe.solvent
+    assert d_min is not None
+    hkl = unique_indices(model.path, model.symmetry, d_min)
+    return hkl, structure_factors(
+        model,
+        hkl,
+        d_min,
+        solvent=None if solvent is None else (solvent[0], solvent[1], solvent[2], solvent[3]),
+        method=recipe.method,
+    )
+
+
+def tables(structure: StructureFactors) -> tuple[Indices, Iterator[NDArray[np.float64]]]:
+    """Return the amplitudes of a model at each row of a recipe's ``anomalous``.
+
+    Parameters
+    ----------
+    structure : StructureFactors
+        Of format ``"model"``, with ``anomalous``.
+
+    Returns
+    -------
+    hkl : (n, 3) int64 array
+        All of the P1 cell.
+    amplitudes : iterator of (n,) float64 arrays
+        [electrons]
+    """
+    recipe, path = structure.recipe, structure.path
+    assert recipe is not None
+    assert path is not None
+    model = read_model(path)
+    hkl, parts = _parts(model, recipe)
+    spread = Expansion(model.symmetry, np.concatenate([hkl, -hkl]), mates=True)
+    names = [name for name, _, _ in recipe.dispersion]
+
+    def amplitudes(row: tuple[float, ...]) -> NDArray[np.float64]:
+        plus, minus = parts.at(dict(zip(names, pairwise_of(row), strict=True)))
+        return spread.values(np.concatenate([np.abs(plus), np.abs(minus)]))
+
+    return spread.hkl, (amplitudes(row) for row in recipe.anomalous)
+
+
+def pairwise_of(row: tuple[float, ...]) -> list[tuple[float, float]]:
+    """Return f' and f'' of each element of a row of a recipe's ``anomalous``."""
+    return list(zip(row[::2], row[1::2], strict=True))
 
 
 def _filled(table: Table, calculated: Table, scale: Scale) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -54,6 +54,7 @@ def settle(
     wavelength: float | None = None,
     cell: Cell | None = None,
     d_min: float | None = None,
+    spectrum: Sequence[float] = (),
     use: Callable[[str], str] = str,
     compare: bool = False,
 ) -> Settled:
@@ -68,6 +69,9 @@ def settle(
         The user's [m, rad].
     d_min : float, optional
         The run's own limit [m], if the request has none.
+    spectrum : sequence of float
+        Wavelengths [m], at each of which a model has its own f' and f'' unless an energy is asked
+        for.
     use : callable
         Makes the absolute path of a file.
     compare : bool
@@ -85,6 +89,9 @@ def settle(
     if request.reflections is None:
         recipe, symmetry, notes = _of_model(path, request, limit, wavelength)
         kind = "model"
+        if spectrum and request.energy is None:
+            recipe, more = _at_energies(recipe, path, request, spectrum)
+            notes = (*notes, *more)
     else:
         recipe, symmetry, notes = _of_list(path, request, limit, wavelength, cell, use)
         kind = "reflections"
@@ -242,6 +249,25 @@ def _of_list(
         model_sha256=sha256_of(name),
     )
     return whole, found.table.symmetry, (*found.notes, *model.notes, *notes)
+
+
+def _at_energies(
+    recipe: Recipe, path: str, request: Request, wavelengths: Sequence[float]
+) -> tuple[Recipe, tuple[str, ...]]:
+    """Return a model's recipe with f' and f'' at each wavelength of a spectrum."""
+    elements = [atoms.element for atoms in read_model(path).atoms]
+    energies, rows, notes = [], [], dict[str, None]()
+    for wave in wavelengths:
+        energy = _energy(None, wave)
+        assert energy is not None
+        found, _, told = dispersion(elements, energy, request.fprime)
+        energies.append(energy)
+        rows.append(tuple(value for row in found for value in row[1:]))
+        notes.update(dict.fromkeys(told))
+    count = len(set(rows))
+    told = (f"{path}: f', f'' at each of {count} photon energies, with a table of F for each",)
+    whole = replace(recipe, energies=tuple(energies), anomalous=tuple(rows))
+    return whole, (*notes, *told) if count > 1 else tuple(notes)
 
 
 def _energy(asked: float | str | None, wavelength: float | None) -> float | None:

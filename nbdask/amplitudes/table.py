@@ -84,34 +84,59 @@ def expanded(
     -------
     Table, Counts
     """
-    keep = np.any(hkl != 0, axis=1)
-    hkl, values = np.asarray(hkl[keep], dtype=np.int64), values[keep]
-    turns = symmetry.rotations
-    images = np.einsum("ni,oij->onj", hkl, turns)
-    most = int(np.abs(images).max(initial=1))
-    keys = codes(images, most)
-    if not mates:
-        keys = np.concatenate([keys, codes(-images, most)])
-    own, index, counts = np.unique(keys.max(axis=0), return_inverse=True, return_counts=True)
-    means = np.bincount(index, weights=values) / counts
-    # Now one value for each set; its members, each once.
-    sets = decoded(own, most)
-    members = codes(np.einsum("ni,oij->onj", sets, turns), most).ravel()
-    places, first = np.unique(members, return_index=True)
-    F = np.tile(means, len(turns))[first]
-    whole, chosen, filled = _with_mates(places, F, most)
-    merged, absent = int((counts > 1).sum()), int(symmetry.absent(sets).sum())
-    table = Table(decoded(whole, most), chosen, symmetry, mates)
-    return table, Counts(merged, absent, filled if mates else 0)
+    spread = Expansion(symmetry, hkl, mates=mates)
+    return Table(spread.hkl, spread.values(values), symmetry, mates), spread.counts
 
 
-def _with_mates(
-    places: Indices, F: NDArray[np.float64], most: int
-) -> tuple[Indices, NDArray[np.float64], int]:
-    """Return places and values with -h added where it is missing, and how many were added."""
+class Expansion:
+    """How values of observations become those of all reflections of the P1 cell.
+
+    Parameters
+    ----------
+    symmetry, hkl, mates
+        As for :func:`expanded`.
+
+    Attributes
+    ----------
+    hkl : (m, 3) int64 array
+        All of the P1 cell, sorted.
+    counts : Counts
+    """
+
+    def __init__(self, symmetry: Symmetry, hkl: NDArray[np.integer], *, mates: bool) -> None:
+        self._keep = np.any(hkl != 0, axis=1)
+        hkl = np.asarray(hkl[self._keep], dtype=np.int64)
+        turns = symmetry.rotations
+        images = np.einsum("ni,oij->onj", hkl, turns)
+        most = int(np.abs(images).max(initial=1))
+        keys = codes(images, most)
+        if not mates:
+            keys = np.concatenate([keys, codes(-images, most)])
+        own, self._index, self._times = np.unique(
+            keys.max(axis=0), return_inverse=True, return_counts=True
+        )
+        # Now one value for each set; its members, each once.
+        sets = decoded(own, most)
+        members = codes(np.einsum("ni,oij->onj", sets, turns), most).ravel()
+        places, first = np.unique(members, return_index=True)
+        whole, order, filled = _with_mates(places, most)
+        self._from = (first % len(sets))[order]
+        self.hkl = decoded(whole, most)
+        merged, absent = int((self._times > 1).sum()), int(symmetry.absent(sets).sum())
+        self.counts = Counts(merged, absent, filled if mates else 0)
+
+    def values(self, observed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values of all of ``hkl`` from those of the observations."""
+        means = np.bincount(self._index, weights=observed[self._keep]) / self._times
+        found: NDArray[np.float64] = means[self._from]
+        return found
+
+
+def _with_mates(places: Indices, most: int) -> tuple[Indices, Indices, int]:
+    """Add -h where it is missing; return places, which of those given each is, how many came."""
     opposite = codes(-decoded(places, most), most)
     lacking = ~np.isin(opposite, places)
     whole = np.concatenate([places, opposite[lacking]])
-    values = np.concatenate([F, F[lacking]])
+    of = np.concatenate([np.arange(len(places)), np.flatnonzero(lacking)])
     order = np.argsort(whole, kind="stable")
-    return whole[order], values[order], int(lacking.sum())
+    return whole[order], of[order], int(lacking.sum())

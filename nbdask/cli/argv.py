@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import click
 
@@ -36,6 +37,8 @@ def explicit_resume(args: Sequence[str]) -> list[str]:
 
     So it never takes the argument behind it for its own.
     """
+    if ("--resume", "verify") in pairwise(args):
+        raise click.UsageError("--resume verify: must be --resume=verify, with an equals sign")
     return ["--resume=missing" if word == "--resume" else word for word in args]
 
 

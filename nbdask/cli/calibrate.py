@@ -16,7 +16,7 @@ from nbdask.kernels.registry import BACKENDS
     help="Kernel to measure.",
 )
 def command(backend: str) -> None:
-    """Measure nanoseconds per evaluation by feature, for the planner's estimates."""
+    """Measure what evaluations, tiles and the start of a run cost, for the planner's estimates."""
     from nbdask.calibrate import calibrate
 
     path = calibrate(backend, BACKENDS[backend].precisions, report=_say)
@@ -24,4 +24,5 @@ def command(backend: str) -> None:
 
 
 def _say(key: str, nanoseconds: float) -> None:
-    click.echo(f"{key:40s} {nanoseconds:8.3f} ns")
+    text = f"{nanoseconds:8.3f} ns" if nanoseconds < 1e4 else f"{1e-9 * nanoseconds:8.4f} s"
+    click.echo(f"{key:40s} {text}")

@@ -55,6 +55,8 @@ def command(file: str, as_json: bool, output: tuple[str, ...], **options: Any) -
     from nbdask.panels.read import read_geometry
     from nbdask.panels.report import as_text, as_values
 
+    if not file:
+        raise click.UsageError("FILE '' is empty: give the path of a geometry file")
     pictures, target = _outputs(file, output, options["to"])
     written = pictures if target is None else [*pictures, target[1]]
     _check_free(file, written, options["overwrite"])

@@ -11,21 +11,23 @@ import click
 
 from nbdask.amplitudes.request import Request
 from nbdask.cli.numbers import Number, Whole
+from nbdask.cli.own_options import own_options
 from nbdask.cli.startup import import_zarr
-from nbdask.flags import GeometryRequest, parse_args
+from nbdask.flags import GeometryRequest, Own, parse_args
+from nbdask.flags.own import OWN
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 from nbdask.units import from_mm
 
 if TYPE_CHECKING:
     from nbdask.flags.parsed import Parsed
 
+#: Options of :func:`experiment_options`, which go with nanoBragg flags only.
+EXPERIMENT = (
+    "source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry", "clen",
+    "distance_shift", "geometry_mask",
+)  # fmt: skip
 #: Options that say what is asked of a model or a reflection file.
 AMPLITUDES = tuple(item.name for item in fields(Request))
-#: Options that say of an experiment what nanoBragg's flags cannot.
-BESIDE_FLAGS = (
-    "source_weights", "pix0_vector_mm", "ignore_unknown", "geometry", "clen", "distance_shift",
-    "geometry_mask",
-)  # fmt: skip
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -81,6 +83,7 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             type=click.Choice(["ignore", "apply"]),
             help=f"{whose}Weights of a -sourcefile: ignore [default], as nanoBragg does, or apply.",
         ),
+        *own_options(whose),
         click.option(
             "--pix0-vector-mm",
             type=Number(),
@@ -197,6 +200,7 @@ def parse_flags(argv: list[str], options: dict[str, Any]) -> Parsed:
         amplitudes=Request(**{name: options[name] for name in AMPLITUDES if name in options}),
         ignore_unknown=options["ignore_unknown"],
         geometry=_geometry(options),
+        own=Own(**{name: options[name] for name in OWN}),
     )
 
 
@@ -264,6 +268,13 @@ durability_option = click.option(
 )
 
 
+same_bits_option = click.option(
+    "--same-bits",
+    is_flag=True,
+    help="Refuse kernels whose last bits depend on the kind of processor or GPU.",
+)
+
+
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
@@ -328,7 +339,19 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             nargs=2,
             type=Whole(min=1),
             metavar="MIN MAX",
-            help="Fewest and most workers; their number follows the work.",
+            help="Fewest and most jobs; their number follows the work.",
+        ),
+        click.option(
+            "--processes",
+            type=Whole(min=1),
+            help="Worker processes in each job, such as one per GPU; they share its memory"
+            "  [default: 1]",
+        ),
+        click.option(
+            "--wait",
+            metavar="TIME",
+            help="How long to wait where there is no worker: 30m, 2h or 1-12:00:00  [default: 1h"
+            " for jobs, else 2min].",
         ),
     ]
     return apply_all(decorators, begin)
@@ -336,7 +359,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(durability_option(function)))
+    return work_options(cluster_options(durability_option(same_bits_option(function))))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -348,7 +371,10 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
+    names = (
+        "profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes",
+        "wait",
+    )  # fmt: skip
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

@@ -11,7 +11,7 @@ from nbdask.cli.comparison import exit_codes, give, threshold_options
 from nbdask.cli.faults import bar
 from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import (
-    BESIDE_FLAGS,
+    EXPERIMENT,
     backend_option,
     cluster_options,
     experiment_options,
@@ -218,7 +218,7 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
         raise click.UsageError(
             f"--config {config} describes the whole experiment: leave out store and flags"
         )
-    beside = flags_of(options, *BESIDE_FLAGS)
+    beside = flags_of(options, *EXPERIMENT)
     if beside and argv is None:
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"

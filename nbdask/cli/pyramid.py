@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nbdask.cli.faults import bar
-from nbdask.cli.numbers import Whole
-from nbdask.cli.running import say_notes
+from nbdask.cli.options import cluster_options
+from nbdask.cli.running import say, say_notes
+from nbdask.cli.startup import how_ended
 
 
 @click.command(name="pyramid")
@@ -18,12 +21,15 @@ from nbdask.cli.running import say_notes
     show_default=True,
     help="Pixels of a level: the brightest of four, which keeps spots visible, or their mean.",
 )
-@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option(
     "--rebuild", is_flag=True, help="Build all of it again, such as one of an earlier layout."
 )
+@cluster_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def command(store: str, kind: str, threads: int | None, rebuild: bool, quiet: bool) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, /, store: str, kind: str, rebuild: bool, quiet: bool, **where: Any
+) -> None:
     """Add coarser levels of the image to STORE, or the missing ones.
 
     preview and view are then fast at any size, and pyramid/max and pyramid/mean in the store open
@@ -33,10 +39,14 @@ def command(store: str, kind: str, threads: int | None, rebuild: bool, quiet: bo
     from nbdask.derive.pyramid import build_pyramid
 
     kinds = ("max", "mean") if kind == "both" else (kind,)
-    with bar("building", quiet) as progress:
-        made = build_pyramid(
-            store, kinds=kinds, threads=threads, rebuild=rebuild, progress=progress
-        )
+    try:
+        with bar("building", quiet) as progress:
+            made = build_pyramid(store, kinds=kinds, rebuild=rebuild, progress=progress, **where)
+    except KeyboardInterrupt as error:
+        word, code = how_ended(error)
+        again = "the same command" + (" without --rebuild" if rebuild else "")
+        say(f"{word}; {again} builds what is missing")
+        ctx.exit(code)
     if quiet:
         return
     if not made.shapes:

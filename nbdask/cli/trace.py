@@ -10,13 +10,7 @@ import click
 
 from nbdask.cli.argv import ARGV, FlagCommand
 from nbdask.cli.numbers import Number, Whole, whole
-from nbdask.cli.options import (
-    BESIDE_FLAGS,
-    Decorator,
-    experiment_options,
-    flags_of,
-    parse_flags,
-)
+from nbdask.cli.options import EXPERIMENT, Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
 from nbdask.errors import FieldError, InputError
@@ -207,7 +201,7 @@ def _experiment(
             f"--config {options['config']} describes the whole experiment: leave out store and"
             " flags"
         )
-    beside = flags_of(options, *BESIDE_FLAGS)
+    beside = flags_of(options, *EXPERIMENT)
     if beside and not argv:
         whole = "--config describes" if store is None else f"the store {store} holds"
         raise click.UsageError(

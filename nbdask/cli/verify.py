@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nbdask.cli.faults import bar, say_faults
 from nbdask.cli.numbers import Whole
+from nbdask.cli.options import cluster_options
 
 
 @click.command(name="verify")
@@ -18,9 +21,9 @@ from nbdask.cli.numbers import Whole
     help="Compute N tiles, drawn at random, again and compare every bit.",
 )
 @click.option("--seed", type=Whole(), default=0, show_default=True, help="Seed of the draw.")
-@click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
+@cluster_options
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code tells the outcome.")
-def command(store: str, recompute: int, seed: int, threads: int | None, quiet: bool) -> int:
+def command(store: str, recompute: int, seed: int, quiet: bool, **where: Any) -> int:
     """Read every tile of STORE and compare it with its checksum.
 
     The exit code is 0 where all is well, 1 where it is not.
@@ -28,7 +31,7 @@ def command(store: str, recompute: int, seed: int, threads: int | None, quiet: b
     from nbdask.verification import CORRUPT, DIFFERENT, MISSING, verify
 
     with bar("reading", quiet) as progress:
-        found = verify(store, recompute, seed=seed, threads=threads, progress=progress)
+        found = verify(store, recompute, seed=seed, progress=progress, **where)
     if not quiet:
         say_faults(found.faults)
         for remark in (*found.remarks, *found.altered):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from nbdask.cluster.options import Asked
 from nbdask.cluster.security import spec_security
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
+from nbdask.leftovers import mark, sweep
 from nbdask.plan.machine import available_cores
 
 _GUARD = (
@@ -121,13 +123,15 @@ def led_cluster(spec: ClusterSpec, start: Callable[[], Any]) -> Iterator[Distrib
     """
     # Somebody else may own the folder that dask would use, /tmp/dask-scratch-space, and
     # what is swapped out there is read again as pickles.
-    given = dask.config.get("temporary-directory", None)
+    given = dask.config.get("temporary-directory", None) or tempfile.gettempdir()
+    sweep(Path(given), "nbdask-")
+    scratch = Path(given, f"nbdask-{mark()}")
     with (
-        tempfile.TemporaryDirectory(prefix="nbdask-", dir=given) as scratch,
+        _folder(scratch),
         dask.config.set(
             {
                 "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
-                "temporary-directory": scratch,
+                "temporary-directory": str(scratch),
                 **pages(spec.dashboard),
             }
         ),
@@ -137,6 +141,16 @@ def led_cluster(spec: ClusterSpec, start: Callable[[], Any]) -> Iterator[Distrib
         client.register_plugin(LeaveInterrupts())
         threads = spec.workers * spec.threads
         yield DistributedExecutor(client, threads, spec.wait, dashboard=spec.dashboard)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder that only this user can read, and delete it afterwards."""
+    path.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _started(spec: ClusterSpec, start: Callable[[], Any]) -> Any:

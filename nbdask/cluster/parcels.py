@@ -12,12 +12,8 @@ from distributed.protocol.pickle import dumps, loads
 
 from nbdask.cluster.executor import Graph
 from nbdask.cluster.tries import Failure, attempt
+from nbdask.plan import leading
 
-#: Tiles below so many seconds travel together, up to so many seconds of them, and so many tiles.
-SHORT, TOGETHER, MOST_TILES = 0.2, 1.0, 64
-#: Processor seconds that scheduler and leading process spend on a task at most: many workers get
-#: longer ones, so that these two have no more than half of their time to do.
-_TASK_COST, _SHARE = 0.003, 0.5
 #: A parcel that takes so many times as long as it should is sent back with what is left of it.
 _LATE = 2.0
 
@@ -62,7 +58,9 @@ def is_single(item: Graph) -> bool:
     return len(item.graph) == 1
 
 
-def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parcel:
+def pack(
+    run: str, number: int, items: Sequence[Graph], seconds: float, *, copy: bool = False
+) -> Parcel:
     """Return a parcel.
 
     Parameters
@@ -74,16 +72,33 @@ def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parce
         Either single tasks, or one graph of several.
     seconds : float
         After which the worker begins no further tile.
+    copy : bool
+        The tiles are in another parcel as well: no task may have a name that it has there.
     """
     if is_single(items[0]):
-        key = (f"tiles-{run}", number)
+        key = (f"tiles-{run}", number, _label(items))
         # Bytes: dask looks for keys in whatever else it is given.
         payload = dumps([item.graph[item.key] for item in items])
         return Parcel(key, list(items), {key: (go_through, payload, seconds)})
     (item,) = items
     graph = {name: (_part, *task) for name, task in item.graph.items()}
     graph[item.key] = (_last, *item.graph[item.key])
-    return Parcel(item.key, [item], graph)
+    if not copy:
+        return Parcel(item.key, [item], graph)
+    names = {name: (f"{name[0]}-again", number, *name[1:]) for name in graph}
+    graph = {
+        names[name]: tuple(
+            names.get(word, word) if isinstance(word, tuple) else word for word in task
+        )
+        for name, task in graph.items()
+    }
+    return Parcel(names[item.key], [item], graph)
+
+
+def _label(items: Sequence[Graph]) -> str:
+    """Return what a parcel holds, for a scheduler's pages."""
+    first = getattr(items[0], "label", "")
+    return first if len(items) == 1 else f"{first} and {len(items) - 1} more".lstrip()
 
 
 def go_through(payload: bytes, seconds: float) -> Reply:
@@ -130,17 +145,9 @@ class Pace:
         """Return the tiles of the next parcel, where so many threads work."""
         if self._tile == 0:
             return 1
-        seconds = least_seconds(threads)
-        if self._tile < SHORT:
-            seconds = max(seconds, TOGETHER)
-        return max(1, min(MOST_TILES, int(seconds / self._tile)))
-
-
-def least_seconds(threads: int) -> float:
-    """Return the seconds of a task that leave half of the leading process's time free."""
-    return _TASK_COST * threads / _SHARE
+        return leading.together(self._tile, threads)
 
 
 def limit(threads: int) -> float:
     """Return the seconds after which a worker begins no further tile of a parcel."""
-    return _LATE * max(TOGETHER, least_seconds(threads))
+    return _LATE * max(leading.TOGETHER, leading.least_seconds(threads))

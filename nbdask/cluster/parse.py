@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from nbdask.cluster.kinds import kind_of
 from nbdask.cluster.options import Asked, JobOptions, configured, count_of, seconds_of
@@ -14,6 +14,22 @@ WAIT_IN_QUEUE = 3600
 
 #: Settings of processes that nbdask starts itself; the others are for jobs.
 _OWN = ("workers", "threads", "tls", "dashboard", "worker-timeout")
+
+
+class Where(TypedDict, total=False):
+    """Where tasks run, as :class:`nbdask.run.Settings` has it."""
+
+    cluster: str | None
+    workers: int | None
+    threads: int | None
+    jobs: JobOptions | None
+
+
+def parse_where(where: Where) -> ClusterSpec:
+    """Read what callers of a function gave; see :func:`parse_cluster`."""
+    return parse_cluster(
+        where.get("cluster"), where.get("workers"), where.get("threads"), where.get("jobs")
+    )
 
 
 def parse_cluster(
@@ -53,7 +69,10 @@ def parse_cluster(
             settings[name] = count_of(f"--{name}", value)
         elif name in settings:
             settings[name] = count_of(f"nbdask.{name}", settings[name])
-    wait = seconds_of(settings.get("worker-timeout", _wait(kind)), "nbdask.worker-timeout")
+    if jobs.wait is not None:
+        wait = seconds_of(jobs.wait, "--wait")
+    else:
+        wait = seconds_of(settings.get("worker-timeout", _wait(kind)), "nbdask.worker-timeout")
     if kind not in QUEUES:
         _refuse_job_options(kind, jobs)
     return kind_of(kind).spec_of(Asked(kind, text, settings, workers, threads, wait))

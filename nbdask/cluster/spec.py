@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbdask.plan.plan import Workers
+from nbdask.plan.estimate import Workers
+from nbdask.plan.machine import available_cores
 
 #: Batch systems, by dask-jobqueue.
 QUEUES = ("slurm", "pbs", "sge", "lsf", "htcondor")
@@ -20,12 +21,12 @@ WAIT = 120
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """The job that one worker process runs in.
+    """A job, in which one or more worker processes run.
 
     Parameters
     ----------
     memory : int
-        Bytes.
+        Bytes of the whole job.
     walltime : int or None
         Seconds; None: as dask-jobqueue is configured.
     queue, account : str or None
@@ -43,6 +44,8 @@ class JobSpec:
         Interpreter of the workers; None: this one.
     disk : str
         Disk that HTCondor is asked for.
+    processes : int
+        Worker processes.
     """
 
     memory: int
@@ -56,6 +59,7 @@ class JobSpec:
     prologue: tuple[str, ...] = ()
     python: str | None = None
     disk: str = "1GB"
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class ClusterSpec:
     threads : int
         Threads per process.
     adapt : tuple of int, optional
-        Fewest and most workers.
+        Fewest and most workers; of a batch system jobs.
     job : JobSpec, optional
         For a batch system.
     address : str, optional
@@ -111,7 +115,9 @@ class ClusterSpec:
     def layout(self) -> Workers:
         """The counts that a plan is made for."""
         extra = 0 if self.kind == "threads" else 1
-        return Workers(self.workers, self.threads, self.workers + extra)
+        cores = available_cores() if self.here else 0
+        queued = self.kind in QUEUES
+        return Workers(self.workers, self.threads, self.workers + extra, cores, queued)
 
     @property
     def memory_limit(self) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from nbdask.store.levels import MAX
 
 Image = NDArray[np.float32]
 Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
+#: Rows that are halved at a time; even.
+_ROWS = 128
 
 
 def halved(values: Image, kind: str, weights: Weights) -> Image:
@@ -29,16 +33,33 @@ def halved(values: Image, kind: str, weights: Weights) -> Image:
     float32 array
         NaN where all four pixels are.
     """
+    shape = (-(-values.shape[0] // 2), -(-values.shape[1] // 2))
+    result = np.empty(shape, dtype=np.float32)
     if kind == MAX:
-        return _greater(_greater(values).T).T
+        for rows, half in _strips(values):
+            result[half] = _greater(_greater(values[rows]).T).T
+        return result
     if all(len(w) % 2 == 0 and bool((w == w[0]).all()) for w in weights):
-        # A quarter first: the sum of four could exceed single precision.
-        quarter = values * np.float32(0.25)
-        rows = quarter[0::2] + quarter[1::2]
-        result: Image = rows[:, 0::2] + rows[:, 1::2]
+        for rows, half in _strips(values):
+            # A quarter first: the sum of four could exceed single precision.
+            quarter = values[rows] * np.float32(0.25)
+            two = quarter[0::2] + quarter[1::2]
+            result[half] = two[:, 0::2] + two[:, 1::2]
         if not np.isnan(result).any():
             return result
-    return _weighted(values, weights)
+    for rows, half in _strips(values):
+        result[half] = _weighted(values[rows], (weights[0][rows], weights[1]))
+    return result
+
+
+def _strips(values: Image) -> Iterator[tuple[slice, slice]]:
+    """Yield the rows of one strip after another, and those of the result.
+
+    What is needed on the way, in double precision too, has the size of a strip.
+    """
+    for start in range(0, values.shape[0], _ROWS):
+        stop = min(start + _ROWS, values.shape[0])
+        yield slice(start, stop), slice(start // 2, -(-stop // 2))
 
 
 def _greater(values: Image) -> Image:

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import os
 import queue
+import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from nbdask.derive.canvas import covered
-from nbdask.derive.halving import Image, Weights, halved
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.open import open_cluster
+from nbdask.cluster.parse import Where, parse_where
+from nbdask.derive.chunks import Chunk, ChunkBuilder, Chunks, chunk_graphs
 from nbdask.errors import InputError, StoreError
-from nbdask.fill.filler import mapped
+from nbdask.fill.again import repeatable
 from nbdask.fill.listen import Listener, Progress, Start
+from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult
-from nbdask.plan.machine import available_cores
-from nbdask.plan.tiles import Tile
 from nbdask.store.address import place_of
-from nbdask.store.checked import CheckedImage
 from nbdask.store.levels import KINDS, LAYOUT, SMALLEST, Flags, Levels, create_levels
 from nbdask.store.lock import Lock
+from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
 
 
@@ -63,9 +67,9 @@ def build_pyramid(
     *,
     kinds: Sequence[str] = KINDS,
     smallest: int = SMALLEST,
-    threads: int | None = None,
     rebuild: bool = False,
     progress: Progress | None = None,
+    **where: Unpack[Where],
 ) -> Pyramid:
     """Build what is missing of a store's pyramid.
 
@@ -77,12 +81,13 @@ def build_pyramid(
         ``"max"``, ``"mean"`` or both.  Kinds that the store has already are completed too.
     smallest : int
         Levels are added until both sides are at most so long [pixels].
-    threads : int, optional
-        None: one per core.
     rebuild : bool
         Build all of it again, in today's layout.
     progress : callable, optional
         Called with (chunks there, chunks in all).
+    **where
+        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.run.Settings`.
+        The files do not depend on it.
 
     Raises
     ------
@@ -91,26 +96,48 @@ def build_pyramid(
     StoreError
         There is no store, a run writes to it, a tile is damaged, or it cannot be written; a kind
         would join others of an earlier layout.
+    ClusterError
+        The cluster cannot be had, or was lost; what is built stays.
     """
     check_kinds(kinds)
     if smallest < 1:
         raise InputError(f"smallest = {smallest}: must be at least 1 pixel")
-    place, count = place_of(path), threads or available_cores()
+    place = place_of(path)
     StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
+    spec = parse_where(where)
     with Lock(place) as lock:
         place.sweep()
-        builder = Builder(create_levels(place, kinds, smallest, rebuild=rebuild))
-        total = sum(flags.size for flags in builder.done[1:])
-        before = builder.count()
-        for level in range(1, len(builder.done)):
-            for _ in mapped(builder.build, builder.ready(level), count):
-                lock.check()
-                if progress is not None:
-                    progress(builder.count(), total)
-    shapes = tuple(builder.levels.level_grid(k).shape for k in range(1, len(builder.done)))
-    now, levels = builder.count(), builder.levels
-    old = levels.layout < LAYOUT
-    return Pyramid(place.name, levels.kinds, shapes, now - before, total - now, old)
+        make = partial(create_levels, place, kinds, smallest, rebuild=rebuild)
+        if not rebuild and _is_built(place, kinds):
+            builder = Builder(make())
+            before = builder.count()
+        else:
+            with repeatable(place.name), open_cluster(spec) as executor:
+                executor.check(Setup(secrets.token_hex(8), Chunks(place)))
+                builder = Builder(make())
+                before = builder.count()
+                _build(executor, builder, place, _Noting(builder, lock, progress))
+    levels, now = builder.levels, builder.count()
+    shapes = tuple(levels.level_grid(k).shape for k in range(1, len(builder.done)))
+    missing, old = builder.total - now, levels.layout < LAYOUT
+    return Pyramid(place.name, levels.kinds, shapes, now - before, missing, old)
+
+
+def _is_built(place: Place, kinds: Sequence[str]) -> bool:
+    """Return whether nothing can be built: no cluster is needed to find that out."""
+    levels = Levels(place)
+    return set(kinds) <= set(levels.kinds) and not Builder(levels).any_ready()
+
+
+def _build(
+    executor: Executor, builder: Builder, place: Place, built: Callable[[Chunk], None]
+) -> None:
+    """Build one level after another: each needs what is there of the one below."""
+    for level in range(1, len(builder.done)):
+        # To a scheduler, which knows tasks by their names, each level is a run of its own.
+        setup = Setup(secrets.token_hex(8), Chunks(place))
+        if ready := builder.ready(level):
+            executor.run(setup, chunk_graphs(setup.run, ready), built)
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
@@ -122,12 +149,8 @@ def check_kinds(kinds: Sequence[str]) -> None:
         raise InputError(f"no kind of a pyramid: give {' or '.join(KINDS)}, or both")
 
 
-#: Level, row and column of a chunk.
-Chunk = tuple[int, int, int]
-
-
 class Builder:
-    """Builds chunks of a pyramid and knows which are there.
+    """Knows which chunks of a pyramid are there and which can be built, and builds some.
 
     Parameters
     ----------
@@ -142,11 +165,16 @@ class Builder:
 
     def __init__(self, levels: Levels) -> None:
         self.levels = levels
-        self._image = CheckedImage(levels.reader)
+        self._chunks = ChunkBuilder(levels)
         # A record that cannot be read counts as missing, so the records are read here.
         tiles = levels.reader.done().reshape(levels.grid.counts)
         self.done: list[Flags] = [tiles]
         self.done += [levels.done(levels.kinds, level) for level in range(1, levels.count + 1)]
+
+    @property
+    def total(self) -> int:
+        """Chunks of all levels."""
+        return sum(flags.size for flags in self.done[1:])
 
     def count(self) -> int:
         """Return how many chunks are there."""
@@ -160,6 +188,10 @@ class Builder:
         whole = padded.reshape(here.shape[0], 2, here.shape[1], 2).all(axis=(1, 3))
         return [(level, int(r), int(c)) for r, c in np.argwhere(whole & ~here)]
 
+    def any_ready(self) -> bool:
+        """Return whether any chunk can be built now."""
+        return any(self.ready(level) for level in range(1, len(self.done)))
+
     def above(self, chunk: Chunk) -> Chunk | None:
         """Return the chunk over a finished one if it can be built now."""
         level, row, column = chunk
@@ -170,79 +202,28 @@ class Builder:
         return (level + 1, r, c) if four.all() and not self.done[level + 1][r, c] else None
 
     def build(self, chunk: Chunk) -> None:
-        """Build one chunk from those below it.
+        """Build one chunk here and now, and note that it is there."""
+        self._chunks.build(chunk)
+        self.note(chunk)
 
-        Raises
-        ------
-        StoreError
-            A tile is damaged, or the chunk cannot be written.
-        """
+    def note(self, chunk: Chunk) -> None:
+        """Note that a chunk is there."""
         level, row, column = chunk
-        grid = self.levels.level_grid(level)
-        index = row * grid.counts[1] + column
-        if level == 1:
-            for kind, values in self._first(row, column, grid[index].shape).items():
-                self.levels.write(kind, level, index, values)
-        else:
-            below = self._below(level, grid[index])
-            for kind in self.levels.kinds:
-                values = self.levels.read(kind, level - 1, below)
-                values = halved(values, kind, self._weights(level - 1, below))
-                self.levels.write(kind, level, index, values)
         self.done[level][row, column] = True
 
-    def _below(self, level: int, part: Tile) -> Tile:
-        """Return what a chunk covers, in pixels of the level below."""
-        shape = self.levels.level_grid(level - 1).shape
-        return Tile(
-            2 * part.slow0,
-            min(2 * part.slow1, shape[0]),
-            2 * part.fast0,
-            min(2 * part.fast1, shape[1]),
-        )
 
-    def _weights(self, level: int, part: Tile) -> Weights:
-        """Return the pixels of the image that rows and columns of a level stand for."""
-        shape = self.levels.grid.shape
-        return (
-            covered(part.slow0, part.slow1, 2**level, shape[0]),
-            covered(part.fast0, part.fast1, 2**level, shape[1]),
-        )
+class _Noting:
+    """Takes note of each chunk; stops where somebody else took the store over."""
 
-    def _first(self, row: int, column: int, shape: tuple[int, int]) -> dict[str, Image]:
-        """Return a chunk of the first level from the tiles that it covers, for each kind."""
-        grid = self.levels.grid
-        numbers = [
-            r * grid.counts[1] + c
-            for r in range(2 * row, min(2 * row + 2, grid.counts[0]))
-            for c in range(2 * column, min(2 * column + 2, grid.counts[1]))
-        ]
-        corner = grid[numbers[0]]
-        whole = Tile(corner.slow0, grid[numbers[-1]].slow1, corner.fast0, grid[numbers[-1]].fast1)
-        result = {kind: np.empty(shape, dtype=np.float32) for kind in self.levels.kinds}
-        if grid.tile[0] % 2 or grid.tile[1] % 2:
-            # Tiles of odd size share pixels of the level; they are put together first.
-            pixels = np.empty(whole.shape, dtype=np.float32)
-            for index in numbers:
-                _place(pixels, self._tile(index), grid[index], whole, 1)
-            parts = [(whole, pixels)]
-        else:
-            parts = [(grid[index], self._tile(index)) for index in numbers]
-        for part, pixels in parts:
-            for kind, target in result.items():
-                half = halved(pixels, kind, self._weights(0, part))
-                _place(target, half, part, whole, 2)
-        return result
+    def __init__(self, builder: Builder, lock: Lock, progress: Progress | None) -> None:
+        self._builder, self._lock, self._progress = builder, lock, progress
 
-    def _tile(self, index: int) -> Image:
-        """Read a tile against its checksum."""
-        return self._image.read(self.levels.grid[index])
-
-
-def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> None:
-    """Put the pixels of a part into those of the whole, ``step`` times coarser than both."""
-    slow, fast = (part.slow0 - whole.slow0) // step, (part.fast0 - whole.fast0) // step
-    target[slow : slow + values.shape[0], fast : fast + values.shape[1]] = values
+    def __call__(self, chunk: Chunk) -> None:
+        """Take note of one that was built by a task."""
+        self._builder.note(chunk)
+        self._lock.check()
+        if self._progress is not None:
+            self._progress(self._builder.count(), self._builder.total)
 
 
 class GrowingPyramid(Listener):

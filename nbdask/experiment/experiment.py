@@ -24,7 +24,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
-from nbdask.experiment.summary import summary_rows
+from nbdask.experiment.summary import background_rows, summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -81,6 +81,13 @@ class Experiment:
         for name, part in _PARTS.items():
             if not isinstance(getattr(self, name), part):
                 raise FieldError(name, getattr(self, name), f"a {part.__name__}")
+        recipe, spectrum = self.structure.recipe, self.sources.spectrum
+        if recipe is not None and recipe.anomalous:
+            count = 0 if spectrum is None else len(spectrum.wavelengths)
+            if len(recipe.anomalous) != count:
+                rows = f"{len(recipe.anomalous)} rows"
+                allowed = f"a row for each of the {count} wavelengths of sources.spectrum"
+                raise FieldError("structure.recipe.anomalous", rows, allowed)
         roi = self.sampling.roi
         if len(self.detector.panels) > 1:
             for name in ("roi", "mask"):
@@ -135,14 +142,21 @@ class Experiment:
         for part, path, checksum in (
             ("structure", "path", "sha256"),
             ("sampling", "mask", "mask_sha256"),
+            ("background", "shadow", "shadow_sha256"),
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)
+        for material in data.get("background", {}).get("materials", ()):
+            if "sha256" in material:
+                material.pop("path", None)
         recipe = data.get("structure", {}).get("recipe", {})
         if "model_sha256" in recipe:
             recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
+        data.get("crystal", {}).get("mosaic", {}).pop("file", None)
         data.get("sources", {}).pop("file", None)
+        data.get("sources", {}).get("spectrum", {}).pop("origin", None)
+        recipe.pop("energies", None)
         data.get("detector", {}).pop("header_file", None)
         data.get("detector", {}).pop("geometry_file", None)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
@@ -160,6 +174,7 @@ class Experiment:
                 self.frame.convention,
                 self.scan,
             ),
+            *background_rows(self.background),
             ("semantics", self.semantics),
             ("fingerprint", self.fingerprint()),
         ]

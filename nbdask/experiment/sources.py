@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
+from nbdask.experiment.spectrum import Spectrum
 
 WEIGHTS = ("ignore", "apply")
 
@@ -55,6 +56,9 @@ class Sources:
         the polarization vector.
     dispersion : Spread
         Spectral width as a fraction of the wavelength.
+    spectrum : Spectrum or None
+        Wavelengths of every direction of the generated grid, with weights that always count; in
+        place of ``dispersion``.
     round : bool
         Cut the divergence grid to an ellipse.
     points : tuple of SourcePoint
@@ -68,6 +72,7 @@ class Sources:
     horizontal: Spread = field(default_factory=Spread)
     vertical: Spread = field(default_factory=Spread)
     dispersion: Spread = field(default_factory=Spread)
+    spectrum: Spectrum | None = None
     round: bool = True
     points: tuple[SourcePoint, ...] = ()
     weights: str = "ignore"
@@ -84,6 +89,12 @@ class Sources:
             if spread.count is not None:
                 checks.integer(f"sources.{name}.count", spread.count, low=1)
         checks.one_of("sources.weights", self.weights, WEIGHTS)
+        if self.spectrum is not None:
+            if not isinstance(self.spectrum, Spectrum):
+                raise FieldError("sources.spectrum", self.spectrum, "a Spectrum")
+            if self.points:
+                given = f"{len(self.spectrum.wavelengths)} wavelengths beside listed sources"
+                raise FieldError("sources.spectrum", given, "left out where sources are listed")
         checks.assign(
             self,
             round=checks.flag("sources.round", self.round),

@@ -37,6 +37,11 @@ class Recipe:
         Photon energy of the anomalous scattering [eV], for the record.
     dispersion : tuple of (str, float, float)
         Element, f', f'' [electrons].
+    energies : tuple of float
+        Photon energies of a spectrum [eV], for the record.
+    anomalous : tuple of tuples of float
+        At each of them f', f'' of each element of ``dispersion``, one after another: a table of
+        amplitudes for each wavelength of the beam's spectrum.
     tables : str or None
         Where form factors and ``dispersion`` come from, for the record.
     solvent : tuple of 4 floats or None
@@ -53,6 +58,8 @@ class Recipe:
     model_sha256: str | None = None
     energy: float | None = None
     dispersion: tuple[tuple[str, float, float], ...] = ()
+    energies: tuple[float, ...] = ()
+    anomalous: tuple[tuple[float, ...], ...] = ()
     tables: str | None = None
     solvent: tuple[float, ...] | None = None
     method: str = "direct"
@@ -66,6 +73,18 @@ class Recipe:
             energy=checks.optional(checks.positive, name + "energy", self.energy),
             dispersion=tuple((str(e), float(a), float(b)) for e, a, b in self.dispersion),
         )
+        numbers = tuple(
+            checks.vector(name + "anomalous", row, length=2 * len(self.dispersion))
+            for row in self.anomalous
+        )
+        checks.assign(
+            self,
+            energies=tuple(checks.positive(name + "energies", x) for x in self.energies),
+            anomalous=numbers,
+        )
+        if len(self.energies) != len(numbers):
+            given = f"{len(numbers)} rows for {len(self.energies)} energies"
+            raise FieldError(name + "anomalous", given, "a row for each of the recipe's energies")
         for field, length in (("cell", 6), ("solvent", 4)):
             given = getattr(self, field)
             if given is not None:
@@ -93,6 +112,10 @@ class StructureFactors:
         An in-memory list instead of a file: h, k, l, F.
     recipe : Recipe or None
         How amplitudes follow from a model or reflections.
+    scale : float
+        Factor on all amplitudes.
+    b_factor : float
+        B [m^2] of a factor exp(-B/(4 d^2)) on the amplitudes of the list.
     """
 
     default_F: float = 0.0
@@ -101,6 +124,8 @@ class StructureFactors:
     sha256: str | None = None
     reflections: tuple[Reflection, ...] = ()
     recipe: Recipe | None = None
+    scale: float = 1.0
+    b_factor: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that there are amplitudes at all."""
@@ -110,7 +135,12 @@ class StructureFactors:
             path=checks.optional(checks.path, "structure.path", self.path),
             sha256=checks.optional(checks.text, "structure.sha256", self.sha256),
             reflections=_checked(self.reflections),
+            scale=checks.positive("structure.scale", self.scale),
+            b_factor=checks.number("structure.b_factor", self.b_factor),
         )
+        if self.b_factor != 0.0 and self.path is None and not self.reflections:
+            allowed = "0 without a list: default_F has no resolution"
+            raise FieldError("structure.b_factor", self.b_factor, allowed)
         checks.one_of("structure.format", self.format, FORMATS)
         made = self.format in ("model", "reflections")
         if made != (self.recipe is not None) or (made and self.path is None):
@@ -121,6 +151,9 @@ class StructureFactors:
             )
         if self.format == "model" and self.recipe is not None and self.recipe.d_min is None:
             raise FieldError("structure.recipe.d_min", None, "given with a model")
+        if self.recipe is not None and self.recipe.anomalous and self.format != "model":
+            allowed = 'left out but for the format "model"'
+            raise FieldError("structure.recipe.anomalous", self.format, allowed)
         if self.path is not None and self.reflections:
             raise FieldError("structure.path", self.path, "left out when reflections are given")
         if self.path is None and not self.reflections and self.default_F == 0.0:

@@ -26,6 +26,7 @@ from nbdask.flags.builder import Builder
 from nbdask.flags.files import InputFiles, read_files, read_headers
 from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.headers import note_header
+from nbdask.flags.own import Own, set_own
 from nbdask.flags.parse import Given, parse, parse_all
 from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
@@ -43,6 +44,7 @@ def parse_args(
     amplitudes: Request | None = None,
     ignore_unknown: bool = False,
     geometry: GeometryRequest | str | None = None,
+    own: Own | None = None,
     base_dir: Path | None = None,
 ) -> Parsed:
     """Turn a nanoBragg argument list into an experiment.
@@ -63,6 +65,8 @@ def parse_args(
         Pass over arguments that nanoBragg does not know and ignores, with a note.
     geometry : GeometryRequest, str or None
         Geometry file that places the detector; flags that do so are refused.
+    own : Own or None
+        What nbdask's own options say of beam and crystal.
     base_dir : Path or None
         Folder that relative paths of input files start from; None: the working directory.
 
@@ -84,13 +88,10 @@ def parse_args(
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
+    set_own(builder, own or Own(), files.use)
     read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=semantics)
-    _finish_misset(builder)
-    _finish_rest(builder, given)
-    builder.set("sources.weights", source_weights, "--source-weights " + source_weights)
-    if source_weights != "ignore" and not builder.get("sources.points"):
-        builder.note(f"--source-weights {source_weights}: has no effect without -sourcefile")
+    _finish_rest(builder, given, source_weights)
     try:
         experiment = _build(builder, semantics)
     except FieldError as error:
@@ -192,8 +193,10 @@ def _finish_misset(builder: Builder) -> None:
         )
 
 
-def _finish_rest(builder: Builder, given: list[Given]) -> None:
-    """Settle sizes, shells and intensity, where several flags meet."""
+def _finish_rest(builder: Builder, given: list[Given], source_weights: str) -> None:
+    """Settle orientation, sizes, sources and intensity, where several flags meet."""
+    _finish_misset(builder)
+    _finish_weights(builder, source_weights)
     for field, count in (("crystal.n_cells", 1), ("crystal.size", 0.0)):
         parts = [builder.get(f"{field}.{i}") for i in range(3)]
         if any(part is not None for part in parts):
@@ -225,6 +228,12 @@ def _finish_dispersion(builder: Builder) -> None:
         f"{builder.origins[width]} with {builder.origins[count]}: nanoBragg takes a width of 100"
         " percent"
     )
+
+
+def _finish_weights(builder: Builder, weights: str) -> None:
+    builder.set("sources.weights", weights, "--source-weights " + weights)
+    if weights != "ignore" and not builder.get("sources.points"):
+        builder.note(f"--source-weights {weights}: has no effect without -sourcefile")
 
 
 def _spread(builder: Builder, name: str) -> Spread:

@@ -115,12 +115,14 @@ def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> Non
     for field in ("files.hkl", "files.dump"):
         if builder.get(field) is not None:
             raise FlagError(f"{builder.origins[field]}: leave out beside {amplitudes.given()[0]}")
+    spectrum = builder.get("sources.spectrum")
     origin = "--model" if amplitudes.reflections is None else "--reflections"
     settled = settle(
         amplitudes,
         wavelength=builder.get("beam.wavelength", Beam().wavelength),
         cell=_given_cell(builder),
         d_min=builder.get("sampling.dmin"),
+        spectrum=() if spectrum is None else spectrum.wavelengths,
         use=files.use,
     )
     structure = settled.structure
@@ -128,6 +130,10 @@ def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> Non
         builder.set(f"structure.{name}", getattr(structure, name), f"{origin} {structure.path}")
     if builder.get("crystal.cell") is None:
         builder.set("crystal.cell", settled.cell, origin)
+    if builder.get("crystal.shape") == "spherical" and builder.get("crystal.centring") is None:
+        centring = settled.symmetry.group.centring_type()
+        builder.set("crystal.centring", centring, origin)
+        builder.note(f"--shape spherical: centring {centring}, that of {structure.path}")
     for note in settled.notes:
         builder.note(note)
 

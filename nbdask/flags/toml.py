@@ -6,9 +6,10 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
 with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` (and with it
-``clen`` [m], ``distance_shift`` [m], ``geometry_mask``) and a table ``amplitudes`` (the options of
-models and reflection files) next to ``flags`` if wanted.  Relative paths start from the folder of
-the TOML file.
+``clen`` [m], ``distance_shift`` [m], ``geometry_mask``), the names of :class:`~.own.Own` and a
+table ``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.
+A list ``[[background]]`` may stand for ``[[background.materials]]``.
+Relative paths start from the folder of the TOML file.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from typing import Any
 import tomli_w
 
 from nbdask.amplitudes.request import Request
+from nbdask.background.tables import bundled_path
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
 from nbdask.flags.geometry_request import GeometryRequest
+from nbdask.flags.own import OWN, own_of
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
@@ -35,7 +38,7 @@ from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
     "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "clen",
-    "distance_shift", "geometry_mask", "amplitudes",
+    "distance_shift", "geometry_mask", "amplitudes", *OWN,
 )  # fmt: skip
 _WITH_GEOMETRY = {"clen": "clen", "distance_shift": "distance_shift", "geometry_mask": "mask"}
 _ASKED = {item.name for item in fields(Request)}
@@ -101,6 +104,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         amplitudes=_request(table.get("amplitudes")),
         ignore_unknown=table.get("ignore_unknown", False),
         geometry=_geometry(table),
+        own=own_of(table, "nanobragg"),
         base_dir=folder,
     )
     return parsed.experiment
@@ -146,6 +150,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for part, name, checksum in (
         ("structure", "path", "sha256"),
         ("sampling", "mask", "mask_sha256"),
+        ("background", "shadow", "shadow_sha256"),
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
         ("detector", "header_file", None),
@@ -158,6 +163,11 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         table[name] = os.path.abspath(folder / table[name])
         if checksum is not None and checksum not in table:
             table[checksum] = sha256_of(table[name])
+    if isinstance(result.get("background"), list):
+        result["background"] = {"materials": result["background"]}
+    background = result.get("background")
+    if isinstance(background, dict) and isinstance(background.get("materials"), list):
+        background["materials"] = [_material(m, folder) for m in background["materials"]]
     crystal, sources = result.get("crystal"), result.get("sources")
     if isinstance(crystal, dict) and "matrix_file" in crystal and "matrix" not in crystal:
         crystal["matrix"] = read_matrix(crystal["matrix_file"])
@@ -167,4 +177,18 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             {name: value for name, value in zip(names, row, strict=True) if value is not None}
             for row in read_sources(sources["file"])
         ]
+    return result
+
+
+def _material(given: Any, folder: Path) -> Any:
+    """Return a material with the absolute path of its table, and the checksum; see Material."""
+    if not isinstance(given, Mapping):
+        return given
+    result = dict(given)
+    if "path" in result:
+        checks.path("background.materials.path", result["path"])
+        result["path"] = os.path.abspath(folder / result["path"])
+    if "sha256" not in result and ("path" in result) != ("table" in result):
+        path = result["path"] if "path" in result else bundled_path(result["table"])
+        result["sha256"] = sha256_of(path)
     return result

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
+from nbdask.background.layer import layers_of
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
+from nbdask.geometry.amorphous import amorphous_notes, beam_stop
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -20,24 +22,30 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.domain_count import estimated_count
+from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
+from nbdask.geometry.energies import by_energy, falloff
 from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
-from nbdask.geometry.mosaic import mosaic_rotations
+from nbdask.geometry.nodes import node_basis
+from nbdask.geometry.numbers import real
 from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
     orientation_table,
     phi_angles,
+    turned_axes,
 )
 from nbdask.geometry.source_grid import build_sources
 from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import read_fdump
 from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
-class _Sensor(NamedTuple):
+class Sensor(NamedTuple):
     """Fields of the model, by name; so are the next two."""
 
     layers: int
@@ -48,13 +56,38 @@ class _Sensor(NamedTuple):
 
 class _Orientations(NamedTuple):
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     n_phi: int
     n_domains: int
 
 
+class Turning(NamedTuple):
+    """How the crystal is turned.
+
+    Attributes
+    ----------
+    phi, used : (n_phi,) float64 arrays
+        Spindle angles [rad] as given, and those that count (S-SEM-01).
+    rotations : (n_domains, 3, 3) float64 array or None
+        Of the mosaic domains; None: one, not rotated.
+    domains : int
+    weights : (n_domains,) float64 array
+    fixed : bool
+        Whether the domains' rotations go before the spindle's.
+    """
+
+    phi: Array
+    used: Array
+    rotations: Array | None
+    domains: int
+    weights: Array
+    fixed: bool
+
+
 class _Amplitudes(NamedTuple):
     f_grid: Array
+    f_more: Array
     f_min: NDArray[np.int64]
     interpolate: bool
     interp_low: Array
@@ -94,30 +127,33 @@ def build_model(experiment: Experiment) -> Model:
     sources = build_sources(
         experiment.sources, beam.wavelength, detector.beam, detector.polarization
     )
-    sensor = _sensor(experiment.detector)
+    sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes = _amplitudes(experiment)
+    amplitudes, tables = _amplitudes(experiment, crystal.star)
     oversample, notes = _oversample(experiment, crystal, detector)
+    amorphous = layers_of(experiment.background, beam, experiment.semantics == "spec")
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     mask = _mask(experiment)
     frames = panel_frames(experiment.frame, experiment.detector, mask)
     place = _first_panel(frames, detector) or _detector_fields(experiment.detector, detector)
+    notes += amorphous_notes(amorphous, frames, place, sources)
     return Model(
         **{**sensor._asdict(), "mask": mask, **place},
         curved=experiment.detector.curved,
         point_pixel=experiment.detector.point_pixel,
         **_crystal_fields(experiment.crystal, crystal),
-        **{item.name: getattr(sources, item.name) for item in fields(sources)},
+        **{item.name: getattr(sources, item.name) for item in fields(sources)}
+        | {"f_table": tables[sources.f_table]},
         **turns._asdict(),
         **amplitudes._asdict(),
         oversample=oversample,
         kahn=beam.polarization,
         polarized=beam.polarized,
         dmin=sampling.dmin,
-        default_F=experiment.structure.default_F,
-        background=_background(experiment.background.water, fluence),
+        default_F=experiment.structure.default_F * experiment.structure.scale,
+        background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
         each_polar=each[1],
@@ -125,8 +161,14 @@ def build_model(experiment: Experiment) -> Model:
         running_product=experiment.semantics == "c" and any(each),
         roi=_roi(experiment),
         refuse_outside=experiment.semantics == "c",
-        notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
+        notes=detector.notes
+        + crystal.notes
+        + notes
+        + _notes(experiment, sensor, detector, turns.n_domains),
         panels=frames if len(frames) > 1 else (),
+        amorphous=amorphous,
+        beamstop=beam_stop(experiment.background, detector.beam, place),
+        shadow=_shadow(experiment),
     )
 
 
@@ -136,6 +178,7 @@ def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
         "star": oriented.star,
         "n_cells": np.array(oriented.n_cells, dtype=np.float64),
         "cells_matrix": None if matrix is None else np.array(matrix).reshape(3, 3),
+        "nodes": node_basis(oriented.star, given.centring) if given.shape == "spherical" else None,
         "shape": SHAPE_CODES[given.shape],
         "fudge": given.fudge,
     }
@@ -168,53 +211,93 @@ def settle_thickness(detector: Detector) -> tuple[int, float, float]:
     return settle_layers(thickness, detector.thick_steps)
 
 
-def _sensor(detector: Detector) -> _Sensor:
+def place_sensor(detector: Detector) -> Sensor:
+    """Return layers, thickness and absorption of the sensor."""
     layers, thickness, step = settle_thickness(detector)
     mu = detector.attenuation
     if mu is None:
-        mu = 1.0 / thickness if thickness > 0.0 else 0.0
-    return _Sensor(layers, step, thickness, mu)
+        mu = 1.0 / thickness if real(thickness) > 0.0 else 0.0
+    return Sensor(layers, step, thickness, mu)
 
 
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    spread, domains = settle_mosaic(
-        experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-    )
+    turns = turning(experiment, crystal.axes, _domain_count(experiment, crystal, detector))
+    fixed = turns.rotations if turns.fixed else None
+    axes = crystal.axes if fixed is None else turned_axes(crystal.axes, fixed)
+    rotations = None if turns.fixed else turns.rotations
+    table = orientation_table(axes, detector.spindle, turns.used, rotations)
+    first = None
+    if turns.used[0] != turns.phi[0]:
+        # Before anything was rotated there is nothing to carry over.
+        first = orientation_table(axes, detector.spindle, turns.phi[:1], rotations)
+    return _Orientations(table, turns.weights, first, len(turns.phi), turns.domains)
+
+
+def turning(experiment: Experiment, axes: Array | None = None, count: int | None = None) -> Turning:
+    """Return the spindle's angles and the mosaic domains' rotations.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    axes : (3, 3) array, optional
+        Rows a, b, c at phi 0, which only Gaussian domains need.
+    count : int, optional
+        Number of domains, where it had to be estimated.
+
+    Raises
+    ------
+    FieldError
+        More of them than a table in memory can hold.
+    """
+    crystal = experiment.crystal
+    domains = settle_count(crystal) if count is None else count
     phi = phi_angles(experiment.scan)
     check_table(len(phi), domains)
-    rotations = None
-    if spread > 0.0:
-        given = experiment.crystal
-        misset_seed = given.misset_seed if given.misset == "random" else None
-        rotations = mosaic_rotations(spread, domains, given.mosaic_seed, misset_seed)
+    made = make_domains(crystal, np.eye(3) if axes is None else axes, domains)
     used = carried_angles(phi) if experiment.semantics == "c" else phi
-    table = orientation_table(crystal.axes, detector.spindle, used, rotations)
-    first = None
-    if used[0] != phi[0]:
-        # Before anything was rotated there is nothing to carry over.
-        first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
-    return _Orientations(table, first, len(phi), domains)
+    return Turning(phi, used, made.rotations, domains, made.weights, made.fixed)
 
 
-def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
-    """Return (spread [rad], number of domains) from what is given."""
-    if not spread:
-        return (0.0, 1)
-    return (spread, 10 if domains is None else domains)
+def domain_count(experiment: Experiment) -> int:
+    """Return the number of mosaic domains of an experiment; files that it names are not read."""
+    if experiment.crystal.mosaic.tolerance is None:
+        return settle_count(experiment.crystal)
+    detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    crystal = orient_crystal(experiment.crystal, experiment.beam)
+    return _domain_count(experiment, crystal, detector)
 
 
-def _amplitudes(experiment: Experiment) -> _Amplitudes:
+def _domain_count(experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame) -> int:
+    given = experiment.crystal
+    if given.mosaic.tolerance is None or not is_mosaic(given):
+        return settle_count(given)
+    frames = panel_frames(experiment.frame, experiment.detector)
+    flat = [{item.name: getattr(frame, item.name) for item in fields(frame)} for frame in frames]
+    flat = flat or [_detector_fields(experiment.detector, detector)]
+    return estimated_count(given, crystal, flat, detector.beam, experiment.beam.wavelength)
+
+
+def _amplitudes(experiment: Experiment, star: Array) -> tuple[_Amplitudes, NDArray[np.int64]]:
+    """Return the fields, and the number of the table of each wavelength of a spectrum."""
     structure = experiment.structure
     wanted = experiment.sampling.interpolate
     if wanted is None:
         # The counts as given: sample dimensions do not enter this choice.
         wanted = min(experiment.crystal.n_cells) <= 2
-    grid = load_amplitudes(structure)
+    spectrum = experiment.sources.spectrum
+    tables = np.zeros(1 if spectrum is None else len(spectrum.wavelengths), np.int64)
+    grid: AmplitudeGrid | None
+    more = np.zeros((0, 0, 0, 0))
+    if structure.recipe is not None and structure.recipe.anomalous:
+        _check_unchanged(structure.path or "", structure.sha256)
+        tables, grid, more = by_energy(structure)
+    else:
+        grid = load_amplitudes(structure)
     if grid is None:
-        nothing = np.zeros(3)
-        return _Amplitudes(np.zeros((0, 0, 0)), np.zeros(3, np.int64), False, nothing, nothing)
+        none, nothing, first = np.zeros((0, 0, 0)), np.zeros(3), np.zeros(3, np.int64)
+        return _Amplitudes(none, more, first, False, nothing, nothing), tables
     low = np.array(grid.minimum, dtype=np.float64)
     high = low + np.array(grid.values.shape) - 1.0
     if experiment.semantics == "c":
@@ -223,7 +306,11 @@ def _amplitudes(experiment: Experiment) -> _Amplitudes:
         # floor(h)-1 to floor(h)+2 inside the grid.
         bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
     values = np.ascontiguousarray(grid.values, dtype=np.float64)
-    return _Amplitudes(values, np.array(grid.minimum, dtype=np.int64), wanted, *bounds)
+    if (structure.scale, structure.b_factor) != (1.0, 0.0):
+        factor = falloff(grid, star, structure.scale, structure.b_factor)
+        values, more = values * factor, more * factor if len(more) else more
+    first = np.array(grid.minimum, dtype=np.int64)
+    return _Amplitudes(values, more, first, wanted, *bounds), tables
 
 
 def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
@@ -303,7 +390,7 @@ def finest_oversample(experiment: Experiment, crystal: CrystalFrame, distance: f
     )
 
 
-def _background(water: float, fluence: float) -> float:
+def water_background(water: float, fluence: float) -> float:
     """Return what a pixel's sum starts from: scattering of a cube of water (forward F only)."""
     return (
         units.WATER_F
@@ -342,13 +429,32 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
+def _shadow(experiment: Experiment) -> ShadowFile | None:
+    path = experiment.background.shadow
+    if path is None:
+        return None
+    if len(experiment.detector.panels) > 1:
+        raise FieldError("background.shadow", path, "left out with several panels")
+    _check_unchanged(path, experiment.background.shadow_sha256)
+    shadow = open_shadow(path)
+    if (shadow.n_slow, shadow.n_fast) != experiment.shape:
+        raise FieldError(
+            "background.shadow",
+            f"{path} with {shadow.n_slow} (slow) x {shadow.n_fast} (fast) pixels",
+            f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
+        )
+    return shadow
+
+
 def _has_no_attenuation(detector: Detector) -> bool:
     if detector.panels:
         return any(panel.attenuation == 0.0 for panel in detector.panels)
     return detector.attenuation is None
 
 
-def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> tuple[str, ...]:
+def _notes(
+    experiment: Experiment, sensor: Sensor, detector: DetectorFrame, domains: int
+) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
@@ -357,9 +463,15 @@ def _notes(experiment: Experiment, sensor: _Sensor, detector: DetectorFrame) -> 
             "no sensor attenuation given: depth set to the thickness,"
             f" {sensor.thickness * 1e6:g} um"
         )
-    if crystal.mosaic_spread and crystal.mosaic_domains is None:
+    mosaic = crystal.mosaic
+    if mosaic.tolerance is not None and domains > 1:
+        notes.append(
+            f"{domains} mosaic domains, for an error of the image of {mosaic.tolerance:g} by an"
+            " estimate"
+        )
+    elif is_mosaic(crystal) and crystal.mosaic_domains is None:
         notes.append("mosaic spread without a number of domains: 10 are used (-mosaic_domains)")
-    if crystal.mosaic_domains is not None and not crystal.mosaic_spread:
+    if crystal.mosaic_domains is not None and not is_mosaic(crystal):
         notes.append("mosaic domains without a spread: 1 is used (-mosaic gives the spread)")
     if sampling.oversample_thick and sensor.thickness == 0.0:
         notes.append(

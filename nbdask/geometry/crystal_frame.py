@@ -12,6 +12,7 @@ from nbdask.errors import FieldError
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import MOST_CELLS, Crystal
 from nbdask.geometry.mosaic import random_misset
+from nbdask.geometry.numbers import absolute, clipped, cos, real, sin, sqrt
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_xyz, unit
 
 #: Sub-pixels along a pixel's edge that are still believed to be meant.
@@ -62,25 +63,23 @@ def reciprocal_from_cell(cell: tuple[float, ...]) -> tuple[Array, float]:
     """
     a, b, c, alpha, beta, gamma = cell
     half = (alpha + beta + gamma) / 2
-    skew = math.sin(half) * math.sin(half - alpha) * math.sin(half - beta) * math.sin(half - gamma)
-    volume = 2.0 * a * b * c * math.sqrt(abs(skew))
+    skew = sin(half) * sin(half - alpha) * sin(half - beta) * sin(half - gamma)
+    volume = 2.0 * a * b * c * sqrt(absolute(skew))
     inverse = 1.0 / volume
-    a_s = b * c * math.sin(alpha) * inverse
-    b_s = c * a * math.sin(beta) * inverse
-    c_s = a * b * math.sin(gamma) * inverse
+    a_s = b * c * sin(alpha) * inverse
+    b_s = c * a * sin(beta) * inverse
+    c_s = a * b * sin(gamma) * inverse
 
     def cosine(opposite: float, one: float, other: float) -> float:
-        value = (math.cos(one) * math.cos(other) - math.cos(opposite)) / (
-            math.sin(one) * math.sin(other)
-        )
-        return 1.0 if value * value > 1.0 else value
+        value = (cos(one) * cos(other) - cos(opposite)) / (sin(one) * sin(other))
+        return 1.0 if real(value * value) > 1.0 else value
 
     cos_alpha, cos_beta, cos_gamma = (
         cosine(alpha, beta, gamma),
         cosine(beta, gamma, alpha),
         cosine(gamma, alpha, beta),
     )
-    sin_gamma = max(-1.0, min(1.0, c * inverse / a_s / b_s))
+    sin_gamma = clipped(c * inverse / a_s / b_s)
     star = np.array(
         [
             [a_s, 0.0, 0.0],
@@ -108,7 +107,7 @@ def orient_crystal(crystal: Crystal, beam: Beam) -> CrystalFrame:
     volume = 0.0
     star = np.zeros((3, 3))
     if crystal.cell is not None:
-        cell = tuple(units.to_angstrom(x) for x in crystal.cell[:3]) + crystal.cell[3:]
+        cell = tuple(_angstrom(x) for x in crystal.cell[:3]) + crystal.cell[3:]
         star, volume = reciprocal_from_cell(cell)
         lengths = cell[:3]
     if crystal.matrix is not None:
@@ -120,8 +119,16 @@ def orient_crystal(crystal: Crystal, beam: Beam) -> CrystalFrame:
     axes, star, volume = _direct_axes(star, lengths, volume)
     n_cells, notes = _cell_counts(crystal, beam, axes)
     if crystal.cell is not None and crystal.matrix is None:
-        notes += _angle_note(axes, crystal.cell[3:])
+        notes += _angle_note(axes.real, tuple(real(x) for x in crystal.cell[3:]))
     return CrystalFrame(axes * 1e-10, star, volume, n_cells, misset, notes)
+
+
+def _angstrom(edge: float) -> float:
+    """Return an edge [Angstrom]; a nudge is not rounded."""
+    typed = units.to_angstrom(real(edge))
+    if isinstance(edge, complex):
+        return complex(typed, edge.imag * 1e10)  # type: ignore[return-value]
+    return typed
 
 
 def _angle_note(axes: Array, wanted: tuple[float, ...]) -> tuple[str, ...]:
@@ -192,7 +199,7 @@ def _cell_counts(
     for index in range(3):
         count = crystal.n_cells[index]
         if size[index] > 0.0:
-            wanted = size[index] / length(array(axes[index] * 1e-10))
+            wanted = size[index] / length(array(axes[index].real * 1e-10))
             if wanted > MOST_CELLS:
                 raise FieldError("crystal.size", size[index], f"at most {MOST_CELLS} cells long")
             count = math.ceil(wanted)

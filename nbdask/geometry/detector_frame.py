@@ -11,6 +11,7 @@ from nbdask.experiment.detector import Detector
 from nbdask.experiment.frame import PIVOTS, LabFrame
 from nbdask.experiment.panel import DetectorPanel
 from nbdask.geometry.conventions import Centres, centres, directions
+from nbdask.geometry.numbers import absolute, real
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_about, rotate_xyz, unit
 
 
@@ -94,10 +95,10 @@ def place_detector(frame: LabFrame, detector: Detector, semantics: str = "spec")
     ratio = dot(beam, tilt(normal)) or sys.float_info.min
     close = detector.close_distance
     if close is None:
-        close = abs(ratio * detector.distance)
+        close = absolute(ratio * detector.distance)
     distance = close / ratio
     centre = centres(frame.convention, detector)
-    if not math.isfinite(distance) or abs(distance) > 1e9:
+    if not math.isfinite(real(distance)) or abs(distance) > 1e9:
         raise FieldError(
             "detector.close_distance" if detector.close_distance is not None else "frame.normal",
             f"a beam at {math.degrees(math.acos(min(1.0, abs(ratio)))):.6g} degrees to the normal",

@@ -9,11 +9,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.background.layer import Layer
+from nbdask.inputs.shadow import ShadowFile
+
 Array = NDArray[np.float64]
 
 #: Codes of the crystal shapes.
-SQUARE, ROUND, GAUSS, TOPHAT = range(4)
-SHAPE_CODES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+SQUARE, ROUND, GAUSS, TOPHAT, SPHERICAL = range(5)
+SHAPE_CODES = {
+    "square": SQUARE,
+    "round": ROUND,
+    "gauss": GAUSS,
+    "tophat": TOPHAT,
+    "spherical": SPHERICAL,
+}
 
 
 class PixelMask(Protocol):
@@ -43,6 +52,23 @@ class PanelFrame:
     mu: float
     thickness: float
     mask: PixelMask | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamStop:
+    """A disc across the beam, seen as its shadow at the detector.
+
+    Attributes
+    ----------
+    radius, distance : float
+        Of the shadow [m]; its distance along the beam [m].
+    centre : (3,) float64 array
+        From the sample [m].
+    """
+
+    radius: float
+    distance: float
+    centre: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -80,6 +106,8 @@ class Model:
     axes : (n_phi * n_domains, 3, 3) array
         Real-space cell vectors [m] for each phi step (outer) and domain (inner):
         ``axes[o, i]`` is a, b or c.
+    domain_weight : (n_domains,) array
+        Relative number of cells of each domain; 1 everywhere but for listed ones.
     first_axes : (n_domains, 3, 3) array or None
         C semantics only: the cell vectors that the first evaluation of the image uses at its
         first phi step; None where it needs no exception.
@@ -89,11 +117,17 @@ class Model:
         Cells along a, b, c.
     cells_matrix : (3, 3) array or None
         N of a gauss crystal whose cells are given by a matrix.
+    nodes : (3, 3) array or None
+        Of spherical spots: columns h, k, l of a short basis of the indices that a centring allows.
     shape : int
-        SQUARE, ROUND, GAUSS or TOPHAT.
+        SQUARE, ROUND, GAUSS, TOPHAT or SPHERICAL.
     fudge : float
     f_grid : (n_h, n_k, n_l) array
         Amplitudes; shape (0, 0, 0) without a list.
+    f_more : (n_tables - 1, n_h, n_k, n_l) array
+        Amplitudes at further energies of a spectrum.
+    f_table : (n_sources,) int64 array
+        Number of each source's table: 0 ``f_grid``, i ``f_more[i - 1]``.
     f_min : (3,) int64 array
         h, k, l of ``f_grid[0, 0, 0]``.
     default_F : float
@@ -121,6 +155,11 @@ class Model:
         What the user should be told about choices made here.
     panels : tuple of PanelFrame
         Where there are several.
+    amorphous : tuple of Layer
+        Amorphous materials in the beam.
+    beamstop : BeamStop or None
+    shadow : ShadowFile or None
+        Share of the photons that reaches each pixel.
     """
 
     n_slow: int
@@ -153,13 +192,17 @@ class Model:
     n_phi: int
     n_domains: int
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     star: Array
     n_cells: Array
     cells_matrix: Array | None
+    nodes: Array | None
     shape: int
     fudge: float
     f_grid: Array
+    f_more: Array
+    f_table: NDArray[np.int64]
     f_min: NDArray[np.int64]
     default_F: float
     interpolate: bool
@@ -176,6 +219,14 @@ class Model:
     refuse_outside: bool
     notes: tuple[str, ...] = ()
     panels: tuple[PanelFrame, ...] = ()
+    amorphous: tuple[Layer, ...] = ()
+    beamstop: BeamStop | None = None
+    shadow: ShadowFile | None = None
+
+    @property
+    def is_finished_later(self) -> bool:
+        """Whether more is done to pixels than kernels do: background, shadows."""
+        return bool(self.amorphous) or self.beamstop is not None or self.shadow is not None
 
     def at(self, panel: int) -> Model:
         """Return the model of one panel alone: its frame, its pixels, its mask.
@@ -220,6 +271,21 @@ class Model:
         return int(self.wavelength.shape[0])
 
     @property
+    def has_weights(self) -> bool:
+        """Whether domains have weights of their own."""
+        return bool((self.domain_weight != 1.0).any())
+
+    @property
+    def n_tables(self) -> int:
+        """Number of tables of amplitudes."""
+        return 1 + len(self.f_more)
+
+    def grid_of(self, source: int) -> Array:
+        """Return the table of amplitudes of one source."""
+        number = int(self.f_table[source])
+        return self.f_grid if number == 0 else self.f_more[number - 1]
+
+    @property
     def n_inner(self) -> int:
         """Steps of one sub-pixel and layer: sources x phi steps x domains."""
         return self.n_sources * self.n_phi * self.n_domains
@@ -240,8 +306,12 @@ class Model:
     def spot_form(self) -> Array:
         """M of gauss and tophat spots, (3, 3): their rho^2 is |M (dh, dk, dl)|^2.
 
-        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells.
+        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells; of
+        spherical spots the basis of nodes times the edge of a cube as large as the crystal.
         """
+        if self.nodes is not None:
+            edge = np.cbrt(self.n_cells_total / abs(np.linalg.det(self.star)))
+            return np.asarray(edge * (self.star.T @ self.nodes))
         if self.cells_matrix is not None:
             return self.cells_matrix
         return self.star.T * self.n_cells_total

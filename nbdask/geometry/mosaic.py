@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from nbdask.geometry.lcg import MinimalStandard
+from nbdask.geometry.numbers import cos, sin, single_product
 from nbdask.geometry.vectors import Array
 
 _THIRD = float(np.float32(1.0 / 3.0))
@@ -30,10 +31,10 @@ def cap_rotation(spread: float, random: MinimalStandard) -> Array:
     r1, r2, r3 = (2.0 * float(random.uniform()) - 1.0 for _ in range(3))
     # The angle is single precision in nanoBragg: both factors and their product.
     power = np.float32(math.pow(float(np.float32(1.0 - r3 * r3)), _THIRD))
-    angle = float(np.float32(spread) * power)
+    angle = single_product(spread, power)
     xy = math.sqrt(1.0 - r2 * r2)
     x, y, z = xy * math.sin(math.pi * r1), xy * math.cos(math.pi * r1), r2
-    c, s = math.cos(angle), math.sin(angle)
+    c, s = cos(angle), sin(angle)
     t = 1.0 - c
     return np.array(
         [

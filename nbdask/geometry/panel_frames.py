@@ -11,6 +11,7 @@ from nbdask.errors import FieldError
 from nbdask.experiment import Detector, DetectorPanel, LabFrame
 from nbdask.geometry.detector_frame import DetectorFrame, place_panel
 from nbdask.geometry.model import Array, PanelFrame, PixelMask
+from nbdask.geometry.numbers import real
 from nbdask.geometry.vectors import array, cross, length, unit
 
 
@@ -52,7 +53,7 @@ class BadPixels:
 
 def settle_layers(thickness: float, count: int | None) -> tuple[int, float, float]:
     """Return (layers, thickness, distance between layers [m]) of a sensor."""
-    if thickness <= 0.0:
+    if real(thickness) <= 0.0:
         return (1, 0.0, 0.0)
     if count is None:
         return (2, thickness, thickness / 2)

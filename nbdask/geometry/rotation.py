@@ -8,6 +8,7 @@ import numpy as np
 
 from nbdask.errors import FieldError
 from nbdask.experiment.scan import Scan
+from nbdask.geometry.numbers import number, real
 from nbdask.geometry.vectors import Array, rotate_about
 from nbdask.units import from_degrees
 
@@ -38,7 +39,7 @@ def settle_scan(scan: Scan) -> tuple[int, float, float]:
         A range that holds no step, or too many.
     """
     count, osc, step = scan.count, scan.osc, scan.step
-    has_step = step is not None and step > 0.0
+    has_step = step is not None and real(step) > 0.0
     if osc is None:
         if has_step:
             assert step is not None
@@ -51,7 +52,7 @@ def settle_scan(scan: Scan) -> tuple[int, float, float]:
     if count is None:
         if has_step:
             assert step is not None
-            return (_steps_in(osc, step), osc, step)
+            return (_steps_in(real(osc), real(step)), osc, step)
         return (2, osc, osc / 2.0)
     count = max(count, 1)
     return (count, osc, osc / count if step is None else step)
@@ -94,13 +95,13 @@ def carried_angles(phi: Array) -> Array:
     -------
     (n,) float64 array
     """
-    turned = phi[phi != 0.0]
+    turned = phi[phi.real != 0.0]
     if turned.size == 0:
         return phi
-    current = float(turned[-1])
+    current = number(turned[-1])
     result = []
     for angle in phi:
-        current = float(angle) if angle != 0.0 else current
+        current = number(angle) if real(angle) != 0.0 else current
         result.append(current)
     return np.array(result)
 
@@ -122,28 +123,45 @@ def check_table(steps: int, domains: int) -> None:
         )
 
 
+def turned_axes(axes: Array, rotations: Array) -> Array:
+    """Return the cell vectors of each domain before the spindle turns them, (n_domains, 3, 3).
+
+    Parameters
+    ----------
+    axes : (3, 3) float64 array
+        Rows a, b, c.
+    rotations : (n_domains, 3, 3) float64 array
+    """
+    # Sum over the vector's components in the order x, y, z.
+    return np.asarray(
+        rotations[:, None, :, 0] * axes[None, :, None, 0]
+        + rotations[:, None, :, 1] * axes[None, :, None, 1]
+        + rotations[:, None, :, 2] * axes[None, :, None, 2]
+    )
+
+
 def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | None) -> Array:
     """Return the cell vectors for every phi step (outer) and mosaic domain (inner).
 
     Parameters
     ----------
-    axes : (3, 3) float64 array
-        Rows a, b, c [m] at phi = 0.
+    axes : (3, 3) or (n_domains, 3, 3) float64 array
+        Rows a, b, c [m] at phi = 0, of all domains or of each.
     spindle : (3,) float64 array
         Unit vector.
     phi : (n_phi,) float64 array
         Spindle angles [rad].
     domains : (n_domains, 3, 3) float64 array or None
-        Mosaic rotations, applied after the spindle's; None: one domain, not rotated.
+        Mosaic rotations, applied after the spindle's; None: none.
 
     Returns
     -------
     (n_phi * n_domains, 3, 3) float64 array
         ``[orientation, axis, xyz]`` [m].
     """
-    turned = np.array([axes if p == 0.0 else rotate_about(axes, spindle, float(p)) for p in phi])
+    turned = np.array([axes if p == 0.0 else rotate_about(axes, spindle, number(p)) for p in phi])
     if domains is None:
-        return np.ascontiguousarray(turned)
+        return np.ascontiguousarray(turned.reshape(-1, 3, 3))
     # Sum over the vector's components in the order x, y, z.
     table = (
         domains[None, :, None, :, 0] * turned[:, None, :, None, 0]

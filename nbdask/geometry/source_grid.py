@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nbdask.errors import FieldError
 from nbdask.experiment.sources import Sources, Spread
@@ -29,6 +30,8 @@ class SourceTable:
         [m]
     weight : (n,) float64 array
         Relative intensities with a mean of 1.
+    f_table : (n,) int64 array
+        Number of each source's table of amplitudes: that of its wavelength in the spectrum.
     polar_e, polar_b : (n, 3) float64 arrays
         Unit vectors of the electric and the magnetic field.
     """
@@ -38,6 +41,7 @@ class SourceTable:
     weight: Array
     polar_e: Array
     polar_b: Array
+    f_table: NDArray[np.int64]
 
 
 def settle_spread(spread: Spread) -> tuple[int, float, float]:
@@ -91,7 +95,8 @@ def build_sources(
     Returns
     -------
     SourceTable
-        Generated grids run over horizontal (outer), vertical, wavelength (inner).
+        Generated grids run over horizontal (outer), vertical, wavelength (inner).  ``f_table`` is
+        the place of the wavelength in a spectrum, 0 without one.
     """
     if sources.points:
         positions, waves, weights = _listed(sources, wavelength, beam)
@@ -106,10 +111,13 @@ def build_sources(
         )
     incident = np.array([-unit(p) for p in positions])
     weight = np.array(weights, dtype=np.float64)
-    weight = weight / weight.mean() if sources.weights == "apply" else np.ones(len(weight))
+    weighted = sources.weights == "apply" or sources.spectrum is not None
+    weight = weight / weight.mean() if weighted else np.ones(len(weight))
     polar_b = np.array([unit(cross(polarization, v)) for v in incident])
     polar_e = np.array([unit(cross(v, b)) for v, b in zip(incident, polar_b, strict=True)])
-    return SourceTable(incident, np.array(waves), weight, polar_e, polar_b)
+    count = 1 if sources.spectrum is None else len(sources.spectrum.wavelengths)
+    f_table = np.arange(len(waves), dtype=np.int64) % count
+    return SourceTable(incident, np.array(waves), weight, polar_e, polar_b, f_table)
 
 
 def _listed(
@@ -131,19 +139,9 @@ def _generated(
 ) -> tuple[list[Array], list[float], list[float]]:
     n_h, width_h, step_h = settle_spread(sources.horizontal)
     n_v, width_v, step_v = settle_spread(sources.vertical)
-    # A dispersion that is not given has the range 0, not "not given": its default is 0.
-    spectrum = sources.dispersion
-    if spectrum.range is None:
-        spectrum = Spread(0.0, spectrum.step, spectrum.count)
-    n_w, width_w, step_w = settle_spread(spectrum)
-    if n_h * n_v * n_w > MOST_SOURCES:
-        raise FieldError(
-            "sources",
-            f"{n_h} x {n_v} directions x {n_w} wavelengths",
-            f"at most {MOST_SOURCES} sources",
-        )
+    each, shares = _wavelengths(sources, wavelength, n_h * n_v)
     vertical_axis = unit(cross(beam, polarization))
-    positions, waves = [], []
+    positions, waves, weights = [], [], []
     for i in range(n_h):
         for j in range(n_v):
             h = step_h * i - width_h / 2.0
@@ -154,7 +152,27 @@ def _generated(
                 continue
             position = rotate_about(-_FAR * beam, polarization, v)
             position = rotate_about(position, vertical_axis, h)
-            for w in range(n_w):
-                positions.append(position)
-                waves.append(wavelength * (1.0 + step_w * w - width_w / 2.0))
-    return positions, waves, [1.0] * len(positions)
+            positions += [position] * len(each)
+            waves += each
+            weights += shares
+    return positions, waves, weights
+
+
+def _wavelengths(
+    sources: Sources, wavelength: float, directions: int
+) -> tuple[list[float], list[float]]:
+    """Return wavelengths [m] and weights of each of so many directions."""
+    spectrum, width = sources.spectrum, sources.dispersion
+    if spectrum is not None:
+        count = len(spectrum.wavelengths)
+    else:
+        # A dispersion that is not given has the range 0, not "not given": its default is 0.
+        if width.range is None:
+            width = Spread(0.0, width.step, width.count)
+        count, range_, step = settle_spread(width)
+    if directions * count > MOST_SOURCES:
+        given = f"{directions} directions x {count} wavelengths"
+        raise FieldError("sources", given, f"at most {MOST_SOURCES} sources")
+    if spectrum is not None:
+        return list(spectrum.wavelengths), list(spectrum.weights)
+    return [wavelength * (1.0 + step * w - range_ / 2.0) for w in range(count)], [1.0] * count

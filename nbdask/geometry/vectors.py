@@ -7,23 +7,24 @@ viewer.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nbdask.geometry.numbers import cos, kind, number, sin, sqrt
 
 Array = NDArray[np.float64]
 
 
 def array(values: Sequence[float] | Array) -> Array:
     """Return three numbers as a new float64 array of shape (3,)."""
-    return np.array(values, dtype=np.float64)
+    return np.array(values, dtype=kind(values))
 
 
 def length(v: Array) -> float:
     """Return the Euclidean length, summed in the order x, y, z; in the unit of ``v``."""
-    return math.sqrt(float(v[0]) ** 2 + float(v[1]) ** 2 + float(v[2]) ** 2)
+    return sqrt(number(v[0]) ** 2 + number(v[1]) ** 2 + number(v[2]) ** 2)
 
 
 def unit(v: Array) -> Array:
@@ -34,7 +35,7 @@ def unit(v: Array) -> Array:
 
 def dot(a: Array, b: Array) -> float:
     """Return the scalar product, summed in the order x, y, z."""
-    return float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
+    return number(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def cross(a: Array, b: Array) -> Array:
@@ -50,22 +51,22 @@ def cross(a: Array, b: Array) -> Array:
 
 def rotate_xyz(v: Array, rotx: float, roty: float, rotz: float) -> Array:
     """Rotate ``v`` about lab x, then y, then z."""
-    x, y, z = (float(c) for c in v)
+    x, y, z = (number(c) for c in v)
     if rotx != 0.0:
-        c, s = math.cos(rotx), math.sin(rotx)
+        c, s = cos(rotx), sin(rotx)
         y, z = y * c - z * s, y * s + z * c
     if roty != 0.0:
-        c, s = math.cos(roty), math.sin(roty)
+        c, s = cos(roty), sin(roty)
         x, z = x * c + z * s, -x * s + z * c
     if rotz != 0.0:
-        c, s = math.cos(rotz), math.sin(rotz)
+        c, s = cos(rotz), sin(rotz)
         x, y = x * c - y * s, x * s + y * c
     return np.array([x, y, z])
 
 
 def rotate_about(v: Array, axis: Array, angle: float) -> Array:
     """Rotate ``v``, (..., 3), about the unit vector ``axis`` by ``angle`` (Rodrigues' formula)."""
-    s, c = math.sin(angle), math.cos(angle)
+    s, c = sin(angle), cos(angle)
     x, y, z = v[..., 0], v[..., 1], v[..., 2]
     along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)
     return np.stack(

@@ -11,6 +11,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from nbdask.files import whole_file
 from nbdask.geometry.model import Model
 from nbdask.plan.memory import MAPPED_BYTES
+
+#: Fields of the model, and ends of the names of their files.
+_FILES = {"f_grid": "amplitudes.npy", "f_more": "further-amplitudes.npy"}
 
 
 def map_amplitudes(model: Model, run: str) -> Model:
@@ -35,27 +39,31 @@ def map_amplitudes(model: Model, run: str) -> Model:
         The same one where the table is below 64 MiB, is mapped already, or where there is no room
         for a file in the folder of temporary files (``TMPDIR``).
     """
-    if model.f_grid.nbytes < MAPPED_BYTES or is_mapped(model.f_grid):
-        return model
-    try:
-        path = _folder() / f"{run}-amplitudes.npy"
-        if not path.exists():
-            with whole_file(path, durable=False) as fresh:
-                np.save(fresh, model.f_grid, allow_pickle=False)
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError:
-        return model
-    if table.shape != model.f_grid.shape:
-        return model
-    return dataclasses.replace(model, f_grid=np.asarray(table))
+    found: dict[str, Any] = {}
+    for name, ending in _FILES.items():
+        array = getattr(model, name)
+        if array.nbytes < MAPPED_BYTES or is_mapped(array):
+            continue
+        try:
+            path = _folder() / f"{run}-{ending}"
+            if not path.exists():
+                with whole_file(path, durable=False) as fresh:
+                    np.save(fresh, array, allow_pickle=False)
+            table = np.load(path, mmap_mode="r", allow_pickle=False)
+        except OSError:
+            continue
+        if table.shape == array.shape:
+            found[name] = np.asarray(table)
+    return dataclasses.replace(model, **found) if found else model
 
 
 def forget_amplitudes(run: str) -> None:
     """Remove the file of a run; processes that have it mapped keep what they see."""
-    try:
-        (_folder() / f"{run}-amplitudes.npy").unlink(missing_ok=True)
-    except OSError:
-        return
+    for ending in _FILES.values():
+        try:
+            (_folder() / f"{run}-{ending}").unlink(missing_ok=True)
+        except OSError:
+            return
 
 
 def is_mapped(table: NDArray[np.float64]) -> bool:

@@ -38,8 +38,10 @@ class AmplitudeGrid:
         return (h, k, el)
 
 
-def check_size(minimum: Sequence[int], maximum: Sequence[int], source: str) -> None:
-    """Refuse a grid that is too large to be meant.
+def check_size(
+    minimum: Sequence[int], maximum: Sequence[int], source: str, tables: int = 1
+) -> None:
+    """Refuse a grid, or one for each energy of a spectrum, that is too large to be meant.
 
     Raises
     ------
@@ -48,6 +50,12 @@ def check_size(minimum: Sequence[int], maximum: Sequence[int], source: str) -> N
     """
     ranges = [high - low + 1 for low, high in zip(minimum, maximum, strict=True)]
     total = ranges[0] * ranges[1] * ranges[2]
+    if total <= MAX_VALUES < total * tables:
+        raise InputFileError(
+            f"{source}: {tables} tables of {total} values, one for each energy of the spectrum:"
+            f" must be at most {MAX_VALUES} values: give --spectrum fewer points, raise --dmin, or"
+            " give --energy E to take f' and f'' at one energy"
+        )
     if total > MAX_VALUES:
         spans = ", ".join(
             f"{name} {low} to {high}"

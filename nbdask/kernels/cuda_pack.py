@@ -83,9 +83,10 @@ def program_of(values: Values) -> Program:
     Parameters
     ----------
     values : dict
-        At least the fields ``lattice``, ``amplitude``, ``factors``, ``degree`` and ``pairs``.
+        At least the fields ``lattice``, ``amplitude``, ``factors``, ``degree``, ``pairs`` and
+        ``weighted``.
     """
-    names = ("lattice", "amplitude", "factors", "degree", "pairs")
+    names = ("lattice", "amplitude", "factors", "degree", "pairs", "weighted")
     # Interpolation, or a running product, alone fills the registers.
     full = values["amplitude"] == CODES["TRICUBIC"] or values["factors"] == CODES["PRODUCTS"]
     pixels = 1 if full else PIXELS
@@ -95,6 +96,8 @@ def program_of(values: Values) -> Program:
 
 
 def _pairs_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    upper = (rows / ANGSTROM).astype(np.float32)
-    lower = (rows / ANGSTROM - upper).astype(np.float32)
+    scaled = rows / ANGSTROM
+    scaled[:, 9] = rows[:, 9]
+    upper = scaled.astype(np.float32)
+    lower = (scaled - upper).astype(np.float32)
     return np.stack([upper, lower], axis=-1).reshape(len(rows), -1).view(np.float64)

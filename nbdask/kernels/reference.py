@@ -234,10 +234,11 @@ class _Sums:
         model = self.model
         h, k, el = (miller_index(axis, q) for axis in model.axes[orientation])
         lattice = lattice_factor(model, h, k, el)
-        amplitude, outside = cell_factor(model, h, k, el)
+        amplitude, outside = cell_factor(model, h, k, el, source)
         if outside is not None:
             self.outside += int(np.count_nonzero(outside & counted & (lattice != 0.0)))
-        term = amplitude * amplitude * lattice * lattice * model.weight[source]
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
+        term = amplitude * amplitude * lattice * lattice * weight
         if not model.running_product:
             if factor is not None:
                 term = term * factor

@@ -296,6 +296,13 @@ class CrystalSetting:
     mosaicity_key: str = ""
     domain_size: float | None = None
 
+    def __post_init__(self) -> None:
+        """Check that the vectors span a cell."""
+        axes = np.array([self.a, self.b, self.c])
+        lengths = np.linalg.norm(axes, axis=1)
+        if not abs(np.linalg.det(axes)) > TINY * math.prod(lengths) > 0.0:
+            raise InputError("crystal: a, b, c span no cell: must be three vectors not in a plane")
+
 
 @dataclass(frozen=True, slots=True)
 class Spindle:

@@ -81,7 +81,10 @@ def read_geometry(
         if value is not None and not abs(value) < LONGEST:
             raise InputError(f"{name} {value!r} m: must be less than {LONGEST:g} m")
     given = Given(path, wavelength, clen, shot)
-    found = _READERS[_format_of(path)](given)
+    try:
+        found = _READERS[_format_of(path)](given)
+    except InputError as error:
+        raise given.of_file(error) from None
     if distance_shift:
         found = replace(found, panels=tuple(_moved(p, distance_shift) for p in found.panels))
         given.taken.append(f"all panels moved by {distance_shift * 1000.0:.10g} mm along z")

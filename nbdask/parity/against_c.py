@@ -258,6 +258,17 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
             f"--source-weights {sources.weights}: C ignores the weights of sources; give"
             " --source-weights ignore"
         )
+    if sources.spectrum is not None:
+        raise ParityUsageError("--spectrum: C ignores the weights of wavelengths; leave it out")
+    if experiment.background.materials:
+        names = ", ".join(material.name for material in experiment.background.materials)
+        raise ParityUsageError(
+            f"--background {names}: C has only -water: compare an image without --background"
+        )
+    if experiment.background.beamstop is not None or experiment.background.shadow is not None:
+        raise ParityUsageError(
+            "--beamstop, --shadow: C has no shadows: compare an image without them"
+        )
     if users is None:
         width = experiment.sources.dispersion
         step = width.step is not None and width.count != 1

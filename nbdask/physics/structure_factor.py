@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.geometry.model import Model
-from nbdask.physics.scattering import nearest
+from nbdask.physics.scattering import whole_indices
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Weights = tuple[Array, Array, Array, Array]
 
 
-def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Bool | None]:
-    """Return F_cell for fractional Miller indices, float64 arrays of one shape.
+def cell_factor(
+    model: Model, h: Array, k: Array, el: Array, source: int = 0
+) -> tuple[Array, Bool | None]:
+    """Return F_cell of one source for fractional Miller indices, float64 arrays of one shape.
 
     Returns
     -------
@@ -29,11 +31,12 @@ def cell_factor(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Boo
     """
     if model.f_grid.size == 0:
         return np.full_like(h, model.default_F), None
+    grid = model.grid_of(source)
     if not model.interpolate:
-        return _nearest_amplitude(model, h, k, el), None
+        return _nearest_amplitude(model, grid, h, k, el), None
     inside = interpolates(model, h, k, el)
     result = np.full_like(h, model.default_F)
-    result[inside] = _tricubic(model, h[inside], k[inside], el[inside])
+    result[inside] = _tricubic(model, grid, h[inside], k[inside], el[inside])
     return result, ~inside
 
 
@@ -68,15 +71,15 @@ def neighbours(model: Model, axis: int, index: Array) -> tuple[NDArray[np.int64]
     return first, cubic_weights(index - below)
 
 
-def _nearest_amplitude(model: Model, h: Array, k: Array, el: Array) -> Array:
+def _nearest_amplitude(model: Model, grid: Array, h: Array, k: Array, el: Array) -> Array:
     inside = np.ones(h.shape, dtype=np.bool_)
     offsets = []
-    for axis, index in enumerate((h, k, el)):
-        last = model.f_grid.shape[axis] - 1
-        offset = nearest(index) - model.f_min[axis]
+    for axis, whole in enumerate(whole_indices(model, h, k, el)):
+        last = grid.shape[axis] - 1
+        offset = whole - model.f_min[axis]
         inside &= (offset >= 0) & (offset <= last)
         offsets.append(np.clip(offset, 0, last).astype(np.int64))
-    return np.where(inside, model.f_grid[tuple(offsets)], model.default_F)
+    return np.where(inside, grid[tuple(offsets)], model.default_F)
 
 
 def cubic_weights(fraction: Array) -> Weights:
@@ -101,7 +104,7 @@ def cubic_weights(fraction: Array) -> Weights:
     )
 
 
-def _tricubic(model: Model, h: Array, k: Array, el: Array) -> Array:
+def _tricubic(model: Model, grid: Array, h: Array, k: Array, el: Array) -> Array:
     """Interpolate through the 4 x 4 x 4 amplitudes around each place."""
     found = [neighbours(model, axis, index) for axis, index in enumerate((h, k, el))]
     bases, weights = [base for base, _ in found], [weight for _, weight in found]
@@ -110,6 +113,6 @@ def _tricubic(model: Model, h: Array, k: Array, el: Array) -> Array:
         for j in range(4):
             row = np.zeros_like(h)
             for m in range(4):
-                row += weights[2][m] * model.f_grid[bases[0] + i, bases[1] + j, bases[2] + m]
+                row += weights[2][m] * grid[bases[0] + i, bases[1] + j, bases[2] + m]
             result += weights[0][i] * weights[1][j] * row
     return result

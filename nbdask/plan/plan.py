@@ -12,7 +12,17 @@ from nbdask import html
 from nbdask.errors import PlanError
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
-from nbdask.plan.cost import TILE_SECONDS, Costs
+from nbdask.plan.cost import Costs
+from nbdask.plan.estimate import (
+    STORED,
+    Estimate,
+    Pieces,
+    Storage,
+    Workers,
+    estimate,
+    format_seconds,
+)
+from nbdask.plan.leading import least_seconds, most_tasks
 from nbdask.plan.machine import total_memory
 from nbdask.plan.steps import StepRange, split_steps
 from nbdask.plan.tiles import Tile, TileGrid
@@ -30,12 +40,10 @@ TASKS_PER_THREAD = 2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
 #: Cost of a pixel in a tile of zeros, outside the region of interest, relative to another.
-EMPTY_SHARE = 0.2
+EMPTY_SHARE = 0.4
 #: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
 GPU_SIDE, GPU_GREATEST, GPU_TASK = 1024, 2048, 0.5
-#: Seconds before the first tile, and those that the start of worker processes adds.
-START_SECONDS, WORKERS_SECONDS = 2.0, 3.0
 
 
 class KernelFacts(Protocol):
@@ -58,30 +66,6 @@ class KernelFacts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
-    """How many tasks run at once.
-
-    Parameters
-    ----------
-    workers : int
-        Processes that evaluate tiles.
-    threads : int
-        Tasks at a time in each.
-    processes : int
-        Processes in all, the one that leads included.
-    """
-
-    workers: int = 1
-    threads: int = 1
-    processes: int = 1
-
-    @property
-    def total(self) -> int:
-        """Tasks that run at once."""
-        return self.workers * self.threads
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """Which work is done, in which pieces.
 
@@ -98,8 +82,10 @@ class Plan:
         Most bytes of one running task.
     process_bytes : int
         Most bytes of one process.
-    task_seconds, run_seconds : float
-        Estimates.
+    task_seconds : float
+        Estimate.
+    estimate : Estimate
+        Of the whole run.
     costs : str
         Where the cost figures come from.
     """
@@ -114,8 +100,13 @@ class Plan:
     task_bytes: int
     process_bytes: int
     task_seconds: float
-    run_seconds: float
+    estimate: Estimate
     costs: str
+
+    @property
+    def run_seconds(self) -> float:
+        """Estimated seconds of the run."""
+        return self.estimate.total
 
     @property
     def tasks(self) -> int:
@@ -146,9 +137,14 @@ class Plan:
                 f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
                 f"memory    {memory.format_bytes(self.task_bytes)} per task,"
                 f" {memory.format_bytes(self.process_bytes)} per process",
-                f"time      about {format_seconds(self.run_seconds)} (cost figures: {self.costs})",
+                f"time      about {format_seconds(self.run_seconds)}{self._waiting()}, limited by"
+                f" {self.estimate.limit}: {self.estimate.parts()}"
+                f" (cost figures: {self.costs}; {self.estimate.storage})",
             )
         )
+
+    def _waiting(self) -> str:
+        return " and the jobs' time in their queue" if self.workers.queued else ""
 
     def _repr_html_(self) -> str:
         """Show the plan in a notebook."""
@@ -235,6 +231,8 @@ def make_plan(
     steps_per_task: int | None = None,
     workers: Workers | None = None,
     memory_limit: int | str | None = None,
+    storage: Storage | None = None,
+    outputs: int = 0,
 ) -> Plan:
     """Choose tiles and step ranges, or check those asked for.
 
@@ -251,6 +249,10 @@ def make_plan(
         None: one process with one thread.
     memory_limit : int or str, optional
         Bytes that each process may use.  None: its share of 70 % of what the machine has.
+    storage : Storage, optional
+        How fast the store's place is.  None: what is usual.
+    outputs : int
+        Files that are made of the finished store.
 
     Raises
     ------
@@ -258,7 +260,8 @@ def make_plan(
         A size that is not allowed, or a run that does not fit the memory.
     """
     workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
-    demand = _Demand(model, kernel, costs, workers, _limit(memory_limit, workers))
+    storage = storage or Storage()
+    demand = _Demand(model, kernel, costs, workers, storage, _limit(memory_limit, workers))
     per_task = _checked_steps(steps_per_task)
     side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
@@ -278,7 +281,7 @@ def make_plan(
         task_bytes=task,
         process_bytes=need,
         task_seconds=demand.tile_seconds(grid.tile) / len(steps),
-        run_seconds=demand.run_seconds(grid),
+        estimate=estimate(demand.pieces(grid, len(steps), outputs), workers, costs, storage),
         costs=costs.source,
     )
 
@@ -291,6 +294,7 @@ class _Demand:
     kernel: KernelFacts
     costs: Costs
     workers: Workers
+    storage: Storage
     limit: int
 
     @property
@@ -313,6 +317,10 @@ class _Demand:
         step = self.costs.per_evaluation(self.model, self.kernel.name, self.kernel.precision)
         return evaluated * self.model.n_steps * step
 
+    def _background(self, pixels: int) -> float:
+        """Return the seconds of pixels' amorphous background, which a processor computes."""
+        return pixels * self.costs.background(self.model)
+
     def _finishing(self, pixels: int) -> float:
         """Return the seconds of what is done once for each pixel."""
         return pixels * self.costs.per_pixel(self.kernel.name, self.kernel.precision)
@@ -326,23 +334,46 @@ class _Demand:
         """Return the seconds of the fullest tile."""
         slow, fast = self.roi.shape
         evaluated = min(tile[0], slow) * min(tile[1], fast)
-        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + TILE_SECONDS
+        once = self._finishing(tile[0] * tile[1]) + self._background(evaluated)
+        return self._evaluating(evaluated) + once + self._files(tile)
 
-    def all_seconds(self, grid: TileGrid) -> tuple[float, float]:
-        """Return the seconds of all evaluations, and of the rest, one after another."""
-        pixels = grid.pixels
-        working = min(self.working_tiles(grid.tile) * grid.tile[0] * grid.tile[1], pixels)
-        written = working + round(EMPTY_SHARE * (pixels - working))
-        rest = self._finishing(written) + len(grid) * TILE_SECONDS
-        return self._evaluating(self.model.evaluated), rest
+    def _files(self, tile: tuple[int, int]) -> float:
+        """Return the seconds of a tile's files."""
+        return self.costs.of_run("tile") + self.storage.seconds(STORED * tile[0] * tile[1])
 
-    def run_seconds(self, grid: TileGrid) -> float:
-        """Return the seconds of the run, its start included."""
-        start = START_SECONDS + (WORKERS_SECONDS if self.workers.processes > 1 else 0.0)
-        evaluating, rest = self.all_seconds(grid)
-        if self.on_device:
-            return start + max(evaluating / self.workers.workers, rest / self.workers.total)
-        return start + (evaluating + rest) / self.workers.total
+    @property
+    def work_seconds(self) -> float:
+        """Seconds of all evaluations on one thread."""
+        return self._evaluating(self.model.evaluated)
+
+    @property
+    def wanted_tasks(self) -> int:
+        """Tasks into which work is cut: some for each thread, unless leading takes longer then."""
+        many = TASKS_PER_THREAD * self.workers.total
+        return min(many, most_tasks(self.work_seconds)) if self.workers.led else many
+
+    @property
+    def long_task(self) -> float:
+        """Seconds of a task at most: many workers need longer ones."""
+        return max(LONG_TASK, least_seconds(self.workers.total)) if self.workers.led else LONG_TASK
+
+    def pieces(self, grid: TileGrid, ranges: int, outputs: int) -> Pieces:
+        """Return the work of a run."""
+        pixels, tile = grid.pixels, grid.tile
+        working = min(self.working_tiles(tile) * tile[0] * tile[1], pixels)
+        return Pieces(
+            tiles=len(grid),
+            working=self.working_tiles(tile),
+            ranges=ranges,
+            pixels=tile[0] * tile[1],
+            evaluating=self.work_seconds,
+            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working)))
+            + self._background(self.model.evaluated),
+            fullest=self.tile_seconds(tile),
+            size=STORED * working,
+            on_device=self.on_device,
+            copied=outputs * pixels,
+        )
 
     def task_bytes(self, pixels: int, ranges: int) -> int:
         return memory.task_bytes(self.model, pixels, ranges, self.kernel.working_bytes)
@@ -360,7 +391,7 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
 
     The greatest that keeps tasks short enough, gives every thread a few, and fits the memory.
     """
-    many = TASKS_PER_THREAD * demand.workers.total
+    many = demand.wanted_tasks
     tiles: Callable[[int], int] = lambda side: demand.working_tiles((side, side))  # noqa: E731
     seconds: Callable[[int], float] = lambda side: demand.tile_seconds((side, side))  # noqa: E731
     ranges = 1 if steps_per_task is None else -(-demand.model.n_steps // steps_per_task)
@@ -373,10 +404,9 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
     if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
         side = GREATEST_SIDE
     # Very large detectors keep tiles of a fair size and cut the steps instead: fewer files.
-    floor = (
-        128 if demand.model.n_panels * demand.model.n_slow * demand.model.n_fast <= 8192**2 else 256
-    )
-    while side > floor and seconds(side) > LONG_TASK and steps_per_task is None:
+    pixels = demand.model.n_panels * demand.model.n_slow * demand.model.n_fast
+    floor = 128 if pixels <= 8192**2 else 256
+    while side > floor and seconds(side) > demand.long_task and steps_per_task is None:
         side //= 2
     while side > LEAST_SIDE and tiles(side) < many and seconds(side // 2) >= WORTH_CUTTING:
         side //= 2
@@ -391,8 +421,8 @@ def _choose_steps(demand: _Demand, grid: TileGrid) -> int:
         parts = max(1, int(demand.gpu_seconds(grid.tile) / GPU_TASK))
         return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
     seconds = demand.tile_seconds(grid.tile)
-    parts = max(1, math.ceil(seconds / LONG_TASK))
-    wanted = -(-TASKS_PER_THREAD * demand.workers.total // demand.working_tiles(grid.tile))
+    parts = max(1, math.ceil(seconds / demand.long_task))
+    wanted = -(-demand.wanted_tasks // demand.working_tiles(grid.tile))
     parts = max(parts, min(wanted, int(seconds / SHORT_TASK)))
     return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
 
@@ -429,12 +459,3 @@ def _fitting_bytes(
         f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"
         f" --memory-limit (one thread with small tiles needs {text(smallest)})"
     )
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration for people: ``"3.1 s"``, ``"12 min"``."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -140,16 +140,19 @@ class CheckedImage:
 
     def _compare(self, index: int, crc: int, recorded: int) -> None:
         """Raise an error unless a tile's checksum is the recorded one."""
-        if crc != recorded:
+        if crc != recorded and crc != self._record(index, anew=True):
             text = f"CRC-32C {crc:08x} instead of the recorded {recorded:08x}"
             raise damaged(self._reader, index, text)
         self._sound[index] = True
 
-    def _record(self, index: int) -> int | None:
+    def _record(self, index: int, *, anew: bool = False) -> int | None:
         """Return the CRC-32C on record, None where a tile without one is to be passed on."""
         try:
             with self._lock:
-                record = self._reader.record(index)
+                record = None if anew else self._reader.record(index)
+                if record is None:  # It may have been written meanwhile.
+                    self._reader.records.refresh()
+                    record = self._reader.record(index)
         except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise _told(self._reader, index, "its record", error) from error
         if record is None:

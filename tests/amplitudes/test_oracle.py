@@ -60,9 +60,7 @@ def test_models(name: str, method: str, within: float, monkeypatch: pytest.Monke
         ({}, case["plain"]["F"], None),
         (terms, anomalous["F_plus"], anomalous["F_minus"]),
     ):
-        found = structure_factors(
-            model, hkl, d_min, dispersion=dispersion, solvent=None, method=method
-        )
+        found = structure_factors(model, hkl, d_min, solvent=None, method=method).at(dispersion)
         rms = np.sqrt((np.abs(found[0]) ** 2).mean())
         assert np.abs(found[0] - numbers(plus)).max() < within * rms
         if minus is not None:
@@ -76,7 +74,7 @@ def test_solvent(name: str) -> None:
     case, model = oracle("models")[name], read_model(INPUTS / "models" / name)
     hkl = unique_indices(name, model.symmetry, 8.0)
     with_it, without = (
-        structure_factors(model, hkl, 8.0, dispersion={}, solvent=solvent, method="direct")[0]
+        structure_factors(model, hkl, 8.0, solvent=solvent, method="direct").at({})[0]
         for solvent in (SOLVENT, None)
     )
     ratio = np.abs(with_it).mean() / np.abs(without).mean()

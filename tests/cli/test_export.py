@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nbdask.cli.main import main
+from nbdask.export.formats import export
 from tests.export.stores import store_of
 from tests.helpers import small_experiment
 
@@ -31,7 +32,7 @@ def test_several_files_at_once(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["export", "run.zarr", "a.img", "a.pgm", "a.bin", "a.h5"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 4
-    assert said[0].startswith("a.img: smv, 32 (slow) x 24 (fast) pixels, 2.0 KiB, scale ")
+    assert said[0].startswith("a.img: smv, 32 (slow) x 24 (fast) pixels, 2.5 KiB, scale ")
     assert said[2] == "a.bin: float, 32 (slow) x 24 (fast) pixels, 3.0 KiB"
     assert (folder / "a.bin").read_bytes() == IMAGE.tobytes()
 
@@ -55,7 +56,7 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr s3://b/a.img", "s3://b/a.img: files are written to local paths only"),
         ("run.zarr a.img --format svm", "unknown format (did you mean smv?)"),
         ("run.zarr a.img --dtype int32", "--dtype is not used by smv"),
-        ("run.zarr", "Missing argument 'OUT...'"),
+        ("run.zarr", "no file to write after run.zarr"),
         ("no.zarr a.img", "no.zarr does not exist"),
         ("run.zarr no/a.img", "the folder"),
         ("run.zarr a.img --roi 0 3 24 30", "--roi 0 3 24 30: must be the first and last pixel"),
@@ -127,7 +128,7 @@ def test_integers_for_all_formats_that_have_them(folder: Path) -> None:
 
 @pytest.mark.long
 def test_a_killed_export_leaves_no_file_under_the_name(folder: Path) -> None:
-    """kill -9 while rows are written: an older file is whole; what is left has another name."""
+    """kill -9 while rows are written: an older file is whole; the next one deletes what is left."""
     (folder / "a.h5").write_bytes(b"old")
     code = (
         "import os, signal\n"
@@ -141,7 +142,9 @@ def test_a_killed_export_leaves_no_file_under_the_name(folder: Path) -> None:
     assert (folder / "a.h5").read_bytes() == b"old"
     left = [p.name for p in folder.iterdir() if p.name not in ("a.h5", "run.zarr")]
     assert len(left) == 1
-    assert re.fullmatch(r"\.[0-9a-f]{12}\.a\.h5", left[0])
+    assert re.fullmatch(r"\.[0-9a-f]{8}-[0-9]+-[0-9a-f]{12}\.a\.h5", left[0])
+    export("run.zarr", "a.h5", overwrite=True)
+    assert sorted(p.name for p in folder.iterdir()) == ["a.h5", "run.zarr"]
 
 
 def test_two_files_of_one_name_are_refused(folder: Path) -> None:

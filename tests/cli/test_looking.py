@@ -141,3 +141,29 @@ def test_simulate_builds_a_pyramid(tmp_path) -> None:
     assert sorted(str(p.relative_to(tmp_path)) for p in files if p.is_file()) == [
         f"run.zarr/pyramid/{kind}/1/image/c/0/0" for kind in ("max", "mean")
     ]
+
+
+@pytest.mark.long
+def test_pyramid_by_workers(tmp_path, capsys) -> None:
+    """As noise and simulate have it; options of jobs are refused as there."""
+    copy = make(tmp_path / "run.zarr", tile=32)
+    assert main(["pyramid", str(copy), "--cluster", "local", "--memory", "1GB"]) == 2
+    assert "--memory is for jobs of a batch system" in said(capsys)
+    assert not (copy / "pyramid").exists()
+    argv = ["pyramid", str(copy), "--cluster", "local", "--workers", "2", "--threads", "1"]
+    assert main(argv) == 0
+    assert "needs no coarser levels" in capsys.readouterr().out
+
+
+def test_a_pyramid_that_is_stopped(store, tmp_path, capsys, monkeypatch) -> None:
+    """The line says how to go on."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nbdask.derive.pyramid.build_pyramid", stopped)
+    for more in ([], ["--rebuild"]):
+        assert main(["pyramid", str(store), *more]) == 130
+        words = "".join(f" without {word}" for word in more)
+        line = f"nbdask: interrupted; the same command{words} builds what is missing\n"
+        assert capsys.readouterr().err == line

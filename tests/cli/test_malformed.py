@@ -210,6 +210,8 @@ def test_wrong_input_is_refused_in_one_line(
         (["info", "--jsn", "a.zarr"], "no such option: --jsn (did you mean --json?)"),
         (["verify", "-q", "a.zarr"], "no such option: -q (see nbdask verify --help)"),
         (["info", "none.zarr"], "none.zarr"),
+        (["geometry", ""], "FILE '' is empty"),
+        (["simulate", "--resume", "verify", "--out", "x.zarr"], "must be --resume=verify"),
         (["info", "folder"], "folder"),
         (["example", "unobtainium"], "unobtainium"),
         (["simulate", *GOOD.split()], "--out"),

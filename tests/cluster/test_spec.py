@@ -10,7 +10,8 @@ from nbdask.cluster import threads as threads_module
 from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import ClusterError
-from nbdask.plan.plan import Workers
+from nbdask.plan.estimate import Workers
+from nbdask.plan.machine import available_cores
 
 
 @pytest.mark.parametrize(
@@ -35,8 +36,10 @@ def test_counts_come_from_cores(monkeypatch, text, workers, threads, expected) -
 
 def test_layout_counts_processes() -> None:
     """Worker processes have a leading process beside them."""
-    assert ClusterSpec("threads", 1, 4).layout == Workers(1, 4, 1)
-    assert ClusterSpec("local", 3, 2).layout == Workers(3, 2, 4)
+    cores = available_cores()
+    assert ClusterSpec("threads", 1, 4).layout == Workers(1, 4, 1, cores)
+    assert ClusterSpec("local", 3, 2).layout == Workers(3, 2, 4, cores)
+    assert ClusterSpec("slurm", 3, 2).layout == Workers(3, 2, 4, queued=True)
 
 
 @pytest.mark.parametrize(

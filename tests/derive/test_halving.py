@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -107,3 +108,18 @@ def test_the_source_is_left_alone() -> None:
     for kind in ("max", "mean"):
         halved(values, kind, ones((4, 4)))
     assert np.array_equal(values, before)
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+@pytest.mark.parametrize("hole", [False, True])
+def test_what_is_needed_on_the_way_is_small(kind: str, hole: bool) -> None:
+    """Less than half of the image itself, though a mean that leaves pixels out is of doubles."""
+    values = np.ones((4096, 256), dtype=np.float32)
+    if hole:
+        values[3, 3] = np.nan
+    tracemalloc.start()
+    found = halved(values, kind, ones(values.shape))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.min() == found.max() == 1.0
+    assert peak - found.nbytes < values.nbytes / 2

@@ -133,6 +133,41 @@ def test_a_build_that_was_cut_off_goes_on(store) -> None:
     assert changed == {f"pyramid/{kind}/1/image/c/1/1" for kind in KINDS}
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"cluster": "threads", "threads": 1},
+        pytest.param({"cluster": "local", "workers": 2, "threads": 1}, marks=pytest.mark.long),
+    ],
+    ids=["threads", "local"],
+)
+def test_where_it_is_built_does_not_matter(store, original, tmp_path, where) -> None:
+    """Stopped half-way, no chunk is half; the same call goes on; the files are always the same."""
+    other = Path(shutil.copytree(original, tmp_path / "other.zarr"))
+    build_pyramid(other, smallest=10)
+
+    def stop(done: int, total: int) -> None:
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_pyramid(store, smallest=10, progress=stop, **where)
+    names = sorted(chunks(other))
+    some = sorted(name for name in chunks(store) if not name.endswith(".partial"))
+    assert 0 < len(some) < len(names)
+    assert all((store / n).read_bytes() == (other / n).read_bytes() for n in some)
+    assert build_pyramid(store, smallest=10, **where).missing == 0
+    assert sorted(chunks(store)) == names
+    assert all((store / n).read_bytes() == (other / n).read_bytes() for n in names)
+
+
+def test_what_is_built_needs_no_workers(store, monkeypatch) -> None:
+    """A pyramid that is there is found so without a cluster."""
+    build_pyramid(store, smallest=10)
+    monkeypatch.setattr("nbdask.derive.pyramid.open_cluster", None)
+    assert build_pyramid(store, smallest=10, cluster="local", workers=2).built == 0
+
+
 @pytest.mark.long
 def test_levels_grow_while_a_run_goes_on(store, tmp_path) -> None:
     """The very files of a pyramid built afterwards; they are there when the run is complete."""

@@ -14,8 +14,20 @@ from nbdask.inputs import amplitudes
 from tests.fuzz.targets import Target, targets
 
 NAMES = (
-    *("hkl", "fdump", "matrix", "sources", "header", "mask", "toml", "pipeline", "map", "log"),
-    *("costs", "flags", "values", "store"),
+    *(
+        "hkl",
+        "fdump",
+        "matrix",
+        "sources",
+        "domains",
+        "spectrum",
+        "header",
+        "mask",
+        "toml",
+        "pipeline",
+        "map",
+    ),
+    *("log", "costs", "flags", "values", "store"),
 )
 
 

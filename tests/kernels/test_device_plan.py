@@ -20,7 +20,8 @@ from nbdask.kernels.cuda_cupy import GpuKernel
 from nbdask.kernels.cuda_facts import GpuFacts
 from nbdask.kernels.registry import BACKENDS, kernel_facts
 from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs
-from nbdask.plan.plan import Workers, make_plan
+from nbdask.plan.estimate import Workers
+from nbdask.plan.plan import make_plan
 from nbdask.run import Settings, prepare
 from tests.helpers import COSTS, small_experiment
 from tests.kernels.cupy_standin import Array, install

@@ -180,6 +180,8 @@ def whole(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+#: A crystal without a volume.
+FLAT = {f"real_space_{axis}": [1, 0, 0] for axis in "abc"}
 #: Words that the error must hold, and what is wrong with the list.
 BAD_EXPT = [
     (("panel 0 (P)", "fast_axis"), changed("fast_axis", [0, 0, 0])),
@@ -208,6 +210,7 @@ BAD_EXPT = [
     (("experiment 0", "beam"), whole("experiment", [{"detector": 0}])),
     (("experiment", "a list"), whole("experiment", {"beam": 0})),
     (("crystal 0", "real_space_b"), whole("crystal", [{"real_space_a": [1, 0, 0]}])),
+    (("crystal: a, b, c", "no cell"), whole("crystal", [FLAT])),
     (("detector 0", "panels"), whole("detector", [{"panels": []}])),
 ]
 

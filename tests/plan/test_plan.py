@@ -17,7 +17,8 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import default_costs
 from nbdask.plan.cost import Costs
-from nbdask.plan.plan import Plan, Workers, make_plan, parse_tile, steps_from_dict
+from nbdask.plan.estimate import Workers
+from nbdask.plan.plan import Plan, make_plan, parse_tile, steps_from_dict
 from tests.helpers import COSTS, small_experiment
 
 TWO = Workers(1, 2, 1)
@@ -93,6 +94,25 @@ def test_never_a_task_per_pixel() -> None:
     """Even absurdly many threads and steps leave tiles of 64 x 64."""
     plan = plan_of(model_of(4096, oversample=1000), workers=Workers(1000, 8, 1001))
     assert min(plan.grid.tile) >= 64
+
+
+def test_thousands_of_threads_do_not_get_more_tasks_than_can_be_led() -> None:
+    """Jobs wait in a queue, which is said; tasks that cannot travel together are long enough."""
+    many = Workers(1000, 8, 1001, queued=True)
+    plan = plan_of(model_of(65536, oversample=10), workers=many)
+    assert (
+        plan.estimate.leading
+        <= 1.2 * plan_of(model_of(65536, oversample=10), workers=many, tile=2048).run_seconds
+    )
+    assert plan.run_seconds >= plan.estimate.leading
+    line = plan.describe().splitlines()[-1]
+    assert line.startswith("time      about")
+    assert "and the jobs' time in their queue, limited by" in line
+    cut = plan_of(model_of(1024, oversample=1000), workers=Workers(100, 1, 101))
+    assert cut.task_seconds >= 0.2
+    tiny = plan_of(model_of(65536, oversample=10), workers=many, tile=64)
+    assert tiny.run_seconds > tiny.estimate.leading > 60
+    assert tiny.estimate.limit == "the leading process"
 
 
 def test_only_the_region_of_interest_counts() -> None:

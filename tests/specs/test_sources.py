@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nbdask.experiment import SourcePoint, Sources, Spread
+from nbdask.experiment.spectrum import Spectrum
 from nbdask.geometry.source_grid import build_sources, settle_spread
 from nbdask.geometry.vectors import unit
 from tests.specs.support import experiment, pixels
@@ -90,6 +91,18 @@ def test_one_dimensional_divergence_is_never_cut() -> None:
     """Round or square, a line of sources is complete."""
     found = build_sources(Sources(vertical=Spread(0.03, None, 7)), WAVE, X, Z)
     assert len(found.wavelength) == 7
+
+
+def test_spectrum_takes_the_place_of_dispersion() -> None:
+    """Each direction has all wavelengths; weights have a mean of 1; tables follow them."""
+    spectrum = Spectrum((1.2e-10, 1.0e-10), (1.0, 3.0))
+    spread = Spread(0.02, None, 3)
+    found = build_sources(Sources(vertical=spread, spectrum=spectrum), WAVE, X, Z)
+    assert found.wavelength.tolist() == [1.2e-10, 1.0e-10] * 3
+    assert found.weight.tolist() == [0.5, 1.5] * 3
+    assert found.f_table.tolist() == [0, 1] * 3
+    np.testing.assert_array_equal(found.incident[0], found.incident[1])
+    assert build_sources(Sources(dispersion=spread), WAVE, X, Z).f_table.tolist() == [0, 0, 0]
 
 
 def test_source_list_switches_the_grid_off() -> None:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nbdask.amplitudes.request import Request
 from nbdask.errors import BackendError, InputError
-from nbdask.experiment import Crystal, Sampling, Scan, Sources, StructureFactors
+from nbdask.experiment import (
+    Background,
+    Crystal,
+    Material,
+    Mosaic,
+    Sampling,
+    Scan,
+    Sources,
+    StructureFactors,
+)
 from nbdask.experiment.sources import Spread
+from nbdask.flags import Own, parse_args
 from nbdask.geometry.build import build_model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel
@@ -19,9 +31,12 @@ from nbdask.trace.entries import LoopIndex, TraceError
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.text import describe
 from nbdask.trace.walk import trace_pixel
+from tests.amplitudes.support import pdb
 from tests.helpers import image_of, reflections, small_experiment, tile_image
 from tests.trace.support import CASES, experiment, pixel
 
+#: Shown of what no experiment of the traces has.
+RARE = ("amplitude_table", "domain_weight", "pitch_slow", "pixel_area")
 SPECS = Path(__file__).parents[2] / "specs"
 
 
@@ -128,7 +143,30 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen: set[str] = set()
     for name in CASES:
         seen |= {e.name for e in trace_pixel(experiment(name), *pixel(name)).entries}
-    assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2", "pitch_slow", "pixel_area"}
+    wet = Background(materials=(Material(1e-4, table="water"),), beamstop=(1e-3, 0.0, 0.0))
+    seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
+    assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2", *RARE}
+
+
+def test_a_trace_shows_the_weights_of_domains() -> None:
+    """Where they are not all 1."""
+    domains = ((1.0, 0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.0, 3.0))
+    crystal = replace(small_experiment().crystal, mosaic=Mosaic(domains=domains))
+    entries = trace_pixel(small_experiment(crystal=crystal), 3, 5).entries
+    assert [e.value[0] for e in entries if e.name == "domain_weight"] == [0.5, 1.5]
+
+
+def test_a_trace_names_the_table_of_each_source(tmp_path: Path) -> None:
+    """Where a spectrum has several, over an absorption edge; one table is not worth a line."""
+    (tmp_path / "se.pdb").write_text(pdb())
+    for spectrum, numbers in (("tophat:60eV:2", [0, 1]), ("tophat:60eV:1", [])):
+        parsed = parse_args(
+            ["-N", "3", "-detpixels", "16", "-energy", "12658", "-oversample", "1"],
+            amplitudes=Request(model=str(tmp_path / "se.pdb"), dmin=4.0),
+            own=Own(spectrum=spectrum),
+        )
+        entries = trace_pixel(parsed.experiment, 3, 5).entries
+        assert [e.value[0] for e in entries if e.name == "amplitude_table"] == numbers
 
 
 def test_taps_choose_quantities() -> None:

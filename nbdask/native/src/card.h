@@ -11,15 +11,15 @@
 #ifdef NB_LATTICE
 struct Version {
   static constexpr int lattice = NB_LATTICE, amplitude = NB_AMPLITUDE, factors = NB_FACTORS;
-  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS;
+  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS, weighted = NB_WEIGHTED;
 };
 NB_INLINE Version version_of(const Params&) { return {}; }
 #else
 struct Version {
-  int lattice, amplitude, factors, degree, pairs;
+  int lattice, amplitude, factors, degree, pairs, weighted;
 };
 NB_INLINE Version version_of(const Params& p) {
-  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs};
+  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs, p.weighted};
 }
 #endif
 
@@ -40,7 +40,7 @@ struct Pixel {
   unsigned outside;
 };
 
-// A row of the table of orientations: nine numbers, or nine pairs of float32.
+// A row of the table of orientations: ten numbers, or ten pairs of float32.
 union Row {
   double2 both[AXES_ROW / 2];
   double number[AXES_ROW];
@@ -128,7 +128,9 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
     if (v.pairs) {
       float term = squared;
       if (v.amplitude == NEAREST)
-        term *= __ldg(reinterpret_cast<const float*>(table) + whole_place(p, whole));
+        term *= __ldg(reinterpret_cast<const float*>(table) + source.amplitudes +
+                      whole_place(p, whole));
+      if (v.weighted) term *= row.pair[9].upper;
       // What the sum of two float32 loses, exactly.
       const float sum = pixel.narrow_terms.upper + term;
       const float part = sum - pixel.narrow_terms.upper;
@@ -138,24 +140,25 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
     }
     lattice = {squared, squared == 0.0f};
   } else {
-    at = find_indices(v, row.number, pixel.q);
+    at = find_spot(v, p, row.number, pixel.q);
     lattice = lattice_factor(v, p, at);
     whole[0] = __double2int_ru(at.h.whole);
     whole[1] = __double2int_ru(at.k.whole);
     whole[2] = __double2int_ru(at.l.whole);
   }
   double strength = 1.0;
-  if (v.amplitude == NEAREST) strength = __ldg(table + whole_place(p, whole));
+  if (v.amplitude == NEAREST) strength = __ldg(table + source.amplitudes + whole_place(p, whole));
   if (v.amplitude == TRICUBIC) {
     strength = p.default_squared;
     const bool matters = v.factors == PRODUCTS ? !lattice.zero : lattice.squared != 0.0;
     if (matters && pixel.counted) {
       if (inside_list(p, at))
-        strength = interpolated_squared(p, table, at);
+        strength = interpolated_squared(p, table + source.amplitudes, at);
       else
         ++pixel.outside;
     }
   }
+  if (v.weighted) strength *= row.number[9];
   if (v.factors != PRODUCTS) {
     pixel.terms = fma(lattice.squared, strength, pixel.terms);
     return;

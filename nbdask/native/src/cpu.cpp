@@ -108,8 +108,8 @@ bool begin_source(const Params& p, const Source& light, int layer, Block& b) {
   return true;
 }
 
-void end_source(const Params& p, const Source& source, Block& b) {
-  const double constant = source.weight * p.height;
+void end_source(const Params& p, const Source& source, double weight, Block& b) {
+  const double constant = source.weight * weight * p.height;
   if (p.dmin <= 0.0 && p.factors == ONCE) {
     NB_SIMD
     for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], constant, b.total[i]);
@@ -193,7 +193,7 @@ __attribute__((noinline)) void add_terms(const Params& shared, const double* axe
     int* __restrict place = b.place;
     NB_SIMD
     for (int i = 0; i < count; ++i) {
-      const Indices at = find_indices(v, a, {qx[i], qy[i], qz[i]});
+      const Indices at = find_spot(v, p, a, {qx[i], qy[i], qz[i]});
       const double squared = lattice_factor(v, p, at).squared;
       terms[i] = v.amplitude == CONSTANT ? terms[i] + squared : squared;
       if (v.amplitude == NEAREST) place[i] = place_of(p, at);
@@ -235,7 +235,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
                    int i, Block& b) {
   if (p.dmin > 0.0 && !b.counted[i]) return;
   const AnyVersion v = {p.lattice, p.amplitude, p.factors, p.degree};
-  const Indices at = find_indices(v, a, b.q(i));
+  const Indices at = find_spot(v, p, a, b.q(i));
   const Lattice lattice = lattice_factor(v, p, at);
   double strength = 1.0;
   if (p.amplitude == NEAREST) strength = table[place_of(p, at)];
@@ -247,7 +247,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
       b.outside += !lattice.zero;
   }
   if (lattice.zero && p.skip_zero) return;
-  const double term = lattice.squared * strength * (source.weight * p.height);
+  const double term = lattice.squared * strength * (source.weight * a[9] * p.height);
   b.total[i] = (b.total[i] + term) * b.weight[i];
   b.gain[i] *= b.weight[i];
 }
@@ -267,10 +267,12 @@ struct Loops {
   const double* mixed_axes;
 };
 
-void add_mixed_terms(const Params& p, const Loops& loops, const double* axes, const double* table,
-                     int first, int last, Block& b) {
+void add_mixed_terms(const Params& p, const Loops& loops, const Source& source, const double* axes,
+                     const double* table, int first, int last, Block& b) {
   if (p.amplitude != TRICUBIC) {
-    add_mixed(*loops.mixed, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
+    Mixed own = *loops.mixed;
+    if (own.listed) own.amplitudes += source.amplitudes;
+    add_mixed(own, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
     return;
   }
   for (int o = first; o < last; ++o) {
@@ -287,6 +289,24 @@ void add_lit_terms(const Params& p, const Loops& loops, long low, long high, Blo
   const double height = p.height;
   NB_SIMD
   for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], height, b.total[i]);
+}
+
+// The terms of one source: orientations of equal weight are added before they are weighted.
+void add_source(const Params& p, const Loops& loops, const Source& source, const double* axes,
+                const double* table, int first, int last, Block& b) {
+  for (int begin = first, end = last; begin < last; begin = end) {
+    const double weight = weight_of(axes, begin);
+    end = last;
+    if (p.weighted)
+      for (end = begin + 1; end < last && weight_of(axes, end) == weight;) ++end;
+    if (begin != first)
+      for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
+    if (loops.mixed)
+      add_mixed_terms(p, loops, source, axes, table, begin, end, b);
+    else
+      loops.add(p, axes, table, begin, end, b);
+    end_source(p, source, weight, b);
+  }
 }
 
 // The sums of a block over the range of steps.
@@ -309,16 +329,13 @@ void sum_block(const Params& p, const double* axes, const double* sources, const
       const int first = number == source0 ? turn0 : 0;
       const int last = number == source1 - 1 ? turn1 : p.turns;
       const Source source = read_source(sources, number);
+      const double* own = table + source.amplitudes;
       if (!begin_source(p, source, layer, b)) continue;
       if (p.factors == PRODUCTS) {
-        multiply_terms(p, source, axes, table, first, last, b);
+        multiply_terms(p, source, axes, own, first, last, b);
         continue;
       }
-      if (loops.mixed)
-        add_mixed_terms(p, loops, axes, table, first, last, b);
-      else
-        loops.add(p, axes, table, first, last, b);
-      end_source(p, source, b);
+      add_source(p, loops, source, axes, own, first, last, b);
     }
   }
 }
@@ -412,8 +429,9 @@ NB_EXPORT void nb_probe(const Params* p, const double* axes, const double* sourc
   const Source source = read_source(sources, number);
   const Vector q = scatter(source, ray.d);
   const Indices at =
-      find_indices(v, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
+      find_spot(v, *p, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
   double squared = p->default_squared;
+  table += source.amplitudes;
   if (p->amplitude == NEAREST) squared = table[place_of(*p, at)];
   if (p->amplitude == TRICUBIC && inside_list(*p, at))
     squared = interpolated_squared(*p, table, at);

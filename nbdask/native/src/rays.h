@@ -43,16 +43,22 @@ NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int
 }
 
 // A row of the table of sources.
+// S-XTAL-23
+NB_INLINE double weight_of(const double* axes, long long orientation) {
+  return axes[orientation * AXES_ROW + 9];
+}
+
 struct Source {
   Vector incident;
   double per_wavelength, weight, electric[3], magnetic[3];
+  long long amplitudes;
 };
 
-// S-SRC-10, S-SRC-11
+// S-SRC-10, S-SRC-11, S-SRC-16
 NB_INLINE Source read_source(const double* sources, int number) {
   const double* row = sources + static_cast<long long>(number) * SOURCE_ROW;
   return {{row[0], row[1], row[2]}, row[3], row[4], {row[5], row[6], row[7]},
-          {row[8], row[9], row[10]}};
+          {row[8], row[9], row[10]}, static_cast<long long>(row[11])};
 }
 
 // The scattering vector [1/m] of a direction.

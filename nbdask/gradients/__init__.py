@@ -1,0 +1,1 @@
+"""Derivatives of images with respect to an experiment's numbers, and fits that use them."""
