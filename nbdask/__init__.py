@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Crystal,
         Detector,
         DetectorPanel,
+        Diffuse,
         Experiment,
         LabFrame,
         Material,
@@ -48,7 +49,8 @@ _HOMES = {
     **{
         name: ("nbdask.experiment", name)
         for name in (
-            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+            "LabFrame",
             "Material",
             "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
@@ -56,7 +58,8 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+    "LabFrame",
     "Material", "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources",
     "Spread", "StructureFactors", "__version__", "from_args", "from_toml", "image", "open",
     "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",

@@ -4,6 +4,7 @@ from nbdask.experiment.background import Background, Material
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
+from nbdask.experiment.diffuse import Diffuse
 from nbdask.experiment.experiment import Experiment
 from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.panel import DetectorPanel
@@ -13,7 +14,7 @@ from nbdask.experiment.sources import SourcePoint, Sources, Spread
 from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "Material", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+    "LabFrame", "Material", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
     "Spread", "StructureFactors",
 ]  # fmt: skip

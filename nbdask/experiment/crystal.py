@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
+from nbdask.experiment.diffuse import Diffuse
 
 SHAPES = ("square", "round", "gauss", "tophat")
 #: The kernels count cells in 32 bits.
@@ -50,6 +51,8 @@ class Crystal:
         Number of mosaic domains; None: 10 with a spread, 1 without.
     mosaic_seed : int
         Seed of the mosaic domains' rotations.
+    diffuse : Diffuse or None
+        Diffuse scattering around reflections.
     """
 
     cell: tuple[float, ...] | None = None
@@ -65,6 +68,7 @@ class Crystal:
     mosaic_spread: float | None = None
     mosaic_domains: int | None = None
     mosaic_seed: int = 12345678
+    diffuse: Diffuse | None = None
 
     def __post_init__(self) -> None:
         """Check every field and that the cell is possible."""
@@ -90,6 +94,8 @@ class Crystal:
             mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
         )
         checks.one_of("crystal.shape", self.shape, SHAPES)
+        if not (self.diffuse is None or isinstance(self.diffuse, Diffuse)):
+            raise FieldError("crystal.diffuse", self.diffuse, "a Diffuse")
         if self.cells_matrix is not None:
             _check_cells_matrix(self)
         if self.mosaic_domains is not None:

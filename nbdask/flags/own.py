@@ -8,6 +8,7 @@ from typing import Any
 
 from nbdask.errors import FieldError
 from nbdask.flags.builder import Builder
+from nbdask.flags.diffuse import DIFFUSE, set_diffuse
 from nbdask.flags.spectrum import set_spectrum
 from nbdask.flags.surroundings import set_materials, set_shadows
 
@@ -28,6 +29,14 @@ class Own:
         Radius of a beam stop's shadow, and its place beside the beam [mm].
     shadow : str or None
         NumPy file of transmissions.
+    diffuse_gamma, diffuse_sigma : str or None
+        Lengths of liquid-like motion [Angstrom]: one, or three along the axes of the cell's frame.
+    diffuse_stencil : int or None
+        Reciprocal cells that halos reach.
+    diffuse_laue : str or None
+        Group whose Laue symmetry diffuse scattering has.
+    diffuse_scale : str or None
+        A factor, or ``"physical"``.
     """
 
     spectrum: str | None = None
@@ -35,6 +44,11 @@ class Own:
     background: tuple[str, ...] = ()
     beamstop: str | None = None
     shadow: str | None = None
+    diffuse_gamma: str | None = None
+    diffuse_sigma: str | None = None
+    diffuse_stencil: int | None = None
+    diffuse_laue: str | None = None
+    diffuse_scale: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -55,6 +69,8 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
     set_spectrum(builder, own.spectrum, own.spectrum_seed, use)
     set_materials(builder, own.background, use)
     set_shadows(builder, own.beamstop, own.shadow, use)
+    asked = {item.name: getattr(own, item.name) for item in fields(own)}
+    set_diffuse(builder, {name: asked[name] for name in DIFFUSE})
 
 
 #: Name -> whether its value is a text (or else a number).

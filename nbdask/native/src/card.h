@@ -3,6 +3,7 @@
 #pragma once
 #include "amplitude.h"
 #include "card_mixed.h"
+#include "diffuse.h"
 #include "finish.h"
 #include "rays.h"
 
@@ -11,15 +12,15 @@
 #ifdef NB_LATTICE
 struct Version {
   static constexpr int lattice = NB_LATTICE, amplitude = NB_AMPLITUDE, factors = NB_FACTORS;
-  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS;
+  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS, laue = NB_LAUE;
 };
 NB_INLINE Version version_of(const Params&) { return {}; }
 #else
 struct Version {
-  int lattice, amplitude, factors, degree, pairs;
+  int lattice, amplitude, factors, degree, pairs, laue;
 };
 NB_INLINE Version version_of(const Params& p) {
-  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs};
+  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs, p.laue};
 }
 #endif
 
@@ -159,6 +160,11 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
   }
   if (v.factors != PRODUCTS) {
     pixel.terms = fma(lattice.squared, strength, pixel.terms);
+    if (v.laue) {
+      const double* own = table + source.amplitudes;
+      pixel.terms =
+          fma(p.diffuse, diffuse_sum(p, v.amplitude, table + p.laue_at, own, at), pixel.terms);
+    }
     return;
   }
   if (!pixel.counted || (lattice.zero && p.skip_zero)) return;
