@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         StructureFactors,
     )
     from nbdask.flags import from_args, from_toml, to_args, to_toml
+    from nbdask.gradients.lazy import gradient
+    from nbdask.gradients.parameters import Parameter
     from nbdask.lazy import image
     from nbdask.panels.read import read_geometry
     from nbdask.run import SimulationResult, simulate
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "gradient": ("nbdask.gradients.lazy", "gradient"),
     "image": ("nbdask.lazy", "image"),
+    "Parameter": ("nbdask.gradients.parameters", "Parameter"),
     "simulate": ("nbdask.run", "simulate"),
     "SimulationResult": ("nbdask.run", "SimulationResult"),
     "read_geometry": ("nbdask.panels.read", "read_geometry"),
@@ -59,9 +63,9 @@ _HOMES = {
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
-    "LabFrame",
-    "Material", "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources",
-    "Spread", "StructureFactors", "__version__", "from_args", "from_toml", "image", "open",
+    "LabFrame", "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult",
+    "SourcePoint", "Sources", "Spread", "StructureFactors", "__version__", "from_args",
+    "from_toml", "gradient", "image", "open",
     "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
 ]  # fmt: skip
 

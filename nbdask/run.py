@@ -19,6 +19,7 @@ from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
+from nbdask.fill.bar import Bar, is_wanted
 from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
@@ -183,6 +184,8 @@ def prepare(
     settings: Settings | None = None,
     place: Place | None = None,
     outputs: int = 0,
+    *,
+    shards: int = 1,
 ) -> Prepared:
     """Do everything that comes before the first tile, and write nothing that stays.
 
@@ -194,6 +197,8 @@ def prepare(
         Of the store; for the estimated time, a file without a name is written there.
     outputs : int
         Files that will be made of the finished store, for the estimated time.
+    shards : int
+        Runs, each as this one, that share the tiles.
 
     Returns
     -------
@@ -225,7 +230,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout,
+        workers=replace(spec.layout, workers=spec.layout.workers * shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
@@ -251,7 +256,7 @@ def simulate(
     overwrite: bool = False,
     resume: bool | str = False,
     command: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = True,
     listeners: Sequence[Listener] = (),
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
@@ -273,8 +278,9 @@ def simulate(
         with their sizes, the newest with their checksums; ``"verify"``: all with checksums.
     command : sequence of str, optional
         The command line, for the record.
-    progress : callable, optional
-        Called with (tiles done, tiles in all) whenever a tile is written.
+    progress : callable or bool
+        A function: called with (tiles done, tiles in all) whenever a tile is written.  True: in
+        notebooks and on terminals a bar, if the package tqdm is installed.  False or None: nothing.
     listeners : sequence of Listener
         Hear of the run in more detail, or work on the store while it is filled.
     outputs : sequence of Output
@@ -292,7 +298,10 @@ def simulate(
     settings = Settings(
         backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
     )
-    told = listening(progress, listeners)
+    if isinstance(progress, bool):
+        told = [*([Bar()] if progress and is_wanted() else []), *listeners]
+    else:
+        told = listening(progress, listeners)
     return _simulate(experiment, target, settings, command, told, outputs, notes)
 
 
@@ -311,10 +320,9 @@ def _simulate(
     for output in outputs:
         output.check()
     if target.resume:
-        settings = _as_recorded(target.place, settings)
-    # Where the image is small, the estimate is not worth the time of its measurement.
-    large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
-    model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
+        settings = as_recorded(target.place, settings)
+    place = target.place if _is_large(experiment) else None
+    model, plan, spec = prepare(experiment, settings, place, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
             listener.say(text)
@@ -334,6 +342,13 @@ def _simulate(
     return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
 
 
+def _is_large(experiment: object) -> bool:
+    """Return whether an image is worth the time of measuring its store's place."""
+    if not isinstance(experiment, Experiment):
+        return False
+    return experiment.shape[0] * experiment.shape[1] >= _MEASURED
+
+
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
     """Return what is told before the first tile: what takes seconds, what will be slow."""
     # Also where nobody is told: what cannot be compiled is refused before anything is written.
@@ -345,7 +360,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     return told
 
 
-def _as_recorded(place: Place, settings: Settings) -> Settings:
+def as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
@@ -418,7 +433,8 @@ class Simulation(Work):
 
     def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""
-        return tile_graphs(self.run, missing, len(self.plan.steps))
+        plan = self.plan
+        return tile_graphs(self.run, missing, len(plan.steps), plan.grid, plan.steps)
 
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels."""

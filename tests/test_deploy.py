@@ -67,6 +67,39 @@ def test_single_node_script(tmp_path: Path) -> None:
     assert zarr.open_array(tmp_path / "a run.zarr" / "image", mode="r").shape == (16, 16)
 
 
+@pytest.mark.long
+def test_array_script(tmp_path: Path) -> None:
+    """Each job of the array takes the shard of its number; the last one closes the store."""
+    command = tmp_path / "bin" / "nbdask"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nbdask "$@"\n')
+    command.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "NBDASK_SHARDS": "3",
+        "SLURM_MEM_PER_NODE": "4096",
+        "TMPDIR": str(tmp_path),
+    }
+    said = []
+    for number in (None, "2", "1", "3"):
+        more: dict[str, str] = {} if number is None else {"SLURM_ARRAY_TASK_ID": number}
+        words = ["--out", str(tmp_path / "a run.zarr"), *FLAGS.split(), "--tile", "8"]
+        done = subprocess.run(
+            ["bash", str(DEPLOY / "slurm-array.sh"), *words],
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == (1 if number is None else 0), done.stderr
+        said.append(done.stderr if number is None else done.stdout)
+    assert "SLURM_ARRAY_TASK_ID: is set by a job array" in said[0]
+    assert "shard 2/3: 2 tiles computed" in said[1]
+    assert said[-1].endswith("; the store is complete\n")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_shell_syntax(script: Path) -> None:
     """Every script is executable, strict, and is one that bash understands."""
@@ -76,7 +109,7 @@ def test_shell_syntax(script: Path) -> None:
     assert "set -euo pipefail" in script.read_text()
 
 
-@pytest.mark.parametrize("name", ["slurm-single-node.sh", "slurm-one-job.sh"])
+@pytest.mark.parametrize("name", ["slurm-single-node.sh", "slurm-one-job.sh", "slurm-array.sh"])
 def test_batch_directives_come_before_the_first_command(name: str) -> None:
     """Slurm stops reading them there."""
     lines = (DEPLOY / name).read_text().splitlines()

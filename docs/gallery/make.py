@@ -94,6 +94,28 @@ def shapes(path: Path) -> None:
     panels([(names[shape], image[window]) for shape, image in images.items()], path, decades=5.0)
 
 
+def spots(path: Path) -> None:
+    """Draw a centred crystal with Gaussian and with spherical spots."""
+    base = example("halite", 1024)
+    indices = [(h, k, el) for h in range(-9, 10) for k in range(-9, 10) for el in range(-9, 10)]
+    allowed = tuple((h, k, el, 100.0) for h, k, el in indices if h % 2 == k % 2 == el % 2)
+    scan = dataclasses.replace(base.scan, osc=math.radians(12.0), count=24)
+    base = base.replace(structure=StructureFactors(reflections=allowed), scan=scan)
+    crystal = dataclasses.replace(
+        base.crystal, n_cells=(3, 3, 6), mosaic_spread=None, mosaic_domains=None
+    )
+    found = {
+        "gauss, -fudge 0.02": {"shape": "gauss", "fudge": 0.02},
+        "spherical, centring F": {"shape": "spherical", "centring": "F"},
+    }
+    images = []
+    for name, parts in found.items():
+        image = nbdask.image(base.replace(crystal=dataclasses.replace(crystal, **parts)))
+        middle = slice(len(image) // 4, -(-3 * len(image) // 4))
+        images.append((name, image[middle, middle]))
+    panels(images, path, decades=4.0)
+
+
 def mosaic(path: Path) -> None:
     """Draw one crystal with growing mosaic spread."""
     base = example("quartz")
@@ -254,6 +276,7 @@ def profile(path: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "shapes": shapes,
+    "spots": spots,
     "mosaic": mosaic,
     "beams": beams,
     "spectra": spectra,

@@ -142,7 +142,8 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
         click.option(
             "--energy",
             metavar="EV|off",
-            help="Photon energy of f' and f'' [default: " + ("the beam's]." if files else "off]."),
+            help="Photon energy of f' and f'' [default: "
+            + ("the beam's]; else of a --geometry without one." if files else "off]."),
         ),
         click.option(
             "--fprime",
@@ -331,7 +332,19 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             nargs=2,
             type=Whole(min=1),
             metavar="MIN MAX",
-            help="Fewest and most workers; their number follows the work.",
+            help="Fewest and most jobs; their number follows the work.",
+        ),
+        click.option(
+            "--processes",
+            type=Whole(min=1),
+            help="Worker processes in each job, such as one per GPU; they share its memory"
+            "  [default: 1]",
+        ),
+        click.option(
+            "--wait",
+            metavar="TIME",
+            help="How long to wait where there is no worker: 30m, 2h or 1-12:00:00  [default: 1h"
+            " for jobs, else 2min].",
         ),
     ]
     return apply_all(decorators, begin)
@@ -351,7 +364,10 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
+    names = (
+        "profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes",
+        "wait",
+    )  # fmt: skip
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from nbdask.cli.numbers import Whole
+from nbdask.cli.numbers import Number, Whole
+from nbdask.experiment.crystal import CENTRINGS, SHAPES
 from nbdask.experiment.diffuse import MOST_STENCIL
 
 
@@ -70,5 +71,46 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             "--diffuse-scale",
             metavar="X|physical",
             help=f"{whose}Factor on diffuse scattering  [default: 1, as diffBragg has it].",
+        ),
+        click.option(
+            "--mosaic-model",
+            metavar="MODEL",
+            help=f"{whose}Mosaic domains: cap, as nanoBragg; gauss, with the spread of -mosaic as"
+            " standard deviation; gauss:A,B,C, about a, c* x a and c*, in degrees.",
+        ),
+        click.option(
+            "--domains",
+            metavar="N|sobol:N|auto:ERROR|FILE",
+            help=f"{whose}Number of mosaic domains, random or quasi-random, or chosen for an error"
+            " of the image; or a list of orientations and weights.",
+        ),
+        click.option(
+            "--cells-matrix",
+            type=Number(),
+            nargs=9,
+            metavar="N11 N12 ... N33",
+            help=f"{whose}Cells of a -gauss_xtal as a matrix, row by row.",
+        ),
+        click.option(
+            "--shape",
+            type=click.Choice(SHAPES),
+            help=f"{whose}Shape of the crystal; spherical: spots of equal width in all directions.",
+        ),
+        click.option(
+            "--b-factor",
+            type=Number(),
+            metavar="B",
+            help=f"{whose}Multiply the amplitudes of the list by exp(-B/(4 d^2)), B in Angstrom^2.",
+        ),
+        click.option(
+            "--scale",
+            type=Number(),
+            metavar="K",
+            help=f"{whose}Multiply all amplitudes by K (photons by K^2).",
+        ),
+        click.option(
+            "--centring",
+            type=click.Choice(CENTRINGS),
+            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
         ),
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbdask.cluster.executor import Done, Installable
+from nbdask.cluster.news import Hear, ignore
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
@@ -245,6 +246,8 @@ class Derivation(Work):
 
 class _InOrder:
     """Takes tiles that come finished, one after another."""
+
+    hear: Hear = staticmethod(ignore)
 
     def check(self, setup: Installable) -> None:
         """Nothing to check: this process does it all."""

@@ -7,14 +7,17 @@ from nbdask.experiment.detector import Detector
 from nbdask.experiment.diffuse import Diffuse
 from nbdask.experiment.experiment import Experiment
 from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.mosaic import Mosaic
 from nbdask.experiment.panel import DetectorPanel
 from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import SourcePoint, Sources, Spread
+from nbdask.experiment.spectrum import Spectrum
 from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
-    "LabFrame", "Material", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
+    "LabFrame", "Material", "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
+    "Spectrum",
     "Spread", "StructureFactors",
 ]  # fmt: skip

@@ -153,6 +153,7 @@ class Experiment:
         if "model_sha256" in recipe:
             recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
+        data.get("crystal", {}).get("mosaic", {}).pop("file", None)
         data.get("sources", {}).pop("file", None)
         data.get("sources", {}).get("spectrum", {}).pop("origin", None)
         recipe.pop("energies", None)

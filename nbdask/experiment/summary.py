@@ -75,11 +75,22 @@ def _crystal_rows(crystal: Crystal) -> list[tuple[str, str]]:
             for axis in (crystal.diffuse.gamma, crystal.diffuse.sigma)
         )
         rows.append(("diffuse", f"gamma {gamma}, sigma {sigma} Angstrom"))
-    if crystal.mosaic_spread:
-        domains = 10 if crystal.mosaic_domains is None else crystal.mosaic_domains
-        spread = to_degrees(crystal.mosaic_spread)
-        rows.append(("mosaic", f"{domains} domains, spread {spread:.4g} degrees"))
-    return rows
+    return [*rows, *_mosaic_rows(crystal)]
+
+
+def _mosaic_rows(crystal: Crystal) -> list[tuple[str, str]]:
+    mosaic, spread = crystal.mosaic, crystal.mosaic_spread
+    if mosaic.domains:
+        return [("mosaic", f"{len(mosaic.domains)} listed domains")]
+    if not spread and mosaic.widths is None:
+        return []
+    domains = f"{10 if crystal.mosaic_domains is None else crystal.mosaic_domains} domains"
+    if mosaic.tolerance is not None:
+        domains = f"domains for an error of {mosaic.tolerance:g}"
+    widths = " ".join(f"{to_degrees(x):.4g}" for x in mosaic.widths or (spread or 0.0,))
+    kind = "" if mosaic.model == "cap" else ", Gaussian"
+    quasi = "" if mosaic.sampling == "random" else ", Sobol sequence"
+    return [("mosaic", f"{domains}, spread {widths} degrees{kind}{quasi}")]
 
 
 def _structure(structure: StructureFactors) -> str:

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.cluster.dashboard import Dashboard, dashboard_of
+from nbdask.cluster.executor import Executor
+from nbdask.cluster.news import News
+from nbdask.fill.close import Filled, close
 from nbdask.fill.listen import Listener, Progress, Start, followed
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult, written
-from nbdask.statistics import Statistics, TileSummary, combine
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
-from nbdask.store.provenance import end_attributes, now
+from nbdask.store.provenance import now
 from nbdask.store.reader import StoreReader
-from nbdask.store.schema import COMPLETE, RUNNING, summary_from
+from nbdask.store.records import settle
+from nbdask.store.schema import FIELDS, RUNNING
 from nbdask.store.space import check_space
 from nbdask.store.trust import lost_tiles
 
 T = TypeVar("T")
 #: Items per thread that are handed out at a time.
 _WINDOW = 16
-
-
-class Filled(NamedTuple):
-    """A complete store: its statistics, and what the user should be told."""
-
-    statistics: Statistics
-    notes: tuple[str, ...]
 
 
 def fill(
@@ -90,8 +85,8 @@ class Filler:
         self.work, self.place, self.lock = work, place, lock
         self.notes = work.notes
         count = len(work.grid)
-        # One row per tile rather than objects: a million tiles are 80 MB.
-        self.summaries: NDArray[np.float64] = np.zeros((count, len(TileSummary._fields)))
+        # One row per tile rather than objects: a million tiles are 96 MB.
+        self.table: NDArray[np.float64] = np.full((count, len(FIELDS)), np.nan)
         self.missing: Iterable[int] = range(count)
         self.finished = 0
         self.computed = False
@@ -107,16 +102,16 @@ class Filler:
         """
         reader = self.begun = StoreReader(self.place)
         self.notes += self.work.check_same(reader)
-        done = reader.done()
-        for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
-            self.summaries[index] = summary
+        self.table = reader.all_records()
+        done = self.table[:, 0] == 1.0
         lost = lost_tiles(reader, done, every=every)
         if lost:
-            done[lost], self.summaries[lost] = False, 0.0
+            done[lost], self.table[lost] = False, np.nan
             self.notes += (
                 f"tiles on record whose pixels were gone or damaged, computed again: {len(lost)}"
                 f" (the first is tile {lost[0]})",
             )
+        self._settle()
         self.missing = (int(index) for index in np.flatnonzero(~done))
         self.finished = int(done.sum())
 
@@ -138,16 +133,22 @@ class Filler:
 
         def done(result: TileResult) -> None:
             """Count a finished tile; stop where another run took the store over."""
-            self.summaries[result.index] = result.summary
+            self.table[result.index] = result.record[: self.table.shape[1]]
             self.finished += 1
             self.lock.check()
             for listener in listeners:
                 listener.tile(result, self.finished)
 
+        def hear(news: News) -> None:
+            """Pass on what the cluster tells."""
+            for listener in listeners:
+                listener.news(news)
+
         setup = Setup(self.work.run, self.work.context)
         graphs = self.work.graphs(self.missing)
         self.computed = True
         with opened as executor:
+            executor.hear = hear
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
@@ -169,30 +170,24 @@ class Filler:
             panels=self.work.panels,
         )
 
-    def _start(self, dashboard: str | None) -> Start:
+    def _start(self, dashboard: Dashboard | None) -> Start:
         """Return how things stand before the first tile."""
-        columns = [TileSummary._fields.index(name) for name in ("n_evaluated", "n_masked")]
-        working = int(self.summaries[:, columns].any(axis=1).sum()) if self.finished else 0
-        tiles = len(self.summaries)
+        columns = [FIELDS.index(name) for name in ("n_evaluated", "n_masked")]
+        working = int((self.table[:, columns] > 0).any(axis=1).sum()) if self.finished else 0
+        tiles = len(self.table)
         return Start(self.place.name, tiles, self.finished, working, dashboard, self.work.plan)
 
     def close(self) -> Filled:
         """Mark the store complete."""
-        statistics = combine((summary_from(row) for row in self.summaries), self.work.grid.apart)
-        outside = int(self.summaries[:, TileSummary._fields.index("outside")].sum())
-        if outside:
-            self.notes += (
-                f"{outside} evaluations needed structure factors outside the grid of the list for"
-                " their interpolation: default_F was used for them",
-            )
-        if math.isinf(statistics.max):
-            self.notes += ("pixels exceed single precision: they are infinite in the image",)
-        if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
-            earlier = () if self.begun is None else self.begun.attributes.get("notes", [])
-            notes = list(dict.fromkeys([*earlier, *self.notes]))
-            ended = {**end_attributes(statistics), "notes": notes}
-            update_attributes(self.place, ended)
-        return Filled(statistics, self.notes)
+        changed = self.computed or self.begun is None
+        attributes = {"status": RUNNING} if self.begun is None else self.begun.attributes
+        records = (self.table, self.work.grid.apart)
+        return close(self.place, records, attributes, self.notes, changed=changed)
+
+    def _settle(self) -> None:
+        """Put records from journals where they stay."""
+        if self.begun is None or self.begun.journaled:
+            settle(self.place, self.table)
 
     def repair(
         self, indices: Sequence[int], threads: int, progress: Progress | None = None

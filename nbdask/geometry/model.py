@@ -15,8 +15,14 @@ from nbdask.inputs.shadow import ShadowFile
 Array = NDArray[np.float64]
 
 #: Codes of the crystal shapes.
-SQUARE, ROUND, GAUSS, TOPHAT = range(4)
-SHAPE_CODES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+SQUARE, ROUND, GAUSS, TOPHAT, SPHERICAL = range(5)
+SHAPE_CODES = {
+    "square": SQUARE,
+    "round": ROUND,
+    "gauss": GAUSS,
+    "tophat": TOPHAT,
+    "spherical": SPHERICAL,
+}
 
 
 class PixelMask(Protocol):
@@ -119,6 +125,8 @@ class Model:
     axes : (n_phi * n_domains, 3, 3) array
         Real-space cell vectors [m] for each phi step (outer) and domain (inner):
         ``axes[o, i]`` is a, b or c.
+    domain_weight : (n_domains,) array
+        Relative number of cells of each domain; 1 everywhere but for listed ones.
     first_axes : (n_domains, 3, 3) array or None
         C semantics only: the cell vectors that the first evaluation of the image uses at its
         first phi step; None where it needs no exception.
@@ -128,8 +136,10 @@ class Model:
         Cells along a, b, c.
     cells_matrix : (3, 3) array or None
         N of a gauss crystal whose cells are given by a matrix.
+    nodes : (3, 3) array or None
+        Of spherical spots: columns h, k, l of a short basis of the indices that a centring allows.
     shape : int
-        SQUARE, ROUND, GAUSS or TOPHAT.
+        SQUARE, ROUND, GAUSS, TOPHAT or SPHERICAL.
     fudge : float
     f_grid : (n_h, n_k, n_l) array
         Amplitudes; shape (0, 0, 0) without a list.
@@ -203,10 +213,12 @@ class Model:
     n_phi: int
     n_domains: int
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     star: Array
     n_cells: Array
     cells_matrix: Array | None
+    nodes: Array | None
     shape: int
     fudge: float
     f_grid: Array
@@ -281,6 +293,11 @@ class Model:
         return int(self.wavelength.shape[0])
 
     @property
+    def has_weights(self) -> bool:
+        """Whether domains have weights of their own."""
+        return bool((self.domain_weight != 1.0).any())
+
+    @property
     def n_tables(self) -> int:
         """Number of tables of amplitudes."""
         return 1 + len(self.f_more)
@@ -311,8 +328,12 @@ class Model:
     def spot_form(self) -> Array:
         """M of gauss and tophat spots, (3, 3): their rho^2 is |M (dh, dk, dl)|^2.
 
-        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells.
+        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells; of
+        spherical spots the basis of nodes times the edge of a cube as large as the crystal.
         """
+        if self.nodes is not None:
+            edge = np.cbrt(self.n_cells_total / abs(np.linalg.det(self.star)))
+            return np.asarray(edge * (self.star.T @ self.nodes))
         if self.cells_matrix is not None:
             return self.cells_matrix
         return self.star.T * self.n_cells_total

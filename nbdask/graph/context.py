@@ -6,7 +6,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar
@@ -26,7 +26,7 @@ from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary
 
 #: Writes one finished tile, then its record: (index, tile, image, summary).
-WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], None]
+WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], Sequence[float]]
 
 
 class Shared:

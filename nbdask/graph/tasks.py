@@ -40,11 +40,12 @@ class TimedPartial(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileResult:
-    """A finished tile: its number, pixels (None once written) and summary."""
+    """A finished tile: its number, pixels (None once written), summary, and what is on record."""
 
     index: int
     image: NDArray[np.float32] | None
     summary: TileSummary
+    record: tuple[float, ...] = ()
 
 
 class _Region(NamedTuple):
@@ -109,8 +110,8 @@ def _write(context: RunContext, index: int, result: TileResult) -> TileResult:
 def written(write_tile: WriteTile, tile: Tile, result: TileResult) -> TileResult:
     """Write a tile, and return what is told of it; the pixels are let go."""
     assert result.image is not None
-    write_tile(result.index, tile, result.image, result.summary)
-    return TileResult(result.index, None, result.summary)
+    record = write_tile(result.index, tile, result.image, result.summary)
+    return TileResult(result.index, None, result.summary, tuple(record))
 
 
 def whole(run: str, index: int) -> TileResult:

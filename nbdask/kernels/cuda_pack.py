@@ -84,9 +84,9 @@ def program_of(values: Values) -> Program:
     ----------
     values : dict
         At least the fields ``lattice``, ``amplitude``, ``factors``, ``degree``, ``pairs`` and
-        ``laue``.
+        ``weighted`` and ``laue``.
     """
-    names = ("lattice", "amplitude", "factors", "degree", "pairs", "laue")
+    names = ("lattice", "amplitude", "factors", "degree", "pairs", "weighted", "laue")
     # Interpolation, or a running product, alone fills the registers.
     full = values["amplitude"] == CODES["TRICUBIC"] or values["factors"] == CODES["PRODUCTS"]
     pixels = 1 if full else PIXELS
@@ -98,6 +98,8 @@ def program_of(values: Values) -> Program:
 
 
 def _pairs_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    upper = (rows / ANGSTROM).astype(np.float32)
-    lower = (rows / ANGSTROM - upper).astype(np.float32)
+    scaled = rows / ANGSTROM
+    scaled[:, 9] = rows[:, 9]
+    upper = scaled.astype(np.float32)
+    lower = (scaled - upper).astype(np.float32)
     return np.stack([upper, lower], axis=-1).reshape(len(rows), -1).view(np.float64)

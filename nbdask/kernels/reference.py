@@ -238,10 +238,11 @@ class _Sums:
         amplitude, outside = cell_factor(model, h, k, el, source)
         if outside is not None:
             self.outside += int(np.count_nonzero(outside & counted & (lattice != 0.0)))
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
         term = amplitude * amplitude * lattice * lattice
         if model.diffuse is not None:
             term = term + diffuse_term(model, h, k, el, source)
-        term = term * model.weight[source]
+        term = term * weight
         if not model.running_product:
             if factor is not None:
                 term = term * factor

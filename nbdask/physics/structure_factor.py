@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.geometry.model import Model
-from nbdask.physics.scattering import nearest
+from nbdask.physics.scattering import whole_indices
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -81,9 +81,9 @@ def nearest_amplitude(model: Model, h: Array, k: Array, el: Array, source: int =
 def _nearest_amplitude(model: Model, grid: Array, h: Array, k: Array, el: Array) -> Array:
     inside = np.ones(h.shape, dtype=np.bool_)
     offsets = []
-    for axis, index in enumerate((h, k, el)):
+    for axis, whole in enumerate(whole_indices(model, h, k, el)):
         last = grid.shape[axis] - 1
-        offset = nearest(index) - model.f_min[axis]
+        offset = whole - model.f_min[axis]
         inside &= (offset >= 0) & (offset <= last)
         offsets.append(np.clip(offset, 0, last).astype(np.int64))
     return np.where(inside, grid[tuple(offsets)], model.default_F)

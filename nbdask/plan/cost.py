@@ -37,8 +37,9 @@ COARSE_SECONDS, PLACE_SECONDS, SOURCE_SECONDS, MATERIAL_SECONDS = 5e-8, 4e-8, 4e
 COARSE_SHARE = 1 / 20
 #: Nanoseconds of a run, whatever its kernel: from the command to the first tile and after the last
 #: one; what worker processes add, as many as there are cores; what the interpreter does for a tile
-#: of any size, which is handed out and written in two small files.
-RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6}
+#: of any size, which is handed out and written in two small files; what a pixel takes that is
+#: copied to a file beside the finished store.
+RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6, "run/copy": 30.0}
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Costs:
         return COARSE_SECONDS + share * places * each
 
     def of_run(self, part: str) -> float:
-        """Return the seconds of ``"start"``, ``"workers"`` or ``"tile"``; see :data:`RUN`."""
+        """Return the seconds of a part of :data:`RUN`, such as ``"start"``."""
         return 1e-9 * self.lookup(f"run/{part}")
 
     def per_pixel(self, backend: str, precision: str) -> float:

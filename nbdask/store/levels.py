@@ -261,7 +261,7 @@ class Levels:
         (chunks_slow, chunks_fast) bool array
         """
         if level == 0:
-            return self._listed(schema.TILES, self.grid)
+            return self.reader.done().reshape(self.grid.counts)
         found = np.ones(self.level_grid(level).counts, dtype=np.bool_)
         for kind in kinds:
             found &= self._listed(self._path(kind, level), self.level_grid(level))

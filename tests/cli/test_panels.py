@@ -98,6 +98,20 @@ def test_what_reads_one_panel(capsys: Captured) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["a.zarr", "in.geom"]
 
 
+def test_an_energy_completes_the_file(capsys: Captured) -> None:
+    """As of the command geometry; beside -lambda it is refused."""
+    text = Path("in.geom").read_text().replace("photon_energy = 9000", "photon_energy = /LCLS/e")
+    Path("in.geom").write_text(text)
+    assert simulated() == 2
+    assert "must be given with -lambda or --energy" in capsys.readouterr().err
+    assert simulated("--energy", "9000") == 0
+    assert main(["info", "a.zarr", "--json"]) == 0
+    attributes = json.loads(capsys.readouterr().out)["attributes"]
+    assert attributes["experiment"]["beam"]["wavelength"] == pytest.approx(1.3776022e-10)
+    assert simulated("--overwrite", "--energy", "9000", "-lambda", "1.3") == 2
+    assert "-lambda and --energy: both given: must be one" in capsys.readouterr().err
+
+
 def test_options_that_need_a_file(capsys: Captured) -> None:
     """And lengths without a unit, as the command geometry has them."""
     words = ["simulate", "-cell", "70", "-default_F", "10", "--out", "a.zarr"]

@@ -8,7 +8,7 @@ from nbdask.plan import leading
 from nbdask.plan.cost import Costs
 from nbdask.plan.estimate import JOB_SECONDS, SYNCS, Estimate, Pieces, Storage, Workers, estimate
 
-COSTS = Costs({}, {"run/start": 1e9, "run/workers": 2e9, "run/tile": 1e6})
+COSTS = Costs({}, {"run/start": 1e9, "run/workers": 2e9, "run/tile": 1e6, "run/copy": 30.0})
 #: Storage that nobody waits for.
 MEMORY = Storage(0.0, 1e12)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from nbdask.experiment import (
     Crystal,
     Diffuse,
     Material,
+    Mosaic,
     Sampling,
     Scan,
     Sources,
@@ -34,6 +36,8 @@ from tests.amplitudes.support import pdb
 from tests.helpers import image_of, reflections, small_experiment, tile_image
 from tests.trace.support import CASES, experiment, pixel
 
+#: Shown of what no experiment of the traces has.
+RARE = ("amplitude_table", "domain_weight", "pitch_slow", "pixel_area")
 SPECS = Path(__file__).parents[2] / "specs"
 
 
@@ -145,8 +149,15 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen |= {e.name for e in trace_pixel(small_experiment(crystal=soft), 3, 4).entries}
     wet = Background(materials=(Material(1e-4, table="water"),), beamstop=(1e-3, 0.0, 0.0))
     seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
-    untouched = {"F_latt^2", "F_cell^2", "amplitude_table", "pitch_slow", "pixel_area"}
-    assert seen == set(QUANTITIES) - untouched
+    assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2", *RARE}
+
+
+def test_a_trace_shows_the_weights_of_domains() -> None:
+    """Where they are not all 1."""
+    domains = ((1.0, 0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.0, 3.0))
+    crystal = replace(small_experiment().crystal, mosaic=Mosaic(domains=domains))
+    entries = trace_pixel(small_experiment(crystal=crystal), 3, 5).entries
+    assert [e.value[0] for e in entries if e.name == "domain_weight"] == [0.5, 1.5]
 
 
 def test_a_trace_names_the_table_of_each_source(tmp_path: Path) -> None:
