@@ -156,14 +156,27 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def kept(path: Path | None, measured: list[str]) -> dict[str, Row]:
+    """Return the rows of a file that are not measured now."""
+    if path is None or not path.is_file():
+        return {}
+    rows = json.loads(path.read_text())["rows"]
+    found = {row.pop("name"): row for row in rows}
+    return {
+        name: Row(name, *(row[field] for field in Row._fields[1:]))
+        for name, row in found.items()
+        if name not in measured
+    }
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Estimated and real time of runs.")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="write the figures here, beside others")
     options = parser.parse_args()
-    rows: list[Row] = []
+    rows = kept(options.json, options.only)
     calibrate._SECONDS = 0.7
     with tempfile.TemporaryDirectory(prefix="nbdask-estimate-") as name:
         folder = Path(name)
@@ -175,12 +188,13 @@ def main() -> int:
                 tried.append(measure(case, CASES[case], folder, words))
                 print(tried[-1], f"{tried[-1].ratio:.2f}", file=sys.stderr, flush=True)
             tried.sort(key=lambda row: row.ratio)
-            rows.append(tried[len(tried) // 2])
-    print(table(rows))
+            rows[case] = tried[len(tried) // 2]
+    shown = [rows[name] for name in CASES if name in rows]
+    print(table(shown))
     if options.json is not None:
-        data = {"machine": facts(), "rows": [{**r._asdict(), "ratio": r.ratio} for r in rows]}
+        data = {"machine": facts(), "rows": [{**r._asdict(), "ratio": r.ratio} for r in shown]}
         options.json.write_text(json.dumps(data, indent=1) + "\n")
-    return 0 if all(1 / MOST <= row.ratio <= MOST for row in rows) else 1
+    return 0 if all(1 / MOST <= row.ratio <= MOST for row in shown) else 1
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbdask.version import __version__
 
 if TYPE_CHECKING:
+    from nbdask.derive.assembly import assemble
     from nbdask.errors import NbdaskError
     from nbdask.experiment import (
         Background,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
     "gradient": ("nbdask.gradients.lazy", "gradient"),
+    "assemble": ("nbdask.derive.assembly", "assemble"),
     "image": ("nbdask.lazy", "image"),
     "Parameter": ("nbdask.gradients.parameters", "Parameter"),
     "simulate": ("nbdask.run", "simulate"),
@@ -64,9 +66,9 @@ _HOMES = {
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
     "LabFrame", "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult",
-    "SourcePoint", "Sources", "Spread", "StructureFactors", "__version__", "from_args",
-    "from_toml", "gradient", "image", "open",
-    "read_geometry", "repair", "simulate", "to_args", "to_toml", "verify",
+    "SourcePoint", "Sources", "Spread", "StructureFactors", "__version__", "assemble", "from_args",
+    "from_toml", "gradient", "image", "open", "read_geometry", "repair", "simulate", "to_args",
+    "to_toml", "verify",
 ]  # fmt: skip
 
 

@@ -29,7 +29,13 @@ from nbdask.graph.build import Graph, tile_graphs
 from nbdask.graph.context import RunContext
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult, compute_tile
-from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
+from nbdask.kernels.registry import (
+    check_same_bits,
+    choose_backend,
+    default_costs,
+    has_same_bits,
+    kernel_facts,
+)
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
@@ -159,6 +165,8 @@ class Settings:
         Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
     durability : str
         ``"full"`` or ``"fast"``; see :func:`nbdask.store.address.place_of`.
+    same_bits : bool
+        Refuse kernels whose last bits depend on the kind of processor or GPU.
     """
 
     backend: str | None = None
@@ -171,6 +179,7 @@ class Settings:
     memory_limit: int | str | None = None
     jobs: JobOptions | None = None
     durability: str = "full"
+    same_bits: bool = False
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
@@ -220,6 +229,8 @@ def prepare(
     limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
     backend, note = choose_backend(s.backend, spec.kind)
     kernel = kernel_facts(backend, s.precision, spec.here)
+    if s.same_bits:
+        check_same_bits(kernel.name, kernel.precision)
     model = build_model(experiment)
     for told in (note, kernel.note):
         if told is not None:
@@ -230,7 +241,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=replace(spec.layout, workers=spec.layout.workers * shards),
+        workers=spec.layout.times(shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
@@ -253,6 +264,7 @@ def simulate(
     memory_limit: int | str | None = None,
     jobs: JobOptions | None = None,
     durability: str = "full",
+    same_bits: bool = False,
     overwrite: bool = False,
     resume: bool | str = False,
     command: Sequence[str] | None = None,
@@ -269,7 +281,7 @@ def simulate(
     out : path or str
         The store to write: a path, or ``s3://bucket/name``.
     backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
-    durability
+    durability, same_bits
         See :class:`Settings`.
     overwrite : bool
         Replace an existing nbdask store.
@@ -296,7 +308,8 @@ def simulate(
     """
     target = Target(place_of(out, durability), overwrite, resume)
     settings = Settings(
-        backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
+        *(backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs),
+        same_bits=same_bits,
     )
     if isinstance(progress, bool):
         told = [*([Bar()] if progress and is_wanted() else []), *listeners]
@@ -430,6 +443,11 @@ class Simulation(Work):
         """Make sure that a store was started with the same settings; note a kernel that is gone."""
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
+
+    @property
+    def same_bits(self) -> bool:
+        """Whether the kernel gives the same bits everywhere."""
+        return has_same_bits(self.plan.backend, self.plan.precision)
 
     def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""

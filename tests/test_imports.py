@@ -137,6 +137,8 @@ INNER = {
     },
     "few of those who import the module need it, and it takes long to import": {
         ("derive.arrays", "dask.array"),
+        ("derive.assembly", "dask.array"),
+        ("derive.assembly", "xarray"),
         ("derive.directions", "contourpy"),
         ("html", "PIL"),
         ("panels.write_dxtbx", "gemmi"),

@@ -44,6 +44,10 @@ SUBCOMMANDS = {
 }
 
 
+#: Exit code -> how ``--log json`` calls it.
+_STATUS = {0: "complete", 130: "interrupted", 143: "terminated"}
+
+
 class _Group(click.Group):
     """Subcommands whose modules are imported only when they are asked for."""
 
@@ -134,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with json_lines() as lines:
         code = _main(words)
         if not lines.ended:
-            lines.event("end", status="failed" if code else "complete", exit_code=code)
+            lines.event("end", status=_STATUS.get(code, "failed"), exit_code=code)
         return code
 
 

@@ -268,6 +268,13 @@ durability_option = click.option(
 )
 
 
+same_bits_option = click.option(
+    "--same-bits",
+    is_flag=True,
+    help="Refuse kernels whose last bits depend on the kind of processor or GPU.",
+)
+
+
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
@@ -352,7 +359,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(durability_option(function)))
+    return work_options(cluster_options(durability_option(same_bits_option(function))))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nbdask.cli.faults import bar
+from nbdask.cli.jsonlog import JsonLog
 from nbdask.cli.noise_options import given_options
 from nbdask.cli.running import MOST_NAMED, run_keywords, say, say_notes, without_shard
 from nbdask.cli.startup import how_ended
@@ -76,6 +77,7 @@ def run_shard(
                 settings,
                 command=without_shard(argv),
                 progress=progress,
+                listeners=[JsonLog()] if options["log"] == "json" else [],
                 notes=notes,
             )
     except KeyboardInterrupt as error:

@@ -163,7 +163,7 @@ def _check_panels(experiment: Experiment, outputs: Outputs | None, options: dict
     """Refuse what is made of one panel only."""
     if experiment.n_panels == 1:
         return
-    asked = {f"--{name}": options[name] for name in ("noise", "pyramid")}
+    asked = {"--pyramid": options["pyramid"]}
     if outputs is not None:
         names = ("floatfile", "intfile", "pgmfile", "noisefile", "printout")
         asked |= {f"-{name}": getattr(outputs, name) for name in names}
@@ -203,7 +203,7 @@ def _noisy_copy(
         if given:
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
-    from nbdask.derive.noise import NoisyCopy
+    from nbdask.derive.noise import NoisyCopy, stacked
     from nbdask.run import Settings
 
     target = Target(place_of(path, options["durability"]), options["overwrite"], options["resume"])
@@ -220,7 +220,8 @@ def _noisy_copy(
     names = ("cluster", "workers", "threads", "jobs")
     settings = Settings(**{name: options[name] for name in names})
     report = None if options["quiet"] else say
-    return [NoisyCopy(target, pipeline, experiment.shape, settings, command, report)]
+    shape = stacked(experiment.n_panels, experiment.shape)
+    return [NoisyCopy(target, pipeline, shape, settings, command, report)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

@@ -23,7 +23,7 @@ class Job(NamedTuple):
 
 
 def _slurm(ids: Sequence[str]) -> list[str]:
-    return ["squeue", "--noheader", "--format=%i|%T|%r", "--jobs=" + ",".join(ids)]
+    return ["squeue", "--noheader", "--array", "--format=%i|%T|%r", "--jobs=" + ",".join(ids)]
 
 
 def _slurm_jobs(text: str) -> list[Job]:

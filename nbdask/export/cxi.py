@@ -12,11 +12,13 @@ from nbdask.export.options import Options
 from nbdask.export.sensor import settle_sensor
 from nbdask.export.series import Series
 from nbdask.export.target import Target
+from nbdask.panels.model import DataPlace, MaskPlace
 from nbdask.panels.quantities import to_energy
 from nbdask.panels.write_crystfel import crystfel_text
 
-#: Where the images are: in a CXI file, and in an NXmx file.
-CXI_DATA, NXMX_DATA = "/entry_1/data_1/data", "/entry/data/data"
+#: Where images and mask are: in a CXI file, and in an NXmx file.
+CXI_DATA, CXI_MASK = "/entry_1/data_1/data", "/entry_1/instrument_1/detector_1/pixel_mask"
+NXMX_DATA, NXMX_MASK = "/entry/data/data", "/entry/instrument/detector/pixel_mask"
 _JOULE = 1.602176634e-19
 
 
@@ -44,7 +46,7 @@ def write_cxi(series: Series, target: Target, options: Options) -> list[str]:
             .panels[0]
             .origin[2]
         )
-    text, left = _geometry(series, options, CXI_DATA)
+    text, left = _geometry(series, options, CXI_DATA, CXI_MASK)
     with target.companion(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
     return [*said, *left]
@@ -52,17 +54,27 @@ def write_cxi(series: Series, target: Target, options: Options) -> list[str]:
 
 def write_geom(series: Series, target: Target, options: Options) -> list[str]:
     """Write the geometry of images that are in an NXmx file."""
-    text, said = _geometry(series, options, NXMX_DATA)
+    text, said = _geometry(series, options, NXMX_DATA, NXMX_MASK)
     target.fresh.write_text(text, encoding="utf-8")
     return said
 
 
-def _geometry(series: Series, options: Options, data: str) -> tuple[str, list[str]]:
+def _masked(series: Series) -> bool:
+    """Whether the file of the images has a mask."""
+    sampling = series.first.experiment.sampling
+    bad = any(panel.bad or panel.bad_areas for panel in series.first.experiment.detector.panels)
+    return series.even and (bad or sampling.mask is not None or sampling.roi is not None)
+
+
+def _geometry(series: Series, options: Options, data: str, mask: str) -> tuple[str, list[str]]:
     sensor = settle_sensor(series.first.experiment.detector, options.sensor)
     found = instrument_of(series, sensor, data=data)
+    masks: tuple[MaskPlace, ...] = ()
+    if _masked(series):
+        masks = (MaskPlace(None, DataPlace(mask, ("ss", "fs")), 0, 0xFFFFFFFF),)
     # What a geometry file is not expected to hold needs no word.
     panels = tuple(
-        replace(panel, gain=1.0, thickness=0.0, attenuation=0.0, material="")
+        replace(panel, gain=1.0, thickness=0.0, attenuation=0.0, material="", masks=masks)
         for panel in found.panels
     )
     plain = replace(

@@ -26,8 +26,9 @@ FRAMES = 1000
 _MARGIN = 64 << 10
 #: Bit of the pixel mask for pixels without a measurement: "user defined mask".
 MASKED = 1 << 8
-#: Value of int32 pixels that were not computed.
-NOTHING = -1
+#: Value of int32 pixels that were not computed, and of those without a measurement where there is
+#: no mask: below what DIALS trusts.
+NOTHING, UNMASKED = -1, -2
 
 
 @dataclass(eq=False)
@@ -36,6 +37,7 @@ class _Written:
 
     clipped: Clipped = field(default_factory=Clipped)
     masked: int = 0
+    marked: int = 0
 
 
 def compression(name: str | None) -> dict[str, Any]:
@@ -84,23 +86,30 @@ def write_pixels(
     if count <= FRAMES:
         data = _dataset(detector, "data", series, options, count)
         for number in range(count):
-            mask = _Mask(detector, target, done, number == 0)
+            mask = _Mask(detector, target, done, number == 0, series.even)
             _frame(data, (number, number), series, options, mask)
         plot["data"] = data
     else:
         _in_parts(groups, series, target, options, done)
     said = [f"{done.masked} pixels masked"] if done.masked else []
+    if done.marked:
+        value = UNMASKED if options.dtype == "int32" else "NaN"
+        said.append(f"{done.marked} masked pixels are {value}: panels differ in width")
     return said + done.clipped.describe(INT32_MAX)
 
 
 @dataclass(eq=False)
 class _Mask:
-    """The mask of the pixels without a measurement: those of the first frame."""
+    """The mask of the pixels without a measurement: those of the first frame.
+
+    There is none where panels differ in width: DIALS cannot read it, nor then the file.
+    """
 
     group: Any
     target: Target
     done: _Written
     wanted: bool
+    apart: bool
 
 
 def _chunk(series: Series) -> tuple[int, int]:
@@ -138,7 +147,7 @@ def _in_parts(
             with h5py.File(fresh, "w") as file:
                 data = _dataset(file, "entry/data/data", series, options, size)
                 for number in range(size):
-                    mask = _Mask(detector, target, done, first + number == 0)
+                    mask = _Mask(detector, target, done, first + number == 0, series.even)
                     _frame(data, (number, first + number), series, options, mask)
             source = h5py.VirtualSource(path.name, "entry/data/data", (size, *shape), dtype)
             whole[first : first + size] = source
@@ -180,15 +189,19 @@ def _panel(
         # Pixels and mask as if incompressible, and what HDF5 itself needs.
         check_room(mask.target.fresh, 2 * pixels.nbytes + _MARGIN)
         rows = slice(first + start, first + start + len(pixels))
+        unused = picture.unused(start, pixels)
         if whole:
             counts, lost = counts32(pixels, options.factor, options.offset)
             np.copyto(counts, NOTHING, where=np.isnan(pixels))
             mask.done.clipped = mask.done.clipped.plus(lost)
-            data[number, rows, columns] = counts
+            values: NDArray[Any] = counts
         else:
-            data[number, rows, columns] = scaled(pixels, options.factor, options.offset)
-        unused = picture.unused(start, pixels)
-        if mask.wanted and unused.any():
+            values = scaled(pixels, options.factor, options.offset)
+        if not mask.apart and unused.any():
+            values = np.where(unused, values.dtype.type(UNMASKED if whole else np.nan), values)
+            mask.done.marked += int(unused.sum())
+        data[number, rows, columns] = values
+        if mask.apart and mask.wanted and unused.any():
             _mask_rows(mask, data, first + start, unused, options)
 
 

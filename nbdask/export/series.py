@@ -110,6 +110,11 @@ class Series:
         """Rows and columns of an image in a file that holds all panels."""
         return (self.rows[-1], max(columns for _, columns in self._sizes()))
 
+    @property
+    def even(self) -> bool:
+        """Whether all panels have the same number of columns."""
+        return len({columns for _, columns in self._sizes()}) == 1
+
     def _sizes(self) -> list[tuple[int, int]]:
         panels = self.first.experiment.detector.panels
         if len(panels) > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbdask.cluster.dashboard import Dashboard
-from nbdask.cluster.news import News
+from nbdask.cluster.news import Hear, News
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import Plan
 from nbdask.statistics import TileSummary
@@ -96,6 +96,16 @@ class Counter(Listener):
 def listening(progress: Progress | None, listeners: Sequence[Listener] = ()) -> list[Listener]:
     """Return all who listen, those of a caller's function first."""
     return [*([] if progress is None else [Counter(progress)]), *listeners]
+
+
+def heard_by(listeners: Sequence[Listener]) -> Hear:
+    """Return what passes on to all of them what a cluster tells."""
+
+    def hear(news: News) -> None:
+        for listener in listeners:
+            listener.news(news)
+
+    return hear
 
 
 @contextmanager

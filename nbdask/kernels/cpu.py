@@ -60,6 +60,7 @@ class CpuKernel(Kernel):
         self.precision = precision
         level = level or native.level()
         self._library = native.load(level)
+        self.variant = level
         self._wide = level == "x86-64-v4"
         self._library.nb_sum.restype = ctypes.c_longlong
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nbdask.plan import leading
 from nbdask.plan.cost import Costs
@@ -47,6 +47,10 @@ class Workers:
     def total(self) -> int:
         """Tasks that run at once."""
         return self.workers * self.threads
+
+    def times(self, count: int) -> Workers:
+        """Return so many of the same, each with a machine of its own."""
+        return replace(self, workers=self.workers * count, cores=self.cores * count)
 
     @property
     def at_once(self) -> int:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields
 
 import numpy as np
 
@@ -65,7 +66,8 @@ def model_bytes(model: Model) -> int:
     squared amplitudes that kernels look up without interpolation are: they have a border of their
     own, and every process makes them for itself.
     """
-    arrays = {name: getattr(model, name) for name in model.__slots__}
+    # Not the slots: in Python 3.11.2 and before that of weak references cannot be read.
+    arrays = {field.name: getattr(model, field.name) for field in fields(model)}
     for name in ("f_grid", "f_more"):
         if arrays[name].nbytes >= MAPPED_BYTES:
             del arrays[name]

@@ -77,6 +77,15 @@ def test_failures_are_events_too(
     assert (end["status"], end["exit_code"]) == ("failed", 2)
 
 
+def test_shards_have_events_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of their own tiles."""
+    assert run(tmp_path / "a.zarr", "--log", "json", "--shard", "1/2", "--quiet") == 0
+    start, *tiles, end = events(capsys.readouterr().err)
+    assert (start["event"], start["tiles"]) == ("start", 2)
+    assert [event["event"] for event in tiles] == ["tile", "tile"]
+    assert (end["event"], end["status"]) == ("end", "complete")
+
+
 def test_what_is_logged_becomes_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     """Once: what the cluster tells is an event already."""
     with json_lines():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nbdask.experiment import Beam, Detector, LabFrame, Scan
+import nbdask
+from nbdask.experiment import Beam, Detector, DetectorPanel, LabFrame, Scan
 from nbdask.export.formats import export
 from nbdask.export.instrument import instrument_of
 from nbdask.export.sensor import Sensor
@@ -16,6 +18,7 @@ from nbdask.export.series import Series
 from nbdask.panels.vectors import FROM_DXTBX
 from nbdask.units import from_degrees
 from tests.export.stores import experiment_of, picture_of, store_of
+from tests.panels.several import PANELS, several
 
 pytestmark = pytest.mark.long
 
@@ -120,6 +123,42 @@ def test_the_sensor_is_read_where_it_is_named(dials, tmp_path: Path) -> None:
         (panel,) = read["panels"]
         assert (panel["material"], panel["thickness"]) == ("CdTe", pytest.approx(0.32))
     assert found["a.expt"]["panels"][0]["mu"] == pytest.approx(2.5)
+
+
+def square() -> tuple[DetectorPanel, ...]:
+    """Panels of three sizes, turned, with axes at right angles; names out of order."""
+    return tuple(replace(panel, slow=tuple(np.cross(panel.origin, panel.fast))) for panel in PANELS)
+
+
+def test_panels_are_read_as_they_stand(dials, plugin: str, tmp_path: Path) -> None:
+    """From NXmx, CBF and the experiment list, and from the store itself, with their pixels."""
+    held = square()
+    path = tmp_path / "a.zarr"
+    nbdask.simulate(several(held), out=path, backend="numpy")
+    names = ("a.nxs", "a_1.cbf", "a.expt")
+    for name in names:
+        images = {"images": str(tmp_path / "a.nxs")} if name == "a.expt" else {}
+        export(path, tmp_path / name, **images)
+    dials.run(tmp_path, "dials.import", "a.zarr", packages=plugin)
+    found = dials.look(tmp_path, "models", *names, "imported.expt", packages=plugin)
+    panels = instrument_of(Series(path), Sensor("Si", 1e-6)).panels
+    with nbdask.open(path) as opened:
+        image = opened["image"].values
+    for name, read in found.items():
+        assert read["still"]
+        for number, (one, panel) in enumerate(zip(read["panels"], panels, strict=True)):
+            assert one["origin"] == pytest.approx(FROM_DXTBX @ panel.origin * 1e3, abs=1e-7)
+            assert one["fast"] == pytest.approx(FROM_DXTBX @ panel.fast, abs=1e-9)
+            assert one["slow"] == pytest.approx(FROM_DXTBX @ panel.slow, abs=1e-9)
+            assert one["pitch"] == pytest.approx([panel.pitch_fast * 1e3, panel.pitch_slow * 1e3])
+            wanted, pixels = (
+                image[number, : panel.n_slow, : panel.n_fast],
+                np.array(read["pixels"][number]),
+            )
+            used = (pixels != -1) & ~np.isnan(pixels)
+            wanted = np.rint(wanted) if name == "a_1.cbf" else wanted
+            assert np.array_equal(pixels[used], wanted[used])
+            assert used.all() or held[number].bad or held[number].bad_areas
 
 
 def test_several_stores_are_one_series(dials, tmp_path: Path) -> None:

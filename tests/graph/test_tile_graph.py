@@ -166,7 +166,8 @@ def test_pieces_add_up_in_their_order() -> None:
     assert total.partial.total.tolist() == [[13.0]]  # 3 * 1 + 10
     assert total.partial.gain.tolist() == [[6.0]]
     assert (total.partial.outside, total.seconds) == (7, 0.75)
-    assert tasks.add(tasks.TimedPartial(None, 1.0), tasks.TimedPartial(None, 2.0)) == (None, 3.0)
+    nothing = tasks.add(tasks.TimedPartial(None, 1.0), tasks.TimedPartial(None, 2.0))
+    assert (nothing.partial, nothing.seconds) == (None, 3.0)
 
 
 def test_a_tile_beside_the_region_of_interest_is_dark_and_idle() -> None:

@@ -85,6 +85,12 @@ def test_the_leading_process_takes_its_share_of_the_cores() -> None:
     assert here.total == pytest.approx(elsewhere.total + here.leading / 2)
 
 
+def test_shards_have_machines_of_their_own() -> None:
+    """Cores too."""
+    assert Workers(1, 4, 1, cores=2).times(3) == Workers(3, 4, 1, cores=6)
+    assert Workers(1, 4, 1, cores=2).times(3).at_once == 6
+
+
 def test_workers_take_time_to_start() -> None:
     """More than there are cores take longer; a job's worker starts slowly."""
     starts = [

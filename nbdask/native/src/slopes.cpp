@@ -84,17 +84,17 @@ void find_rays(const Params& shared, int layer, int sub, Block& b) {
 
 // How the place of a sub-pixel of a block's pixels changes with a parameter.
 struct Mover {
-  double size, across, first_slow, first_fast, layer;
+  double wide, high, across, first_slow, first_fast, layer;
 
   Mover(const Params& p, int layer_, int sub)
-      : size(p.sub_size), across(p.oversample), first_slow(sub / p.oversample),
-        first_fast(sub % p.oversample), layer(layer_) {}
+      : wide(p.sub_fast), high(p.sub_slow), across(p.oversample),
+        first_slow(sub / p.oversample), first_fast(sub % p.oversample), layer(layer_) {}
 
   __attribute__((always_inline)) inline double f(double fast) const {
-    return fma(size, fma(fast, across, first_fast), 0.5 * size);
+    return fma(wide, fma(fast, across, first_fast), 0.5 * wide);
   }
   __attribute__((always_inline)) inline double s(double slow) const {
-    return fma(size, fma(slow, across, first_slow), 0.5 * size);
+    return fma(high, fma(slow, across, first_slow), 0.5 * high);
   }
   __attribute__((always_inline)) inline Vector of(const Slope& slope, double slow,
                                                   double fast) const {

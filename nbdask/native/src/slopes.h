@@ -220,7 +220,7 @@ NB_INLINE Vector by_place(const Ray& ray, const Vector& by) {
 // S-GRAD-11
 NB_INLINE FactorSlope solid_angle_slope(const Params& p, const Ray& ray) {
   const double squared = ray.inverse * ray.inverse;
-  const double area = p.pixel_size * p.pixel_size * (squared * ray.inverse);
+  const double area = p.area * (squared * ray.inverse);
   const double value = p.point_pixel ? squared : area * p.close_distance;
   const double fall = (p.point_pixel ? -2.0 : -3.0) * value * ray.inverse;
   return {value, {fall * ray.d.x, fall * ray.d.y, fall * ray.d.z}, {0.0, 0.0, 0.0},
