@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Crystal,
         Detector,
         DetectorPanel,
+        Diffuse,
         Experiment,
         LabFrame,
         Material,
@@ -54,7 +55,8 @@ _HOMES = {
     **{
         name: ("nbdask.experiment", name)
         for name in (
-            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+            "LabFrame",
             "Material",
             "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
@@ -62,11 +64,11 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult", "SourcePoint",
-    "Sources", "Spread", "StructureFactors", "__version__", "assemble", "from_args", "from_toml",
-    "gradient", "image", "open", "read_geometry", "repair", "simulate", "to_args", "to_toml",
-    "verify",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+    "LabFrame", "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult",
+    "SourcePoint", "Sources", "Spread", "StructureFactors", "__version__", "assemble", "from_args",
+    "from_toml", "gradient", "image", "open", "read_geometry", "repair", "simulate", "to_args",
+    "to_toml", "verify",
 ]  # fmt: skip
 
 

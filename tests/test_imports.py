@@ -120,6 +120,7 @@ INNER = {
         ("flags.files", "nbdask.amplitudes.settle"),
         ("flags.spectrum", "nbdask.panels.read"),
         ("geometry.build", "nbdask.amplitudes.make"),
+        ("geometry.diffuse", "nbdask.amplitudes.laue"),
         ("geometry.energies", "nbdask.amplitudes.make"),
         ("parity.inputs", "nbdask.amplitudes.make"),
         ("flags.assemble", "nbdask.flags.geometry"),
