@@ -27,7 +27,10 @@ if TYPE_CHECKING:
         StructureFactors,
     )
     from nbdask.flags import from_args, from_toml, to_args, to_toml
+    from nbdask.gradients.adjoint import adjoint
+    from nbdask.gradients.fit import FitResult, fit
     from nbdask.gradients.lazy import gradient
+    from nbdask.gradients.normal import NormalEquations, normal_equations
     from nbdask.gradients.parameters import Parameter
     from nbdask.lazy import image
     from nbdask.panels.read import read_geometry
@@ -37,7 +40,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "adjoint": ("nbdask.gradients.adjoint", "adjoint"),
+    "fit": ("nbdask.gradients.fit", "fit"),
+    "FitResult": ("nbdask.gradients.fit", "FitResult"),
     "gradient": ("nbdask.gradients.lazy", "gradient"),
+    "NormalEquations": ("nbdask.gradients.normal", "NormalEquations"),
+    "normal_equations": ("nbdask.gradients.normal", "normal_equations"),
     "image": ("nbdask.lazy", "image"),
     "Parameter": ("nbdask.gradients.parameters", "Parameter"),
     "simulate": ("nbdask.run", "simulate"),
@@ -57,11 +65,11 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "Experiment", "LabFrame", "NbdaskError",
-    "Parameter", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread",
-    "StructureFactors",
-    "__version__", "from_args", "from_toml", "gradient", "image", "open", "read_geometry", "repair",
-    "simulate", "to_args", "to_toml", "verify",
+    "Background", "Beam", "Crystal", "Detector", "Experiment", "FitResult", "LabFrame",
+    "NbdaskError", "NormalEquations", "Parameter", "Sampling", "Scan", "SimulationResult",
+    "SourcePoint", "Sources", "Spread", "StructureFactors", "__version__", "adjoint", "fit",
+    "from_args", "from_toml", "gradient", "image", "normal_equations", "open", "read_geometry",
+    "repair", "simulate", "to_args", "to_toml", "verify",
 ]  # fmt: skip
 
 

@@ -84,6 +84,8 @@ INNER = {
         ("cli.example", "nbdask.example"),
         ("cli.example", "nbdask.run"),
         ("cli.export", "nbdask.export"),
+        ("cli.fit", "nbdask.gradients"),
+        ("cli.fit", "nbdask.store"),
         ("cli.geometry", "nbdask.panels"),
         ("cli.geometry", "nbdask.view"),
         ("cli.info", "nbdask.derive"),
