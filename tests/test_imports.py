@@ -35,7 +35,7 @@ ORDER = (
     {"run"},
     {"calibrate", "lazy"},
     {"derive", "gradients"},
-    {"export", "verification"},
+    {"export", "torch", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},
     {"example"},
@@ -61,6 +61,7 @@ HOMES = {
     "hdf5plugin": {"export"},
     "fabio": {"export"},
     "tifffile": {"export"},
+    "torch": {"torch"},
     "click": {"cli"},
 }
 #: Imports inside functions that are meant: why, module, what it imports (or below).

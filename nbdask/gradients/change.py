@@ -47,16 +47,26 @@ def stepped(
         for name, factor in parameter.fields.items():
             fields[name] = fields.get(name, 0.0) + factor * float(change)
     turn = np.array([fields.pop(f"crystal.turn.{axis}", 0.0) for axis in "xyz"])
-    result = experiment
-    for name, change in fields.items():
-        value = value_of(result, name)
-        assert value is not None
-        result = with_value(result, name, value + change)
-    # Built again, so that every value is checked.
-    parts = {FIELDS[name].part for name in fields}
-    checked = {part: dataclasses.replace(getattr(result, part)) for part in parts}
-    result = result.replace(**checked)
+    values = {name: (value_of(experiment, name) or 0.0) + by for name, by in fields.items()}
+    result = with_values(experiment, values)
     return turned(result, turn) if turn.any() else result
+
+
+def with_values(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
+    """Return an experiment in which fields have other values.
+
+    Raises
+    ------
+    FieldError
+        A value that its field refuses.
+    """
+    result = experiment
+    for name, value in values.items():
+        result = with_value(result, name, value)
+    # Built again, so that every value is checked.
+    parts = {FIELDS[name].part for name in values}
+    checked = {part: dataclasses.replace(getattr(result, part)) for part in parts}
+    return result.replace(**checked)
 
 
 def turned(experiment: Experiment, turn: Array) -> Experiment:

@@ -168,7 +168,7 @@ def counted(work: Work, tile: Any) -> Any:
 
 
 def pixel_sums(planes: Array, data: Array, counts: Any, errors: Errors) -> _Sums:
-    """Return loss, chi2, number of pixels, gradient and Hessian of some pixels."""
+    """Return loss, chi2, number of pixels, gradient and Hessian of some pixels; changes planes."""
     model, slopes = planes[0], planes[1:]
     noise = errors.readout**2
     variance = np.maximum(model + errors.background + noise, LEAST_VARIANCE)
@@ -186,11 +186,13 @@ def pixel_sums(planes: Array, data: Array, counts: Any, errors: Errors) -> _Sums
         far = pull > errors.robust
         loss = float(np.where(far, errors.robust * (2.0 * pull - errors.robust), squares).sum())
         weight = weight * np.where(far, errors.robust / np.maximum(pull, errors.robust), 1.0)
-    weighted = slopes * weight
+    # In place: planes are not needed any more, and their products are symmetric.
+    root = np.sqrt(weight)
+    slopes *= root
     return (
         loss,
         float(squares.sum()),
         int(np.count_nonzero(counts)),
-        weighted @ residual,
-        weighted @ slopes.T,
+        slopes @ (residual * root),
+        slopes @ slopes.T,
     )

@@ -17,7 +17,7 @@ from nbdask.plan.tiles import Tile
 
 T = TypeVar("T")
 #: Bytes of the planes that a task holds at once.
-_STRIP_BYTES = 4 << 20
+_STRIP_BYTES = 2 << 20
 
 
 def over_tiles(
