@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbdask.version import __version__
 
 if TYPE_CHECKING:
+    from nbdask.derive.assembly import assemble
     from nbdask.errors import NbdaskError
     from nbdask.experiment import (
         Background,
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
         Crystal,
         Detector,
         DetectorPanel,
+        Diffuse,
         Experiment,
         LabFrame,
+        Material,
         Sampling,
         Scan,
         SourcePoint,
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
         StructureFactors,
     )
     from nbdask.flags import from_args, from_toml, to_args, to_toml
+    from nbdask.gradients.adjoint import adjoint
+    from nbdask.gradients.fit import FitResult, fit
+    from nbdask.gradients.lazy import gradient
+    from nbdask.gradients.normal import NormalEquations, normal_equations
+    from nbdask.gradients.parameters import Parameter
     from nbdask.lazy import image
     from nbdask.panels.read import read_geometry
     from nbdask.run import SimulationResult, simulate
@@ -36,7 +44,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "adjoint": ("nbdask.gradients.adjoint", "adjoint"),
+    "fit": ("nbdask.gradients.fit", "fit"),
+    "FitResult": ("nbdask.gradients.fit", "FitResult"),
+    "gradient": ("nbdask.gradients.lazy", "gradient"),
+    "assemble": ("nbdask.derive.assembly", "assemble"),
+    "NormalEquations": ("nbdask.gradients.normal", "NormalEquations"),
+    "normal_equations": ("nbdask.gradients.normal", "normal_equations"),
     "image": ("nbdask.lazy", "image"),
+    "Parameter": ("nbdask.gradients.parameters", "Parameter"),
     "simulate": ("nbdask.run", "simulate"),
     "SimulationResult": ("nbdask.run", "SimulationResult"),
     "read_geometry": ("nbdask.panels.read", "read_geometry"),
@@ -47,17 +63,21 @@ _HOMES = {
     **{
         name: ("nbdask.experiment", name)
         for name in (
-            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+            "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+            "LabFrame",
+            "Material",
             "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
     },
 }  # fmt: skip
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread",
-    "StructureFactors", "__version__", "from_args", "from_toml", "image", "open", "read_geometry",
-    "repair", "simulate", "to_args", "to_toml", "verify",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+    "FitResult", "LabFrame", "Material", "NbdaskError", "NormalEquations", "Parameter", "Sampling",
+    "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread", "StructureFactors",
+    "__version__", "adjoint", "assemble", "fit", "from_args", "from_toml", "gradient", "image",
+    "normal_equations", "open", "read_geometry", "repair", "simulate", "to_args", "to_toml",
+    "verify",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from nbdask.cluster.open import open_cluster
 from nbdask.errors import ClusterError, in_python
 from nbdask.experiment import Experiment
 from nbdask.fill.close import finish as finish_store
-from nbdask.fill.listen import Progress, listening
+from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.shard import Share, begin, fill_shard, is_there
 from nbdask.fill.standing import Standing, standing
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
@@ -32,6 +32,7 @@ def simulate_shard(
     *,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
+    listeners: Sequence[Listener] = (),
     notes: Sequence[str] = (),
 ) -> Share:
     """Compute one shard of an image into a store that is shared with the others.
@@ -52,6 +53,8 @@ def simulate_shard(
         The command line without its shard, for the record.
     progress : callable, optional
         Called with (tiles of the shard that are there, tiles of the shard).
+    listeners : sequence of Listener
+        Hear of the shard in more detail.
     notes : sequence of str
         The caller's remarks for the record.
 
@@ -76,7 +79,7 @@ def simulate_shard(
             # Another process was first: its choice of tiles counts.
             forget_amplitudes(work.run)
             work, opened = _work(experiment, place, settings, shard, True, told)
-        return fill_shard(work, place, shard, opened, listening(progress))
+        return fill_shard(work, place, shard, opened, listening(progress, listeners))
     finally:
         forget_amplitudes(work.run)
 

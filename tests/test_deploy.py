@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -177,6 +179,10 @@ def test_kubernetes_manifest() -> None:
     """A cluster of the operator, and a job that uses it with the same image and count."""
     cluster, job = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
     assert (cluster["apiVersion"], cluster["kind"]) == ("kubernetes.dask.org/v1", "DaskCluster")
+    commands = {entry.name for entry in importlib.metadata.entry_points(group="dask_cli")}
+    for part in ("worker", "scheduler"):
+        assert cluster["spec"][part]["spec"]["containers"][0]["command"] == ["dask", part]
+        assert part in commands
     worker = cluster["spec"]["worker"]["spec"]["containers"][0]
     known = options_of("distributed.cli.dask_worker", "main")
     assert [w for w in worker["args"] if w.startswith("--") and w not in known] == []
@@ -187,10 +193,58 @@ def test_kubernetes_manifest() -> None:
     assert f"tcp://{cluster['metadata']['name']}-scheduler:8786" in argv
 
 
+def operators_schema() -> dict[str, Any]:
+    """The schema of a DaskCluster, as the operator's own package has it; skips without it."""
+    try:
+        files = importlib.metadata.files("dask-kubernetes") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("dask-kubernetes is not installed")
+    (file,) = [f for f in files if str(f).endswith("/crds/daskcluster.yaml")]
+    definition = yaml.safe_load(Path(str(file.locate())).read_text())
+    (version,) = definition["spec"]["versions"]
+    assert version["served"]
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def closed(schema: Any) -> Any:
+    """The schema without room for names that it does not have."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: closed(value) for name, value in schema.items()}
+    if isinstance(made.get("properties"), dict) and made.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+@pytest.mark.long
+def test_kubernetes_manifest_follows_the_schemas() -> None:
+    """The cluster that of its operator, the job those of Kubernetes; misspelt names are found."""
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema")
+    schema = closed(operators_schema())
+    for name in ("apiVersion", "kind", "metadata"):
+        schema["properties"].setdefault(name, {})
+    schema["properties"]["metadata"] = {}
+    validator = jsonschema.Draft202012Validator(schema)
+    cluster, job = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    assert [error.message for error in validator.iter_errors(cluster)] == []
+    cluster["spec"]["worker"]["spec"]["containers"][0]["imagee"] = "x"
+    cluster["spec"]["worker"]["replicas"] = "four"
+    assert len(list(validator.iter_errors(cluster))) == 2
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate")
+    newest = kubernetes.latest_version()
+    kubernetes.validate(job, newest, strict=True)
+    job["spec"]["template"]["spec"]["containers"][0]["imagee"] = "x"
+    with pytest.raises(Exception, match="imagee"):
+        kubernetes.validate(job, newest, strict=True)
+
+
 def test_container_recipes_agree() -> None:
     """Both start from the same image, install the same packages and set one thread per task."""
     docker, apptainer = (DEPLOY / "Dockerfile").read_text(), (DEPLOY / "nbdask.def").read_text()
-    base = re.search(r"^FROM (\S+)$", docker, re.MULTILINE)
+    base = re.search(r"^ARG BASE=(\S+)\nFROM \${BASE}$", docker, re.MULTILINE)
     assert base is not None
     assert f"From: {base[1]}\n" in apptainer
     install = "pip install --no-cache-dir /src dask-jobqueue"

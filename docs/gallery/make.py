@@ -23,7 +23,7 @@ from matplotlib.colors import LogNorm
 import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
-from nbdask.experiment import Background, Experiment, Spread, StructureFactors
+from nbdask.experiment import Background, Diffuse, Experiment, Material, Spread, StructureFactors
 from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import from_args
 from nbdask.units import EV_ANGSTROM
@@ -92,6 +92,28 @@ def shapes(path: Path) -> None:
         shape: f"{shape}, -fudge {fudge[shape]:g}" if shape in fudge else shape for shape in images
     }
     panels([(names[shape], image[window]) for shape, image in images.items()], path, decades=5.0)
+
+
+def spots(path: Path) -> None:
+    """Draw a centred crystal with Gaussian and with spherical spots."""
+    base = example("halite", 1024)
+    indices = [(h, k, el) for h in range(-9, 10) for k in range(-9, 10) for el in range(-9, 10)]
+    allowed = tuple((h, k, el, 100.0) for h, k, el in indices if h % 2 == k % 2 == el % 2)
+    scan = dataclasses.replace(base.scan, osc=math.radians(12.0), count=24)
+    base = base.replace(structure=StructureFactors(reflections=allowed), scan=scan)
+    crystal = dataclasses.replace(
+        base.crystal, n_cells=(3, 3, 6), mosaic_spread=None, mosaic_domains=None
+    )
+    found = {
+        "gauss, -fudge 0.02": {"shape": "gauss", "fudge": 0.02},
+        "spherical, centring F": {"shape": "spherical", "centring": "F"},
+    }
+    images = []
+    for name, parts in found.items():
+        image = nbdask.image(base.replace(crystal=dataclasses.replace(crystal, **parts)))
+        middle = slice(len(image) // 4, -(-3 * len(image) // 4))
+        images.append((name, image[middle, middle]))
+    panels(images, path, decades=4.0)
 
 
 def mosaic(path: Path) -> None:
@@ -181,6 +203,51 @@ def detectors(path: Path) -> None:
     plt.close(figure)
 
 
+def diffuse(path: Path) -> None:
+    """Draw a still with sharp peaks alone, with isotropic and with anisotropic halos."""
+    random = np.random.default_rng(5)
+    hkl = np.mgrid[-14:15, -14:15, -14:15].reshape(3, -1).T
+    f = 100.0 * np.sqrt(random.exponential(size=len(hkl)))
+    rows = tuple((*map(int, indices), float(x)) for indices, x in zip(hkl, f, strict=True))
+    flags = """-cell 35 35 40 90 90 90 -misset 5 8 12 -default_F 1 -oversample 1 -lambda 1
+        -mosaic 0.5 -mosaic_domains 12 -distance 100 -detpixels 320 -pixel 0.25"""
+    base = from_args(flags.split())
+    cells = (14.0, 0.0, 0.0, 0.0, 14.0, 0.0, 0.0, 0.0, 14.0)
+    sharp = dataclasses.replace(base.crystal, shape="gauss", cells_matrix=cells)
+    base = base.replace(crystal=sharp, structure=StructureFactors(reflections=rows))
+    images = [("peaks", nbdask.image(base))]
+    for name, gamma, sigma in (
+        ("isotropic motion", (3e-9, 3e-9, 3e-9), (6e-11, 6e-11, 6e-11)),
+        ("along c", (1e-9, 1e-9, 8e-9), (3e-11, 3e-11, 9e-11)),
+    ):
+        motion = Diffuse(gamma, sigma, laue="4/mmm", physical=True)
+        crystal = dataclasses.replace(base.crystal, diffuse=motion)
+        images.append((name, nbdask.image(base.replace(crystal=crystal))))
+    panels(images, path, decades=5.0)
+
+
+def background(path: Path) -> None:
+    """Draw a still of a protein's cell alone, in a jet of water, and with air around it."""
+    random = np.random.default_rng(3)
+    hkl = np.mgrid[-24:25, -24:25, -24:25].reshape(3, -1).T
+    fall = np.exp(-8.0 * (hkl**2).sum(axis=1) / (2.0 * 55.0) ** 2)
+    f = 3e5 * fall * np.sqrt(random.exponential(size=len(hkl)))
+    rows = tuple((*map(int, indices), float(x)) for indices, x in zip(hkl, f, strict=True))
+    flags = """-cell 55 55 55 90 90 90 -misset 10 20 30 -default_F 1 -N 40 -oversample 2 -lambda 1
+        -mosaic 0.6 -mosaic_domains 60 -distance 130 -detpixels 560 -pixel 0.25 -flux 1e12
+        -exposure 0.1 -beamsize 0.05"""
+    base = from_args(flags.split())
+    base = base.replace(structure=StructureFactors(reflections=rows))
+    water = Material(5e-5, table="water", density=997.0, molar_mass=0.0180153)
+    air = Material(5e-2, table="air", density=1.2, molar_mass=0.0289647)
+    images = [
+        ("crystal", nbdask.image(base)),
+        ("50 µm of water", nbdask.image(base.replace(background=Background(0.0, (water,))))),
+        ("and 50 mm of air", nbdask.image(base.replace(background=Background(0.0, (water, air))))),
+    ]
+    panels(images, path, decades=2.5)
+
+
 def noise(path: Path) -> None:
     """Draw the bare image, with water and photon noise, and as a detector reads it."""
     base = example("pyrope")
@@ -209,10 +276,13 @@ def profile(path: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "shapes": shapes,
+    "spots": spots,
     "mosaic": mosaic,
     "beams": beams,
     "spectra": spectra,
     "detectors": detectors,
+    "diffuse": diffuse,
+    "background": background,
     "noise": noise,
     "profile": profile,
 }

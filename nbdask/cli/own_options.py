@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from nbdask.cli.numbers import Whole
+from nbdask.cli.numbers import Number, Whole
+from nbdask.experiment.crystal import CENTRINGS, SHAPES
+from nbdask.experiment.diffuse import MOST_STENCIL
 
 
 def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -24,5 +26,91 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             type=Whole(),
             metavar="SEED",
             help=f"{whose}Seed of a SASE spectrum.",
+        ),
+        click.option(
+            "--background",
+            multiple=True,
+            metavar="TABLE:THICKNESS[:DENSITY[:MW]]",
+            help=f"{whose}Amorphous material in the beam: water, air, helium, kapton, ice or a file"
+            " of sin(theta)/lambda and F, such as water:0.1mm; g/cm^3, g/mol; repeatable.",
+        ),
+        click.option(
+            "--beamstop",
+            metavar="RADIUS[,X,Y]",
+            help=f"{whose}Shadow of a beam stop, and its place beside the beam along fast and"
+            " slow [mm].",
+        ),
+        click.option(
+            "--shadow",
+            metavar="FILE.npy",
+            help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
+        ),
+        click.option(
+            "--diffuse-gamma",
+            metavar="G|GX,GY,GZ",
+            help=f"{whose}Diffuse scattering: lengths over which displacements are alike"
+            " [Angstrom].",
+        ),
+        click.option(
+            "--diffuse-sigma",
+            metavar="S|SX,SY,SZ",
+            help=f"{whose}Root mean square displacements of --diffuse-gamma [Angstrom].",
+        ),
+        click.option(
+            "--diffuse-stencil",
+            type=Whole(min=0, max=MOST_STENCIL),
+            metavar="M",
+            help=f"{whose}Reciprocal cells that diffuse halos reach  [default: 1].",
+        ),
+        click.option(
+            "--diffuse-laue",
+            metavar="GROUP",
+            help=f"{whose}Space group or point group of diffuse scattering  [default: P 1].",
+        ),
+        click.option(
+            "--diffuse-scale",
+            metavar="X|physical",
+            help=f"{whose}Factor on diffuse scattering  [default: 1, as diffBragg has it].",
+        ),
+        click.option(
+            "--mosaic-model",
+            metavar="MODEL",
+            help=f"{whose}Mosaic domains: cap, as nanoBragg; gauss, with the spread of -mosaic as"
+            " standard deviation; gauss:A,B,C, about a, c* x a and c*, in degrees.",
+        ),
+        click.option(
+            "--domains",
+            metavar="N|sobol:N|auto:ERROR|FILE",
+            help=f"{whose}Number of mosaic domains, random or quasi-random, or chosen for an error"
+            " of the image; or a list of orientations and weights.",
+        ),
+        click.option(
+            "--cells-matrix",
+            type=Number(),
+            nargs=9,
+            metavar="N11 N12 ... N33",
+            help=f"{whose}Cells of a -gauss_xtal as a matrix, row by row.",
+        ),
+        click.option(
+            "--shape",
+            type=click.Choice(SHAPES),
+            help=f"{whose}Shape of the crystal; spherical: spots of equal width in all directions.",
+        ),
+        click.option(
+            "--b-factor",
+            type=Number(),
+            metavar="B",
+            help=f"{whose}Multiply the amplitudes of the list by exp(-B/(4 d^2)), B in Angstrom^2.",
+        ),
+        click.option(
+            "--scale",
+            type=Number(),
+            metavar="K",
+            help=f"{whose}Multiply all amplitudes by K (photons by K^2).",
+        ),
+        click.option(
+            "--centring",
+            type=click.Choice(CENTRINGS),
+            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
         ),
     ]

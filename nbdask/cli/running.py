@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.jsonlines import emit
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError
@@ -94,6 +95,7 @@ def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str
         print(resume_command(argv), file=sys.stderr)
     else:
         say(f"{word} before the first tile")
+    emit("end", status=word, exit_code=code, done=line.done)
     return code
 
 
@@ -107,6 +109,7 @@ def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[st
         print(f"  and {len(error.tiles) - MOST_NAMED} more", file=sys.stderr)
     say("to try them again:")
     print(resume_command(argv), file=sys.stderr)
+    emit("end", status="incomplete", exit_code=error.exit_code, done=line.done)
     return error.exit_code
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from nbdask.cli.faults import bar
+from nbdask.cli.jsonlog import JsonLog
 from nbdask.cli.noise_options import given_options
 from nbdask.cli.running import MOST_NAMED, run_keywords, say, say_notes, without_shard
 from nbdask.cli.startup import how_ended
@@ -78,7 +79,8 @@ def run_shard(
                 shard,
                 settings,
                 command=without_shard(argv),
-                progress=progress or _in_lines(shard, options["quiet"]),
+                progress=progress or _in_lines(shard, options["quiet"] or options["log"] == "json"),
+                listeners=[JsonLog()] if options["log"] == "json" else [],
                 notes=notes,
             )
     except KeyboardInterrupt as error:

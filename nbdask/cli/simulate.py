@@ -10,6 +10,8 @@ import click
 
 from nbdask.cli.argv import ARGV, COMMAND_LINE, FlagCommand
 from nbdask.cli.faults import bar
+from nbdask.cli.jsonlines import emit
+from nbdask.cli.jsonlog import JsonLog, ended
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import (
     AMPLITUDES,
@@ -76,6 +78,13 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     " --seed to --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
 )
 @noise_options
+@click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one JSON object a line on standard error for each event, and no progress line.",
+)
 @run_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -105,7 +114,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     _check_apart(outputs, experiment, options["out"])
     for file in files:
         file.bar = partial(bar, quiet=options["quiet"])
-    line = ProgressLine(options["quiet"])
+    json = options["log"] == "json"
+    line = ProgressLine(options["quiet"] or json)
     try:
         result = simulate(
             experiment,
@@ -114,9 +124,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             overwrite=options["overwrite"],
             resume=options["resume"],
             command=ctx.meta[COMMAND_LINE],
-            listeners=[line, *_followers(options["pyramid"])],
+            listeners=[line, *([JsonLog()] if json else []), *_followers(options["pyramid"])],
             outputs=[*files, *noisy],
             notes=notes,
+            progress=False,
         )
     except KeyboardInterrupt as error:
         ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
@@ -129,6 +140,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         click.echo("\n".join(_realised(experiment)))
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
+    emit("end", **ended(result))
 
 
 def _experiment(
@@ -151,7 +163,7 @@ def _check_panels(experiment: Experiment, outputs: Outputs | None, options: dict
     """Refuse what is made of one panel only."""
     if experiment.n_panels == 1:
         return
-    asked = {f"--{name}": options[name] for name in ("noise", "pyramid")}
+    asked = {"--pyramid": options["pyramid"]}
     if outputs is not None:
         names = ("floatfile", "intfile", "pgmfile", "noisefile", "printout")
         asked |= {f"-{name}": getattr(outputs, name) for name in names}
@@ -191,7 +203,7 @@ def _noisy_copy(
         if given:
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
-    from nbdask.derive.noise import NoisyCopy
+    from nbdask.derive.noise import NoisyCopy, stacked
     from nbdask.run import Settings
 
     target = Target(place_of(path, options["durability"]), options["overwrite"], options["resume"])
@@ -208,7 +220,8 @@ def _noisy_copy(
     names = ("cluster", "workers", "threads", "jobs")
     settings = Settings(**{name: options[name] for name in names})
     report = None if options["quiet"] else say
-    return [NoisyCopy(target, pipeline, experiment.shape, settings, command, report)]
+    shape = stacked(experiment.n_panels, experiment.shape)
+    return [NoisyCopy(target, pipeline, shape, settings, command, report)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

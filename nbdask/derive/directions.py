@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nbdask.experiment import Experiment, StructureFactors
+from nbdask.experiment import Experiment, Mosaic, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.physics.position import plane_coordinates, rays_to
@@ -79,7 +79,9 @@ class Directions:
         bare = replace(
             experiment,
             structure=StructureFactors(default_F=1.0),
-            crystal=replace(experiment.crystal, mosaic_spread=None, mosaic_domains=None),
+            crystal=replace(
+                experiment.crystal, mosaic_spread=None, mosaic_domains=None, mosaic=Mosaic()
+            ),
             sampling=replace(
                 experiment.sampling, mask=None, mask_sha256=None, roi=None, oversample=1
             ),

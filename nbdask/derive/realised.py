@@ -12,7 +12,7 @@ import numpy as np
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
 from nbdask.experiment import Experiment
-from nbdask.geometry.build import finest_oversample, settle_mosaic, settle_thickness
+from nbdask.geometry.build import domain_count, finest_oversample, settle_thickness
 from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal
 from nbdask.geometry.vectors import length
 
@@ -89,9 +89,7 @@ class Realised:
         given = experiment.sampling.oversample
         oversample = given or finest_oversample(experiment, crystal, model.distance)
         layers = settle_thickness(detector)[0]
-        domains = settle_mosaic(
-            experiment.crystal.mosaic_spread, experiment.crystal.mosaic_domains
-        )[1]
+        domains = domain_count(experiment)
         edge, corner = _border(seen)
         slow, fast = seen.beam_centre
         wavelengths = model.wavelength

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
+from nbdask.experiment.diffuse import Diffuse
+from nbdask.experiment.mosaic import Mosaic
 
-SHAPES = ("square", "round", "gauss", "tophat")
+SHAPES = ("square", "round", "gauss", "tophat", "spherical")
+CENTRINGS = ("P", "A", "B", "C", "I", "F", "R")
 #: The kernels count cells in 32 bits.
 MOST_CELLS = 2**31 - 1
 
@@ -41,7 +44,10 @@ class Crystal:
     size : tuple of 3 floats
         Sample dimensions [m]; one above 0 sets the number of cells along a, b or c.
     shape : str
-        ``"square"``, ``"round"``, ``"gauss"`` or ``"tophat"``.
+        ``"square"``, ``"round"``, ``"gauss"``, ``"tophat"``, or ``"spherical"``: Gaussian spots of
+        equal width in all directions of reciprocal space, about the nodes that ``centring`` leaves.
+    centring : str
+        Of the cell, for spherical spots: P, A, B, C, I, F, or R (obverse, hexagonal axes).
     fudge : float
         Factor, at least 0, on the squared radius of round, gauss and tophat spots.
     mosaic_spread : float or None
@@ -50,6 +56,10 @@ class Crystal:
         Number of mosaic domains; None: 10 with a spread, 1 without.
     mosaic_seed : int
         Seed of the mosaic domains' rotations.
+    mosaic : Mosaic
+        How the domains are oriented, beyond nanoBragg's cap.
+    diffuse : Diffuse or None
+        Diffuse scattering around reflections.
     """
 
     cell: tuple[float, ...] | None = None
@@ -61,10 +71,13 @@ class Crystal:
     cells_matrix: tuple[float, ...] | None = None
     size: tuple[float, ...] = (0.0, 0.0, 0.0)
     shape: str = "square"
+    centring: str = "P"
     fudge: float = 1.0
     mosaic_spread: float | None = None
     mosaic_domains: int | None = None
     mosaic_seed: int = 12345678
+    mosaic: Mosaic = field(default_factory=Mosaic)
+    diffuse: Diffuse | None = None
 
     def __post_init__(self) -> None:
         """Check every field and that the cell is possible."""
@@ -90,11 +103,31 @@ class Crystal:
             mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
         )
         checks.one_of("crystal.shape", self.shape, SHAPES)
+        if not (self.diffuse is None or isinstance(self.diffuse, Diffuse)):
+            raise FieldError("crystal.diffuse", self.diffuse, "a Diffuse")
+        checks.one_of("crystal.centring", self.centring, CENTRINGS)
+        if self.shape == "spherical" and self.fudge == 0.0:
+            raise FieldError("crystal.fudge", self.fudge, "above 0 with spherical spots")
         if self.cells_matrix is not None:
             _check_cells_matrix(self)
         if self.mosaic_domains is not None:
             domains = checks.integer("crystal.mosaic_domains", self.mosaic_domains, low=1)
             checks.assign(self, mosaic_domains=domains)
+        _check_mosaic(self)
+
+
+def _check_mosaic(crystal: Crystal) -> None:
+    mosaic = crystal.mosaic
+    if not isinstance(mosaic, Mosaic):
+        raise FieldError("crystal.mosaic", mosaic, "a Mosaic")
+    spread, count = crystal.mosaic_spread, crystal.mosaic_domains
+    if mosaic.widths is not None and spread is not None:
+        raise FieldError("crystal.mosaic_spread", spread, "left out beside three widths")
+    if mosaic.domains and (spread is not None or count is not None):
+        given = f"{spread} rad, {count} domains"
+        raise FieldError("crystal.mosaic_spread", given, "left out where domains are listed")
+    if mosaic.tolerance is not None and count is not None:
+        raise FieldError("crystal.mosaic_domains", count, "left out beside a tolerance")
 
 
 def _checked_cell(cell: object) -> tuple[float, ...]:
@@ -144,18 +177,18 @@ def _determinant(m: tuple[float, ...]) -> float:
 
 
 def _check_cells_matrix(crystal: Crystal) -> None:
-    field = "crystal.cells_matrix"
-    matrix = checks.vector(field, crystal.cells_matrix, length=9)
+    name = "crystal.cells_matrix"
+    matrix = checks.vector(name, crystal.cells_matrix, length=9)
     if crystal.shape != "gauss" or any(crystal.size):
-        raise FieldError(field, matrix, 'given only with shape "gauss" and without crystal.size')
+        raise FieldError(name, matrix, 'given only with shape "gauss" and without crystal.size')
     if _determinant(matrix) <= 0.0:
-        raise FieldError(field, matrix, "nine numbers with a determinant above 0")
+        raise FieldError(name, matrix, "nine numbers with a determinant above 0")
     lengths = [math.hypot(*matrix[i::3]) for i in range(3)]
     if max(lengths) > MOST_CELLS:
-        raise FieldError(field, matrix, f"columns of a length of at most {MOST_CELLS}")
+        raise FieldError(name, matrix, f"columns of a length of at most {MOST_CELLS}")
     columns = tuple(math.ceil(length) for length in lengths)
     if crystal.n_cells not in ((1, 1, 1), columns):
-        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out with {field}")
+        raise FieldError("crystal.n_cells", crystal.n_cells, f"left out with {name}")
     checks.assign(crystal, cells_matrix=matrix, n_cells=columns)
 
 

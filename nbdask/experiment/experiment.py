@@ -24,7 +24,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
-from nbdask.experiment.summary import summary_rows
+from nbdask.experiment.summary import background_rows, summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -142,13 +142,18 @@ class Experiment:
         for part, path, checksum in (
             ("structure", "path", "sha256"),
             ("sampling", "mask", "mask_sha256"),
+            ("background", "shadow", "shadow_sha256"),
         ):
             if checksum in data.get(part, {}):
                 data[part].pop(path, None)
+        for material in data.get("background", {}).get("materials", ()):
+            if "sha256" in material:
+                material.pop("path", None)
         recipe = data.get("structure", {}).get("recipe", {})
         if "model_sha256" in recipe:
             recipe.pop("model", None)
         data.get("crystal", {}).pop("matrix_file", None)
+        data.get("crystal", {}).get("mosaic", {}).pop("file", None)
         data.get("sources", {}).pop("file", None)
         data.get("sources", {}).get("spectrum", {}).pop("origin", None)
         recipe.pop("energies", None)
@@ -169,6 +174,7 @@ class Experiment:
                 self.frame.convention,
                 self.scan,
             ),
+            *background_rows(self.background),
             ("semantics", self.semantics),
             ("fingerprint", self.fingerprint()),
         ]

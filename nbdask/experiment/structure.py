@@ -112,6 +112,10 @@ class StructureFactors:
         An in-memory list instead of a file: h, k, l, F.
     recipe : Recipe or None
         How amplitudes follow from a model or reflections.
+    scale : float
+        Factor on all amplitudes.
+    b_factor : float
+        B [m^2] of a factor exp(-B/(4 d^2)) on the amplitudes of the list.
     """
 
     default_F: float = 0.0
@@ -120,6 +124,8 @@ class StructureFactors:
     sha256: str | None = None
     reflections: tuple[Reflection, ...] = ()
     recipe: Recipe | None = None
+    scale: float = 1.0
+    b_factor: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that there are amplitudes at all."""
@@ -129,7 +135,12 @@ class StructureFactors:
             path=checks.optional(checks.path, "structure.path", self.path),
             sha256=checks.optional(checks.text, "structure.sha256", self.sha256),
             reflections=_checked(self.reflections),
+            scale=checks.positive("structure.scale", self.scale),
+            b_factor=checks.number("structure.b_factor", self.b_factor),
         )
+        if self.b_factor != 0.0 and self.path is None and not self.reflections:
+            allowed = "0 without a list: default_F has no resolution"
+            raise FieldError("structure.b_factor", self.b_factor, allowed)
         checks.one_of("structure.format", self.format, FORMATS)
         made = self.format in ("model", "reflections")
         if made != (self.recipe is not None) or (made and self.path is None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
@@ -45,6 +46,17 @@ def summary_rows(
     ]
 
 
+def background_rows(background: Background) -> list[tuple[str, str]]:
+    """Return a row for each amorphous material: millimetres, g/cm^3."""
+    return [
+        (
+            "background",
+            f"{material.name}, {material.thickness * 1e3:g} mm, {material.density * 1e-3:g} g/cm^3",
+        )
+        for material in background.materials
+    ]
+
+
 def _crystal_rows(crystal: Crystal) -> list[tuple[str, str]]:
     rows = []
     if crystal.cell is not None:
@@ -57,11 +69,28 @@ def _crystal_rows(crystal: Crystal) -> list[tuple[str, str]]:
     if any(crystal.size):
         lengths = " x ".join(f"{x * 1e3:g}" for x in crystal.size)
         rows.append(("sample", f"{lengths} mm"))
-    if crystal.mosaic_spread:
-        domains = 10 if crystal.mosaic_domains is None else crystal.mosaic_domains
-        spread = to_degrees(crystal.mosaic_spread)
-        rows.append(("mosaic", f"{domains} domains, spread {spread:.4g} degrees"))
-    return rows
+    if crystal.diffuse is not None:
+        gamma, sigma = (
+            " ".join(f"{to_angstrom(x):g}" for x in axis)
+            for axis in (crystal.diffuse.gamma, crystal.diffuse.sigma)
+        )
+        rows.append(("diffuse", f"gamma {gamma}, sigma {sigma} Angstrom"))
+    return [*rows, *_mosaic_rows(crystal)]
+
+
+def _mosaic_rows(crystal: Crystal) -> list[tuple[str, str]]:
+    mosaic, spread = crystal.mosaic, crystal.mosaic_spread
+    if mosaic.domains:
+        return [("mosaic", f"{len(mosaic.domains)} listed domains")]
+    if not spread and mosaic.widths is None:
+        return []
+    domains = f"{10 if crystal.mosaic_domains is None else crystal.mosaic_domains} domains"
+    if mosaic.tolerance is not None:
+        domains = f"domains for an error of {mosaic.tolerance:g}"
+    widths = " ".join(f"{to_degrees(x):.4g}" for x in mosaic.widths or (spread or 0.0,))
+    kind = "" if mosaic.model == "cap" else ", Gaussian"
+    quasi = "" if mosaic.sampling == "random" else ", Sobol sequence"
+    return [("mosaic", f"{domains}, spread {widths} degrees{kind}{quasi}")]
 
 
 def _structure(structure: StructureFactors) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nbdask.errors import StoreError
@@ -33,6 +34,7 @@ def close(
     notes: tuple[str, ...],
     *,
     changed: bool,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Filled:
     """Put records where they stay, and mark a store complete.
 
@@ -48,6 +50,8 @@ def close(
         To be added to those on record.
     changed : bool
         Whether tiles were added, so that its end is now.
+    more : mapping
+        Further attributes.
     """
     table, apart = records
     if is_journaled(attributes):
@@ -63,7 +67,7 @@ def close(
         notes += ("pixels exceed single precision: they are infinite in the image",)
     if changed or attributes["status"] != COMPLETE:
         kept = list(dict.fromkeys([*attributes.get("notes", []), *notes]))
-        update_attributes(place, {**end_attributes(statistics), "notes": kept})
+        update_attributes(place, {**end_attributes(statistics), **more, "notes": kept})
     return Filled(statistics, notes)
 
 

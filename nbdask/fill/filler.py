@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import Executor, dashboard_of
+from nbdask.cluster.dashboard import Dashboard, dashboard_of
+from nbdask.cluster.executor import Executor
+from nbdask.errors import ClusterError, NbdaskError, UnfinishedError
 from nbdask.fill.close import Filled, close
-from nbdask.fill.listen import Listener, Progress, Start, followed
+from nbdask.fill.listen import Listener, Progress, Start, followed, heard_by
+from nbdask.fill.made import Made
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
@@ -89,6 +92,7 @@ class Filler:
         self.finished = 0
         self.computed = False
         self.begun: StoreReader | None = None
+        self.made = Made({})
 
     def reopen(self, *, every: bool = False) -> None:
         """Find the missing tiles of a store that was started by the same work.
@@ -99,6 +103,7 @@ class Filler:
             Read all tiles on record against their checksums, not only the newest.
         """
         reader = self.begun = StoreReader(self.place)
+        self.made = Made(reader.attributes)
         self.notes += self.work.check_same(reader)
         self.table = reader.all_records()
         done = self.table[:, 0] == 1.0
@@ -132,6 +137,7 @@ class Filler:
         def done(result: TileResult) -> None:
             """Count a finished tile; stop where another run took the store over."""
             self.table[result.index] = result.record[: self.table.shape[1]]
+            self.made.add(result)
             self.finished += 1
             self.lock.check()
             for listener in listeners:
@@ -141,10 +147,21 @@ class Filler:
         graphs = self.work.graphs(self.missing)
         self.computed = True
         with opened as executor:
+            executor.hear = heard_by(listeners)
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
-                executor.run(setup, graphs, done)
+                try:
+                    executor.run(setup, graphs, done)
+                except (KeyboardInterrupt, UnfinishedError, ClusterError):
+                    self._keep_made()
+                    raise
+
+    def _keep_made(self) -> None:
+        """Put on record where tiles were made, as far as that works, when a run ends early."""
+        with suppress(NbdaskError):
+            self.lock.check()
+            update_attributes(self.place, self.made.attributes())
 
     def _begin(self, overwrite: bool) -> None:
         """Make the store without pixels, or put the time of resumption on record."""
@@ -162,7 +179,7 @@ class Filler:
             panels=self.work.panels,
         )
 
-    def _start(self, dashboard: str | None) -> Start:
+    def _start(self, dashboard: Dashboard | None) -> Start:
         """Return how things stand before the first tile."""
         columns = [FIELDS.index(name) for name in ("n_evaluated", "n_masked")]
         working = int((self.table[:, columns] > 0).any(axis=1).sum()) if self.finished else 0
@@ -174,7 +191,9 @@ class Filler:
         changed = self.computed or self.begun is None
         attributes = {"status": RUNNING} if self.begun is None else self.begun.attributes
         records = (self.table, self.work.grid.apart)
-        return close(self.place, records, attributes, self.notes, changed=changed)
+        notes = self.notes + self.made.notes(self.work.same_bits)
+        made = self.made.attributes() if changed else {}
+        return close(self.place, records, attributes, notes, changed=changed, more=made)
 
     def _settle(self) -> None:
         """Put records from journals where they stay."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from nbdask.cluster.executor import Executor
 from nbdask.errors import StoreError
 from nbdask.fill.close import Filled, finish
-from nbdask.fill.listen import Listener, Start, followed
+from nbdask.fill.listen import Listener, Start, followed, heard_by
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult
@@ -148,6 +148,7 @@ def fill_shard(
         if missing:
             setup = Setup(work.run, work.context)
             with opened as executor:
+                executor.hear = heard_by(listeners)
                 executor.check(setup)
                 executor.run(setup, work.graphs(missing), told)
     return Share(len(mine), len(missing), finish(place, notes), notes)

@@ -10,6 +10,7 @@ from typing import Any
 from nbdask import units
 from nbdask.errors import FlagError
 from nbdask.experiment.experiment import Experiment
+from nbdask.experiment.mosaic import Mosaic
 from nbdask.flags.convert import CONVERSIONS
 from nbdask.flags.row import Flag
 from nbdask.flags.table import TABLE
@@ -124,9 +125,39 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg has cells along the axes only",
         ),
         (
+            "crystal.diffuse",
+            crystal.diffuse is not None,
+            "nanoBragg has no diffuse scattering",
+        ),
+        (
+            "background.materials",
+            bool(experiment.background.materials),
+            "nanoBragg has only -water",
+        ),
+        (
+            "background.beamstop",
+            experiment.background.beamstop is not None or experiment.background.shadow is not None,
+            "nanoBragg has no shadows",
+        ),
+        (
+            "crystal.shape",
+            crystal.shape == "spherical",
+            "nanoBragg has no spots of equal width in all directions",
+        ),
+        (
+            "crystal.mosaic",
+            crystal.mosaic != Mosaic(),
+            "nanoBragg has random domains of a cap only",
+        ),
+        (
             "structure.reflections",
             bool(experiment.structure.reflections),
             "nanoBragg reads amplitudes from a file: name one",
+        ),
+        (
+            "structure.scale",
+            (experiment.structure.scale, experiment.structure.b_factor) != (1.0, 0.0),
+            "nanoBragg has no scale and no B factor of amplitudes",
         ),
         (
             "structure.recipe",

@@ -32,6 +32,7 @@ from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
 from nbdask.inputs.smv import open_mask
+from nbdask.inputs.text import to_number
 
 
 def parse_args(
@@ -83,6 +84,7 @@ def parse_args(
     checks.flag("ignore_unknown", ignore_unknown)
     if geometry is not None and not isinstance(geometry, GeometryRequest):
         geometry = GeometryRequest(geometry)
+    geometry, amplitudes = _share_energy(geometry, amplitudes)
     builder, files = Builder(), InputFiles(base_dir)
     given = _taken(builder, files, argv, ignore_unknown)
     _place(builder, files, pix0, geometry)
@@ -96,6 +98,19 @@ def parse_args(
         raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def _share_energy(
+    geometry: GeometryRequest | None, amplitudes: Request | None
+) -> tuple[GeometryRequest | None, Request | None]:
+    """Give the energy to the geometry file where no amplitudes are asked for."""
+    if geometry is None or amplitudes is None or amplitudes.model or amplitudes.reflections:
+        return geometry, amplitudes
+    energy = amplitudes.energy
+    number = to_number(energy) if isinstance(energy, str) else energy
+    if number is None:
+        return geometry, amplitudes
+    return replace(geometry, energy=number), replace(amplitudes, energy=None)
 
 
 def _taken(

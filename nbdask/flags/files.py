@@ -130,6 +130,10 @@ def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> Non
         builder.set(f"structure.{name}", getattr(structure, name), f"{origin} {structure.path}")
     if builder.get("crystal.cell") is None:
         builder.set("crystal.cell", settled.cell, origin)
+    if builder.get("crystal.shape") == "spherical" and builder.get("crystal.centring") is None:
+        centring = settled.symmetry.group.centring_type()
+        builder.set("crystal.centring", centring, origin)
+        builder.note(f"--shape spherical: centring {centring}, that of {structure.path}")
     for note in settled.notes:
         builder.note(note)
 

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
+from nbdask.background.layer import layers_of
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
+from nbdask.geometry.amorphous import amorphous_notes, beam_stop
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -20,9 +22,12 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
-from nbdask.geometry.energies import by_energy
-from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
-from nbdask.geometry.mosaic import mosaic_rotations
+from nbdask.geometry.diffuse import diffuse_forms
+from nbdask.geometry.domain_count import estimated_count
+from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
+from nbdask.geometry.energies import by_energy, falloff
+from nbdask.geometry.model import SHAPE_CODES, Array, DiffuseForms, Model, PanelFrame
+from nbdask.geometry.nodes import node_basis
 from nbdask.geometry.numbers import real
 from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
 from nbdask.geometry.rotation import (
@@ -30,12 +35,14 @@ from nbdask.geometry.rotation import (
     check_table,
     orientation_table,
     phi_angles,
+    turned_axes,
 )
 from nbdask.geometry.source_grid import build_sources
 from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import read_fdump
 from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
@@ -50,6 +57,7 @@ class Sensor(NamedTuple):
 
 class _Orientations(NamedTuple):
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     n_phi: int
     n_domains: int
@@ -65,12 +73,17 @@ class Turning(NamedTuple):
     rotations : (n_domains, 3, 3) float64 array or None
         Of the mosaic domains; None: one, not rotated.
     domains : int
+    weights : (n_domains,) float64 array
+    fixed : bool
+        Whether the domains' rotations go before the spindle's.
     """
 
     phi: Array
     used: Array
     rotations: Array | None
     domains: int
+    weights: Array
+    fixed: bool
 
 
 class _Amplitudes(NamedTuple):
@@ -117,14 +130,16 @@ def build_model(experiment: Experiment) -> Model:
     )
     sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes, tables = _amplitudes(experiment)
+    amplitudes, tables = _amplitudes(experiment, crystal.star)
     oversample, notes = _oversample(experiment, crystal, detector)
+    amorphous = layers_of(experiment.background, beam, experiment.semantics == "spec")
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     mask = _mask(experiment)
     frames = panel_frames(experiment.frame, experiment.detector, mask)
     place = _first_panel(frames, detector) or _detector_fields(experiment.detector, detector)
+    notes += amorphous_notes(amorphous, frames, place, sources)
     return Model(
         **{**sensor._asdict(), "mask": mask, **place},
         curved=experiment.detector.curved,
@@ -138,7 +153,7 @@ def build_model(experiment: Experiment) -> Model:
         kahn=beam.polarization,
         polarized=beam.polarized,
         dmin=sampling.dmin,
-        default_F=experiment.structure.default_F,
+        default_F=experiment.structure.default_F * experiment.structure.scale,
         background=water_background(experiment.background.water, fluence),
         scale=units.R_E_SQR * fluence / steps,
         each_thick=each[0],
@@ -147,8 +162,15 @@ def build_model(experiment: Experiment) -> Model:
         running_product=experiment.semantics == "c" and any(each),
         roi=_roi(experiment),
         refuse_outside=experiment.semantics == "c",
-        notes=detector.notes + crystal.notes + notes + _notes(experiment, sensor, detector),
+        notes=detector.notes
+        + crystal.notes
+        + notes
+        + _notes(experiment, sensor, detector, turns.n_domains),
+        diffuse=_diffuse(experiment, crystal),
         panels=frames if len(frames) > 1 else (),
+        amorphous=amorphous,
+        beamstop=beam_stop(experiment.background, detector.beam, place),
+        shadow=_shadow(experiment),
     )
 
 
@@ -158,6 +180,7 @@ def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
         "star": oriented.star,
         "n_cells": np.array(oriented.n_cells, dtype=np.float64),
         "cells_matrix": None if matrix is None else np.array(matrix).reshape(3, 3),
+        "nodes": node_basis(oriented.star, given.centring) if given.shape == "spherical" else None,
         "shape": SHAPE_CODES[given.shape],
         "fudge": given.fudge,
     }
@@ -202,17 +225,28 @@ def place_sensor(detector: Detector) -> Sensor:
 def _orientations(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> _Orientations:
-    phi, used, rotations, domains = turning(experiment)
-    table = orientation_table(crystal.axes, detector.spindle, used, rotations)
+    turns = turning(experiment, crystal.axes, _domain_count(experiment, crystal, detector))
+    fixed = turns.rotations if turns.fixed else None
+    axes = crystal.axes if fixed is None else turned_axes(crystal.axes, fixed)
+    rotations = None if turns.fixed else turns.rotations
+    table = orientation_table(axes, detector.spindle, turns.used, rotations)
     first = None
-    if used[0] != phi[0]:
+    if turns.used[0] != turns.phi[0]:
         # Before anything was rotated there is nothing to carry over.
-        first = orientation_table(crystal.axes, detector.spindle, phi[:1], rotations)
-    return _Orientations(table, first, len(phi), domains)
+        first = orientation_table(axes, detector.spindle, turns.phi[:1], rotations)
+    return _Orientations(table, turns.weights, first, len(turns.phi), turns.domains)
 
 
-def turning(experiment: Experiment) -> Turning:
+def turning(experiment: Experiment, axes: Array | None = None, count: int | None = None) -> Turning:
     """Return the spindle's angles and the mosaic domains' rotations.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    axes : (3, 3) array, optional
+        Rows a, b, c at phi 0, which only Gaussian domains need.
+    count : int, optional
+        Number of domains, where it had to be estimated.
 
     Raises
     ------
@@ -220,25 +254,34 @@ def turning(experiment: Experiment) -> Turning:
         More of them than a table in memory can hold.
     """
     crystal = experiment.crystal
-    spread, domains = settle_mosaic(crystal.mosaic_spread, crystal.mosaic_domains)
+    domains = settle_count(crystal) if count is None else count
     phi = phi_angles(experiment.scan)
     check_table(len(phi), domains)
-    rotations = None
-    if real(spread) > 0.0:
-        misset_seed = crystal.misset_seed if crystal.misset == "random" else None
-        rotations = mosaic_rotations(spread, domains, crystal.mosaic_seed, misset_seed)
+    made = make_domains(crystal, np.eye(3) if axes is None else axes, domains)
     used = carried_angles(phi) if experiment.semantics == "c" else phi
-    return Turning(phi, used, rotations, domains)
+    return Turning(phi, used, made.rotations, domains, made.weights, made.fixed)
 
 
-def settle_mosaic(spread: float | None, domains: int | None) -> tuple[float, int]:
-    """Return (spread [rad], number of domains) from what is given."""
-    if not spread:
-        return (0.0, 1)
-    return (spread, 10 if domains is None else domains)
+def domain_count(experiment: Experiment) -> int:
+    """Return the number of mosaic domains of an experiment; files that it names are not read."""
+    if experiment.crystal.mosaic.tolerance is None:
+        return settle_count(experiment.crystal)
+    detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    crystal = orient_crystal(experiment.crystal, experiment.beam)
+    return _domain_count(experiment, crystal, detector)
 
 
-def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]:
+def _domain_count(experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame) -> int:
+    given = experiment.crystal
+    if given.mosaic.tolerance is None or not is_mosaic(given):
+        return settle_count(given)
+    frames = panel_frames(experiment.frame, experiment.detector)
+    flat = [{item.name: getattr(frame, item.name) for item in fields(frame)} for frame in frames]
+    flat = flat or [_detector_fields(experiment.detector, detector)]
+    return estimated_count(given, crystal, flat, detector.beam, experiment.beam.wavelength)
+
+
+def _amplitudes(experiment: Experiment, star: Array) -> tuple[_Amplitudes, NDArray[np.int64]]:
     """Return the fields, and the number of the table of each wavelength of a spectrum."""
     structure = experiment.structure
     wanted = experiment.sampling.interpolate
@@ -265,6 +308,9 @@ def _amplitudes(experiment: Experiment) -> tuple[_Amplitudes, NDArray[np.int64]]
         # floor(h)-1 to floor(h)+2 inside the grid.
         bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
     values = np.ascontiguousarray(grid.values, dtype=np.float64)
+    if (structure.scale, structure.b_factor) != (1.0, 0.0):
+        factor = falloff(grid, star, structure.scale, structure.b_factor)
+        values, more = values * factor, more * factor if len(more) else more
     first = np.array(grid.minimum, dtype=np.int64)
     return _Amplitudes(values, more, first, wanted, *bounds), tables
 
@@ -385,13 +431,50 @@ def _mask(experiment: Experiment) -> MaskFile | None:
     return mask
 
 
+def _diffuse(experiment: Experiment, crystal: CrystalFrame) -> DiffuseForms | None:
+    given = experiment.crystal.diffuse
+    if given is None:
+        return None
+    sampling = experiment.sampling
+    each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
+    if experiment.semantics == "c" and any(each):
+        raise FieldError(
+            "crystal.diffuse",
+            "given",
+            "left out with -oversample_thick, _polar or _omega under C semantics",
+        )
+    cells = float(np.prod(np.array(crystal.n_cells, dtype=np.float64)))
+    if experiment.crystal.cells_matrix is not None:
+        cells = abs(float(np.linalg.det(np.array(experiment.crystal.cells_matrix).reshape(3, 3))))
+    return diffuse_forms(given, np.asarray(crystal.star, dtype=np.float64), cells)
+
+
+def _shadow(experiment: Experiment) -> ShadowFile | None:
+    path = experiment.background.shadow
+    if path is None:
+        return None
+    if len(experiment.detector.panels) > 1:
+        raise FieldError("background.shadow", path, "left out with several panels")
+    _check_unchanged(path, experiment.background.shadow_sha256)
+    shadow = open_shadow(path)
+    if (shadow.n_slow, shadow.n_fast) != experiment.shape:
+        raise FieldError(
+            "background.shadow",
+            f"{path} with {shadow.n_slow} (slow) x {shadow.n_fast} (fast) pixels",
+            f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
+        )
+    return shadow
+
+
 def _has_no_attenuation(detector: Detector) -> bool:
     if detector.panels:
         return any(panel.attenuation == 0.0 for panel in detector.panels)
     return detector.attenuation is None
 
 
-def _notes(experiment: Experiment, sensor: Sensor, detector: DetectorFrame) -> tuple[str, ...]:
+def _notes(
+    experiment: Experiment, sensor: Sensor, detector: DetectorFrame, domains: int
+) -> tuple[str, ...]:
     """Say what was chosen for the user, and what has no effect."""
     notes = []
     crystal, sampling = experiment.crystal, experiment.sampling
@@ -400,9 +483,15 @@ def _notes(experiment: Experiment, sensor: Sensor, detector: DetectorFrame) -> t
             "no sensor attenuation given: depth set to the thickness,"
             f" {sensor.thickness * 1e6:g} um"
         )
-    if crystal.mosaic_spread and crystal.mosaic_domains is None:
+    mosaic = crystal.mosaic
+    if mosaic.tolerance is not None and domains > 1:
+        notes.append(
+            f"{domains} mosaic domains, for an error of the image of {mosaic.tolerance:g} by an"
+            " estimate"
+        )
+    elif is_mosaic(crystal) and crystal.mosaic_domains is None:
         notes.append("mosaic spread without a number of domains: 10 are used (-mosaic_domains)")
-    if crystal.mosaic_domains is not None and not crystal.mosaic_spread:
+    if crystal.mosaic_domains is not None and not is_mosaic(crystal):
         notes.append("mosaic domains without a spread: 1 is used (-mosaic gives the spread)")
     if sampling.oversample_thick and sensor.thickness == 0.0:
         notes.append(

@@ -1,4 +1,4 @@
-"""Amplitudes of a model at each photon energy of a spectrum."""
+"""Amplitudes of a model at each photon energy of a spectrum; their scale and B factor."""
 
 from __future__ import annotations
 
@@ -52,6 +52,31 @@ def by_energy(
         whole[(number, *places)] = values
     h, k, el = low.tolist()
     return numbers, AmplitudeGrid(whole[0], (h, k, el)), whole[1:]
+
+
+def falloff(grid: AmplitudeGrid, star: Array, scale: float, b_factor: float) -> Array:
+    """Return K exp(-B s^2), s = 1/(2 d), of all indices of a grid.
+
+    Parameters
+    ----------
+    grid : AmplitudeGrid
+    star : (3, 3) float64 array
+        Rows a*, b*, c* [1/Angstrom].
+    scale : float
+        K.
+    b_factor : float
+        B [m^2].
+    """
+    metric = star @ star.T * 1e20
+    h, k, el = (
+        np.arange(least, least + count, dtype=np.float64).reshape(shape)
+        for least, count, shape in zip(
+            grid.minimum, grid.values.shape, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True
+        )
+    )
+    squared = metric[0, 0] * h * h + metric[1, 1] * k * k + metric[2, 2] * el * el
+    squared = squared + 2.0 * (metric[0, 1] * h * k + metric[0, 2] * h * el + metric[1, 2] * k * el)
+    return np.asarray(scale * np.exp(-0.25 * b_factor * squared))
 
 
 def _distinct(recipe: Recipe, rows: list[tuple[float, ...]]) -> Recipe:

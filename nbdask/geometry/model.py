@@ -9,11 +9,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.background.layer import Layer
+from nbdask.inputs.shadow import ShadowFile
+
 Array = NDArray[np.float64]
 
 #: Codes of the crystal shapes.
-SQUARE, ROUND, GAUSS, TOPHAT = range(4)
-SHAPE_CODES = {"square": SQUARE, "round": ROUND, "gauss": GAUSS, "tophat": TOPHAT}
+SQUARE, ROUND, GAUSS, TOPHAT, SPHERICAL = range(5)
+SHAPE_CODES = {
+    "square": SQUARE,
+    "round": ROUND,
+    "gauss": GAUSS,
+    "tophat": TOPHAT,
+    "spherical": SPHERICAL,
+}
 
 
 class PixelMask(Protocol):
@@ -43,6 +52,42 @@ class PanelFrame:
     mu: float
     thickness: float
     mask: PixelMask | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamStop:
+    """A disc across the beam, seen as its shadow at the detector.
+
+    Attributes
+    ----------
+    radius, distance : float
+        Of the shadow [m]; its distance along the beam [m].
+    centre : (3,) float64 array
+        From the sample [m].
+    """
+
+    radius: float
+    distance: float
+    centre: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiffuseForms:
+    """Diffuse scattering around reflections.
+
+    Attributes
+    ----------
+    forms : (n, 12) float64 array
+        Of each rotation of the Laue group: the quadratic form of indices that widens a halo, and
+        the one that gives the strength of the motion; each xx, yy, zz, 2 xy, 2 xz, 2 yz.
+    stencil : int
+        Halos of reciprocal cells up to this far along h, k and l reach a point.
+    factor : float
+    """
+
+    forms: Array
+    stencil: int
+    factor: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -80,6 +125,8 @@ class Model:
     axes : (n_phi * n_domains, 3, 3) array
         Real-space cell vectors [m] for each phi step (outer) and domain (inner):
         ``axes[o, i]`` is a, b or c.
+    domain_weight : (n_domains,) array
+        Relative number of cells of each domain; 1 everywhere but for listed ones.
     first_axes : (n_domains, 3, 3) array or None
         C semantics only: the cell vectors that the first evaluation of the image uses at its
         first phi step; None where it needs no exception.
@@ -89,8 +136,10 @@ class Model:
         Cells along a, b, c.
     cells_matrix : (3, 3) array or None
         N of a gauss crystal whose cells are given by a matrix.
+    nodes : (3, 3) array or None
+        Of spherical spots: columns h, k, l of a short basis of the indices that a centring allows.
     shape : int
-        SQUARE, ROUND, GAUSS or TOPHAT.
+        SQUARE, ROUND, GAUSS, TOPHAT or SPHERICAL.
     fudge : float
     f_grid : (n_h, n_k, n_l) array
         Amplitudes; shape (0, 0, 0) without a list.
@@ -125,6 +174,13 @@ class Model:
         What the user should be told about choices made here.
     panels : tuple of PanelFrame
         Where there are several.
+    amorphous : tuple of Layer
+        Amorphous materials in the beam.
+    beamstop : BeamStop or None
+    diffuse : DiffuseForms or None
+        Scattering around reflections.
+    shadow : ShadowFile or None
+        Share of the photons that reaches each pixel.
     """
 
     n_slow: int
@@ -157,10 +213,12 @@ class Model:
     n_phi: int
     n_domains: int
     axes: Array
+    domain_weight: Array
     first_axes: Array | None
     star: Array
     n_cells: Array
     cells_matrix: Array | None
+    nodes: Array | None
     shape: int
     fudge: float
     f_grid: Array
@@ -182,6 +240,15 @@ class Model:
     refuse_outside: bool
     notes: tuple[str, ...] = ()
     panels: tuple[PanelFrame, ...] = ()
+    amorphous: tuple[Layer, ...] = ()
+    beamstop: BeamStop | None = None
+    shadow: ShadowFile | None = None
+    diffuse: DiffuseForms | None = None
+
+    @property
+    def is_finished_later(self) -> bool:
+        """Whether more is done to pixels than kernels do: background, shadows."""
+        return bool(self.amorphous) or self.beamstop is not None or self.shadow is not None
 
     def at(self, panel: int) -> Model:
         """Return the model of one panel alone: its frame, its pixels, its mask.
@@ -226,6 +293,11 @@ class Model:
         return int(self.wavelength.shape[0])
 
     @property
+    def has_weights(self) -> bool:
+        """Whether domains have weights of their own."""
+        return bool((self.domain_weight != 1.0).any())
+
+    @property
     def n_tables(self) -> int:
         """Number of tables of amplitudes."""
         return 1 + len(self.f_more)
@@ -256,8 +328,12 @@ class Model:
     def spot_form(self) -> Array:
         """M of gauss and tophat spots, (3, 3): their rho^2 is |M (dh, dk, dl)|^2.
 
-        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells.
+        Columns a*, b*, c* [1/Angstrom] times the number of cells, or the matrix of cells; of
+        spherical spots the basis of nodes times the edge of a cube as large as the crystal.
         """
+        if self.nodes is not None:
+            edge = np.cbrt(self.n_cells_total / abs(np.linalg.det(self.star)))
+            return np.asarray(edge * (self.star.T @ self.nodes))
         if self.cells_matrix is not None:
             return self.cells_matrix
         return self.star.T * self.n_cells_total

@@ -123,19 +123,36 @@ def check_table(steps: int, domains: int) -> None:
         )
 
 
+def turned_axes(axes: Array, rotations: Array) -> Array:
+    """Return the cell vectors of each domain before the spindle turns them, (n_domains, 3, 3).
+
+    Parameters
+    ----------
+    axes : (3, 3) float64 array
+        Rows a, b, c.
+    rotations : (n_domains, 3, 3) float64 array
+    """
+    # Sum over the vector's components in the order x, y, z.
+    return np.asarray(
+        rotations[:, None, :, 0] * axes[None, :, None, 0]
+        + rotations[:, None, :, 1] * axes[None, :, None, 1]
+        + rotations[:, None, :, 2] * axes[None, :, None, 2]
+    )
+
+
 def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | None) -> Array:
     """Return the cell vectors for every phi step (outer) and mosaic domain (inner).
 
     Parameters
     ----------
-    axes : (3, 3) float64 array
-        Rows a, b, c [m] at phi = 0.
+    axes : (3, 3) or (n_domains, 3, 3) float64 array
+        Rows a, b, c [m] at phi = 0, of all domains or of each.
     spindle : (3,) float64 array
         Unit vector.
     phi : (n_phi,) float64 array
         Spindle angles [rad].
     domains : (n_domains, 3, 3) float64 array or None
-        Mosaic rotations, applied after the spindle's; None: one domain, not rotated.
+        Mosaic rotations, applied after the spindle's; None: none.
 
     Returns
     -------
@@ -144,7 +161,7 @@ def orientation_table(axes: Array, spindle: Array, phi: Array, domains: Array | 
     """
     turned = np.array([axes if p == 0.0 else rotate_about(axes, spindle, number(p)) for p in phi])
     if domains is None:
-        return np.ascontiguousarray(turned)
+        return np.ascontiguousarray(turned.reshape(-1, 3, 3))
     # Sum over the vector's components in the order x, y, z.
     table = (
         domains[None, :, None, :, 0] * turned[:, None, :, None, 0]

@@ -188,7 +188,7 @@ def _of_water(nudged: Experiment, model: Model) -> dict[str, Any]:
 
 
 def _of_structure(nudged: Experiment, model: Model) -> dict[str, Any]:
-    return {"default_F": nudged.structure.default_F}
+    return {"default_F": nudged.structure.default_F * nudged.structure.scale}
 
 
 def _of_turning(nudged: Experiment, model: Model) -> dict[str, Any]:

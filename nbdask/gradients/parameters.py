@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nbdask.errors import FieldError, nearest
-from nbdask.experiment import Experiment
+from nbdask.experiment import Experiment, Mosaic
 from nbdask.geometry.build import place_sensor
 from nbdask.geometry.conventions import centres
 from nbdask.geometry.model import Model
@@ -229,6 +229,21 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
     entry, crystal = known(name), experiment.crystal
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
+    if crystal.diffuse is not None:
+        return "diffuse scattering is not differentiated: leave it out"
+    beside = experiment.background
+    if beside.materials or beside.beamstop is not None or beside.shadow is not None:
+        return "materials in the beam and shadows are not differentiated: leave them out"
+    if experiment.detector.panels:
+        return "panels of a geometry file are not differentiated yet: nanoBragg's flags are"
+    if crystal.shape == "spherical":
+        return "a spherical crystal: use a gauss one"
+    if crystal.mosaic != Mosaic():
+        return "mosaic domains other than nanoBragg's random ones of a cap"
+    if experiment.structure.recipe is not None and experiment.structure.recipe.anomalous:
+        return "amplitudes for each wavelength of a spectrum: give --energy"
+    if entry.field == "cell" and experiment.structure.b_factor != 0.0:
+        return "amplitudes with a B factor, which depend on the cell"
     sampling = experiment.sampling
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     if experiment.semantics == "c" and any(each):

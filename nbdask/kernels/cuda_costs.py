@@ -13,6 +13,8 @@ _FLOAT64 = {
     "round": ((62.0, 132.0), (62.0, 145.5), _TRICUBIC),
     "gauss": ((42.0, 65.0), (42.0, 78.5), _TRICUBIC),
     "tophat": ((27.0, 40.0), (27.0, 48.5), _TRICUBIC),
+    # By its terms: gauss, and eight quadratic forms with their choice.
+    "spherical": ((170.0, 240.0), (170.0, 253.5), (325.0, 502.0)),
 }
 _INSTRUCTIONS = {
     "float64": _FLOAT64,

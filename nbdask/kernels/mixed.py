@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
+from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, Model
 from nbdask.kernels.mixed_tables import FEW_CELLS, LEAST_DEGREE, MORE_CELLS, SCALE, grating_table
 from nbdask.kernels.pack import Values, pack, spot_triangle
 from nbdask.kernels.params import CODES
@@ -123,7 +123,7 @@ def make_inputs(model: Model, wide: bool) -> MixedInputs | None:
     PlanError
         An amplitude grid too large to be indexed.
     """
-    if model.running_product:
+    if model.running_product or model.diffuse is not None:
         return None
     struct = Mixed()
     lattice = _lattice(model, wide, struct)
@@ -167,7 +167,7 @@ def _lattice(
             return None
         fill_sphere(struct, model.n_cells, fudge)
         return squared * (ROUND_SCALE * 24.0 / pi**3) ** 2, None
-    if fudge < 0.0:
+    if fudge < 0.0 or model.shape == SPHERICAL:
         return None
     triangle = spot_triangle(model)
     if model.shape == GAUSS:
@@ -266,6 +266,7 @@ def _lit_axes(model: Model, bias: float) -> Array:
     lit[..., LIT_START:LIT_BIASED] = -np.einsum("stij,sj->sti", scaled, model.incident)
     lit[..., LIT_BIASED:LIT_WEIGHT] = lit[..., LIT_START:LIT_BIASED] + bias
     lit[..., LIT_WEIGHT] = (np.asarray(model.weight) / _brightest(model))[:, None]
+    lit[..., LIT_WEIGHT] *= np.resize(model.domain_weight, turns)
     return lit.reshape(-1, LIT_NUMBERS)
 
 

@@ -12,7 +12,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from nbdask.errors import PlanError
-from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
+from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, TOPHAT, Model
 from nbdask.kernels.params import AXES_ROW, CODES, PARAMS, SOURCE_ROW, struct_of
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, TOPHAT_LIMIT
 from nbdask.plan.steps import StepRange
@@ -27,6 +27,8 @@ FRAMES = "frames"
 #: would cost digits to cancellation.
 _FEW_DEGREES = (2, 4)
 _LOG2_E = 1.4426950408889634
+#: Shape -> version of the loops.
+_SPOTS = {GAUSS: "GAUSS", TOPHAT: "TOPHAT", SPHERICAL: "NODES"}
 
 _making = Lock()
 
@@ -40,7 +42,7 @@ class Packed(NamedTuple):
         The fields of :data:`~.params.PARAMS` that all tiles share (the others are 0), and at
         ``FRAMES`` those of each panel.
     axes : (n, AXES_ROW) float64 array
-        Cell vectors a, b, c [m] of each orientation.
+        Cell vectors a, b, c [m] and weight of each orientation.
     sources : (n, SOURCE_ROW) float64 array
         Direction, 1 / wavelength [1/m], weight, electric and magnetic direction, first place of
         the source's amplitudes in ``table``.
@@ -76,7 +78,21 @@ def _pack(model: Model) -> Packed:
     values |= _place(model) | _light(model) | lattice | amplitude
     values[FRAMES] = tuple(_frame(model.at(panel)) for panel in range(model.n_panels))
     values |= {"height": height * strength, "background": model.background, "scale": model.scale}
-    return Packed(values, _axes(model), _sources(model, table.size // model.n_tables), table)
+    rows = _sources(model, table.size // model.n_tables)
+    if model.diffuse is not None:
+        if table.size >= 2**31:
+            raise PlanError(
+                "diffuse scattering: the tables of structure factors must hold less than 2^31"
+                " amplitudes; leave out reflections far from the others, or energies"
+            )
+        values |= {
+            "diffuse": model.diffuse.factor / (height * strength),
+            "laue": len(model.diffuse.forms),
+            "laue_at": table.size,
+            "stencil": model.diffuse.stencil,
+        }
+        table = np.concatenate([table, model.diffuse.forms.reshape(-1)])
+    return Packed(values, _axes(model), rows, table)
 
 
 def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any] | None) -> Any:
@@ -142,6 +158,7 @@ def _light(model: Model) -> Values:
         "polarized": model.polarized,
         "sources": model.n_sources,
         "turns": len(model.axes),
+        "weighted": model.has_weights,
         "each_thick": model.each_thick,
         "each_polar": model.each_polar,
         "each_omega": model.each_omega,
@@ -153,6 +170,7 @@ def _light(model: Model) -> Values:
 def _axes(model: Model) -> Array:
     rows = np.zeros((len(model.axes), AXES_ROW))
     rows[:, :9] = model.axes.reshape(-1, 9)
+    rows[:, 9] = np.resize(model.domain_weight, len(model.axes))
     return rows
 
 
@@ -183,8 +201,10 @@ def lattice_values(model: Model) -> tuple[Values, float]:
         # F_latt = total * scale * 3 (sin x - x cos x) / x^3, of which the loop leaves 3 / pi^3.
         height = (model.n_cells_total * ROUND_SCALE * 3.0 / pi**3) ** 2
         return values | {"lattice": CODES["SPHERE"]}, height
+    if model.nodes is not None:
+        values |= {"from_nodes": model.nodes, "to_nodes": np.linalg.inv(model.nodes)}
     values |= {
-        "lattice": CODES["GAUSS" if model.shape == GAUSS else "TOPHAT"],
+        "lattice": CODES[_SPOTS[model.shape]],
         "triangle": spot_triangle(model),
         "sign": 1.0 if model.fudge >= 0.0 else -1.0,
     }
@@ -192,11 +212,15 @@ def lattice_values(model: Model) -> tuple[Values, float]:
 
 
 def spot_triangle(model: Model) -> Array:
-    """Return R of gauss and tophat spots, an upper triangle by rows, (6,) float64.
+    """Return R of gauss, spherical and tophat spots, an upper triangle by rows, (6,) float64.
 
     The squared Gaussian factor is 2^-|R (dh, dk, dl)|^2; a tophat spot ends where that length is 1.
     """
-    per_squared = 2.0 * _LOG2_E / GAUSS_WIDTH if model.shape == GAUSS else 1.0 / TOPHAT_LIMIT
+    per_squared = {
+        GAUSS: 2.0 * _LOG2_E / GAUSS_WIDTH,
+        SPHERICAL: np.pi * _LOG2_E,
+        TOPHAT: 1.0 / TOPHAT_LIMIT,
+    }[model.shape]
     r = np.linalg.qr(model.spot_form, mode="r") * np.sqrt(per_squared * abs(model.fudge))
     triangle: Array = r[np.triu_indices(3)]
     return triangle
@@ -262,6 +286,7 @@ def _amplitude(model: Model) -> tuple[Values, Array, float]:
         values |= {
             "amplitude": CODES["TRICUBIC"],
             "minimum": model.f_min,
+            "last": np.array(shape) - 1,
             "low": model.interp_low,
             "high": model.interp_high,
             "stride_h": shape[1] * shape[2],

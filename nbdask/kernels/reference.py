@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels.interface import Kernel, Mask, Partial
+from nbdask.physics.diffuse import diffuse_term
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.lattice import lattice_factor
 from nbdask.physics.position import Ray, sub_pixel_rays
@@ -237,7 +238,11 @@ class _Sums:
         amplitude, outside = cell_factor(model, h, k, el, source)
         if outside is not None:
             self.outside += int(np.count_nonzero(outside & counted & (lattice != 0.0)))
-        term = amplitude * amplitude * lattice * lattice * model.weight[source]
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
+        term = amplitude * amplitude * lattice * lattice
+        if model.diffuse is not None:
+            term = term + diffuse_term(model, h, k, el, source)
+        term = term * weight
         if not model.running_product:
             if factor is not None:
                 term = term * factor

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
-from nbdask.physics.scattering import nearest
+from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, Model
+from nbdask.physics.scattering import nearest, nearest_nodes
 
 Array = NDArray[np.float64]
 
@@ -90,12 +90,15 @@ def sphere_argument(model: Model, h: Array, k: Array, el: Array) -> Array:
 
 
 def spot_radius_squared(model: Model, h: Array, k: Array, el: Array) -> Array:
-    """Return rho^2 of gauss and tophat spots.
+    """Return rho^2 of gauss, tophat and spherical spots.
 
     It is the squared distance to the spot [1/Angstrom^2] times the squared number of cells; with a
-    matrix of cells N it is |N (dh, dk, dl)|^2.
+    matrix of cells N it is |N (dh, dk, dl)|^2, of spherical spots D^2 |q - q0|^2.
     """
-    dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
+    if model.nodes is not None:
+        dh, dk, dl = nearest_nodes(model, h, k, el)[1]
+    else:
+        dh, dk, dl = h - nearest(h), k - nearest(k), el - nearest(el)
     x, y, z = (dh * a + dk * b + dl * c for a, b, c in model.spot_form)
     squared: Array = x * x + y * y + z * z
     return squared
@@ -114,6 +117,9 @@ def lattice_factor(model: Model, h: Array, k: Array, el: Array) -> Array:
     if model.shape == ROUND:
         return total * ROUND_SCALE * sphere(sphere_argument(model, h, k, el))
     squared = spot_radius_squared(model, h, k, el)
+    if model.shape == SPHERICAL:
+        ball: Array = total * np.exp(-(0.5 * np.pi * model.fudge * squared))
+        return ball
     if model.shape == GAUSS:
         spot: Array = total * np.exp(-(squared / GAUSS_WIDTH * model.fudge))
         return spot

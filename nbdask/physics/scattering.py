@@ -59,6 +59,54 @@ def miller_index(axis: Array, q: Scattering) -> Array:
     return index
 
 
+def nearest_nodes(
+    model: Model, h: Array, k: Array, el: Array
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """Return the nearest node of a centred lattice, and the way to it.
+
+    Parameters
+    ----------
+    model : Model
+        Of spherical spots.
+    h, k, el : float64 arrays
+        Fractional indices.
+
+    Returns
+    -------
+    whole : three float64 arrays
+        h, k, l of the node.
+    away : three float64 arrays
+        From the node, in the basis of nodes.
+    """
+    assert model.nodes is not None
+    place = [row[0] * h + row[1] * k + row[2] * el for row in np.linalg.inv(model.nodes)]
+    low = [np.floor(x) for x in place]
+    best = np.full(h.shape, np.inf)
+    chosen, away = [np.zeros(h.shape) for _ in low], [np.zeros(h.shape) for _ in low]
+    for corner in np.ndindex(2, 2, 2):
+        rest = [x - y - c for x, y, c in zip(place, low, corner, strict=True)]
+        length = sum(
+            (form[0] * rest[0] + form[1] * rest[1] + form[2] * rest[2]) ** 2
+            for form in model.spot_form
+        )
+        better = length < best
+        best = np.where(better, length, best)
+        for i in range(3):
+            chosen[i] = np.where(better, low[i] + corner[i], chosen[i])
+            away[i] = np.where(better, rest[i], away[i])
+    first, second, third = (
+        row[0] * chosen[0] + row[1] * chosen[1] + row[2] * chosen[2] for row in model.nodes
+    )
+    return (first, second, third), (away[0], away[1], away[2])
+
+
+def whole_indices(model: Model, h: Array, k: Array, el: Array) -> tuple[Array, Array, Array]:
+    """Return the whole indices whose amplitude fractional ones take."""
+    if model.nodes is not None:
+        return nearest_nodes(model, h, k, el)[0]
+    return nearest(h), nearest(k), nearest(el)
+
+
 def nearest(index: Array) -> Array:
     """Return the nearest whole number, halves going down: ``ceil(x - 0.5)``."""
     whole: Array = np.ceil(index - 0.5)

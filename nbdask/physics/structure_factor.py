@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.geometry.model import Model
-from nbdask.physics.scattering import nearest
+from nbdask.physics.scattering import whole_indices
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -71,12 +71,19 @@ def neighbours(model: Model, axis: int, index: Array) -> tuple[NDArray[np.int64]
     return first, cubic_weights(index - below)
 
 
+def nearest_amplitude(model: Model, h: Array, k: Array, el: Array, source: int = 0) -> Array:
+    """Return the amplitude of one source at the nearest whole indices, whatever is interpolated."""
+    if model.f_grid.size == 0:
+        return np.full_like(h, model.default_F)
+    return _nearest_amplitude(model, model.grid_of(source), h, k, el)
+
+
 def _nearest_amplitude(model: Model, grid: Array, h: Array, k: Array, el: Array) -> Array:
     inside = np.ones(h.shape, dtype=np.bool_)
     offsets = []
-    for axis, index in enumerate((h, k, el)):
+    for axis, whole in enumerate(whole_indices(model, h, k, el)):
         last = grid.shape[axis] - 1
-        offset = nearest(index) - model.f_min[axis]
+        offset = whole - model.f_min[axis]
         inside &= (offset >= 0) & (offset <= last)
         offsets.append(np.clip(offset, 0, last).astype(np.int64))
     return np.where(inside, grid[tuple(offsets)], model.default_F)

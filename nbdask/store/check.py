@@ -48,6 +48,7 @@ _OPTIONAL = {
     "resumed": _TEXTS,
     "repaired": _TEXTS,
     "derived": _TABLE,
+    "made_by": _TABLE,
     "ome": _TABLE,
     "manifest": _TABLE,
     "shards": _COUNT,
@@ -118,6 +119,11 @@ def check_root(attributes: Mapping[str, Any]) -> None:
         raise FormatError(f"its status is {_short(status)}: must be running or complete")
     _check_table(attributes, _NEEDED)
     _check_table(attributes, _OPTIONAL, optional=True)
+    for kind, counts in attributes.get("made_by", {}).items():
+        if not (_is(counts, _TABLE) and _is(counts.get("tiles"), _COUNT)):
+            raise FormatError(f"attribute made_by.{kind} of its root holds no number of tiles")
+        if not isinstance(counts.get("seconds"), int | float):
+            raise FormatError(f"attribute made_by.{kind} of its root holds no seconds")
     plan = attributes["plan"]
     _check_table(plan, {"steps_per_task": _COUNT}, "plan.")
     for name in ("shape", "tile"):

@@ -111,7 +111,7 @@ class Levels:
     def __init__(self, out: str | os.PathLike[str] | Place, *, writable: bool = False) -> None:
         self.place = place_of(out)
         self.reader = StoreReader(self.place)
-        self.reader.one_panel("pyramid, preview, view")
+        self.reader.one_panel("pyramid")
         self.grid = self.reader.grid
         about = pyramid_attributes(self.place)
         self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
@@ -195,6 +195,20 @@ class Levels:
             )
         except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise self._told(array, kind, level, part, error) from error
+
+    def check(self, index: int) -> None:
+        """Read a tile of the image anew.
+
+        Raises
+        ------
+        StoreError
+            It is damaged.
+        """
+        CheckedImage(self.reader).read(self.grid[index])
+
+    def again(self) -> Levels:
+        """Return the same of the store as it is now."""
+        return Levels(self.place)
 
     def _told(self, array: Any, kind: str, level: int, part: Tile, error: Exception) -> StoreError:
         """Return the error of a level that cannot be read, with the file that is damaged."""

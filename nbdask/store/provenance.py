@@ -124,6 +124,11 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
         ("sources", experiment.sources.file, None, False),
         ("image header", experiment.detector.header_file, None, False),
         ("geometry", experiment.detector.geometry_file, None, False),
+        ("shadow", experiment.background.shadow, experiment.background.shadow_sha256, True),
+        *(
+            ("background", material.path, material.sha256, True)
+            for material in experiment.background.materials
+        ),
     ]
     result = []
     for role, path, checksum, needed in files:

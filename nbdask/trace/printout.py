@@ -17,7 +17,7 @@ from nbdask.kernels.interface import merge
 from nbdask.kernels.reference import Bool, ReferenceKernel, Term
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.position import Ray
-from nbdask.physics.scattering import Scattering, nearest
+from nbdask.physics.scattering import Scattering, whole_indices
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from nbdask.store.reader import StoreReader
@@ -202,7 +202,7 @@ def _lines(
     theta = np.arctan2(np.hypot(y, z), x) / 2.0
     other = np.sin(theta) / (experiment.beam.wavelength * 1e10)
     indices = [float(index[at]) for index in last.indices]
-    whole = [int(nearest(np.array(index))) for index in indices]
+    whole = [int(index) for index in whole_indices(model, *(np.array(x) for x in indices))]
     lattice = _signed(model, float(last.lattice[at]), indices)
     total = float(last.total[at])
     steps = model.n_steps // model.layers

@@ -88,11 +88,12 @@ TERM = {
     "rotated_a*": Quantity("hkl_subpixel", "1/m", "S-XTAL-07", "reciprocal vector (b x c)/V"),
     "rotated_b*": Quantity("hkl_subpixel", "1/m", "S-XTAL-07", "reciprocal vector (c x a)/V"),
     "rotated_c*": Quantity("hkl_subpixel", "1/m", "S-XTAL-07", "reciprocal vector (a x b)/V"),
+    "domain_weight": Quantity("intensity", "", "S-XTAL-23", "of this mosaic domain"),
     "hkl": Quantity("hkl_subpixel", "", "S-INT-04", "fractional indices"),
-    "hkl_nearest": Quantity("hkl_subpixel", "", "S-INT-05", "nearest whole indices"),
+    "hkl_nearest": Quantity("hkl_subpixel", "", "S-INT-05, S-INT-29", "nearest whole indices"),
     "F_latt_abc": Quantity("f_latt", "", "S-INT-06", "factors along a, b, c"),
     "x_round": Quantity("f_latt", "", "S-INT-07", "argument of the transform of a sphere"),
-    "rho^2": Quantity("f_latt", "1/Angstrom^2", "S-INT-08", "squared distance to the spot"),
+    "rho^2": Quantity("f_latt", "1/Angstrom^2", "S-INT-08, S-INT-29", "distance to the spot"),
     "F_latt": Quantity("f_latt", "", "S-INT-06 to S-INT-10", "lattice factor"),
     "F_latt^2": Quantity("f_latt", "", "S-INT-23", "its square"),
     "F_cell_from": Quantity("f_cell", "", "S-INT-11 to S-INT-17", "where the amplitude is from"),
@@ -100,6 +101,7 @@ TERM = {
     "neighbours": Quantity("f_cell", "electrons", "S-INT-15", "64 amplitudes, l fastest"),
     "F_cell": Quantity("f_cell", "electrons", "S-INT-11 to S-INT-17", "structure factor"),
     "F_cell^2": Quantity("f_cell", "electrons^2", "S-INT-23", "its square"),
+    "diffuse": Quantity("diffuse", "electrons^2", "S-DIF-01", "diffuse scattering in the term"),
     "counted": Quantity("accum", "", "S-INT-03, S-SEM-02", "0: left out of the sum"),
     "term": Quantity("accum", "", "S-INT-23, S-INT-24", "what is added to the sum"),
     "sum": Quantity("accum", "", "S-INT-23, S-SEM-02", "running sum, background included"),
@@ -116,11 +118,17 @@ PIXEL = {
     ),
     "pixel_solid_angle": Quantity("omega", "sr", "S-GEO-21, S-INT-20", "the pixel's solid angle"),
     "pixel_float64": Quantity("intensity", "photons", "S-SCALE-01", "before rounding to float32"),
+    "amorphous_stol": Quantity(
+        "background", "1/m", "S-BKG-02", "sin(theta)/lambda of the first source and sub-pixel"
+    ),
+    "amorphous_F": Quantity("background", "electrons", "S-BKG-03", "amplitude of each material"),
+    "amorphous": Quantity("background", "photons", "S-BKG-01", "from all amorphous materials"),
+    "transmission": Quantity("background", "", "S-BKG-16, S-BKG-17", "share that gets here"),
     "pixel": Quantity("intensity", "photons", "S-SCALE-01, S-SCALE-04", "as stored, float32"),
 }
 QUANTITIES = FRAME | SUB_PIXEL | SOURCE | TERM | BOUNDARY | PIXEL
 #: Groups of quantities.
 TAPS = (
     "geometry", "hkl_subpixel", "f_latt", "f_cell", "accum", "intensity", "omega", "polarization",
-    "capture",
+    "capture", "background", "diffuse",
 )  # fmt: skip

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nbdask.geometry.model import GAUSS, ROUND, SQUARE, TOPHAT, Array, Model
+from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, TOPHAT, Array, Model
 from nbdask.geometry.vectors import cross, dot
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import Bool, Term
+from nbdask.physics.diffuse import diffuse_term
 from nbdask.physics.factors import (
     capture_fraction,
     polarization_factor,
@@ -21,7 +22,7 @@ from nbdask.physics.factors import (
 )
 from nbdask.physics.lattice import grating_factors, sphere_argument, spot_radius_squared
 from nbdask.physics.position import Ray, sub_pixel_positions
-from nbdask.physics.scattering import Scattering, nearest
+from nbdask.physics.scattering import Scattering, whole_indices
 from nbdask.physics.structure_factor import interpolates, neighbours
 from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Entry, LoopIndex, Selection, Value
@@ -194,12 +195,14 @@ class Recorder:
         a, b, c = term.axes
         volume = dot(a, cross(b, c))
         stars = (cross(b, c) / volume, cross(c, a) / volume, cross(a, b) / volume)
+        weight = (float(self.model.domain_weight[max(loop_index.domain, 0)]),)
         values: dict[str, Value] = {
             "phi": self.phi[loop_index.phi],
             **{f"rotated_{n}": numbers(v) for n, v in zip("abc", term.axes, strict=True)},
             **{f"rotated_{n}*": numbers(v) for n, v in zip("abc", stars, strict=True)},
+            **({"domain_weight": weight} if self.model.has_weights else {}),
             "hkl": numbers(np.array(term.indices)),
-            "hkl_nearest": tuple(int(x) for x in numbers(nearest(np.array(term.indices)))),
+            "hkl_nearest": tuple(int(x) for x in numbers(self._whole(h, k, el))),
             **self._shape_values(h, k, el),
             "F_latt": numbers(term.lattice),
         }
@@ -209,10 +212,15 @@ class Recorder:
         values["F_cell"] = numbers(term.amplitude)
         if self.squares:
             values["F_cell^2"] = numbers(term.amplitude * term.amplitude)
+        if self.model.diffuse is not None:
+            values["diffuse"] = numbers(diffuse_term(self.model, h, k, el, loop_index.source))
         values["counted"] = (int(term.counted.all()),)
         values["term"] = numbers(term.term)
         values["sum"] = running
         self._add_all(loop_index, values, shown)
+
+    def _whole(self, h: Array, k: Array, el: Array) -> Array:
+        return np.array(whole_indices(self.model, h, k, el))
 
     def _shape_values(self, h: Array, k: Array, el: Array) -> dict[str, Value]:
         shape = self.model.shape
@@ -220,7 +228,7 @@ class Recorder:
             return {"F_latt_abc": numbers(np.array(grating_factors(self.model, h, k, el)))}
         if shape == ROUND:
             return {"x_round": numbers(sphere_argument(self.model, h, k, el))}
-        assert shape in (GAUSS, TOPHAT)
+        assert shape in (GAUSS, TOPHAT, SPHERICAL)
         return {"rho^2": numbers(spot_radius_squared(self.model, h, k, el))}
 
     def _amplitude_values(self, source: int, h: Array, k: Array, el: Array) -> dict[str, Value]:
@@ -229,7 +237,7 @@ class Recorder:
         if model.f_grid.size == 0:
             return {"F_cell_from": ("default_F, no list",)}
         if not model.interpolate:
-            cell = nearest(np.array([h, k, el])).reshape(3) - model.f_min
+            cell = self._whole(h, k, el).reshape(3) - model.f_min
             inside = bool(((cell >= 0) & (cell < model.f_grid.shape)).all())
             return {"F_cell_from": ("list" if inside else "default_F, outside the list",)}
         if not interpolates(model, h, k, el).all():

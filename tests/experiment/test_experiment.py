@@ -115,7 +115,7 @@ REFUSED_DICTS = [
     ({"structure": {"default_F": 1.0}}, "crystal", "given"),
     ({"crystal": {"cell": CELL}, "structure": [1]}, "structure", "a table of fields"),
     ({"crystal": 5, "structure": {}}, "crystal", "a table of fields"),
-    ({"crystal": {"cell": CELL, "mosaic": 1}}, "crystal.mosaic", "one of the fields cell, matrix"),
+    ({"crystal": {"cell": CELL, "mosaik": 1}}, "crystal.mosaik", "one of the fields cell, matrix"),
     ({"detektor": {}}, "detektor", "one of the fields crystal"),
     ({"sources": {"points": [{"w": 1}]}}, "sources.points.w", "one of the fields x, y, z"),
 ]

@@ -18,6 +18,7 @@ from nbdask.export.nexus_frame import detector_chain
 from nbdask.export.picture import Picture
 from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
+from nbdask.panels.read import read_geometry
 from tests.export.stores import rounded, store_of
 from tests.helpers import GOLDEN, sampled, small_experiment
 
@@ -40,10 +41,15 @@ def corner_of(file: Any, fast: float, slow: float) -> np.ndarray:
     return np.asarray(turn[0] @ point)[:3] / 1e3
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_nexus_pixels_come_back(store, image, tmp_path, small_bands, dtype) -> None:
-    """One frame of three dimensions, chunked, bitshuffled; the default plot finds it."""
-    export(store, tmp_path / "a.h5", dtype=dtype)
+@pytest.mark.parametrize(
+    ("dtype", "compression", "filters"),
+    [("float32", None, {"shuffle", "gzip"}), ("int32", "bitshuffle", {"32008"})],
+)
+def test_nexus_pixels_come_back(
+    store, image, tmp_path, small_bands, dtype, compression, filters
+) -> None:
+    """One frame of three dimensions, chunked and compressed; the default plot finds it."""
+    export(store, tmp_path / "a.h5", dtype=dtype, compression=compression)
     with h5py.File(tmp_path / "a.h5") as file:
         entry = file[file.attrs["default"]]
         data = entry[entry.attrs["default"]]
@@ -51,7 +57,7 @@ def test_nexus_pixels_come_back(store, image, tmp_path, small_bands, dtype) -> N
         assert field.shape == (1, *image.shape)
         assert field.chunks == (1, 150, 230)
         assert field.dtype == np.dtype(dtype)
-        assert list(field._filters) == ["32008"]
+        assert ({field.compression, "shuffle"} if field.shuffle else set(field._filters)) == filters
         wanted = image if dtype == "float32" else rounded(image)
         assert np.array_equal(field[0], wanted)
         assert field == file[DETECTOR + "/data"]
@@ -78,8 +84,8 @@ def test_nexus_has_what_nxmx_requires(store, tmp_path) -> None:
         assert beam.incident_wavelength.to("m").magnitude == pytest.approx(1e-10)
         assert beam.total_flux is not None
         assert beam.incident_beam_size is not None
-        assert detector.sensor_material == "unknown"
-        assert detector.sensor_thickness.to("m").magnitude == 0.0
+        assert detector.sensor_material == "Si"
+        assert detector.sensor_thickness.to("m").magnitude == 1e-6
         assert file[DETECTOR + "/x_pixel_size"][()] == 1.72e-4
         (module,) = detector.modules
         assert list(module.data_origin) == [0, 0]
@@ -147,17 +153,20 @@ def test_nexus_chain_is_made_of_the_tilts(store) -> None:
 
 
 def test_several_wavelengths_are_listed(tmp_path) -> None:
-    """Each once, with its share."""
+    """Each once, with its share, beside their mean, which is what programs take for all images."""
     experiment = parse_args(CASES["divergence_dispersion"].split()).experiment
     store = store_of(tmp_path / "a.zarr", experiment, np.zeros((40, 40), np.float32))
     export(store, tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5") as file:
-        waves = file["entry/instrument/beam/incident_wavelength"][()]
-        share = file["entry/instrument/beam/incident_wavelength_weight"][()]
+        beam = file["entry/instrument/beam"]
+        assert beam["incident_wavelength"][()] == pytest.approx(1.0)
+        name = beam["incident_wavelength"].attrs["variant"]
+        waves, share = beam[name][()], beam[f"{name}_weights"][()]
         assert waves == pytest.approx([0.995, 1.0, 1.005])
         assert share == pytest.approx([1 / 3] * 3)
         stokes = file["entry/instrument/beam/incident_polarisation_stokes"][()]
         assert stokes == pytest.approx(np.array([[1.0, 0.9, 0.0, 0.0]]))
+    assert len(read_geometry(tmp_path / "a.h5").beam.spectrum) == 3
 
 
 def test_a_beam_without_polarization_or_size_is_written(tmp_path) -> None:

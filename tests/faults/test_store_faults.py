@@ -20,9 +20,9 @@ import pytest
 
 from benchmarks.large_kill_job import HOLD
 from nbdask.cli.main import main
-from nbdask.cluster import parcels
 from nbdask.errors import StoreError
 from nbdask.experiment import Detector
+from nbdask.plan import leading
 from nbdask.store import provenance
 from nbdask.store.journal import ENTRY
 from nbdask.store.local import LocalPlace, WholeStore
@@ -92,7 +92,7 @@ def at_tile(number: int, action):
 @pytest.mark.parametrize("cluster", ["threads", pytest.param("local", marks=pytest.mark.long)])
 def test_a_disk_that_fills_up_in_the_middle(tmp_path, monkeypatch, disk, cluster) -> None:
     """One clear line; what is done stays; with space again, resuming gives the same bits."""
-    monkeypatch.setattr(parcels, "MOST_TILES", 1)  # or all are done before the first is reported
+    monkeypatch.setattr(leading, "MOST_TILES", 1)  # or all are done before the first is reported
     store, full = disk / "a.zarr", at_tile(4, lambda: fill(disk))
     with pytest.raises(StoreError, match=r"cannot write tile \d+ .*No space left.*--resume"):
         run(store, tile=8, threads=1, cluster=cluster, workers=1, progress=full)

@@ -30,6 +30,7 @@ from nbdask.flags import from_toml, parse_args
 from nbdask.geometry.build import build_model
 from nbdask.inputs import amplitudes
 from nbdask.inputs.amplitudes import AmplitudeGrid
+from nbdask.inputs.domains import read_domains
 from nbdask.inputs.fdump import read_fdump, write_fdump
 from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.matrix import read_matrix
@@ -221,6 +222,7 @@ def targets(folder: Path) -> dict[str, Target]:
         "fdump": ([(folder / "dump").read_bytes()], read_fdump),
         "matrix": ([given["a.mat"]], read_matrix),
         "sources": ([given["a.txt"]], read_sources),
+        "domains": ([b"1 0 0 0 1\n.9,0 .1 0;2\n", b"0 0 1 2 # z\n0 0 0 0\n"], read_domains),
         "spectrum": ([b"# eV\n9500 1\n9501.5, 2\n", b"A;w\n1.3;1e3\n1.31;0\n"], read_spectrum),
         "header": ([_smv()], _header),
         "mask": ([_smv(), _smv("float")], lambda path: open_mask(path).read(0, 1, 0, 1)),

@@ -14,7 +14,19 @@ from nbdask.inputs import amplitudes
 from tests.fuzz.targets import Target, targets
 
 NAMES = (
-    *("hkl", "fdump", "matrix", "sources", "spectrum", "header", "mask", "toml", "pipeline", "map"),
+    *(
+        "hkl",
+        "fdump",
+        "matrix",
+        "sources",
+        "domains",
+        "spectrum",
+        "header",
+        "mask",
+        "toml",
+        "pipeline",
+        "map",
+    ),
     *("log", "costs", "flags", "values", "store"),
 )
 

@@ -26,7 +26,7 @@ from nbdask.experiment import (
     Spread,
     StructureFactors,
 )
-from nbdask.geometry.build import build_model, load_amplitudes, settle_mosaic, settle_thickness
+from nbdask.geometry.build import build_model, domain_count, load_amplitudes, settle_thickness
 from nbdask.inputs.amplitudes import AmplitudeGrid
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import write_fdump
@@ -165,9 +165,9 @@ def test_spread_and_number_of_domains(
     spread: float | None, domains: int | None, settled: tuple
 ) -> None:
     """Without a spread there is one."""
-    assert settle_mosaic(spread, domains) == settled
-    model = build_model(experiment(**crystal(mosaic_spread=spread, mosaic_domains=domains)))
-    assert model.n_domains == settled[1]
+    whole = experiment(**crystal(mosaic_spread=spread, mosaic_domains=domains))
+    model = build_model(whole)
+    assert domain_count(whole) == model.n_domains == settled[1]
     assert len(model.axes) == settled[1]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nbdask.errors import FieldError
-from nbdask.experiment import Sampling, StructureFactors
+from nbdask.experiment import Background, Diffuse, Mosaic, Sampling, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.gradients.parameters import (
     FIELDS,
@@ -89,6 +89,16 @@ def test_another_value_is_put_in_one_place_only() -> None:
         (BASE, "crystal.fudge", "square"),
         (BASE, "detector.org_x", "not given"),
         (
+            with_crystal(diffuse=Diffuse((1e-9, 1e-9, 1e-9), (1e-11, 1e-11, 1e-11))),
+            "crystal.turn.x",
+            "not differentiated",
+        ),
+        (
+            replace(BASE, background=Background(beamstop=(1e-3, 0.0, 0.0))),
+            "crystal.turn.x",
+            "shadows are not differentiated",
+        ),
+        (
             replace(BASE, structure=StructureFactors(5.0, reflections=reflections(1))),
             "structure.default_F",
             "list",
@@ -101,6 +111,15 @@ def test_what_cannot_be_refined_says_why(experiment: object, name: str, why: str
     assert why in (refusal(experiment, name) or "")
     with pytest.raises(FieldError, match=why):
         check_refinable(experiment, parameters_of(name))
+
+
+def test_crystals_beyond_nanobragg_are_refused() -> None:
+    """Spherical spots, and domains that are not random ones of a cap."""
+    for parts, why in (
+        ({"shape": "spherical"}, "a spherical crystal"),
+        ({"mosaic": Mosaic(sampling="sobol")}, "random ones of a cap"),
+    ):
+        assert why in (refusal(with_crystal(**parts), "crystal.cell.a") or "")
 
 
 def test_a_random_orientation_can_be_turned() -> None:

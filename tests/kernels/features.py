@@ -53,6 +53,12 @@ FEATURES = {
     "gauss": {"crystal": crystal(shape="gauss", fudge=0.7)},
     "gauss, matrix of cells": {"crystal": crystal((1, 1, 1), shape="gauss", **MATRIX)},
     "tophat": {"crystal": crystal(shape="tophat", fudge=0.3)},
+    "spherical": {"crystal": crystal(shape="spherical", centring="I", fudge=0.7)},
+    "list, spherical": {
+        "structure": LIST,
+        "crystal": crystal(shape="spherical", centring="C"),
+    },
+    "interpolated, spherical": {"crystal": crystal(shape="spherical", centring="F"), **CUBIC},
     "list": {"structure": LIST},
     "list, even": {"structure": LIST, "crystal": crystal((4, 4, 3))},
     "list, many cells": {"structure": LIST, "crystal": crystal((12, 13, 14))},

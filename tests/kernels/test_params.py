@@ -21,7 +21,7 @@ from tests.kernels.compiled import Formulas, needs_compiler
 from tests.kernels.features import FEATURES, PRODUCTS, model_of
 
 #: Codes by what they choose.
-LATTICES = ("FEW_ODD", "FEW", "GRATING", "SPHERE", "GAUSS", "TOPHAT")
+LATTICES = ("FEW_ODD", "FEW", "GRATING", "SPHERE", "GAUSS", "TOPHAT", "NODES")
 GPU_LATTICES = ("CARD_GRATING", "CARD_GAUSS")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,17 @@ import pytest
 
 from nbdask.amplitudes.request import Request
 from nbdask.errors import BackendError, InputError
-from nbdask.experiment import Crystal, Sampling, Scan, Sources, StructureFactors
+from nbdask.experiment import (
+    Background,
+    Crystal,
+    Diffuse,
+    Material,
+    Mosaic,
+    Sampling,
+    Scan,
+    Sources,
+    StructureFactors,
+)
 from nbdask.experiment.sources import Spread
 from nbdask.flags import Own, parse_args
 from nbdask.geometry.build import build_model
@@ -25,6 +36,8 @@ from tests.amplitudes.support import pdb
 from tests.helpers import image_of, reflections, small_experiment, tile_image
 from tests.trace.support import CASES, experiment, pixel
 
+#: Shown of what no experiment of the traces has.
+RARE = ("amplitude_table", "domain_weight", "pitch_slow", "pixel_area")
 SPECS = Path(__file__).parents[2] / "specs"
 
 
@@ -131,8 +144,20 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen: set[str] = set()
     for name in CASES:
         seen |= {e.name for e in trace_pixel(experiment(name), *pixel(name)).entries}
-    untouched = {"F_latt^2", "F_cell^2", "amplitude_table", "pitch_slow", "pixel_area"}
-    assert seen == set(QUANTITIES) - untouched
+    moving = Diffuse((5e-9, 5e-9, 5e-9), (5e-11, 5e-11, 5e-11), stencil=0)
+    soft = Crystal(cell=(7e-9, 8e-9, 9e-9, 1.31, 1.48, 1.66), diffuse=moving)
+    seen |= {e.name for e in trace_pixel(small_experiment(crystal=soft), 3, 4).entries}
+    wet = Background(materials=(Material(1e-4, table="water"),), beamstop=(1e-3, 0.0, 0.0))
+    seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
+    assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2", *RARE}
+
+
+def test_a_trace_shows_the_weights_of_domains() -> None:
+    """Where they are not all 1."""
+    domains = ((1.0, 0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.0, 3.0))
+    crystal = replace(small_experiment().crystal, mosaic=Mosaic(domains=domains))
+    entries = trace_pixel(small_experiment(crystal=crystal), 3, 5).entries
+    assert [e.value[0] for e in entries if e.name == "domain_weight"] == [0.5, 1.5]
 
 
 def test_a_trace_names_the_table_of_each_source(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 #pragma once
 #include "amplitude.h"
 #include "card_mixed.h"
+#include "diffuse.h"
 #include "finish.h"
 #include "rays.h"
 
@@ -11,15 +12,16 @@
 #ifdef NB_LATTICE
 struct Version {
   static constexpr int lattice = NB_LATTICE, amplitude = NB_AMPLITUDE, factors = NB_FACTORS;
-  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS;
+  static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS, weighted = NB_WEIGHTED;
+  static constexpr int laue = NB_LAUE;
 };
 NB_INLINE Version version_of(const Params&) { return {}; }
 #else
 struct Version {
-  int lattice, amplitude, factors, degree, pairs;
+  int lattice, amplitude, factors, degree, pairs, weighted, laue;
 };
 NB_INLINE Version version_of(const Params& p) {
-  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs};
+  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs, p.weighted, p.laue};
 }
 #endif
 
@@ -40,7 +42,7 @@ struct Pixel {
   unsigned outside;
 };
 
-// A row of the table of orientations: nine numbers, or nine pairs of float32.
+// A row of the table of orientations: ten numbers, or ten pairs of float32.
 union Row {
   double2 both[AXES_ROW / 2];
   double number[AXES_ROW];
@@ -130,6 +132,7 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
       if (v.amplitude == NEAREST)
         term *= __ldg(reinterpret_cast<const float*>(table) + source.amplitudes +
                       whole_place(p, whole));
+      if (v.weighted) term *= row.pair[9].upper;
       // What the sum of two float32 loses, exactly.
       const float sum = pixel.narrow_terms.upper + term;
       const float part = sum - pixel.narrow_terms.upper;
@@ -139,7 +142,7 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
     }
     lattice = {squared, squared == 0.0f};
   } else {
-    at = find_indices(v, row.number, pixel.q);
+    at = find_spot(v, p, row.number, pixel.q);
     lattice = lattice_factor(v, p, at);
     whole[0] = __double2int_ru(at.h.whole);
     whole[1] = __double2int_ru(at.k.whole);
@@ -157,8 +160,15 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
         ++pixel.outside;
     }
   }
+  if (v.weighted) strength *= row.number[9];
   if (v.factors != PRODUCTS) {
     pixel.terms = fma(lattice.squared, strength, pixel.terms);
+    if (v.laue) {
+      const double* own = table + source.amplitudes;
+      const double scale = v.weighted ? p.diffuse * row.number[9] : p.diffuse;
+      pixel.terms =
+          fma(scale, diffuse_sum(p, v.amplitude, table + p.laue_at, own, at), pixel.terms);
+    }
     return;
   }
   if (!pixel.counted || (lattice.zero && p.skip_zero)) return;

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "amplitude.h"
+#include "diffuse.h"
 #include "finish.h"
 #include "lattice.h"
 #include "mixed.h"
@@ -108,8 +109,8 @@ bool begin_source(const Params& p, const Source& light, int layer, Block& b) {
   return true;
 }
 
-void end_source(const Params& p, const Source& source, Block& b) {
-  const double constant = source.weight * p.height;
+void end_source(const Params& p, const Source& source, double weight, Block& b) {
+  const double constant = source.weight * weight * p.height;
   if (p.dmin <= 0.0 && p.factors == ONCE) {
     NB_SIMD
     for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], constant, b.total[i]);
@@ -193,13 +194,60 @@ __attribute__((noinline)) void add_terms(const Params& shared, const double* axe
     int* __restrict place = b.place;
     NB_SIMD
     for (int i = 0; i < count; ++i) {
-      const Indices at = find_indices(v, a, {qx[i], qy[i], qz[i]});
+      const Indices at = find_spot(v, p, a, {qx[i], qy[i], qz[i]});
       const double squared = lattice_factor(v, p, at).squared;
       terms[i] = v.amplitude == CONSTANT ? terms[i] + squared : squared;
       if (v.amplitude == NEAREST) place[i] = place_of(p, at);
     }
     if (v.amplitude == NEAREST) look_up(table, b);
     if (v.amplitude == TRICUBIC) interpolate(v, p, a, table, b);
+  }
+}
+
+// Adds diffuse scattering of orientations to the row of terms; table: the source's amplitudes.
+// S-DIF-01
+__attribute__((noinline)) void add_diffuse(const Params& shared, const Source& source,
+                                           const double* axes, const double* table, int first,
+                                           int last, Block& b) {
+  const Params p = shared;
+  const double *own = table, *laue = table - source.amplitudes + p.laue_at;
+  const double *__restrict qx = b.qx, *__restrict qy = b.qy, *__restrict qz = b.qz;
+  double h[STEP], k[STEP], l[STEP], x[STEP], y[STEP], z[STEP], strength[STEP], sum[STEP];
+  double moved[MOST_LAUE][STEP];
+  for (int o = first; o < last; ++o) {
+    const double* a = axes + static_cast<ptrdiff_t>(o) * AXES_ROW;
+    for (int begin = 0; begin < b.count; begin += STEP) {
+      NB_SIMD
+      for (int j = 0; j < STEP; ++j) {
+        const Vector q = {qx[begin + j], qy[begin + j], qz[begin + j]};
+        const double at[3] = {dot(a, q), dot(a + 3, q), dot(a + 6, q)};
+        h[j] = ceil(at[0] - 0.5), k[j] = ceil(at[1] - 0.5), l[j] = ceil(at[2] - 0.5);
+        x[j] = at[0] - h[j], y[j] = at[1] - k[j], z[j] = at[2] - l[j];
+        sum[j] = 0.0;
+      }
+      for (int number = 0; number < p.laue; ++number) {
+        NB_SIMD
+        for (int j = 0; j < STEP; ++j)
+          moved[number][j] = motion(laue + number * LAUE_ROW, h[j], k[j], l[j]);
+      }
+      for (int dh = -p.stencil; dh <= p.stencil; ++dh)
+        for (int dk = -p.stencil; dk <= p.stencil; ++dk)
+          for (int dl = -p.stencil; dl <= p.stencil; ++dl) {
+            for (int j = 0; j < STEP; ++j)
+              strength[j] = whole_squared(p, p.amplitude, own, h[j] + dh, k[j] + dk, l[j] + dl);
+            for (int number = 0; number < p.laue; ++number) {
+              const double* row = laue + number * LAUE_ROW;
+              NB_SIMD
+              for (int j = 0; j < STEP; ++j) {
+                const double left = halo(row, x[j] - dh, y[j] - dk, z[j] - dl);
+                sum[j] = fma(strength[j] * moved[number][j], left, sum[j]);
+              }
+            }
+          }
+      NB_SIMD
+      for (int j = 0; j < STEP; ++j)
+        b.terms[begin + j] = fma(p.diffuse, sum[j], b.terms[begin + j]);
+    }
   }
 }
 
@@ -235,7 +283,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
                    int i, Block& b) {
   if (p.dmin > 0.0 && !b.counted[i]) return;
   const AnyVersion v = {p.lattice, p.amplitude, p.factors, p.degree};
-  const Indices at = find_indices(v, a, b.q(i));
+  const Indices at = find_spot(v, p, a, b.q(i));
   const Lattice lattice = lattice_factor(v, p, at);
   double strength = 1.0;
   if (p.amplitude == NEAREST) strength = table[place_of(p, at)];
@@ -247,7 +295,7 @@ void multiply_term(const Params& p, const Source& source, const double* a, const
       b.outside += !lattice.zero;
   }
   if (lattice.zero && p.skip_zero) return;
-  const double term = lattice.squared * strength * (source.weight * p.height);
+  const double term = lattice.squared * strength * (source.weight * a[9] * p.height);
   b.total[i] = (b.total[i] + term) * b.weight[i];
   b.gain[i] *= b.weight[i];
 }
@@ -291,6 +339,25 @@ void add_lit_terms(const Params& p, const Loops& loops, long low, long high, Blo
   for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], height, b.total[i]);
 }
 
+// The terms of one source: orientations of equal weight are added before they are weighted.
+void add_source(const Params& p, const Loops& loops, const Source& source, const double* axes,
+                const double* table, int first, int last, Block& b) {
+  for (int begin = first, end = last; begin < last; begin = end) {
+    const double weight = weight_of(axes, begin);
+    end = last;
+    if (p.weighted)
+      for (end = begin + 1; end < last && weight_of(axes, end) == weight;) ++end;
+    if (begin != first)
+      for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
+    if (loops.mixed)
+      add_mixed_terms(p, loops, source, axes, table, begin, end, b);
+    else
+      loops.add(p, axes, table, begin, end, b);
+    if (p.laue) add_diffuse(p, source, axes, table, begin, end, b);
+    end_source(p, source, weight, b);
+  }
+}
+
 // The sums of a block over the range of steps.
 void sum_block(const Params& p, const double* axes, const double* sources, const double* table,
                const Loops& loops, Block& b) {
@@ -317,11 +384,7 @@ void sum_block(const Params& p, const double* axes, const double* sources, const
         multiply_terms(p, source, axes, own, first, last, b);
         continue;
       }
-      if (loops.mixed)
-        add_mixed_terms(p, loops, source, axes, own, first, last, b);
-      else
-        loops.add(p, axes, own, first, last, b);
-      end_source(p, source, b);
+      add_source(p, loops, source, axes, own, first, last, b);
     }
   }
 }
@@ -415,7 +478,7 @@ NB_EXPORT void nb_probe(const Params* p, const double* axes, const double* sourc
   const Source source = read_source(sources, number);
   const Vector q = scatter(source, ray.d);
   const Indices at =
-      find_indices(v, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
+      find_spot(v, *p, axes + static_cast<ptrdiff_t>(orientation) * AXES_ROW, q);
   double squared = p->default_squared;
   table += source.amplitudes;
   if (p->amplitude == NEAREST) squared = table[place_of(*p, at)];

@@ -37,6 +37,59 @@ NB_INLINE Indices find_indices(const V& v, const double* axes, const Vector& q) 
   return {split(v, dot(axes, q)), split(v, dot(axes + 3, q)), split(v, dot(axes + 6, q))};
 }
 
+// The quadratic form of gauss, tophat and spherical spots, as the squared length of R (dh, dk, dl).
+// S-INT-08, S-INT-28, S-INT-29
+NB_INLINE double spot_length(const double* r, const Vector& away) {
+  return square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
+}
+
+// A node next to a place, and the quadratic form of what is between them.
+struct Corner {
+  Vector to;
+  double length;
+};
+
+// The nearer of a corner and another one.
+// S-INT-29
+NB_INLINE Corner nearer(const Params& p, const Vector& rest, const Corner& one, double x, double y,
+                        double z) {
+  const double length = spot_length(p.triangle, {rest.x - x, rest.y - y, rest.z - z});
+  const bool better = length < one.length;
+  return {{better ? x : one.to.x, better ? y : one.to.y, better ? z : one.to.z},
+          better ? length : one.length};
+}
+
+// The node of a centred lattice next to fractional indices, and what is between them in the basis
+// of nodes: one of the corners around them.  Written out, so that loops over pixels become vectors.
+// S-INT-29
+NB_INLINE Indices nearest_node(const Params& p, const Indices& at) {
+  const Vector h = {at.h.h, at.k.h, at.l.h};
+  const Vector place = {dot(p.to_nodes[0], h), dot(p.to_nodes[1], h), dot(p.to_nodes[2], h)};
+  const Vector low = {floor(place.x), floor(place.y), floor(place.z)};
+  const Vector rest = {place.x - low.x, place.y - low.y, place.z - low.z};
+  Corner best = {{0.0, 0.0, 0.0}, spot_length(p.triangle, rest)};
+  best = nearer(p, rest, best, 0.0, 0.0, 1.0);
+  best = nearer(p, rest, best, 0.0, 1.0, 0.0);
+  best = nearer(p, rest, best, 0.0, 1.0, 1.0);
+  best = nearer(p, rest, best, 1.0, 0.0, 0.0);
+  best = nearer(p, rest, best, 1.0, 0.0, 1.0);
+  best = nearer(p, rest, best, 1.0, 1.0, 0.0);
+  best = nearer(p, rest, best, 1.0, 1.0, 1.0);
+  const Vector corner = best.to;
+  const Vector node = {low.x + corner.x, low.y + corner.y, low.z + corner.z};
+  return {{h.x, dot(p.from_nodes[0], node), rest.x - corner.x},
+          {h.y, dot(p.from_nodes[1], node), rest.y - corner.y},
+          {h.z, dot(p.from_nodes[2], node), rest.z - corner.z}};
+}
+
+// The indices of an orientation, and the whole ones whose amplitude they take.
+// S-INT-29
+template <class V>
+NB_INLINE Indices find_spot(const V& v, const Params& p, const double* axes, const Vector& q) {
+  const Indices at = find_indices(v, axes, q);
+  return v.lattice == NODES ? nearest_node(p, at) : at;
+}
+
 // sin^2(pi x)
 // S-NUM-04
 NB_INLINE double sine_squared(double x) {
@@ -108,13 +161,7 @@ NB_INLINE Lattice lattice_sphere(const Params& p, const Indices& at) {
   return {factor * factor, factor == 0.0};
 }
 
-// The quadratic form of gauss and tophat spots, as the squared length of R (dh, dk, dl).
-// S-INT-08, S-INT-28
-NB_INLINE double spot_length(const double* r, const Vector& away) {
-  return square_length({dot(r, away), fma(r[4], away.z, r[3] * away.y), r[5] * away.z});
-}
-
-// S-INT-06, S-INT-07, S-INT-09, S-INT-10
+// S-INT-06, S-INT-07, S-INT-09, S-INT-10, S-INT-29
 template <class V>
 NB_INLINE Lattice lattice_factor(const V& v, const Params& p, const Indices& at) {
   if (v.lattice == FEW_ODD || v.lattice == FEW) return {lattice_few(v, p, at), false};
@@ -122,7 +169,7 @@ NB_INLINE Lattice lattice_factor(const V& v, const Params& p, const Indices& at)
   if (v.lattice == SPHERE) return lattice_sphere(p, at);
   const double length = p.sign * spot_length(p.triangle, {at.h.away, at.k.away, at.l.away});
   // exp(-x) is exactly 0 from x = 1075 ln 2, and its square is 2^-length.
-  if (v.lattice == GAUSS) return {power_of_two(-length), length > 2150.0};
+  if (v.lattice == GAUSS || v.lattice == NODES) return {power_of_two(-length), length > 2150.0};
   const bool inside = length < 1.0;
   return {inside ? 1.0 : 0.0, !inside};
 }

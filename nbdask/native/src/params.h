@@ -4,11 +4,11 @@
 
 // Versions of the loops: by lattice factor, by amplitudes, by the factors that go with every term
 // (none; each term its own; C's running product).
-enum { FEW_ODD, FEW, GRATING, SPHERE, GAUSS, TOPHAT, CARD_GRATING, CARD_GAUSS };
+enum { FEW_ODD, FEW, GRATING, SPHERE, GAUSS, TOPHAT, NODES, CARD_GRATING, CARD_GAUSS };
 enum { CONSTANT, NEAREST, TRICUBIC };
 enum { ONCE, EACH, PRODUCTS };
 
-// Numbers of a row of the orientations (cell vectors a, b, c in m, and one of padding), and of a row
+// Numbers of a row of the orientations (cell vectors a, b, c in m, weight), and of a row
 // of the sources: direction, 1 / wavelength, weight, electric and magnetic direction, and where its
 // amplitudes begin in the table.
 enum { AXES_ROW = 10, SOURCE_ROW = 12 };
@@ -40,6 +40,9 @@ struct Params {
   double fudge;
   double triangle[6];
   double sign;
+  // Of spherical spots: from indices to the basis of nodes, and back.
+  double to_nodes[3][3];
+  double from_nodes[3][3];
   double few[3][5];
   double even[3];
   double per_cell;
@@ -50,6 +53,8 @@ struct Params {
   // What a sum starts from, and photons per unit of it.
   double background;
   double scale;
+  // Diffuse scattering over the height.
+  double diffuse;
   // Amplitude grid: indices of its first place, last place along each axis, steps between
   // neighbours.
   int minimum[3];
@@ -67,6 +72,7 @@ struct Params {
   int each_polar;
   int each_omega;
   int polarized;
+  int weighted;
   int skip_zero;
   // The range of steps: sub-pixels of layers, sources of the first and last of them, orientations
   // of the first and last of these.
@@ -88,4 +94,9 @@ struct Params {
   int factors;
   int degree;
   int pairs;
+  // Diffuse scattering: rotations of the Laue group (0: none), where their numbers stand in the
+  // table of amplitudes, how many reciprocal cells halos reach.
+  int laue;
+  int laue_at;
+  int stencil;
 };

@@ -43,6 +43,11 @@ NB_INLINE Ray find_ray(const Params& p, double slow, double fast, int layer, int
 }
 
 // A row of the table of sources.
+// S-XTAL-23
+NB_INLINE double weight_of(const double* axes, long long orientation) {
+  return axes[orientation * AXES_ROW + 9];
+}
+
 struct Source {
   Vector incident;
   double per_wavelength, weight, electric[3], magnetic[3];
