@@ -63,6 +63,12 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             help=f"{whose}Multiply all amplitudes by K (photons by K^2).",
         ),
         click.option(
+            "--crystals",
+            metavar="FILE",
+            help=f"{whose}Several crystals in the beam: TOML tables [[crystals]] with flags and"
+            " weight.",
+        ),
+        click.option(
             "--centring",
             type=click.Choice(CENTRINGS),
             help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",

@@ -6,6 +6,7 @@ from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
 from nbdask.experiment.experiment import Experiment
 from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.lattice import Lattice
 from nbdask.experiment.mosaic import Mosaic
 from nbdask.experiment.panel import DetectorPanel
 from nbdask.experiment.sampling import Sampling
@@ -16,6 +17,7 @@ from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+    "Lattice",
     "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources", "Spectrum", "Spread",
     "StructureFactors",
 ]  # fmt: skip

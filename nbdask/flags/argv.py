@@ -164,6 +164,7 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             bool(sources.points) and sources.file is None,
             "nanoBragg reads sources from a file: name one",
         ),
+        ("lattices", bool(experiment.lattices), "nanoBragg has one crystal"),
         (
             "sources.spectrum",
             sources.spectrum is not None,

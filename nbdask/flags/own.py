@@ -38,6 +38,8 @@ class Own:
         B [Angstrom^2] of a factor on amplitudes.
     scale : float or None
         Factor on amplitudes.
+    crystals : str or None
+        File of several crystals.
     """
 
     spectrum: str | None = None
@@ -49,6 +51,7 @@ class Own:
     centring: str | None = None
     b_factor: float | None = None
     scale: float | None = None
+    crystals: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -49,6 +49,13 @@ class PanelFrame:
     mu: float
     thickness: float
     mask: PixelMask | None
+
+
+class Share(NamedTuple):
+    """One of several crystals: its own model, and the factor of its sum in that of all."""
+
+    factor: float
+    model: Model
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -133,6 +140,8 @@ class Model:
         C semantics: an interpolation outside the grid ends the run with an explanation.
     notes : tuple of str
         What the user should be told about choices made here.
+    lattices : tuple of Share
+        Of several crystals: each of them, the first too, whose fields this model has.
     panels : tuple of PanelFrame
         Where there are several.
     """
@@ -194,6 +203,7 @@ class Model:
     refuse_outside: bool
     notes: tuple[str, ...] = ()
     panels: tuple[PanelFrame, ...] = ()
+    lattices: tuple[Share, ...] = ()
 
     def at(self, panel: int) -> Model:
         """Return the model of one panel alone: its frame, its pixels, its mask.
@@ -259,7 +269,9 @@ class Model:
 
     @property
     def n_steps(self) -> int:
-        """Steps (evaluations) of one pixel."""
+        """Steps (evaluations) of one pixel, of all crystals."""
+        if self.lattices:
+            return sum(share.model.n_steps for share in self.lattices)
         return self.layers * self.oversample**2 * self.n_inner
 
     @property

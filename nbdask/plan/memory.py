@@ -63,6 +63,8 @@ def model_bytes(model: Model) -> int:
     squared amplitudes that kernels look up without interpolation are: they have a border of their
     own, and every process makes them for itself.
     """
+    if model.lattices:
+        return sum(model_bytes(share.model) for share in model.lattices)
     arrays = {name: getattr(model, name) for name in model.__slots__}
     for name in ("f_grid", "f_more"):
         if arrays[name].nbytes >= MAPPED_BYTES:
