@@ -26,6 +26,12 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             metavar="SEED",
             help=f"{whose}Seed of a SASE spectrum.",
         ),
+        *_crystal_options(whose),
+    ]
+
+
+def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return [
         click.option(
             "--mosaic-model",
             metavar="MODEL",
