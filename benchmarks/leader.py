@@ -77,7 +77,10 @@ def stub(run: str, number: int, seconds: float) -> int:
 
 
 def _graphs(run: str, count: int, seconds: float) -> Iterator[Graph]:
-    return (Graph((run, n), {(run, n): (stub, run, n, seconds)}) for n in range(count))
+    return (
+        Graph((run, n), {(run, n): (stub, run, n, seconds)}, f"slow {n}:{n} fast {n}:{n}")
+        for n in range(count)
+    )
 
 
 def cost(client: Client, run: str, tiles: int, seconds: float) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbdask.version import __version__
 
 if TYPE_CHECKING:
+    from nbdask.derive.assembly import assemble
     from nbdask.errors import NbdaskError
     from nbdask.experiment import (
         Background,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         DetectorPanel,
         Experiment,
         LabFrame,
+        Material,
         Sampling,
         Scan,
         SourcePoint,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
         StructureFactors,
     )
     from nbdask.flags import from_args, from_toml, to_args, to_toml
+    from nbdask.gradients.lazy import gradient
+    from nbdask.gradients.parameters import Parameter
     from nbdask.lazy import image
     from nbdask.panels.read import read_geometry
     from nbdask.run import SimulationResult, simulate
@@ -36,7 +40,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "gradient": ("nbdask.gradients.lazy", "gradient"),
+    "assemble": ("nbdask.derive.assembly", "assemble"),
     "image": ("nbdask.lazy", "image"),
+    "Parameter": ("nbdask.gradients.parameters", "Parameter"),
     "simulate": ("nbdask.run", "simulate"),
     "SimulationResult": ("nbdask.run", "SimulationResult"),
     "read_geometry": ("nbdask.panels.read", "read_geometry"),
@@ -48,6 +55,7 @@ _HOMES = {
         name: ("nbdask.experiment", name)
         for name in (
             "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
+            "Material",
             "Sampling", "Scan", "SourcePoint", "Sources", "Spread", "StructureFactors",
         )
     },
@@ -55,9 +63,10 @@ _HOMES = {
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "NbdaskError", "Sampling", "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread",
-    "StructureFactors", "__version__", "from_args", "from_toml", "image", "open", "read_geometry",
-    "repair", "simulate", "to_args", "to_toml", "verify",
+    "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult", "SourcePoint",
+    "Sources", "Spread", "StructureFactors", "__version__", "assemble", "from_args", "from_toml",
+    "gradient", "image", "open", "read_geometry", "repair", "simulate", "to_args", "to_toml",
+    "verify",
 ]  # fmt: skip
 
 

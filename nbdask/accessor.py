@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -25,6 +26,8 @@ from nbdask.experiment import Experiment, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.geometry.panel_frames import panel_number
+from nbdask.gradients.lazy import gradient
+from nbdask.gradients.parameters import Parameter
 from nbdask.physics.position import plane_coordinates, rays_at
 from nbdask.physics.scattering import miller_index, scattering_vector
 
@@ -142,6 +145,26 @@ class NbdaskAccessor:
         image = self.image
         extra = (self.resolution(), self.q(), self.two_theta())
         return image.assign_coords({str(c.name): (c.dims, c.data, c.attrs) for c in extra})
+
+    def gradient(
+        self, parameters: str | Parameter | Sequence[str | Parameter], **options: Any
+    ) -> xarray.DataArray:
+        """Return the derivatives of the image; see :func:`nbdask.gradient`.
+
+        Parameters
+        ----------
+        parameters : str, Parameter or sequence of them
+        **options
+            Further arguments of :func:`nbdask.gradient`.
+
+        Returns
+        -------
+        xarray.DataArray
+            (parameter, slow, fast) float64, lazy, of the pixels that the array still holds.
+        """
+        image = self.image
+        found = gradient(self.experiment, parameters, **options)["gradient"]
+        return found.sel(slow=image["slow"], fast=image["fast"])
 
     def radial_profile(self, bins: int = 200) -> xarray.Dataset:
         """Return the mean of the image in rings of equal width in q.

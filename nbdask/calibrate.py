@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,8 +11,8 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from nbdask.run import simulate
 from nbdask.statistics import summarise
 from nbdask.store.address import place_of
 from nbdask.store.create import create_store
+from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 
 #: Pixels along the edge of the tile on which evaluations are timed, and of that which is written.
@@ -58,7 +60,8 @@ def calibrate(
     """Measure what a run on this machine costs, and save the figures.
 
     These are the nanoseconds of an evaluation for every shape and kind of amplitudes, of a pixel,
-    of a tile, and of the start of a run, without and with worker processes.
+    of a tile, of a pixel that is copied to a further file, and of the start of a run, without and
+    with worker processes.
 
     All cores compute at once while the time is taken, as they do in a run.
 
@@ -103,6 +106,7 @@ def _measures(kernel: Kernel) -> Iterator[tuple[str, Callable[[], float]]]:
             yield key, partial(_evaluation, kernel, shape, kind, guesses.lookup(key))
     yield f"{start}/pixel", partial(_pixel, kernel)
     yield "run/tile", partial(_tile, kernel)
+    yield "run/copy", partial(_copy, kernel)
     yield "run/start", _start
     yield "run/workers", _workers
 
@@ -148,7 +152,7 @@ def _pixel(kernel: Kernel) -> float:
         grid = TileGrid((_WRITTEN, _WRITTEN * available_cores()), (_WRITTEN, _WRITTEN))
         create_store(path, grid, {}, pixel_size=1e-4)
         writer = TileWriter(place_of(path, "fast"), grid.counts[1])
-        numbers = iter(range(len(grid) * (_REPEATS + 1)))
+        numbers = count()
 
         def task() -> None:
             image = kernel.finish(model, tile, sums, None)
@@ -160,16 +164,41 @@ def _pixel(kernel: Kernel) -> float:
 
 def _tile(kernel: Kernel) -> float:
     """Return the nanoseconds that a tile of next to no pixels takes in a run."""
-    experiment = _experiment("square", "constant", 1, _TILES * _TINY)
+    side = _TILES * _TINY
     with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
-        options: Any = {
-            "backend": kernel.name, "threads": 1, "cluster": "threads", "durability": "fast",
-        }  # fmt: skip
-        few, many = (
-            simulate(experiment, Path(folder) / f"{side}.zarr", tile=side, **options).seconds
-            for side in (_TILES * _TINY, _TINY)
-        )
+        paths = [Path(folder) / f"{tile}.zarr" for tile in (side, _TINY)]
+        few, many = (_run(kernel, path, side, int(path.stem)) for path in paths)
     return 1e9 * max(many - few, 1e-5) / (_TILES**2 - 1)
+
+
+def _copy(kernel: Kernel) -> float:
+    """Return the nanoseconds of a pixel that is read from a store and written to a file."""
+    side = 2 * _WRITTEN
+    with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
+        path = Path(folder) / "a.zarr"
+        _run(kernel, path, side, _WRITTEN)
+        start = time.perf_counter()
+        image = StoreReader(path).image
+        with open(Path(folder) / "a.bin", "wb") as file:
+            for row in range(0, side, _WRITTEN):
+                file.write(np.ascontiguousarray(image[row : row + _WRITTEN]).data)
+            os.fsync(file.fileno())
+        return 1e9 * (time.perf_counter() - start) / side**2
+
+
+def _run(kernel: Kernel, path: Path, side: int, tile: int) -> float:
+    """Return the seconds of a run of one step on one thread."""
+    result = simulate(
+        _experiment("square", "constant", 1, side),
+        path,
+        backend=kernel.name,
+        tile=tile,
+        threads=1,
+        cluster="threads",
+        durability="fast",
+        progress=False,
+    )
+    return result.seconds
 
 
 def _start() -> float:
@@ -196,9 +225,9 @@ def _command_seconds(cluster: str) -> float:
 def _usual(task: Callable[[], None]) -> float:
     """Return the median seconds that ``task`` takes while every core does the same."""
     cores = available_cores()
-    seconds = []
+    seconds: list[float] = []
     with ThreadPoolExecutor(cores) as pool:
-        for _ in range(_REPEATS):
+        while len(seconds) < _REPEATS or sum(seconds) < _REPEATS * _SECONDS:
             start = time.perf_counter()
             for future in [pool.submit(task) for _ in range(cores)]:
                 future.result()

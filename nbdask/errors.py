@@ -14,7 +14,9 @@ from typing import ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 #: Options of the command line that in Python are fields of ``jobs=JobOptions(...)``.
-_OF_JOBS = frozenset({"memory", "walltime", "queue", "account", "job-extra", "adapt", "profile"})
+_OF_JOBS = frozenset(
+    {"memory", "walltime", "queue", "account", "job-extra", "adapt", "processes", "profile"}
+)
 #: Share of letters that two words must have in common for the one to be suggested for the other.
 _NEAR = 0.65
 #: Characters of a refused value that a message shows.

@@ -182,6 +182,16 @@ class Writer:
             Raise FileExistsError if it exists.
         """
         path = self.root / key
+        try:
+            self._put(path, data, exclusive=exclusive)
+        except FileNotFoundError:
+            # A process that took this one for dead has deleted what was half written.
+            self._put(path, data, exclusive=exclusive)
+        if self.durable:
+            sync(path.parent)
+            self._sync_folders(path.parent)
+
+    def _put(self, path: Path, data: bytes | bytearray | memoryview, *, exclusive: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}{HALF_WRITTEN}")
         try:
@@ -198,9 +208,6 @@ class Writer:
         except Exception:
             fresh.unlink(missing_ok=True)
             raise
-        if self.durable:
-            sync(path.parent)
-            self._sync_folders(path.parent)
 
     def _sync_folders(self, folder: Path) -> None:
         """Put the names of folders on the disk, whoever made them, up to one that is known."""

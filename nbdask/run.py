@@ -19,6 +19,7 @@ from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
 from nbdask.experiment import Experiment
+from nbdask.fill.bar import Bar, is_wanted
 from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
@@ -28,7 +29,13 @@ from nbdask.graph.build import Graph, tile_graphs
 from nbdask.graph.context import RunContext
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.graph.tasks import TileResult, compute_tile
-from nbdask.kernels.registry import choose_backend, default_costs, kernel_facts
+from nbdask.kernels.registry import (
+    check_same_bits,
+    choose_backend,
+    default_costs,
+    has_same_bits,
+    kernel_facts,
+)
 from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
@@ -158,6 +165,8 @@ class Settings:
         Memory, wall time, queue and so on of the jobs of a batch system; a named profile.
     durability : str
         ``"full"`` or ``"fast"``; see :func:`nbdask.store.address.place_of`.
+    same_bits : bool
+        Refuse kernels whose last bits depend on the kind of processor or GPU.
     """
 
     backend: str | None = None
@@ -170,6 +179,7 @@ class Settings:
     memory_limit: int | str | None = None
     jobs: JobOptions | None = None
     durability: str = "full"
+    same_bits: bool = False
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
@@ -183,6 +193,8 @@ def prepare(
     settings: Settings | None = None,
     place: Place | None = None,
     outputs: int = 0,
+    *,
+    shards: int = 1,
 ) -> Prepared:
     """Do everything that comes before the first tile, and write nothing that stays.
 
@@ -194,6 +206,8 @@ def prepare(
         Of the store; for the estimated time, a file without a name is written there.
     outputs : int
         Files that will be made of the finished store, for the estimated time.
+    shards : int
+        Runs, each as this one, that share the tiles.
 
     Returns
     -------
@@ -215,6 +229,8 @@ def prepare(
     limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
     backend, note = choose_backend(s.backend, spec.kind)
     kernel = kernel_facts(backend, s.precision, spec.here)
+    if s.same_bits:
+        check_same_bits(kernel.name, kernel.precision)
     model = build_model(experiment)
     for told in (note, kernel.note):
         if told is not None:
@@ -225,7 +241,7 @@ def prepare(
         load_costs(default_costs()),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout,
+        workers=spec.layout.times(shards),
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
@@ -248,10 +264,11 @@ def simulate(
     memory_limit: int | str | None = None,
     jobs: JobOptions | None = None,
     durability: str = "full",
+    same_bits: bool = False,
     overwrite: bool = False,
     resume: bool | str = False,
     command: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = True,
     listeners: Sequence[Listener] = (),
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
@@ -264,7 +281,7 @@ def simulate(
     out : path or str
         The store to write: a path, or ``s3://bucket/name``.
     backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
-    durability
+    durability, same_bits
         See :class:`Settings`.
     overwrite : bool
         Replace an existing nbdask store.
@@ -273,8 +290,9 @@ def simulate(
         with their sizes, the newest with their checksums; ``"verify"``: all with checksums.
     command : sequence of str, optional
         The command line, for the record.
-    progress : callable, optional
-        Called with (tiles done, tiles in all) whenever a tile is written.
+    progress : callable or bool
+        A function: called with (tiles done, tiles in all) whenever a tile is written.  True: in
+        notebooks and on terminals a bar, if the package tqdm is installed.  False or None: nothing.
     listeners : sequence of Listener
         Hear of the run in more detail, or work on the store while it is filled.
     outputs : sequence of Output
@@ -290,9 +308,13 @@ def simulate(
     """
     target = Target(place_of(out, durability), overwrite, resume)
     settings = Settings(
-        backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs
+        *(backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs),
+        same_bits=same_bits,
     )
-    told = listening(progress, listeners)
+    if isinstance(progress, bool):
+        told = [*([Bar()] if progress and is_wanted() else []), *listeners]
+    else:
+        told = listening(progress, listeners)
     return _simulate(experiment, target, settings, command, told, outputs, notes)
 
 
@@ -311,10 +333,9 @@ def _simulate(
     for output in outputs:
         output.check()
     if target.resume:
-        settings = _as_recorded(target.place, settings)
-    # Where the image is small, the estimate is not worth the time of its measurement.
-    large = experiment.shape[0] * experiment.shape[1] >= _MEASURED
-    model, plan, spec = prepare(experiment, settings, target.place if large else None, len(outputs))
+        settings = as_recorded(target.place, settings)
+    place = target.place if _is_large(experiment) else None
+    model, plan, spec = prepare(experiment, settings, place, len(outputs))
     for text in _beforehand(model, plan, spec, settings):
         for listener in listeners:
             listener.say(text)
@@ -334,6 +355,13 @@ def _simulate(
     return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
 
 
+def _is_large(experiment: object) -> bool:
+    """Return whether an image is worth the time of measuring its store's place."""
+    if not isinstance(experiment, Experiment):
+        return False
+    return experiment.shape[0] * experiment.shape[1] >= _MEASURED
+
+
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
     """Return what is told before the first tile: what takes seconds, what will be slow."""
     # Also where nobody is told: what cannot be compiled is refused before anything is written.
@@ -345,7 +373,7 @@ def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings)
     return told
 
 
-def _as_recorded(place: Place, settings: Settings) -> Settings:
+def as_recorded(place: Place, settings: Settings) -> Settings:
     """Fill in what was chosen when the store was started, since the choice may differ today."""
     from nbdask.store.reader import StoreReader
 
@@ -416,9 +444,15 @@ class Simulation(Work):
         check_same(reader, self.attributes(), doing)
         return note_of(reader.attributes, self.plan.kernel_version)
 
+    @property
+    def same_bits(self) -> bool:
+        """Whether the kernel gives the same bits everywhere."""
+        return has_same_bits(self.plan.backend, self.plan.precision)
+
     def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""
-        return tile_graphs(self.run, missing, len(self.plan.steps))
+        plan = self.plan
+        return tile_graphs(self.run, missing, len(plan.steps), plan.grid, plan.steps)
 
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels."""

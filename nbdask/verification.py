@@ -38,6 +38,7 @@ from nbdask.store.create import update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
+from nbdask.store.records import settle
 
 __all__ = ["CORRUPT", "DIFFERENT", "MISSING", "Fault", "Repair", "Verification", "repair", "verify"]
 
@@ -214,6 +215,8 @@ def repair(
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
+        if reader.journaled:
+            settle(place, reader.all_records())
         statistics = combine(reader.summaries(), reader.grid.apart)
         if faults or _whole(reader):
             changed = {

@@ -24,6 +24,9 @@ from nbdask.plan.cost import Costs
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
+from nbdask.store.address import place_of
+from nbdask.store.reader import StoreReader
+from nbdask.store.records import settle
 
 #: What has to be on the path of a process that uses the tests' modules.
 ROOT = Path(__file__).parents[1]
@@ -71,6 +74,13 @@ def small_experiment(**parts: Any) -> Experiment:
     }
     values.update(parts)
     return Experiment(**values)
+
+
+def lose_records(store: Path | str, *tiles: int) -> None:
+    """Take the records of tiles away from a store, and its journals."""
+    table = StoreReader(store).all_records()
+    table[list(tiles)] = np.nan
+    settle(place_of(store), table)
 
 
 def root_of(grid: TileGrid, experiment: Experiment | None = None, **more: Any) -> dict[str, Any]:

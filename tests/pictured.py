@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 import nbdask
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
+from nbdask.store.address import place_of
 from nbdask.store.create import quiet_zarr
 from nbdask.store.reader import StoreReader
+from nbdask.store.records import settle
 from nbdask.store.write import TileWriter, checksum
+from tests.helpers import lose_records
 
 #: Sides that are neither even nor multiples of a tile.
 SHAPE = (75, 61)
@@ -57,6 +60,7 @@ def set_pixels(path: Path, values: NDArray[np.float32]) -> None:
     ):
         part = values[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
         write(index, tile, np.ascontiguousarray(part), summary)
+        reader.records.refresh()
         record = reader.record(index)
         assert record is not None
         assert record["crc32c"] == checksum(part)
@@ -64,15 +68,17 @@ def set_pixels(path: Path, values: NDArray[np.float32]) -> None:
 
 def forget(path: Path, *tiles: int) -> dict[Path, bytes]:
     """Take away records and pixels of tiles; return the files, so that they can be put back."""
+    settle(place_of(path), StoreReader(path).records.table())
     columns = StoreReader(path).grid.counts[1]
     kept = {}
     for index in tiles:
         row, column = divmod(index, columns)
-        files = [path / "tiles" / "c" / str(row) / str(column) / "0"]
-        files.append(path / "image" / "c" / str(row) / str(column))
-        for file in files:
-            kept[file] = file.read_bytes()
-            file.unlink()
+        file = path / "image" / "c" / str(row) / str(column)
+        kept[file] = file.read_bytes()
+        file.unlink()
+    records = [file for file in (path / "tiles" / "c").rglob("*") if file.is_file()]
+    kept |= {file: file.read_bytes() for file in records}
+    lose_records(path, *tiles)
     return kept
 
 

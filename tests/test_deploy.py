@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -67,6 +69,39 @@ def test_single_node_script(tmp_path: Path) -> None:
     assert zarr.open_array(tmp_path / "a run.zarr" / "image", mode="r").shape == (16, 16)
 
 
+@pytest.mark.long
+def test_array_script(tmp_path: Path) -> None:
+    """Each job of the array takes the shard of its number; the last one closes the store."""
+    command = tmp_path / "bin" / "nbdask"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nbdask "$@"\n')
+    command.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "NBDASK_SHARDS": "3",
+        "SLURM_MEM_PER_NODE": "4096",
+        "TMPDIR": str(tmp_path),
+    }
+    said = []
+    for number in (None, "2", "1", "3"):
+        more: dict[str, str] = {} if number is None else {"SLURM_ARRAY_TASK_ID": number}
+        words = ["--out", str(tmp_path / "a run.zarr"), *FLAGS.split(), "--tile", "8"]
+        done = subprocess.run(
+            ["bash", str(DEPLOY / "slurm-array.sh"), *words],
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == (1 if number is None else 0), done.stderr
+        said.append(done.stderr if number is None else done.stdout)
+    assert "SLURM_ARRAY_TASK_ID: is set by a job array" in said[0]
+    assert "shard 2/3: 2 tiles computed" in said[1]
+    assert said[-1].endswith("; the store is complete\n")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_shell_syntax(script: Path) -> None:
     """Every script is executable, strict, and is one that bash understands."""
@@ -76,7 +111,7 @@ def test_shell_syntax(script: Path) -> None:
     assert "set -euo pipefail" in script.read_text()
 
 
-@pytest.mark.parametrize("name", ["slurm-single-node.sh", "slurm-one-job.sh"])
+@pytest.mark.parametrize("name", ["slurm-single-node.sh", "slurm-one-job.sh", "slurm-array.sh"])
 def test_batch_directives_come_before_the_first_command(name: str) -> None:
     """Slurm stops reading them there."""
     lines = (DEPLOY / name).read_text().splitlines()
@@ -154,10 +189,58 @@ def test_kubernetes_manifest() -> None:
     assert f"tcp://{cluster['metadata']['name']}-scheduler:8786" in argv
 
 
+def operators_schema() -> dict[str, Any]:
+    """The schema of a DaskCluster, as the operator's own package has it; skips without it."""
+    try:
+        files = importlib.metadata.files("dask-kubernetes") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("dask-kubernetes is not installed")
+    (file,) = [f for f in files if str(f).endswith("/crds/daskcluster.yaml")]
+    definition = yaml.safe_load(Path(str(file.locate())).read_text())
+    (version,) = definition["spec"]["versions"]
+    assert version["served"]
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def closed(schema: Any) -> Any:
+    """The schema without room for names that it does not have."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: closed(value) for name, value in schema.items()}
+    if isinstance(made.get("properties"), dict) and made.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+@pytest.mark.long
+def test_kubernetes_manifest_follows_the_schemas() -> None:
+    """The cluster that of its operator, the job those of Kubernetes; misspelt names are found."""
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema")
+    schema = closed(operators_schema())
+    for name in ("apiVersion", "kind", "metadata"):
+        schema["properties"].setdefault(name, {})
+    schema["properties"]["metadata"] = {}
+    validator = jsonschema.Draft202012Validator(schema)
+    cluster, job = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    assert [error.message for error in validator.iter_errors(cluster)] == []
+    cluster["spec"]["worker"]["spec"]["containers"][0]["imagee"] = "x"
+    cluster["spec"]["worker"]["replicas"] = "four"
+    assert len(list(validator.iter_errors(cluster))) == 2
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate")
+    newest = kubernetes.latest_version()
+    kubernetes.validate(job, newest, strict=True)
+    job["spec"]["template"]["spec"]["containers"][0]["imagee"] = "x"
+    with pytest.raises(Exception, match="imagee"):
+        kubernetes.validate(job, newest, strict=True)
+
+
 def test_container_recipes_agree() -> None:
     """Both start from the same image, install the same packages and set one thread per task."""
     docker, apptainer = (DEPLOY / "Dockerfile").read_text(), (DEPLOY / "nbdask.def").read_text()
-    base = re.search(r"^FROM (\S+)$", docker, re.MULTILINE)
+    base = re.search(r"^ARG BASE=(\S+)\nFROM \${BASE}$", docker, re.MULTILINE)
     assert base is not None
     assert f"From: {base[1]}\n" in apptainer
     install = "pip install --no-cache-dir /src dask-jobqueue"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbdask.errors import StoreError
-from nbdask.files import check_target, inside, whole_file
+from nbdask.files import Writer, check_target, inside, whole_file
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -140,3 +140,24 @@ def test_links_are_followed_for_what_they_name(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a folder"):
         check_target(tmp_path / "link", "output", StoreError, overwrite=True)
     check_target(tmp_path / "link" / "a", "output", StoreError, overwrite=False)
+
+
+def test_what_is_half_written_may_be_swept_by_another_process(tmp_path, monkeypatch) -> None:
+    """It is written once more; where its folder cannot be, that is an error."""
+    writer, replace = Writer(tmp_path, durable=True), os.replace
+    swept: list[Path] = []
+
+    def late(source: Path, target: Path) -> None:
+        if not swept:
+            swept.append(source)
+            source.unlink()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    writer.put("a/b", b"whole")
+    assert (tmp_path / "a" / "b").read_bytes() == b"whole"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    assert len(swept) == 1
+    monkeypatch.setattr(os, "replace", lambda source, target: replace(source / "no", target))
+    with pytest.raises(OSError, match="Not a directory"):
+        writer.put("a/c", b"whole")

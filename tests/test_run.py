@@ -181,7 +181,7 @@ def test_provenance(tmp_path, monkeypatch) -> None:
     text = Path("a.zarr/zarr.json").read_text()
     data = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     found = data["attributes"]
-    assert (found["format"], found["format_version"], found["status"]) == ("nbdask", 2, "complete")
+    assert (found["format"], found["format_version"], found["status"]) == ("nbdask", 3, "complete")
     assert found["command"] == "nbdask simulate -hkl 'my file.hkl'"
     assert found["inputs"] == [
         {

@@ -18,19 +18,21 @@ from nbdask.derive.noise import noise
 from nbdask.derive.pipeline import Pipeline
 from nbdask.derive.pyramid import build_pyramid
 from nbdask.derive.realised import Realised
+from nbdask.derive.steps import PoissonC
 from nbdask.errors import FlagError, InputError, StoreError
 from nbdask.experiment import Scan
 from nbdask.export.formats import export
 from nbdask.flags import from_toml, to_args, to_toml
 from nbdask.lazy import image
-from nbdask.run import simulate
+from nbdask.run import Settings, simulate
+from nbdask.shards import simulate_shard
 from nbdask.store import schema
 from nbdask.store.checked import CheckedImage
 from nbdask.store.create import update_attributes
 from nbdask.store.open import open_store
 from nbdask.store.reader import StoreReader
 from nbdask.verification import repair, verify
-from tests.helpers import ulps
+from tests.helpers import lose_records, ulps
 from tests.panels.several import PANELS, alone, several
 
 EXPERIMENT = several()
@@ -108,7 +110,7 @@ def test_processes_give_the_bits_of_threads(finished: Path, tmp_path: Path) -> N
 def test_layout(finished: Path) -> None:
     """Dimensions, chunks, coordinates with units in the common frame; the version."""
     root: Any = zarr.open_group(finished, mode="r")
-    assert root.attrs["format_version"] == schema.PANELS_VERSION
+    assert root.attrs["format_version"] == schema.FORMAT_VERSION
     assert root["image"].metadata.dimension_names == ("panel", "slow", "fast")
     assert root["image"].chunks == (1, 8, 8)
     assert root["tiles"].shape == (3, 2, 2, len(schema.FIELDS))
@@ -160,7 +162,7 @@ def test_a_reader_gives_panels(finished: Path) -> None:
         assert np.array_equal(one[:, :], expected)
         assert np.array_equal(one[2:7, 3:], expected[2:7, 3:])
         tile = reader.grid[number * 4]._replace(slow0=1, fast1=7)
-        found = CheckedImage(reader, panel=number).read(tile)
+        found = CheckedImage(reader).read(tile)
         assert np.array_equal(found, expected[1:8, :7])
 
 
@@ -208,7 +210,7 @@ def test_altered_coordinates_are_found(store: Path) -> None:
 def test_resume_computes_what_is_missing(store: Path, finished: Path) -> None:
     """Tiles whose files are gone, in the last panel too; another geometry is refused."""
     shutil.rmtree(store / "image" / "c" / "1")
-    (store / "tiles" / "c" / "2" / "1" / "1" / "0").unlink()
+    lose_records(store, 11)
     changes = {"status": "running", "ended": None, "statistics": None}
     update_attributes(store, changes)
     result = run(store, resume=True)
@@ -256,9 +258,20 @@ def test_what_takes_one_panel_only(finished: Path, tmp_path: Path) -> None:
     words = f"{finished} holds 3 panels: must be a store of one"
     for work in (
         lambda: export(finished, tmp_path / "a.img"),
-        lambda: noise(finished, tmp_path / "b.zarr", Pipeline((), 1)),
+        lambda: noise(finished, tmp_path / "b.zarr", Pipeline((PoissonC(),), 1)),
         lambda: build_pyramid(finished),
     ):
         with pytest.raises(StoreError, match=words):
             work()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_give_the_bits_of_one_run(finished: Path, tmp_path: Path) -> None:
+    """A tile's number says its panel, so shards know of no panels."""
+    store = tmp_path / "a.zarr"
+    for shard in ("2/2", "1/2"):
+        simulate_shard(EXPERIMENT, store, shard, Settings(tile=8, threads=1))
+    assert np.array_equal(pixels(store), pixels(finished))
+    one, two = StoreReader(store).attributes, StoreReader(finished).attributes
+    assert one["statistics"] == two["statistics"]
+    assert one["status"] == "complete"

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,17 +23,19 @@ from benchmarks.large_kill_job import HOLD
 from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.export.floatfile import FloatFile
+from nbdask.run import Settings
+from nbdask.shards import simulate_shard, status
 from nbdask.store import lock as lock_module
 from nbdask.store.address import place_of, read_root
 from nbdask.store.lock import Lock
 from nbdask.store.open import open_store, read_summary
 from nbdask.store.reader import StoreReader
-from nbdask.store.schema import ENTRIES, PYRAMID
+from nbdask.store.schema import CREATING, ENTRIES, FORMAT, FORMAT_VERSION, PYRAMID
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify
-from tests.helpers import PATIENCE, ROOT
+from tests.helpers import PATIENCE, ROOT, lose_records
 from tests.s3server import BUCKET, SECRET, Server
-from tests.test_run import pixels, run
+from tests.test_run import EXPERIMENT, pixels, run
 
 pytestmark = [pytest.mark.s3, pytest.mark.long]
 
@@ -120,8 +123,8 @@ def test_resume_and_overwrite(address, local) -> None:
     """What is missing is computed; a store is replaced; another experiment is refused."""
     run(address, tile=8, steps_per_task=5)
     place = place_of(address)
-    for key in ("tiles/c/0/1/0", "image/c/0/1", "tiles/c/3/2/0"):
-        place.remove(key)
+    place.remove("image/c/0/1")
+    lose_records(address, 1, 11)
     assert not StoreReader(address).done().all()
     run(address, resume=True)
     assert np.array_equal(pixels(address), pixels(local))
@@ -223,7 +226,7 @@ def test_verify_and_repair(address, local) -> None:
     data = bytearray(place_of(address).read("image/c/1/1") or b"")
     data[-2] ^= 4
     put(address, "image/c/1/1", bytes(data))
-    place_of(address).remove("tiles/c/2/0/0")
+    lose_records(address, 6)
     found = [(fault.index, fault.kind) for fault in verify(address).faults]
     assert found == [(4, "corrupt"), (6, "missing")]
     assert [fault.index for fault in repair(address).faults] == [4, 6]
@@ -412,7 +415,7 @@ def test_noise_from_and_to_an_address(address, local, tmp_path, capsys) -> None:
     assert main(["noise", address, "--out", there, *argv]) == 0
     assert main(["noise", str(local), "--out", str(here), *argv]) == 0
     assert np.array_equal(pixels(there), pixels(here))
-    place_of(there).remove("tiles/c/1/1/0")
+    lose_records(there, 4)
     assert main(["verify", there]) == 1
     assert main(["repair", there]) == 0
     assert np.array_equal(pixels(there), pixels(here))
@@ -427,9 +430,8 @@ def test_pyramid_and_picture(address, tmp_path) -> None:
 
     run(address, tile=8, steps_per_task=5)
     place: Any = place_of(address)
-    for tile in ("tiles/c/0/0/0",):
-        kept = place.read(tile)
-        place.remove(tile)
+    kept = place.read("tiles/c/0/0/0")
+    lose_records(address, 0)
     assert build_pyramid(address, smallest=8).missing > 0
     put(address, "tiles/c/0/0/0", kept)
     assert build_pyramid(address, smallest=8).missing == 0
@@ -440,3 +442,19 @@ def test_pyramid_and_picture(address, tmp_path) -> None:
     for key in chunks:
         assert place.read(key) == (tmp_path / "run.zarr" / key).read_bytes()
     assert preview(address, tmp_path / "a.png").missing == 0.0
+
+
+def test_shards(address, local) -> None:
+    """In any order, at once; a creation that was killed is done again; small objects go."""
+    attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, "status": CREATING}
+    root = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    put(address, "zarr.json", json.dumps(root).encode())
+    settings = Settings(backend="numpy", tile=8, steps_per_task=5, threads=1)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda n: simulate_shard(EXPERIMENT, address, f"{n}/3", settings), (3, 1)))
+    assert [key for key in objects(address) if "journal" in key]
+    assert status(address).missing == (2,)
+    assert simulate_shard(EXPERIMENT, address, "2/3", settings).closed is not None
+    assert not [key for key in objects(address) if "journal" in key]
+    assert np.array_equal(pixels(address), pixels(local))
+    assert verify(address).ok

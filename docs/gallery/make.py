@@ -23,7 +23,7 @@ from matplotlib.colors import LogNorm
 import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
-from nbdask.experiment import Background, Experiment, Lattice, Spread, StructureFactors
+from nbdask.experiment import Background, Experiment, Lattice, Material, Spread, StructureFactors
 from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import from_args
 from nbdask.units import EV_ANGSTROM
@@ -218,6 +218,28 @@ def detectors(path: Path) -> None:
     plt.close(figure)
 
 
+def background(path: Path) -> None:
+    """Draw a still of a protein's cell alone, in a jet of water, and with air around it."""
+    random = np.random.default_rng(3)
+    hkl = np.mgrid[-24:25, -24:25, -24:25].reshape(3, -1).T
+    fall = np.exp(-8.0 * (hkl**2).sum(axis=1) / (2.0 * 55.0) ** 2)
+    f = 3e5 * fall * np.sqrt(random.exponential(size=len(hkl)))
+    rows = tuple((*map(int, indices), float(x)) for indices, x in zip(hkl, f, strict=True))
+    flags = """-cell 55 55 55 90 90 90 -misset 10 20 30 -default_F 1 -N 40 -oversample 2 -lambda 1
+        -mosaic 0.6 -mosaic_domains 60 -distance 130 -detpixels 560 -pixel 0.25 -flux 1e12
+        -exposure 0.1 -beamsize 0.05"""
+    base = from_args(flags.split())
+    base = base.replace(structure=StructureFactors(reflections=rows))
+    water = Material(5e-5, table="water", density=997.0, molar_mass=0.0180153)
+    air = Material(5e-2, table="air", density=1.2, molar_mass=0.0289647)
+    images = [
+        ("crystal", nbdask.image(base)),
+        ("50 µm of water", nbdask.image(base.replace(background=Background(0.0, (water,))))),
+        ("and 50 mm of air", nbdask.image(base.replace(background=Background(0.0, (water, air))))),
+    ]
+    panels(images, path, decades=2.5)
+
+
 def noise(path: Path) -> None:
     """Draw the bare image, with water and photon noise, and as a detector reads it."""
     base = example("pyrope")
@@ -252,6 +274,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "beams": beams,
     "spectra": spectra,
     "detectors": detectors,
+    "background": background,
     "noise": noise,
     "profile": profile,
 }

@@ -24,6 +24,5 @@ def command(backend: str) -> None:
 
 
 def _say(key: str, nanoseconds: float) -> None:
-    seconds = key.startswith("run/")
-    text = f"{1e-9 * nanoseconds:8.4f} s" if seconds else f"{nanoseconds:8.3f} ns"
+    text = f"{nanoseconds:8.3f} ns" if nanoseconds < 1e4 else f"{1e-9 * nanoseconds:8.4f} s"
     click.echo(f"{key:40s} {text}")

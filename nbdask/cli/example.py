@@ -56,6 +56,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         command=["nbdask", "simulate", *argv],
         listeners=[ProgressLine(options["quiet"])],
         notes=parsed.notes,
+        progress=False,
     )
     drawn = Path(png) if png else folder / f"{chosen}.png"
     picture.write_png(result.path, drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import click
@@ -11,15 +12,22 @@ from nbdask.cli.argv import no_such_option
 from nbdask.cli.faults import bar
 from nbdask.cli.numbers import Number, Whole
 
+#: Endings of files with images that DIALS reads.
+_READ_BY_DIALS = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv")
 _EPILOG = """\b
 Formats, by the ending of OUT:
-  .img .smv         smv    SMV as nanoBragg's -intfile (16 bits, scaled)
+  .img .smv         smv    SMV (16 bits, scaled as nanoBragg's -intfile)
   (--format only)   smv-noise  SMV as nanoBragg's -noisefile (its own noise)
   .pgm              pgm    greymap as nanoBragg's -pgmfile
   .bin .float       float  float32 as nanoBragg's -floatfile
-  .h5 .hdf5 .nxs    nxmx   NeXus NXmx, HDF5, bitshuffle-LZ4
-  .cbf              cbf    CBF with a mini header, int32
+  .h5 .hdf5 .nxs    nxmx   NeXus NXmx, HDF5
+  .cbf              cbf    CBF with imgCIF and mini header, int32
   .tif .tiff        tiff   BigTIFF with tiles
+  .cxi              cxi    CXI for CrystFEL, with OUT.geom
+  .geom             geom   CrystFEL geometry of an NXmx file
+  .expt             expt   experiment list of DIALS, crystal included
+Several stores are images of one series, in order; formats with one image in a
+file want # for its number in OUT: image_####.cbf.
 Pixels that are counts (made by nbdask noise) stay as they are unless --scale or --adc is given.
 Example: nbdask export run.zarr image.img image.h5"""
 
@@ -40,8 +48,7 @@ class _ExportCommand(click.Command):
 
 
 @click.command(name="export", cls=_ExportCommand, epilog=_EPILOG)
-@click.argument("store")
-@click.argument("out", nargs=-1, required=True)
+@click.argument("paths", nargs=-1, required=True, metavar="STORE... OUT...")
 @click.option("--format", "format_", metavar="NAME", help="The format, whatever OUT is called.")
 @click.option(
     "--roi",
@@ -57,6 +64,24 @@ class _ExportCommand(click.Command):
     help="Add this afterwards [default: 40 in SMV, else 0].",
 )
 @click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
+@click.option(
+    "--sensor",
+    metavar="MATERIAL:THICKNESS",
+    help="Sensor named in the file, such as Si:0.32mm [default: the simulated one].",
+)
+@click.option(
+    "--compression", metavar="KIND", help="gzip [default] or bitshuffle, for nxmx and cxi."
+)
+@click.option(
+    "--header",
+    metavar="KIND",
+    help="Of SMV: adsc [default], which DIALS reads, or c, nanoBragg C's own.",
+)
+@click.option(
+    "--images",
+    metavar="FILE",
+    help="Images of an expt [default: the first OUT that DIALS reads].",
+)
 @click.option("--seed", type=Whole(), help="Seed of smv-noise [default: from the clock].")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
@@ -65,20 +90,63 @@ class _ExportCommand(click.Command):
     help="Export an unfinished store; missing pixels are NaN, -1 or (SMV, PGM) 0.",
 )
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def command(store: str, out: tuple[str, ...], format_: str | None, **options: Any) -> None:
-    """Write the image of STORE to one or more files OUT."""
+def command(paths: tuple[str, ...], format_: str | None, **options: Any) -> None:
+    """Write the images of one or more STOREs to one or more files OUT."""
     from nbdask.export.formats import check_export, export
 
-    quiet, roi = options.pop("quiet"), options.pop("roi")
+    quiet, roi, images = options.pop("quiet"), options.pop("roi"), options.pop("images")
     if roi is not None:
         options["roi"] = roi
+    stores, out = _stores_and_files(paths)
+    chosen = {path: dict(options) for path in out}
+    for path in out:
+        if _is_list(path, format_):
+            chosen[path]["images"] = images or _images(out)
+        elif images is not None and not any(_is_list(name, format_) for name in out):
+            chosen[path]["images"] = images
     # Everything that can be told beforehand is, so that a mistake in the last name costs nothing.
     for path in out:
-        check_export(store, path, format_, **options)
+        check_export(stores, path, format_, **chosen[path])
     if len({os.path.realpath(path) for path in out}) < len(out):
         raise click.UsageError("two of the files have the same name: give each a name of its own")
     for path in out:
         with bar(path, quiet) as progress:
-            written = export(store, path, format_, progress=progress, **options)
+            written = export(stores, path, format_, progress=progress, **chosen[path])
         if not quiet:
             click.echo(written.describe())
+            for note in _nameless(path, written.format):
+                click.echo(note, err=True)
+
+
+def _stores_and_files(paths: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the stores, and the files to write: what follows the last store."""
+    count = 1
+    while count < len(paths) and _is_store(paths[count]):
+        count += 1
+    if count == len(paths):
+        raise click.UsageError(
+            f"no file to write after {paths[-1]}: give its name, such as image.nxs"
+        )
+    return list(paths[:count]), list(paths[count:])
+
+
+def _is_store(path: str) -> bool:
+    name = os.path.basename(path.rstrip("/"))
+    return name.endswith(".zarr") or ("://" in path and "." not in name) or os.path.isdir(path)
+
+
+def _nameless(path: str, format_: str) -> list[str]:
+    """Return a note on a name that DIALS refuses."""
+    stem, ending = os.path.splitext(path)
+    if format_ not in ("smv", "smv-noise", "cbf") or re.search("[0-9#]", os.path.basename(stem)):
+        return []
+    return [f"nbdask: note: {path}: DIALS wants a number in the name, as in {stem}_0001{ending}"]
+
+
+def _is_list(path: str, format_: str | None) -> bool:
+    return format_ == "expt" or (format_ is None and path.lower().endswith(".expt"))
+
+
+def _images(out: list[str]) -> str | None:
+    """Return the first file that DIALS reads."""
+    return next((path for path in out if path.lower().endswith(_READ_BY_DIALS)), None)

@@ -68,6 +68,8 @@ def _text(store: str, summary: dict[str, Any], realised: list[tuple[str, str]]) 
     for key in ("semantics", "backend", "precision", "fingerprint", "command", "started", "ended"):
         if attributes.get(key) is not None:
             lines.append(f"{key:12s} {attributes[key]}")
+    for kind, made in attributes.get("made_by", {}).items():
+        lines.append(f"made by      {kind}: {made['tiles']} tiles, {made['seconds']:.6g} s")
     lines += _origin(attributes.get("derived"))
     for item in attributes.get("inputs", []):
         lines.append(f"input        {item['path']} sha256 {item['sha256'][:16]}...")

@@ -13,6 +13,7 @@ import click
 
 from nbdask.cli.argv import no_such_option
 from nbdask.cli.crash import report_crash
+from nbdask.cli.jsonlines import is_wanted, json_lines
 from nbdask.cli.startup import claim_process, how_ended
 from nbdask.cli.streams import claim_streams
 from nbdask.errors import FieldError, NbdaskError, nearest
@@ -26,6 +27,8 @@ SUBCOMMANDS = {
     "noise": "Add photon noise and detector effects to the image of a store.",
     "verify": "Read every tile of a store against its checksum.",
     "repair": "Recompute missing and corrupt tiles of a store.",
+    "status": "Say how far a store is, and which shards are missing.",
+    "finish": "Close a store that shards have filled.",
     "preview": "Draw a picture of a store's image.",
     "view": "Look at a store in the browser.",
     "pyramid": "Add coarser levels of the image to a store.",
@@ -36,8 +39,13 @@ SUBCOMMANDS = {
     "amplitudes": "Make and inspect structure factors of a model or reflection file.",
     "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
+    "parameters": "List the numbers of an experiment that can be refined.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
+
+
+#: Exit code -> how ``--log json`` calls it.
+_STATUS = {0: "complete", 130: "interrupted", 143: "terminated"}
 
 
 class _Group(click.Group):
@@ -125,6 +133,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         (Ctrl-C), 143 terminated (SIGTERM).  :func:`entry` adds 70: an error of nbdask itself.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    if not is_wanted(words):
+        return _main(words)
+    with json_lines() as lines:
+        code = _main(words)
+        if not lines.ended:
+            lines.event("end", status=_STATUS.get(code, "failed"), exit_code=code)
+        return code
+
+
+def _main(words: list[str]) -> int:
+    """Run the command line, and turn errors into one line."""
     try:
         if any("\0" in word for word in words):
             raise click.UsageError("a word holds the character of code 0: leave it out")

@@ -142,7 +142,8 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
         click.option(
             "--energy",
             metavar="EV|off",
-            help="Photon energy of f' and f'' [default: " + ("the beam's]." if files else "off]."),
+            help="Photon energy of f' and f'' [default: "
+            + ("the beam's]; else of a --geometry without one." if files else "off]."),
         ),
         click.option(
             "--fprime",
@@ -267,6 +268,13 @@ durability_option = click.option(
 )
 
 
+same_bits_option = click.option(
+    "--same-bits",
+    is_flag=True,
+    help="Refuse kernels whose last bits depend on the kind of processor or GPU.",
+)
+
+
 def work_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how the work is done."""
     decorators: list[Decorator] = [
@@ -331,7 +339,19 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             nargs=2,
             type=Whole(min=1),
             metavar="MIN MAX",
-            help="Fewest and most workers; their number follows the work.",
+            help="Fewest and most jobs; their number follows the work.",
+        ),
+        click.option(
+            "--processes",
+            type=Whole(min=1),
+            help="Worker processes in each job, such as one per GPU; they share its memory"
+            "  [default: 1]",
+        ),
+        click.option(
+            "--wait",
+            metavar="TIME",
+            help="How long to wait where there is no worker: 30m, 2h or 1-12:00:00  [default: 1h"
+            " for jobs, else 2min].",
         ),
     ]
     return apply_all(decorators, begin)
@@ -339,7 +359,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(durability_option(function)))
+    return work_options(cluster_options(durability_option(same_bits_option(function))))
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -351,7 +371,10 @@ def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Call
 
 def _with_jobs(options: dict[str, Any]) -> dict[str, Any]:
     """Gather the options of jobs, and give each rank of an MPI program its part."""
-    names = ("profile", "memory", "walltime", "queue", "account", "job_extra", "adapt")
+    names = (
+        "profile", "memory", "walltime", "queue", "account", "job_extra", "adapt", "processes",
+        "wait",
+    )  # fmt: skip
     given = {name: options.pop(name) for name in names}
     import_zarr()
     from nbdask.cluster import options as cluster

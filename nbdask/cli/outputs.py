@@ -79,6 +79,8 @@ def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
         experiment.sources.file,
         experiment.detector.header_file,
         experiment.detector.geometry_file,
+        experiment.background.shadow,
+        *(material.path for material in experiment.background.materials),
     )
 
 

@@ -33,6 +33,24 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
 def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     return [
         click.option(
+            "--background",
+            multiple=True,
+            metavar="TABLE:THICKNESS[:DENSITY[:MW]]",
+            help=f"{whose}Amorphous material in the beam: water, air, helium, kapton, ice or a file"
+            " of sin(theta)/lambda and F, such as water:0.1mm; g/cm^3, g/mol; repeatable.",
+        ),
+        click.option(
+            "--beamstop",
+            metavar="RADIUS[,X,Y]",
+            help=f"{whose}Shadow of a beam stop, and its place beside the beam along fast and"
+            " slow [mm].",
+        ),
+        click.option(
+            "--shadow",
+            metavar="FILE.npy",
+            help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
+        ),
+        click.option(
             "--mosaic-model",
             metavar="MODEL",
             help=f"{whose}Mosaic domains: cap, as nanoBragg; gauss, with the spread of -mosaic as"

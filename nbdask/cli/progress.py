@@ -7,6 +7,7 @@ import sys
 import time
 
 from nbdask.cli.streams import terminal
+from nbdask.cluster.news import Crew, News
 from nbdask.fill.listen import Listener, Start, is_working
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.estimate import format_seconds
@@ -40,6 +41,7 @@ class ProgressLine(Listener):
         self._begun = self._last = time.monotonic()
         self._evaluations = 0
         self._working = 0
+        self._crew: Crew | None = None
         self.done = 0
         self.told: set[str] = set()
 
@@ -75,6 +77,11 @@ class ProgressLine(Listener):
             whole = f", about {format_seconds(seconds)}" if start.done == 0 else ""
             self._print(f"{missing} of {len(start.plan.grid)} tiles to compute{whole}")
 
+    def news(self, news: News) -> None:
+        """Keep how many workers there are."""
+        if news.event == "crew":
+            self._crew = Crew(**news.facts)
+
     def tile(self, result: TileResult, done: int) -> None:
         """Count a tile, and show it when it is time to."""
         plan, summary = self._plan, result.summary
@@ -105,6 +112,8 @@ class ProgressLine(Listener):
         ]
         if self.done < total:
             parts.append(f"{format_seconds(self._left(spent))} left")
+        if self._crew is not None:
+            parts.append(str(self._crew))
         memory = resident_bytes()
         if memory:
             parts.append(f"{format_bytes(memory)} memory")
@@ -119,6 +128,7 @@ class ProgressLine(Listener):
         parts = [
             ahead if self.done < total else f"done in {format_seconds(spent)}",
             f"{self.done}/{total} tiles",
+            *([] if self._crew is None else [self._crew.brief()]),
             f"{_short(self._evaluations / spent)} eval/s",
             f"{written / 1e9:.3g}/{plan.image_bytes / 1e9:.3g} GB",
             format_bytes(resident_bytes()),

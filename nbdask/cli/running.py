@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.jsonlines import emit
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError
@@ -71,7 +72,18 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
 def resume_command(argv: Sequence[str]) -> str:
     """Return the command line that finishes a run which was started by ``argv``."""
     kept = [arg for arg in argv if arg.partition("=")[0] not in ("--overwrite", "--resume")]
-    return shlex.join([*kept, "--resume"])
+    return shlex.join([*without_shard(kept), "--resume"])
+
+
+def without_shard(argv: Sequence[str]) -> list[str]:
+    """Return a command line without its shard."""
+    kept, words = [], iter(argv)
+    for word in words:
+        if word == "--shard":
+            next(words, None)
+        elif not word.startswith("--shard="):
+            kept.append(word)
+    return kept
 
 
 def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str]) -> int:
@@ -83,6 +95,7 @@ def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str
         print(resume_command(argv), file=sys.stderr)
     else:
         say(f"{word} before the first tile")
+    emit("end", status=word, exit_code=code, done=line.done)
     return code
 
 
@@ -96,6 +109,7 @@ def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[st
         print(f"  and {len(error.tiles) - MOST_NAMED} more", file=sys.stderr)
     say("to try them again:")
     print(resume_command(argv), file=sys.stderr)
+    emit("end", status="incomplete", exit_code=error.exit_code, done=line.done)
     return error.exit_code
 
 

@@ -10,6 +10,8 @@ import click
 
 from nbdask.cli.argv import ARGV, COMMAND_LINE, FlagCommand
 from nbdask.cli.faults import bar
+from nbdask.cli.jsonlines import emit
+from nbdask.cli.jsonlog import JsonLog, ended
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.options import (
     AMPLITUDES,
@@ -32,6 +34,7 @@ from nbdask.cli.running import (
     say_stopped,
     say_unfinished,
 )
+from nbdask.cli.sharing import run_shard, shard_of
 from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
@@ -61,6 +64,12 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
 @click.option("--overwrite", is_flag=True, help="Replace an existing nbdask store.")
 @resume_option
 @click.option("--pyramid", is_flag=True, help="Build a pyramid of coarser levels as tiles finish.")
+@click.option(
+    "--shard",
+    metavar="NUMBER/COUNT",
+    help="Compute one share of the tiles, such as 3/200, into a store that is shared with the other"
+    " shares: any may run at any time, at once, or again. nbdask status tells what is missing.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
     "--noise",
@@ -69,6 +78,13 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     " --seed to --pipeline. (nanoBragg's own noise image is written by -noisefile, with -seed.)",
 )
 @noise_options
+@click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one JSON object a line on standard error for each event, and no progress line.",
+)
 @run_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -76,12 +92,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from nbdask.run import Settings, prepare, simulate
 
     experiment, outputs, notes = _experiment(ctx.meta[ARGV], options)
+    shard = shard_of(options, outputs)
     if options["dry_run"]:
+        shards = 1 if shard is None else shard.count
         out = options["out"]
         place = place_of(out, options["durability"]) if out else None
-        model, plan, _ = prepare(
-            experiment, Settings(**run_keywords(options)), place, len(_outputs(outputs))
-        )
+        settings, count = Settings(**run_keywords(options)), len(_outputs(outputs))
+        model, plan, _ = prepare(experiment, settings, place, count, shards=shards)
         disk, warnings = describe_disk(plan, options["out"])
         say_notes([*notes, *model.notes, *warnings])
         click.echo("\n".join([plan.describe(), disk, *_realised(experiment)]))
@@ -89,13 +106,16 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     _check_panels(experiment, outputs, options)
+    if shard is not None:
+        ctx.exit(run_shard(experiment, options, shard, ctx.meta[COMMAND_LINE], notes))
     files = _outputs(outputs)
     seed = None if outputs is None else outputs.seed
     noisy = _noisy_copy(experiment, options, ctx.meta[COMMAND_LINE], seed)
     _check_apart(outputs, experiment, options["out"])
     for file in files:
         file.bar = partial(bar, quiet=options["quiet"])
-    line = ProgressLine(options["quiet"])
+    json = options["log"] == "json"
+    line = ProgressLine(options["quiet"] or json)
     try:
         result = simulate(
             experiment,
@@ -104,9 +124,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             overwrite=options["overwrite"],
             resume=options["resume"],
             command=ctx.meta[COMMAND_LINE],
-            listeners=[line, *_followers(options["pyramid"])],
+            listeners=[line, *([JsonLog()] if json else []), *_followers(options["pyramid"])],
             outputs=[*files, *noisy],
             notes=notes,
+            progress=False,
         )
     except KeyboardInterrupt as error:
         ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
@@ -119,6 +140,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         click.echo("\n".join(_realised(experiment)))
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
+    emit("end", **ended(result))
 
 
 def _experiment(
@@ -141,7 +163,7 @@ def _check_panels(experiment: Experiment, outputs: Outputs | None, options: dict
     """Refuse what is made of one panel only."""
     if experiment.n_panels == 1:
         return
-    asked = {f"--{name}": options[name] for name in ("noise", "pyramid")}
+    asked = {"--pyramid": options["pyramid"]}
     if outputs is not None:
         names = ("floatfile", "intfile", "pgmfile", "noisefile", "printout")
         asked |= {f"-{name}": getattr(outputs, name) for name in names}
@@ -181,7 +203,7 @@ def _noisy_copy(
         if given:
             raise click.UsageError(f"{given[0]} needs --noise PATH, the noisy store to write")
         return []
-    from nbdask.derive.noise import NoisyCopy
+    from nbdask.derive.noise import NoisyCopy, stacked
     from nbdask.run import Settings
 
     target = Target(place_of(path, options["durability"]), options["overwrite"], options["resume"])
@@ -198,7 +220,8 @@ def _noisy_copy(
     names = ("cluster", "workers", "threads", "jobs")
     settings = Settings(**{name: options[name] for name in names})
     report = None if options["quiet"] else say
-    return [NoisyCopy(target, pipeline, experiment.shape, settings, command, report)]
+    shape = stacked(experiment.n_panels, experiment.shape)
+    return [NoisyCopy(target, pipeline, shape, settings, command, report)]
 
 
 def _check_apart(outputs: Outputs | None, experiment: Experiment, out: str) -> None:

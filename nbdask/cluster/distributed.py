@@ -9,14 +9,17 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from distributed import Client
+from distributed import Client, span
 from distributed.comm.core import CommClosedError
 
+from nbdask.cluster import memory
 from nbdask.cluster.driver import Driver
 from nbdask.cluster.executor import Done, Installable
 from nbdask.cluster.gate import make_check, make_plugin, refusal
+from nbdask.cluster.news import Hear, ignore
+from nbdask.cluster.queues import Queue
 from nbdask.cluster.spec import WAIT
-from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
+from nbdask.cluster.watch import LEAVING, LOOK, ClusterLostError, Watch
 from nbdask.errors import ClusterError, NbdaskError
 
 #: Seconds that a worker which does not answer may stay in the scheduler's list.
@@ -88,7 +91,16 @@ class DistributedExecutor:
         Whether a lost worker is replaced; if not, the user is told.
     dashboard : bool
         Whether the scheduler shows dask's pages.
+    queue : Queue, optional
+        The jobs that the workers are in.
+
+    Attributes
+    ----------
+    hear : callable
+        Takes news.
     """
+
+    hear: Hear = staticmethod(ignore)
 
     def __init__(
         self,
@@ -99,6 +111,7 @@ class DistributedExecutor:
         *,
         replaced: bool = True,
         dashboard: bool = False,
+        queue: Queue | None = None,
     ) -> None:
         logging.getLogger("tornado.application").addFilter(_UNBEGUN)
         self.client = client
@@ -107,6 +120,8 @@ class DistributedExecutor:
         self.failures = [] if failures is None else failures
         self.replaced = replaced
         self.dashboard = dashboard
+        self.queue = queue
+        self._watching: Watch | None = None
 
     def check(self, setup: Installable) -> None:
         """Wait for the first worker; refuse those that have another nbdask or kernel."""
@@ -120,7 +135,8 @@ class DistributedExecutor:
     def run(self, setup: Installable, graphs: Iterator[Any], done: Done) -> None:
         """Compute every graph; see :class:`~.executor.Executor`."""
         watch = self._watch()
-        with _lost_as_error(), watch.refusals():
+        told = memory.told(self.client, setup.run)
+        with _lost_as_error(), watch.refusals(), told, span(f"nbdask-{setup.run}"):
             plugin = make_plugin(setup)
             ask_all(self.client, lambda: self.client.register_plugin(plugin))
             driver = Driver(self.client, watch, self.threads, setup.run, graphs, done)
@@ -130,7 +146,19 @@ class DistributedExecutor:
                 self._clean_up(list(driver.pending), plugin.name)
 
     def _watch(self) -> Watch:
-        return Watch(self.client, self.wait, self.failures, tell_lost=not self.replaced)
+        if self._watching is not None:
+            self._watching.hear = self.hear
+            self._watching.alive()
+            return self._watching
+        self._watching = Watch(
+            self.client,
+            self.wait,
+            self.failures,
+            tell_lost=not self.replaced,
+            hear=self.hear,
+            queue=self.queue,
+        )
+        return self._watching
 
     def _clean_up(self, pending: list[Any], plugin: str) -> None:
         """Clean up if the scheduler is still running."""
@@ -139,7 +167,9 @@ class DistributedExecutor:
         with suppress(CommClosedError, OSError, CancelledError):
             if pending:
                 self.client.cancel(pending, force=True)
-            self.client.unregister_worker_plugin(plugin)
+            # A worker that is alive and does not answer must not keep the run from its end.
+            leave = self.client._unregister_worker_plugin
+            self.client.sync(leave, plugin, callback_timeout=LEAVING)
 
 
 @contextmanager

@@ -18,10 +18,12 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from nbdask.cluster import gate
+from nbdask.cluster.copies import Copies
 from nbdask.cluster.executor import Done, Graph
+from nbdask.cluster.news import tell
 from nbdask.cluster.parcels import Pace, Parcel, Reply, is_single, limit, pack
-from nbdask.cluster.tries import PAUSE, Failure, Tries
-from nbdask.cluster.watch import LOOK, ClusterLostError, Watch, logger
+from nbdask.cluster.tries import NEED_LESS, PAUSE, Failure, Tries, news_of
+from nbdask.cluster.watch import LOOK, ClusterLostError, Watch
 from nbdask.plan.leading import ahead
 
 #: Seconds in which results are collected before they are taken together, where so many threads
@@ -62,7 +64,7 @@ class Driver:
         self._client, self._watch, self._least, self._run = client, watch, least, run
         self._graphs, self._done = graphs, done
         self._again: deque[Graph] = deque()
-        self._tries, self._pace = Tries(least), Pace()
+        self._tries, self._pace, self._copies = Tries(least), Pace(), Copies()
         self._ready: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._numbers = count()
         self._taken = 0
@@ -99,6 +101,24 @@ class Driver:
             parcels.append(pack(self._run, next(self._numbers), items, seconds))
         if parcels:
             self._send(parcels)
+        elif room > 0:
+            self._copy(self._watch.threads - len(self.pending), seconds)
+
+    def _copy(self, idle: int, seconds: float) -> None:
+        """Give what a slow worker has in hand to idle threads too: no other work is left."""
+        late = self._copies.late(self.pending, idle)
+        if not late:
+            return
+        hands = self._client.processing()
+        for future in late:
+            parcel = self.pending[future]
+            slow = {
+                name for name, keys in hands.items() if not parcel.graph.keys().isdisjoint(keys)
+            }
+            if self._watch.workers - slow:
+                copy = pack(self._run, next(self._numbers), parcel.items, seconds, copy=True)
+                (made,) = self._send([copy], frozenset(slow))
+                self._copies.pair(future, made)
 
     def _draw(self, most: int) -> list[Graph]:
         """Return the tiles of the next parcel; none: there are no more."""
@@ -115,17 +135,20 @@ class Driver:
                 break
         return items
 
-    def _send(self, parcels: Sequence[Parcel], avoid: frozenset[str] = frozenset()) -> None:
+    def _send(
+        self, parcels: Sequence[Parcel], avoid: frozenset[str] = frozenset()
+    ) -> list[Future[Any]]:
         """Hand out parcels, if possible to other workers than those to avoid."""
         graph = {key: task for parcel in parcels for key, task in parcel.graph.items()}
         others = sorted(self._watch.workers - avoid) if avoid else []
         where = {"workers": others, "allow_other_workers": True} if others else {}
         keys = [parcel.key for parcel in parcels]
-        for future, parcel in zip(
-            self._client.get(graph, keys, sync=False, **where), parcels, strict=True
-        ):
+        futures: list[Future[Any]] = self._client.get(graph, keys, sync=False, **where)
+        for future, parcel in zip(futures, parcels, strict=True):
             self.pending[future] = parcel
+            self._copies.sent(future)
             future.add_done_callback(self._ready.put)
+        return futures
 
     def _finished(self) -> list[Future[Any]]:
         """Wait for results; none: none came for a while."""
@@ -143,18 +166,28 @@ class Driver:
     def _take(self, futures: list[Future[Any]]) -> None:
         """Take results, and let the scheduler forget them."""
         self._watch.result()
+        futures = [future for future in futures if future in self.pending]
         for future, reply in zip(futures, self._replies(futures), strict=True):
-            parcel = self.pending.pop(future)
+            if (parcel := self.pending.pop(future, None)) is None:
+                continue  # its copy was first
+            twin = self._copies.ended(future, reply.seconds if isinstance(reply, Reply) else 0.0)
             if isinstance(reply, Reply):
+                self._drop(twin)
                 self._accept(parcel, reply)
-            else:
+            elif twin is None:
                 alone = replace(reply, deaths=reply.deaths and len(parcel.items) == 1)
                 for item in parcel.items:
-                    self._tries.failed(item, alone)
+                    self._failed(item, alone)
             future.release()
         before, self._taken = self._taken, self._taken + len(futures)
         if before // gate.FORGET_AFTER != self._taken // gate.FORGET_AFTER:
             self._forget_keys()
+
+    def _drop(self, future: Future[Any] | None) -> None:
+        """Leave the slower one of two copies; what its worker has in hand it finishes."""
+        if future is not None and self.pending.pop(future, None) is not None:
+            self._copies.ended(future)
+            self._client.cancel([future], force=True)
 
     def _replies(self, futures: list[Future[Any]]) -> list[Reply | Failure]:
         """Fetch all at once; one by one where something is wrong with them."""
@@ -170,20 +203,25 @@ class Driver:
         self._again.extend(parcel.items[len(reply.values) :])
         for item, value in zip(parcel.items, reply.values, strict=False):
             if isinstance(value, Failure):
-                self._tries.failed(item, value)
+                self._failed(item, value)
                 continue
             self._done(value)
             for worker, failure in self._tries.succeeded(item.key, reply.worker):
                 self._retire(worker, failure)
 
+    def _failed(self, item: Graph, failure: Failure) -> None:
+        """Have a tile tried again, or set it aside, and tell of it."""
+        self._tries.failed(item, failure)
+        self._watch.crew.retries = self._tries.again
+        self._watch.hear(news_of(item, failure, self._tries))
+
     def _retire(self, worker: str, failure: Failure) -> None:
         """Send a worker away that fails what others can do, unless it is the last one."""
         if not self._watch.workers - {worker}:
             return
-        logger.warning(
-            "nbdask: worker %s is retired: it failed tiles that others computed, at last with: %s",
-            *(worker, " ".join(str(failure.error).split())),
-        )
+        error = " ".join(str(failure.error).split())
+        text = f"worker {worker} is retired: it failed tiles that others computed, at last with:"
+        tell(self._watch.hear, "retired", f"{text} {error}", worker=worker)
         self._watch.dismissed.add(worker)
         with suppress(OSError, RuntimeError, ValueError):
             self._client.retire_workers([worker])
@@ -209,8 +247,8 @@ def _reply(future: Future[Any]) -> Reply | Failure:
         return Failure(
             ClusterLostError(
                 f"{error.allowed_failures + 1} workers died while they computed the same tile, the"
-                f" last at {error.last_worker.address}: most often they lack memory; give more"
-                " --memory or a smaller --tile, and look at the workers' logs"
+                f" last at {error.last_worker.address}: most often they lack memory:"
+                f" {NEED_LESS}; look at the workers' logs"
             ),
             deaths=True,
         )

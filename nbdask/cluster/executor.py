@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any, Protocol
+
+from nbdask.cluster.news import Hear
 
 
 class Installable(Protocol):
@@ -38,7 +39,15 @@ Done = Callable[[Any], None]
 
 
 class Executor(Protocol):
-    """Runs graphs."""
+    """Runs graphs.
+
+    Attributes
+    ----------
+    hear : callable
+        Takes news of workers and tiles that failed; set by whoever wants to hear them.
+    """
+
+    hear: Hear
 
     def check(self, setup: Installable) -> None:
         """Wait for the first worker, and refuse workers that could not take part.
@@ -70,11 +79,3 @@ class Executor(Protocol):
         UnfinishedError
             Tiles failed on every try; all others are done.
         """
-
-
-def dashboard_of(executor: Executor) -> str | None:
-    """Return the address of the page on which dask shows what it does, where there is one."""
-    if find_spec("bokeh") is None or not getattr(executor, "dashboard", False):
-        return None
-    link = getattr(getattr(executor, "client", None), "dashboard_link", None)
-    return str(link) if link else None

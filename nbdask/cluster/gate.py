@@ -156,6 +156,21 @@ def make_forget() -> Callable[..., None]:
     return forget
 
 
+def make_busy() -> Callable[..., int]:
+    """Return a function that counts a scheduler's workers that have something to do.
+
+    Returns
+    -------
+    callable
+        For a process with the scheduler; pickled by value.
+    """
+
+    def busy(dask_scheduler: Any = None) -> int:
+        return sum(bool(worker.processing) for worker in dask_scheduler.workers.values())
+
+    return busy
+
+
 def refusal(worker: str, reason: str) -> str:
     """Return the one line that a user is told of a refused worker."""
     advice = f"install nbdask {__version__} with the same kernels where that worker runs"

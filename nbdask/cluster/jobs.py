@@ -1,4 +1,4 @@
-"""Workers as jobs of a batch system, one worker process in each, by dask-jobqueue."""
+"""Workers as jobs of a batch system, by dask-jobqueue."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ import dask
 from distributed import Client
 from distributed.core import Status
 
+from nbdask.cluster import share
+from nbdask.cluster.arrays import Batch, Wanted
 from nbdask.cluster.distributed import (
     ENVIRONMENT,
     HISTORY,
@@ -27,10 +29,12 @@ from nbdask.cluster.distributed import (
     as_variables,
     pages,
 )
-from nbdask.cluster.options import Asked, adapt_of, memory_of, seconds_of
+from nbdask.cluster.news import logger
+from nbdask.cluster.options import Asked, adapt_of, count_of, memory_of, seconds_of
+from nbdask.cluster.queues import Queue
 from nbdask.cluster.security import private_folder, temporary_security
 from nbdask.cluster.spec import ClusterSpec, JobSpec
-from nbdask.cluster.watch import MOST_FAILURES, logger
+from nbdask.cluster.watch import MOST_FAILURES
 from nbdask.errors import ClusterError
 from nbdask.files import check_outside_stores
 
@@ -42,6 +46,8 @@ _SYSTEMS = {
     "lsf": ("LSF", "bsub"),
     "htcondor": ("HTCondor", "condor_submit"),
 }
+#: What finds the number of a job, for the class of dask-jobqueue whose jobs may be arrays.
+_ID = {"SLURMJob": r"(?P<job_id>\d+(?:_\d+)?)"}
 #: Shortest time of a job: it must start, compute and leave.
 LEAST_WALLTIME = 60
 #: A worker leaves this long before its job's end: a share of the job, at least, at most [s].
@@ -82,8 +88,10 @@ def spec_of(asked: Asked) -> ClusterSpec:
     walltime = seconds_of(settings["walltime"]) if "walltime" in settings else None
     if walltime is not None and walltime < LEAST_WALLTIME:
         raise ClusterError(f"--walltime is {walltime} s: must be {LEAST_WALLTIME} s or more")
+    processes = count_of("--processes", settings.get("processes", 1))
     job = JobSpec(
         memory=memory,
+        processes=processes,
         walltime=walltime,
         queue=asked.text_of("queue"),
         account=asked.text_of("account"),
@@ -95,15 +103,15 @@ def spec_of(asked: Asked) -> ClusterSpec:
         python=asked.text_of("python"),
         disk=str(settings.get("disk", "1GB")),
     )
-    workers = adapt[1] if adapt else settings["workers"]
+    jobs = adapt[1] if adapt else settings["workers"]
     threads = settings.get("threads", 1)
     return ClusterSpec(
         kind,
-        workers,
+        jobs * processes,
         threads,
         adapt,
         job,
-        memory=memory,
+        memory=memory // processes,
         tls=asked.tls,
         wait=asked.wait,
         dashboard=asked.dashboard,
@@ -149,13 +157,13 @@ def job_keywords(spec: ClusterSpec) -> dict[str, Any]:
     job = spec.job
     assert job is not None
     keywords: dict[str, Any] = {
-        "cores": spec.threads,
-        "processes": 1,
+        "cores": spec.threads * job.processes,
+        "processes": job.processes,
         "memory": f"{job.memory}B",
         "job_name": "nbdask",
-        "job_script_prologue": [*_exports(spec.dashboard), *job.prologue],
+        "job_script_prologue": [*_exports(spec), *job.prologue],
         "worker_extra_args": _worker_arguments(
-            job.walltime or _usual_walltime(spec.kind), spec.dashboard
+            job.walltime or _usual_walltime(spec.kind), spec.dashboard, job.processes
         ),
         "log_directory": str(job.directory),
     }
@@ -176,11 +184,22 @@ def _python(kind: str) -> str | None:
     return shlex.quote(sys.executable) if named is None else None
 
 
-def _exports(dashboard: bool) -> list[str]:
+def _exports(spec: ClusterSpec) -> list[str]:
     """Shell lines that give workers the environment that a run needs."""
     passed = {name: os.environ[name] for name in _PASSED if os.environ.get(name)}
-    given = ENVIRONMENT | as_variables(HISTORY | pages(dashboard)) | passed
+    given = ENVIRONMENT | as_variables(HISTORY | pages(spec.dashboard)) | passed
+    if spec.job is not None and spec.job.processes > 1:
+        given |= {share.COUNT: str(spec.job.processes)} | as_variables(_preload())
     return [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
+
+
+def _preload() -> dict[str, Any]:
+    """Return dask's setting by which a worker takes its share of the node, beside those given."""
+    name = "distributed.worker.preload"
+    given = dask.config.get(name, None)
+    if not given:
+        return {name: share.__name__}
+    return {name: [share.__name__, *([given] if isinstance(given, str) else given)]}
 
 
 def _usual_walltime(kind: str) -> int | None:
@@ -200,11 +219,14 @@ def _usual_walltime(kind: str) -> int | None:
     return seconds if seconds >= LEAST_WALLTIME else None
 
 
-def _worker_arguments(walltime: int | None, dashboard: bool) -> list[str]:
+def _worker_arguments(walltime: int | None, dashboard: bool, processes: int) -> list[str]:
     """Arguments of ``dask worker``: pages on its own node only, leaving in time."""
     argv = ["--dashboard-address", "127.0.0.1:0"]
     if not dashboard:
         argv.append("--no-dashboard")
+    if processes > 1:
+        # Read from the command line alone, unlike that of workers.
+        argv += ["--preload-nanny", share.__name__]
     if walltime is not None:
         duration, stagger = lifetime(walltime)
         argv += ["--lifetime", f"{duration}s", "--lifetime-stagger", f"{stagger}s"]
@@ -285,13 +307,25 @@ def job_script(spec: ClusterSpec, scheduler: str = "tls://SCHEDULER:8786") -> st
     return str(job(scheduler, name="nbdask-0", **job_keywords(spec)).job_script())
 
 
-def _recording(job_class: type, failures: list[str]) -> type:
+def _recording(job_class: Any, failures: list[str]) -> type:
     """Return a job class that tries again, and keeps what the batch system says on refusal.
 
     dask-jobqueue itself would print a traceback, and never submit that job again.
     """
+    batches: list[Batch] = []
 
     class Recorded(job_class):  # type: ignore[misc]
+        # A job of an array has two numbers.
+        job_id_regexp = _ID.get(job_class.__name__, job_class.job_id_regexp)
+
+        async def _submit_job(self, script_filename: str) -> str:
+            if job_class.__name__ not in _ID:
+                return str(await super()._submit_job(script_filename))
+            if not batches:
+                batches.append(Batch(shlex.split(self.submit_command), self._call))
+            job = Wanted(str(self.name), self.job_script(), script_filename)
+            return await batches[0].submit(job)
+
         async def start(self) -> None:
             while len(failures) < MOST_FAILURES:
                 try:
@@ -361,7 +395,9 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
         The scheduler cannot be started.
     """
     failures: list[str] = []
-    least, most = spec.adapt or (spec.workers, spec.workers)
+    assert spec.job is not None
+    jobs = spec.workers // spec.job.processes
+    least, most = spec.adapt or (jobs, jobs)
     with (
         dask.config.set(
             {"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}
@@ -373,6 +409,15 @@ def open_spec(spec: ClusterSpec) -> Iterator[DistributedExecutor]:
     ):
         cluster.scale(jobs=least)
         # A number that is only set once is not kept up when jobs are lost; limits are.
-        cluster.adapt(minimum=least, maximum=most, **ADAPT)
+        cluster.adapt(minimum_jobs=least, maximum_jobs=most, **ADAPT)
         threads = spec.workers * spec.threads
-        yield DistributedExecutor(client, threads, spec.wait, failures, dashboard=spec.dashboard)
+        queue = Queue(spec.kind, lambda: _numbers(cluster))
+        yield DistributedExecutor(
+            client, threads, spec.wait, failures, dashboard=spec.dashboard, queue=queue
+        )
+
+
+def _numbers(cluster: Any) -> list[str]:
+    """Return the numbers of the jobs that were submitted."""
+    jobs = (getattr(job, "job_id", None) for job in list(cluster.workers.values()))
+    return sorted({str(number) for number in jobs if number})

@@ -20,8 +20,8 @@ from nbdask.plan.memory import parse_bytes
 #: Keys of a profile or of the section itself.
 KEYS = (
     "account", "adapt", "cluster", "dashboard", "disk", "interface", "job-directory", "job-extra",
-    "local-directory", "memory", "prologue", "python", "queue", "threads", "tls", "walltime",
-    "worker-timeout", "workers",
+    "local-directory", "memory", "processes", "prologue", "python", "queue", "threads", "tls",
+    "walltime", "worker-timeout", "workers",
 )  # fmt: skip
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
@@ -35,7 +35,7 @@ class JobOptions:
     profile : str, optional
         Name of a set of options under ``nbdask: profiles:`` in dask's configuration.
     memory : int or str, optional
-        Memory of each worker process, such as ``"8GB"``.
+        Memory of each job, such as ``"8GB"``.
     walltime : str, optional
         Longest time of a job: ``"04:00:00"``, ``"1-12:00:00"``, ``"90min"`` or ``"4h"``.
     queue, account : str, optional
@@ -43,7 +43,12 @@ class JobOptions:
     job_extra : tuple of str
         Further directives of the batch system, word for word.
     adapt : tuple of int, optional
-        Fewest and most workers; their number follows the work that is left.
+        Fewest and most jobs; their number follows the work that is left.
+    processes : int, optional
+        Worker processes in each job, which share its memory, cores and GPUs.
+    wait : str, optional
+        Time without any worker after which the run is given up, written like ``walltime``; of
+        every kind of cluster, not only of jobs.
     """
 
     profile: str | None = None
@@ -53,6 +58,8 @@ class JobOptions:
     account: str | None = None
     job_extra: tuple[str, ...] = ()
     adapt: tuple[int, int] | None = None
+    processes: int | None = None
+    wait: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Return what the caller did give, by the names of the configuration."""
@@ -63,6 +70,7 @@ class JobOptions:
             "account": self.account,
             "job-extra": tuple(self.job_extra) or None,
             "adapt": self.adapt,
+            "processes": self.processes,
         }
         return {name: value for name, value in values.items() if value is not None}
 

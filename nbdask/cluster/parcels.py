@@ -58,7 +58,9 @@ def is_single(item: Graph) -> bool:
     return len(item.graph) == 1
 
 
-def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parcel:
+def pack(
+    run: str, number: int, items: Sequence[Graph], seconds: float, *, copy: bool = False
+) -> Parcel:
     """Return a parcel.
 
     Parameters
@@ -70,16 +72,33 @@ def pack(run: str, number: int, items: Sequence[Graph], seconds: float) -> Parce
         Either single tasks, or one graph of several.
     seconds : float
         After which the worker begins no further tile.
+    copy : bool
+        The tiles are in another parcel as well: no task may have a name that it has there.
     """
     if is_single(items[0]):
-        key = (f"tiles-{run}", number)
+        key = (f"tiles-{run}", number, _label(items))
         # Bytes: dask looks for keys in whatever else it is given.
         payload = dumps([item.graph[item.key] for item in items])
         return Parcel(key, list(items), {key: (go_through, payload, seconds)})
     (item,) = items
     graph = {name: (_part, *task) for name, task in item.graph.items()}
     graph[item.key] = (_last, *item.graph[item.key])
-    return Parcel(item.key, [item], graph)
+    if not copy:
+        return Parcel(item.key, [item], graph)
+    names = {name: (f"{name[0]}-again", number, *name[1:]) for name in graph}
+    graph = {
+        names[name]: tuple(
+            names.get(word, word) if isinstance(word, tuple) else word for word in task
+        )
+        for name, task in graph.items()
+    }
+    return Parcel(names[item.key], [item], graph)
+
+
+def _label(items: Sequence[Graph]) -> str:
+    """Return what a parcel holds, for a scheduler's pages."""
+    first = getattr(items[0], "label", "")
+    return first if len(items) == 1 else f"{first} and {len(items) - 1} more".lstrip()
 
 
 def go_through(payload: bytes, seconds: float) -> Reply:

@@ -69,7 +69,10 @@ def parse_cluster(
             settings[name] = count_of(f"--{name}", value)
         elif name in settings:
             settings[name] = count_of(f"nbdask.{name}", settings[name])
-    wait = seconds_of(settings.get("worker-timeout", _wait(kind)), "nbdask.worker-timeout")
+    if jobs.wait is not None:
+        wait = seconds_of(jobs.wait, "--wait")
+    else:
+        wait = seconds_of(settings.get("worker-timeout", _wait(kind)), "nbdask.worker-timeout")
     if kind not in QUEUES:
         _refuse_job_options(kind, jobs)
     return kind_of(kind).spec_of(Asked(kind, text, settings, workers, threads, wait))

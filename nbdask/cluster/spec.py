@@ -21,12 +21,12 @@ WAIT = 120
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """The job that one worker process runs in.
+    """A job, in which one or more worker processes run.
 
     Parameters
     ----------
     memory : int
-        Bytes.
+        Bytes of the whole job.
     walltime : int or None
         Seconds; None: as dask-jobqueue is configured.
     queue, account : str or None
@@ -44,6 +44,8 @@ class JobSpec:
         Interpreter of the workers; None: this one.
     disk : str
         Disk that HTCondor is asked for.
+    processes : int
+        Worker processes.
     """
 
     memory: int
@@ -57,6 +59,7 @@ class JobSpec:
     prologue: tuple[str, ...] = ()
     python: str | None = None
     disk: str = "1GB"
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class ClusterSpec:
     threads : int
         Threads per process.
     adapt : tuple of int, optional
-        Fewest and most workers.
+        Fewest and most workers; of a batch system jobs.
     job : JobSpec, optional
         For a batch system.
     address : str, optional

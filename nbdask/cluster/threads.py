@@ -12,9 +12,10 @@ from dask.callbacks import Callback
 from dask.threaded import get as threaded_get
 
 from nbdask.cluster.executor import Done, Installable
+from nbdask.cluster.news import Hear, ignore
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
-from nbdask.cluster.tries import PAUSE, Failure, Tries, attempt
+from nbdask.cluster.tries import PAUSE, Failure, Tries, attempt, news_of
 from nbdask.errors import ClusterError
 from nbdask.plan.machine import available_cores
 
@@ -46,6 +47,8 @@ def open_spec(spec: ClusterSpec) -> AbstractContextManager[ThreadsExecutor]:
 
 class ThreadsExecutor:
     """Runs graphs on a number of threads."""
+
+    hear: Hear = staticmethod(ignore)
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -93,6 +96,7 @@ class ThreadsExecutor:
                 return
             if isinstance(value, Failure):
                 tries.failed(items[key], value)
+                self.hear(news_of(items[key], value, tries))
             else:
                 done(value)
                 tries.succeeded(key)

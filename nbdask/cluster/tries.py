@@ -12,6 +12,7 @@ from pickle import dumps
 from typing import Any
 
 from nbdask.cluster.executor import Graph
+from nbdask.cluster.news import News
 from nbdask.errors import BackendError, ClusterError, NbdaskError, UnfinishedError
 
 #: Times that a tile is tried, and seconds before the second; three times as long before the next.
@@ -21,8 +22,19 @@ MOST_TRIES, PAUSE = 3, 0.3
 MOST_IN_ROW, MOST_PER_THREAD = 8, 2
 #: Tiles failed by a worker, and done by others, after which it gets no more.
 MOST_BLAMED = 3
+#: What is to be done where memory lacks.
+NEED_LESS = (
+    "fewer --threads need less, and so do smaller tiles of a new store (--tile, or --memory-limit,"
+    " by which they are chosen); jobs get more by --memory"
+)
 #: What no other try mends: no space, a read-only file system, a quota that did not clear.
 _LASTING = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}
+
+
+class OutOfMemoryError(ClusterError):
+    """A tile for which a process had no memory; another one may have it."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +65,21 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
             return argument
     try:
         return function(*arguments)
-    except Exception as error:
+    except Exception as raised:
+        error = _with_advice(raised)
         final = is_final(error)
         if not (final or hasattr(error, "__notes__")):
             error.add_note("".join(traceback.format_exception(error)))
         _let_go(error)
         return Failure(_portable(error), final)
+
+
+def _with_advice(error: Exception) -> Exception:
+    """Return the error of a tile that lacked memory with what to do, any other as it is."""
+    if not isinstance(error, MemoryError) and not isinstance(error.__cause__, MemoryError):
+        return error
+    _let_go(error)
+    return OutOfMemoryError(f"{error or 'out of memory'}: {NEED_LESS}")
 
 
 def is_final(error: Exception) -> bool:
@@ -95,9 +116,12 @@ class Tries:
     ----------
     threads : int
         Tasks that run at a time.
+    again : int
+        Tiles that were to be tried again, each time counted.
     """
 
     threads: int
+    again: int = 0
     _failures: dict[Any, list[Failure]] = field(default_factory=dict)
     _waiting: list[tuple[float, Graph]] = field(default_factory=list)
     _aside: list[Failure] = field(default_factory=list)
@@ -130,6 +154,7 @@ class Tries:
         failures = self._failures.setdefault(item.key, [])
         failures.append(failure)
         if len(failures) < MOST_TRIES and not failure.deaths:
+            self.again += 1
             pause = PAUSE * 3 ** (len(failures) - 1)
             self._waiting.append((time.monotonic() + pause, item))
             return
@@ -167,6 +192,18 @@ class Tries:
             raise self._aside[0].error
         if self._aside:
             raise UnfinishedError([_text(failure.error) for failure in self._aside])
+
+    def waits(self, item: Graph) -> bool:
+        """Return whether a tile that failed is to be tried again."""
+        return item.key in self._failures
+
+
+def news_of(item: Graph, failure: Failure, tries: Tries) -> News:
+    """Return what is told of a tile that failed."""
+    event = "retry" if tries.waits(item) else "failed"
+    key = item.key
+    tile = key[-1] if isinstance(key, tuple) else key
+    return News(event, "", {"tile": tile, "worker": failure.worker, "error": _text(failure.error)})
 
 
 def _text(error: Exception) -> str:

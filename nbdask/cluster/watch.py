@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 
 from distributed import Client
 from distributed.comm.core import CommClosedError
 
-from nbdask.cluster.gate import REFUSED, refusal
+from nbdask.cluster import queues
+from nbdask.cluster.gate import REFUSED, make_busy, refusal
+from nbdask.cluster.news import Crew, Hear, News, ignore, tell
 from nbdask.errors import ClusterError
+from nbdask.plan.estimate import format_seconds
 
 #: Seconds between looks at the workers.
 LOOK = 1.0
-#: Seconds without workers after which the user is told what the run waits for.
-PATIENCE = 30.0
+#: Seconds in which workers must answer at the end of a run.
+LEAVING = 30.0
+#: Seconds without workers after which the user is told what the run waits for, and told again.
+PATIENCE, AGAIN = 30.0, 180.0
+#: Seconds between questions to the scheduler which workers have something to do.
+ASK = 5.0
 #: Workers refused one after another that end a run: the next ones would be refused too.
 MOST_REFUSED = 4
 #: Attempts of a batch system to refuse a job, while there are no workers, that end a run.
 MOST_FAILURES = 3
-
-logger = logging.getLogger("nbdask")
 
 
 class ClusterLostError(ClusterError):
@@ -42,40 +47,53 @@ class Watch:
         Of all of them.
     dismissed : set of str
         Workers that were sent away, and are not told of when they are gone.
+    crew : Crew
+        What of them is told.
     """
 
     def __init__(
-        self, client: Client, wait: float, failures: list[str], *, tell_lost: bool
+        self,
+        client: Client,
+        wait: float,
+        failures: list[str],
+        *,
+        tell_lost: bool,
+        hear: Hear = ignore,
+        queue: queues.Queue | None = None,
     ) -> None:
         self._client, self._wait, self._failures = client, wait, failures
-        self._tell_lost = tell_lost
+        self._tell_lost, self._queue = tell_lost, queue
+        self.hear, self.crew = hear, Crew()
         self.threads = 0
         self.workers: frozenset[str] = frozenset()
         self.dismissed: set[str] = set()
         self._since = self._looked = time.monotonic()
-        self._told = False
+        self._told, self._asked = 0.0, -ASK
         self._refused: list[str] = []
+        self._unheard: list[str] = []
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
         """Listen to workers that report that they were refused."""
 
         def heard(event: tuple[float, dict[str, str]]) -> None:
+            # In a thread of the client: it is told when workers are counted.
             line = refusal(event[1]["worker"], event[1]["reason"])
             self._refused.append(line)
-            logger.warning("nbdask: %s", line)
+            self._unheard.append(line)
 
         self._client.subscribe_topic(REFUSED, heard)
         try:
             yield
         finally:
+            self._tell_refused()
             if self._client.status == "running":
                 self._client.unsubscribe_topic(REFUSED)
 
     def alive(self) -> None:
         """Note that somebody works."""
         self._since = time.monotonic()
-        self._told = False
+        self._told = 0.0
 
     def result(self) -> None:
         """Note that a result came; look at the workers now and then."""
@@ -108,22 +126,60 @@ class Watch:
         self._looked = time.monotonic()
         workers = self._client.nthreads()
         found, self.threads = frozenset(workers), sum(workers.values())
-        if self._tell_lost:
-            self._tell(self.workers - found - self.dismissed, len(found))
+        self._tell_refused()
+        self._tell(found)
         self.workers = found
+        self._count_crew()
         return len(found)
 
-    def _tell(self, lost: frozenset[str], left: int) -> None:
-        """Tell of workers that are gone: one that loses its link ends as if all were well."""
+    def _tell_refused(self) -> None:
+        while self._unheard:
+            tell(self.hear, "refused", self._unheard.pop(0))
+
+    def _tell(self, found: frozenset[str]) -> None:
+        """Tell of workers that came, and that are gone.
+
+        One that loses its link ends as if all were well, so where nobody replaces it, people are
+        told.
+        """
         refused = " ".join(self._refused)
-        for worker in sorted(lost):
+        crew, count = self.crew, {"workers": len(found), "threads": self.threads}
+        for worker in sorted(found - self.workers):
+            crew.replaced += crew.replaced < crew.lost
+            self.hear(News("joined", "", {"worker": worker, **count}))
+        for worker in sorted(self.workers - found - self.dismissed):
             # One that was refused is no loss, and was told of.
-            if worker not in refused:
-                logger.warning(
-                    "nbdask: worker %s is lost, %d %s left: the run goes on; start a new one in its"
-                    " place, since a worker that ended or lost its network does not come back",
-                    *(worker, left, "is" if left == 1 else "are"),
-                )
+            if worker in refused:
+                continue
+            crew.lost += 1
+            if not self._tell_lost:
+                self.hear(News("lost", "", {"worker": worker, **count}))
+                continue
+            text = (
+                f"worker {worker} is lost, {len(found)} {'is' if len(found) == 1 else 'are'} left:"
+                " the run goes on; start a new one in its place, since a worker that ended or lost"
+                " its network does not come back"
+            )
+            tell(self.hear, "lost", text, worker=worker, **count)
+
+    def _count_crew(self) -> None:
+        """Bring up to date what is told of the workers and their jobs."""
+        crew = self.crew
+        crew.workers, crew.threads = len(self.workers), self.threads
+        if time.monotonic() - self._asked >= ASK:
+            self._asked = time.monotonic()
+            crew.busy = self._busy()
+        jobs = [] if self._queue is None else self._queue.jobs()
+        crew.pending = sum(job.pending for job in jobs) if jobs else None
+        crew.running = None if crew.pending is None else len(jobs) - crew.pending
+        crew.reason = queues.reason_of(jobs)
+        self.hear(News("crew", "", asdict(crew)))
+
+    def _busy(self) -> int | None:
+        """Return how many workers have something to do."""
+        with suppress(Exception):  # a scheduler that runs nobody's functions
+            return int(self._client.run_on_scheduler(make_busy()))
+        return None
 
     def _no_workers(self) -> None:
         if len(self._failures) >= MOST_FAILURES:
@@ -132,10 +188,21 @@ class Watch:
         why = f": {self._refused[-1]}" if self._refused else ""
         if spent > self._wait:
             raise ClusterLostError(
-                f"no worker for {self._wait:.0f} s{why}: look at the jobs and their logs, then"
-                " run the same command with --resume (nbdask.worker-timeout in dask's"
-                " configuration is the time to wait)"
+                f"no worker for {self._wait:.0f} s{why}{self._jobs()}: look at the jobs and their"
+                " logs, then run the same command with --resume (--wait, or nbdask.worker-timeout"
+                " in dask's configuration, is the time to wait)"
             )
-        if spent > PATIENCE and not self._told:
-            self._told = True
-            logger.warning("nbdask: waiting for workers since %.0f s%s", spent, why)
+        if spent > PATIENCE and (not self._told or spent - self._told > AGAIN):
+            self._told = spent
+            left = format_seconds(self._wait - spent)
+            text = f"waiting for workers since {format_seconds(spent)}{why}{self._jobs()}; the run"
+            jobs = [] if self._queue is None else [job._asdict() for job in self._queue.jobs()]
+            tell(
+                self.hear, "waiting", f"{text} ends in {left} without one (--wait)",
+                seconds=round(spent), jobs=jobs,
+            )  # fmt: skip
+
+    def _jobs(self) -> str:
+        """Return what the batch system says of the jobs that wait."""
+        text = "" if self._queue is None else queues.describe(self._queue.jobs())
+        return f": {text}" if text else ""

@@ -30,8 +30,8 @@ class Gain(Step):
     factor : float
         Detector units per photon, above 0.
     map : str, optional
-        NumPy file (``.npy``) with an array of the image's shape, (slow, fast): numbers of at least
-        0; a dead pixel has 0.
+        NumPy file (``.npy``) with an array of the image's shape, (slow, fast) or (panel, slow,
+        fast): numbers of at least 0; a dead pixel has 0.
     sha256 : str, optional
         Checksum of the file; None: computed.
     """
@@ -108,6 +108,8 @@ def _open(path: str) -> NDArray[Any]:
         It is missing or holds something else.
     """
     try:
-        return open_npy(path, "a factor for each pixel, (slow, fast)", "fiu")
+        values = open_npy(path, "a factor for each pixel, (slow, fast)", "fiu", (2, 3))
+        # Panels below one another.
+        return values.reshape(-1, values.shape[-1])
     except InputFileError as error:
         raise InputFileError(f"gain map {error}") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from nbdask.cluster.executor import Done, Installable
+from nbdask.cluster.news import Hear, ignore
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
@@ -37,6 +38,9 @@ from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
 from nbdask.store.write import TileWriter
+
+#: Rows of all panels together.
+_MOST_ROWS = 2**31 - 1
 
 
 class NoiseSettings(TypedDict, total=False):
@@ -115,18 +119,21 @@ def _noise(
     if not isinstance(pipeline, Pipeline):
         raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
     reader = complete_source(source, target.place)
-    reader.one_panel("noise")
     target.check()
-    pipeline.check(reader.grid.shape)
+    sizes = sizes_of(reader)
+    pipeline.check(stacked(reader.grid.panels, reader.grid.shape))
     provenance.check_seed_is_new(reader, pipeline)
     rest = pipeline.split()
     if rest is not None:
         check_library()
     begun = target.place if target.resume else None
-    grid = TileGrid(reader.grid.shape, _tile(settings.tile, reader, rest, begun))
+    if rest is not None:
+        reader.one_panel("--noise-rng c")
+    tile = _tile(settings.tile, reader, rest, begun)
+    grid = TileGrid(reader.grid.shape, tile, reader.grid.panels)
     backend = check_backend(settings.backend or "cpu")
     writer = TileWriter(target.place, grid.counts[1])
-    context = Context(Source(reader.place), pipeline, grid, writer, backend)
+    context = Context(Source(reader.place), pipeline, grid, writer, backend, sizes)
     spec = parse_cluster(settings.cluster, settings.workers, settings.threads, settings.jobs)
     root = provenance.start(reader, pipeline, grid, command, spec.kind)
     missing = None if backend == "numpy" else missing_note()
@@ -135,7 +142,31 @@ def _noise(
     opened = open_cluster(spec) if rest is None else nullcontext(_InOrder())
     done = fill(work, target, opened, listening(progress))
     seconds = time.perf_counter() - start
-    return Result(target.place.name, grid.shape, done.statistics, done.notes, seconds)
+    return Result(target.place.name, grid.image_shape, done.statistics, done.notes, seconds)
+
+
+def sizes_of(reader: StoreReader) -> tuple[tuple[int, int], ...]:
+    """Return the pixels of each panel, (slow, fast), where there are several."""
+    if reader.grid.panels == 1:
+        return ()
+    return tuple((panel.n_slow, panel.n_fast) for panel in reader.panels)
+
+
+def stacked(panels: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of an image's panels below one another, as maps and random numbers see them.
+
+    Raises
+    ------
+    InputError
+        More rows than random numbers are counted by.
+    """
+    rows = panels * shape[0]
+    if rows > _MOST_ROWS:
+        raise InputError(
+            f"{panels} panels of {shape[0]} rows are {rows} rows: noise can be added to at most"
+            f" {_MOST_ROWS}"
+        )
+    return (rows, shape[1])
 
 
 def _tile(
@@ -201,6 +232,7 @@ class Derivation(Work):
             writer=context.write_tile,
             context=context,
             pixel_size=self.experiment.detector.pixel_size,
+            panels=self.experiment.detector.panels,
             image=image,
             notes=notes,
         )
@@ -246,6 +278,8 @@ class Derivation(Work):
 class _InOrder:
     """Takes tiles that come finished, one after another."""
 
+    hear: Hear = staticmethod(ignore)
+
     def check(self, setup: Installable) -> None:
         """Nothing to check: this process does it all."""
 
@@ -283,7 +317,8 @@ def derivation_of(reader: StoreReader) -> Derivation:
             f" {again} with its other options makes it again"
         )
     writer = TileWriter(reader.place, reader.grid.counts[1])
-    context = Context(Source(source.place), pipeline, reader.grid, writer, "cpu")
+    sizes = sizes_of(reader)
+    context = Context(Source(source.place), pipeline, reader.grid, writer, "cpu", sizes)
     return Derivation(context, reader.attributes, provenance.image_attributes(source, pipeline))
 
 

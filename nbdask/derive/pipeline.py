@@ -269,6 +269,7 @@ def _grown(tile: Tile, halo: int, shape: tuple[int, int]) -> Tile:
         min(tile.slow1 + halo, shape[0]),
         max(tile.fast0 - halo, 0),
         min(tile.fast1 + halo, shape[1]),
+        tile.panel,
     )
 
 

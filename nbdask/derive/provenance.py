@@ -108,7 +108,7 @@ def check_seed_is_new(source: StoreReader, pipeline: Pipeline) -> None:
 
 def pixels_checksum(reader: StoreReader) -> str:
     """Return a SHA-256 of a complete image: of its shape, its tiles and their CRC-32C."""
-    digest = hashlib.sha256(repr((reader.grid.shape, reader.grid.tile)).encode())
+    digest = hashlib.sha256(repr((reader.grid.image_shape, reader.grid.tile)).encode())
     column = schema.FIELDS.index("crc32c")
     for row in reader.record_rows():
         digest.update(np.ascontiguousarray(row[:, column], dtype="<f8").tobytes())

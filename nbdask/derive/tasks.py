@@ -15,9 +15,9 @@ from nbdask.derive.pipeline import Pipeline
 from nbdask.errors import StoreError
 from nbdask.graph.build import Graph
 from nbdask.graph.context import Shared, context_of
-from nbdask.graph.tasks import TileResult, named, written
+from nbdask.graph.tasks import TileResult, named, padded, written
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.statistics import summarise
+from nbdask.statistics import EMPTY, summarise
 from nbdask.store.checked import CheckedImage
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
@@ -69,6 +69,9 @@ class Context(Shared):
         Of the store that is written.
     write_tile : TileWriter
     backend : str
+    sizes : tuple of (int, int)
+        Pixels of each panel, (slow, fast), where there are several: light does not pass from one to
+        another, and rows of the random numbers count on from one panel to the next.
     """
 
     source: Source
@@ -76,13 +79,21 @@ class Context(Shared):
     grid: TileGrid
     write_tile: TileWriter
     backend: str
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def compute(self, index: int) -> TileResult:
         """Return a tile's pixels and summary."""
         start = time.perf_counter()
-        tile, shape = self.grid[index], self.grid.shape
-        values = self.source.read(self.pipeline.needs(tile, shape))
-        return result_of(index, self.pipeline.block(values, tile, shape, self.backend), tile, start)
+        tile = self.grid[index]
+        shape = self.sizes[tile.panel] if self.sizes else self.grid.shape
+        part = tile.intersect(Tile(0, shape[0], 0, shape[1]))
+        if part is None:
+            return TileResult(index, np.zeros(tile.shape, dtype=np.float32), EMPTY)
+        values = self.source.read(self.pipeline.needs(part, shape))
+        corner = (tile.panel * self.grid.shape[0], 0)
+        pixels = self.pipeline.block(values, part, shape, self.backend, corner)
+        found = result_of(index, pixels, part, start)
+        return TileResult(index, padded(pixels, part, tile), found.summary)
 
 
 def result_of(index: int, pixels: NDArray[np.float32], tile: Tile, start: float) -> TileResult:

@@ -1,6 +1,6 @@
 """What is simulated: frozen dataclasses in SI units."""
 
-from nbdask.experiment.background import Background
+from nbdask.experiment.background import Background, Material
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
@@ -17,7 +17,6 @@ from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "Lattice",
-    "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources", "Spectrum", "Spread",
-    "StructureFactors",
+    "Lattice", "Material", "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
+    "Spectrum", "Spread", "StructureFactors",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
-from nbdask.experiment.summary import summary_rows
+from nbdask.experiment.summary import background_rows, summary_rows
 
 SEMANTICS = ("spec", "c")
 _PARTS: dict[str, type] = {
@@ -191,6 +191,7 @@ class Experiment:
                 self.scan,
             ),
             *([("further crystals", str(len(self.lattices)))] if self.lattices else []),
+            *background_rows(self.background),
             ("semantics", self.semantics),
             ("fingerprint", self.fingerprint()),
         ]
@@ -206,9 +207,13 @@ def _forget_files(data: dict[str, Any]) -> None:
     for part, path, checksum in (
         ("structure", "path", "sha256"),
         ("sampling", "mask", "mask_sha256"),
+        ("background", "shadow", "shadow_sha256"),
     ):
         if checksum in data.get(part, {}):
             data[part].pop(path, None)
+    for material in data.get("background", {}).get("materials", ()):
+        if "sha256" in material:
+            material.pop("path", None)
     recipe = data.get("structure", {}).get("recipe", {})
     if "model_sha256" in recipe:
         recipe.pop("model", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
@@ -42,6 +43,17 @@ def summary_rows(
             f" {distance * 1e3:g} mm, convention {convention}",
         ),
         ("scan", _scan(scan)),
+    ]
+
+
+def background_rows(background: Background) -> list[tuple[str, str]]:
+    """Return a row for each amorphous material: millimetres, g/cm^3."""
+    return [
+        (
+            "background",
+            f"{material.name}, {material.thickness * 1e3:g} mm, {material.density * 1e-3:g} g/cm^3",
+        )
+        for material in background.materials
     ]
 
 

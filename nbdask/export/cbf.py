@@ -1,4 +1,4 @@
-"""CBF with the mini header of Pilatus detectors, compressed by byte offsets, streamed."""
+"""CBF with the headers of imgCIF and of Pilatus detectors, compressed by byte offsets, streamed."""
 
 from __future__ import annotations
 
@@ -11,48 +11,97 @@ import numpy as np
 from fabio.compression import compByteOffset
 from numpy.typing import NDArray
 
-from nbdask.experiment import Experiment
+from nbdask.export.cbf_panels import write_panels
+from nbdask.export.cbf_parts import (
+    GREATEST,
+    MARK,
+    MD5_DIGITS,
+    NOTHING,
+    begin,
+    binary_header,
+    end_of_section,
+    joined,
+)
 from nbdask.export.geometry import Geometry, geometry_of
+from nbdask.export.imgcif import Exposure, imgcif_entries
+from nbdask.export.instrument import instrument_of
+from nbdask.export.names import number_of
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture
+from nbdask.export.pilatus import is_pilatus
+from nbdask.export.sensor import Sensor, settle_sensor
+from nbdask.export.series import Series
+from nbdask.export.target import Target
 from nbdask.export.values import Clipped, counts32
 from nbdask.units import to_degrees
-from nbdask.version import __version__
 
-#: Value of pixels without a measurement, as in the gaps of a Pilatus.
-NOTHING = -1
-#: Greatest pixel: its difference from -1 still fits 32 bits, which every program can unpack.
-GREATEST = 2**31 - 2
-_MARK = b"\x0c\x1a\x04\xd5"
-_PADDING = 4095
-_BOUNDARY = "--CIF-BINARY-FORMAT-SECTION--"
-_SIZE_DIGITS, _MD5_DIGITS = 15, 24
+_PACKED = "x-CBF_BYTE_OFFSET"
 
 
-def write_cbf(picture: Picture, path: Path, options: Options) -> list[str]:
-    """Write a CBF of signed 32-bit integers.
+def write_cbf(series: Series, target: Target, options: Options) -> list[str]:
+    """Write a CBF of signed 32-bit integers with a full imgCIF header and a mini header.
 
     ``scale`` and ``adc``: 1 and 0 unless given.  Pixels are rounded to the nearest whole number;
     masked ones, those outside the region of interest, and those not computed are -1.
+
+    Parameters
+    ----------
+    series : Series
+        Of one image.
+    target : Target
+    options : Options
     """
-    geometry = geometry_of(picture)
-    with open(path, "wb") as handle:
-        valid = picture.greatest_valid(options.factor, options.offset, whole=True)
-        cutoff = GREATEST if valid is None else int(min(valid, GREATEST))
-        handle.write(_header(picture, geometry, cutoff))
+    picture = series.first
+    sensor = settle_sensor(picture.experiment.detector, options.sensor)
+    valid = picture.greatest_valid(options.factor, options.offset, whole=True)
+    cutoff = GREATEST if valid is None else int(min(valid, GREATEST))
+    instrument = instrument_of(series, sensor)
+    exposure = _exposure(series, target.path, cutoff)
+    if series.n_panels > 1:
+        clipped = write_panels(target.fresh, series, instrument, exposure, options)
+        return clipped.describe(GREATEST)
+    pilatus = is_pilatus(picture)
+    with open(target.fresh, "wb") as handle:
+        lines = [
+            *imgcif_entries(instrument, exposure, "byte_offset"),
+            f'_array_data.header_convention "{"PILATUS_1.2" if pilatus else "GENERIC_MINI"}"',
+            "_array_data.header_contents",
+            ";",
+            *(f"# {line}" for line in _entries(picture, sensor, exposure)),
+            ";",
+            "",
+            "_array_data.array_id ARRAY1",
+            "_array_data.binary_id 1",
+            "_array_data.data",
+            ";",
+        ]
+        handle.write(joined([*begin(picture), *lines]))
         # Size and checksum of the packed pixels are filled in when they are known.
         start = handle.tell()
-        handle.write(_binary_header(picture, 0, "A" * _MD5_DIGITS))
-        handle.write(_MARK)
+        place = (1, *picture.shape)
+        handle.write(binary_header(0, "A" * MD5_DIGITS, place, _PACKED))
+        handle.write(MARK)
         size, md5, clipped = _write_pixels(handle, picture, options)
-        handle.write(bytes(_PADDING))
-        handle.write(f"\r\n{_BOUNDARY}--\r\n;\r\n".encode())
+        handle.write(end_of_section())
         handle.seek(start)
-        handle.write(_binary_header(picture, size, md5))
-    said = clipped.describe(GREATEST)
-    if _tilted(geometry):
-        said.append("tilts are in comment lines only: the mini header has no entries for them")
-    return said
+        handle.write(binary_header(size, md5, place, _PACKED))
+    # Only of a Pilatus do programs read the sensor.
+    return [*clipped.describe(GREATEST), *(sensor.notes if pilatus else ())]
+
+
+def _exposure(series: Series, path: Path, cutoff: int) -> Exposure:
+    picture = series.first
+    geometry, seconds = geometry_of(picture), picture.experiment.beam.exposure
+    started = str(picture.reader.attributes.get("started") or "1970-01-01T00:00:00")
+    return Exposure(
+        number=number_of(path) or 1,
+        start=to_degrees(geometry.phi0),
+        width=0.0 if series.rotation is None else to_degrees(series.rotation.width),
+        seconds=seconds if seconds > 0.0 else 1.0,
+        started=started[:19],
+        overload=cutoff,
+        undefined=NOTHING,
+    )
 
 
 def _write_pixels(handle: BinaryIO, picture: Picture, options: Options) -> tuple[int, str, Clipped]:
@@ -86,66 +135,20 @@ def pack(values: NDArray[np.int32], before: int) -> bytes:
     return packed[len(compByteOffset(lead)) :]
 
 
-def _binary_header(picture: Picture, size: int, md5: str) -> bytes:
-    rows, columns = picture.shape
-    lines = (
-        "",
-        _BOUNDARY,
-        "Content-Type: application/octet-stream;",
-        '     conversions="x-CBF_BYTE_OFFSET"',
-        "Content-Transfer-Encoding: BINARY",
-        f"X-Binary-Size: {size:{_SIZE_DIGITS}d}",
-        "X-Binary-ID: 1",
-        'X-Binary-Element-Type: "signed 32-bit integer"',
-        "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
-        f"Content-MD5: {md5}",
-        f"X-Binary-Number-of-Elements: {rows * columns}",
-        f"X-Binary-Size-Fastest-Dimension: {columns}",
-        f"X-Binary-Size-Second-Dimension: {rows}",
-        f"X-Binary-Size-Padding: {_PADDING}",
-        "",
-        "",
-    )
-    return "\r\n".join(lines).encode("ascii")
-
-
-def _header(picture: Picture, geometry: Geometry, cutoff: int) -> bytes:
-    """Return everything before the binary section."""
-    name = Path(str(picture.reader.path)).stem
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)
-    started = str(picture.reader.attributes.get("started") or "1970-01-01T00:00:00")
-    moment = started[:19] + ".000"
-    lines = [
-        f"###CBF: VERSION 1.5, nbdask {__version__}",
-        "",
-        f"data_{safe}",
-        "",
-        '_array_data.header_convention "PILATUS_1.2"',
-        "_array_data.header_contents",
-        ";",
-        *(f"# {line}" for line in _entries(picture.experiment, geometry, moment, cutoff)),
-        ";",
-        "",
-        "_array_data.data",
-        ";",
-    ]
-    return "\r\n".join(lines).encode("ascii")
-
-
-def _entries(experiment: Experiment, g: Geometry, started: str, cutoff: int) -> list[str]:
-    """Return the entries of the mini header."""
-    beam, detector = experiment.beam, experiment.detector
-    seconds = beam.exposure if beam.exposure > 0.0 else 1.0
+def _entries(picture: Picture, sensor: Sensor, exposure: Exposure) -> list[str]:
+    """Return the entries of the mini header, which has none for tilts."""
+    g, beam, detector = geometry_of(picture), picture.experiment.beam, picture.experiment.detector
     p = f"{g.pixel * 1e6:.9g}e-6"
+    material = "Silicon" if sensor.material == "Si" else sensor.material
     entries = [
         "Detector: simulated by nbdask, S/N 000",
-        started,
+        f"{exposure.started}.000",
         f"Pixel_size {p} m x {p} m",
-        f"Silicon sensor, thickness {detector.thickness:.6f} m",
-        f"Exposure_time {seconds:.7f} s",
-        f"Exposure_period {seconds:.7f} s",
+        f"{material} sensor, thickness {sensor.thickness:.6f} m",
+        f"Exposure_time {exposure.seconds:.7f} s",
+        f"Exposure_period {exposure.seconds:.7f} s",
         "Tau = 0 s",
-        f"Count_cutoff {cutoff} counts",
+        f"Count_cutoff {exposure.overload:.0f} counts",
         "Threshold_setting: 0 eV",
         f"Wavelength {beam.wavelength * 1e10:.9g} A",
         f"Detector_distance {g.distance:.9g} m",
@@ -153,7 +156,7 @@ def _entries(experiment: Experiment, g: Geometry, started: str, cutoff: int) -> 
         f"Beam_xy ({g.f_spot / g.pixel:.9g}, {g.s_spot / g.pixel:.9g}) pixels",
         f"Flux {beam.flux:g}",
         "Filter_transmission 1.0000",
-        f"Start_angle {to_degrees(g.phi0):.9g} deg.",
+        f"Start_angle {exposure.start:.9g} deg.",
         f"Angle_increment {to_degrees(g.osc):.9g} deg.",
         f"Detector_2theta {to_degrees(detector.twotheta):.9g} deg.",
         f"Polarization {beam.polarization:.9g}",

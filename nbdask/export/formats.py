@@ -1,88 +1,42 @@
-"""The formats that a store can be exported to, and the export itself."""
+"""The export of stores into files of a format."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
+from nbdask.export.expt import Images, expt_text
 from nbdask.export.files import fresh_file
-from nbdask.export.flagfile import Writer
+from nbdask.export.kinds import FORMATS, PICTURE, SERIES, Format
+from nbdask.export.names import numbered, template_of
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
+from nbdask.export.sensor import settle_sensor
+from nbdask.export.series import Series, StorePath
 from nbdask.export.smv import check_seed
+from nbdask.export.smv_adsc import not_held
+from nbdask.export.target import Target
 from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
 
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One kind of file.
-
-    Parameters
-    ----------
-    name : str
-        What ``--format`` takes.
-    suffixes : tuple of str
-        Of file names, which select the format; empty: only selected by name.
-    writer : str
-        ``module:function`` below ``nbdask.export``.
-    takes : frozenset of str
-        Fields of :class:`Options` that it uses.
-    help : str
-    only : str or None
-        The only kind of pixels, which may be asked for by name.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    writer: str
-    takes: frozenset[str]
-    help: str
-    only: str | None = None
-
-
-_VALUES = frozenset({"scale", "adc"})
-FORMATS = {
-    f.name: f
-    for f in (
-        Format("float", (".bin", ".float"), "floatfile:write_raw", _VALUES, "bare float32"),
-        Format("smv", (".img", ".smv"), "smv:write_smv", _VALUES, "SMV, unsigned 16 bits"),
-        Format(
-            "smv-noise",
-            (),
-            "smv:write_noise",
-            frozenset({"adc", "seed"}),
-            "SMV with nanoBragg's own photon noise",
-        ),
-        Format("pgm", (".pgm",), "pgm:write_pgm", frozenset({"scale"}), "8-bit greymap"),
-        Format(
-            "nxmx",
-            (".h5", ".hdf5", ".nxs"),
-            "nexus:write_nexus",
-            _VALUES | {"dtype"},
-            "NeXus NXmx in HDF5",
-        ),
-        Format("cbf", (".cbf",), "cbf:write_cbf", _VALUES, "CBF with mini header, int32", "int32"),
-        Format(
-            "tiff", (".tif", ".tiff"), "tiff:write_tiff", _VALUES | {"dtype"}, "BigTIFF with tiles"
-        ),
-    )
-}
+__all__ = ["FORMATS", "Exported", "check_export", "export", "format_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written.
+    """What was written.
 
     Attributes
     ----------
     path : Path
+        The file, or the pattern of names with ``#``.
     format : str
     shape : tuple of int
         Pixels, (slow, fast).
@@ -90,6 +44,9 @@ class Exported:
         Bytes.
     remarks : tuple of str
         Scales, and pixels that did not fit.
+    images : int
+    beside : tuple of Path
+        Further files that belong to it.
     """
 
     path: Path
@@ -97,11 +54,15 @@ class Exported:
     shape: tuple[int, int]
     size: int
     remarks: tuple[str, ...]
+    images: int = 1
+    beside: tuple[Path, ...] = ()
 
     def describe(self) -> str:
         """Return what was written, in one line."""
         text = f"{self.path}: {self.format}, {self.shape[0]} (slow) x {self.shape[1]} (fast) pixels"
-        return ", ".join([text, format_bytes(self.size), *self.remarks])
+        many = [f"{self.images} images"] if self.images > 1 else []
+        beside = [f"with {', '.join(str(path) for path in self.beside)}"] if self.beside else []
+        return ", ".join([text, *many, format_bytes(self.size), *self.remarks, *beside])
 
 
 def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
@@ -135,19 +96,20 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> Format:
     )
 
 
-def _writer(format_: Format) -> Writer:
-    module, function = format_.writer.split(":")
+def _writer(format_: Format) -> Callable[..., list[str]]:
     try:
-        return getattr(importlib.import_module(f"nbdask.export.{module}"), function)  # type: ignore[no-any-return]
+        module = importlib.import_module(format_.module)
     except ModuleNotFoundError as error:
         raise InputError(
             f'--format {format_.name} needs the package {error.name}: pip install "nbdask[io]"'
         ) from error
+    function: Callable[..., list[str]] = getattr(module, format_.writer.split(":")[1])
+    return function
 
 
 def _check_options(format_: Format, options: Options) -> None:
-    for name in ("scale", "adc", "dtype", "seed"):
-        given = getattr(options, name)
+    for field in fields(Options):
+        name, given = field.name, getattr(options, field.name)
         if given is None or (name == "dtype" and given == format_.only):
             continue
         if name not in format_.takes:
@@ -162,7 +124,7 @@ def _check_options(format_: Format, options: Options) -> None:
 
 def _file_bytes(format_: Format, picture: Picture) -> int:
     """Return the bytes that a file will have, 0 where compression decides."""
-    module = importlib.import_module(f"nbdask.export.{format_.writer.split(':')[0]}")
+    module = importlib.import_module(format_.module)
     size: Any = getattr(module, "file_bytes", None)
     return 0 if size is None else int(size(picture))
 
@@ -171,14 +133,22 @@ class Prepared(NamedTuple):
     """An export that can begin."""
 
     format: Format
-    picture: Picture
+    series: Series
     options: Options
-    write: Writer
+    write: Callable[..., list[str]]
+    paths: list[Path]
+    #: Why an experiment list is needed beside the images, and its path.
+    truth: tuple[str, Path] | None
+
+    @property
+    def picture(self) -> Picture:
+        """The first image."""
+        return self.series.first
 
 
 def check_export(
-    store: str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    store: StorePath | Sequence[StorePath],
+    path: StorePath,
     format: str | None = None,
     *,
     roi: Roi | None = None,
@@ -197,20 +167,60 @@ def check_export(
     options = Options(**choices)
     chosen = format_of(path, format)
     _check_options(chosen, options)
-    check_target(path, "output", StoreError, overwrite=overwrite)
-    picture = Picture(store, roi, incomplete)
-    _check_region(picture, roi)
-    if chosen.name == "smv-noise" and picture.counts:
+    if chosen.unit == SERIES or "://" in str(path):
+        check_target(path, "output", StoreError, overwrite=overwrite)
+    series = Series(store, roi, incomplete)
+    _check_panels(chosen, series, path, roi)
+    paths = [Path(path)]
+    if chosen.unit != SERIES:
+        paths = numbered(Path(path), len(series.pictures))
+        for one in paths:
+            check_target(one, "output", StoreError, overwrite=overwrite)
+    _check_region(series.first, roi)
+    settle_sensor(series.first.experiment.detector, options.sensor)
+    if chosen.name == "smv-noise" and series.first.counts:
         raise InputError(
-            f"--format smv-noise: {picture.reader.path} already holds counts with noise; export it"
-            " as smv, or export the store that it was made from"
+            f"--format smv-noise: {series.first.reader.path} already holds counts with noise;"
+            " export it as smv, or export the store that it was made from"
         )
-    return Prepared(chosen, picture, options, _writer(chosen))
+    truth = _truth(chosen, series, paths, options)
+    if truth is not None:
+        check_target(truth[1], "output", StoreError, overwrite=overwrite)
+    return Prepared(chosen, series, options, _writer(chosen), paths, truth)
+
+
+def _check_panels(format_: Format, series: Series, path: StorePath, roi: Roi | None) -> None:
+    """Refuse several panels in a format of one, and a region of several."""
+    if series.n_panels == 1:
+        return
+    several = f"{series.first.reader.path} holds {series.n_panels} panels"
+    if not format_.panels:
+        takers = ", ".join(f.name for f in FORMATS.values() if f.panels)
+        raise StoreError(
+            f"export {path}: {several}: must be a store of one for {format_.name}, or one of the"
+            f" formats {takers}"
+        )
+    if roi is not None:
+        raise InputError(f"--roi: {several}: must be left out")
+
+
+def _truth(
+    format_: Format, series: Series, paths: list[Path], options: Options
+) -> tuple[str, Path] | None:
+    """Return the experiment list that SMV files need beside them, and why."""
+    if not format_.name.startswith("smv") or options.header == "c":
+        return None
+    why = not_held(series)
+    if why is None:
+        return None
+    first = paths[0]
+    stem = template_of(first).partition("#")[0].rstrip("_-.") if len(paths) > 1 else first.stem
+    return why, first.with_name(f"{stem or first.stem}.expt")
 
 
 def export(
-    store: str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    store: StorePath | Sequence[StorePath],
+    path: StorePath,
     format: str | None = None,
     *,
     roi: Roi | None = None,
@@ -219,19 +229,21 @@ def export(
     progress: Progress | None = None,
     **choices: Unpack[Choices],
 ) -> Exported:
-    """Write the image of a store into a file that other programs read.
+    """Write the images of one or more stores into files that other programs read.
 
-    The image is read and written in bands of rows, so memory does not grow with its height, and
-    the file appears under its name only when it is whole.
+    Images are read and written in bands of rows, so memory does not grow with their height, and
+    a file appears under its name only when it is whole.
 
     Parameters
     ----------
-    store : path or address
+    store : path, address, or sequence of these
+        Several are images of one series, in this order: stills, or steps of a rotation.
     path : path
-        The file.
+        The file.  Of a format with one image in a file the name of several has ``#`` for their
+        number, from 1: ``image_####.cbf``.
     format : str, optional
-        One of ``float``, ``smv``, ``smv-noise``, ``pgm``, ``nxmx``, ``cbf``, ``tiff``; None: by the
-        ending of ``path``.
+        One of ``float``, ``smv``, ``smv-noise``, ``pgm``, ``nxmx``, ``cbf``, ``tiff``, ``cxi``,
+        ``geom``, ``expt``; None: by the ending of ``path``.
     roi : tuple of 4 ints, optional
         Only these pixels: slow_min, slow_max, fast_min, fast_max, inclusive.  The geometry in the
         file is that of the cut-out.
@@ -243,8 +255,8 @@ def export(
     progress : callable, optional
         Called with (rows done, rows in all).
     **choices
-        ``scale``, ``adc``, ``dtype`` and ``seed``, the fields of
-        :class:`nbdask.export.options.Options`.
+        ``scale``, ``adc``, ``dtype``, ``seed``, ``sensor``, ``compression``, ``header`` and
+        ``images``, the fields of :class:`nbdask.export.options.Options`.
 
     Raises
     ------
@@ -252,18 +264,50 @@ def export(
         The store is missing, damaged or not complete; the file exists or cannot be written.
     InputError
         An unknown format, an option that it does not have, a region outside the image, a missing
-        package.
+        package, stores that are no series.
     """
-    chosen, picture, options, write = check_export(
+    ready = check_export(
         store, path, format, roi=roi, incomplete=incomplete, overwrite=overwrite, **choices
     )
-    picture.progress = progress
-    target = Path(path)
-    size = _file_bytes(chosen, picture)
-    with fresh_file(target, "output", overwrite=overwrite, size=size) as fresh:
-        remarks = write(picture, fresh, options)
-        written = fresh.stat().st_size
-    return Exported(target, chosen.name, picture.shape, written, (*remarks, *picture.remarks))
+    series, chosen = ready.series, ready.format
+    series.watch(progress)
+    room = _file_bytes(chosen, series.first) * len(ready.paths)
+    remarks: list[str] = []
+    size, beside = 0, []
+    for number, target in enumerate(ready.paths):
+        part = series if chosen.unit == SERIES else series.only(number)
+        with fresh_file(target, "output", overwrite=overwrite, size=room) as fresh:
+            place = Target(target, fresh, overwrite)
+            if chosen.unit == PICTURE:
+                remarks += ready.write(part.first, fresh, ready.options)
+            else:
+                remarks += ready.write(part, place, ready.options)
+            size += fresh.stat().st_size
+        beside += place.beside
+        room -= _file_bytes(chosen, series.first)
+    if ready.truth is not None:
+        why, truth = ready.truth
+        _write_truth(series, ready, truth, overwrite)
+        remarks.append(why)
+        beside.append(truth)
+    return Exported(
+        Path(path),
+        chosen.name,
+        series.shape,
+        size,
+        tuple(dict.fromkeys((*remarks, *series.remarks))),
+        len(series.pictures),
+        tuple(beside),
+    )
+
+
+def _write_truth(series: Series, ready: Prepared, path: Path, overwrite: bool) -> None:
+    """Write the experiment list of images whose headers cannot hold their geometry."""
+    sensor = settle_sensor(series.first.experiment.detector, ready.options.sensor)
+    images = Images(tuple(ready.paths), together=False)
+    text, _ = expt_text(series, sensor, path.parent, images)
+    with fresh_file(path, "output", overwrite=overwrite) as fresh:
+        fresh.write_text(text, encoding="utf-8")
 
 
 def _check_arguments(path: object, roi: object, scale: object) -> None:

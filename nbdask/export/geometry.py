@@ -8,7 +8,7 @@ import numpy as np
 
 from nbdask.experiment import Experiment
 from nbdask.export.picture import Picture
-from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.detector_frame import DetectorFrame, place_detector, place_panel
 from nbdask.geometry.rotation import settle_scan
 from nbdask.geometry.vectors import Array
 
@@ -23,8 +23,8 @@ class Geometry:
         Axes and distances of the whole detector.
     rows, columns : int
         Pixels of the picture.
-    pixel : float
-        Edge of a pixel.
+    pixel, pixel_slow : float
+        Distance of pixels along fast and along slow.
     extent_slow : float
         Edge length along slow.
     origin : (3,) float64 array
@@ -44,6 +44,7 @@ class Geometry:
     rows: int
     columns: int
     pixel: float
+    pixel_slow: float
     extent_slow: float
     origin: Array
     f_beam: float
@@ -61,13 +62,18 @@ class Geometry:
 
 
 def geometry_of(picture: Picture) -> Geometry:
-    """Return the geometry of a picture."""
+    """Return the geometry of a picture: of one panel where there are several."""
     experiment = picture.experiment
     detector, (rows, columns) = experiment.detector, picture.shape
-    frame = place_detector(experiment.frame, detector, experiment.semantics)
-    p = detector.pixel_size
-    whole = (rows, columns) == experiment.shape
-    ds, df = picture.corner[0] * p, picture.corner[1] * p
+    p = p_slow = detector.pixel_size
+    if detector.panels:
+        panel = detector.panels[picture.panel or 0]
+        frame = place_panel(experiment.frame, panel)
+        p, p_slow = panel.pitch_fast, panel.pitch_slow
+    else:
+        frame = place_detector(experiment.frame, detector, experiment.semantics)
+    whole = (rows, columns) == experiment.shape and not detector.panels
+    ds, df = picture.corner[0] * p_slow, picture.corner[1] * p
     x_shift, y_shift = _shifts(experiment, picture, ds, df)
     origin = frame.origin + df * frame.fast + ds * frame.slow
     f_spot, s_spot, distance = _spot(frame, origin)
@@ -77,8 +83,9 @@ def geometry_of(picture: Picture) -> Geometry:
         rows=rows,
         columns=columns,
         pixel=p,
+        pixel_slow=p_slow,
         # Not a whole number of pixels where the size was given in mm.
-        extent_slow=detector.extent_slow if whole else rows * p,
+        extent_slow=detector.extent_slow if whole else rows * p_slow,
         origin=origin,
         f_beam=frame.f_beam - df,
         s_beam=frame.s_beam - ds,
@@ -112,7 +119,6 @@ def _shifts(experiment: Experiment, picture: Picture, ds: float, df: float) -> t
         return ds, df
     if convention == "ADXV":
         # Counted from the far edge of the slow axis.
-        return df, experiment.detector.extent_slow - picture.shape[
-            0
-        ] * experiment.detector.pixel_size - ds
+        detector = experiment.detector
+        return df, detector.extent_slow - picture.shape[0] * detector.pixel_size - ds
     return df, ds

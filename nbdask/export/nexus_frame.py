@@ -18,6 +18,8 @@ from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_abo
 from nbdask.units import to_degrees
 
 TRANSLATION, ROTATION = "translation", "rotation"
+#: Cosine of axes up to which they are at right angles but for the digits that were given.
+_ROUNDED = 2e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +101,21 @@ def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:
     for f, s in ((0.0, 0.0), (width, 0.0), (0.0, height)):
         wanted = g.origin + f * g.frame.fast + s * g.frame.slow
         if length(chain.position(f, s) - wanted) > 1e-12 * max(1.0, length(wanted)):
-            return Chain((), _shift("corner", g.origin), g.frame.fast, g.frame.slow)
-    return chain
+            return _squared(Chain((), _shift("corner", g.origin), g.frame.fast, g.frame.slow))
+    return _squared(chain)
+
+
+def _squared(chain: Chain) -> Chain:
+    """Return the chain with axes at right angles to the last digit, if they are but for rounding.
+
+    DIALS refuses a cosine above 1e-7, which vectors of six or seven digits have.
+    """
+    cosine = dot(chain.fast, chain.slow)
+    if cosine == 0.0 or abs(cosine) > _ROUNDED:
+        return chain
+    both, across = unit(chain.fast + chain.slow), unit(chain.fast - chain.slow)
+    half = np.sqrt(0.5)
+    return Chain(chain.axes, chain.offset, half * (both + across), half * (both - across))
 
 
 def _as_given(experiment: Experiment, g: Geometry) -> Chain:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from nbdask.errors import InputError
+from nbdask.export.sensor import parse_sensor
 
 DTYPES = ("float32", "int32")
+COMPRESSIONS = ("gzip", "bitshuffle")
+HEADERS = ("adsc", "c")
 
 
 class Choices(TypedDict, total=False):
@@ -18,6 +21,10 @@ class Choices(TypedDict, total=False):
     adc: float | None
     dtype: str | None
     seed: int | None
+    sensor: str | None
+    compression: str | None
+    header: str | None
+    images: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,17 @@ class Options:
         ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
     seed : int or None
         Seed of ``smv-noise``, nanoBragg's own noise; None: from the clock.
+    sensor : str or None
+        Material and thickness of the sensor, such as ``"Si:0.32mm"``, for files that name it.
+        Default: the simulated one, of silicon; without a depth 1 um of it.
+    compression : str or None
+        ``"gzip"`` (default), which every HDF5 reads, or ``"bitshuffle"`` (LZ4), for ``nxmx`` and
+        ``cxi``.
+    header : str or None
+        Of ``smv``: ``"adsc"`` (default), which DIALS reads rightly, or ``"c"``, byte for byte that
+        of nanoBragg C.
+    images : str or None
+        Of ``expt``: the file that holds its images, or the pattern of their names.
 
     Raises
     ------
@@ -46,6 +64,10 @@ class Options:
     adc: float | None = None
     dtype: str | None = None
     seed: int | None = None
+    sensor: str | None = None
+    compression: str | None = None
+    header: str | None = None
+    images: str | None = None
 
     def __post_init__(self) -> None:
         """Check every choice."""
@@ -53,8 +75,14 @@ class Options:
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 raise InputError(f"--{name} {value}: must be a finite number")
-        if self.dtype is not None and self.dtype not in DTYPES:
-            raise InputError(f"--dtype {self.dtype}: must be {' or '.join(DTYPES)}")
+        for name, allowed in (
+            ("dtype", DTYPES), ("compression", COMPRESSIONS), ("header", HEADERS)
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value not in allowed:
+                raise InputError(f"--{name} {value}: must be {' or '.join(allowed)}")
+        if self.sensor is not None:
+            parse_sensor(self.sensor)
 
     @property
     def factor(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from nbdask.errors import InputError, InputFileError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
 from nbdask.fill.listen import Progress
+from nbdask.geometry.model import PixelMask
+from nbdask.geometry.panel_frames import BadPixels
 from nbdask.inputs.smv import MaskFile, open_mask
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import combine
@@ -67,11 +70,14 @@ class Picture:
         Also take a store whose run has not ended.
     progress : callable, optional
         Called with (rows done, rows in all).
+    panel : int
+        Which panel of a detector with several, where these are taken one by one; None: the store
+        must hold one.
 
     Raises
     ------
     StoreError
-        The store is missing, damaged, or not complete.
+        The store is missing, damaged, or not complete, or holds several panels.
     InputError
         A region without a pixel on the detector.
     """
@@ -80,19 +86,26 @@ class Picture:
     roi: Roi | None = None
     incomplete: bool = False
     progress: Progress | None = None
+    panel: int | None = None
     #: What should be reported of the image itself.
     remarks: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Open the store and settle the region."""
         self.reader = reader = StoreReader(self.store)
-        reader.one_panel("export")
+        if self.panel is None:
+            reader.one_panel("export")
+            self.panel = 0
         if reader.attributes["status"] != COMPLETE and not self.incomplete:
             raise StoreError(
                 f"{reader.path} is not complete: finish it with --resume first, or export what"
                 " is there with --incomplete"
             )
-        n_slow, n_fast = reader.grid.shape
+        self._settle()
+
+    def _settle(self) -> None:
+        """Settle which pixels are taken."""
+        n_slow, n_fast = self._size()
         slow0, slow1, fast0, fast1 = self.roi or (0, n_slow - 1, 0, n_fast - 1)
         if not (0 <= slow0 <= slow1 and 0 <= fast0 <= fast1 and slow0 < n_slow and fast0 < n_fast):
             raise InputError(
@@ -104,6 +117,20 @@ class Picture:
         self.corner = (slow0, fast0)
         #: Rows and columns.
         self.shape = (min(slow1, n_slow - 1) - slow0 + 1, min(fast1, n_fast - 1) - fast0 + 1)
+
+    def _size(self) -> tuple[int, int]:
+        """Return the rows and columns of the panel."""
+        return self.reader.image_of(self.panel or 0).shape
+
+    def of_panel(self, panel: int) -> Picture:
+        """Return the picture of another panel of the same store."""
+        other = copy(self)
+        other.panel = panel
+        other.remarks = []
+        for name in ("active", "_mask"):
+            other.__dict__.pop(name, None)
+        other._settle()
+        return other
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -207,8 +234,23 @@ class Picture:
             result |= ~self._mask.read(slow, slow + len(pixels), fast, fast + self.shape[1])
         return result
 
+    def masked(self, rows: slice, columns: slice) -> bool:
+        """Whether the mask leaves out all pixels of a rectangle of the picture."""
+        if self._mask is None:
+            return False
+        slow, fast = self.corner
+        part = (slow + rows.start, slow + rows.stop, fast + columns.start, fast + columns.stop)
+        return not self._mask.read(*part).any()
+
     @cached_property
-    def _mask(self) -> MaskFile | None:
+    def _mask(self) -> PixelMask | None:
+        panels = self.experiment.detector.panels
+        mask = self._mask_file()
+        if panels and (panels[self.panel or 0].bad or panels[self.panel or 0].bad_areas):
+            return BadPixels(panels[self.panel or 0], mask)
+        return mask
+
+    def _mask_file(self) -> MaskFile | None:
         path = self.experiment.sampling.mask
         if path is None:
             return None
@@ -237,7 +279,7 @@ class Picture:
         """
         image = CheckedImage(self.reader, missing=self.reader.attributes["status"] != COMPLETE)
         n_rows, n_columns = self.shape
-        chunk = int(self.reader.image.chunks[0])
+        chunk = int(self.reader.image.chunks[-2])
         step = math.lcm(chunk, multiple) if multiple > 1 else chunk
         # Where both do not fit into memory together, fewer chunks are read twice.
         if step * n_columns * 4 > 2 * BAND_BYTES and multiple > 1:
@@ -250,7 +292,8 @@ class Picture:
         start = saturated = 0
         while start < n_rows:
             stop = min(start + (first if start == 0 else step), n_rows)
-            block = image.read_next(Tile(slow + start, slow + stop, fast, fast + n_columns))
+            part = Tile(slow + start, slow + stop, fast, fast + n_columns, self.panel or 0)
+            block = image.read_next(part)
             if self.saturation is not None:
                 saturated += int((block >= self.saturation).sum())
             if stop == n_rows:

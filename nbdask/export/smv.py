@@ -26,6 +26,9 @@ HEADER_BYTES = 512
 DEFAULT_ADC, FULL = 40.0, 55000.0
 
 
+Entries = list[tuple[str, str]]
+
+
 def smv_header(experiment: Experiment, geometry: Geometry) -> bytes:
     """Return the header of an SMV image: keys, order and digits of nanoBragg C.
 
@@ -34,23 +37,32 @@ def smv_header(experiment: Experiment, geometry: Geometry) -> bytes:
     bytes
         512 of them, or the next multiple of 512 where the entries need more.
     """
-    text = _text(experiment, geometry, HEADER_BYTES)
-    size = HEADER_BYTES
+    return laid_out(c_entries(experiment, geometry))
+
+
+def laid_out(entries: Entries) -> bytes:
+    """Return a header with these entries after its size."""
+    size, text = 0, "-"
     while len(text) > size:
         size += HEADER_BYTES
-        text = _text(experiment, geometry, size)
+        # C leaves out one semicolon.
+        lines = (
+            f"{key}={value}" + ";" * (key != "DIALS_ORIGIN")
+            for key, value in [("HEADER_BYTES", f"{size}"), *entries]
+        )
+        text = "{\n" + "\n".join(lines) + "\n}\f"
     return text.encode("ascii").ljust(size)
 
 
-def _text(experiment: Experiment, geometry: Geometry, size: int) -> str:
+def c_entries(experiment: Experiment, geometry: Geometry) -> Entries:
+    """Return the entries that nanoBragg C writes."""
     g, mm = geometry, 1000.0
     half = 0.5 * g.pixel
     # The place as DIALS counts it: mm, along lab z, y and -x of the MOSFLM convention.
     x, y, z = (mm * float(g.origin[axis]) for axis in range(3))
     start = g.phi0 * DEGREES_PER_RADIAN
     twotheta = experiment.detector.twotheta * DEGREES_PER_RADIAN
-    entries = (
-        ("HEADER_BYTES", f"{size}"),
+    return [
         ("DIM", "2"),
         ("BYTE_ORDER", "little_endian"),
         ("TYPE", "unsigned_short"),
@@ -77,10 +89,7 @@ def _text(experiment: Experiment, geometry: Geometry, size: int) -> str:
         ("TWOTHETA", f"{twotheta:g}"),
         ("DETECTOR_SN", "000"),
         ("BEAMLINE", "fake"),
-    )
-    # C leaves out one semicolon.
-    lines = (f"{key}={value}" + ";" * (key != "DIALS_ORIGIN") for key, value in entries)
-    return "{\n" + "\n".join(lines) + "\n}\f"
+    ]
 
 
 def file_bytes(picture: Picture) -> int:
@@ -99,18 +108,33 @@ def automatic_scale(picture: Picture) -> float:
     return FULL / greatest if greatest > 0.0 else 1.0
 
 
-def write_smv(picture: Picture, path: Path, options: Options) -> list[str]:
+def settle_counts(picture: Picture, options: Options) -> tuple[float, float]:
+    """Return the scale and the offset of the integer image."""
+    scale = options.scale if options.scale and options.scale > 0.0 else automatic_scale(picture)
+    usual = 0.0 if picture.counts else DEFAULT_ADC
+    return scale, usual if options.adc is None else options.adc
+
+
+def write_smv(
+    picture: Picture, path: Path, options: Options, header: bytes | None = None
+) -> list[str]:
     """Write the scaled integer image.
 
     ``scale``: 0 or below, or None: automatic; ``adc``: 40 unless given, 0 where pixels are counts
     already.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : Path
+    options : Options
+    header : bytes, optional
+        Instead of that of nanoBragg C.
     """
-    scale = options.scale if options.scale and options.scale > 0.0 else automatic_scale(picture)
-    usual = 0.0 if picture.counts else DEFAULT_ADC
-    adc = usual if options.adc is None else options.adc
+    scale, adc = settle_counts(picture, options)
     clipped = Clipped()
     with open(path, "wb") as handle:
-        handle.write(smv_header(picture.experiment, geometry_of(picture)))
+        handle.write(header or smv_header(picture.experiment, geometry_of(picture)))
         for start, pixels in picture.bands():
             inside = picture.inside(start, len(pixels))
             counts = np.zeros(pixels.shape, np.uint16)
@@ -141,13 +165,23 @@ def check_seed(seed: int | None, flag: str = "-seed") -> None:
         )
 
 
-def write_noise(picture: Picture, path: Path, options: Options) -> list[str]:
+def write_noise(
+    picture: Picture, path: Path, options: Options, header: bytes | None = None
+) -> list[str]:
     """Write the image with nanoBragg C's own photon noise.
 
     The noise of a pixel depends on all pixels before it, so that of a region is the region of the
     whole image's noise.
 
     ``seed``: from the clock unless given; ``adc``: 40 unless given.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : Path
+    options : Options
+    header : bytes, optional
+        Instead of that of nanoBragg C.
     """
     if options.scale not in (None, 1.0):
         raise InputError(
@@ -158,7 +192,7 @@ def write_noise(picture: Picture, path: Path, options: Options) -> list[str]:
     adc = DEFAULT_ADC if options.adc is None else options.adc
     noise, clipped, total = CNoise(seed), Clipped(), 0.0
     with open(path, "wb") as handle:
-        handle.write(smv_header(picture.experiment, geometry_of(picture)))
+        handle.write(header or smv_header(picture.experiment, geometry_of(picture)))
         for photons, drawn in _noisy_rows(picture, noise):
             counts = np.zeros(photons.shape, np.uint16)
             counts[drawn], lost = noise16(photons[drawn], adc)

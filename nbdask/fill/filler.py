@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar
+from contextlib import AbstractContextManager, suppress
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.cluster.executor import Executor, dashboard_of
-from nbdask.fill.listen import Listener, Progress, Start, followed
+from nbdask.cluster.dashboard import Dashboard, dashboard_of
+from nbdask.cluster.executor import Executor
+from nbdask.errors import ClusterError, NbdaskError, UnfinishedError
+from nbdask.fill.close import Filled, close
+from nbdask.fill.listen import Listener, Progress, Start, followed, heard_by
+from nbdask.fill.made import Made
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult, written
-from nbdask.statistics import Statistics, TileSummary, combine
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
-from nbdask.store.provenance import end_attributes, now
+from nbdask.store.provenance import now
 from nbdask.store.reader import StoreReader
-from nbdask.store.schema import COMPLETE, RUNNING, summary_from
+from nbdask.store.records import settle
+from nbdask.store.schema import FIELDS, RUNNING
 from nbdask.store.space import check_space
 from nbdask.store.trust import lost_tiles
 
 T = TypeVar("T")
 #: Items per thread that are handed out at a time.
 _WINDOW = 16
-
-
-class Filled(NamedTuple):
-    """A complete store: its statistics, and what the user should be told."""
-
-    statistics: Statistics
-    notes: tuple[str, ...]
 
 
 def fill(
@@ -90,12 +86,13 @@ class Filler:
         self.work, self.place, self.lock = work, place, lock
         self.notes = work.notes
         count = len(work.grid)
-        # One row per tile rather than objects: a million tiles are 80 MB.
-        self.summaries: NDArray[np.float64] = np.zeros((count, len(TileSummary._fields)))
+        # One row per tile rather than objects: a million tiles are 96 MB.
+        self.table: NDArray[np.float64] = np.full((count, len(FIELDS)), np.nan)
         self.missing: Iterable[int] = range(count)
         self.finished = 0
         self.computed = False
         self.begun: StoreReader | None = None
+        self.made = Made({})
 
     def reopen(self, *, every: bool = False) -> None:
         """Find the missing tiles of a store that was started by the same work.
@@ -106,17 +103,18 @@ class Filler:
             Read all tiles on record against their checksums, not only the newest.
         """
         reader = self.begun = StoreReader(self.place)
+        self.made = Made(reader.attributes)
         self.notes += self.work.check_same(reader)
-        done = reader.done()
-        for index, summary in zip(np.flatnonzero(done), reader.summaries(), strict=True):
-            self.summaries[index] = summary
+        self.table = reader.all_records()
+        done = self.table[:, 0] == 1.0
         lost = lost_tiles(reader, done, every=every)
         if lost:
-            done[lost], self.summaries[lost] = False, 0.0
+            done[lost], self.table[lost] = False, np.nan
             self.notes += (
                 f"tiles on record whose pixels were gone or damaged, computed again: {len(lost)}"
                 f" (the first is tile {lost[0]})",
             )
+        self._settle()
         self.missing = (int(index) for index in np.flatnonzero(~done))
         self.finished = int(done.sum())
 
@@ -138,7 +136,8 @@ class Filler:
 
         def done(result: TileResult) -> None:
             """Count a finished tile; stop where another run took the store over."""
-            self.summaries[result.index] = result.summary
+            self.table[result.index] = result.record[: self.table.shape[1]]
+            self.made.add(result)
             self.finished += 1
             self.lock.check()
             for listener in listeners:
@@ -148,10 +147,21 @@ class Filler:
         graphs = self.work.graphs(self.missing)
         self.computed = True
         with opened as executor:
+            executor.hear = heard_by(listeners)
             executor.check(setup)
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
-                executor.run(setup, graphs, done)
+                try:
+                    executor.run(setup, graphs, done)
+                except (KeyboardInterrupt, UnfinishedError, ClusterError):
+                    self._keep_made()
+                    raise
+
+    def _keep_made(self) -> None:
+        """Put on record where tiles were made, as far as that works, when a run ends early."""
+        with suppress(NbdaskError):
+            self.lock.check()
+            update_attributes(self.place, self.made.attributes())
 
     def _begin(self, overwrite: bool) -> None:
         """Make the store without pixels, or put the time of resumption on record."""
@@ -169,30 +179,26 @@ class Filler:
             panels=self.work.panels,
         )
 
-    def _start(self, dashboard: str | None) -> Start:
+    def _start(self, dashboard: Dashboard | None) -> Start:
         """Return how things stand before the first tile."""
-        columns = [TileSummary._fields.index(name) for name in ("n_evaluated", "n_masked")]
-        working = int(self.summaries[:, columns].any(axis=1).sum()) if self.finished else 0
-        tiles = len(self.summaries)
+        columns = [FIELDS.index(name) for name in ("n_evaluated", "n_masked")]
+        working = int((self.table[:, columns] > 0).any(axis=1).sum()) if self.finished else 0
+        tiles = len(self.table)
         return Start(self.place.name, tiles, self.finished, working, dashboard, self.work.plan)
 
     def close(self) -> Filled:
         """Mark the store complete."""
-        statistics = combine((summary_from(row) for row in self.summaries), self.work.grid.apart)
-        outside = int(self.summaries[:, TileSummary._fields.index("outside")].sum())
-        if outside:
-            self.notes += (
-                f"{outside} evaluations needed structure factors outside the grid of the list for"
-                " their interpolation: default_F was used for them",
-            )
-        if math.isinf(statistics.max):
-            self.notes += ("pixels exceed single precision: they are infinite in the image",)
-        if self.begun is None or self.begun.attributes["status"] != COMPLETE or self.computed:
-            earlier = () if self.begun is None else self.begun.attributes.get("notes", [])
-            notes = list(dict.fromkeys([*earlier, *self.notes]))
-            ended = {**end_attributes(statistics), "notes": notes}
-            update_attributes(self.place, ended)
-        return Filled(statistics, self.notes)
+        changed = self.computed or self.begun is None
+        attributes = {"status": RUNNING} if self.begun is None else self.begun.attributes
+        records = (self.table, self.work.grid.apart)
+        notes = self.notes + self.made.notes(self.work.same_bits)
+        made = self.made.attributes() if changed else {}
+        return close(self.place, records, attributes, notes, changed=changed, more=made)
+
+    def _settle(self) -> None:
+        """Put records from journals where they stay."""
+        if self.begun is None or self.begun.journaled:
+            settle(self.place, self.table)
 
     def repair(
         self, indices: Sequence[int], threads: int, progress: Progress | None = None

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from nbdask.cluster.dashboard import Dashboard
+from nbdask.cluster.news import Hear, News
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import Plan
 from nbdask.statistics import TileSummary
@@ -26,8 +28,8 @@ class Start(NamedTuple):
         Tiles of the store, and those of them that it holds already.
     working : int
         Tiles done that touch the region of interest.
-    dashboard : str or None
-        Address of the scheduler's page, where there is one.
+    dashboard : Dashboard or None
+        The scheduler's page, where there is one.
     plan : Plan or None
         None where nothing is simulated.
     """
@@ -36,7 +38,7 @@ class Start(NamedTuple):
     tiles: int
     done: int
     working: int
-    dashboard: str | None
+    dashboard: Dashboard | None
     plan: Plan | None
 
 
@@ -58,6 +60,12 @@ class Listener:
             Without pixels.
         done : int
             Tiles of the store that are finished now.
+        """
+
+    def news(self, news: News) -> None:
+        """Take note of workers, jobs and tries; must return at once.
+
+        Some come before :meth:`begin`, while the first worker is waited for.
         """
 
     def end(self, complete: bool) -> None:
@@ -88,6 +96,16 @@ class Counter(Listener):
 def listening(progress: Progress | None, listeners: Sequence[Listener] = ()) -> list[Listener]:
     """Return all who listen, those of a caller's function first."""
     return [*([] if progress is None else [Counter(progress)]), *listeners]
+
+
+def heard_by(listeners: Sequence[Listener]) -> Hear:
+    """Return what passes on to all of them what a cluster tells."""
+
+    def hear(news: News) -> None:
+        for listener in listeners:
+            listener.news(news)
+
+    return hear
 
 
 @contextmanager

@@ -53,6 +53,11 @@ class Work(ABC):
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def same_bits(self) -> bool:
+        """Whether the pixels have the same bits on machines of every kind."""
+        return True
+
     @abstractmethod
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes for a run that begins now."""

@@ -33,6 +33,7 @@ from nbdask.flags.parsed import Outputs, Parsed
 from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
 from nbdask.inputs.smv import open_mask
+from nbdask.inputs.text import to_number
 
 
 def parse_args(
@@ -108,9 +109,10 @@ class _Beside(NamedTuple):
 
 def _of_one(argv: Sequence[str], amplitudes: Request | None, beside: _Beside) -> Parsed:
     """Return the experiment of one crystal."""
+    geometry, amplitudes = _share_energy(beside.geometry, amplitudes)
     builder, files = Builder(), InputFiles(beside.base_dir)
     given = _taken(builder, files, argv, beside.ignore_unknown)
-    _place(builder, files, beside.pix0, beside.geometry)
+    _place(builder, files, beside.pix0, geometry)
     set_own(builder, beside.own, files.use)
     read_files(builder, files, source_weights=beside.source_weights, amplitudes=amplitudes)
     finish_placement(builder, semantics=beside.semantics)
@@ -121,6 +123,19 @@ def _of_one(argv: Sequence[str], amplitudes: Request | None, beside: _Beside) ->
         raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))
     return Parsed(experiment, outputs, tuple(builder.notes), tuple(files.used))
+
+
+def _share_energy(
+    geometry: GeometryRequest | None, amplitudes: Request | None
+) -> tuple[GeometryRequest | None, Request | None]:
+    """Give the energy to the geometry file where no amplitudes are asked for."""
+    if geometry is None or amplitudes is None or amplitudes.model or amplitudes.reflections:
+        return geometry, amplitudes
+    energy = amplitudes.energy
+    number = to_number(energy) if isinstance(energy, str) else energy
+    if number is None:
+        return geometry, amplitudes
+    return replace(geometry, energy=number), replace(amplitudes, energy=None)
 
 
 def _taken(

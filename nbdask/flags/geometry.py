@@ -18,6 +18,8 @@ from nbdask.panels.vectors import TO_LAB, Vector, turned, vector
 _EQUAL = 1e-9
 #: What the file gives: flags that set it contradict it.
 _PLACED = ("detector.", "frame.", "pivot", "explicit.pivot")
+#: Flags that complete a file without wavelength.
+_WAVELENGTH = "-lambda or --energy"
 _FREE = ("detector.curved", "detector.point_pixel", "detector.thick_steps")
 
 
@@ -49,13 +51,14 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
         found = read_geometry(
             path,
             wavelength=builder.get("beam.wavelength"),
+            energy=request.energy,
             clen=request.clen,
             distance_shift=request.distance_shift,
         )
     except (InputFileError, InputError) as error:
         raise type(error)(_in_flags(str(error))) from None
     if found.beam.wavelength is None:
-        raise FlagError(f"--geometry {path}: no wavelength: must be given with -lambda")
+        raise FlagError(f"--geometry {path}: no wavelength: must be given with {_WAVELENGTH}")
     origin = f"--geometry {path}"
 
     def put(field: str, value: object) -> None:
@@ -80,8 +83,9 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
 def _in_flags(text: str) -> str:
     """Return a reader's message with this command's flags for options of `nbdask geometry`."""
     for options, flag in (
-        ("--energy or --wavelength", "-lambda"),
-        ("--wavelength or --energy", "-lambda"),
+        ("--energy or --wavelength", _WAVELENGTH),
+        ("--wavelength or --energy", _WAVELENGTH),
+        ("--wavelength and --energy: both given", "-lambda and --energy: both given"),
     ):
         text = text.replace(options, flag)
     return text

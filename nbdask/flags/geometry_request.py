@@ -14,6 +14,8 @@ class GeometryRequest:
     Parameters
     ----------
     path : str
+    energy : float or None
+        Photon energy [eV], where neither file nor flags give a wavelength.
     clen : float or None
         Camera length [m], where a CrystFEL file gives a place in the data for it.
     distance_shift : float
@@ -28,6 +30,7 @@ class GeometryRequest:
     """
 
     path: str
+    energy: float | None = None
     clen: float | None = None
     distance_shift: float = 0.0
     mask: bool = True
@@ -37,6 +40,7 @@ class GeometryRequest:
         checks.assign(
             self,
             path=checks.path("geometry", self.path),
+            energy=checks.optional(checks.positive, "energy", self.energy),
             clen=checks.optional(checks.number, "clen", self.clen),
             distance_shift=checks.number("distance_shift", self.distance_shift),
         )

@@ -11,6 +11,7 @@ from nbdask.errors import FieldError, FlagError
 from nbdask.flags.builder import Builder
 from nbdask.flags.mosaic import set_mosaic
 from nbdask.flags.spectrum import set_spectrum
+from nbdask.flags.surroundings import set_materials, set_shadows
 from nbdask.units import from_angstrom
 
 
@@ -24,6 +25,12 @@ class Own:
         The beam's spectrum: a file, or a formula such as ``"gauss:20eV"``.
     spectrum_seed : int or None
         Of the random numbers of a SASE spectrum.
+    background : tuple of str
+        Amorphous materials, such as ``"water:0.1mm"``.
+    beamstop : str or None
+        Radius of a beam stop's shadow, and its place beside the beam [mm].
+    shadow : str or None
+        NumPy file of transmissions.
     mosaic_model : str or None
         ``"cap"``, ``"gauss"`` or ``"gauss:A,B,C"`` [degrees].
     domains : str or None
@@ -44,6 +51,9 @@ class Own:
 
     spectrum: str | None = None
     spectrum_seed: int | None = None
+    background: tuple[str, ...] = ()
+    beamstop: str | None = None
+    shadow: str | None = None
     mosaic_model: str | None = None
     domains: str | None = None
     cells_matrix: tuple[float, ...] | None = None
@@ -70,6 +80,8 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
         Options that are malformed, or contradict others.
     """
     set_spectrum(builder, own.spectrum, own.spectrum_seed, use)
+    set_materials(builder, own.background, use)
+    set_shadows(builder, own.beamstop, own.shadow, use)
     set_mosaic(builder, own.mosaic_model, own.domains, use)
     if own.shape is not None:
         builder.set("crystal.shape", own.shape, f"--shape {own.shape}")
@@ -111,12 +123,21 @@ def own_of(table: Mapping[str, Any], prefix: str) -> Own:
         A value of the wrong kind.
     """
     found = {name: table[name] for name in OWN if table.get(name) is not None}
+    if "background" in found:
+        found["background"] = _texts(found["background"], prefix)
     for name, value in found.items():
         kind = re.split(r"[\[ ]", Own.__annotations__[name])[0]
-        if not _is(value, kind):
+        if name != "background" and not _is(value, kind):
             raise FieldError(f"{prefix}.{name}", value, _KINDS[kind])
         found[name] = tuple(value) if kind == "tuple" else value
     return Own(**found)
+
+
+def _texts(given: object, prefix: str) -> tuple[str, ...]:
+    """Return the texts that describe amorphous materials."""
+    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) for text in given):
+        raise FieldError(f"{prefix}.background", given, 'a list such as ["water:0.1mm"]')
+    return tuple(given)
 
 
 def _is(value: object, kind: str) -> bool:

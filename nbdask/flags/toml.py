@@ -8,6 +8,7 @@ Instead of the parts, a file may hold nanoBragg's arguments::
 with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` (and with it
 ``clen`` [m], ``distance_shift`` [m], ``geometry_mask``), the names of :class:`~.own.Own` and a
 table ``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.
+A list ``[[background]]`` may stand for ``[[background.materials]]``.
 Relative paths start from the folder of the TOML file.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 import tomli_w
 
+from nbdask.background.tables import bundled_path
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.experiment import Experiment
@@ -122,6 +124,7 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for part, name, checksum in (
         ("structure", "path", "sha256"),
         ("sampling", "mask", "mask_sha256"),
+        ("background", "shadow", "shadow_sha256"),
         ("crystal", "matrix_file", None),
         ("sources", "file", None),
         ("detector", "header_file", None),
@@ -139,6 +142,11 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         result["lattices"] = [
             _with_files(x, folder) if isinstance(x, Mapping) else x for x in lattices
         ]
+    if isinstance(result.get("background"), list):
+        result["background"] = {"materials": result["background"]}
+    background = result.get("background")
+    if isinstance(background, dict) and isinstance(background.get("materials"), list):
+        background["materials"] = [_material(m, folder) for m in background["materials"]]
     crystal, sources = result.get("crystal"), result.get("sources")
     if isinstance(crystal, dict) and "matrix_file" in crystal and "matrix" not in crystal:
         crystal["matrix"] = read_matrix(crystal["matrix_file"])
@@ -148,4 +156,18 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             {name: value for name, value in zip(names, row, strict=True) if value is not None}
             for row in read_sources(sources["file"])
         ]
+    return result
+
+
+def _material(given: Any, folder: Path) -> Any:
+    """Return a material with the absolute path of its table, and the checksum; see Material."""
+    if not isinstance(given, Mapping):
+        return given
+    result = dict(given)
+    if "path" in result:
+        checks.path("background.materials.path", result["path"])
+        result["path"] = os.path.abspath(folder / result["path"])
+    if "sha256" not in result and ("path" in result) != ("table" in result):
+        path = result["path"] if "path" in result else bundled_path(result["table"])
+        result["sha256"] = sha256_of(path)
     return result

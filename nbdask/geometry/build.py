@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
+from nbdask.background.layer import layers_of
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
+from nbdask.geometry.amorphous import amorphous_notes, beam_stop
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -40,6 +42,7 @@ from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.fdump import read_fdump
 from nbdask.inputs.hkl import read_hkl
+from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
@@ -140,12 +143,14 @@ def _of_one(experiment: Experiment) -> Model:
     turns = _orientations(experiment, crystal, detector)
     amplitudes, tables = _amplitudes(experiment, crystal.star)
     oversample, notes = _oversample(experiment, crystal, detector)
+    amorphous = layers_of(experiment.background, beam, experiment.semantics == "spec")
     fluence = beam.effective_fluence
     steps = len(sources.wavelength) * turns.n_domains * turns.n_phi * oversample**2
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     mask = _mask(experiment)
     frames = panel_frames(experiment.frame, experiment.detector, mask)
     place = _first_panel(frames, detector) or _detector_fields(experiment.detector, detector)
+    notes += amorphous_notes(amorphous, frames, place, sources)
     return Model(
         **{**sensor._asdict(), "mask": mask, **place},
         curved=experiment.detector.curved,
@@ -173,6 +178,9 @@ def _of_one(experiment: Experiment) -> Model:
         + notes
         + _notes(experiment, sensor, detector, turns.n_domains),
         panels=frames if len(frames) > 1 else (),
+        amorphous=amorphous,
+        beamstop=beam_stop(experiment.background, detector.beam, place),
+        shadow=_shadow(experiment),
     )
 
 
@@ -431,6 +439,23 @@ def _mask(experiment: Experiment) -> MaskFile | None:
         )
     _check_unchanged(path, experiment.sampling.mask_sha256)
     return mask
+
+
+def _shadow(experiment: Experiment) -> ShadowFile | None:
+    path = experiment.background.shadow
+    if path is None:
+        return None
+    if len(experiment.detector.panels) > 1:
+        raise FieldError("background.shadow", path, "left out with several panels")
+    _check_unchanged(path, experiment.background.shadow_sha256)
+    shadow = open_shadow(path)
+    if (shadow.n_slow, shadow.n_fast) != experiment.shape:
+        raise FieldError(
+            "background.shadow",
+            f"{path} with {shadow.n_slow} (slow) x {shadow.n_fast} (fast) pixels",
+            f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
+        )
+    return shadow
 
 
 def _has_no_attenuation(detector: Detector) -> bool:

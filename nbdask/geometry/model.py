@@ -9,6 +9,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.background.layer import Layer
+from nbdask.inputs.shadow import ShadowFile
+
 Array = NDArray[np.float64]
 
 #: Codes of the crystal shapes.
@@ -56,6 +59,23 @@ class Share(NamedTuple):
 
     factor: float
     model: Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamStop:
+    """A disc across the beam, seen as its shadow at the detector.
+
+    Attributes
+    ----------
+    radius, distance : float
+        Of the shadow [m]; its distance along the beam [m].
+    centre : (3,) float64 array
+        From the sample [m].
+    """
+
+    radius: float
+    distance: float
+    centre: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -144,6 +164,11 @@ class Model:
         Of several crystals: each of them, the first too, whose fields this model has.
     panels : tuple of PanelFrame
         Where there are several.
+    amorphous : tuple of Layer
+        Amorphous materials in the beam.
+    beamstop : BeamStop or None
+    shadow : ShadowFile or None
+        Share of the photons that reaches each pixel.
     """
 
     n_slow: int
@@ -204,6 +229,14 @@ class Model:
     notes: tuple[str, ...] = ()
     panels: tuple[PanelFrame, ...] = ()
     lattices: tuple[Share, ...] = ()
+    amorphous: tuple[Layer, ...] = ()
+    beamstop: BeamStop | None = None
+    shadow: ShadowFile | None = None
+
+    @property
+    def is_finished_later(self) -> bool:
+        """Whether more is done to pixels than kernels do: background, shadows."""
+        return bool(self.amorphous) or self.beamstop is not None or self.shadow is not None
 
     def at(self, panel: int) -> Model:
         """Return the model of one panel alone: its frame, its pixels, its mask.

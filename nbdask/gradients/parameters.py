@@ -231,6 +231,11 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         return "several crystals"
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
+    beside = experiment.background
+    if beside.materials or beside.beamstop is not None or beside.shadow is not None:
+        return "materials in the beam and shadows are not differentiated: leave them out"
+    if experiment.detector.panels:
+        return "panels of a geometry file are not differentiated yet: nanoBragg's flags are"
     if crystal.shape == "spherical":
         return "a spherical crystal: use a gauss one"
     if crystal.mosaic != Mosaic():

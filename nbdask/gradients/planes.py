@@ -33,6 +33,9 @@ class SlopeKernel(Protocol):
     ) -> Array:
         """Turn them into photons; see ``finish_planes``."""
 
+    def planes(self, model: Model, basis: Basis, tile: Tile, mask: Mask | None) -> Array:
+        """Return :meth:`finish` of the sums of all steps."""
+
 
 class ReferenceSlopes:
     """The derivatives in plain NumPy."""
@@ -50,6 +53,11 @@ class ReferenceSlopes:
     ) -> Array:
         """Turn them into photons."""
         return finish_planes(model, basis, tile, sums, mask)
+
+    def planes(self, model: Model, basis: Basis, tile: Tile, mask: Mask | None) -> Array:
+        """Return photons and derivatives of all steps."""
+        sums = self.sums(model, basis, tile, StepRange(0, model.n_steps), mask)
+        return self.finish(model, basis, tile, sums, mask)
 
 
 def tile_planes(
@@ -71,8 +79,7 @@ def tile_planes(
     (1 + parameters, n_slow, n_fast) float64 array
         Photons per pixel, then photons per unit of each parameter.
     """
-    sums = kernel.sums(model, basis, tile, StepRange(0, model.n_steps), mask)
-    planes = kernel.finish(model, basis, tile, sums, mask)
+    planes = kernel.planes(model, basis, tile, mask)
     first = None if model.first_axes is None else find_first_evaluation(model)
     if first is not None and _holds(tile, first):
         place = (slice(None), first.slow - tile.slow0, first.fast - tile.fast0)

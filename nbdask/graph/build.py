@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nbdask.graph import tasks
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import TileGrid
 
 
 class Graph(NamedTuple):
-    """A dask graph: ``graph[key]`` gives its result, such as a :class:`~.tasks.TileResult`."""
+    """A dask graph: ``graph[key]`` gives its result, such as a :class:`~.tasks.TileResult`.
+
+    Attributes
+    ----------
+    key : object
+    graph : dict
+    label : str
+        What it computes, for people who look at a scheduler's pages.
+    """
 
     key: Any
     graph: dict[Any, Any]
+    label: str = ""
 
 
-def tile_graph(run: str, index: int, ranges: int) -> Graph:
+def tile_graph(
+    run: str, index: int, ranges: int, label: str = "", steps: Sequence[StepRange] = ()
+) -> Graph:
     """Return the graph of one tile.
 
     Parameters
@@ -26,6 +39,10 @@ def tile_graph(run: str, index: int, ranges: int) -> Graph:
         Number of the tile.
     ranges : int
         Step ranges per tile.
+    label : str
+        Where the tile is.
+    steps : sequence of StepRange
+        The step ranges, for the names of their tasks; none: these are numbers.
 
     Returns
     -------
@@ -36,18 +53,38 @@ def tile_graph(run: str, index: int, ranges: int) -> Graph:
     tile, part, total = f"tile-{run}", f"part-{run}", f"sum-{run}"
     key: Any = (tile, index)
     if ranges == 1:
-        return Graph(key, {key: (tasks.whole, run, index)})
+        return Graph(key, {key: (tasks.whole, run, index)}, label)
+    names: list[Any] = [(part, index, number) for number in range(ranges)]
+    if steps:
+        texts = [f"{label}, steps {s.start} to {s.stop}" for s in steps]
+        names = [(*name, text) for name, text in zip(names, texts, strict=True)]
     graph: dict[Any, Any] = {
-        (part, index, number): (tasks.evaluate, run, index, number) for number in range(ranges)
+        name: (tasks.evaluate, run, index, number) for number, name in enumerate(names)
     }
-    previous: Any = (part, index, 0)
+    previous: Any = names[0]
     for number in range(1, ranges):
-        graph[total, index, number] = (tasks.add, previous, (part, index, number))
+        graph[total, index, number] = (tasks.add, previous, names[number])
         previous = (total, index, number)
     graph[key] = (tasks.complete, run, index, previous)
-    return Graph(key, graph)
+    return Graph(key, graph, label)
 
 
-def tile_graphs(run: str, indices: Iterable[int], ranges: int) -> Iterator[Graph]:
-    """Yield the graphs of many tiles one by one, so that a million of them are never in memory."""
-    return (tile_graph(run, index, ranges) for index in indices)
+def tile_graphs(
+    run: str,
+    indices: Iterable[int],
+    ranges: int,
+    grid: TileGrid | None = None,
+    steps: Sequence[StepRange] = (),
+) -> Iterator[Graph]:
+    """Yield the graphs of many tiles one by one, so that a million of them are never in memory.
+
+    Parameters
+    ----------
+    run, indices, ranges, steps
+        As for :func:`tile_graph`.
+    grid : TileGrid, optional
+        For the labels.
+    """
+    if grid is None:
+        return (tile_graph(run, index, ranges) for index in indices)
+    return (tile_graph(run, index, ranges, str(grid[index]), steps) for index in indices)

@@ -6,8 +6,9 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar
 
@@ -19,14 +20,14 @@ from nbdask.geometry.model import Model
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.kernels.interface import Kernel
 from nbdask.kernels.registry import get_kernel
-from nbdask.plan.machine import release_large_blocks
+from nbdask.plan.machine import cpu_name, release_large_blocks
 from nbdask.plan.plan import Plan
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary
 
 #: Writes one finished tile, then its record: (index, tile, image, summary).
-WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], None]
+WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], Sequence[float]]
 
 
 class Shared:
@@ -98,6 +99,10 @@ class RunContext(Shared):
         """Remove the file."""
         forget_amplitudes(run)
 
+    def made(self) -> str:
+        """Return the kind of this machine and the form of the kernel that it uses."""
+        return _kind(self.kernel().variant)
+
     def kernel(self) -> Kernel:
         """Return this process's kernel.
 
@@ -113,6 +118,11 @@ class RunContext(Shared):
                 f" with version {self.kernel_version}: install the same nbdask everywhere"
             )
         return kernel
+
+
+@cache
+def _kind(variant: str) -> str:
+    return f"{cpu_name()}, {variant}" if variant else cpu_name()
 
 
 S = TypeVar("S", bound=Shared)

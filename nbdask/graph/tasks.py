@@ -21,8 +21,12 @@ from nbdask.graph.context import RunContext, WriteTile, context_of
 from nbdask.kernels.carry_over import carry_over_pixel, patch_carry_over
 from nbdask.kernels.interface import Mask, Partial, merge
 from nbdask.kernels.lattices import image_of, partial_of
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
+
+#: Between the kinds of machines that made parts of a tile.
+BOTH = " + "
 
 
 class TileError(NbdaskError):
@@ -32,19 +36,29 @@ class TileError(NbdaskError):
 
 
 class TimedPartial(NamedTuple):
-    """Merged partial sums of a tile (None: nothing to evaluate), and the seconds they took."""
+    """Merged partial sums of a tile (None: nothing to evaluate), the seconds they took, and where.
+
+    ``made`` is as of :class:`TileResult`.
+    """
 
     partial: Partial | None
     seconds: float
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileResult:
-    """A finished tile: its number, pixels (None once written) and summary."""
+    """A finished tile: its number, pixels (None once written), summary, record, where it was made.
+
+    ``made`` is the kind of processor and the form of the kernel; of several where its step ranges
+    were evaluated on several.
+    """
 
     index: int
     image: NDArray[np.float32] | None
     summary: TileSummary
+    record: tuple[float, ...] = ()
+    made: str = ""
 
 
 class _Region(NamedTuple):
@@ -78,45 +92,51 @@ def evaluate_part(context: RunContext, index: int, part: int) -> TimedPartial:
         if region is None:
             return TimedPartial(None, 0.0)
         partial = partial_of(context.kernel(), context.model, region.tile, steps, region.mask)
-        return TimedPartial(partial, time.perf_counter() - start)
+        return TimedPartial(partial, time.perf_counter() - start, context.made())
 
 
 def add(first: TimedPartial, second: TimedPartial) -> TimedPartial:
     """Merge two neighbouring pieces, the earlier step range first."""
     seconds = first.seconds + second.seconds
+    made = _together(first.made, second.made)
     if first.partial is None or second.partial is None:
-        return TimedPartial(None, seconds)
-    return TimedPartial(merge(first.partial, second.partial), seconds)
+        return TimedPartial(None, seconds, made)
+    return TimedPartial(merge(first.partial, second.partial), seconds, made)
+
+
+def _together(first: str, second: str) -> str:
+    """Return the kinds of machines that made two parts."""
+    return BOTH.join(sorted({*first.split(BOTH), *second.split(BOTH)} - {""}))
 
 
 def complete(run: str, index: int, timed: TimedPartial) -> TileResult:
     """Finish a tile whose step ranges are merged, and write it where the run has a store."""
     context: RunContext = context_of(run)
-    result = finish(context, index, timed)
+    result, made = finish(context, index, timed), _together(timed.made, context.made())
     # The sums are the largest array there is; they are not needed while the pixels are written.
     del timed
-    return _write(context, index, result)
+    return _write(context, index, result, made)
 
 
-def _write(context: RunContext, index: int, result: TileResult) -> TileResult:
+def _write(context: RunContext, index: int, result: TileResult, made: str) -> TileResult:
     """Write a finished tile where the run has a store."""
     if context.write_tile is None:
         return result
     with named(context.grid[index], index, ", writing"):
-        return written(context.write_tile, context.grid[index], result)
+        return written(context.write_tile, context.grid[index], result, made)
 
 
-def written(write_tile: WriteTile, tile: Tile, result: TileResult) -> TileResult:
+def written(write_tile: WriteTile, tile: Tile, result: TileResult, made: str = "") -> TileResult:
     """Write a tile, and return what is told of it; the pixels are let go."""
     assert result.image is not None
-    write_tile(result.index, tile, result.image, result.summary)
-    return TileResult(result.index, None, result.summary)
+    record = write_tile(result.index, tile, result.image, result.summary)
+    return TileResult(result.index, None, result.summary, tuple(record), made)
 
 
 def whole(run: str, index: int) -> TileResult:
     """Evaluate, finish and write a tile in one go (where there is a single step range)."""
     context: RunContext = context_of(run)
-    return _write(context, index, compute_tile(context, index))
+    return _write(context, index, compute_tile(context, index), context.made())
 
 
 def all_parts(context: RunContext, index: int) -> TimedPartial:
@@ -183,9 +203,10 @@ def _result(
     model, tile, part = context.model, context.grid[index], region.tile
     _check_outside(model, tile, outside)
     pixels = patch_carry_over(model, context.kernel(), part, pixels)
+    pixels = beside_the_crystal(model, part, pixels, region.mask)
     seconds = time.perf_counter() - start
     summary = summarise(pixels, (part.slow0, part.fast0), region.mask, outside, seconds)
-    return TileResult(index, _padded(pixels, part, tile), summary)
+    return TileResult(index, padded(pixels, part, tile), summary)
 
 
 def compute_on_device(context: RunContext, index: int) -> Any:
@@ -198,7 +219,8 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not kernel.on_device or len(context.steps) > 1 or model.lattices:
+    later = model.is_finished_later or model.lattices
+    if not kernel.on_device or len(context.steps) > 1 or later:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)
@@ -218,7 +240,7 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     return image
 
 
-def _padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:
+def padded(pixels: NDArray[np.float32], part: Tile, tile: Tile) -> NDArray[np.float32]:
     """Return the image of a whole tile from that of a part of it, zeros elsewhere."""
     if part == tile:
         return pixels

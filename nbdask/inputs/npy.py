@@ -13,7 +13,9 @@ from nbdask.errors import InputFileError
 from nbdask.inputs.text import check_regular
 
 
-def open_npy(path: str | Path, what: str, kinds: str) -> NDArray[Any]:
+def open_npy(
+    path: str | Path, what: str, kinds: str, dimensions: tuple[int, ...] = (2,)
+) -> NDArray[Any]:
     """Return the array of a ``.npy`` file without reading its values.
 
     Parameters
@@ -23,6 +25,8 @@ def open_npy(path: str | Path, what: str, kinds: str) -> NDArray[Any]:
         What it should hold, for the message.
     kinds : str
         Kinds of numbers that are allowed, as in ``numpy.dtype.kind``.
+    dimensions : tuple of int
+        Numbers of dimensions that are allowed.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def open_npy(path: str | Path, what: str, kinds: str) -> NDArray[Any]:
         raise InputFileError(
             f"{path}: another kind of file, or cut short, or damaged: {allowed}"
         ) from None
-    if values.ndim == 2 and values.dtype.kind in kinds and values.size > 0:
+    if values.ndim in dimensions and values.dtype.kind in kinds and values.size > 0:
         return np.asarray(values)
     found = f"holds {values.dtype} of shape {values.shape}"
     del values  # whoever keeps the error keeps what this function holds, an open file too

@@ -60,6 +60,7 @@ class CpuKernel(Kernel):
         self.precision = precision
         level = level or native.level()
         self._library = native.load(level)
+        self.variant = level
         self._wide = level == "x86-64-v4"
         self._library.nb_sum.restype = ctypes.c_longlong
 
@@ -77,7 +78,7 @@ class CpuKernel(Kernel):
         told = arguments(values, tile, steps, active)
         tables = (told, packed.axes, packed.sources, packed.table)
         outside = self._library.nb_sum(
-            *_pointers(*tables, active, mixed_values, mixed_axes, total, gain)
+            *pointers(*tables, active, mixed_values, mixed_axes, total, gain)
         )
         gains = scatter(gain, tile, active, 1.0) if running else None
         return Partial(scatter(total, tile, active, 0.0), gains, outside)
@@ -92,7 +93,7 @@ class CpuKernel(Kernel):
         total = chosen(partial.total, active)
         gain = np.ones(0) if partial.gain is None else chosen(partial.gain, active)
         image = np.zeros(total.size, dtype=np.float32)
-        self._library.nb_finish(*_pointers(told, packed.sources, active, total, gain, image))
+        self._library.nb_finish(*pointers(told, packed.sources, active, total, gain, image))
         return scatter(image, tile, active, 0.0)
 
     def working_bytes(self, model: Model, pixels: int) -> int:
@@ -126,11 +127,11 @@ class CpuKernel(Kernel):
         told = arguments(packed.values, Tile(slow, slow + 1, fast, fast + 1), StepRange(0, 0), None)
         found = np.zeros(15)
         self._library.nb_probe(
-            *_pointers(told, packed.axes, packed.sources, packed.table),
+            *pointers(told, packed.axes, packed.sources, packed.table),
             ctypes.c_int(outer),
             ctypes.c_int(source),
             ctypes.c_int(orientation),
-            *_pointers(found),
+            *pointers(found),
         )
         # Without the amplitude that a constant one puts into the height.
         found[13] *= lattice_values(model)[1]
@@ -138,7 +139,7 @@ class CpuKernel(Kernel):
         return {name: tuple(float(x) for x in part) for name, part in parts.items()}
 
 
-def _pointers(*arrays: Any) -> list[ctypes.c_void_p]:
+def pointers(*arrays: Any) -> list[ctypes.c_void_p]:
     """Return the addresses of arrays and structures; nothing for None."""
     return [ctypes.c_void_p(_address(array)) for array in arrays]
 

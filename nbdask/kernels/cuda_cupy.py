@@ -317,6 +317,7 @@ class GpuKernel(CudaKernel):
     def __init__(self, precision: str = "float64") -> None:
         launcher = CupyLauncher()
         super().__init__(precision, launcher)
+        self.variant = launcher.name
         self.costs = launcher.costs()
         if self.precision == "float64" and launcher.slow_float64:
             square = [self.costs[f"cuda/{name}/square/list"] for name in ("float64", "pairs")]

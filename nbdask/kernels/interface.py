@@ -70,6 +70,8 @@ class Kernel(Protocol):
         Nanoseconds by key that this kernel knows better than the registry.
     note : str or None
         Note for the user.
+    variant : str
+        Which of several compiled forms this process uses: a level of processor, a GPU's name.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Kernel(Protocol):
     on_device: bool = False
     costs: Mapping[str, float] = MappingProxyType({})
     note: str | None = None
+    variant: str = ""
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
         """Evaluate ``steps`` for every pixel of ``tile``.

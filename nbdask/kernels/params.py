@@ -13,33 +13,40 @@ import numpy as np
 
 from nbdask.native.sources import SOURCES
 
-_TEXT = re.sub(r"//[^\n]*", "", (SOURCES / "params.h").read_text())
 _FIELD = re.compile(r"^\s*(double|int) (\w+)((?:\[\d+\])*);$", re.MULTILINE)
 _TYPES = {"double": "<f8", "int": "<i4"}
 
 
-def _read_codes() -> dict[str, int]:
+def _text(header: str) -> str:
+    return re.sub(r"//[^\n]*", "", (SOURCES / header).read_text())
+
+
+def read_codes(header: str) -> dict[str, int]:
+    """Return the numbers of a header's enumerations by name."""
     codes = {}
-    for names in re.findall(r"^enum \{([^}]*)\};", _TEXT, re.MULTILINE):
+    for names in re.findall(r"^enum \{([^}]*)\};", _text(header), re.MULTILINE):
         for number, entry in enumerate(names.split(",")):
             name, _, value = (part.strip() for part in entry.partition("="))
             codes[name] = int(value or number)
     return codes
 
 
-def _read_fields() -> np.dtype[Any]:
+def read_struct(header: str, name: str) -> np.dtype[Any]:
+    """Return the layout of one of a header's structures, that of C."""
+    found = re.search(rf"^struct {name} \{{(.*?)^\}};", _text(header), re.MULTILINE | re.DOTALL)
+    assert found is not None, name
     fields = []
-    for kind, name, sizes in _FIELD.findall(_TEXT):
+    for kind, field, sizes in _FIELD.findall(found[1]):
         shape = tuple(int(n) for n in re.findall(r"\d+", sizes))
-        fields.append((name, _TYPES[kind], shape))
+        fields.append((field, _TYPES[kind], shape))
     return np.dtype(fields, align=True)
 
 
 #: Name -> number: versions of the loops by lattice factor, by amplitudes, by the factors that go
 #: with every term; lengths of the rows of tables.
-CODES = _read_codes()
+CODES = read_codes("params.h")
 #: Layout of the structure ``Params``, that of the C structure.
-PARAMS = _read_fields()
+PARAMS = read_struct("params.h", "Params")
 AXES_ROW, SOURCE_ROW = CODES["AXES_ROW"], CODES["SOURCE_ROW"]
 
 

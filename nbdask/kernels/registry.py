@@ -75,6 +75,8 @@ class Backend:
         For tests only.
     facts : callable or None
         Makes, of a precision, what a plan needs where the kernel itself cannot be made.
+    same_bits : tuple of str
+        Precisions in which it gives the same bits on every machine.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Backend:
     costs: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     hidden: bool = False
     facts: Callable[[str], GpuFacts] | None = None
+    same_bits: tuple[str, ...] = ()
 
 
 _GPU = ("float64", "mixed", "pairs", "auto")
@@ -96,6 +99,7 @@ BACKENDS = {
             ("float64", "mixed"),
             "compiled loops on the processor",
             _CPU_COSTS,
+            same_bits=("float64",),
         ),
         Backend(
             "cuda",
@@ -105,6 +109,7 @@ BACKENDS = {
             # Of a whole H100, estimated from the compiled code; a GPU of this machine has its own.
             gpu_costs(*USUAL),
             facts=GpuFacts,
+            same_bits=("float64",),
         ),
         Backend(
             "numpy",
@@ -182,6 +187,25 @@ def choose_backend(name: str | None, cluster: str = "threads") -> tuple[str, str
     return processor, f"--backend auto uses {processor}: {reason}" + (
         f"; {missing}" if missing else ""
     )
+
+
+def has_same_bits(name: str, precision: str) -> bool:
+    """Return whether a kernel gives the same bits on processors or GPUs of every kind."""
+    return precision in BACKENDS[name].same_bits
+
+
+def check_same_bits(name: str, precision: str) -> None:
+    """Refuse a kernel whose last bits depend on the machine.
+
+    Raises
+    ------
+    BackendError
+    """
+    if not has_same_bits(name, precision):
+        raise BackendError(
+            f"--same-bits: with --backend {name} --precision {precision} the last bits depend on"
+            " the kind of processor or GPU: must be cpu or cuda with --precision float64"
+        )
 
 
 def get_kernel(name: str | None = None, precision: str = "float64") -> Kernel:

@@ -28,6 +28,17 @@ def dxtbx_text(instrument: Instrument) -> tuple[str, list[str]]:
     ----------
     instrument : Instrument
     """
+    lists, said = dxtbx_lists(instrument)
+    return json.dumps(lists, indent=2) + "\n", said
+
+
+def dxtbx_lists(instrument: Instrument) -> tuple[dict[str, Any], list[str]]:
+    """Return the content of the file, and what it does not hold.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    """
     instrument, said = squared(instrument, "dxtbx")
     tree = bool(instrument.groups) and not any(group.members for group in instrument.groups)
     said += left_out(instrument, (*_HOLDS, "groups") if tree else _HOLDS)
@@ -61,13 +72,13 @@ def dxtbx_text(instrument: Instrument) -> tuple[str, list[str]]:
             "valid_image_ranges": {},
         }
     if instrument.crystals:
-        parts["crystal"] = _crystal(instrument.crystals[0])
+        parts["crystal"] = crystal_entry(instrument.crystals[0])
     for key in ("imageset", "beam", "detector", "goniometer", "scan", "crystal", "profile"):
         whole[key] = [parts[key]] if key in parts else []
         if key in parts:
             experiment[key] = 0
     whole["scaling_model"] = []
-    return json.dumps(whole, indent=2) + "\n", said
+    return whole, said
 
 
 def _out(values: Any) -> list[float]:
@@ -207,7 +218,8 @@ def _goniometer(spindle: Spindle) -> dict[str, Any]:
     }
 
 
-def _crystal(crystal: CrystalSetting) -> dict[str, Any]:
+def crystal_entry(crystal: CrystalSetting) -> dict[str, Any]:
+    """Return a crystal as the file holds it."""
     found: dict[str, Any] = {"__id__": "crystal"}
     for name, axis in (("a", crystal.a), ("b", crystal.b), ("c", crystal.c)):
         found[f"real_space_{name}"] = list(vector(np.array(_out(axis)) * 1e10))

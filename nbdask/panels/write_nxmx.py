@@ -35,9 +35,8 @@ def write_nxmx(instrument: Instrument, path: Path) -> list[str]:
             "--to nxmx: h5py is not installed: must be: pip install nbdask[io]"
         ) from None
     instrument, said = beam_along_z(instrument, "NXmx")
-    names, renamed = names_for(instrument.panels)
     places, stacked = placed(instrument)
-    said += renamed + stacked + left_out(instrument, _HOLDS)
+    said += stacked + left_out(instrument, _HOLDS)
     with h5py.File(path, "w") as file:
         file.attrs.update(NX_class="NXroot", default="entry", creator=f"nbdask {__version__}")
         entry = _group(file, "entry", "NXentry")
@@ -48,14 +47,35 @@ def write_nxmx(instrument: Instrument, path: Path) -> list[str]:
         inside = _group(entry, "instrument", "NXinstrument")
         said += _beam(_group(inside, "beam", "NXbeam"), instrument)
         detector = _group(inside, "detector", "NXdetector")
-        detector["depends_on"] = f"{_DETECTOR}/transformations/detector"
-        axes = _group(detector, "transformations", "NXtransformations")
-        _axis(axes, "detector", ".", "detector", 0.0, (0.0, 0.0, 1.0), "translation")
-        for number, (name, panel) in enumerate(zip(names, instrument.panels, strict=True)):
-            _module(detector, axes, name, panel, places[number], number)
+        said += write_modules(detector, instrument)
         said += _sensor(detector, instrument.panels)
         said += _mask(detector, instrument, places)
     return [*said, "no images: the file holds the geometry alone"]
+
+
+def write_modules(detector: Any, instrument: Instrument) -> list[str]:
+    """Write each panel as a module of the detector, and the axis on which it stands.
+
+    Parameters
+    ----------
+    detector : HDF5 group
+        ``/entry/instrument/detector``.
+    instrument : Instrument
+        With the beam along z.
+
+    Returns
+    -------
+    list of str
+        What was changed.
+    """
+    names, renamed = names_for(instrument.panels)
+    places, _ = placed(instrument)
+    detector["depends_on"] = f"{_DETECTOR}/transformations/detector"
+    axes = _group(detector, "transformations", "NXtransformations")
+    _axis(axes, "detector", ".", "detector", 0.0, (0.0, 0.0, 1.0), "translation")
+    for number, (name, panel) in enumerate(zip(names, instrument.panels, strict=True)):
+        _module(detector, axes, name, panel, places[number], number)
+    return renamed
 
 
 def _group(parent: Any, name: str, kind: str) -> Any:

@@ -22,7 +22,7 @@ from nbdask.parity.binary import Binary, UsersArgv
 from nbdask.parity.errors import ParityUsageError
 from nbdask.parity.measures import PEAKS
 from nbdask.parity.outcome import Outcome, RegionResult, Thresholds
-from nbdask.parity.regions import Choice, Region, choose, default_mode
+from nbdask.parity.regions import Choice, Region, choose, choose_panels, default_mode
 from nbdask.parity.semantics import expected_differences, thread_notes, unique
 from nbdask.parity.tasks import Job, region_graph
 from nbdask.plan.plan import recorded_tile
@@ -183,12 +183,6 @@ def parity_from_scratch(
 
 def _compare(side: _Side, request: Request) -> Outcome:
     experiment = side.experiment
-    if experiment.detector.panels:
-        count = experiment.n_panels
-        raise ParityUsageError(
-            f"a detector of {count} panel(s) of a geometry file, which the flags of C cannot say:"
-            " must be one panel of square pixels"
-        )
     mode = request.mode or default_mode(experiment.shape)
     users = side.users if mode == "roi" else None
     _check(side, request, mode, users)
@@ -197,7 +191,8 @@ def _compare(side: _Side, request: Request) -> Outcome:
     kernel = get_kernel(plan.backend, plan.precision)
     if side.store is None and request.report is not None and kernel.needs_compiling(model):
         request.report("compiling kernels for this kind of experiment, once on this machine")
-    needed = side.store is None or model.first_axes is not None
+    panels = experiment.detector.panels
+    needed = side.store is None or model.first_axes is not None or bool(panels)
     job = Job(
         experiment=experiment,
         binary=request.binary,
@@ -210,7 +205,11 @@ def _compare(side: _Side, request: Request) -> Outcome:
         pictures=request.pictures,
     )
     bright = [] if side.store is None else _brightness(side.store)
-    regions = list(choose(plan.grid, request.choice, Tile.within(model.roi), bright))
+    if len(panels) > 1:
+        sizes = [(panel.n_slow, panel.n_fast) for panel in panels]
+        regions = list(choose_panels(plan.grid, sizes, request.choice, bright))
+    else:
+        regions = list(choose(plan.grid, request.choice, Tile.within(model.roi), bright))
     grid = plan.grid if side.store is None else None
     results = _run(job, regions, grid, spec, request)
     notes = [
@@ -263,6 +262,15 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
         raise ParityUsageError("--crystals: C has one crystal; leave it out")
     if sources.spectrum is not None:
         raise ParityUsageError("--spectrum: C ignores the weights of wavelengths; leave it out")
+    if experiment.background.materials:
+        names = ", ".join(material.name for material in experiment.background.materials)
+        raise ParityUsageError(
+            f"--background {names}: C has only -water: compare an image without --background"
+        )
+    if experiment.background.beamstop is not None or experiment.background.shadow is not None:
+        raise ParityUsageError(
+            "--beamstop, --shadow: C has no shadows: compare an image without them"
+        )
     if users is None:
         width = experiment.sources.dispersion
         step = width.step is not None and width.count != 1

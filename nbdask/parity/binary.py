@@ -152,7 +152,8 @@ def run_c(
     RunnerError
         C cannot be started, failed, took too long, or wrote no image of the right size.
     """
-    name = f"slow{region.slow0}-{region.slow1 - 1}_fast{region.fast0}-{region.fast1 - 1}"
+    panel = f"panel{region.panel}_" if region.panel else ""
+    name = f"{panel}slow{region.slow0}-{region.slow1 - 1}_fast{region.fast0}-{region.fast1 - 1}"
     with tempfile.TemporaryDirectory(prefix="nbdask-parity-") as temporary:
         folder = Path(temporary)
         args, shape, notes = _arguments(experiment, region, mode, users, folder)

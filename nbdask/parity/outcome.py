@@ -121,6 +121,8 @@ class RegionResult:
         Place (slow, fast) of the pixel that was compared as the first of a run of C, which has no
         earlier rotation to carry over.
     pictures : Pictures or None
+    panel : str or None
+        Name of the panel, where there are several.
     """
 
     tile: Tile
@@ -134,11 +136,18 @@ class RegionResult:
     notes: tuple[str, ...] = ()
     first: tuple[int, int] | None = None
     pictures: Pictures | None = None
+    panel: str | None = None
+
+    def __str__(self) -> str:
+        """Return where it is, in one line."""
+        t, panel = self.tile, "" if self.panel is None else f"panel {self.panel}, "
+        return f"{panel}slow {t.slow0} to {t.slow1 - 1}, fast {t.fast0} to {t.fast1 - 1}"
 
     def to_dict(self, thresholds: Thresholds) -> dict[str, Any]:
         """Return it without pictures, JSON-able."""
         t = self.tile
         result: dict[str, Any] = {
+            **({} if self.panel is None else {"panel": self.panel}),
             "slow": [t.slow0, t.slow1 - 1],
             "fast": [t.fast0, t.fast1 - 1],
             "why": self.why,

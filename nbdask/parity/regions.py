@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nbdask.parity.errors import ParityUsageError
@@ -125,6 +125,52 @@ def choose(
     count = DEFAULT_TILES if choice.empty else choice.tiles or 0
     for tile in _drawn(grid, count, choice.seed, roi, seen):
         yield Region(_cut(tile, choice.edge), "drawn")
+
+
+def choose_panels(
+    grid: TileGrid,
+    sizes: Sequence[tuple[int, int]],
+    choice: Choice,
+    bright: Iterable[tuple[float, int]] = (),
+) -> Iterator[Region]:
+    """Yield regions of a detector of several panels: a panel each, or the middle of it.
+
+    Parameters
+    ----------
+    grid : TileGrid
+    sizes : sequence of (int, int)
+        Pixels of each panel, (slow, fast).
+    choice : Choice
+    bright : iterable of (float, int)
+        As for :func:`choose`.
+
+    Raises
+    ------
+    ParityUsageError
+        A choice by place, which would be one on each panel.
+    """
+    if choice.roi is not None or choice.tile_indices:
+        flag = "--roi" if choice.roi is not None else "--at-tile"
+        raise ParityUsageError(f"{flag}: the detector has {len(sizes)} panels: give --tiles N")
+    brightest = heapq.nlargest(choice.brightest, _by_panel(grid, bright))
+    first = [number for _, number in brightest]
+    rest = [number for number in range(len(sizes)) if number not in first]
+    if not (choice.empty or choice.whole or choice.tiles == -1):
+        rest = sorted(random.Random(choice.seed).sample(rest, min(choice.tiles or 0, len(rest))))
+    for number in [*first, *rest]:
+        slow, fast = sizes[number]
+        why = "brightest" if number in first else "drawn" if choice.tiles else "all"
+        cut = _cut(Tile(0, slow, 0, fast), choice.edge)
+        yield Region(cut._replace(panel=number), why)
+
+
+def _by_panel(grid: TileGrid, bright: Iterable[tuple[float, int]]) -> Iterable[tuple[float, int]]:
+    """Return the brightest pixel of each panel, and the panel's number."""
+    found: dict[int, float] = {}
+    for value, index in bright:
+        number = index // grid.per_panel
+        found[number] = max(value, found.get(number, 0.0))
+    return [(value, number) for number, value in found.items()]
 
 
 def _once(regions: Iterable[Region]) -> Iterator[Region]:

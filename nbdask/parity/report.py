@@ -62,13 +62,14 @@ def table_lines(outcome: Outcome, most: int = 60) -> list[str]:
         regions = sorted(regions, key=lambda r: r.measures.max_rel, reverse=True)[:most]
     failed = {id(r) for r in outcome.failed}
     for region in regions:
-        line = _line(region, both)
+        line = _line(region, both) + ("" if region.panel is None else f"  panel {region.panel}")
         lines.append(line + ("  beyond" if id(region) in failed else ""))
     if len(outcome.regions) > most:
         lines.append(f"... and {len(outcome.regions) - most} regions that deviate less")
     for region in outcome.failed[:10]:
         reasons = "; ".join(outcome.thresholds.beyond(region.measures))
-        lines.append(f"slow {region.tile.slow0}, fast {region.tile.fast0}: {reasons}")
+        panel = "" if region.panel is None else f"panel {region.panel}, "
+        lines.append(f"{panel}slow {region.tile.slow0}, fast {region.tile.fast0}: {reasons}")
     found = outcome.total
     lines += [f"{name:20s} {value}" for name, value in _totals(outcome)]
     lines.append(verdict_line(outcome) + (f" ({found.differing} pixels differ)"))
@@ -174,7 +175,7 @@ def _row(outcome: Outcome, region: RegionResult) -> str:
     cells = [
         f"{t.slow0} to {t.slow1 - 1}",
         f"{t.fast0} to {t.fast1 - 1}",
-        region.why,
+        region.why if region.panel is None else f"{region.why}, panel {region.panel}",
         f"{m.max_rel:.2e}",
         f"{m.max_rel_at[0]}, {m.max_rel_at[1]}",
         f"{m.mean_rel:.2e}",
@@ -188,15 +189,14 @@ def _row(outcome: Outcome, region: RegionResult) -> str:
         seconds if region.seconds_reference is not None else "",
     ]
     mark = f'<td class="bad">{html.escape("; ".join(faults))}</td>' if faults else "<td></td>"
-    columns = [f"<td>{cell}</td>" for cell in cells]
+    columns = [f"<td>{html.escape(cell)}</td>" for cell in cells]
     return "<tr>" + "".join([*columns[:3], mark, *columns[3:]]) + "</tr>"
 
 
 def _pictured(outcome: Outcome, region: RegionResult) -> str:
-    t = region.tile
+    place = str(region)
     parts = [
-        f"<h2>Slow {t.slow0} to {t.slow1 - 1}, fast {t.fast0} to {t.fast1 - 1}:"
-        f" {region.measures.max_rel:.2e}</h2>"
+        f"<h2>{html.escape(place[:1].upper() + place[1:])}: {region.measures.max_rel:.2e}</h2>"
     ]
     parts += [f'<p class="note">{html.escape(note)}</p>' for note in region.notes]
     if region.first is not None:

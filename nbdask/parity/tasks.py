@@ -6,6 +6,7 @@ The pixels stay where they are made; what comes back is small.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -21,6 +22,7 @@ from nbdask.graph.build import Graph
 from nbdask.graph.context import RunContext, Shared, context_of
 from nbdask.graph.tasks import compute_tile
 from nbdask.kernels.carry_over import find_first_evaluation, patch_carry_over
+from nbdask.kernels.reference import ReferenceKernel
 from nbdask.parity.binary import Binary, CRun, UsersArgv, run_c
 from nbdask.parity.errors import RunnerError
 from nbdask.parity.measures import PEAKS, measure
@@ -28,6 +30,7 @@ from nbdask.parity.outcome import RegionResult
 from nbdask.parity.pictures import region_pictures
 from nbdask.parity.regions import Region
 from nbdask.parity.semantics import outside_note
+from nbdask.parity.window import of_panel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store.checked import CheckedImage, overlapping
@@ -96,7 +99,7 @@ class Job(Shared):
 
 def _warm_up(context: RunContext) -> None:
     """Load the compiled kernel, so that it does not count as time of the first tile."""
-    model = context.model
+    model = context.model.at(0)
     pixel = Tile(model.roi[0], model.roi[0] + 1, model.roi[2], model.roi[2] + 1)
     kernel = context.kernel()
     kernel.finish(model, pixel, kernel.partial(model, pixel, StepRange(0, 1), None), None)
@@ -147,11 +150,44 @@ Bounds = Sequence[int]
 
 
 def reference(run: str, bounds: Bounds) -> CRun:
-    """Run C for a region."""
+    """Run C for a region, or where it cannot compute the panel, the reference kernel."""
     job: Job = context_of(run)
-    return run_c(
-        job.binary, job.experiment, Tile(*bounds), job.mode, users=job.users, keep=job.keep
-    )
+    region = Tile(*bounds)
+    experiment, reason = of_panel(job.experiment, region.panel)
+    if reason is not None:
+        return _by_reference(job, region, reason)
+    if job.experiment.detector.panels:
+        assert job.context is not None
+        # The number that is best for all panels, not for this one.
+        wanted = replace(experiment.sampling, oversample=job.context.model.oversample)
+        experiment = experiment.replace(sampling=wanted)
+    found = run_c(job.binary, experiment, region, job.mode, users=job.users, keep=job.keep)
+    return replace(found, image=_without_bad(job, region, found.image))
+
+
+def _panel_mask(job: Job, region: Tile) -> NDArray[np.bool_] | None:
+    """Return which pixels of a region are evaluated; None: all, as far as C does not know."""
+    if not job.experiment.detector.panels or job.context is None:
+        return None
+    mask = job.context.model.at(region.panel).mask
+    return None if mask is None else mask.read(*region.bounds)
+
+
+def _without_bad(job: Job, region: Tile, image: Image) -> Image:
+    """Return what C gave with bad pixels of a panel, of which it does not know, as 0."""
+    mask = _panel_mask(job, region)
+    return image if mask is None else np.where(mask, image, np.float32(0.0))
+
+
+def _by_reference(job: Job, region: Tile, reason: str) -> CRun:
+    """Compute a region with the reference kernel."""
+    assert job.context is not None
+    start, kernel, model = time.perf_counter(), ReferenceKernel(), job.context.model
+    image, _ = kernel.image(model, region, _panel_mask(job, region))
+    image = patch_carry_over(model, kernel, region, image)
+    seconds = time.perf_counter() - start
+    note = f"panels with {reason}: compared with the reference kernel (numpy), not with C"
+    return CRun(image, (), seconds, "", "", (note,))
 
 
 def computed(run: str, index: int, bounds: Bounds) -> Computed:
@@ -159,7 +195,8 @@ def computed(run: str, index: int, bounds: Bounds) -> Computed:
     job: Job = context_of(run)
     context = job.context
     assert context is not None
-    model = _within(context.model, Tile(*bounds))
+    region = Tile(*bounds)
+    model = _within(context.model.at(region.panel), region)
     assert model is not None, "the region holds nothing of the region of interest"
     try:
         result = compute_tile(replace(context, model=model), index)
@@ -190,7 +227,7 @@ def judged(
     notes = list(theirs.notes)
     if job.experiment.semantics == "spec":
         notes += outside_note(outside)
-    first = _as_first_of_run(job, region, ours)
+    first, panels = _as_first_of_run(job, region, ours), job.experiment.detector.panels
     return RegionResult(
         region,
         why,
@@ -203,6 +240,7 @@ def judged(
         tuple(notes),
         first,
         region_pictures(ours, theirs.image) if job.pictures else None,
+        panels[region.panel].name if len(panels) > 1 else None,
     )
 
 
@@ -251,11 +289,13 @@ def _as_first_of_run(job: Job, region: Tile, image: Image) -> tuple[int, int] | 
     context = job.context
     if context is None or context.model.first_axes is None:
         return None
-    model = _within(context.model, region)
+    if of_panel(job.experiment, region.panel)[1] is not None:
+        return None
+    model = _within(context.model.at(region.panel), region)
     first = None if model is None else find_first_evaluation(model)
     if model is None or first is None:
         return None
-    pixel = first.pixel
+    pixel = first._replace(panel=region.panel).pixel
     kernel, plain = context.kernel(), replace(model, first_axes=None)
     total = kernel.partial(plain, pixel, StepRange(0, model.n_steps), None)
     value = kernel.finish(plain, pixel, total, None)

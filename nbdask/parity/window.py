@@ -14,13 +14,62 @@ from typing import Any
 import numpy as np
 
 from nbdask.experiment import Detector, Experiment, LabFrame
+from nbdask.experiment.checks import Vector
 from nbdask.experiment.frame import PIVOTS, VECTOR_NAMES
 from nbdask.geometry.conventions import Centres, centres, directions
 from nbdask.geometry.detector_frame import effective_pivot, place_detector
+from nbdask.geometry.vectors import Array, array, cross, dot, unit
 from nbdask.plan.tiles import Tile
 
 #: Placement fields that a window replaces.
 _FREE: dict[str, Any] = dict.fromkeys(("beam_x", "beam_y", "close_x", "close_y", "org_x", "org_y"))
+
+
+#: Relative difference of pitches, and cosine of axes, that C does not see.
+_EQUAL = 1e-9
+
+
+def of_panel(experiment: Experiment, number: int) -> tuple[Experiment, str | None]:
+    """Return the experiment with one of its panels alone, for C where that is possible.
+
+    Returns
+    -------
+    experiment : Experiment
+        Its detector is placed by ``pix0``, or has the panel.
+    reason : str or None
+        Why C cannot compute it; None: it can.
+    """
+    detector = experiment.detector
+    if not detector.panels:
+        return experiment, None
+    panel = detector.panels[number]
+    fast, slow = (unit(array(v)) for v in (panel.fast, panel.slow))
+    alone = experiment.replace(detector=replace(detector, panels=(panel,)))
+    if abs(panel.pitch_fast / panel.pitch_slow - 1.0) > _EQUAL:
+        return alone, "two pitches"
+    if abs(dot(fast, slow)) > _EQUAL:
+        return alone, "axes that are not at right angles"
+    if dot(cross(fast, slow), array(panel.origin)) < 0.0:
+        return alone, "fast x slow points to the sample"
+    sensor = panel.thickness > 0.0
+    held = Detector(
+        pixel_size=panel.pitch_fast,
+        pixels_fast=panel.n_fast,
+        pixels_slow=panel.n_slow,
+        pix0=panel.origin,
+        point_pixel=detector.point_pixel,
+        thickness=panel.thickness,
+        attenuation=(panel.attenuation or 1.0 / panel.thickness) if sensor else None,
+        thick_steps=detector.thick_steps,
+    )
+    frame = replace(
+        _as_custom(experiment.frame),
+        fast=panel.fast,
+        slow=panel.slow,
+        # Not of unit length: the true normal is taken.
+        normal=_triple(2.0 * cross(fast, slow)),
+    )
+    return experiment.replace(detector=held, frame=frame), None
 
 
 def for_c(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
@@ -86,6 +135,11 @@ def shifted(experiment: Experiment, region: Tile) -> Experiment:
     )
     sampling = replace(experiment.sampling, roi=_roi(experiment, region), mask_sha256=None)
     return experiment.replace(detector=small, sampling=sampling)
+
+
+def _triple(values: Array) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return (x, y, z)
 
 
 def _placed(centre: Centres, pivot: str) -> tuple[float, float]:

@@ -29,10 +29,15 @@ SHAPES = tuple(SHAPE_CODES)
 MIXED_FACTOR = 0.6
 #: A factor evaluated for every term instead of once per pixel costs about this much more.
 EACH_TERM_FACTOR = 1.5
+#: Amorphous background, seconds of a pixel: interpolation, then for each of the pixels that are
+#: computed each sub-pixel and layer, source, material; the share that is computed for the grid.
+COARSE_SECONDS, PLACE_SECONDS, SOURCE_SECONDS, MATERIAL_SECONDS = 5e-8, 4e-8, 4e-8, 2.5e-8
+COARSE_SHARE = 1 / 20
 #: Nanoseconds of a run, whatever its kernel: from the command to the first tile and after the last
 #: one; what worker processes add, as many as there are cores; what the interpreter does for a tile
-#: of any size, which is handed out and written in two small files.
-RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6}
+#: of any size, which is handed out and written in two small files; what a pixel takes that is
+#: copied to a file beside the finished store.
+RUN = {"run/start": 1.2e9, "run/workers": 3e9, "run/tile": 2.2e6, "run/copy": 30.0}
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,18 @@ class Costs:
         factor = EACH_TERM_FACTOR if model.each_thick or model.each_polar or model.each_omega else 1
         return 1e-9 * self.lookup(key) * factor
 
+    def background(self, model: Model) -> float:
+        """Return the seconds of a pixel's amorphous background, at most."""
+        materials = len(model.amorphous)
+        if not materials:
+            return 0.0
+        places = model.layers * model.oversample**2
+        each = PLACE_SECONDS + model.n_sources * (SOURCE_SECONDS + materials * MATERIAL_SECONDS)
+        share = 1.0 if any(m.rough for m in model.amorphous) else COARSE_SHARE
+        return COARSE_SECONDS + share * places * each
+
     def of_run(self, part: str) -> float:
-        """Return the seconds of ``"start"``, ``"workers"`` or ``"tile"``; see :data:`RUN`."""
+        """Return the seconds of a part of :data:`RUN`, such as ``"start"``."""
         return 1e-9 * self.lookup(f"run/{part}")
 
     def per_pixel(self, backend: str, precision: str) -> float:

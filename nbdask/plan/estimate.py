@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nbdask.plan import leading
 from nbdask.plan.cost import Costs
@@ -15,8 +15,6 @@ SYNCS = 7
 #: Seconds between a job's start and its worker's first task: an interpreter from a network's disk,
 #: and the number of workers is looked at every 5 s.
 JOB_SECONDS = 10.0
-#: Seconds of a pixel in a file that is made of the finished store.
-COPIED = 3e-8
 #: Seconds that a pixel's sum takes to be added to another, and to reach another process first.
 MERGED, MOVED = 3e-9, 2e-8
 
@@ -49,6 +47,10 @@ class Workers:
     def total(self) -> int:
         """Tasks that run at once."""
         return self.workers * self.threads
+
+    def times(self, count: int) -> Workers:
+        """Return so many of the same, each with a machine of its own."""
+        return replace(self, workers=self.workers * count, cores=self.cores * count)
 
     @property
     def at_once(self) -> int:
@@ -203,7 +205,7 @@ def estimate(pieces: Pieces, workers: Workers, costs: Costs, storage: Storage) -
     working = busy + tail
     if workers.led and workers.cores and threads >= workers.cores:
         working += led / workers.cores  # the leading process takes its share of the cores
-    outputs = COPIED * pieces.copied
+    outputs = costs.of_run("copy") * pieces.copied
     parts = {
         "the start": start,
         "computing": computing,

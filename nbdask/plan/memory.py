@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields
 
 import numpy as np
 
@@ -18,6 +19,8 @@ PROCESS_BYTES = 320 << 20
 MAPPED_BYTES = 64 << 20
 #: Share of the machine's memory that a plan may use when no limit is given.
 DEFAULT_SHARE = 0.7
+#: Planes of 8 bytes that the amorphous background of a tile needs at most.
+BACKGROUND_PLANES = 12
 
 
 def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
@@ -65,7 +68,8 @@ def model_bytes(model: Model) -> int:
     """
     if model.lattices:
         return sum(model_bytes(share.model) for share in model.lattices)
-    arrays = {name: getattr(model, name) for name in model.__slots__}
+    # Not the slots: in Python 3.11.2 and before that of weak references cannot be read.
+    arrays = {field.name: getattr(model, field.name) for field in fields(model)}
     for name in ("f_grid", "f_more"):
         if arrays[name].nbytes >= MAPPED_BYTES:
             del arrays[name]
@@ -103,7 +107,10 @@ def task_bytes(
     planes = 16 if model.running_product else 8
     sets = 1 if ranges == 1 else 4
     mask = int(any(frame.mask is not None for frame in model.panels or (model,)))
-    return working_bytes(model, pixels) + pixels * (sets * planes + mask + 12)
+    background = BACKGROUND_PLANES * 8 if model.is_finished_later else 0
+    own = pixels * (sets * planes + mask + 12)
+    # The kernel's own need has passed when the background is added.
+    return max(working_bytes(model, pixels) + own, own + pixels * background)
 
 
 def process_bytes(task: int, model: int, threads: int) -> int:

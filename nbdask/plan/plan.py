@@ -40,7 +40,7 @@ TASKS_PER_THREAD = 2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
 #: Cost of a pixel in a tile of zeros, outside the region of interest, relative to another.
-EMPTY_SHARE = 0.2
+EMPTY_SHARE = 0.4
 #: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
 GPU_SIDE, GPU_GREATEST, GPU_TASK = 1024, 2048, 0.5
@@ -317,6 +317,10 @@ class _Demand:
         step = self.costs.per_evaluation(self.model, self.kernel.name, self.kernel.precision)
         return evaluated * self.model.n_steps * step
 
+    def _background(self, pixels: int) -> float:
+        """Return the seconds of pixels' amorphous background, which a processor computes."""
+        return pixels * self.costs.background(self.model)
+
     def _finishing(self, pixels: int) -> float:
         """Return the seconds of what is done once for each pixel."""
         return pixels * self.costs.per_pixel(self.kernel.name, self.kernel.precision)
@@ -330,7 +334,8 @@ class _Demand:
         """Return the seconds of the fullest tile."""
         slow, fast = self.roi.shape
         evaluated = min(tile[0], slow) * min(tile[1], fast)
-        return self._evaluating(evaluated) + self._finishing(tile[0] * tile[1]) + self._files(tile)
+        once = self._finishing(tile[0] * tile[1]) + self._background(evaluated)
+        return self._evaluating(evaluated) + once + self._files(tile)
 
     def _files(self, tile: tuple[int, int]) -> float:
         """Return the seconds of a tile's files."""
@@ -362,7 +367,8 @@ class _Demand:
             ranges=ranges,
             pixels=tile[0] * tile[1],
             evaluating=self.work_seconds,
-            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working))),
+            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working)))
+            + self._background(self.model.evaluated),
             fullest=self.tile_seconds(tile),
             size=STORED * working,
             on_device=self.on_device,

@@ -14,6 +14,7 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import Statistics
 from nbdask.store import schema
 from nbdask.store.place import Place
+from nbdask.store.records import record_chunks
 
 
 class FormatError(StoreError):
@@ -47,8 +48,10 @@ _OPTIONAL = {
     "resumed": _TEXTS,
     "repaired": _TEXTS,
     "derived": _TABLE,
+    "made_by": _TABLE,
     "ome": _TABLE,
     "manifest": _TABLE,
+    "shards": _COUNT,
 }
 _DERIVED = {"version": _COUNT, "pipeline": _TABLE, "source": _TABLE}
 _SOURCE = {"path": _TEXT, "fingerprint": _TEXT, "pixels_sha256": _TEXT}
@@ -94,10 +97,10 @@ def check_version(attributes: Mapping[str, Any]) -> None:
         To be put behind the name of the store.
     """
     _check_table(attributes, {"format_version": _COUNT})
-    if attributes["format_version"] > schema.PANELS_VERSION:
+    if attributes["format_version"] > schema.FORMAT_VERSION:
         raise StoreError(
             f"has format version {attributes['format_version']}, this nbdask reads up to"
-            f" {schema.PANELS_VERSION}: install a newer nbdask"
+            f" {schema.FORMAT_VERSION}: install a newer nbdask"
         )
     if attributes.get("status") == schema.CREATING:
         raise StoreError("was being created when its run ended: start again with --overwrite")
@@ -116,6 +119,11 @@ def check_root(attributes: Mapping[str, Any]) -> None:
         raise FormatError(f"its status is {_short(status)}: must be running or complete")
     _check_table(attributes, _NEEDED)
     _check_table(attributes, _OPTIONAL, optional=True)
+    for kind, counts in attributes.get("made_by", {}).items():
+        if not (_is(counts, _TABLE) and _is(counts.get("tiles"), _COUNT)):
+            raise FormatError(f"attribute made_by.{kind} of its root holds no number of tiles")
+        if not isinstance(counts.get("seconds"), int | float):
+            raise FormatError(f"attribute made_by.{kind} of its root holds no seconds")
     plan = attributes["plan"]
     _check_table(plan, {"steps_per_task": _COUNT}, "plan.")
     for name in ("shape", "tile"):
@@ -174,7 +182,9 @@ def check_arrays(place: Place, image: Any, records: Any, attributes: Mapping[str
     fields = len(fields_of(attributes))
     grid = TileGrid.of(image.shape, tile[-2:])
     wanted = (*image.shape[:-2], *grid.counts, fields)
-    chunks = (1,) * (len(wanted) - 1) + (fields,)
+    chunks: tuple[int, ...] = (*[1] * (len(wanted) - 1), fields)
+    if schema.is_journaled(attributes):
+        chunks = record_chunks(wanted[:-1])
     if records.shape != wanted or records.chunks != chunks or records.dtype != np.float64:
         raise FormatError(
             f"tiles has shape {records.shape}, chunks {records.chunks} and type {records.dtype}:"

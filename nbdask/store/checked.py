@@ -43,23 +43,21 @@ class CheckedImage:
     reader : StoreReader
     missing : bool
         Whether tiles without a record are passed on (NaN where nothing is written yet).
-    panel : int
-        Whose pixels parts are of.
 
     Notes
     -----
     Threads may share it.
     """
 
-    def __init__(self, reader: StoreReader, *, missing: bool = False, panel: int = 0) -> None:
-        self._reader, self._missing, self._panel = reader, missing, panel
+    def __init__(self, reader: StoreReader, *, missing: bool = False) -> None:
+        self._reader, self._missing = reader, missing
         self._sound = np.zeros(len(reader.grid), dtype=np.bool_)
         #: Tiles whose first rows were read in order: next row, CRC-32C so far, the recorded one.
         self._begun: dict[int, tuple[int, int, int]] = {}
         self._lock = Lock()
 
     def read(self, part: Tile) -> NDArray[np.float32]:
-        """Return pixels of tiles that are sound.
+        """Return pixels of the part's panel, of tiles that are sound.
 
         A tile that the part does not cover is read once more as a whole, in strips.
 
@@ -127,9 +125,8 @@ class CheckedImage:
         return pixels
 
     def _overlapping(self, part: Tile) -> list[int]:
-        """Return the numbers of the tiles that hold pixels of a part of this panel."""
-        first = self._panel * self._reader.grid.per_panel
-        return [first + number for number in overlapping(self._reader.grid, part)]
+        """Return the numbers of the tiles that hold pixels of a part."""
+        return overlapping(self._reader.grid, part)
 
     def _rest(self, index: int, row: int, crc: int, recorded: int) -> None:
         """Read a tile from a row on for its checksum."""
@@ -138,21 +135,24 @@ class CheckedImage:
         height *= max(1, _STRIP_BYTES // (4 * tile.shape[1] * height))
         for start in range(row, tile.slow1, height):
             stop = min(start + height, tile.slow1)
-            crc = extended(crc, self._pixels(Tile(start, stop, tile.fast0, tile.fast1)))
+            crc = extended(crc, self._pixels(tile._replace(slow0=start, slow1=stop)))
         self._compare(index, crc, recorded)
 
     def _compare(self, index: int, crc: int, recorded: int) -> None:
         """Raise an error unless a tile's checksum is the recorded one."""
-        if crc != recorded:
+        if crc != recorded and crc != self._record(index, anew=True):
             text = f"CRC-32C {crc:08x} instead of the recorded {recorded:08x}"
             raise damaged(self._reader, index, text)
         self._sound[index] = True
 
-    def _record(self, index: int) -> int | None:
+    def _record(self, index: int, *, anew: bool = False) -> int | None:
         """Return the CRC-32C on record, None where a tile without one is to be passed on."""
         try:
             with self._lock:
-                record = self._reader.record(index)
+                record = None if anew else self._reader.record(index)
+                if record is None:  # It may have been written meanwhile.
+                    self._reader.records.refresh()
+                    record = self._reader.record(index)
         except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise _told(self._reader, index, "its record", error) from error
         if record is None:
@@ -176,8 +176,7 @@ class CheckedImage:
 
     def _plain(self, part: Tile) -> NDArray[np.float32]:
         """Read pixels as zarr gives them."""
-        selection = schema.pixels_of(self._reader.image, part._replace(panel=self._panel))
-        values = self._reader.image[selection]
+        values = self._reader.image[schema.pixels_of(self._reader.image, part)]
         return np.asarray(values, dtype=np.float32)
 
 
@@ -191,12 +190,13 @@ def extended(crc: int, pixels: NDArray[np.float32]) -> int:
 
 
 def overlapping(grid: TileGrid, part: Tile) -> list[int]:
-    """Return the numbers, within a panel, of the tiles that hold pixels of a part."""
+    """Return the numbers of the tiles that hold pixels of a part."""
     if part.slow1 <= part.slow0 or part.fast1 <= part.fast0:
         return []
     rows = range(part.slow0 // grid.tile[0], (part.slow1 - 1) // grid.tile[0] + 1)
     columns = range(part.fast0 // grid.tile[1], (part.fast1 - 1) // grid.tile[1] + 1)
-    return [row * grid.counts[1] + column for row in rows for column in columns]
+    first = part.panel * grid.per_panel
+    return [first + row * grid.counts[1] + column for row in rows for column in columns]
 
 
 def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
@@ -234,4 +234,5 @@ def common(part: Tile, tile: Tile) -> Tile:
         min(part.slow1, tile.slow1),
         max(part.fast0, tile.fast0),
         min(part.fast1, tile.fast1),
+        part.panel,
     )

@@ -23,6 +23,7 @@ from nbdask.store.address import place_of
 from nbdask.store.coordinates import Coordinate, panel_coordinates
 from nbdask.store.patience import outlast
 from nbdask.store.place import ROOT, Place, reason
+from nbdask.store.records import record_chunks
 
 #: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
 #: whole tiles of zeros shrink to nothing.
@@ -83,7 +84,7 @@ def create_store(
         tiles = root.create_array(
             schema.TILES,
             shape=(*before[0], *grid.counts, len(schema.FIELDS)),
-            chunks=(*before[1], 1, 1, len(schema.FIELDS)),
+            chunks=record_chunks((*before[0], *grid.counts)),
             dtype="float64",
             fill_value=np.nan,
             compressors=Crc32cCodec(),

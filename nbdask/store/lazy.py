@@ -41,9 +41,9 @@ class _Pixels:
         rows, columns = (_indices(one, side) for one, side in zip(part, self.shape, strict=True))
         if not rows or not columns:
             return np.empty((len(rows), len(columns)), dtype=np.float32)
-        read = Tile(min(rows), max(rows) + 1, min(columns), max(columns) + 1)
+        read = Tile(min(rows), max(rows) + 1, min(columns), max(columns) + 1, self._panel)
         # A new one, since it checks a tile once: files can be damaged while a program runs.
-        checked = CheckedImage(self._reader, missing=True, panel=self._panel)
+        checked = CheckedImage(self._reader, missing=True)
         pixels = checked.read(read)[_order(rows), _order(columns)]
         return pixels[tuple(slice(None) if isinstance(one, slice) else 0 for one in part)]
 

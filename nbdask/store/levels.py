@@ -111,7 +111,7 @@ class Levels:
     def __init__(self, out: str | os.PathLike[str] | Place, *, writable: bool = False) -> None:
         self.place = place_of(out)
         self.reader = StoreReader(self.place)
-        self.reader.one_panel("pyramid, preview, view")
+        self.reader.one_panel("pyramid")
         self.grid = self.reader.grid
         about = pyramid_attributes(self.place)
         self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
@@ -196,6 +196,20 @@ class Levels:
         except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise self._told(array, kind, level, part, error) from error
 
+    def check(self, index: int) -> None:
+        """Read a tile of the image anew.
+
+        Raises
+        ------
+        StoreError
+            It is damaged.
+        """
+        CheckedImage(self.reader).read(self.grid[index])
+
+    def again(self) -> Levels:
+        """Return the same of the store as it is now."""
+        return Levels(self.place)
+
     def _told(self, array: Any, kind: str, level: int, part: Tile, error: Exception) -> StoreError:
         """Return the error of a level that cannot be read, with the file that is damaged."""
         text = " ".join(str(error).split())
@@ -261,7 +275,7 @@ class Levels:
         (chunks_slow, chunks_fast) bool array
         """
         if level == 0:
-            return self._listed(schema.TILES, self.grid)
+            return self.reader.done().reshape(self.grid.counts)
         found = np.ones(self.level_grid(level).counts, dtype=np.bool_)
         for kind in kinds:
             found &= self._listed(self._path(kind, level), self.level_grid(level))

@@ -24,6 +24,10 @@ _log = logging.getLogger("nbdask")
 RENEWAL, PATIENCE = 10.0, 40.0
 
 
+class Locked(StoreError):
+    """Another process holds the lock."""
+
+
 class Lock:
     """Holds the lock of a store; use as a context manager.
 
@@ -88,13 +92,13 @@ class Lock:
         if seen is not None and not _is_ours(seen.text):
             raise foreign(self._file.name)
         if seen is not None and self._alive(seen):
-            raise StoreError(self._refusal(seen))
+            raise Locked(self._refusal(seen))
         taken = (
             self._file.create(self._text) if seen is None else self._file.replace(seen, self._text)
         )
         if not taken:
             now = self._file.read()
-            raise StoreError(self._refusal(now or seen or Seen(b"", "")))
+            raise Locked(self._refusal(now or seen or Seen(b"", "")))
 
     def _alive(self, seen: Seen) -> bool:
         """Whether the holder lives: by its process here, by its renewals elsewhere."""

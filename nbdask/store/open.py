@@ -47,6 +47,9 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
         image = dataset["image"]  # its name may be what is damaged
     except Exception as error:  # of zarr, its codecs or xarray: damaged metadata, of many types
         raise StoreError(f"{reader.path} is damaged: xarray cannot open it ({error})") from error
+    if reader.journaled and reader.attributes["status"] != schema.COMPLETE:
+        tiles = dataset["tiles"]
+        dataset["tiles"] = tiles.copy(data=reader.records.table().reshape(tiles.shape))
     if check:
         dataset["image"] = image.copy(data=checked_pixels(reader))
     if "experiment" in reader.attributes:

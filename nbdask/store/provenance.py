@@ -23,15 +23,13 @@ from nbdask.version import __version__
 _LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs", "gemmi")
 
 
-def opening(command: Sequence[str] | None, panels: int = 1) -> dict[str, Any]:
+def opening(command: Sequence[str] | None) -> dict[str, Any]:
     """Return the attributes with which every store begins.
 
     Parameters
     ----------
     command : sequence of str or None
         The command line, if it was one.
-    panels : int
-        Panels of the image: a version that knows of one only must not read several.
 
     Returns
     -------
@@ -40,7 +38,7 @@ def opening(command: Sequence[str] | None, panels: int = 1) -> dict[str, Any]:
     """
     return {
         "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION if panels == 1 else schema.PANELS_VERSION,
+        "format_version": schema.FORMAT_VERSION,
         "status": schema.RUNNING,
         "nbdask_version": __version__,
         "git_commit": git_commit(),
@@ -63,7 +61,7 @@ def start_attributes(
         Kind of cluster.
     """
     return {
-        **opening(command, plan.grid.panels),
+        **opening(command),
         "experiment": experiment.to_dict(),
         "fingerprint": experiment.fingerprint(),
         "inputs": input_files(experiment),
@@ -128,6 +126,11 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
         ("spectrum", spectrum.origin if spectrum is not None else None, None, False),
         ("image header", experiment.detector.header_file, None, False),
         ("geometry", experiment.detector.geometry_file, None, False),
+        ("shadow", experiment.background.shadow, experiment.background.shadow_sha256, True),
+        *(
+            ("background", material.path, material.sha256, True)
+            for material in experiment.background.materials
+        ),
     ]
     for other in experiment.singles[1:]:
         more = input_files(other)

@@ -29,7 +29,10 @@ from nbdask.store.check import (
     fields_of,
     wrong_fields,
 )
+from nbdask.store.journal import seed_of
 from nbdask.store.place import Place
+from nbdask.store.records import JournaledRecords, Records, SingleRecords
+from nbdask.store.write import checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,26 @@ class StoreReader:
         store = self.place.zarr_store(read_only=True)
         try:
             self.image = zarr.open_array(store, path=schema.IMAGE, mode="r", zarr_format=3)
-            self.records = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
+            tiles = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
         except Exception as error:  # whatever zarr raises for damaged metadata
             text = " ".join(str(error).split())
             raise FormatError(f"the metadata of its arrays cannot be read ({text})") from error
-        check_arrays(self.place, self.image, self.records, self.attributes)
+        check_arrays(self.place, self.image, tiles, self.attributes)
         self.grid = TileGrid.of(self.attributes["plan"]["shape"], self.attributes["plan"]["tile"])
+        self.records: Records = SingleRecords(tiles)
+        self.journaled = schema.is_journaled(self.attributes)
+        if self.journaled:
+            seed = seed_of(self.attributes)
+            self.records = JournaledRecords(self.place, tiles, seed, self._fits)
+
+    def _fits(self, index: int, values: NDArray[np.float64]) -> bool:
+        """Whether a tile's pixels are those of a record."""
+        found = dict(zip(schema.FIELDS, values.tolist(), strict=True))
+        if self.place.size(schema.chunk_key(self.image, self.grid.place(index))) != found["bytes"]:
+            return False
+        with suppress(ValueError, RuntimeError, KeyError):
+            return bool(checksum(self.tile(index)) == found["crc32c"])
+        return False
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -162,25 +179,16 @@ class StoreReader:
 
         One that cannot be read, or cannot be right, is that of a tile that is not finished: NaN.
         """
-        rows = self.grid.counts[0]
+        table, (rows, columns) = self.records.table(), self.grid.counts
         for number in range(self.grid.panels * rows):
-            panel, row = divmod(number, rows)
-            place = (row,) if self.grid.panels == 1 else (panel, row)
-            try:
-                values = np.asarray(self.records[place])
-            except Exception:  # whatever zarr and its codecs raise for a damaged file
-                values = self._record_row(place)
+            values, row = table[number * columns : (number + 1) * columns], number % rows
             wrong = wrong_fields(values, self.fields, bounds_of_row(self.grid, row))
             bad = np.any(list(wrong.values()), axis=0)
             yield np.where(bad[:, None], np.nan, values) if bad.any() else values
 
-    def _record_row(self, place: tuple[int, ...]) -> NDArray[np.float64]:
-        """Read the records of a row one by one; those that cannot be read are not finished."""
-        values = np.full(self.records.shape[-2:], np.nan)
-        for column in range(len(values)):
-            with suppress(ValueError, RuntimeError, KeyError):
-                values[column] = self.records[(*place, column)]
-        return values
+    def all_records(self) -> NDArray[np.float64]:
+        """Return all records in one piece, (tiles, fields) float64; NaN: not finished."""
+        return np.concatenate(list(self.record_rows()))
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished.
@@ -190,7 +198,7 @@ class StoreReader:
         FormatError
             It holds what no record does.
         """
-        values = np.asarray(self.records[self.grid.place(index)])
+        values = self.records.one(index)
         if np.isnan(values).all():
             return None
         bounds = np.array(self.grid[index].bounds, dtype=np.int64)[:, None]

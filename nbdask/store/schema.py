@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import TileSummary
 
 FORMAT = "nbdask"
-FORMAT_VERSION = 2
-#: That of stores of several panels.
-PANELS_VERSION = 3
+FORMAT_VERSION = 3
 
 IMAGE, SLOW, FAST, TILES = "image", "slow", "fast", "tiles"
 #: Coordinates of a store of several panels, by name.
@@ -33,7 +31,9 @@ PHOTONS = {"long_name": "photons per pixel", "units": "photon"}
 #: Longest side of an inner chunk [pixels]; shortest that is still worth a shard.
 INNER_MOST, INNER_LEAST = 512, 64
 
-#: Columns of the array of tile records in format version 1, and now.
+#: Records in a file of the array of tile records.
+RECORDS = 1024
+#: Columns of that array in format version 1, and now.
 FIELDS_1 = ("done", "crc32c", *TileSummary._fields)
 FIELDS = (*FIELDS_1, "bytes")
 _WHOLE = frozenset({"n_evaluated", "n_masked", "max_slow", "max_fast", "outside"})
@@ -82,6 +82,11 @@ def chunk_key(array: Any, place: Sequence[int]) -> str:
     """
     chunk = (*place, *([0] * (len(array.shape) - len(place))))
     return f"{array.basename}/{array.metadata.encode_chunk_key(chunk)}"
+
+
+def is_journaled(attributes: Mapping[str, Any]) -> bool:
+    """Return whether records come from journals: before version 3 each was a file of its own."""
+    return int(attributes.get("format_version", FORMAT_VERSION)) > 2
 
 
 def record_values(crc32c: int, summary: TileSummary, size: int) -> list[float]:

@@ -8,15 +8,16 @@ from nbdask.plan.tiles import TileGrid
 from nbdask.store.place import Place
 from nbdask.store.schema import RUNNING
 
-#: What a file takes at least: a block for its content.  Each tile has one for its pixels and one
-#: for its record.
+#: What a file takes at least: a block for its content.  Each tile has one for its pixels.
 _FILE = 4096
+#: What its record takes, in a journal and in the array.
+_RECORD = 256
 _PIXEL = 4
 
 
 def least_bytes(tiles: int) -> int:
     """Return the bytes that even an empty image of so many tiles takes on a disk."""
-    return tiles * 2 * _FILE
+    return tiles * (_FILE + _RECORD)
 
 
 def most_bytes(grid: TileGrid, tiles: int) -> int:

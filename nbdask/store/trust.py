@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -51,10 +52,21 @@ def lost_tiles(reader: StoreReader, done: NDArray[np.bool_], *, every: bool) -> 
             lost.append(index)
         elif every or stamp.time >= last - NEWEST:
             read.append(index)
+    return sorted({*lost, *read} - set(sound_tiles(reader, read)))
+
+
+def sound_tiles(reader: StoreReader, indices: Iterable[int]) -> list[int]:
+    """Return those of some tiles on record whose pixels have their checksums; all are read.
+
+    Raises
+    ------
+    StoreError
+        A file cannot be read.
+    """
+    listed = list(indices)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="nbdask") as pool:
-        sound = pool.map(lambda index: _is_sound(reader, index), read)
-        lost += [index for index, good in zip(read, sound, strict=True) if not good]
-    return sorted(lost)
+        sound = pool.map(lambda index: _is_sound(reader, index), listed)
+        return [index for index, good in zip(listed, sound, strict=True) if good]
 
 
 def _sizes(reader: StoreReader) -> NDArray[np.float64] | None:

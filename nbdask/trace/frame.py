@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nbdask import units
 from nbdask.experiment import Experiment
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.detector_frame import place_detector
 from nbdask.geometry.model import Array, Model
 from nbdask.geometry.rotation import carried_angles, phi_angles
+from nbdask.physics.amorphous import pixel_rays, seen_by
+from nbdask.physics.coarse import amorphous_photons
+from nbdask.physics.shadow import transmission
+from nbdask.plan.tiles import Tile
 from nbdask.trace.entries import Value
 
 
@@ -52,6 +58,23 @@ def _panel_values(model: Model) -> dict[str, Value]:
     if model.pitch_fast == model.pitch_slow and model.area == model.pitch_fast * model.pitch_slow:
         return {}
     return {"pitch_slow": (float(model.pitch_slow),), "pixel_area": (float(model.area),)}
+
+
+def later_values(model: Model, pixel: Tile) -> dict[str, Value]:
+    """Return what background and shadows do to one pixel."""
+    found = _amorphous_values(model, pixel) if model.amorphous else {}
+    share = transmission(model, pixel)
+    return found if share is None else found | {"transmission": numbers(share)}
+
+
+def _amorphous_values(model: Model, pixel: Tile) -> dict[str, Value]:
+    slow, fast = np.array([float(pixel.slow0)]), np.array([float(pixel.fast0)])
+    stol = seen_by(model, 0, pixel_rays(model, slow, fast, 0, 0))[0]
+    return {
+        "amorphous_stol": numbers(stol),
+        "amorphous_F": tuple(float(m.curve(stol)[0]) for m in model.amorphous),
+        "amorphous": numbers(amorphous_photons(model, pixel, None)),
+    }
 
 
 def phi_table(experiment: Experiment) -> list[Value]:

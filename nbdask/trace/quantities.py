@@ -117,11 +117,17 @@ PIXEL = {
     ),
     "pixel_solid_angle": Quantity("omega", "sr", "S-GEO-21, S-INT-20", "the pixel's solid angle"),
     "pixel_float64": Quantity("intensity", "photons", "S-SCALE-01", "before rounding to float32"),
+    "amorphous_stol": Quantity(
+        "background", "1/m", "S-BKG-02", "sin(theta)/lambda of the first source and sub-pixel"
+    ),
+    "amorphous_F": Quantity("background", "electrons", "S-BKG-03", "amplitude of each material"),
+    "amorphous": Quantity("background", "photons", "S-BKG-01", "from all amorphous materials"),
+    "transmission": Quantity("background", "", "S-BKG-16, S-BKG-17", "share that gets here"),
     "pixel": Quantity("intensity", "photons", "S-SCALE-01, S-SCALE-04", "as stored, float32"),
 }
 QUANTITIES = FRAME | SUB_PIXEL | SOURCE | TERM | BOUNDARY | PIXEL
 #: Groups of quantities.
 TAPS = (
     "geometry", "hkl_subpixel", "f_latt", "f_cell", "accum", "intensity", "omega", "polarization",
-    "capture",
+    "capture", "background",
 )  # fmt: skip

@@ -14,10 +14,11 @@ from nbdask.kernels.carry_over import carry_over_parts, find_first_evaluation, p
 from nbdask.kernels.interface import Kernel, Partial, Probing, merge
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import COMPILED, get_kernel
+from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError
-from nbdask.trace.frame import frame_values, phi_table
+from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError, Value
+from nbdask.trace.frame import frame_values, later_values, phi_table
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.recorder import Recorder
 
@@ -130,9 +131,17 @@ def _entries(experiment: Experiment, recorder: Recorder, evaluated: bool) -> lis
     with np.errstate(over="ignore"):
         value = np.float32(recorder.entries[-1].value[0] if evaluated else 0.0)
     _check(recorder.model, recorder.pixel, value, evaluated)
-    named = frame_values(experiment, recorder.model).items()
-    frame = [Entry(name, LoopIndex(), values) for name, values in named]
-    return [*frame, *recorder.entries, Entry("pixel", LoopIndex(), (float(value),))]
+    model, pixel = recorder.model, recorder.pixel
+    more: dict[str, Value] = {}
+    if evaluated:
+        more = later_values(model, pixel)
+        value = beside_the_crystal(model, pixel, np.full((1, 1), value), None)[0, 0]
+    more["pixel"] = (float(value),)
+    first, last = (
+        [Entry(name, LoopIndex(), values) for name, values in named.items()]
+        for named in (frame_values(experiment, model), more)
+    )
+    return [*first, *recorder.entries, *last]
 
 
 def _check_taps(taps: Sequence[str]) -> None:

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from nbdask.derive.canvas import Done, Piece
 from nbdask.errors import StoreError
-from nbdask.store.checked import CheckedImage, DamageError
+from nbdask.store.checked import DamageError
 from nbdask.store.levels import Levels
-from nbdask.store.reader import StoreReader
 
 
 class Damage:
@@ -70,12 +69,12 @@ class Damage:
         """How much of it there is."""
         return len(self.tiles) + len(self.parts)
 
-    def repaired(self, reader: StoreReader) -> list[int]:
+    def repaired(self, levels: Levels) -> list[int]:
         """Return the tiles that are sound by now, and forget that they were not."""
         sound = []
         for index in self.tiles:
             try:
-                CheckedImage(reader).read(reader.grid[index])
+                levels.check(index)
             except StoreError:
                 continue
             sound.append(index)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, withStroke
 from matplotlib.ticker import FuncFormatter
 
+from nbdask.derive.assembly import geometry_of
 from nbdask.derive.canvas import Canvas
 from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
@@ -97,7 +98,7 @@ def draw(
         format=FuncFormatter(lambda value, _: power_text(value)) if style.log else None,
     )
     if style.rings or spots:
-        geometry = Directions.of(levels.reader.experiment)
+        geometry = geometry_of(levels)
         to_axis = _PixelScale(scale, 0.5 if style.axes == "mm" else 0.0)
         if style.rings:
             pixel = max(region.shape) / max(box)
@@ -152,6 +153,8 @@ def _title(levels: Levels, canvas: Canvas, style: Style) -> str:
     """Return what is written above the image."""
     slow, fast = levels.grid.shape
     text = f"{Path(str(levels.place.name)).name}   {slow} × {fast} pixels"
+    if levels.reader.grid.panels > 1:
+        text += f", {levels.reader.grid.panels} panels"
     if canvas.factor > 1:
         text += f"   ({style.downsample} of {canvas.factor} × {canvas.factor})"
     if levels.reader.attributes["status"] != schema.COMPLETE:

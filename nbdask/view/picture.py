@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from nbdask.derive.assembly import AssembledLevels, geometry_of, open_levels
 from nbdask.derive.canvas import factor_for, reduce_image
-from nbdask.derive.directions import Directions
 from nbdask.errors import InputError
 from nbdask.files import check_target, whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
+from nbdask.store.schema import COMPLETE
 from nbdask.view.contrast import Contrast, choose
 from nbdask.view.figure import DPI, check_style, draw, spot_text
 from nbdask.view.spots import Spot, brightest
@@ -92,7 +93,7 @@ def preview(
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"-o {path}: the name must end in {', '.join(SUFFIXES)}")
     check_target(target, "-o", InputError, overwrite=overwrite)
-    levels = Levels(store)
+    levels = open_levels(store)
     region = region_of(roi, levels.grid.shape)
     factor = factor_for(region, style.size)
     canvas = reduce_image(levels, region, factor, style.downsample)
@@ -109,7 +110,10 @@ def preview(
     options: Any = {"pil_kwargs": {"compress_level": _COMPRESSION}} if is_png else {}
     with whole_file(target, "-o", InputError) as fresh:
         figure.savefig(fresh, dpi=DPI, **options)
-    missing = float(np.isnan(canvas.values()).mean())
+    # Between panels there is nothing to be computed.
+    complete = levels.reader.attributes["status"] == COMPLETE
+    whole = complete and isinstance(levels, AssembledLevels)
+    missing = 0.0 if whole else float(np.isnan(canvas.values()).mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit
     return Preview(target, region, factor, contrast, missing, tuple(found), labels, unit)
@@ -119,12 +123,23 @@ def _labels(levels: Levels, spots: list[Spot]) -> tuple[str, ...]:
     """Return what spots are: nearest Miller indices, resolution."""
     if not spots:
         return ()
-    geometry = Directions.of(levels.reader.experiment)
+    geometry = geometry_of(levels)
     return tuple(
-        f"h k l {spot_text(geometry, spot)},"
+        f"{_place(levels, spot)}h k l {spot_text(geometry, spot)},"
         f" {float(geometry.resolution(spot.slow, spot.fast)) * 1e10:.4g} Angstrom"
         for spot in spots
     )
+
+
+def _place(levels: Levels, spot: Spot) -> str:
+    """Return panel and pixel of a spot on a picture of several panels."""
+    if not isinstance(levels, AssembledLevels):
+        return ""
+    found = levels.plane.find(spot.slow, spot.fast)
+    if found is None:
+        return ""
+    name = levels.reader.panels[found[0]].name
+    return f"panel {name} slow {round(found[1])} fast {round(found[2])}, "
 
 
 def region_of(roi: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> Tile:

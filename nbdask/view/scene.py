@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.assembly import geometry_of, open_levels
 from nbdask.derive.canvas import Canvas, Done, Finished, Piece, factor_for, pieces
-from nbdask.derive.directions import Directions
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
@@ -178,9 +178,9 @@ class Scene:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.levels = Levels(path)
+        self.levels = open_levels(path)
         status = self.levels.reader.attributes["status"]
-        self.geometry = Directions.of(self.levels.reader.experiment)
+        self.geometry = geometry_of(self.levels)
         self.damage = Damage()
         self._overviews = {MAX: Overview(self.levels, MAX, self.damage)}
         self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
@@ -215,7 +215,7 @@ class Scene:
         attributes = StoreReader(self.levels.place).attributes
         complete = attributes["status"] == schema.COMPLETE
         if complete != self.progress.complete or self.levels.count == 0:
-            self.levels = Levels(self.levels.place)
+            self.levels = self.levels.again()
         self.levels.reader.attributes = attributes
         before = (self.progress.tiles, self.progress.complete)
         self.progress.complete = complete
@@ -263,7 +263,7 @@ class Scene:
         if not self.damage.tiles or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + PAUSE
-        repaired = self.damage.repaired(self.levels.reader)
+        repaired = self.damage.repaired(self.levels)
         for index in repaired:
             for overview in self._overviews.values():
                 overview.forget(index)

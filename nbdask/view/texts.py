@@ -6,6 +6,7 @@ import html
 import math
 from typing import Any
 
+from nbdask.derive.assembly import AssembledLevels
 from nbdask.view.scene import Scene
 
 #: Most damaged tiles, or parts of the pyramid, that are named.
@@ -39,6 +40,13 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
     row, column = math.floor(slow + 0.5), math.floor(fast + 0.5)
     if not (0 <= row < scene.shape[0] and 0 <= column < scene.shape[1]):
         return "<b>outside the detector</b>"
+    on_panel: list[tuple[str, str]] = []
+    if isinstance(scene.levels, AssembledLevels):
+        found = scene.levels.plane.find(slow, fast)
+        if found is None:
+            return "<b>between the panels</b>"
+        name = scene.levels.reader.panels[found[0]].name
+        on_panel = [("panel", name), ("its pixel", f"{round(found[1])}, {round(found[2])}")]
     photons = scene.photons(row, column)
     value = f"{photons:.6g} {scene.levels.reader.unit}"
     if scene.tile_at(row, column) in scene.damage.tiles:
@@ -50,6 +58,7 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
     rotated = " (mid-rotation)" if scene.geometry.model.n_phi > 1 else ""
     rows = [
         ("slow, fast", f"{row}, {column}"),
+        *on_panel,
         ("intensity", value),
         ("resolution", f"{d:.4g} Å"),
         ("h, k, l" + rotated, f"{h:.3f}, {k:.3f}, {el:.3f}"),
@@ -79,7 +88,9 @@ def _damage_texts(scene: Scene) -> list[str]:
     """Return what is damaged, and what to do."""
     tiles, parts = scene.damage.tiles, scene.damage.parts
     texts = list(parts)[:_MOST_DAMAGE]
-    if tiles:
+    if tiles and isinstance(scene.levels, AssembledLevels):
+        texts[:0] = list(tiles.values())[:_MOST_DAMAGE]
+    elif tiles:
         numbers = ", ".join(str(index) for index in sorted(tiles)[:_MOST_DAMAGE])
         more = ", …" if len(tiles) > _MOST_DAMAGE else ""
         what = f"tile {numbers} is" if len(tiles) == 1 else f"tiles {numbers}{more} are"

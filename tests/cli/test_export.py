@@ -32,7 +32,7 @@ def test_several_files_at_once(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["export", "run.zarr", "a.img", "a.pgm", "a.bin", "a.h5"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 4
-    assert said[0].startswith("a.img: smv, 32 (slow) x 24 (fast) pixels, 2.0 KiB, scale ")
+    assert said[0].startswith("a.img: smv, 32 (slow) x 24 (fast) pixels, 2.5 KiB, scale ")
     assert said[2] == "a.bin: float, 32 (slow) x 24 (fast) pixels, 3.0 KiB"
     assert (folder / "a.bin").read_bytes() == IMAGE.tobytes()
 
@@ -56,7 +56,7 @@ def test_region_scale_and_format(folder: Path, capsys: pytest.CaptureFixture[str
         ("run.zarr s3://b/a.img", "s3://b/a.img: files are written to local paths only"),
         ("run.zarr a.img --format svm", "unknown format (did you mean smv?)"),
         ("run.zarr a.img --dtype int32", "--dtype is not used by smv"),
-        ("run.zarr", "Missing argument 'OUT...'"),
+        ("run.zarr", "no file to write after run.zarr"),
         ("no.zarr a.img", "no.zarr does not exist"),
         ("run.zarr no/a.img", "the folder"),
         ("run.zarr a.img --roi 0 3 24 30", "--roi 0 3 24 30: must be the first and last pixel"),

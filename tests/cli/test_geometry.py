@@ -159,6 +159,6 @@ def test_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Cap
     Path("far.geom").write_text(text)
     assert text != GEOM
     assert main(["simulate", *words[:-1], "b", "--geometry", "far.geom"]) == 2
-    assert "must be given with -lambda" in capsys.readouterr().err
+    assert "must be given with -lambda or --energy" in capsys.readouterr().err
     assert main(["simulate", "--config", "a.toml", "--geometry", "one.expt", "--out", "b"]) == 2
     assert "leave out --geometry" in capsys.readouterr().err

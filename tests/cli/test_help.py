@@ -81,6 +81,8 @@ ARGUMENTS = {
     "noise": ["a.zarr"],
     "verify": ["a.zarr"],
     "repair": ["a.zarr"],
+    "status": ["a.zarr"],
+    "finish": ["a.zarr"],
     "preview": ["a.zarr"],
     "view": ["a.zarr"],
     "pyramid": ["a.zarr"],
@@ -91,6 +93,7 @@ ARGUMENTS = {
     "geometry": ["a.geom"],
     "trace": ["1", "2", "a.zarr"],
     "calibrate": [],
+    "parameters": [],
     "amplitudes": ["a.pdb"],
 }
 #: Exit code of wrong words: parity's 2 is a run of C that failed.

@@ -69,9 +69,8 @@ def test_panels_that_are_not_there(capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     "flag",
-    ["-floatfile f.bin", "-pgmfile f.pgm", "-noisefile f.img", "-printout", "--pyramid",
-     "--noise n.zarr"],
-)  # fmt: skip
+    ["-floatfile f.bin", "-pgmfile f.pgm", "-noisefile f.img", "-printout", "--pyramid"],
+)
 def test_outputs_of_one_panel(flag: str, capsys: Captured) -> None:
     """Refused before anything is computed."""
     assert simulated(*flag.split()) == 2
@@ -85,9 +84,8 @@ def test_what_reads_one_panel(capsys: Captured) -> None:
     assert simulated() == 0
     for words in (
         ["export", "a.zarr", "a.img"],
-        ["noise", "a.zarr", "--out", "n.zarr", "--seed", "1"],
+        ["noise", "a.zarr", "--out", "n.zarr", "--seed", "1", "--noise-rng", "c"],
         ["pyramid", "a.zarr"],
-        ["preview", "a.zarr", "-o", "a.png"],
         ["compare", "a.zarr", "a.zarr"],
     ):
         capsys.readouterr()
@@ -96,6 +94,31 @@ def test_what_reads_one_panel(capsys: Captured) -> None:
         assert "a.zarr holds 2 panels: must be a store of one" in said
         assert said.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["a.zarr", "in.geom"]
+
+
+def test_an_energy_completes_the_file(capsys: Captured) -> None:
+    """As of the command geometry; beside -lambda it is refused."""
+    text = Path("in.geom").read_text().replace("photon_energy = 9000", "photon_energy = /LCLS/e")
+    Path("in.geom").write_text(text)
+    assert simulated() == 2
+    assert "must be given with -lambda or --energy" in capsys.readouterr().err
+    assert simulated("--energy", "9000") == 0
+    assert main(["info", "a.zarr", "--json"]) == 0
+    attributes = json.loads(capsys.readouterr().out)["attributes"]
+    assert attributes["experiment"]["beam"]["wavelength"] == pytest.approx(1.3776022e-10)
+    assert simulated("--overwrite", "--energy", "9000", "-lambda", "1.3") == 2
+    assert "-lambda and --energy: both given: must be one" in capsys.readouterr().err
+
+
+def test_a_picture(capsys: Captured) -> None:
+    """Of all panels, each at its place; spots have their panel and pixel."""
+    assert simulated() == 0
+    words = ["preview", "a.zarr", "-o", "a.png", "--spots", "2", "--resolution-rings"]
+    assert main([*words, "--axes", "mm"]) == 0
+    out = capsys.readouterr().out
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    assert "not computed yet" not in out
+    assert "photon, panel " in out or "photons, panel " in out
 
 
 def test_options_that_need_a_file(capsys: Captured) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -15,6 +16,8 @@ from nbdask.cli import progress
 from nbdask.cli.main import main
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import resume_command
+from nbdask.cluster.dashboard import Dashboard
+from nbdask.cluster.news import Crew, News
 from nbdask.fill.listen import Start
 from nbdask.geometry.build import build_model
 from nbdask.graph.tasks import TileResult
@@ -57,7 +60,9 @@ def plan_of(**parts) -> Plan:
     return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), COSTS, tile=8)
 
 
-def start_of(plan: Plan, done: int = 0, working: int = 0, dashboard: str | None = None) -> Start:
+def start_of(
+    plan: Plan, done: int = 0, working: int = 0, dashboard: Dashboard | None = None
+) -> Start:
     """Return how a run with this plan stands."""
     return Start("run.zarr", len(plan.grid), done, working, dashboard, plan)
 
@@ -83,7 +88,7 @@ def test_a_terminal_gets_a_bar_that_fits(monkeypatch, clock) -> None:
 def test_a_log_gets_few_plain_lines(capsys, clock) -> None:
     """No line more often than every 15 s, no control characters, a last one at the end."""
     line = ProgressLine()
-    line.begin(start_of(plan_of(), dashboard="http://127.0.0.1:8787/status"))
+    line.begin(start_of(plan_of(), dashboard=Dashboard("http://127.0.0.1:8787/status", None)))
     for done in range(1, 13):
         clock.now += 10.0
         line.tile(TILE, done)
@@ -96,11 +101,31 @@ def test_a_log_gets_few_plain_lines(capsys, clock) -> None:
     assert not any(ord(letter) < 32 for text in lines for letter in text)
 
 
+def test_workers_are_shown(monkeypatch, capsys, clock) -> None:
+    """In a log all that is known of them, on a terminal what fits."""
+    crew = Crew(8, 64, 7, lost=2, replaced=1, retries=3, running=8, pending=4, reason="Priority")
+    line = ProgressLine()
+    line.news(News("crew", "", asdict(crew)))
+    line.begin(start_of(plan_of()))
+    clock.now += 20.0
+    line.tile(TILE, 6)
+    expected = "7 of 8 workers busy, 4 jobs pending (Priority), 2 lost, 1 replaced, 3 tries again"
+    assert expected in capsys.readouterr().err
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    line = ProgressLine()
+    line.begin(start_of(plan_of()))
+    line.news(News("crew", "", asdict(crew)))
+    clock.now += 20.0
+    line.tile(TILE, 6)
+    assert "6/12 tiles, 7/8 workers, 4 pending, 1 lost, 3 ag" in screen.getvalue()
+
+
 def test_a_short_run_leaves_no_lines_in_a_log(capsys, clock) -> None:
     """Nor does a quiet one, which still counts."""
     for quiet, seconds in ((False, 1.0), (True, 60.0)):
         line = ProgressLine(quiet)
-        line.begin(start_of(plan_of(), dashboard="http://x" if quiet else None))
+        line.begin(start_of(plan_of(), dashboard=Dashboard("http://x", None) if quiet else None))
         for done in range(1, 13):
             clock.now += seconds
             line.tile(TILE, done)
@@ -130,10 +155,10 @@ def test_dry_run_tells_disk_space_and_warns(tmp_path, capsys, monkeypatch) -> No
     assert "disk      at most" in capsys.readouterr().out
     assert main([*argv, "--out", str(tmp_path / "a.zarr")]) == 0
     assert " free at " in capsys.readouterr().out
-    monkeypatch.setattr(LocalPlace, "free_bytes", lambda self: 75_000)
+    monkeypatch.setattr(LocalPlace, "free_bytes", lambda self: 45_000)
     assert main([*argv, "--out", str(tmp_path / "a.zarr")]) == 0
     said = capsys.readouterr()
-    assert "73.2 KiB free" in said.out
+    assert "43.9 KiB free" in said.out
     assert "may need up to" in said.err
     assert os.listdir(tmp_path) == []
 

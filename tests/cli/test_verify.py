@@ -14,7 +14,7 @@ from nbdask.graph.tasks import compute_tile
 from nbdask.store.create import update_attributes
 from nbdask.store.reader import StoreReader
 from nbdask.verification import verify
-from tests.helpers import ROOT, STRICT
+from tests.helpers import ROOT, STRICT, lose_records
 
 GOOD = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -detpixels 40 -pixel 0.3 -oversample 1"
 OPTIONS = "--backend numpy --tile 8"
@@ -54,7 +54,7 @@ def test_faults_are_listed_and_repaired(store, capsys) -> None:
     """Which tile, where, what; exit code 1; after the repair exit code 0 and the same image."""
     before = np.asarray(StoreReader(store).image[:])
     damage(store, 7)
-    (store / "tiles" / "c" / "2" / "3" / "0").unlink()
+    lose_records(store, 13)
     capsys.readouterr()
     assert main(["verify", str(store)]) == 1
     said = capsys.readouterr().out.splitlines()
@@ -125,9 +125,7 @@ def test_the_draw_follows_the_seed(store, monkeypatch) -> None:
 def test_an_unfinished_store(store, capsys) -> None:
     """Missing tiles are faults; repair finishes them, with the statistics of a whole run."""
     expected = StoreReader(store).attributes["statistics"]
-    for file in (store / "tiles" / "c" / "1").rglob("*"):
-        if file.is_file():
-            file.unlink()
+    lose_records(store, *range(5, 10))
     update_attributes(store, {"status": "running", "statistics": None, "ended": None})
     assert main(["verify", str(store)]) == 1
     assert "5 missing" in capsys.readouterr().out
@@ -183,7 +181,7 @@ def test_what_is_no_store(tmp_path, capsys, command) -> None:
 def test_workers_find_the_same(store, capsys) -> None:
     """Worker processes read and recompute as threads do, and say the same."""
     damage(store, 7)
-    (store / "tiles" / "c" / "2" / "3" / "0").unlink()
+    lose_records(store, 13)
     said = []
     for where in (["--threads", "1"], ["--cluster", "local", "--workers", "2"]):
         capsys.readouterr()

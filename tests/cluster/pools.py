@@ -203,10 +203,12 @@ def run(out: Path, *options: str, **more: str) -> subprocess.CompletedProcess[st
 
 
 @contextmanager
-def running(out: Path, *options: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    out: Path, *options: str, argv: Sequence[str] = ARGV, **more: str
+) -> Iterator[subprocess.Popen[str]]:
     """Start a run; end it at the latest when the block is left."""
     process = subprocess.Popen(
-        command(out, *options),
+        command(out, *options, argv=argv),
         env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

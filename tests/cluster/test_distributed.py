@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from distributed import Client, get_worker
 
-from nbdask.cluster import driver, parcels, tries
+from nbdask.cluster import copies, driver, tries
 from nbdask.cluster.distributed import DistributedExecutor
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import PlanError, UnfinishedError
+from nbdask.plan import leading
 from tests.cluster.pools import workers_here
 from tests.cluster.test_executors import Item, Mark, items
 from tests.helpers import PATIENCE, wait_until
@@ -33,6 +34,7 @@ BEGUN: list[int] = []
 def closed() -> Iterator[None]:
     """Let tasks wait; let them go in the end whatever has happened."""
     BUSY.clear()
+    BEGUN.clear()
     OPEN.clear()
     yield
     OPEN.set()
@@ -92,6 +94,32 @@ def counted(run: str, number: int) -> int:
     return number
 
 
+def stuck(run: str, number: int) -> int:
+    """Be done at once, but for tile 3 on the worker that begins it first."""
+    if number == 3:
+        BEGUN.append(number)
+        if len(BEGUN) == 1:
+            assert OPEN.wait(PATIENCE)
+    return number
+
+
+def stuck_part(run: str, number: int, part: int) -> int:
+    """Be a part of a tile; one of tile 3 hangs."""
+    return stuck(run, number) + 100 * part
+
+
+def added(*parts: int) -> int:
+    """Be the rest of a tile, which is the sum of its parts."""
+    return sum(parts)
+
+
+def in_parts(run: str, count: int) -> Iterator[Item]:
+    """Yield graphs of two parts and their sum."""
+    for n in range(count):
+        parts = {(f"part-{run}", n, k): (stuck_part, run, n, k) for k in range(2)}
+        yield Item((run, n), {**parts, (run, n): (added, *parts)})
+
+
 def executing(dask_worker: Any) -> int:
     """Return how many tasks a worker's threads have in hand."""
     return len(dask_worker.state.executing) + len(dask_worker.active_threads)
@@ -112,7 +140,7 @@ def test_workers_that_join_later_become_busy() -> None:
 
 def test_the_window_shrinks_with_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once workers have left, less work is kept in hand."""
-    monkeypatch.setattr(parcels, "MOST_TILES", 1)
+    monkeypatch.setattr(leading, "MOST_TILES", 1)
     drawn: list[int] = []
     ahead: list[int] = []
 
@@ -140,7 +168,7 @@ def test_a_bad_worker_is_retired_and_bad_tiles_set_aside(
 ) -> None:
     """Its tiles are done by the others; the run names it, and the tiles that fail everywhere."""
     monkeypatch.setattr(tries, "PAUSE", 0.0)
-    monkeypatch.setattr(parcels, "MOST_TILES", 4)
+    monkeypatch.setattr(leading, "MOST_TILES", 4)
     found: list[int] = []
     with workers_here(3) as client, caplog.at_level(logging.WARNING, "nbdask"):
         BUSY.update(client.nthreads())
@@ -164,6 +192,28 @@ def test_the_users_error_ends_the_run_at_once() -> None:
         found: list[int] = []
         executor.run(Mark("o", 0), items(slow_at_last, "o", 20), found.append)
     assert len(found) == 20
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_a_slow_worker_does_not_keep_the_others_waiting(
+    monkeypatch: pytest.MonkeyPatch, parts: bool
+) -> None:
+    """What it has in hand at the end an idle one does as well; each result is taken once."""
+    monkeypatch.setattr(leading, "MOST_TILES", 1)
+    monkeypatch.setattr(copies, "LEAST", 0.2)
+    found: list[int] = []
+    with workers_here(3) as client:
+        graphs = in_parts("s", 12) if parts else items(stuck, "s", 12)
+        DistributedExecutor(client, 1).run(Mark("s", 0), graphs, found.append)
+        # The slow one still has its tile.
+        assert not OPEN.is_set()
+        assert len(BEGUN) >= 2
+        OPEN.set()
+        expected = [2 * n + 100 for n in range(12)] if parts else list(range(12))
+        assert sorted(found) == expected
+        wait_until(lambda: not any(client.run(executing).values()))
+        wait_until(lambda: not client.cluster.scheduler.tasks)
+    assert sorted(found) == expected
 
 
 def test_short_tiles_travel_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,11 +172,12 @@ def test_no_process_remembers_all_keys(monkeypatch) -> None:
     """However many tasks there were, dask's memory of their keys stays small everywhere."""
     from dask.utils import key_split
 
-    from nbdask.cluster import gate, parcels
+    from nbdask.cluster import gate
+    from nbdask.plan import leading
 
     key_split.cache_clear()
     monkeypatch.setattr(gate, "FORGET_AFTER", 20)
-    monkeypatch.setattr(parcels, "MOST_TILES", 1)
+    monkeypatch.setattr(leading, "MOST_TILES", 1)
     with open_cluster(ClusterSpec("local", 1, 2)) as made:
         made.run(Mark("k", 0), items(square, "k", 180), lambda value: None)
         here = key_split.cache_info().currsize

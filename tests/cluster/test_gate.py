@@ -21,6 +21,7 @@ from distributed.comm.core import CommClosedError
 from distributed.protocol.pickle import dumps, loads
 
 from nbdask.cluster import distributed
+from nbdask.cluster.dashboard import dashboard_of
 from nbdask.cluster.devices import device_orders
 from nbdask.cluster.distributed import (
     HISTORY,
@@ -29,7 +30,6 @@ from nbdask.cluster.distributed import (
     ask_all,
     pages,
 )
-from nbdask.cluster.executor import dashboard_of
 from nbdask.cluster.gate import make_check, make_facts, make_forget, make_plugin, refusal
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.parse import parse_cluster
@@ -308,10 +308,6 @@ def test_a_cluster_of_threads_is_this_process() -> None:
         assert isinstance(executor, ThreadsExecutor)
         assert executor.threads == 2
         assert dashboard_of(executor) is None
-    client = SimpleNamespace(dashboard_link="http://127.0.0.1:1/status")
-    page = SimpleNamespace(client=client, dashboard=True)
-    assert dashboard_of(page) == "http://127.0.0.1:1/status"  # type: ignore[arg-type]
-    assert dashboard_of(SimpleNamespace(client=client)) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "tcp", "tls", "scheduler-file"])

@@ -173,6 +173,42 @@ def test_workers_leave_before_the_usual_end(
         assert directives in text
 
 
+@pytest.mark.parametrize("kind", QUEUES)
+def test_several_processes_in_a_job(kind: str, tmp_path: Path) -> None:
+    """They share memory and cores of the job, and each finds its share of the node."""
+    spec = spec_of(kind, tmp_path, JobOptions(memory="4GiB", processes=4))
+    assert (spec.workers, spec.threads, spec.memory) == (8, 3, 1 << 30)
+    text = job_script(spec)
+    assert text.count("distributed.cli.dask_worker") == 1
+    for words in ("--nworkers 4", "--nthreads 3", "--memory-limit 1.00GiB", "NBDASK_PROCESSES=4"):
+        assert words in text
+    assert "DASK_DISTRIBUTED__WORKER__PRELOAD=" in text
+    assert "--preload-nanny nbdask.cluster.share" in text
+    if kind == "slurm":
+        assert "#SBATCH --cpus-per-task=12" in text
+        assert "#SBATCH --mem=4G" in text
+    alone = scripted(kind, tmp_path)
+    assert "PRELOAD" not in alone
+    assert "--preload-nanny" not in alone
+    assert "--nworkers" not in alone
+
+
+def test_what_is_loaded_in_workers_already_stays(tmp_path: Path) -> None:
+    """A site's own preloads come too."""
+    spec = spec_of("slurm", tmp_path, JobOptions(memory="4GiB", processes=2))
+    with dask.config.set({"distributed.worker.preload": ["site"]}):
+        text = job_script(spec)
+    (line,) = [line for line in text.splitlines() if "WORKER__PRELOAD" in line]
+    assert shlex.split(line)[1].endswith("=['nbdask.cluster.share', 'site']")
+
+
+@pytest.mark.parametrize("value", [0, True, "2", 1.5])
+def test_processes_are_counted(value: Any, tmp_path: Path) -> None:
+    """A whole number of at least 1."""
+    with pytest.raises(ClusterError, match=r"--processes = .* whole number of at least 1"):
+        spec_of("slurm", tmp_path, JobOptions(memory="4GiB", processes=value))
+
+
 def test_further_directives_keep_their_order(tmp_path: Path) -> None:
     """Word for word, spaces and quotes too."""
     extra = ("--comment='a b'", "--gres=gpu:1", "--exclusive")
@@ -310,7 +346,14 @@ def test_an_empty_section_is_none() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"memory": "1GB"}, {"walltime": "1h"}, {"queue": "q"}, {"account": "a"}, {"adapt": (1, 2)}],
+    [
+        {"memory": "1GB"},
+        {"walltime": "1h"},
+        {"queue": "q"},
+        {"account": "a"},
+        {"adapt": (1, 2)},
+        {"processes": 2},
+    ],
 )
 @pytest.mark.parametrize("kind", ["threads", "local"])
 def test_options_of_jobs_need_jobs(kind: str, options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nbdask.cluster.options import JobOptions, adapt_of, seconds_of
 from nbdask.cluster.parse import parse_cluster
-from nbdask.cluster.spec import ClusterSpec
+from nbdask.cluster.spec import WAIT, ClusterSpec
 from nbdask.errors import ClusterError
 
 SECTION = {
@@ -54,6 +54,20 @@ def test_adaptive_profile() -> None:
     assert (spec.kind, spec.adapt, spec.layout.total) == ("pbs", (2, 20), 40)
     assert spec.job is not None
     assert spec.job.walltime == 7200
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2h", 7200), ("30m", 1800), ("45s", 45), ("1-00:00:00", 86400)]
+)
+def test_the_time_to_wait_for_workers(text: str, seconds: int) -> None:
+    """It may be given for every kind, and comes before what is configured."""
+    section = {"worker-timeout": "5min"}
+    for kind in ("slurm", "local", "threads"):
+        jobs = JobOptions(memory="1GB" if kind == "slurm" else None, wait=text)
+        assert parsed(kind, 1, 1, jobs, section=section).wait in (seconds, WAIT)
+    assert parsed("local", 1, 1, jobs, section=section).wait == seconds
+    with pytest.raises(ClusterError, match="--wait = 'soon': must be a time such as"):
+        parsed("local", jobs=JobOptions(wait="soon"))
 
 
 def test_the_section_may_name_the_kind() -> None:

@@ -9,7 +9,9 @@ import pytest
 from nbdask.cluster import parcels
 from nbdask.cluster.parcels import Pace, Reply, go_through, limit, pack
 from nbdask.cluster.tries import Failure
+from nbdask.graph.build import tile_graphs
 from nbdask.plan.leading import MOST_TILES
+from nbdask.plan.tiles import TileGrid
 from tests.cluster.test_executors import Item, items
 
 
@@ -58,15 +60,25 @@ def test_each_tile_of_a_parcel_has_its_own_fate() -> None:
     assert reply.seconds > 0
 
 
+def test_parcels_say_what_they_hold() -> None:
+    """On a scheduler's pages: where the tile is, how many others come with it."""
+    run, tiles = "r", list(tile_graphs("r", range(3), 1, TileGrid((8, 24), (8, 8))))
+    keys = [pack(run, 7, tiles[:count], 1.0).key for count in (1, 3)]
+    assert keys == [
+        ("tiles-r", 7, "slow 0 to 8, fast 0 to 8"),
+        ("tiles-r", 7, "slow 0 to 8, fast 0 to 8 and 2 more"),
+    ]
+
+
 def test_a_late_parcel_comes_back_with_what_is_left() -> None:
     """No tile is begun once the time is over."""
-    _, payload, _ = pack("r", 7, list(items(double, "r", 3)), 0.0).graph["tiles-r", 7]
+    _, payload, _ = pack("r", 7, list(items(double, "r", 3)), 0.0).graph["tiles-r", 7, "and 2 more"]
     assert go_through(payload, 0.0).values == [0]
 
 
 def test_a_parcel_that_nobody_waits_for_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the tile in hand."""
-    _, payload, _ = pack("r", 7, list(items(double, "r", 3)), 0.0).graph["tiles-r", 7]
+    _, payload, _ = pack("r", 7, list(items(double, "r", 3)), 0.0).graph["tiles-r", 7, "and 2 more"]
     monkeypatch.setattr(Here.task, "state", "cancelled")
     assert go_through(payload, 10.0).values == [0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import tempfile
@@ -108,6 +109,53 @@ def test_killed_client_leaves_no_jobs(
     done = run(out, *JOB, "--resume", **variables)
     assert done.returncode == 0, done.stderr
     assert np.array_equal(pixels(out), expected)
+
+
+def test_several_processes_in_jobs_of_an_array(
+    variables: dict[str, str], tmp_path: Path, expected: np.ndarray
+) -> None:
+    """Two jobs of two processes each, submitted at once; all four work, and the jobs end."""
+    out = tmp_path / "a.zarr"
+    (tmp_path / "hold").write_text("1")
+    with running(out, *JOB, "--processes", "2", "--memory", "1200MB", **variables) as process:
+        wait_until(lambda: tiles_done(out) >= 4)
+        numbers = slurm.jobs(variables)
+        (tmp_path / "hold").unlink()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert np.array_equal(pixels(out), expected)
+    assert len({number.partition("_")[0] for number in numbers}) == 1
+    assert sorted(number.partition("_")[2] for number in numbers) == ["0", "1"]
+    wait_until(lambda: slurm.jobs(variables) == [])
+
+
+def test_jobs_follow_the_work(
+    variables: dict[str, str], tmp_path: Path, expected: np.ndarray
+) -> None:
+    """From one job to three, once there is work in hand; none is left at the end."""
+    out = tmp_path / "a.zarr"
+    (tmp_path / "hold").write_text("2")
+    argv = [*JOB[:-2], "--adapt", "1", "3"]
+    with running(out, *argv, **variables) as process:
+        wait_until(lambda: tiles_done(out) >= 2)
+        wait_until(lambda: tiles_done(out) >= 6)
+        assert len(slurm.jobs(variables)) == 3
+        (tmp_path / "hold").unlink()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert np.array_equal(pixels(out), expected)
+
+
+def test_jobs_that_wait_are_told_with_slurms_reason(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    """No worker comes: the numbers of the jobs, and why they wait; nothing is written."""
+    argv = [*JOB, "--job-extra=--hold", "--wait", "10s"]
+    done = run(tmp_path / "a.zarr", *argv, **variables)
+    assert done.returncode == 1
+    assert re.search(r"no worker for 10 s: jobs? \d+.* pending \(JobHeldUser\)", done.stderr)
+    assert not (tmp_path / "a.zarr").exists()
+    wait_until(lambda: slurm.jobs(variables) == [])
 
 
 def test_refused_job_is_told(variables: dict[str, str], tmp_path: Path) -> None:

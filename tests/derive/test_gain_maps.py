@@ -107,7 +107,7 @@ def test_a_copy_elsewhere_is_the_same_map(path: Path) -> None:
     ("content", "message"),
     [
         (np.ones(5), "(numpy.save) holding a factor for each pixel"),
-        (np.ones((2, 2, 2)), "(numpy.save) holding a factor for each pixel"),
+        (np.ones((2, 2, 2, 2)), "(numpy.save) holding a factor for each pixel"),
         (np.ones((2, 2), complex), "(numpy.save) holding a factor for each pixel"),
         (np.ones((2, 2), bool), "(numpy.save) holding a factor for each pixel"),
         (np.array([["a"]]), "(numpy.save) holding a factor for each pixel"),

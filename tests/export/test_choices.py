@@ -69,7 +69,7 @@ def test_a_name_wins_over_the_ending(name) -> None:
         ("TIFF", "did you mean tiff?"),
         ("cfb", "did you mean cbf?"),
         ("smv-nois", "did you mean smv-noise?"),
-        ("jpeg2000", "one of float, smv, smv-noise, pgm, nxmx, cbf, tiff"),
+        ("jpeg2000", "one of float, smv, smv-noise, pgm, nxmx, cbf, tiff, cxi, geom, expt"),
     ],
 )
 def test_unknown_formats_are_refused_with_the_nearest(given_, hint) -> None:
@@ -133,7 +133,8 @@ MEANS = {
     ("nxmx", "dtype"): True, ("nxmx", "seed"): False, ("cbf", "scale"): True,
     ("cbf", "adc"): True, ("cbf", "dtype"): True, ("cbf", "seed"): False,
     ("tiff", "scale"): True, ("tiff", "adc"): True, ("tiff", "dtype"): True,
-    ("tiff", "seed"): False,
+    ("tiff", "seed"): False, ("cxi", "scale"): True, ("cxi", "adc"): True,
+    ("cxi", "dtype"): True, ("cxi", "seed"): False,
 }  # fmt: skip
 VALUES = {"scale": 2.0, "adc": 5.0, "dtype": "int32", "seed": 3}
 

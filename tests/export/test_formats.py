@@ -39,7 +39,7 @@ def test_cbf_is_read_by_fabio(store, image, tmp_path, small_bands) -> None:
     assert "# Start_angle 12.5 deg." in text
     assert "# Angle_increment 0.1 deg." in text
     assert "# Fast_axis " in text
-    assert "tilts are in comment lines only" in done.remarks[-1]
+    assert done.remarks == ()
     raw = (tmp_path / "a.cbf").read_bytes()
     begin = raw.index(b"\x0c\x1a\x04\xd5") + 4
     packed = raw[begin : begin + int(read.header["X-Binary-Size"])]
@@ -97,7 +97,8 @@ def test_tiff_of_several_tiles(tmp_path) -> None:
 
 def test_smv_is_read_by_fabio(store, image, tmp_path) -> None:
     """Counts, rounded to float32 as C does, and geometry agree with the placed detector."""
-    export(store, tmp_path / "a.img", scale=2.0, adc=10.0)
+    done = export(store, tmp_path / "a.img", scale=2.0, adc=10.0, header="c")
+    assert "DIALS reads another beam centre" in done.remarks[-1]
     read = fabio.open(str(tmp_path / "a.img"))
     value = np.clip(image.astype(float) * 2.0 + 10.0, 0, 65535)
     assert np.array_equal(read.data, np.floor((value + 0.5).astype(np.float32)).astype(np.uint16))
@@ -117,7 +118,7 @@ def test_a_cut_out_is_a_detector_of_its_own(convention: str, tmp_path: Path, ima
     plain = Detector(pixels_fast=230, pixels_slow=150, pixel_size=1e-4, distance=0.1)
     whole = whole.replace(detector=plain)
     store = store_of(tmp_path / "a.zarr", whole, image)
-    export(store, tmp_path / "b.img", roi=(40, 99, 25, 200), scale=1.0, adc=0.0)
+    export(store, tmp_path / "b.img", roi=(40, 99, 25, 200), scale=1.0, adc=0.0, header="c")
     read = fabio.open(str(tmp_path / "b.img"))
     assert read.data.shape == (60, 176)
     argv = ["-img", str(tmp_path / "b.img"), "-cell", "70", "-default_F", "1"]
@@ -206,7 +207,7 @@ def test_an_unfinished_store_needs_to_be_asked_for(tmp_path, image) -> None:
     raw = np.fromfile(tmp_path / "a.bin", "<f4").reshape(image.shape)
     assert np.array_equal(np.isnan(raw), ~there)
     assert np.array_equal(raw[there], image[there])
-    counts = np.fromfile(tmp_path / "a.img", "<u2", offset=512).reshape(image.shape)
+    counts = np.fromfile(tmp_path / "a.img", "<u2", offset=1024).reshape(image.shape)
     assert counts[there].max() == 55040
     assert (counts[~there] == 0).all()
     with h5py.File(tmp_path / "a.h5") as file:
@@ -320,4 +321,5 @@ def test_progress_reaches_the_end(store, tmp_path) -> None:
 
         ending = format_.suffixes[0] if format_.suffixes else ".n"
         export(store, tmp_path / f"{name}{ending}", name, progress=note)
-        assert seen[-1] == (150, 150)
+        if name not in ("geom", "expt"):
+            assert seen[-1] == (150, 150)

@@ -18,7 +18,8 @@ from nbdask.export.formats import export
 from nbdask.export.geometry import geometry_of
 from nbdask.export.pgm import pgm_header
 from nbdask.export.picture import Picture
-from nbdask.export.smv import automatic_scale, check_seed, file_bytes, smv_header
+from nbdask.export.smv import automatic_scale, check_seed, smv_header
+from nbdask.export.smv_adsc import file_bytes
 from tests.export.stores import experiment_of, picture_of, rounded, store_of
 from tests.helpers import small_experiment
 
@@ -101,7 +102,7 @@ def test_a_long_header_takes_another_512_bytes(tmp_path: Path) -> None:
     header = smv_header(experiment, geometry_of(picture))
     assert len(header) % 512 == 0
     assert int(entries(header)["HEADER_BYTES"]) == len(header)
-    export(store, tmp_path / "a.img", scale=1.0, adc=0.0)
+    export(store, tmp_path / "a.img", scale=1.0, adc=0.0, header="c")
     raw = (tmp_path / "a.img").read_bytes()
     assert raw.startswith(header)
     assert len(raw) == len(header) + 2 * image.size
@@ -113,7 +114,7 @@ def test_a_long_header_takes_another_512_bytes(tmp_path: Path) -> None:
 def test_smv_file_has_the_size_that_was_foretold(flat: Path, tmp_path: Path) -> None:
     """Room on the disk is asked for by it."""
     done = export(flat, tmp_path / "a.img")
-    assert done.size == file_bytes(Picture(flat)) == 512 + 2 * 30 * 44
+    assert done.size == file_bytes(Picture(flat)) == 1024 + 2 * 30 * 44
 
 
 def test_automatic_scale_makes_the_greatest_pixel_55000(

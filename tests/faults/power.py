@@ -54,7 +54,7 @@ class Recorder:
         self.folder, self.moments = folder, list[Moment]()
         self.root = folder.stat().st_ino
         #: A second name for each synced file, so that its number is not given to another.
-        self._side = side
+        self.side = side
         self._synced: Names = {self.root: {}}
         self._content: dict[int, bytes] = {}
         self._lock = threading.RLock()
@@ -88,9 +88,9 @@ class Recorder:
             return
         with open(path, "rb") as file:
             self._content[number] = file.read()
-        if not (self._side / str(number)).exists():
+        if not (self.side / str(number)).exists():
             # Not through the patched call, which would note it.
-            _LINK(path, self._side / str(number))
+            _LINK(path, self.side / str(number))
 
     def _now(self) -> Names:
         return {os.stat(here).st_ino: _listed(Path(here)) for here, _, _ in os.walk(self.folder)}

@@ -19,6 +19,8 @@ from nbdask.derive.pyramid import build_pyramid
 from nbdask.errors import InputError
 from nbdask.export.formats import export
 from nbdask.store import lock as lock_module
+from nbdask.store import schema
+from nbdask.store.journal import is_journal, parsed, seed_of
 from nbdask.store.reader import StoreReader
 from tests.faults.power import Moment, Recorder, files, on_disk, restore
 from tests.helpers import small_experiment
@@ -42,23 +44,28 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recorder, Path]:
     return recorder, folder / "a.zarr"
 
 
-def records(paths: dict[str, object]) -> set[str]:
-    """Return the tiles of which a record is there."""
-    begin = "a.zarr/tiles/c/"
-    return {path[len(begin) :].rpartition("/")[0] for path in paths if path.startswith(begin)
-            and not path.endswith(".partial")}  # fmt: skip
+def records(moment: Moment, root: int, side: Path, seed: int) -> set[int]:
+    """Return the tiles of which a program sees a record."""
+    names = defaultdict(dict, moment.names)
+    journals = {
+        path: number
+        for path, number in files(moment, root, names.__getitem__).items()
+        if is_journal(path.removeprefix("a.zarr/"))
+    }
+    found = [parsed((side / str(number)).read_bytes(), seed) for number in journals.values()]
+    return {int(index) for entries in found for index in entries["index"]}
 
 
 def test_a_record_is_never_there_before_its_pixels(recorded) -> None:
     """Whenever a program sees a record, its pixels are on the disk as a whole."""
     recorder, store = recorded
     seen = 0
+    reader = StoreReader(store)
+    seed = seed_of(reader.attributes)
     for moment in recorder.moments:
-        names = defaultdict(dict, moment.names)
-        visible = files(moment, recorder.root, names.__getitem__)
         durable = on_disk(moment, recorder.root)
-        for tile in records(visible):
-            pixels = f"image/c/{tile}"
+        for tile in records(moment, recorder.root, recorder.side, seed):
+            pixels = schema.chunk_key(reader.image, reader.grid.place(tile))
             assert durable.get(f"a.zarr/{pixels}") == (store / pixels).read_bytes()
             seen += 1
     assert seen > 0

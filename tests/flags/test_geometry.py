@@ -67,6 +67,29 @@ def test_real_positions(name: str) -> None:
     assert frame.close_distance > 0.0
 
 
+@pytest.mark.skipif(not INPUTS.is_dir(), reason="NBDASK_INPUTS does not name the real files")
+@pytest.mark.parametrize(
+    "name",
+    ["jungfrau16m.expt", "cspad_hierarchy.expt", "sacla_mpccd.expt", "mpccd_8modules.nxs",
+     "agipd_1m.geom", "jungfrau4m.geom"],
+)  # fmt: skip
+def test_real_panels(name: str) -> None:
+    """Corners of all panels as kernels place them, which may have two pitches and skewed axes."""
+    path = str(INPUTS / "geometry" / name)
+    model, found = build_model(run(path, "-oversample 1")), read_geometry(path).panels
+    assert model.n_panels == len(found)
+    for number, given in enumerate(found):
+        one = model.at(number)
+        ends = ((0, 0), (one.n_fast, 0), (one.n_fast, one.n_slow), (0, one.n_slow))
+        lab = [
+            one.origin + f * one.pitch_fast * one.fast + s * one.pitch_slow * one.slow
+            for f, s in ends
+        ]
+        assert np.max(np.abs(np.array(lab) @ TO_LAB - given.corners())) < 1e-12
+        assert one.close_distance == pytest.approx(given.distance, abs=1e-12)
+        assert one.area == pytest.approx(given.area, rel=1e-9)
+
+
 def test_what_is_taken(tmp_path: Path) -> None:
     """Beam, polarization, spindle, sensor; what is not taken is said."""
     parsed = parse_args(BASE.split(), geometry=square(tmp_path))

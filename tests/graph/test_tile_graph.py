@@ -20,7 +20,8 @@ from nbdask.graph.context import RunContext, Setup, context_of
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.plan import make_plan
-from nbdask.plan.tiles import Tile
+from nbdask.plan.steps import split_steps
+from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.statistics import EMPTY, TileSummary
 from tests.helpers import COSTS, image_of, small_experiment
 
@@ -58,6 +59,14 @@ def test_one_task_for_each_range_and_a_chain_of_sums(ranges: int, index: int) ->
     read = [key for keys in reads.values() for key in keys]
     assert sorted(map(str, read)) == sorted(str(k) for k in graph.graph if k != graph.key)
     assert sum(not keys for keys in reads.values()) == ranges
+
+
+def test_names_say_tile_and_range() -> None:
+    """For who looks at a scheduler's pages."""
+    grid, steps = TileGrid((16, 16), (8, 8)), split_steps(100, 50)
+    (graph,) = tile_graphs("r", [3], 2, grid, steps)
+    assert graph.label == "slow 8 to 16, fast 8 to 16"
+    assert ("part-r", 3, 1, "slow 8 to 16, fast 8 to 16, steps 50 to 100") in graph.graph
 
 
 def test_keys_of_runs_and_tiles_differ() -> None:
@@ -104,9 +113,14 @@ def test_summaries_of_tiles_are_those_of_their_pixels() -> None:
 
 
 def test_what_is_written_is_not_kept() -> None:
-    """The writer gets index, tile, pixels and summary; the result holds no pixels any more."""
+    """The writer gets index, tile, pixels and summary; the result holds the record instead."""
     seen: list[tuple[int, Tile, np.ndarray, TileSummary]] = []
-    context = context_for(write_tile=lambda *parts: seen.append(parts))
+
+    def write(*parts: Any) -> list[float]:
+        seen.append(parts)
+        return [1.0, 2.0]
+
+    context = context_for(write_tile=write)
     setup = Setup("written", context)
     setup.install()
     try:
@@ -117,7 +131,7 @@ def test_what_is_written_is_not_kept() -> None:
     assert (index, tile) == (3, context.grid[3])
     assert np.array_equal(pixels, tasks.compute_tile(context, 3).image)
     assert result.image is None
-    assert result.summary == summary
+    assert (result.summary, result.record) == (summary, (1.0, 2.0))
 
 
 def test_a_writer_that_fails_names_the_tile() -> None:
@@ -152,7 +166,8 @@ def test_pieces_add_up_in_their_order() -> None:
     assert total.partial.total.tolist() == [[13.0]]  # 3 * 1 + 10
     assert total.partial.gain.tolist() == [[6.0]]
     assert (total.partial.outside, total.seconds) == (7, 0.75)
-    assert tasks.add(tasks.TimedPartial(None, 1.0), tasks.TimedPartial(None, 2.0)) == (None, 3.0)
+    nothing = tasks.add(tasks.TimedPartial(None, 1.0), tasks.TimedPartial(None, 2.0))
+    assert (nothing.partial, nothing.seconds) == (None, 3.0)
 
 
 def test_a_tile_beside_the_region_of_interest_is_dark_and_idle() -> None:

@@ -8,7 +8,7 @@ from nbdask.plan import leading
 from nbdask.plan.cost import Costs
 from nbdask.plan.estimate import JOB_SECONDS, SYNCS, Estimate, Pieces, Storage, Workers, estimate
 
-COSTS = Costs({}, {"run/start": 1e9, "run/workers": 2e9, "run/tile": 1e6})
+COSTS = Costs({}, {"run/start": 1e9, "run/workers": 2e9, "run/tile": 1e6, "run/copy": 30.0})
 #: Storage that nobody waits for.
 MEMORY = Storage(0.0, 1e12)
 
@@ -83,6 +83,12 @@ def test_the_leading_process_takes_its_share_of_the_cores() -> None:
     """Where it runs on the machine whose cores all work."""
     here, elsewhere = (told(Workers(2, 1, 3, cores=n), ranges=10) for n in (2, 0))
     assert here.total == pytest.approx(elsewhere.total + here.leading / 2)
+
+
+def test_shards_have_machines_of_their_own() -> None:
+    """Cores too."""
+    assert Workers(1, 4, 1, cores=2).times(3) == Workers(3, 4, 1, cores=6)
+    assert Workers(1, 4, 1, cores=2).times(3).at_once == 6
 
 
 def test_workers_take_time_to_start() -> None:

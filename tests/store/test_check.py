@@ -95,10 +95,11 @@ def test_a_root_that_says_only_whose_it_is(store, capsys) -> None:
 def test_a_shape_that_the_files_do_not_have(store, shape, said) -> None:
     """Refused before anybody makes room for it, also where all metadata agree."""
     sides = [262144, 262144]
-    changed = {"image": {"shape": sides}}
+    changed: dict[str, Any] = {"image": {"shape": sides}}
     if shape == "all":
         counts = [-(-side // 12) for side in sides] + [len(schema.FIELDS)]
-        changed |= {"tiles": {"shape": counts}, "slow": {"shape": sides[:1]}}
+        grid: Any = {"name": "regular", "configuration": {"chunk_shape": [1, 1024, counts[2]]}}
+        changed |= {"tiles": {"shape": counts, "chunk_grid": grid}, "slow": {"shape": sides[:1]}}
         changed |= {"fast": {"shape": sides[:1]}}
         root = json.loads((store / "zarr.json").read_text())
         root["attributes"]["plan"]["shape"] = sides

@@ -15,7 +15,7 @@ from nbdask.store import checked
 from nbdask.store.checked import CheckedImage
 from nbdask.store.reader import StoreReader
 from tests.export.stores import store_of
-from tests.helpers import sampled, small_experiment
+from tests.helpers import lose_records, sampled, small_experiment
 from tests.pictured import flip
 
 IMAGE = np.random.default_rng(3).gamma(0.5, 40.0, (32, 24)).astype(np.float32)
@@ -71,7 +71,7 @@ def test_a_part_is_sound_before_it_is_returned(store, part) -> None:
 
 def test_what_is_missing_and_what_cannot_be_decoded(store) -> None:
     """A missing record, unless unfinished stores are wanted; a chunk or record of rubbish."""
-    (store / "tiles" / "c" / "0" / "1" / "0").unlink()
+    lose_records(store, 1)
     reader = StoreReader(store)
     with pytest.raises(StoreError, match=r"tile 1 .* is damaged: it has no record"):
         CheckedImage(reader).read(WHOLE)
@@ -81,7 +81,7 @@ def test_what_is_missing_and_what_cannot_be_decoded(store) -> None:
         CheckedImage(reader, missing=True).read(WHOLE)
     (store / "tiles" / "c" / "0" / "0" / "0").write_bytes(b"rubbish")
     with pytest.raises(StoreError, match=r"tile 0 .* is damaged: its record cannot be read"):
-        CheckedImage(reader).read(Tile(0, 1, 0, 1))
+        CheckedImage(StoreReader(store)).read(Tile(0, 1, 0, 1))
 
 
 PARTS = [np.s_[5], np.s_[5:9, 3], np.s_[::-1, 4:20:3], np.s_[30:2:-7, ::2], np.s_[3, 4], np.s_[7:7]]
@@ -112,7 +112,7 @@ def test_a_flipped_bit_is_an_error_when_it_is_computed(store, place) -> None:
 
 def test_what_is_not_computed_yet_is_nan_when_checked(store) -> None:
     """As without the check."""
-    (store / "tiles" / "c" / "0" / "1" / "0").unlink()
+    lose_records(store, 1)
     (store / "image" / "c" / "0" / "1").unlink()
     image = nbdask.open(store, check=True)["image"].values
     assert np.isnan(image[:16, 16:]).all()

@@ -71,7 +71,7 @@ def test_layout(tmp_path) -> None:
     assert image.metadata.dimension_names == ("slow", "fast")
     assert np.isnan(image.fill_value)
     assert tiles.shape == (3, 2, len(schema.FIELDS))
-    assert tiles.chunks == (1, 1, len(schema.FIELDS))
+    assert tiles.chunks == (3, 2, len(schema.FIELDS))
     assert tiles.attrs["fields"] == list(schema.FIELDS)
     assert slow[:].tolist() == list(range(20))
     assert slow.attrs["pixel_size_m"] == 2e-4
@@ -241,7 +241,7 @@ def test_what_is_no_store_is_refused(tmp_path) -> None:
     with pytest.raises(StoreError, match="is not an nbdask store"):
         read_summary(tmp_path / "b.zarr")
     grid = TileGrid((20, 30), (8, 16))
-    later = {**root_of(grid), "format_version": schema.PANELS_VERSION + 1}
+    later = {**root_of(grid), "format_version": schema.FORMAT_VERSION + 1}
     create_store(tmp_path / "c.zarr", grid, later, pixel_size=1e-4)
     with pytest.raises(StoreError, match="newer nbdask"):
         StoreReader(tmp_path / "c.zarr")

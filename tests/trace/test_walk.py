@@ -11,7 +11,16 @@ import pytest
 
 from nbdask.amplitudes.request import Request
 from nbdask.errors import BackendError, InputError
-from nbdask.experiment import Crystal, Mosaic, Sampling, Scan, Sources, StructureFactors
+from nbdask.experiment import (
+    Background,
+    Crystal,
+    Material,
+    Mosaic,
+    Sampling,
+    Scan,
+    Sources,
+    StructureFactors,
+)
 from nbdask.experiment.sources import Spread
 from nbdask.flags import Own, parse_args
 from nbdask.geometry.build import build_model
@@ -134,6 +143,8 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen: set[str] = set()
     for name in CASES:
         seen |= {e.name for e in trace_pixel(experiment(name), *pixel(name)).entries}
+    wet = Background(materials=(Material(1e-4, table="water"),), beamstop=(1e-3, 0.0, 0.0))
+    seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
     assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2", *RARE}
 
 

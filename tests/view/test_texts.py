@@ -146,16 +146,16 @@ def test_tiles_that_are_mended_are_forgotten(store: Path) -> None:
     before = [flip(file) for file in files]
     try:
         scene = Scene(store)
-        damage, reader = scene.damage, scene.levels.reader
+        damage, levels = scene.damage, scene.levels
         damage.tiles = {1: "one", 9: "other"}
         damage.parts = {"part": None}
         assert damage.count == 3
-        assert damage.repaired(reader) == []
+        assert damage.repaired(levels) == []
         files[0].write_bytes(before[0])
-        assert damage.repaired(reader) == [1]
+        assert damage.repaired(levels) == [1]
         assert damage.tiles == {9: "other"}
         files[1].write_bytes(before[1])
-        assert damage.repaired(reader) == [9]
+        assert damage.repaired(levels) == [9]
         assert damage.count == 1
     finally:
         for file, data in zip(files, before, strict=True):

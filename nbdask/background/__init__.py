@@ -1,0 +1,1 @@
+"""Amorphous materials in the beam: tables of amplitudes, their formulas, what scatters."""

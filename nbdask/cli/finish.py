@@ -1,0 +1,23 @@
+"""``nbdask finish``: a store that shards have filled is closed."""
+
+from __future__ import annotations
+
+import click
+
+from nbdask.cli.status import exit_code, lines
+
+
+@click.command(name="finish")
+@click.argument("store")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def command(store: str, quiet: bool) -> int:
+    """Close STORE, whose tiles shards have computed: records, statistics and status.
+
+    The last shard does this by itself. The exit code is 1 where tiles are missing.
+    """
+    from nbdask.shards import finish
+
+    found = finish(store)
+    if not quiet or exit_code(found):
+        click.echo("\n".join(lines(store, found)))
+    return exit_code(found)

@@ -1,0 +1,100 @@
+"""``nbdask simulate --shard``: what it may stand beside, the run, and what it says."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from nbdask.cli.faults import bar
+from nbdask.cli.jsonlog import JsonLog
+from nbdask.cli.noise_options import given_options
+from nbdask.cli.running import MOST_NAMED, run_keywords, say, say_notes, without_shard
+from nbdask.cli.startup import how_ended
+from nbdask.cli.streams import one_line
+from nbdask.errors import UnfinishedError
+from nbdask.experiment import Experiment
+from nbdask.flags import Outputs
+from nbdask.plan.shards import Shard
+
+_FILES = ("floatfile", "intfile", "pgmfile", "noisefile")
+
+
+def shard_of(options: dict[str, Any], outputs: Outputs | None) -> Shard | None:
+    """Return the shard that was asked for, or None.
+
+    Raises
+    ------
+    PlanError
+        No such shard.
+    click.UsageError
+        It stands beside what needs a whole image, or a run of its own.
+    """
+    text = options["shard"]
+    if text is None:
+        return None
+    shard = Shard.parse(text)
+    if options["overwrite"]:
+        raise click.UsageError(
+            f"--overwrite with --shard {text}: no shard may delete what others have written; name a"
+            " new store, or remove the old one"
+        )
+    needing = [
+        *(["--noise"] if options["noise"] else given_options(options)),
+        *(["--pyramid"] if options["pyramid"] else []),
+        *([f"-{name}" for name in _FILES if getattr(outputs, name, None)]),
+        *(["-printout"] if outputs is not None and outputs.printout else []),
+    ]
+    if needing:
+        raise click.UsageError(
+            f"{needing[0]} with --shard {text}: needs the whole image; leave it out, and use nbdask"
+            " noise, pyramid or export when nbdask status says that the store is complete"
+        )
+    return shard
+
+
+def run_shard(
+    experiment: Experiment,
+    options: dict[str, Any],
+    shard: Shard,
+    argv: Sequence[str],
+    notes: Sequence[str],
+) -> int:
+    """Compute a shard, and say how it went; return the exit code."""
+    from nbdask.run import Settings
+    from nbdask.shards import simulate_shard
+
+    settings, out = Settings(**run_keywords(options)), options["out"]
+    try:
+        with bar(f"shard {shard}", options["quiet"]) as progress:
+            share = simulate_shard(
+                experiment,
+                out,
+                shard,
+                settings,
+                command=without_shard(argv),
+                progress=progress,
+                listeners=[JsonLog()] if options["log"] == "json" else [],
+                notes=notes,
+            )
+    except KeyboardInterrupt as error:
+        word, code = how_ended(error)
+        say(f"{word}; the store keeps all finished tiles. To go on:")
+        print(shlex.join(argv), file=sys.stderr)
+        return code
+    except UnfinishedError as error:
+        say(f"error: {len(error.tiles)} tile(s) failed on every try, the shard's others are done:")
+        for text in error.tiles[:MOST_NAMED]:
+            print("  " + one_line(text), file=sys.stderr)
+        say("to try them again:")
+        print(shlex.join(argv), file=sys.stderr)
+        return error.exit_code
+    if not options["quiet"]:
+        say_notes(share.notes)
+        there = share.tiles - share.computed
+        text = f"{out}: shard {shard}: {share.computed} tiles computed, {there} were there"
+        click.echo(text + ("; the store is complete" if share.closed else ""))
+    return 0

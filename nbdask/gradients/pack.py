@@ -1,0 +1,155 @@
+"""From a basis to what the compiled loops of derivatives are called with."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.polynomial import Polynomial
+
+from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Array, Model
+from nbdask.geometry.slopes import Slopes
+from nbdask.gradients.basis import Basis
+from nbdask.gradients.lattice import form_slope
+from nbdask.kernels.params import read_codes, read_struct
+from nbdask.physics.lattice import GAUSS_WIDTH
+
+_HEADER = "slope_params.h"
+#: Layouts of what holds for one parameter, and for all.
+SLOPE, SLOPES = read_struct(_HEADER, "Slope"), read_struct(_HEADER, "Slopes")
+MOST_SPINS = read_codes(_HEADER)["MOST_SPINS"]
+_LOG2_E = 1.4426950408889634
+_PLACED = ("origin", "fast", "slow", "deep", "normal", "close_distance", "depth")
+
+
+class PackedBasis(NamedTuple):
+    """Everything that a basis gives to the loops.
+
+    Attributes
+    ----------
+    how : structure
+        Of :data:`SLOPES`.
+    slopes : (parameters,) structured array
+        Of :data:`SLOPE`.
+    frames : (n, 3, 3) float64 array
+    spins : (spins, n, 3) float64 array
+    waves : (parameters, sources) float64 array
+        Relative changes of wavelengths.
+    """
+
+    how: Any
+    slopes: Any
+    frames: Array
+    spins: Array
+    waves: Array
+
+
+def pack_basis(model: Model, basis: Basis, pulled: bool = False) -> PackedBasis:
+    """Return what the loops read.
+
+    Parameters
+    ----------
+    model : Model
+    basis : Basis
+    pulled : bool
+        Whether sums over wavelengths are wanted.
+    """
+    count = len(basis.slopes)
+    slopes = np.zeros(max(count, 1), SLOPE)
+    waves = np.zeros((count, model.n_sources))
+    spins: list[Array] = []
+    for row, entry, wave in zip(slopes, basis.slopes, waves, strict=False):
+        _fill(row, model, entry)
+        row["spin"] = -1
+        if entry.spin is not None:
+            row["spin"] = len(spins)
+            spins.append(entry.spin)
+        if entry.wavelength is not None:
+            wave[:] = entry.wavelength / model.wavelength
+            row["lit"] = 1
+    how = np.zeros((), SLOPES)
+    how["series"] = [_series(float(n)) for n in model.n_cells]
+    how["wave"] = [_wave(int(n)) for n in model.n_cells]
+    how["parameters"], how["spins"] = count, len(spins)
+    if count and slopes["shaped"].any():
+        how["shaped"] = 6 if model.shape == GAUSS else 3
+    how["turned"] = bool(count) and slopes["turned"].any()
+    how["moved"] = pulled or (bool(count) and (slopes["placed"] | slopes["lit"]).any())
+    table = np.array(spins) if spins else np.zeros((1, 1, 3))
+    return PackedBasis(how, slopes, np.ascontiguousarray(basis.frames), table, waves)
+
+
+def fits(model: Model, basis: Basis) -> bool:
+    """Whether the loops have what a model and a basis need."""
+    spins = sum(entry.spin is not None for entry in basis.slopes)
+    return not model.curved and not model.running_product and spins <= MOST_SPINS
+
+
+def _series(cells: float) -> list[float]:
+    """Return the derivative of ln S near a peak over x, by powers of x^2 (S-GRAD-05)."""
+    n2 = cells * cells
+    terms = (
+        (n2 - 1.0) / 3.0,
+        (n2**2 - 1.0) / 45.0,
+        2.0 * (n2**3 - 1.0) / 945.0,
+        (n2**4 - 1.0) / 4725.0,
+    )
+    return [-2.0 * pi**2 * pi ** (2 * power) * term for power, term in enumerate(terms)]
+
+
+def _wave(cells: int) -> list[float]:
+    """Return cos(N pi x), for odd N over cos(pi x), as a polynomial in sin^2(pi x) (S-GRAD-05)."""
+    if cells > 10:
+        return [0.0] * 6
+    # cos(2 m z) = T_m(1 - 2 s), and cos((2 m + 1) z) / cos z obeys the same recurrence.
+    twice_c = Polynomial([2.0, -4.0])
+    before, now = (
+        (Polynomial([1.0]), Polynomial([1.0]))
+        if cells % 2
+        else (Polynomial([1.0, -2.0]), Polynomial([1.0]))
+    )
+    for _ in range(cells // 2):
+        before, now = now, twice_c * now - before
+    return [*now.coef, *[0.0] * (6 - len(now.coef))]
+
+
+def _fill(row: Any, model: Model, entry: Slopes) -> None:
+    """Fill the structure of one parameter."""
+    for name in ("origin", "fast", "slow", "normal", "close_distance", "kahn"):
+        row[name] = entry.get(name)
+    step, mu = entry.get("layer_step"), entry.get("mu")
+    row["deep"] = model.layer_step * entry.get("normal") + step * model.normal
+    row["depth"] = step * model.mu + model.layer_step * mu
+    for name in ("background", "scale"):
+        row[name] = entry.get(name)
+    if entry.axes is not None:
+        row["axes"], row["turned"] = entry.axes.reshape(-1), 1
+    row["shape"], row["log"] = _shape(model, entry)
+    row["shaped"] = row["shape"].any()
+    row["placed"] = any(np.any(row[name]) for name in _PLACED)
+
+
+def _shape(model: Model, entry: Slopes) -> tuple[Array, float]:
+    """Return how the numbers change that a shape depends on, and the logarithm of all terms."""
+    shape, cells = np.zeros(6), entry.get("n_cells") * np.ones(3)
+    log = 0.0
+    if model.f_grid.size == 0 and model.default_F != 0.0:
+        log = 2.0 * float(entry.get("default_F")) / model.default_F
+    if model.shape == SQUARE:
+        shape[:3] = cells
+        return shape, log
+    log += 2.0 * float((cells / model.n_cells).sum())
+    fudge = float(entry.get("fudge"))
+    if model.shape == ROUND:
+        shape[:3] = model.n_cells * (fudge * model.n_cells + 2.0 * model.fudge * cells)
+        return shape, log
+    form = model.spot_form.T @ model.spot_form
+    change = (fudge + 2.0 * model.fudge * float((cells / model.n_cells).sum())) * form
+    own = form_slope(model, entry)
+    if own is not None:
+        change = change + model.fudge * own
+    change = change * (2.0 * _LOG2_E / GAUSS_WIDTH)
+    shape[:3] = np.diag(change)
+    shape[3:] = 2.0 * change[[0, 0, 1], [1, 2, 2]]
+    return shape, log

@@ -1,0 +1,158 @@
+"""What tasks of a gradient share, and one tile of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbdask.errors import BackendError, FieldError, InputError
+from nbdask.experiment import Experiment
+from nbdask.geometry.build import build_model
+from nbdask.geometry.model import Array, Model
+from nbdask.gradients.basis import Basis, basis_of
+from nbdask.gradients.compiled import CpuSlopes
+from nbdask.gradients.pack import fits
+from nbdask.gradients.parameters import Parameter, parameters_of
+from nbdask.gradients.planes import ReferenceSlopes, SlopeKernel, tile_planes
+from nbdask.kernels.interface import Mask
+from nbdask.native.library import available
+from nbdask.plan.tiles import Tile, TileGrid
+
+#: Kernels that have derivatives.
+BACKENDS = ("cpu", "numpy")
+#: Bytes of a tile's planes, where no tile is given.
+_TILE_BYTES = 32 << 20
+_MOST_EDGE = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """The shared part of a gradient.  Picklable.
+
+    Attributes
+    ----------
+    model : Model
+    basis : Basis
+    grid : TileGrid
+    backend : str
+    """
+
+    model: Model
+    basis: Basis
+    grid: TileGrid
+    backend: str
+
+    def kernel(self) -> SlopeKernel:
+        """Return this process's kernel."""
+        return slope_kernel(self.backend)
+
+
+def slope_kernel(backend: str) -> SlopeKernel:
+    """Return the kernel of a name in :data:`BACKENDS`."""
+    return CpuSlopes() if backend == "cpu" else ReferenceSlopes()
+
+
+def choose_backend(backend: str | None, model: Model, basis: Basis) -> str:
+    """Return the kernel that is asked for, or the best one here.
+
+    A curved detector is left to NumPy.
+
+    Raises
+    ------
+    BackendError
+        One that has no derivatives.
+    """
+    if backend in (None, "auto"):
+        return "cpu" if available() and fits(model, basis) else "numpy"
+    if backend not in BACKENDS:
+        raise BackendError(
+            f"--backend = {backend!r}: gradients are computed by {' and '.join(BACKENDS)}"
+        )
+    if backend == "cpu" and not fits(model, basis):
+        raise BackendError(
+            "--backend = 'cpu': gradients of a curved detector are computed by numpy alone"
+        )
+    assert backend is not None
+    return backend
+
+
+def prepare_gradient(
+    experiment: Experiment,
+    parameters: str | Parameter | Sequence[str | Parameter],
+    backend: str | None = None,
+    tile: int | tuple[int, int] | None = None,
+) -> tuple[Work, tuple[Parameter, ...]]:
+    """Do everything that comes before the first tile.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    parameters : str, Parameter or sequence of them
+        See :func:`~.parameters.parameters_of`.
+    backend : str, optional
+        ``"cpu"``, ``"numpy"`` or None: the best that is there.
+    tile : int or tuple of int, optional
+        Pixels of a tile (slow, fast).
+
+    Raises
+    ------
+    NbdaskError
+        A parameter that cannot be refined, or an experiment that cannot be computed.
+    """
+    if not isinstance(experiment, Experiment):
+        raise InputError(
+            f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
+            " nbdask.from_args(argv) or nbdask.from_toml(path)"
+        )
+    chosen = parameters_of(parameters)
+    model = build_model(experiment)
+    basis = basis_of(experiment, model, chosen)
+    grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, len(chosen)))
+    return Work(model, basis, grid, choose_backend(backend, model, basis)), chosen
+
+
+def _tile(
+    shape: tuple[int, int], tile: int | tuple[int, int] | None, parameters: int
+) -> tuple[int, int]:
+    if tile is None:
+        most = math.isqrt(_TILE_BYTES // (8 * (1 + parameters)))
+        tile = max(32, min(most // 32 * 32, _MOST_EDGE))
+    edges = (tile, tile) if isinstance(tile, int) else tuple(tile)
+    if len(edges) != 2 or any(not isinstance(n, int) or n < 1 for n in edges):
+        raise FieldError("--tile", tile, "one or two whole numbers of at least 1")
+    return (min(edges[0], shape[0]), min(edges[1], shape[1]))
+
+
+def region_of(model: Model, tile: Tile) -> tuple[Tile, Mask | None] | None:
+    """Return what is evaluated of a tile, and its mask (None: all of it); None: nothing."""
+    part = tile.intersect(Tile.within(model.roi))
+    if part is None:
+        return None
+    mask = None if model.mask is None else model.mask.read(*part.bounds)
+    if mask is None or mask.all():
+        return part, None
+    return (part, mask) if mask.any() else None
+
+
+def planes_of_tile(work: Work, tile: Tile) -> Array:
+    """Return photons and derivatives of a tile, 0 where nothing is evaluated.
+
+    Returns
+    -------
+    (1 + parameters, n_slow, n_fast) float64 array
+    """
+    found = region_of(work.model, tile)
+    if found is None:
+        return np.zeros((1 + len(work.basis.slopes), *tile.shape))
+    part, mask = found
+    planes = tile_planes(work.kernel(), work.model, work.basis, part, mask)
+    if part == tile:
+        return planes
+    result: NDArray[np.float64] = np.zeros((len(planes), *tile.shape))
+    slow, fast = part.slow0 - tile.slow0, part.fast0 - tile.fast0
+    result[:, slow : slow + part.shape[0], fast : fast + part.shape[1]] = planes
+    return result

@@ -1,0 +1,114 @@
+"""Journals: the records of tiles as they finish; each process writes files of its own.
+
+A journal is replaced as a whole for every entry, so that nothing is half there, on any kind of
+storage, and nobody else writes to it.  :mod:`~.records` puts them into the array ``tiles``.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+
+from nbdask.store import schema
+
+#: An entry: number of the tile, its record, checksum of both.
+ENTRY = np.dtype([("index", "<i8"), ("values", "<f8", (len(schema.FIELDS),)), ("crc32c", "<u4")])
+_CHECKED = ENTRY.itemsize - 4
+#: After so many entries a process begins another file.
+MOST = 256
+_NAME = re.compile(rf"{schema.TILES}/journal\.[0-9a-f]{{16}}\.[0-9]+")
+
+
+def is_journal(key: str) -> bool:
+    """Return whether a file of a store is a journal."""
+    return _NAME.fullmatch(key) is not None
+
+
+def seed_of(attributes: Mapping[str, Any]) -> int:
+    """Return what the checksums of a store's entries begin with.
+
+    So an entry for a store that was there before, under the same name, is none of this one.
+    """
+    text = f"{attributes.get('fingerprint')} {attributes.get('started')}"
+    return int(google_crc32c.value(text.encode()))
+
+
+def entry(index: int, values: Sequence[float], seed: int) -> bytes:
+    """Return the bytes of an entry: the record of one tile."""
+    made = np.zeros((), dtype=ENTRY)
+    made["index"], made["values"] = index, values
+    data = made.tobytes()[:_CHECKED]
+    return data + int(google_crc32c.extend(seed, data)).to_bytes(4, "little")
+
+
+def parsed(data: bytes, seed: int) -> NDArray[Any]:
+    """Return the sound entries of a journal, (entries,) ``ENTRY``; of one tile only the last."""
+    size = ENTRY.itemsize
+    rows = np.frombuffer(data, dtype=ENTRY, count=len(data) // size)
+    sound = [
+        google_crc32c.extend(seed, data[at : at + _CHECKED]) == crc
+        for at, crc in zip(range(0, len(data), size), rows["crc32c"].tolist(), strict=False)
+    ]
+    rows = rows[np.array(sound, dtype=np.bool_)]
+    _, last = np.unique(rows["index"][::-1], return_index=True)
+    return np.asarray(rows[::-1][last])
+
+
+class Journal:
+    """Writes entries.  Threads of one process share it; processes do not.
+
+    Parameters
+    ----------
+    store : Store
+        zarr's store, of which a file is there as a whole when it is said to be written.
+    seed : int
+        See :func:`seed_of`.
+    """
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self._store, self._seed = store, seed
+        self._name, self._number = f"{schema.TILES}/journal.{secrets.token_hex(8)}", 0
+        self._entries: list[bytes] = []
+        self._added = self._written = 0
+        self._adding, self._writing = Lock(), Lock()
+
+    def add(self, index: int, values: Sequence[float]) -> None:
+        """Put a tile on record.
+
+        Parameters
+        ----------
+        index : int
+        values : sequence of float
+            In the order of ``schema.FIELDS``.
+
+        Raises
+        ------
+        OSError
+            It cannot be written; it may be added again.
+        """
+        with self._adding:
+            self._entries.append(entry(index, values, self._seed))
+            self._added += 1
+            mine = self._added
+        with self._writing:
+            if self._written >= mine:
+                return  # Another thread wrote it along with its own.
+            with self._adding:
+                entries, added = self._entries.copy(), self._added
+            data = default_buffer_prototype().buffer.from_bytes(b"".join(entries))
+            sync(self._store.set(f"{self._name}.{self._number}", data))
+            self._written = added
+            if len(entries) >= MOST:
+                self._number += 1
+                with self._adding:
+                    del self._entries[: len(entries)]

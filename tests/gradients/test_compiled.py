@@ -1,0 +1,143 @@
+"""The compiled derivatives against the NumPy ones: every path, cut in any way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from nbdask.errors import BackendError
+from nbdask.experiment import Detector, Experiment, LabFrame, Sampling, Scan, StructureFactors
+from nbdask.geometry.build import build_model
+from nbdask.geometry.model import Model
+from nbdask.gradients import compiled
+from nbdask.gradients.basis import Basis, basis_of
+from nbdask.gradients.compiled import CpuSlopes
+from nbdask.gradients.pack import SLOPE, SLOPES, fits
+from nbdask.gradients.parameters import FIELDS, parameters_of, refusal
+from nbdask.gradients.planes import ReferenceSlopes, tile_planes
+from nbdask.gradients.work import choose_backend
+from nbdask.kernels.pack import pack
+from nbdask.native import library
+from nbdask.plan.steps import StepRange
+from nbdask.plan.tiles import Tile
+from tests.gradients.support import BASE, KINDS, with_crystal
+from tests.helpers import evaluated, reflections, whole
+
+pytestmark = pytest.mark.skipif(not library.available(), reason="there is no compiled library")
+
+MORE: dict[str, Experiment] = {
+    "an even and an odd number of few cells": with_crystal(n_cells=(10, 7, 1)),
+    "two cells": with_crystal(n_cells=(2, 2, 1)),
+    "gauss, no width": with_crystal(shape="gauss", fudge=0.0),
+    "gauss, cells as a matrix": with_crystal(
+        shape="gauss", n_cells=(1, 1, 1), cells_matrix=(4.0, 1.0, 0, 0.5, 5.0, 0, 0, 0, 6.0)
+    ),
+    "round, list": replace(
+        with_crystal(shape="round", mosaic_spread=0.01, mosaic_domains=2),
+        structure=StructureFactors(reflections=reflections(3), default_F=7.0),
+    ),
+    "on the beam": replace(
+        BASE,
+        frame=LabFrame("XDS"),
+        detector=Detector(pixels_fast=5, pixels_slow=5, pixel_size=1e-3, org_x=3.0, org_y=3.0),
+    ),
+    "not polarized, two steps": replace(
+        BASE, beam=replace(BASE.beam, polarized=False), scan=Scan(phi0=0.1, osc=0.1, step=0.05)
+    ),
+    "interpolated, far outside": replace(
+        KINDS["interpolated"], sampling=Sampling(oversample=2, interpolate=True, dmin=1.9e-10)
+    ),
+}
+ALL = {k: e for k, e in (KINDS | MORE).items() if not e.detector.curved}
+
+
+def everything(experiment: Experiment) -> tuple[Model, Basis, list[str]]:
+    model = build_model(experiment)
+    names = [name for name in FIELDS if refusal(experiment, name, model) is None]
+    return model, basis_of(experiment, model, parameters_of(names)), names
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_all_planes_are_those_of_numpy(kind: str) -> None:
+    """To 1e-11 of the largest value, of all parameters that an experiment has, at once."""
+    model, basis, names = everything(ALL[kind])
+    tile = whole(model)
+    mask = evaluated(model, tile)
+    ours = tile_planes(CpuSlopes(), model, basis, tile, mask)
+    expected = tile_planes(ReferenceSlopes(), model, basis, tile, mask)
+    assert np.isfinite(ours).all()
+    # Planes that are 0 but for rounding: their parts cancel.
+    floor = 1e-13 * np.abs(expected[0]).max()
+    for name, plane, good, size in zip(
+        ["image", *names], ours, expected, [1.0, *_sizes(names)], strict=True
+    ):
+        assert np.abs(plane - good).max() <= 1e-11 * np.abs(good).max() + floor / size, name
+
+
+def _sizes(names: list[str]) -> list[float]:
+    """What a parameter is measured by: edges of nanometres, wavelengths of tenths of them."""
+    scales = {"m": 1e-10, "rad": 1e-4, "photon/m^2": 1e20}
+    return [scales.get(FIELDS[name].unit, 1e-3) for name in names]
+
+
+@pytest.mark.parametrize("kind", ["sub-pixels, layers, colours", "mosaic and phi", "list"])
+def test_bits_do_not_depend_on_tiles_masks_and_ranges(kind: str) -> None:
+    """Of planes of pixels here and there; ranges of steps add up."""
+    model, basis, _ = everything(KINDS[kind])
+    kernel, tile = CpuSlopes(), whole(model)
+    full = kernel.planes(model, basis, tile, None)
+    part = Tile(1, 5, 2, 6)
+    assert np.array_equal(kernel.planes(model, basis, part, None), full[:, 1:5, 2:6])
+    mask = np.arange(tile.pixels).reshape(tile.shape) % 3 == 0
+    masked = kernel.planes(model, basis, tile, mask)
+    assert np.array_equal(masked[:, mask], full[:, mask])
+    assert not masked[:, ~mask].any()
+    edges = sorted({0, 1, model.n_steps // 2 + 1, model.n_steps})
+    sums = sum(kernel.sums(model, basis, tile, StepRange(a, b), None) for a, b in pairwise(edges))
+    again = kernel.finish(model, basis, tile, sums, None)
+    assert np.allclose(again, full, rtol=1e-12, atol=1e-13 * np.abs(full).max())
+    whole_sums = kernel.sums(model, basis, tile, StepRange(0, model.n_steps), None)
+    assert np.array_equal(kernel.finish(model, basis, tile, whole_sums, None), full)
+
+
+@pytest.mark.parametrize("level", library.levels() if library.available() else ())
+def test_every_level_has_the_same_bits(level: str) -> None:
+    """What is rounded once is written so."""
+    model, basis, _ = everything(KINDS["sub-pixels, layers, colours"])
+    tile = whole(model)
+    found = CpuSlopes(level).planes(model, basis, tile, None)
+    assert np.array_equal(found, CpuSlopes().planes(model, basis, tile, None))
+
+
+def test_structures_have_the_same_size_in_the_library() -> None:
+    """As NumPy reads them from the C++ text."""
+    assert compiled.sizes() == (SLOPE.itemsize, SLOPES.itemsize)
+
+
+def test_sums_by_what_pulls_pixels() -> None:
+    """By amplitudes, by weights and wavelengths of sources: sums of planes times the pull."""
+    experiment = replace(KINDS["sub-pixels, layers, colours"], background=BASE.background)
+    experiment = replace(experiment, structure=StructureFactors(reflections=reflections(4)))
+    model, basis, _ = everything(replace(experiment))
+    tile = whole(model)
+    pull = np.random.default_rng(2).normal(size=tile.shape)
+    kernel = CpuSlopes()
+    planes, found = kernel.pulled_planes(model, basis, tile, None, pull, amplitudes=True)
+    assert np.array_equal(planes, kernel.planes(model, basis, tile, None))
+    sums = kernel.sums(model, basis, tile, StepRange(0, model.n_steps), None)[0]
+    assert found.sources[:, 0].sum() == pytest.approx((pull * sums).sum(), rel=1e-11)
+    assert found.table is not None
+    assert (found.table * pack(model).table).sum() == pytest.approx((pull * sums).sum(), rel=1e-11)
+
+
+def test_a_curved_detector_is_left_to_numpy() -> None:
+    """And said where the compiled loops are asked for."""
+    experiment = KINDS["point pixels, curved"]
+    model, basis, _ = everything(experiment)
+    assert not fits(model, basis)
+    assert choose_backend(None, model, basis) == "numpy"
+    with pytest.raises(BackendError, match="curved"):
+        choose_backend("cpu", model, basis)
