@@ -75,6 +75,17 @@ def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable
             help=f"{whose}Shape of the crystal; spherical: spots of equal width in all directions.",
         ),
         click.option(
+            "--centring",
+            type=click.Choice(CENTRINGS),
+            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
+        ),
+        *_amplitude_options(whose),
+    ]
+
+
+def _amplitude_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return [
+        click.option(
             "--b-factor",
             type=Number(),
             metavar="B",
@@ -91,10 +102,5 @@ def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable
             metavar="FILE",
             help=f"{whose}Several crystals in the beam: TOML tables [[crystals]] with flags and"
             " weight.",
-        ),
-        click.option(
-            "--centring",
-            type=click.Choice(CENTRINGS),
-            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
         ),
     ]
