@@ -227,6 +227,8 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         With it fields without an effect are told as well.
     """
     entry, crystal = known(name), experiment.crystal
+    if experiment.lattices:
+        return "several crystals"
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
     if crystal.diffuse is not None:
