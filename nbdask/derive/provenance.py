@@ -58,7 +58,7 @@ def start(
     ]
     text = f"{old['fingerprint']} {pipeline.fingerprint()} {VERSION}"
     return {
-        **opening(command, grid.panels),
+        **opening(command),
         **{name: old[name] for name in _INHERITED},
         "seeds": {**old["seeds"], "noise": pipeline.seed},
         "inputs": [*old["inputs"], *maps],
