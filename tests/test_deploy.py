@@ -179,6 +179,10 @@ def test_kubernetes_manifest() -> None:
     """A cluster of the operator, and a job that uses it with the same image and count."""
     cluster, job = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
     assert (cluster["apiVersion"], cluster["kind"]) == ("kubernetes.dask.org/v1", "DaskCluster")
+    commands = {entry.name for entry in importlib.metadata.entry_points(group="dask_cli")}
+    for part in ("worker", "scheduler"):
+        assert cluster["spec"][part]["spec"]["containers"][0]["command"] == ["dask", part]
+        assert part in commands
     worker = cluster["spec"]["worker"]["spec"]["containers"][0]
     known = options_of("distributed.cli.dask_worker", "main")
     assert [w for w in worker["args"] if w.startswith("--") and w not in known] == []

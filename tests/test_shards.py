@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -240,6 +242,46 @@ def test_finish_closes_what_nobody_closed(tmp_path, monkeypatch, ordinary) -> No
     )
     assert not list((store / "tiles").glob("journal.*"))
     assert [path.name for path in tmp_path.iterdir()] == ["run.zarr"]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@pytest.mark.parametrize("call", ["replace", "unlink"])
+def test_a_kill_while_closing_loses_nothing(tmp_path, monkeypatch, ordinary, call) -> None:
+    """At every write and removal: the next one closes the store."""
+    store, original = tmp_path / "run.zarr", getattr(os, call)
+    with monkeypatch.context() as patch:
+        patch.setattr(fill_shard_module, "finish", lambda *_: None)
+        for number in (1, 2):
+            run(store, f"{number}/2")
+    kills = 0
+    for number in range(1, 10):
+        calls: list[Any] = []
+
+        def killed(*words: Any, calls: list[Any] = calls, last: int = number, **more: Any) -> Any:
+            calls.append(words)
+            if len(calls) == last:
+                raise Killed
+            return original(*words, **more)
+
+        copy = tmp_path / f"{number}.zarr"
+        shutil.copytree(store, copy)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, killed)
+            try:
+                finish(copy)
+            except Killed:
+                kills += 1
+        assert finish(copy).status == "complete"
+        assert pixels(copy) == pixels(ordinary)
+        statistics = StoreReader(copy).attributes["statistics"]
+        assert statistics == StoreReader(ordinary).attributes["statistics"]
+        assert not list((copy / "tiles").glob("journal.*"))
+        if len(calls) < number:
+            break
+    assert kills >= 2
 
 
 def test_finish_looks_whether_the_pixels_are_there(tmp_path, monkeypatch) -> None:

@@ -23,7 +23,7 @@ from matplotlib.colors import LogNorm
 import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
-from nbdask.experiment import Background, Experiment, Material, Spread, StructureFactors
+from nbdask.experiment import Background, Diffuse, Experiment, Material, Spread, StructureFactors
 from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import from_args
 from nbdask.units import EV_ANGSTROM
@@ -203,6 +203,29 @@ def detectors(path: Path) -> None:
     plt.close(figure)
 
 
+def diffuse(path: Path) -> None:
+    """Draw a still with sharp peaks alone, with isotropic and with anisotropic halos."""
+    random = np.random.default_rng(5)
+    hkl = np.mgrid[-14:15, -14:15, -14:15].reshape(3, -1).T
+    f = 100.0 * np.sqrt(random.exponential(size=len(hkl)))
+    rows = tuple((*map(int, indices), float(x)) for indices, x in zip(hkl, f, strict=True))
+    flags = """-cell 35 35 40 90 90 90 -misset 5 8 12 -default_F 1 -oversample 1 -lambda 1
+        -mosaic 0.5 -mosaic_domains 12 -distance 100 -detpixels 320 -pixel 0.25"""
+    base = from_args(flags.split())
+    cells = (14.0, 0.0, 0.0, 0.0, 14.0, 0.0, 0.0, 0.0, 14.0)
+    sharp = dataclasses.replace(base.crystal, shape="gauss", cells_matrix=cells)
+    base = base.replace(crystal=sharp, structure=StructureFactors(reflections=rows))
+    images = [("peaks", nbdask.image(base))]
+    for name, gamma, sigma in (
+        ("isotropic motion", (3e-9, 3e-9, 3e-9), (6e-11, 6e-11, 6e-11)),
+        ("along c", (1e-9, 1e-9, 8e-9), (3e-11, 3e-11, 9e-11)),
+    ):
+        motion = Diffuse(gamma, sigma, laue="4/mmm", physical=True)
+        crystal = dataclasses.replace(base.crystal, diffuse=motion)
+        images.append((name, nbdask.image(base.replace(crystal=crystal))))
+    panels(images, path, decades=5.0)
+
+
 def background(path: Path) -> None:
     """Draw a still of a protein's cell alone, in a jet of water, and with air around it."""
     random = np.random.default_rng(3)
@@ -258,6 +281,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "beams": beams,
     "spectra": spectra,
     "detectors": detectors,
+    "diffuse": diffuse,
     "background": background,
     "noise": noise,
     "profile": profile,

@@ -9,6 +9,7 @@ import click
 
 from nbdask.cli.numbers import Number, Whole
 from nbdask.experiment.crystal import CENTRINGS, SHAPES
+from nbdask.experiment.diffuse import MOST_STENCIL
 
 
 def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
@@ -43,6 +44,33 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             "--shadow",
             metavar="FILE.npy",
             help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
+        ),
+        click.option(
+            "--diffuse-gamma",
+            metavar="G|GX,GY,GZ",
+            help=f"{whose}Diffuse scattering: lengths over which displacements are alike"
+            " [Angstrom].",
+        ),
+        click.option(
+            "--diffuse-sigma",
+            metavar="S|SX,SY,SZ",
+            help=f"{whose}Root mean square displacements of --diffuse-gamma [Angstrom].",
+        ),
+        click.option(
+            "--diffuse-stencil",
+            type=Whole(min=0, max=MOST_STENCIL),
+            metavar="M",
+            help=f"{whose}Reciprocal cells that diffuse halos reach  [default: 1].",
+        ),
+        click.option(
+            "--diffuse-laue",
+            metavar="GROUP",
+            help=f"{whose}Space group or point group of diffuse scattering  [default: P 1].",
+        ),
+        click.option(
+            "--diffuse-scale",
+            metavar="X|physical",
+            help=f"{whose}Factor on diffuse scattering  [default: 1, as diffBragg has it].",
         ),
         click.option(
             "--mosaic-model",

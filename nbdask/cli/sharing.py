@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -21,6 +22,8 @@ from nbdask.flags import Outputs
 from nbdask.plan.shards import Shard
 
 _FILES = ("floatfile", "intfile", "pgmfile", "noisefile")
+#: Seconds between two lines of a log.
+_PAUSE = 60.0
 
 
 def shard_of(options: dict[str, Any], outputs: Outputs | None) -> Shard | None:
@@ -76,7 +79,7 @@ def run_shard(
                 shard,
                 settings,
                 command=without_shard(argv),
-                progress=progress,
+                progress=progress or _in_lines(shard, options["quiet"] or options["log"] == "json"),
                 listeners=[JsonLog()] if options["log"] == "json" else [],
                 notes=notes,
             )
@@ -98,3 +101,19 @@ def run_shard(
         text = f"{out}: shard {shard}: {share.computed} tiles computed, {there} were there"
         click.echo(text + ("; the store is complete" if share.closed else ""))
     return 0
+
+
+def _in_lines(shard: Shard, quiet: bool) -> Callable[[int, int], None] | None:
+    """Return a progress callback that writes a plain line now and then, as for a batch log."""
+    if quiet:
+        return None
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAUSE:
+            last = now
+            say(f"shard {shard}: {done} of {total} tiles")
+
+    return progress

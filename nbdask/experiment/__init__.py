@@ -4,6 +4,7 @@ from nbdask.experiment.background import Background, Material
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
+from nbdask.experiment.diffuse import Diffuse
 from nbdask.experiment.experiment import Experiment
 from nbdask.experiment.frame import LabFrame
 from nbdask.experiment.mosaic import Mosaic
@@ -15,7 +16,8 @@ from nbdask.experiment.spectrum import Spectrum
 from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
-    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Experiment", "LabFrame",
-    "Material", "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources", "Spectrum",
+    "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
+    "LabFrame", "Material", "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
+    "Spectrum",
     "Spread", "StructureFactors",
 ]  # fmt: skip

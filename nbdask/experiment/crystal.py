@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
+from nbdask.experiment.diffuse import Diffuse
 from nbdask.experiment.mosaic import Mosaic
 
 SHAPES = ("square", "round", "gauss", "tophat", "spherical")
@@ -57,6 +58,8 @@ class Crystal:
         Seed of the mosaic domains' rotations.
     mosaic : Mosaic
         How the domains are oriented, beyond nanoBragg's cap.
+    diffuse : Diffuse or None
+        Diffuse scattering around reflections.
     """
 
     cell: tuple[float, ...] | None = None
@@ -74,6 +77,7 @@ class Crystal:
     mosaic_domains: int | None = None
     mosaic_seed: int = 12345678
     mosaic: Mosaic = field(default_factory=Mosaic)
+    diffuse: Diffuse | None = None
 
     def __post_init__(self) -> None:
         """Check every field and that the cell is possible."""
@@ -99,6 +103,8 @@ class Crystal:
             mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
         )
         checks.one_of("crystal.shape", self.shape, SHAPES)
+        if not (self.diffuse is None or isinstance(self.diffuse, Diffuse)):
+            raise FieldError("crystal.diffuse", self.diffuse, "a Diffuse")
         checks.one_of("crystal.centring", self.centring, CENTRINGS)
         if self.shape == "spherical" and self.fudge == 0.0:
             raise FieldError("crystal.fudge", self.fudge, "above 0 with spherical spots")

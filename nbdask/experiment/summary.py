@@ -69,6 +69,12 @@ def _crystal_rows(crystal: Crystal) -> list[tuple[str, str]]:
     if any(crystal.size):
         lengths = " x ".join(f"{x * 1e3:g}" for x in crystal.size)
         rows.append(("sample", f"{lengths} mm"))
+    if crystal.diffuse is not None:
+        gamma, sigma = (
+            " ".join(f"{to_angstrom(x):g}" for x in axis)
+            for axis in (crystal.diffuse.gamma, crystal.diffuse.sigma)
+        )
+        rows.append(("diffuse", f"gamma {gamma}, sigma {sigma} Angstrom"))
     return [*rows, *_mosaic_rows(crystal)]
 
 

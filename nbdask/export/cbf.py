@@ -31,6 +31,7 @@ from nbdask.export.picture import Picture
 from nbdask.export.pilatus import is_pilatus
 from nbdask.export.sensor import Sensor, settle_sensor
 from nbdask.export.series import Series
+from nbdask.export.spectrum import spectrum_of
 from nbdask.export.target import Target
 from nbdask.export.values import Clipped, counts32
 from nbdask.units import to_degrees
@@ -150,7 +151,7 @@ def _entries(picture: Picture, sensor: Sensor, exposure: Exposure) -> list[str]:
         "Tau = 0 s",
         f"Count_cutoff {exposure.overload:.0f} counts",
         "Threshold_setting: 0 eV",
-        f"Wavelength {beam.wavelength * 1e10:.9g} A",
+        f"Wavelength {spectrum_of(picture).mean * 1e10:.9g} A",
         f"Detector_distance {g.distance:.9g} m",
         "Detector_Voffset 0 m",
         f"Beam_xy ({g.f_spot / g.pixel:.9g}, {g.s_spot / g.pixel:.9g}) pixels",

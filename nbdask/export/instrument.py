@@ -12,6 +12,7 @@ from nbdask.export.nexus_frame import lab_to_nexus
 from nbdask.export.picture import Picture
 from nbdask.export.sensor import Sensor
 from nbdask.export.series import Series
+from nbdask.export.spectrum import spectrum_of
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.vectors import rotate_about
 from nbdask.panels.model import CrystalSetting, DataPlace, Instrument, Panel, PanelBeam, Spindle
@@ -63,7 +64,7 @@ def instrument_of(
         half_pixel=HALF_PIXEL,
         panels=panels,
         beam=PanelBeam(
-            wavelength=beam.wavelength,
+            wavelength=spectrum_of(picture).mean,
             polarization_normal=(0.0, 1.0, 0.0),
             polarization_fraction=0.5 * (1.0 + kahn),
         ),

@@ -18,15 +18,17 @@ from nbdask.export.options import Options
 from nbdask.export.picture import Picture
 from nbdask.export.sensor import Sensor, settle_sensor
 from nbdask.export.series import Rotation, Series
+from nbdask.export.spectrum import spectrum_of
 from nbdask.export.target import Target
 from nbdask.geometry.crystal_frame import orient_crystal
-from nbdask.geometry.source_grid import build_sources
 from nbdask.geometry.vectors import Array, length
 from nbdask.panels.write_nxmx import write_modules
 from nbdask.units import to_angstrom, to_degrees
 from nbdask.version import __version__
 
 DETECTOR = "/entry/instrument/detector"
+#: Wavelengths of a beam with several.
+SPECTRUM = "incident_wavelength_1Dspectrum"
 
 
 def write_nexus(series: Series, target: Target, options: Options) -> list[str]:
@@ -46,7 +48,7 @@ def write_nexus(series: Series, target: Target, options: Options) -> list[str]:
         _sample(sample, experiment, geometry, turn, series.rotation)
         instrument = _group(entry, "instrument", "NXinstrument")
         _text(instrument, "name", "nbdask simulation", short_name="nbdask")
-        _beam(_group(instrument, "beam", "NXbeam"), experiment, geometry)
+        _beam(_group(instrument, "beam", "NXbeam"), picture)
         source = _group(entry, "source", "NXsource")
         _text(source, "name", "simulated", short_name="simulated")
         detector = _group(instrument, "detector", "NXdetector")
@@ -133,18 +135,16 @@ def _sample(
         _number(axes_group, name, value, "deg").attrs["transformation_type"] = ROTATION
 
 
-def _beam(group: Any, experiment: Experiment, geometry: Geometry) -> None:
-    """Write wavelength (all of them for a beam with several), flux and polarization."""
-    beam = experiment.beam
-    frame = geometry.frame
-    sources = build_sources(experiment.sources, beam.wavelength, frame.beam, frame.polarization)
-    waves, weights = np.unique(sources.wavelength, return_inverse=True)
-    if len(waves) == 1:
-        _number(group, "incident_wavelength", to_angstrom(float(waves[0])), "angstrom")
-    else:
-        _number(group, "incident_wavelength", waves * 1e10, "angstrom")
-        share = np.bincount(weights, weights=sources.weight)
-        _number(group, "incident_wavelength_weight", share / share.sum())
+def _beam(group: Any, picture: Picture) -> None:
+    """Write wavelength (and all of them for a beam with several), flux and polarization."""
+    beam = picture.experiment.beam
+    found = spectrum_of(picture)
+    # A list would be taken for one wavelength for each image.
+    mean = _number(group, "incident_wavelength", to_angstrom(found.mean), "angstrom")
+    if len(found.wavelengths) > 1:
+        mean.attrs["variant"] = SPECTRUM
+        _number(group, SPECTRUM, found.wavelengths * 1e10, "angstrom")
+        _number(group, f"{SPECTRUM}_weights", found.shares)
     area, seconds = beam.beamsize**2, beam.exposure if beam.exposure > 0.0 else 1.0
     flux = beam.flux if beam.flux > 0.0 else beam.effective_fluence * area / seconds
     _number(group, "total_flux", flux, "Hz")

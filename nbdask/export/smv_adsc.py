@@ -25,6 +25,7 @@ from nbdask.export.smv import (
     write_noise,
     write_smv,
 )
+from nbdask.export.spectrum import spectrum_of
 from nbdask.export.target import Target
 from nbdask.export.values import UINT16_MAX
 from nbdask.panels.vectors import Matrix
@@ -74,7 +75,7 @@ def adsc_header(picture: Picture, scale: float, adc: float) -> bytes:
     changed = {
         "PIXEL_SIZE": f"{g.pixel * mm:.9g}",
         "DISTANCE": f"{g.distance * mm:.9g}",
-        "WAVELENGTH": f"{beam.wavelength * 1e10:.9g}",
+        "WAVELENGTH": f"{spectrum_of(picture).mean * 1e10:.9g}",
         # MOSFLM's axes, from the outer corner: x along slow, y along fast.
         "BEAM_CENTER_X": f"{g.s_spot * mm:.9g}",
         "BEAM_CENTER_Y": f"{g.f_spot * mm:.9g}",

@@ -138,7 +138,8 @@ def fill_shard(
         """Count a finished tile; stop where the store is another one by now."""
         nonlocal count
         count += 1
-        if seed_of(read_root(place) or {}) != seed:
+        root = read_root(place)
+        if root is not None and seed_of(root) != seed:
             raise StoreError(f"{place.name} was replaced by another run; this one stops")
         for listener in listeners:
             listener.tile(result, count)

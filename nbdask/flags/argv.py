@@ -125,6 +125,11 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg has cells along the axes only",
         ),
         (
+            "crystal.diffuse",
+            crystal.diffuse is not None,
+            "nanoBragg has no diffuse scattering",
+        ),
+        (
             "background.materials",
             bool(experiment.background.materials),
             "nanoBragg has only -water",

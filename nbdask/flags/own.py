@@ -9,6 +9,7 @@ from typing import Any
 
 from nbdask.errors import FieldError, FlagError
 from nbdask.flags.builder import Builder
+from nbdask.flags.diffuse import DIFFUSE, set_diffuse
 from nbdask.flags.mosaic import set_mosaic
 from nbdask.flags.spectrum import set_spectrum
 from nbdask.flags.surroundings import set_materials, set_shadows
@@ -45,6 +46,14 @@ class Own:
         B [Angstrom^2] of a factor on amplitudes.
     scale : float or None
         Factor on amplitudes.
+    diffuse_gamma, diffuse_sigma : str or None
+        Lengths of liquid-like motion [Angstrom]: one, or three along the axes of the cell's frame.
+    diffuse_stencil : int or None
+        Reciprocal cells that halos reach.
+    diffuse_laue : str or None
+        Group whose Laue symmetry diffuse scattering has.
+    diffuse_scale : str or None
+        A factor, or ``"physical"``.
     """
 
     spectrum: str | None = None
@@ -59,6 +68,11 @@ class Own:
     centring: str | None = None
     b_factor: float | None = None
     scale: float | None = None
+    diffuse_gamma: str | None = None
+    diffuse_sigma: str | None = None
+    diffuse_stencil: int | None = None
+    diffuse_laue: str | None = None
+    diffuse_scale: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -79,6 +93,8 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
     set_spectrum(builder, own.spectrum, own.spectrum_seed, use)
     set_materials(builder, own.background, use)
     set_shadows(builder, own.beamstop, own.shadow, use)
+    asked = {item.name: getattr(own, item.name) for item in fields(own)}
+    set_diffuse(builder, {name: asked[name] for name in DIFFUSE})
     set_mosaic(builder, own.mosaic_model, own.domains, use)
     if own.shape is not None:
         builder.set("crystal.shape", own.shape, f"--shape {own.shape}")

@@ -22,10 +22,11 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.diffuse import diffuse_forms
 from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
 from nbdask.geometry.energies import by_energy, falloff
-from nbdask.geometry.model import SHAPE_CODES, Array, Model, PanelFrame
+from nbdask.geometry.model import SHAPE_CODES, Array, DiffuseForms, Model, PanelFrame
 from nbdask.geometry.nodes import node_basis
 from nbdask.geometry.numbers import real
 from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
@@ -165,6 +166,7 @@ def build_model(experiment: Experiment) -> Model:
         + crystal.notes
         + notes
         + _notes(experiment, sensor, detector, turns.n_domains),
+        diffuse=_diffuse(experiment, crystal),
         panels=frames if len(frames) > 1 else (),
         amorphous=amorphous,
         beamstop=beam_stop(experiment.background, detector.beam, place),
@@ -427,6 +429,24 @@ def _mask(experiment: Experiment) -> MaskFile | None:
         )
     _check_unchanged(path, experiment.sampling.mask_sha256)
     return mask
+
+
+def _diffuse(experiment: Experiment, crystal: CrystalFrame) -> DiffuseForms | None:
+    given = experiment.crystal.diffuse
+    if given is None:
+        return None
+    sampling = experiment.sampling
+    each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
+    if experiment.semantics == "c" and any(each):
+        raise FieldError(
+            "crystal.diffuse",
+            "given",
+            "left out with -oversample_thick, _polar or _omega under C semantics",
+        )
+    cells = float(np.prod(np.array(crystal.n_cells, dtype=np.float64)))
+    if experiment.crystal.cells_matrix is not None:
+        cells = abs(float(np.linalg.det(np.array(experiment.crystal.cells_matrix).reshape(3, 3))))
+    return diffuse_forms(given, np.asarray(crystal.star, dtype=np.float64), cells)
 
 
 def _shadow(experiment: Experiment) -> ShadowFile | None:

@@ -71,6 +71,25 @@ class BeamStop:
     centre: Array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DiffuseForms:
+    """Diffuse scattering around reflections.
+
+    Attributes
+    ----------
+    forms : (n, 12) float64 array
+        Of each rotation of the Laue group: the quadratic form of indices that widens a halo, and
+        the one that gives the strength of the motion; each xx, yy, zz, 2 xy, 2 xz, 2 yz.
+    stencil : int
+        Halos of reciprocal cells up to this far along h, k and l reach a point.
+    factor : float
+    """
+
+    forms: Array
+    stencil: int
+    factor: float
+
+
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Model:
     """What the kernels evaluate.  Arrays are C-contiguous float64; lengths in metres.
@@ -158,6 +177,8 @@ class Model:
     amorphous : tuple of Layer
         Amorphous materials in the beam.
     beamstop : BeamStop or None
+    diffuse : DiffuseForms or None
+        Scattering around reflections.
     shadow : ShadowFile or None
         Share of the photons that reaches each pixel.
     """
@@ -222,6 +243,7 @@ class Model:
     amorphous: tuple[Layer, ...] = ()
     beamstop: BeamStop | None = None
     shadow: ShadowFile | None = None
+    diffuse: DiffuseForms | None = None
 
     @property
     def is_finished_later(self) -> bool:

@@ -229,6 +229,8 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
     entry, crystal = known(name), experiment.crystal
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
+    if crystal.diffuse is not None:
+        return "diffuse scattering is not differentiated: leave it out"
     beside = experiment.background
     if beside.materials or beside.beamstop is not None or beside.shadow is not None:
         return "materials in the beam and shadows are not differentiated: leave them out"

@@ -127,6 +127,22 @@ def _tile(
     return (min(edges[0], shape[0]), min(edges[1], shape[1]))
 
 
+def image_of(
+    experiment: Experiment,
+    backend: str | None = None,
+    tile: int | tuple[int, int] | None = None,
+) -> Array:
+    """Return the image in float64, tile after tile."""
+    model = build_model(experiment)
+    basis = basis_of(experiment, model, ())
+    grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, 0))
+    work = Work(model, basis, grid, choose_backend(backend, model, basis))
+    image: Array = np.empty(experiment.shape)
+    for part in grid:
+        image[part.slow0 : part.slow1, part.fast0 : part.fast1] = planes_of_tile(work, part)[0]
+    return image
+
+
 def region_of(model: Model, tile: Tile) -> tuple[Tile, Mask | None] | None:
     """Return what is evaluated of a tile, and its mask (None: all of it); None: nothing."""
     part = tile.intersect(Tile.within(model.roi))

@@ -68,7 +68,7 @@ def gpu_pack(model: Model, precision: str) -> GpuPacked:
 
 def _lattice(model: Model, packed: Packed, precision: str) -> Values:
     """Return the fields of a lattice factor in float32, where the GPU has one."""
-    if precision == "float64" or model.running_product:
+    if precision == "float64" or model.running_product or model.diffuse is not None:
         return {}
     if model.shape == SQUARE:
         # The float32 form is divided by the number of cells.
@@ -84,13 +84,15 @@ def program_of(values: Values) -> Program:
     ----------
     values : dict
         At least the fields ``lattice``, ``amplitude``, ``factors``, ``degree``, ``pairs`` and
-        ``weighted``.
+        ``weighted`` and ``laue``.
     """
-    names = ("lattice", "amplitude", "factors", "degree", "pairs", "weighted")
+    names = ("lattice", "amplitude", "factors", "degree", "pairs", "weighted", "laue")
     # Interpolation, or a running product, alone fills the registers.
     full = values["amplitude"] == CODES["TRICUBIC"] or values["factors"] == CODES["PRODUCTS"]
     pixels = 1 if full else PIXELS
     defines = {f"NB_{name.upper()}": int(values[name]) for name in names}
+    # One program for all groups.
+    defines["NB_LAUE"] = int(values["laue"] > 0)
     defines |= {"NB_THREADS": THREADS, "NB_BLOCKS": BLOCKS, "NB_PIXELS": pixels}
     return Program(program_text(), tuple(defines.items()), ENTRIES, THREADS, pixels)
 

@@ -123,7 +123,7 @@ def make_inputs(model: Model, wide: bool) -> MixedInputs | None:
     PlanError
         An amplitude grid too large to be indexed.
     """
-    if model.running_product:
+    if model.running_product or model.diffuse is not None:
         return None
     struct = Mixed()
     lattice = _lattice(model, wide, struct)

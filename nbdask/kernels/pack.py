@@ -78,7 +78,21 @@ def _pack(model: Model) -> Packed:
     values |= _place(model) | _light(model) | lattice | amplitude
     values[FRAMES] = tuple(_frame(model.at(panel)) for panel in range(model.n_panels))
     values |= {"height": height * strength, "background": model.background, "scale": model.scale}
-    return Packed(values, _axes(model), _sources(model, table.size // model.n_tables), table)
+    rows = _sources(model, table.size // model.n_tables)
+    if model.diffuse is not None:
+        if table.size >= 2**31:
+            raise PlanError(
+                "diffuse scattering: the tables of structure factors must hold less than 2^31"
+                " amplitudes; leave out reflections far from the others, or energies"
+            )
+        values |= {
+            "diffuse": model.diffuse.factor / (height * strength),
+            "laue": len(model.diffuse.forms),
+            "laue_at": table.size,
+            "stencil": model.diffuse.stencil,
+        }
+        table = np.concatenate([table, model.diffuse.forms.reshape(-1)])
+    return Packed(values, _axes(model), rows, table)
 
 
 def arguments(values: Values, tile: Tile, steps: StepRange, active: NDArray[Any] | None) -> Any:
@@ -272,6 +286,7 @@ def _amplitude(model: Model) -> tuple[Values, Array, float]:
         values |= {
             "amplitude": CODES["TRICUBIC"],
             "minimum": model.f_min,
+            "last": np.array(shape) - 1,
             "low": model.interp_low,
             "high": model.interp_high,
             "stride_h": shape[1] * shape[2],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels.interface import Kernel, Mask, Partial
+from nbdask.physics.diffuse import diffuse_term
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.lattice import lattice_factor
 from nbdask.physics.position import Ray, sub_pixel_rays
@@ -238,7 +239,10 @@ class _Sums:
         if outside is not None:
             self.outside += int(np.count_nonzero(outside & counted & (lattice != 0.0)))
         weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
-        term = amplitude * amplitude * lattice * lattice * weight
+        term = amplitude * amplitude * lattice * lattice
+        if model.diffuse is not None:
+            term = term + diffuse_term(model, h, k, el, source)
+        term = term * weight
         if not model.running_product:
             if factor is not None:
                 term = term * factor

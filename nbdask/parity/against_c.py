@@ -260,6 +260,10 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
         )
     if sources.spectrum is not None:
         raise ParityUsageError("--spectrum: C ignores the weights of wavelengths; leave it out")
+    if experiment.crystal.diffuse is not None:
+        raise ParityUsageError(
+            "--diffuse-gamma: C has no diffuse scattering: compare an image without it"
+        )
     if experiment.background.materials:
         names = ", ".join(material.name for material in experiment.background.materials)
         raise ParityUsageError(

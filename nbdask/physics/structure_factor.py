@@ -71,6 +71,13 @@ def neighbours(model: Model, axis: int, index: Array) -> tuple[NDArray[np.int64]
     return first, cubic_weights(index - below)
 
 
+def nearest_amplitude(model: Model, h: Array, k: Array, el: Array, source: int = 0) -> Array:
+    """Return the amplitude of one source at the nearest whole indices, whatever is interpolated."""
+    if model.f_grid.size == 0:
+        return np.full_like(h, model.default_F)
+    return _nearest_amplitude(model, model.grid_of(source), h, k, el)
+
+
 def _nearest_amplitude(model: Model, grid: Array, h: Array, k: Array, el: Array) -> Array:
     inside = np.ones(h.shape, dtype=np.bool_)
     offsets = []

@@ -29,6 +29,8 @@ SHAPES = tuple(SHAPE_CODES)
 MIXED_FACTOR = 0.6
 #: A factor evaluated for every term instead of once per pixel costs about this much more.
 EACH_TERM_FACTOR = 1.5
+#: A halo of diffuse scattering: one reciprocal cell and one rotation, compiled and in NumPy.
+HALO_SECONDS = (2e-9, 2.5e-8)
 #: Amorphous background, seconds of a pixel: interpolation, then for each of the pixels that are
 #: computed each sub-pixel and layer, source, material; the share that is computed for the grid.
 COARSE_SECONDS, PLACE_SECONDS, SOURCE_SECONDS, MATERIAL_SECONDS = 5e-8, 4e-8, 4e-8, 2.5e-8
@@ -87,7 +89,11 @@ class Costs:
         """Return the seconds of one evaluation (pixel x step) on one thread."""
         key = f"{backend}/{precision}/{SHAPES[model.shape]}/{amplitudes_of(model)}"
         factor = EACH_TERM_FACTOR if model.each_thick or model.each_polar or model.each_omega else 1
-        return 1e-9 * self.lookup(key) * factor
+        seconds = 1e-9 * self.lookup(key) * factor
+        if model.diffuse is not None:
+            cells = (2 * model.diffuse.stencil + 1) ** 3
+            seconds += cells * len(model.diffuse.forms) * HALO_SECONDS[backend == "numpy"]
+        return seconds
 
     def background(self, model: Model) -> float:
         """Return the seconds of a pixel's amorphous background, at most."""

@@ -152,8 +152,9 @@ class JournaledRecords:
         for data in found.values():
             if data is not None:
                 self._apply(parsed(data, self._seed))
-        # A journal that went meanwhile is in the array, which the next look finds changed.
-        self._seen = journals
+        # One that could not be read is read next time; if it went meanwhile, it is in the array,
+        # which the next look finds changed.
+        self._seen = {key: journals[key] for key in journals if found.get(key, b"") is not None}
 
     def _read_array(self) -> None:
         """Read the array; of a damaged file each record counts as missing."""

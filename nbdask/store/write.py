@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
@@ -135,7 +136,9 @@ class TileWriter:
                 # Every chunk is written, without a look whether it is all fill value.
                 options: Any = {"zarr_format": 3, "config": {"write_empty_chunks": True}}
                 store = self.place.zarr_store(read_only=False)
-                root = read_root(self.place) or {}
+                root = read_root(self.place)
+                if root is None:
+                    raise OSError(errno.EIO, "the root cannot be read")
                 self._opened = _Opened(
                     zarr.open_array(store, path=schema.IMAGE, mode="r+", **options),
                     zarr.open_array(store, path=schema.TILES, mode="r+", **options),

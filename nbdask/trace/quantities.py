@@ -101,6 +101,7 @@ TERM = {
     "neighbours": Quantity("f_cell", "electrons", "S-INT-15", "64 amplitudes, l fastest"),
     "F_cell": Quantity("f_cell", "electrons", "S-INT-11 to S-INT-17", "structure factor"),
     "F_cell^2": Quantity("f_cell", "electrons^2", "S-INT-23", "its square"),
+    "diffuse": Quantity("diffuse", "electrons^2", "S-DIF-01", "diffuse scattering in the term"),
     "counted": Quantity("accum", "", "S-INT-03, S-SEM-02", "0: left out of the sum"),
     "term": Quantity("accum", "", "S-INT-23, S-INT-24", "what is added to the sum"),
     "sum": Quantity("accum", "", "S-INT-23, S-SEM-02", "running sum, background included"),
@@ -129,5 +130,5 @@ QUANTITIES = FRAME | SUB_PIXEL | SOURCE | TERM | BOUNDARY | PIXEL
 #: Groups of quantities.
 TAPS = (
     "geometry", "hkl_subpixel", "f_latt", "f_cell", "accum", "intensity", "omega", "polarization",
-    "capture", "background",
+    "capture", "background", "diffuse",
 )  # fmt: skip

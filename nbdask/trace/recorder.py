@@ -13,6 +13,7 @@ from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, TOPHAT, Array
 from nbdask.geometry.vectors import cross, dot
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import Bool, Term
+from nbdask.physics.diffuse import diffuse_term
 from nbdask.physics.factors import (
     capture_fraction,
     polarization_factor,
@@ -211,6 +212,8 @@ class Recorder:
         values["F_cell"] = numbers(term.amplitude)
         if self.squares:
             values["F_cell^2"] = numbers(term.amplitude * term.amplitude)
+        if self.model.diffuse is not None:
+            values["diffuse"] = numbers(diffuse_term(self.model, h, k, el, loop_index.source))
         values["counted"] = (int(term.counted.all()),)
         values["term"] = numbers(term.term)
         values["sum"] = running

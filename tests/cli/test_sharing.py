@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nbdask.cli import sharing
 from nbdask.cli.main import main
 from nbdask.cli.running import resume_command, without_shard
 from nbdask.cli.status import ranges
@@ -122,6 +123,17 @@ def test_a_dry_run_is_planned_for_all_shards(tmp_path, capsys) -> None:
         (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("tiles")]
         tiles.append(int(line.split()[5]))
     assert tiles[1] >= 200 > tiles[0]
+
+
+def test_a_log_tells_how_far_a_shard_is(tmp_path, capsys, monkeypatch) -> None:
+    """A plain line a minute; with --quiet none."""
+    monkeypatch.setattr(sharing, "_PAUSE", 0.0)
+    argv = [*ARGV, "--out", str(tmp_path / "run.zarr"), "--threads", "1"]
+    assert main([*argv, "--shard", "1/8"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "shard" in line]
+    assert told == ["nbdask: shard 1/8: 1 of 2 tiles", "nbdask: shard 1/8: 2 of 2 tiles"]
+    assert main([*argv, "--shard", "2/8", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

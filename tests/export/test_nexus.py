@@ -18,6 +18,7 @@ from nbdask.export.nexus_frame import detector_chain
 from nbdask.export.picture import Picture
 from nbdask.flags import parse_args
 from nbdask.geometry.build import build_model
+from nbdask.panels.read import read_geometry
 from tests.export.stores import rounded, store_of
 from tests.helpers import GOLDEN, sampled, small_experiment
 
@@ -152,17 +153,20 @@ def test_nexus_chain_is_made_of_the_tilts(store) -> None:
 
 
 def test_several_wavelengths_are_listed(tmp_path) -> None:
-    """Each once, with its share."""
+    """Each once, with its share, beside their mean, which is what programs take for all images."""
     experiment = parse_args(CASES["divergence_dispersion"].split()).experiment
     store = store_of(tmp_path / "a.zarr", experiment, np.zeros((40, 40), np.float32))
     export(store, tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5") as file:
-        waves = file["entry/instrument/beam/incident_wavelength"][()]
-        share = file["entry/instrument/beam/incident_wavelength_weight"][()]
+        beam = file["entry/instrument/beam"]
+        assert beam["incident_wavelength"][()] == pytest.approx(1.0)
+        name = beam["incident_wavelength"].attrs["variant"]
+        waves, share = beam[name][()], beam[f"{name}_weights"][()]
         assert waves == pytest.approx([0.995, 1.0, 1.005])
         assert share == pytest.approx([1 / 3] * 3)
         stokes = file["entry/instrument/beam/incident_polarisation_stokes"][()]
         assert stokes == pytest.approx(np.array([[1.0, 0.9, 0.0, 0.0]]))
+    assert len(read_geometry(tmp_path / "a.h5").beam.spectrum) == 3
 
 
 def test_a_beam_without_polarization_or_size_is_written(tmp_path) -> None:

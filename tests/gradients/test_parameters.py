@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nbdask.errors import FieldError
-from nbdask.experiment import Background, Mosaic, Sampling, StructureFactors
+from nbdask.experiment import Background, Diffuse, Mosaic, Sampling, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.gradients.parameters import (
     FIELDS,
@@ -88,6 +88,11 @@ def test_another_value_is_put_in_one_place_only() -> None:
         (with_crystal(mosaic_spread=0.0), "crystal.mosaic_spread", "not modelled"),
         (BASE, "crystal.fudge", "square"),
         (BASE, "detector.org_x", "not given"),
+        (
+            with_crystal(diffuse=Diffuse((1e-9, 1e-9, 1e-9), (1e-11, 1e-11, 1e-11))),
+            "crystal.turn.x",
+            "not differentiated",
+        ),
         (
             replace(BASE, background=Background(beamstop=(1e-3, 0.0, 0.0))),
             "crystal.turn.x",

@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 import nbdask
 from benchmarks import records
+from nbdask.errors import StoreError
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import summarise
 from nbdask.store import journal as journal_module
 from nbdask.store import schema
+from nbdask.store import write as write_module
 from nbdask.store.address import place_of
 from nbdask.store.create import create_store
 from nbdask.store.journal import ENTRY, Journal, entry, is_journal, parsed, seed_of
+from nbdask.store.local import LocalPlace
 from nbdask.store.reader import StoreReader
 from nbdask.store.records import record_chunks, settle
 from nbdask.store.write import TileWriter
@@ -277,3 +280,27 @@ def test_a_million_records_are_read_in_seconds(tmp_path) -> None:
     assert found["array"]["seconds_reading"] < 5
     assert found["journals"]["record_files"] < 5000
     assert found["array"]["record_files"] == 1000
+
+
+def test_a_root_that_cannot_be_read_for_a_moment(store, monkeypatch) -> None:
+    """No entry is written for another store than this one; the tile may be tried again."""
+    writer = TileWriter(store, GRID.counts[1])
+    monkeypatch.setattr(write_module, "read_root", lambda place: None)
+    with pytest.raises(StoreError, match=r"cannot write tile 1 .*the root cannot be read"):
+        write(writer, 1)
+    assert journals(store) == []
+    monkeypatch.undo()
+    write(writer, 1)
+    assert StoreReader(store).done()[1]
+
+
+def test_a_journal_that_cannot_be_read_for_a_moment_is_read_the_next_time(
+    store, monkeypatch
+) -> None:
+    """Its stamp alone does not say that it was seen."""
+    reader = StoreReader(store)
+    write(TileWriter(store, GRID.counts[1]), 1)
+    monkeypatch.setattr(LocalPlace, "read", lambda *_: None)
+    assert not reader.done().any()
+    monkeypatch.undo()
+    assert reader.done().tolist() == [False, True, *[False] * 4]

@@ -14,6 +14,7 @@ from nbdask.errors import BackendError, InputError
 from nbdask.experiment import (
     Background,
     Crystal,
+    Diffuse,
     Material,
     Mosaic,
     Sampling,
@@ -143,6 +144,9 @@ def test_every_quantity_has_a_tap_and_formulas_that_exist() -> None:
     seen: set[str] = set()
     for name in CASES:
         seen |= {e.name for e in trace_pixel(experiment(name), *pixel(name)).entries}
+    moving = Diffuse((5e-9, 5e-9, 5e-9), (5e-11, 5e-11, 5e-11), stencil=0)
+    soft = Crystal(cell=(7e-9, 8e-9, 9e-9, 1.31, 1.48, 1.66), diffuse=moving)
+    seen |= {e.name for e in trace_pixel(small_experiment(crystal=soft), 3, 4).entries}
     wet = Background(materials=(Material(1e-4, table="water"),), beamstop=(1e-3, 0.0, 0.0))
     seen |= {e.name for e in trace_pixel(small_experiment(background=wet), 3, 4).entries}
     assert seen == set(QUANTITIES) - {"F_latt^2", "F_cell^2", *RARE}

@@ -3,6 +3,7 @@
 #pragma once
 #include "amplitude.h"
 #include "card_mixed.h"
+#include "diffuse.h"
 #include "finish.h"
 #include "rays.h"
 
@@ -12,14 +13,15 @@
 struct Version {
   static constexpr int lattice = NB_LATTICE, amplitude = NB_AMPLITUDE, factors = NB_FACTORS;
   static constexpr int degree = NB_DEGREE, pairs = NB_PAIRS, weighted = NB_WEIGHTED;
+  static constexpr int laue = NB_LAUE;
 };
 NB_INLINE Version version_of(const Params&) { return {}; }
 #else
 struct Version {
-  int lattice, amplitude, factors, degree, pairs, weighted;
+  int lattice, amplitude, factors, degree, pairs, weighted, laue;
 };
 NB_INLINE Version version_of(const Params& p) {
-  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs, p.weighted};
+  return {p.lattice, p.amplitude, p.factors, p.degree, p.pairs, p.weighted, p.laue};
 }
 #endif
 
@@ -161,6 +163,12 @@ NB_INLINE void evaluate(const Version& v, const Params& p, const double* __restr
   if (v.weighted) strength *= row.number[9];
   if (v.factors != PRODUCTS) {
     pixel.terms = fma(lattice.squared, strength, pixel.terms);
+    if (v.laue) {
+      const double* own = table + source.amplitudes;
+      const double scale = v.weighted ? p.diffuse * row.number[9] : p.diffuse;
+      pixel.terms =
+          fma(scale, diffuse_sum(p, v.amplitude, table + p.laue_at, own, at), pixel.terms);
+    }
     return;
   }
   if (!pixel.counted || (lattice.zero && p.skip_zero)) return;

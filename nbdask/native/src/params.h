@@ -53,6 +53,8 @@ struct Params {
   // What a sum starts from, and photons per unit of it.
   double background;
   double scale;
+  // Diffuse scattering over the height.
+  double diffuse;
   // Amplitude grid: indices of its first place, last place along each axis, steps between
   // neighbours.
   int minimum[3];
@@ -92,4 +94,9 @@ struct Params {
   int factors;
   int degree;
   int pairs;
+  // Diffuse scattering: rotations of the Laue group (0: none), where their numbers stand in the
+  // table of amplitudes, how many reciprocal cells halos reach.
+  int laue;
+  int laue_at;
+  int stencil;
 };

@@ -594,8 +594,13 @@ __attribute__((noinline)) void finish_plane(const Params& p, const Slope& slope,
   }
 }
 
-// The rows of planes become photons and their derivatives.
-void finish_block(const Job& job, Block& b) {
+// Where the factors of a pixel are taken.
+struct Taken {
+  bool polar_at_front, thick;
+};
+
+// Factors of background and terms in the rows yx and yy, and their derivatives.
+Taken find_factors(const Job& job, Block& b) {
   const Params& p = job.p;
   const int last = p.layers - 1;
   clear(b.bent, 9, b.count);
@@ -604,20 +609,28 @@ void finish_block(const Job& job, Block& b) {
   clear(b.sunk, 3, b.count);
   for (int i = 0; i < b.count; ++i) b.terms[i] = b.strength[i] = 1.0;
   const bool polar_at_front = !p.polarized || find_polarization(job, b), thick = p.depth >= 0.0;
-  const Mover front(p, 0, 0), back(p, last, 0);
   if (thick) {
     find_rays(p, last, 0, b);
     capture(p, last, b);
   }
   find_rays(p, 0, 0, b);
+  weigh_bends(p, job.plane(0), polar_at_front, b);
+  return {polar_at_front, thick};
+}
+
+// The rows of planes become photons and their derivatives.
+void finish_block(const Job& job, Block& b) {
+  const Params& p = job.p;
+  const Taken taken = find_factors(job, b);
+  const Mover front(p, 0, 0), back(p, p.layers - 1, 0);
   double* __restrict total = job.plane(0);
-  weigh_bends(p, total, polar_at_front, b);
   for (int k = 0; k < job.how.parameters; ++k) {
     const Slope& slope = job.slopes[k];
     clear(&b.sum, 1, b.count);
     if (bends(slope)) {
       add_bent(slope, front, b.sum, b);
-      if (!polar_at_front || thick) add_elsewhere(slope, back, polar_at_front, thick, b);
+      if (!taken.polar_at_front || taken.thick)
+        add_elsewhere(slope, back, taken.polar_at_front, taken.thick, b);
     }
     finish_plane(p, slope, total, job.plane(k + 1), b);
   }
@@ -632,7 +645,7 @@ void finish_block(const Job& job, Block& b) {
 // axes, sources, table, listed: as for nb_sum; frames: rows of 9 numbers, where each orientation takes
 // the lab's axes; spins: how->spins tables of 3 numbers for each orientation; waves: for each parameter
 // the relative change of every source's wavelength; rows: scratch memory of 1 + parameters blocks;
-// planes: 1 + parameters rows of p->count numbers.  pull, where not null: what multiplies the terms of
+// planes: 1 + parameters rows of p->count numbers.  pull, where not null: what multiplies the photons of
 // each pixel in the sums `pulled` (as the table) and `pulled_sources` (two for each source).  finish:
 // the steps are all of them, and planes get photons and their derivatives.
 NB_EXPORT void nb_slopes(const Params* p, const Slopes* how, const Slope* slopes,
@@ -645,9 +658,13 @@ NB_EXPORT void nb_slopes(const Params* p, const Slopes* how, const Slope* slopes
                    pulled, pulled_sources, rows};
   for (int begin = 0; begin < p->count; begin += BLOCK) {
     place_pixels(*p, listed, begin, b);
-    for (int i = 0; i < b.count; ++i) b.pull[i] = pull && i < b.pixels ? pull[begin + i] : 0.0;
     for (int k = 0; k <= how->parameters; ++k)
       for (int i = 0; i < b.count; ++i) job.plane(k)[i] = 0.0;
+    if (pull) {
+      find_factors(job, b);
+      for (int i = 0; i < b.count; ++i)
+        b.pull[i] = i < b.pixels ? pull[begin + i] * p->scale * b.yy[i] : 0.0;
+    }
     sum_block(job, b);
     if (finish) finish_block(job, b);
     for (int k = 0; k <= how->parameters; ++k)
