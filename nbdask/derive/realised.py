@@ -12,8 +12,9 @@ import numpy as np
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
 from nbdask.experiment import Experiment
-from nbdask.geometry.build import domain_count, finest_oversample, settle_thickness
+from nbdask.geometry.build import domain_count, finest_oversample
 from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal
+from nbdask.geometry.sensor import settle_thickness
 from nbdask.geometry.vectors import length
 
 #: Places along each edge of the detector at which the resolution is computed.

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from nbdask.errors import FieldError, nearest
 from nbdask.experiment import Experiment, Mosaic
-from nbdask.geometry.build import place_sensor
 from nbdask.geometry.conventions import centres
 from nbdask.geometry.model import Model
 from nbdask.geometry.numbers import NUDGE
+from nbdask.geometry.sensor import place_sensor
 from nbdask.geometry.slopes import (
     Slopes,
     cell_count_slopes,
