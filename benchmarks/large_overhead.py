@@ -36,6 +36,7 @@ from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from nbdask.run import Settings, prepare
 from nbdask.store.create import create_store
+from nbdask.store.provenance import opening
 from nbdask.store.write import TileWriter
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -pixel 0.2 -oversample 1"
@@ -60,7 +61,7 @@ def _setup(folder: Path, name: str, count: int) -> Setup:
     settings = Settings(backend="numpy", tile=EDGE)
     model, plan, _ = prepare(from_args(flags.split()), settings)
     store = folder / f"{name}.zarr"
-    create_store(store, plan.grid, {}, pixel_size=model.pitch_fast)
+    create_store(store, plan.grid, opening(None), pixel_size=model.pitch_fast)
     return Setup(name, RunContext.of(model, plan, TileWriter(store, plan.grid.counts[1])))
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.records [--tiles 1000000] [--writers 64] [--folder FOLDER] [--json FILE]
 
 The records are made up, the files are those of real writers.  Then a real run, with small tiles,
-counts the files and bytes of a store.  Exit status 1: reading takes 5 s or more.
+counts the files and bytes of a store.  Exit status 1: reading takes 5 s of processor time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import nbdask
 from benchmarks.machine import facts
@@ -44,6 +42,14 @@ def timed(action: Callable[[], Any]) -> tuple[Any, float]:
     begun = time.perf_counter()
     result = action()
     return result, time.perf_counter() - begun
+
+
+def reading(path: Path) -> dict[str, float]:
+    """Return the seconds of reading all records of a store, by the clock and of the processor."""
+    begun = time.process_time()
+    done, seconds = timed(lambda: StoreReader(path).done())
+    assert done.all()
+    return {"seconds_reading": seconds, "processor_seconds_reading": time.process_time() - begun}
 
 
 def make(path: Path, tiles: int, writers: int) -> None:
@@ -84,18 +90,10 @@ def synthetic(folder: Path, tiles: int, writers: int) -> dict[str, Any]:
     path = folder / "many.zarr"
     _, making = timed(lambda: make(path, tiles, writers))
     found: dict[str, Any] = {"tiles": tiles, "writers": writers, "seconds_making": making}
-    done, seconds = timed(lambda: StoreReader(path).done())
-    found["journals"] = {**files_of(path), "seconds_reading": seconds}
-    assert done.all()
-    table = np.concatenate(list(StoreReader(path).record_rows()))
+    found["journals"] = {**files_of(path), **reading(path)}
+    table = StoreReader(path).all_records()
     _, settling = timed(lambda: settle(place_of(path), table))
-    done, seconds = timed(lambda: StoreReader(path).done())
-    assert done.all()
-    found["array"] = {
-        **files_of(path),
-        "seconds_settling": settling,
-        "seconds_reading": seconds,
-    }
+    found["array"] = {**files_of(path), "seconds_settling": settling, **reading(path)}
     found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return found
 
@@ -130,7 +128,9 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     made = found["synthetic"]
-    return int(max(made[kind]["seconds_reading"] for kind in ("journals", "array")) >= _MOST)
+    return int(
+        max(made[kind]["processor_seconds_reading"] for kind in ("journals", "array")) >= _MOST
+    )
 
 
 if __name__ == "__main__":

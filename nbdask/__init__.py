@@ -31,7 +31,10 @@ if TYPE_CHECKING:
         StructureFactors,
     )
     from nbdask.flags import from_args, from_toml, to_args, to_toml
+    from nbdask.gradients.adjoint import adjoint
+    from nbdask.gradients.fit import FitResult, fit
     from nbdask.gradients.lazy import gradient
+    from nbdask.gradients.normal import NormalEquations, normal_equations
     from nbdask.gradients.parameters import Parameter
     from nbdask.lazy import image
     from nbdask.panels.read import read_geometry
@@ -41,8 +44,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NbdaskError": ("nbdask.errors", "NbdaskError"),
+    "adjoint": ("nbdask.gradients.adjoint", "adjoint"),
+    "fit": ("nbdask.gradients.fit", "fit"),
+    "FitResult": ("nbdask.gradients.fit", "FitResult"),
     "gradient": ("nbdask.gradients.lazy", "gradient"),
     "assemble": ("nbdask.derive.assembly", "assemble"),
+    "NormalEquations": ("nbdask.gradients.normal", "NormalEquations"),
+    "normal_equations": ("nbdask.gradients.normal", "normal_equations"),
     "image": ("nbdask.lazy", "image"),
     "Parameter": ("nbdask.gradients.parameters", "Parameter"),
     "simulate": ("nbdask.run", "simulate"),
@@ -65,10 +73,11 @@ _HOMES = {
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
-    "LabFrame", "Material", "NbdaskError", "Parameter", "Sampling", "Scan", "SimulationResult",
-    "SourcePoint", "Sources", "Spread", "StructureFactors", "__version__", "assemble", "from_args",
-    "from_toml", "gradient", "image", "open", "read_geometry", "repair", "simulate", "to_args",
-    "to_toml", "verify",
+    "FitResult", "LabFrame", "Material", "NbdaskError", "NormalEquations", "Parameter", "Sampling",
+    "Scan", "SimulationResult", "SourcePoint", "Sources", "Spread", "StructureFactors",
+    "__version__", "adjoint", "assemble", "fit", "from_args", "from_toml", "gradient", "image",
+    "normal_equations", "open", "read_geometry", "repair", "simulate", "to_args", "to_toml",
+    "verify",
 ]  # fmt: skip
 
 

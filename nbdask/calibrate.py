@@ -35,6 +35,7 @@ from nbdask.run import simulate
 from nbdask.statistics import summarise
 from nbdask.store.address import place_of
 from nbdask.store.create import create_store
+from nbdask.store.provenance import opening
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 
@@ -150,7 +151,7 @@ def _pixel(kernel: Kernel) -> float:
     with tempfile.TemporaryDirectory(prefix="nbdask-") as folder:
         path = Path(folder) / "a.zarr"
         grid = TileGrid((_WRITTEN, _WRITTEN * available_cores()), (_WRITTEN, _WRITTEN))
-        create_store(path, grid, {}, pixel_size=1e-4)
+        create_store(path, grid, opening(None), pixel_size=1e-4)
         writer = TileWriter(place_of(path, "fast"), grid.counts[1])
         numbers = count()
 

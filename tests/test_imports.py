@@ -37,7 +37,7 @@ ORDER = (
     {"run"},
     {"calibrate", "lazy", "shards"},
     {"derive", "gradients"},
-    {"export", "verification"},
+    {"export", "torch", "verification"},
     {"parity", "trace"},
     {"accessor", "view"},
     {"example"},
@@ -64,6 +64,7 @@ HOMES = {
     "hdf5plugin": {"export"},
     "fabio": {"export"},
     "tifffile": {"export"},
+    "torch": {"torch"},
     "click": {"cli"},
 }
 #: Imports inside functions that are meant: why, module, what it imports (or below).
@@ -89,6 +90,8 @@ INNER = {
         ("cli.example", "nbdask.run"),
         ("cli.export", "nbdask.export"),
         ("cli.finish", "nbdask.shards"),
+        ("cli.fit", "nbdask.gradients"),
+        ("cli.fit", "nbdask.store"),
         ("cli.geometry", "nbdask.panels"),
         ("cli.geometry", "nbdask.view"),
         ("cli.info", "nbdask.derive"),

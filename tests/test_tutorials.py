@@ -75,6 +75,14 @@ def test_first_image(tmp_path: Path) -> None:
     assert (tmp_path / "first" / "wide.h5").stat().st_size > 10_000
 
 
+@pytest.mark.long
+def test_put_right(tmp_path: Path) -> None:
+    """The fit finds what the page says; its own assertions hold."""
+    printed = type_in(script("put-right.md"), tmp_path)
+    assert "converged" in printed
+    assert printed.count("standard deviations off") == 3
+
+
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Slurm on loopback; skips with the reason where it cannot be started."""

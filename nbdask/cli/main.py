@@ -40,6 +40,7 @@ SUBCOMMANDS = {
     "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "parameters": "List the numbers of an experiment that can be refined.",
+    "fit": "Refine numbers of an experiment against an image.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
 }
 

@@ -26,6 +26,7 @@ from nbdask.geometry.diffuse import diffuse_forms
 from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
 from nbdask.geometry.energies import by_energy, falloff
+from nbdask.geometry.lattices import model_of_several
 from nbdask.geometry.model import SHAPE_CODES, Array, DiffuseForms, Model, PanelFrame
 from nbdask.geometry.nodes import node_basis
 from nbdask.geometry.numbers import real
@@ -113,7 +114,7 @@ def _in_range(function: Callable[[Experiment], Model]) -> Callable[[Experiment],
 
 @_in_range
 def build_model(experiment: Experiment) -> Model:
-    """Compute the flat arrays that the kernels read.
+    """Compute the flat arrays that the kernels read, of one crystal or of several.
 
     Raises
     ------
@@ -122,6 +123,17 @@ def build_model(experiment: Experiment) -> Model:
     FieldError
         A combination that only shows once everything is put together.
     """
+    if not experiment.lattices:
+        return _of_one(experiment)
+    detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    finest = max(
+        finest_oversample(one, orient_crystal(one.crystal, one.beam), detector.distance)
+        for one in experiment.singles
+    )
+    return model_of_several(experiment, _of_one, finest)
+
+
+def _of_one(experiment: Experiment) -> Model:
     beam, sampling = experiment.beam, experiment.sampling
     detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
     crystal = orient_crystal(experiment.crystal, beam)

@@ -76,7 +76,7 @@ class CpuSlopes:
         model, basis, tile, mask
             As for :func:`~.planes.tile_planes`.
         pull : (n_slow, n_fast) float64 array
-            What multiplies the terms of each pixel.
+            What multiplies the photons of each pixel.
         amplitudes : bool
             Whether sums by amplitudes are wanted.
         """

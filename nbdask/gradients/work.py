@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from nbdask.gradients.pack import fits
 from nbdask.gradients.parameters import Parameter, parameters_of
 from nbdask.gradients.planes import ReferenceSlopes, SlopeKernel, tile_planes
 from nbdask.kernels.interface import Mask
-from nbdask.native.library import available
+from nbdask.native.library import VARIABLE, available
 from nbdask.plan.tiles import Tile, TileGrid
 
 #: Kernels that have derivatives.
@@ -53,7 +55,13 @@ class Work:
 
 def slope_kernel(backend: str) -> SlopeKernel:
     """Return the kernel of a name in :data:`BACKENDS`."""
-    return CpuSlopes() if backend == "cpu" else ReferenceSlopes()
+    return cpu_slopes(os.environ.get(VARIABLE)) if backend == "cpu" else ReferenceSlopes()
+
+
+@cache
+def cpu_slopes(level: str | None) -> CpuSlopes:
+    """Return the compiled kernel, found once for each level that is asked for."""
+    return CpuSlopes()
 
 
 def choose_backend(backend: str | None, model: Model, basis: Basis) -> str:
@@ -125,6 +133,22 @@ def _tile(
     if len(edges) != 2 or any(not isinstance(n, int) or n < 1 for n in edges):
         raise FieldError("--tile", tile, "one or two whole numbers of at least 1")
     return (min(edges[0], shape[0]), min(edges[1], shape[1]))
+
+
+def image_of(
+    experiment: Experiment,
+    backend: str | None = None,
+    tile: int | tuple[int, int] | None = None,
+) -> Array:
+    """Return the image in float64, tile after tile."""
+    model = build_model(experiment)
+    basis = basis_of(experiment, model, ())
+    grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, 0))
+    work = Work(model, basis, grid, choose_backend(backend, model, basis))
+    image: Array = np.empty(experiment.shape)
+    for part in grid:
+        image[part.slow0 : part.slow1, part.fast0 : part.fast1] = planes_of_tile(work, part)[0]
+    return image
 
 
 def region_of(model: Model, tile: Tile) -> tuple[Tile, Mask | None] | None:

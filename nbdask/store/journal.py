@@ -53,13 +53,12 @@ def entry(index: int, values: Sequence[float], seed: int) -> bytes:
 
 def parsed(data: bytes, seed: int) -> NDArray[Any]:
     """Return the sound entries of a journal, (entries,) ``ENTRY``; of one tile only the last."""
-    size = ENTRY.itemsize
+    size, checked, extend = ENTRY.itemsize, _CHECKED, google_crc32c.extend
     rows = np.frombuffer(data, dtype=ENTRY, count=len(data) // size)
-    sound = [
-        google_crc32c.extend(seed, data[at : at + _CHECKED]) == crc
-        for at, crc in zip(range(0, len(data), size), rows["crc32c"].tolist(), strict=False)
-    ]
-    rows = rows[np.array(sound, dtype=np.bool_)]
+    found = [extend(seed, data[at : at + checked]) for at in range(0, size * len(rows), size)]
+    rows = rows[rows["crc32c"] == np.array(found, dtype=np.uint32)]
+    if (np.diff(rows["index"]) > 0).all():
+        return np.asarray(rows)
     _, last = np.unique(rows["index"][::-1], return_index=True)
     return np.asarray(rows[::-1][last])
 

@@ -94,6 +94,7 @@ ARGUMENTS = {
     "trace": ["1", "2", "a.zarr"],
     "calibrate": [],
     "parameters": [],
+    "fit": ["a.npy"],
     "amplitudes": ["a.pdb"],
 }
 #: Exit code of wrong words: parity's 2 is a run of C that failed.

@@ -1,0 +1,105 @@
+"""Steps of a fit: an experiment with other values of its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nbdask.experiment import Experiment
+from nbdask.geometry.build import build_model
+from nbdask.geometry.crystal_frame import orient_crystal
+from nbdask.geometry.model import Array
+from nbdask.geometry.vectors import rotate_about, rotate_xyz
+from nbdask.gradients.parameters import FIELDS, Parameter, value_of, with_value
+
+
+def frozen(experiment: Experiment) -> Experiment:
+    """Return an experiment whose whole numbers are given, so that no step changes them.
+
+    Sub-pixels, cells that follow from the sample's size, and whether amplitudes are interpolated.
+    """
+    model = build_model(experiment)
+    crystal = experiment.crystal
+    sampling = dataclasses.replace(
+        experiment.sampling, oversample=model.oversample, interpolate=model.interpolate
+    )
+    if any(crystal.size):
+        counts = tuple(int(n) for n in model.n_cells)
+        crystal = dataclasses.replace(crystal, size=(0.0, 0.0, 0.0), n_cells=counts)
+    return experiment.replace(crystal=crystal, sampling=sampling)
+
+
+def stepped(
+    experiment: Experiment, parameters: Sequence[Parameter], changes: Sequence[float] | Array
+) -> Experiment:
+    """Return an experiment whose parameters have changed.
+
+    Raises
+    ------
+    FieldError
+        A value that its field refuses.
+    """
+    fields: dict[str, float] = {}
+    for parameter, change in zip(parameters, changes, strict=True):
+        for name, factor in parameter.fields.items():
+            fields[name] = fields.get(name, 0.0) + factor * float(change)
+    turn = np.array([fields.pop(f"crystal.turn.{axis}", 0.0) for axis in "xyz"])
+    values = {name: (value_of(experiment, name) or 0.0) + by for name, by in fields.items()}
+    result = with_values(experiment, values)
+    return turned(result, turn) if turn.any() else result
+
+
+def with_values(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
+    """Return an experiment in which fields have other values.
+
+    Raises
+    ------
+    FieldError
+        A value that its field refuses.
+    """
+    result = experiment
+    for name, value in values.items():
+        result = with_value(result, name, value)
+    # Built again, so that every value is checked.
+    parts = {FIELDS[name].part for name in values}
+    checked = {part: dataclasses.replace(getattr(result, part)) for part in parts}
+    return result.replace(**checked)
+
+
+def turned(experiment: Experiment, turn: Array) -> Experiment:
+    """Return an experiment whose crystal is turned about the lab's axes.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    turn : (3,) float64 array
+        Axis times angle [rad], right-handed.
+    """
+    misset = orient_crystal(experiment.crystal, experiment.beam).misset
+    vectors = [rotate_xyz(v, *misset) for v in np.eye(3)]
+    angle = math.sqrt(float(turn @ turn))
+    # Columns of the rotation matrix are where it takes the lab's axes.
+    matrix = np.array([rotate_about(v, turn / angle, angle) for v in vectors]).T
+    angles = (
+        math.atan2(matrix[2, 1], matrix[2, 2]),
+        math.atan2(-matrix[2, 0], math.hypot(matrix[2, 1], matrix[2, 2])),
+        math.atan2(matrix[1, 0], matrix[0, 0]),
+    )
+    crystal = dataclasses.replace(experiment.crystal, misset=angles, misset_seed=None)
+    return experiment.replace(crystal=crystal)
+
+
+def within(
+    experiment: Experiment, bounds: Mapping[str, tuple[float, float]]
+) -> tuple[Experiment, tuple[str, ...]]:
+    """Return an experiment with fields brought back into bounds, and their names."""
+    moved = []
+    for name, (low, high) in bounds.items():
+        value = value_of(experiment, name)
+        if value is not None and not low <= value <= high:
+            experiment = with_value(experiment, name, min(max(value, low), high))
+            moved.append(name)
+    return experiment, tuple(moved)

@@ -1,0 +1,76 @@
+"""``nbdask fit``: data, flags, results, refusals."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nbdask
+from nbdask.cli.main import main
+
+FLAGS = shlex.split(
+    "-cell 41 47 53 90 90 90 -N 9 -misset 20 10 5 -default_F 100 -detpixels 24 -pixel 0.8"
+    " -distance 50 -lambda 1.2 -fluence 1e27 -oversample 1"
+)
+WRONG = ["20.05" if word == "20" else word for word in FLAGS]
+REFINE = ["--refine", "crystal.misset.x,beam.fluence", "--background-photons", "1"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.npy"
+    np.save(path, nbdask.image(nbdask.from_args(FLAGS)).values + 1.0)
+    return path
+
+
+def test_values_are_printed_and_written(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A table, a TOML file of the experiment, a JSON file of all numbers."""
+    out, numbers = tmp_path / "found.toml", tmp_path / "found.json"
+    files = ["--out", str(out), "--json", str(numbers)]
+    assert main(["fit", str(data), *WRONG, *REFINE, *files]) == 0
+    said = capsys.readouterr()
+    assert "crystal.misset.x" in said.out
+    assert "step 1" in said.err
+    found = nbdask.from_toml(out)
+    assert found.crystal.misset[0] == pytest.approx(np.radians(20.0), abs=1e-6)
+    assert json.loads(numbers.read_text())["converged"]
+    assert main(["fit", str(data), *WRONG, *REFINE, *files]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_store_brings_its_experiment(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """So that nothing else need be said."""
+    store = tmp_path / "a.zarr"
+    nbdask.simulate(nbdask.from_args(FLAGS), store)
+    assert (
+        main(
+            ["fit", str(store), "--refine", "crystal.turn", "--background-photons", "1", "--quiet"]
+        )
+        == 0
+    )
+    assert capsys.readouterr().out.startswith("parameter")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--refine", "scan.phi0"], "DATA is missing"),
+        (["a.npy", *FLAGS], "--refine is missing"),
+        (["a.npy", "--refine", "scan.phi0"], "holds no experiment"),
+        (["a.npy", *FLAGS, "--refine", "scan.phi0"], "not a readable"),
+    ],
+    ids=["data", "refine", "experiment", "file"],
+)
+def test_what_is_missing_is_named(
+    words: list[str], said: str, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    """In one line, with exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *words]) == 2
+    assert said in capsys.readouterr().err
