@@ -53,7 +53,7 @@ IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2, "running": AT_ONCE + 2}
 #: Tiles that travelled with the one that a killed worker had in hand: its parcel is begun again.
 WITH_IT = int(TOGETHER / SLOWER)
 #: Attributes that tell when, where and how often, and their digest; all else must be the same.
-TIMING = frozenset({"started", "ended", "resumed", "host", "command", "manifest", "made_by"})
+TIMING = frozenset({"started", "ended", "resumed", "host", "command", "made_by", "manifest"})
 _SECONDS = 900.0
 
 

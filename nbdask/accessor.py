@@ -296,7 +296,7 @@ def _geometry_of(experiment: str) -> Model:
     sampling = dataclasses.replace(
         whole.sampling, mask=None, mask_sha256=None, interpolate=False, oversample=1
     )
-    bare = whole.replace(structure=StructureFactors(default_F=1.0), sampling=sampling)
+    bare = whole.singles[0].replace(structure=StructureFactors(default_F=1.0), sampling=sampling)
     return build_model(bare)
 
 

@@ -16,7 +16,7 @@ from hypothesis import settings
 from tests import leaks, s3server
 
 # The same examples in every run: what passes once does not fail by chance.
-settings.register_profile("steady", derandomize=True, database=None)
+settings.register_profile("steady", derandomize=True, database=None, deadline=None)
 settings.load_profile("steady")
 
 # The tests start hundreds of processes: without this each would compile every module anew.

@@ -20,7 +20,7 @@ from nbdask.derive.pyramid import build_pyramid
 from nbdask.derive.realised import Realised
 from nbdask.derive.steps import PoissonC
 from nbdask.errors import FlagError, InputError, StoreError
-from nbdask.experiment import Scan
+from nbdask.experiment import Background, Material, Scan
 from nbdask.export.formats import export
 from nbdask.flags import from_toml, to_args, to_toml
 from nbdask.lazy import image
@@ -275,3 +275,13 @@ def test_shards_give_the_bits_of_one_run(finished: Path, tmp_path: Path) -> None
     one, two = StoreReader(store).attributes, StoreReader(finished).attributes
     assert one["statistics"] == two["statistics"]
     assert one["status"] == "complete"
+
+
+def test_a_background_of_each_panel() -> None:
+    """Scattering of water has the bits that it has on the panel alone."""
+    wet = several(background=Background(materials=(Material(thickness=1e-4, table="water"),)))
+    whole = image(wet, tile=8).values
+    for number, panel in enumerate(PANELS):
+        own = image(alone(wet, number), tile=8).values
+        assert np.array_equal(whole[number, : panel.n_slow, : panel.n_fast], own)
+        assert own.max() > image(alone(EXPERIMENT, number), tile=8).values.max()

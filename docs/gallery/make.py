@@ -23,7 +23,15 @@ from matplotlib.colors import LogNorm
 import nbdask
 from nbdask import derive
 from nbdask.example.write import write_example
-from nbdask.experiment import Background, Diffuse, Experiment, Material, Spread, StructureFactors
+from nbdask.experiment import (
+    Background,
+    Diffuse,
+    Experiment,
+    Lattice,
+    Material,
+    Spread,
+    StructureFactors,
+)
 from nbdask.experiment.spectrum import Sase, gaussian, top_hat
 from nbdask.flags import from_args
 from nbdask.units import EV_ANGSTROM
@@ -114,6 +122,21 @@ def spots(path: Path) -> None:
         middle = slice(len(image) // 4, -(-3 * len(image) // 4))
         images.append((name, image[middle, middle]))
     panels(images, path, decades=4.0)
+
+
+def lattices(path: Path) -> None:
+    """Draw two crystals alone, and both in one image."""
+    base = example("pyrope")
+    first = dataclasses.replace(base.crystal, mosaic_spread=None, mosaic_domains=None)
+    still = dataclasses.replace(base.scan, osc=math.radians(2.0), count=8)
+    base = base.replace(crystal=first, scan=still)
+    second = dataclasses.replace(first, misset=(0.5, 0.3, 0.2), n_cells=(8, 8, 8))
+    images = {
+        "one crystal": base,
+        "a smaller one": base.replace(crystal=second),
+        "both, weights 1 and 4": base.replace(lattices=(Lattice(second, 4.0),)),
+    }
+    panels([(name, nbdask.image(one)) for name, one in images.items()], path)
 
 
 def mosaic(path: Path) -> None:
@@ -277,6 +300,7 @@ def profile(path: Path) -> None:
 PICTURES: dict[str, Callable[[Path], None]] = {
     "shapes": shapes,
     "spots": spots,
+    "lattices": lattices,
     "mosaic": mosaic,
     "beams": beams,
     "spectra": spectra,

@@ -19,7 +19,7 @@ from nbdask.files import check_target, whole_file
 from nbdask.flags import from_toml, to_toml
 
 _EPILOG = """\b
-Example: nbdask fit noisy.zarr --refine crystal.turn,crystal.cell --background 2 --out found.toml
+Example: nbdask fit noisy.zarr --refine crystal.turn,crystal.cell --out found.toml
 Example: nbdask fit data.npy -mat A.mat -hkl P1.hkl -N 20 --refine crystal.turn"""
 
 
@@ -36,7 +36,12 @@ class _FitCommand(FlagCommand):
 @click.option(
     "--config", metavar="FILE", help="TOML file of the experiment to start from, instead of flags."
 )
-@click.option("--background", type=Number(0.0), default=0.0, help="Photons per pixel besides.")
+@click.option(
+    "--background-photons",
+    type=Number(0.0),
+    default=0.0,
+    help="Photons per pixel that the model does not hold.",
+)
 @click.option("--readout", type=Number(0.0), default=0.0, help="Readout noise [photons].")
 @click.option(
     "--robust", type=Number(0.1), help="Residuals beyond so many sigma count by their size alone."
@@ -77,7 +82,7 @@ def command(ctx: click.Context, /, **options: Any) -> int:
         experiment,
         _data(path),
         options["refine"],
-        background=options["background"],
+        background=options["background_photons"],
         readout=options["readout"],
         robust=options["robust"],
         iterations=options["iterations"],

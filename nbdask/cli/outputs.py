@@ -66,8 +66,12 @@ def _same(one: Path, other: Path) -> bool:
 
 def inputs_of(experiment: Experiment) -> tuple[str | None, ...]:
     """Return the paths of an experiment's input files."""
-    recipe = experiment.structure.recipe
+    recipe, spectrum = experiment.structure.recipe, experiment.sources.spectrum
+    others = (inputs_of(other) for other in experiment.singles[1:])
     return (
+        *(path for paths in others for path in paths),
+        experiment.crystal.mosaic.file,
+        None if spectrum is None else spectrum.origin,
         experiment.structure.path,
         None if recipe is None else recipe.model,
         experiment.sampling.mask,

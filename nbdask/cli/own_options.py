@@ -27,6 +27,12 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             metavar="SEED",
             help=f"{whose}Seed of a SASE spectrum.",
         ),
+        *_crystal_options(whose),
+    ]
+
+
+def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return [
         click.option(
             "--background",
             multiple=True,
@@ -97,6 +103,17 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             help=f"{whose}Shape of the crystal; spherical: spots of equal width in all directions.",
         ),
         click.option(
+            "--centring",
+            type=click.Choice(CENTRINGS),
+            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
+        ),
+        *_amplitude_options(whose),
+    ]
+
+
+def _amplitude_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return [
+        click.option(
             "--b-factor",
             type=Number(),
             metavar="B",
@@ -109,8 +126,9 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             help=f"{whose}Multiply all amplitudes by K (photons by K^2).",
         ),
         click.option(
-            "--centring",
-            type=click.Choice(CENTRINGS),
-            help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
+            "--crystals",
+            metavar="FILE",
+            help=f"{whose}Several crystals in the beam: TOML tables [[crystals]] with flags and"
+            " weight.",
         ),
     ]

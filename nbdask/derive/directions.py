@@ -79,6 +79,8 @@ class Directions:
         bare = replace(
             experiment,
             structure=StructureFactors(default_F=1.0),
+            lattices=(),
+            weight=1.0,
             crystal=replace(
                 experiment.crystal, mosaic_spread=None, mosaic_domains=None, mosaic=Mosaic()
             ),

@@ -12,8 +12,9 @@ import numpy as np
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
 from nbdask.experiment import Experiment
-from nbdask.geometry.build import domain_count, finest_oversample, settle_thickness
+from nbdask.geometry.build import domain_count, finest_oversample
 from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal
+from nbdask.geometry.sensor import settle_thickness
 from nbdask.geometry.vectors import length
 
 #: Places along each edge of the detector at which the resolution is computed.
@@ -89,7 +90,7 @@ class Realised:
         given = experiment.sampling.oversample
         oversample = given or finest_oversample(experiment, crystal, model.distance)
         layers = settle_thickness(detector)[0]
-        domains = domain_count(experiment)
+        domains = domain_count(experiment.singles[0])
         edge, corner = _border(seen)
         slow, fast = seen.beam_centre
         wavelengths = model.wavelength
@@ -109,7 +110,7 @@ class Realised:
             layers=layers,
             phi_steps=model.n_phi,
             domains=domains,
-            steps=layers * oversample**2 * model.n_sources * model.n_phi * domains,
+            steps=layers * oversample**2 * model.n_sources * model.n_phi * _domains(experiment),
             panels=seen.whole.n_panels,
             beam_panel=detector.panels[seen.panel].name if detector.panels else None,
         )
@@ -193,3 +194,8 @@ def _d(value: float | None) -> str:
 
 def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _domains(experiment: Experiment) -> int:
+    """Return the mosaic domains of all crystals."""
+    return sum(domain_count(single) for single in experiment.singles)

@@ -7,6 +7,7 @@ from nbdask.experiment.detector import Detector
 from nbdask.experiment.diffuse import Diffuse
 from nbdask.experiment.experiment import Experiment
 from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.lattice import Lattice
 from nbdask.experiment.mosaic import Mosaic
 from nbdask.experiment.panel import DetectorPanel
 from nbdask.experiment.sampling import Sampling
@@ -17,7 +18,6 @@ from nbdask.experiment.structure import Recipe, StructureFactors
 
 __all__ = [
     "Background", "Beam", "Crystal", "Detector", "DetectorPanel", "Diffuse", "Experiment",
-    "LabFrame", "Material", "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint", "Sources",
-    "Spectrum",
-    "Spread", "StructureFactors",
+    "LabFrame", "Lattice", "Material", "Mosaic", "Recipe", "Sampling", "Scan", "SourcePoint",
+    "Sources", "Spectrum", "Spread", "StructureFactors",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from nbdask.experiment.beam import Beam
 from nbdask.experiment.crystal import Crystal
 from nbdask.experiment.detector import Detector
 from nbdask.experiment.frame import LabFrame
+from nbdask.experiment.lattice import Lattice
 from nbdask.experiment.sampling import Sampling
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
@@ -55,6 +56,10 @@ class Experiment:
     scan : Scan
     background : Background
     sampling : Sampling
+    lattices : tuple of Lattice
+        Further crystals: the image is the sum of those of all.
+    weight : float
+        Factor on the photons of the first crystal, beside others.
     semantics : str
         ``"spec"`` or ``"c"``: whether nanoBragg C's history-dependent behaviour is reproduced.
 
@@ -73,6 +78,8 @@ class Experiment:
     scan: Scan = field(default_factory=Scan)
     background: Background = field(default_factory=Background)
     sampling: Sampling = field(default_factory=Sampling)
+    lattices: tuple[Lattice, ...] = ()
+    weight: float = 1.0
     semantics: str = "spec"
 
     def __post_init__(self) -> None:
@@ -81,6 +88,10 @@ class Experiment:
         for name, part in _PARTS.items():
             if not isinstance(getattr(self, name), part):
                 raise FieldError(name, getattr(self, name), f"a {part.__name__}")
+        checks.assign(
+            self, lattices=tuple(self.lattices), weight=checks.not_negative("weight", self.weight)
+        )
+        self._check_lattices()
         recipe, spectrum = self.structure.recipe, self.sources.spectrum
         if recipe is not None and recipe.anomalous:
             count = 0 if spectrum is None else len(spectrum.wavelengths)
@@ -101,6 +112,29 @@ class Experiment:
                 "slow_min, slow_max, fast_min, fast_max with at least one pixel on the detector of"
                 f" {self.detector.n_slow} (slow) x {self.detector.n_fast} (fast) pixels",
             )
+
+    def _check_lattices(self) -> None:
+        for lattice in self.lattices:
+            if not isinstance(lattice, Lattice):
+                raise FieldError("lattices", lattice, "a sequence of Lattice")
+        if self.lattices and self.semantics == "c":
+            raise FieldError("lattices", len(self.lattices), 'left out with the semantics "c"')
+        for single in self.singles if self.lattices else ():
+            assert single.lattices == ()
+        if self.weight != 1.0 and not self.lattices:
+            raise FieldError("weight", self.weight, "1 for a single crystal")
+
+    @property
+    def singles(self) -> tuple[Experiment, ...]:
+        """The experiment with each of its crystals alone."""
+        if not self.lattices:
+            return (self,)
+        first = self.replace(lattices=(), weight=1.0)
+        others = (
+            first.replace(crystal=x.crystal, structure=x.structure or self.structure)
+            for x in self.lattices
+        )
+        return (first, *others)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,26 +173,8 @@ class Experiment:
         Paths do not count where a checksum of the file's content is held.
         """
         data = self.to_dict()
-        for part, path, checksum in (
-            ("structure", "path", "sha256"),
-            ("sampling", "mask", "mask_sha256"),
-            ("background", "shadow", "shadow_sha256"),
-        ):
-            if checksum in data.get(part, {}):
-                data[part].pop(path, None)
-        for material in data.get("background", {}).get("materials", ()):
-            if "sha256" in material:
-                material.pop("path", None)
-        recipe = data.get("structure", {}).get("recipe", {})
-        if "model_sha256" in recipe:
-            recipe.pop("model", None)
-        data.get("crystal", {}).pop("matrix_file", None)
-        data.get("crystal", {}).get("mosaic", {}).pop("file", None)
-        data.get("sources", {}).pop("file", None)
-        data.get("sources", {}).get("spectrum", {}).pop("origin", None)
-        recipe.pop("energies", None)
-        data.get("detector", {}).pop("header_file", None)
-        data.get("detector", {}).pop("geometry_file", None)
+        for table in (data, *data.get("lattices", [])):
+            _forget_files(table)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -174,6 +190,7 @@ class Experiment:
                 self.frame.convention,
                 self.scan,
             ),
+            *([("further crystals", str(len(self.lattices)))] if self.lattices else []),
             *background_rows(self.background),
             ("semantics", self.semantics),
             ("fingerprint", self.fingerprint()),
@@ -183,6 +200,31 @@ class Experiment:
     def replace(self, **parts: Any) -> Experiment:
         """Return a copy with some parts replaced: ``e.replace(semantics="c")``."""
         return dataclasses.replace(self, **parts)
+
+
+def _forget_files(data: dict[str, Any]) -> None:
+    """Take out of a dict form the paths of files whose content or checksum it holds."""
+    for part, path, checksum in (
+        ("structure", "path", "sha256"),
+        ("sampling", "mask", "mask_sha256"),
+        ("background", "shadow", "shadow_sha256"),
+    ):
+        if checksum in data.get(part, {}):
+            data[part].pop(path, None)
+    for material in data.get("background", {}).get("materials", ()):
+        if "sha256" in material:
+            material.pop("path", None)
+    recipe = data.get("structure", {}).get("recipe", {})
+    if "model_sha256" in recipe:
+        recipe.pop("model", None)
+    recipe.pop("energies", None)
+    crystal, sources = data.get("crystal", {}), data.get("sources", {})
+    crystal.pop("matrix_file", None)
+    crystal.get("mosaic", {}).pop("file", None)
+    sources.pop("file", None)
+    sources.get("spectrum", {}).pop("origin", None)
+    for name in ("header_file", "geometry_file"):
+        data.get("detector", {}).pop(name, None)
 
 
 def _plain(value: Any) -> Any:

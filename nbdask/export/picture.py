@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from nbdask.errors import InputError, InputFileError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
-from nbdask.fill.listen import Progress
 from nbdask.geometry.model import PixelMask
 from nbdask.geometry.panel_frames import BadPixels
 from nbdask.inputs.smv import MaskFile, open_mask
@@ -25,6 +24,9 @@ from nbdask.statistics import combine
 from nbdask.store.checked import CheckedImage
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
+
+if TYPE_CHECKING:  # the Python of DIALS need not have dask
+    from nbdask.fill.listen import Progress
 
 #: Steps of a detector whose results are counts, with no photons to be expected any more.
 _COUNTING = ("poisson", "poisson_c")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from nbdask.errors import InputError
 from nbdask.experiment.sampling import Roi
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.picture import Picture
-from nbdask.fill.listen import Progress
 from nbdask.units import to_degrees
+
+if TYPE_CHECKING:  # the Python of DIALS need not have dask
+    from nbdask.fill.listen import Progress
 
 StorePath = str | os.PathLike[str]
 #: Differences of places [pixels] and angles [rad] up to which two stores agree.

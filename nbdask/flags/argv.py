@@ -109,11 +109,15 @@ def _rank(flag: Flag) -> tuple[int, int]:
 
 
 def _refuse_unsayable(experiment: Experiment) -> None:
-    crystal, sources, width = experiment.crystal, experiment.sources, experiment.sources.dispersion
-    # What nanoBragg makes of a count with a width below 0.
-    whole_width = width.count is not None and (width.range, width.step) == (1.0, 1.0 / width.count)
-    weights = {point.weight for point in sources.points}
-    for field, unsayable, why in (
+    for field, unsayable, why in (*_of_crystals(experiment), *_of_the_rest(experiment)):
+        if unsayable:
+            raise FlagError(f"{field}: {why}")
+
+
+def _of_crystals(experiment: Experiment) -> tuple[tuple[str, bool, str], ...]:
+    """Return what no flag may say of crystals: field, whether it does not, and why."""
+    crystal, structure = experiment.crystal, experiment.structure
+    return (
         (
             "crystal.matrix",
             crystal.matrix is not None and crystal.matrix_file is None,
@@ -130,16 +134,6 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             "nanoBragg has no diffuse scattering",
         ),
         (
-            "background.materials",
-            bool(experiment.background.materials),
-            "nanoBragg has only -water",
-        ),
-        (
-            "background.beamstop",
-            experiment.background.beamstop is not None or experiment.background.shadow is not None,
-            "nanoBragg has no shadows",
-        ),
-        (
             "crystal.shape",
             crystal.shape == "spherical",
             "nanoBragg has no spots of equal width in all directions",
@@ -151,18 +145,39 @@ def _refuse_unsayable(experiment: Experiment) -> None:
         ),
         (
             "structure.reflections",
-            bool(experiment.structure.reflections),
+            bool(structure.reflections),
             "nanoBragg reads amplitudes from a file: name one",
         ),
         (
             "structure.scale",
-            (experiment.structure.scale, experiment.structure.b_factor) != (1.0, 0.0),
+            (structure.scale, structure.b_factor) != (1.0, 0.0),
             "nanoBragg has no scale and no B factor of amplitudes",
         ),
         (
             "structure.recipe",
-            experiment.structure.recipe is not None,
+            structure.recipe is not None,
             "nanoBragg reads amplitudes from a list: write one with nbdask amplitudes",
+        ),
+        ("lattices", bool(experiment.lattices), "nanoBragg has one crystal"),
+    )
+
+
+def _of_the_rest(experiment: Experiment) -> tuple[tuple[str, bool, str], ...]:
+    """Return the same of everything else."""
+    sources, width = experiment.sources, experiment.sources.dispersion
+    # What nanoBragg makes of a count with a width below 0.
+    whole_width = width.count is not None and (width.range, width.step) == (1.0, 1.0 / width.count)
+    weights = {point.weight for point in sources.points}
+    return (
+        (
+            "background.materials",
+            bool(experiment.background.materials),
+            "nanoBragg has only -water",
+        ),
+        (
+            "background.beamstop",
+            experiment.background.beamstop is not None or experiment.background.shadow is not None,
+            "nanoBragg has no shadows",
         ),
         (
             "detector.panels",
@@ -194,9 +209,7 @@ def _refuse_unsayable(experiment: Experiment) -> None:
             width.step is not None and not whole_width,
             "no flag of nanoBragg sets it: give a count",
         ),
-    ):
-        if unsayable:
-            raise FlagError(f"{field}: {why}")
+    )
 
 
 def _by_field(flag: Flag, experiment: Experiment) -> Iterator[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbdask.amplitudes.request import Request
 from nbdask.errors import FieldError, FlagError, shown
@@ -23,6 +23,7 @@ from nbdask.experiment.sources import WEIGHTS, Sources, Spread
 from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
+from nbdask.flags.crystals import parse_crystals
 from nbdask.flags.files import InputFiles, read_files, read_headers
 from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.headers import note_header
@@ -84,16 +85,40 @@ def parse_args(
     checks.flag("ignore_unknown", ignore_unknown)
     if geometry is not None and not isinstance(geometry, GeometryRequest):
         geometry = GeometryRequest(geometry)
-    geometry, amplitudes = _share_energy(geometry, amplitudes)
-    builder, files = Builder(), InputFiles(base_dir)
-    given = _taken(builder, files, argv, ignore_unknown)
-    _place(builder, files, pix0, geometry)
-    set_own(builder, own or Own(), files.use)
-    read_files(builder, files, source_weights=source_weights, amplitudes=amplitudes)
-    finish_placement(builder, semantics=semantics)
-    _finish_rest(builder, given, source_weights)
+    own = own or Own()
+    beside = _Beside(semantics, source_weights, pix0, ignore_unknown, geometry, own, base_dir)
+    if own.crystals is None:
+        return _of_one(argv, amplitudes, beside)
+    return parse_crystals(
+        InputFiles(base_dir).use(own.crystals),
+        lambda more, asked: _of_one([*argv, *more], asked or amplitudes, beside),
+    )
+
+
+class _Beside(NamedTuple):
+    """Keywords of :func:`parse_args` that all crystals share."""
+
+    semantics: str
+    source_weights: str
+    pix0: Sequence[float] | None
+    ignore_unknown: bool
+    geometry: GeometryRequest | None
+    own: Own
+    base_dir: Path | None
+
+
+def _of_one(argv: Sequence[str], amplitudes: Request | None, beside: _Beside) -> Parsed:
+    """Return the experiment of one crystal."""
+    geometry, amplitudes = _share_energy(beside.geometry, amplitudes)
+    builder, files = Builder(), InputFiles(beside.base_dir)
+    given = _taken(builder, files, argv, beside.ignore_unknown)
+    _place(builder, files, beside.pix0, geometry)
+    set_own(builder, beside.own, files.use)
+    read_files(builder, files, source_weights=beside.source_weights, amplitudes=amplitudes)
+    finish_placement(builder, semantics=beside.semantics)
+    _finish_rest(builder, given, beside.source_weights)
     try:
-        experiment = _build(builder, semantics)
+        experiment = _build(builder, beside.semantics)
     except FieldError as error:
         raise builder.in_users_spelling(error, _flag_of_field()) from None
     outputs = Outputs(**builder.part("outputs"), dumpfile=builder.get("files.dump"))

@@ -54,6 +54,8 @@ class Own:
         Group whose Laue symmetry diffuse scattering has.
     diffuse_scale : str or None
         A factor, or ``"physical"``.
+    crystals : str or None
+        File of several crystals.
     """
 
     spectrum: str | None = None
@@ -73,6 +75,7 @@ class Own:
     diffuse_stencil: int | None = None
     diffuse_laue: str | None = None
     diffuse_scale: str | None = None
+    crystals: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:

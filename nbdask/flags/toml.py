@@ -17,13 +17,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from nbdask.amplitudes.request import Request
 from nbdask.background.tables import bundled_path
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
@@ -31,6 +29,7 @@ from nbdask.experiment.experiment import Experiment
 from nbdask.flags.assemble import parse_args
 from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.own import OWN, own_of
+from nbdask.flags.request import request_of
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
@@ -41,8 +40,6 @@ _FLAG_KEYS = (
     "distance_shift", "geometry_mask", "amplitudes", *OWN,
 )  # fmt: skip
 _WITH_GEOMETRY = {"clen": "clen", "distance_shift": "distance_shift", "geometry_mask": "mask"}
-_ASKED = {item.name for item in fields(Request)}
-_KINDS = {"dmin": "a number [Angstrom]", "energy": "a number [eV] or off", "fprime": "a list"}
 
 
 def from_toml(path: str | Path) -> Experiment:
@@ -101,7 +98,7 @@ def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
         semantics=table.get("semantics", "spec"),
         source_weights=table.get("source_weights", "ignore"),
         pix0=table.get("pix0"),
-        amplitudes=_request(table.get("amplitudes")),
+        amplitudes=request_of(table.get("amplitudes"), "nanobragg.amplitudes"),
         ignore_unknown=table.get("ignore_unknown", False),
         geometry=_geometry(table),
         own=own_of(table, "nanobragg"),
@@ -119,29 +116,6 @@ def _geometry(table: Mapping[str, Any]) -> GeometryRequest | None:
         if key in table:
             raise FieldError(f"nanobragg.{key}", table[key], "left out without geometry")
     return None
-
-
-def _request(table: Any) -> Request | None:
-    """Return what is asked of a model or a reflection file."""
-    name = "nanobragg.amplitudes"
-    if table is None:
-        return None
-    if not isinstance(table, Mapping):
-        raise FieldError(name, table, "a table such as {model = FILE, dmin = 2.0}")
-    values = dict(table)
-    for key, value in values.items():
-        if key not in _ASKED:
-            raise FieldError(f"{name}.{key}", value, "one of " + ", ".join(sorted(_ASKED)))
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if key == "fprime":
-            good = isinstance(value, list) and all(isinstance(word, str) for word in value)
-        else:
-            good = (
-                number if key == "dmin" else isinstance(value, str) or (key == "energy" and number)
-            )
-        if not good:
-            raise FieldError(f"{name}.{key}", value, _KINDS.get(key, "a text"))
-    return Request(**{**values, "fprime": tuple(values.get("fprime", ()))})
 
 
 def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -163,6 +137,11 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         table[name] = os.path.abspath(folder / table[name])
         if checksum is not None and checksum not in table:
             table[checksum] = sha256_of(table[name])
+    lattices = result.get("lattices")
+    if isinstance(lattices, list):
+        result["lattices"] = [
+            _with_files(x, folder) if isinstance(x, Mapping) else x for x in lattices
+        ]
     if isinstance(result.get("background"), list):
         result["background"] = {"materials": result["background"]}
     background = result.get("background")

@@ -26,10 +26,11 @@ from nbdask.geometry.diffuse import diffuse_forms
 from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
 from nbdask.geometry.energies import by_energy, falloff
+from nbdask.geometry.lattices import model_of_several
 from nbdask.geometry.model import SHAPE_CODES, Array, DiffuseForms, Model, PanelFrame
 from nbdask.geometry.nodes import node_basis
-from nbdask.geometry.numbers import real
-from nbdask.geometry.panel_frames import nearest, panel_frames, settle_layers
+from nbdask.geometry.panel_frames import nearest, panel_frames
+from nbdask.geometry.remarks import remarks
 from nbdask.geometry.rotation import (
     carried_angles,
     check_table,
@@ -37,6 +38,7 @@ from nbdask.geometry.rotation import (
     phi_angles,
     turned_axes,
 )
+from nbdask.geometry.sensor import place_sensor
 from nbdask.geometry.source_grid import build_sources
 from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
 from nbdask.inputs.checksum import sha256_of
@@ -46,16 +48,9 @@ from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
 
 
-class Sensor(NamedTuple):
-    """Fields of the model, by name; so are the next two."""
-
-    layers: int
-    layer_step: float
-    thickness: float
-    mu: float
-
-
 class _Orientations(NamedTuple):
+    """Fields of the model, by name; so are the next ones."""
+
     axes: Array
     domain_weight: Array
     first_axes: Array | None
@@ -113,7 +108,7 @@ def _in_range(function: Callable[[Experiment], Model]) -> Callable[[Experiment],
 
 @_in_range
 def build_model(experiment: Experiment) -> Model:
-    """Compute the flat arrays that the kernels read.
+    """Compute the flat arrays that the kernels read, of one crystal or of several.
 
     Raises
     ------
@@ -122,6 +117,17 @@ def build_model(experiment: Experiment) -> Model:
     FieldError
         A combination that only shows once everything is put together.
     """
+    if not experiment.lattices:
+        return _of_one(experiment)
+    detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
+    finest = max(
+        finest_oversample(one, orient_crystal(one.crystal, one.beam), detector.distance)
+        for one in experiment.singles
+    )
+    return model_of_several(experiment, _of_one, finest)
+
+
+def _of_one(experiment: Experiment) -> Model:
     beam, sampling = experiment.beam, experiment.sampling
     detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
     crystal = orient_crystal(experiment.crystal, beam)
@@ -165,7 +171,7 @@ def build_model(experiment: Experiment) -> Model:
         notes=detector.notes
         + crystal.notes
         + notes
-        + _notes(experiment, sensor, detector, turns.n_domains),
+        + remarks(experiment, sensor, detector, turns.n_domains),
         diffuse=_diffuse(experiment, crystal),
         panels=frames if len(frames) > 1 else (),
         amorphous=amorphous,
@@ -205,21 +211,6 @@ def _first_panel(frames: tuple[PanelFrame, ...], placed: DetectorFrame) -> dict[
     found = {item.name: getattr(frames[0], item.name) for item in fields(frames[0])[1:]}
     box = {n: max(getattr(frame, n) for frame in frames) for n in ("n_slow", "n_fast")}
     return found | box | {"beam": placed.beam}
-
-
-def settle_thickness(detector: Detector) -> tuple[int, float, float]:
-    """Return (layers, thickness, distance between layers [m]) of the sensor."""
-    thickness = detector.panels[0].thickness if detector.panels else detector.thickness
-    return settle_layers(thickness, detector.thick_steps)
-
-
-def place_sensor(detector: Detector) -> Sensor:
-    """Return layers, thickness and absorption of the sensor."""
-    layers, thickness, step = settle_thickness(detector)
-    mu = detector.attenuation
-    if mu is None:
-        mu = 1.0 / thickness if real(thickness) > 0.0 else 0.0
-    return Sensor(layers, step, thickness, mu)
 
 
 def _orientations(
@@ -464,56 +455,3 @@ def _shadow(experiment: Experiment) -> ShadowFile | None:
             f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
         )
     return shadow
-
-
-def _has_no_attenuation(detector: Detector) -> bool:
-    if detector.panels:
-        return any(panel.attenuation == 0.0 for panel in detector.panels)
-    return detector.attenuation is None
-
-
-def _notes(
-    experiment: Experiment, sensor: Sensor, detector: DetectorFrame, domains: int
-) -> tuple[str, ...]:
-    """Say what was chosen for the user, and what has no effect."""
-    notes = []
-    crystal, sampling = experiment.crystal, experiment.sampling
-    if sensor.thickness > 0.0 and _has_no_attenuation(experiment.detector):
-        notes.append(
-            "no sensor attenuation given: depth set to the thickness,"
-            f" {sensor.thickness * 1e6:g} um"
-        )
-    mosaic = crystal.mosaic
-    if mosaic.tolerance is not None and domains > 1:
-        notes.append(
-            f"{domains} mosaic domains, for an error of the image of {mosaic.tolerance:g} by an"
-            " estimate"
-        )
-    elif is_mosaic(crystal) and crystal.mosaic_domains is None:
-        notes.append("mosaic spread without a number of domains: 10 are used (-mosaic_domains)")
-    if crystal.mosaic_domains is not None and not is_mosaic(crystal):
-        notes.append("mosaic domains without a spread: 1 is used (-mosaic gives the spread)")
-    if sampling.oversample_thick and sensor.thickness == 0.0:
-        notes.append(
-            "-oversample_thick without a sensor thickness: nanoBragg C gives an image of zeros,"
-            " and so do C semantics; --semantics spec uses a capture fraction of 1"
-        )
-    if sampling.oversample_polar and not experiment.beam.polarized:
-        notes.append("-oversample_polar applies the polarization factor although -nopolar is given")
-    if sampling.interpolate and not experiment.structure.has_list:
-        notes.append("-interpolate has no effect without a list of structure factors")
-    longest = max((p.wavelength or 0.0 for p in experiment.sources.points), default=0.0)
-    if longest > 1e-7:
-        notes.append(
-            f"a source has a wavelength of {longest:g} m: the fifth column of a source list is in"
-            " metres, not Angstrom"
-        )
-    if sensor.thickness > 0.0 and sensor.mu == 0.0:
-        notes.append("a sensor that does not absorb captures nothing: every pixel is 0")
-    if detector.close_distance < 0.0 and not experiment.detector.point_pixel:
-        notes.append(
-            "the detector's normal points to the sample (the distance along it is"
-            f" {detector.close_distance * 1e3:g} mm): solid angles and pixels are negative, as in"
-            " nanoBragg C; reverse -odet_vector or one detector axis"
-        )
-    return tuple(notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -52,6 +52,13 @@ class PanelFrame:
     mu: float
     thickness: float
     mask: PixelMask | None
+
+
+class Share(NamedTuple):
+    """One of several crystals: its own model, and the factor of its sum in that of all."""
+
+    factor: float
+    model: Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +179,8 @@ class Model:
         C semantics: an interpolation outside the grid ends the run with an explanation.
     notes : tuple of str
         What the user should be told about choices made here.
+    lattices : tuple of Share
+        Of several crystals: each of them, the first too, whose fields this model has.
     panels : tuple of PanelFrame
         Where there are several.
     amorphous : tuple of Layer
@@ -240,6 +249,7 @@ class Model:
     refuse_outside: bool
     notes: tuple[str, ...] = ()
     panels: tuple[PanelFrame, ...] = ()
+    lattices: tuple[Share, ...] = ()
     amorphous: tuple[Layer, ...] = ()
     beamstop: BeamStop | None = None
     shadow: ShadowFile | None = None
@@ -314,7 +324,9 @@ class Model:
 
     @property
     def n_steps(self) -> int:
-        """Steps (evaluations) of one pixel."""
+        """Steps (evaluations) of one pixel, of all crystals."""
+        if self.lattices:
+            return sum(share.model.n_steps for share in self.lattices)
         return self.layers * self.oversample**2 * self.n_inner
 
     @property

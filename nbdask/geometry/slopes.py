@@ -15,12 +15,13 @@ import numpy as np
 
 from nbdask import units
 from nbdask.experiment import Experiment
-from nbdask.geometry.build import Turning, place_sensor, turning, water_background
+from nbdask.geometry.build import Turning, turning, water_background
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.detector_frame import place_detector
 from nbdask.geometry.model import Array, Model
 from nbdask.geometry.numbers import NUDGE, is_nudged
 from nbdask.geometry.rotation import orientation_table
+from nbdask.geometry.sensor import place_sensor
 from nbdask.geometry.source_grid import build_sources
 
 _PLACED = ("fast", "slow", "normal", "origin", "distance", "close_distance")

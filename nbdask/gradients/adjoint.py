@@ -107,6 +107,7 @@ def _add(first: _Sums, second: _Sums) -> _Sums:
 def _tile(work: Work, index: int, pixels: Array, amplitudes: bool, sources: bool) -> _Sums:
     tile, count = work.grid[index], len(work.basis.slopes)
     total: _Sums = (np.zeros(count), None, None)
+    kernel = work.kernel()
     for strip in strips(tile, count):
         rows = slice(strip.slow0 - tile.slow0, strip.slow1 - tile.slow0)
         pull = np.asarray(pixels[rows], dtype=np.float64)
@@ -118,9 +119,10 @@ def _tile(work: Work, index: int, pixels: Array, amplitudes: bool, sources: bool
         if found is None:
             continue
         part, mask = found
+        assert isinstance(kernel, CpuSlopes)
         slow, fast = part.slow0 - strip.slow0, part.fast0 - strip.fast0
         inside = pull[slow : slow + part.shape[0], fast : fast + part.shape[1]]
-        planes, pulled = CpuSlopes().pulled_planes(
+        planes, pulled = kernel.pulled_planes(
             work.model, work.basis, part, mask, inside, amplitudes
         )
         values = planes[1:].reshape(count, -1) @ inside.reshape(-1)

@@ -14,7 +14,9 @@ from nbdask.experiment.checks import not_negative, positive
 from nbdask.geometry.model import Array
 from nbdask.gradients.parameters import Parameter
 from nbdask.gradients.reduce import over_tiles, strips
-from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient
+from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient, region_of
+from nbdask.kernels.interface import Mask
+from nbdask.plan.tiles import Tile
 
 #: Least variance of a pixel [photons^2].
 LEAST_VARIANCE = 1e-3
@@ -156,14 +158,15 @@ def tile_sums(work: Work, index: int, data: Array, mask: Any, errors: Errors) ->
     return total
 
 
-def counted(work: Work, tile: Any) -> Any:
-    """Return where pixels are evaluated at all."""
-    slow0, slow1, fast0, fast1 = work.model.roi
-    slow = np.arange(tile.slow0, tile.slow1)[:, None]
-    fast = np.arange(tile.fast0, tile.fast1)[None, :]
-    inside = (slow >= slow0) & (slow <= slow1) & (fast >= fast0) & (fast <= fast1)
-    if work.model.mask is not None:
-        inside = inside & work.model.mask.read(*tile)
+def counted(work: Work, tile: Tile) -> Mask:
+    """Return where pixels of a tile are evaluated at all."""
+    inside = np.zeros(tile.shape, dtype=np.bool_)
+    found = region_of(work.model, tile)
+    if found is not None:
+        part, mask = found
+        slow, fast = part.slow0 - tile.slow0, part.fast0 - tile.fast0
+        place = (slice(slow, slow + part.shape[0]), slice(fast, fast + part.shape[1]))
+        inside[place] = True if mask is None else mask
     return inside
 
 

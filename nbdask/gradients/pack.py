@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import pi
 from typing import Any, NamedTuple
 
@@ -45,6 +46,8 @@ class PackedBasis(NamedTuple):
     waves: Array
 
 
+# One for each of the tasks' models and bases: strips of a tile share them.
+@lru_cache(maxsize=4)
 def pack_basis(model: Model, basis: Basis, pulled: bool = False) -> PackedBasis:
     """Return what the loops read.
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from nbdask.errors import FieldError, nearest
 from nbdask.experiment import Experiment, Mosaic
-from nbdask.geometry.build import place_sensor
 from nbdask.geometry.conventions import centres
 from nbdask.geometry.model import Model
 from nbdask.geometry.numbers import NUDGE
+from nbdask.geometry.sensor import place_sensor
 from nbdask.geometry.slopes import (
     Slopes,
     cell_count_slopes,
@@ -227,6 +227,8 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         With it fields without an effect are told as well.
     """
     entry, crystal = known(name), experiment.crystal
+    if experiment.lattices:
+        return "several crystals"
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
     if crystal.diffuse is not None:
@@ -261,6 +263,10 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         return "without effect on a square crystal"
     if name == "structure.default_F" and experiment.structure.has_list:
         return "a list of structure factors: amplitudes of an adjoint tell it"
+    if name == "beam.polarization" and not (experiment.beam.polarized or each[1]):
+        return "the polarization factor is switched off"
+    if name == "detector.attenuation" and experiment.detector.thickness == 0.0:
+        return "no sensor thickness is modelled"
     value = value_of(experiment, name)
     if value is None:
         return "not given"

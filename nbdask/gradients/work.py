@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from nbdask.gradients.pack import fits
 from nbdask.gradients.parameters import Parameter, parameters_of
 from nbdask.gradients.planes import ReferenceSlopes, SlopeKernel, tile_planes
 from nbdask.kernels.interface import Mask
-from nbdask.native.library import available
+from nbdask.native.library import VARIABLE, available
 from nbdask.plan.tiles import Tile, TileGrid
 
 #: Kernels that have derivatives.
@@ -53,7 +55,13 @@ class Work:
 
 def slope_kernel(backend: str) -> SlopeKernel:
     """Return the kernel of a name in :data:`BACKENDS`."""
-    return CpuSlopes() if backend == "cpu" else ReferenceSlopes()
+    return cpu_slopes(os.environ.get(VARIABLE)) if backend == "cpu" else ReferenceSlopes()
+
+
+@cache
+def cpu_slopes(level: str | None) -> CpuSlopes:
+    """Return the compiled kernel, found once for each level that is asked for."""
+    return CpuSlopes()
 
 
 def choose_backend(backend: str | None, model: Model, basis: Basis) -> str:

@@ -7,6 +7,7 @@ memory is short.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 import stat
 import tempfile
@@ -40,6 +41,13 @@ def map_amplitudes(model: Model, run: str) -> Model:
         for a file in the folder of temporary files (``TMPDIR``).
     """
     found: dict[str, Any] = {}
+    if model.lattices:
+        shares = tuple(
+            share._replace(model=map_amplitudes(share.model, f"{run}-{number}"))
+            for number, share in enumerate(model.lattices)
+        )
+        first = shares[0].model
+        return dataclasses.replace(model, lattices=shares, f_grid=first.f_grid, f_more=first.f_more)
     for name, ending in _FILES.items():
         array = getattr(model, name)
         if array.nbytes < MAPPED_BYTES or is_mapped(array):
@@ -59,11 +67,12 @@ def map_amplitudes(model: Model, run: str) -> Model:
 
 def forget_amplitudes(run: str) -> None:
     """Remove the file of a run; processes that have it mapped keep what they see."""
-    for ending in _FILES.values():
-        try:
-            (_folder() / f"{run}-{ending}").unlink(missing_ok=True)
-        except OSError:
-            return
+    try:
+        for path in _folder().glob(f"{glob.escape(run)}-*"):
+            if path.name.endswith(tuple(_FILES.values())):
+                path.unlink(missing_ok=True)
+    except OSError:
+        return
 
 
 def is_mapped(table: NDArray[np.float64]) -> bool:

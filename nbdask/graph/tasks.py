@@ -20,6 +20,7 @@ from nbdask.geometry.model import Model
 from nbdask.graph.context import RunContext, WriteTile, context_of
 from nbdask.kernels.carry_over import carry_over_pixel, patch_carry_over
 from nbdask.kernels.interface import Mask, Partial, merge
+from nbdask.kernels.lattices import image_of, partial_of
 from nbdask.physics.shadow import beside_the_crystal
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import EMPTY, TileSummary, summarise
@@ -90,7 +91,7 @@ def evaluate_part(context: RunContext, index: int, part: int) -> TimedPartial:
         region = _region(context, index)
         if region is None:
             return TimedPartial(None, 0.0)
-        partial = context.kernel().partial(context.model, region.tile, steps, region.mask)
+        partial = partial_of(context.kernel(), context.model, region.tile, steps, region.mask)
         return TimedPartial(partial, time.perf_counter() - start, context.made())
 
 
@@ -186,7 +187,7 @@ def _direct(context: RunContext, index: int) -> TileResult | None:
         return None
     start = time.perf_counter()
     with named(context.grid[index], index, ", computing"):
-        pixels, outside = context.kernel().image(context.model, region.tile, region.mask)
+        pixels, outside = image_of(context.kernel(), context.model, region.tile, region.mask)
         return _result(context, index, region, pixels, outside, start)
 
 
@@ -218,7 +219,8 @@ def compute_on_device(context: RunContext, index: int) -> Any:
     """
     kernel: Any = context.kernel()
     model, tile = context.model, context.grid[index]
-    if not kernel.on_device or len(context.steps) > 1 or model.is_finished_later:
+    later = model.is_finished_later or model.lattices
+    if not kernel.on_device or len(context.steps) > 1 or later:
         return None
     with named(context.grid[index], index, ", computing"):
         region = _region(context, index)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ctypes import Structure, c_double, c_int, c_uint32, c_void_p
 from dataclasses import dataclass
-from functools import lru_cache
 from math import frexp, pi, sqrt
 from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,13 +94,14 @@ _making = Lock()
 def mixed_inputs(model: Model, wide: bool) -> MixedInputs | None:
     """Return :func:`make_inputs` of a model, made when it is first asked for."""
     with _making:
-        return _inputs(model, wide)
+        made = _made.setdefault(model, {})
+        if wide not in made:
+            made[wide] = make_inputs(model, wide)
+        return made[wide]
 
 
-# The last models stay here with their tables: one run has one model, and one for its first pixel.
-@lru_cache(maxsize=3)
-def _inputs(model: Model, wide: bool) -> MixedInputs | None:
-    return make_inputs(model, wide)
+#: What was made of models, for as long as they live.
+_made: WeakKeyDictionary[Model, dict[bool, MixedInputs | None]] = WeakKeyDictionary()
 
 
 def make_inputs(model: Model, wide: bool) -> MixedInputs | None:

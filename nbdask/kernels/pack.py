@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import pi
 from threading import Lock
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -66,11 +66,15 @@ def pack(model: Model) -> Packed:
         An amplitude grid too large to be indexed.
     """
     with _making:
-        return _pack(model)
+        if model not in _packed:
+            _packed[model] = _pack(model)
+        return _packed[model]
 
 
-# The last models stay here with their tables: one run has one model, and one for its first pixel.
-@lru_cache(maxsize=3)
+#: What was made of models, for as long as they live.
+_packed: WeakKeyDictionary[Model, Packed] = WeakKeyDictionary()
+
+
 def _pack(model: Model) -> Packed:
     lattice, height = lattice_values(model)
     amplitude, table, strength = _amplitude(model)

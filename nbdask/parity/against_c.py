@@ -258,6 +258,8 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
             f"--source-weights {sources.weights}: C ignores the weights of sources; give"
             " --source-weights ignore"
         )
+    if experiment.lattices:
+        raise ParityUsageError("--crystals: C has one crystal; leave it out")
     if sources.spectrum is not None:
         raise ParityUsageError("--spectrum: C ignores the weights of wavelengths; leave it out")
     if experiment.crystal.diffuse is not None:

@@ -24,7 +24,7 @@ from nbdask.store.checked import CheckedImage
 from nbdask.store.place import SCHEME
 from nbdask.store.provenance import now
 from nbdask.store.reader import StoreReader
-from nbdask.store.schema import COMPLETE
+from nbdask.store.schema import COMPLETE, pixels_of
 from nbdask.version import __version__
 
 #: Edge of the blocks of images without tiles [pixels].
@@ -44,13 +44,15 @@ class Source:
     name : str
         Path or address.
     pixels : array-like
-        (n_slow, n_fast) float32, sliced when a part is needed.
+        (n_slow, n_fast) or (panel, n_slow, n_fast) float32, sliced when a part is needed.
     tile : tuple of int or None
         Its own tiles (slow, fast).
     facts : dict
         What is known of it: fingerprint, versions.
     checked : CheckedImage or None
         Of a store: reads its tiles against their checksums.
+    panels : tuple of str
+        Names of the panels of a store of several.
     """
 
     name: str
@@ -58,11 +60,23 @@ class Source:
     tile: tuple[int, int] | None
     facts: dict[str, Any]
     checked: CheckedImage | None = None
+    panels: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Pixels (slow, fast)."""
-        return (int(self.pixels.shape[0]), int(self.pixels.shape[1]))
+        """Pixels of a panel (slow, fast)."""
+        return (int(self.pixels.shape[-2]), int(self.pixels.shape[-1]))
+
+    @property
+    def n_panels(self) -> int:
+        """Number of panels."""
+        return int(self.pixels.shape[0]) if self.pixels.ndim > 2 else 1
+
+    @property
+    def size(self) -> str:
+        """The shape as text."""
+        panels = f"{self.n_panels} panels of " if self.n_panels > 1 else ""
+        return f"{panels}{self.shape[0]} x {self.shape[1]}"
 
 
 def compare(
@@ -129,7 +143,8 @@ def _measured(
     a: Source, b: Source, peaks: int, threads: int, pictures: bool, progress: Progress | None
 ) -> tuple[RegionResult, ...]:
     """Compare two images of the same shape, block by block."""
-    grid = _blocks(a.shape, a.tile or b.tile or (BLOCK, BLOCK))
+    grid = _blocks(a.shape, a.tile or b.tile or (BLOCK, BLOCK), a.n_panels)
+    names = a.panels or b.panels or tuple(map(str, range(a.n_panels)))
     drawn = pictures and len(grid) <= MOST_PICTURES
 
     def one(index: int) -> RegionResult:
@@ -137,7 +152,8 @@ def _measured(
         ours, theirs = _part(a, tile), _part(b, tile)
         found = measure(ours, theirs, (tile.slow0, tile.fast0), peaks)
         shown = region_pictures(ours, theirs) if drawn else None
-        return RegionResult(tile, "all", found, pictures=shown)
+        panel = names[tile.panel] if grid.panels > 1 else None
+        return RegionResult(tile, "all", found, pictures=shown, panel=panel)
 
     results = []
     for result in mapped(one, range(len(grid)), threads):
@@ -179,11 +195,8 @@ def _open_both(
         else:
             opened[number] = _known(names[number])
     a, b = opened[0], opened[1]
-    if a.shape != b.shape:
-        raise ShapeError(
-            f"{a.name} has {a.shape[0]} x {a.shape[1]} pixels (slow x fast), {b.name} has"
-            f" {b.shape[0]} x {b.shape[1]}"
-        )
+    if (a.n_panels, a.shape) != (b.n_panels, b.shape):
+        raise ShapeError(f"{a.name} has {a.size} pixels (slow x fast), {b.name} has {b.size}")
     return a, b
 
 
@@ -196,15 +209,15 @@ def _known(name: str) -> Source:
     """Open a store or a NumPy file."""
     if not name.endswith(".npy") or os.path.isdir(name):
         reader = StoreReader(name)
-        reader.one_panel("compare")
         if reader.attributes["status"] != COMPLETE:
             raise FileError(f"{reader.path} is not complete: finish it with --resume first")
         kept = ("fingerprint", "semantics", "backend", "precision", "kernel_version")
         facts = {key: reader.attributes.get(key) for key in (*kept, "nbdask_version")}
         checked = CheckedImage(reader)
-        return Source(str(reader.path), reader.image, reader.grid.tile, facts, checked)
+        names = tuple(panel.name for panel in reader.panels) if reader.grid.panels > 1 else ()
+        return Source(str(reader.path), reader.image, reader.grid.tile, facts, checked, names)
     try:
-        pixels = open_npy(name, "floats (slow, fast)", "f")
+        pixels = open_npy(name, "floats (slow, fast)", "f", (2, 3))
     except InputFileError as error:
         raise FileError(str(error)) from None
     return Source(name, pixels, None, {})
@@ -229,12 +242,13 @@ def _bare(name: str, shape: tuple[int, int]) -> Source:
     return Source(name, pixels, None, {})
 
 
-def _blocks(shape: tuple[int, int], tile: tuple[int, int]) -> TileGrid:
+def _blocks(shape: tuple[int, int], tile: tuple[int, int], panels: int = 1) -> TileGrid:
     """Return blocks that are tiles, or squares of tiles where these are too many."""
-    factor = 1
-    while len(TileGrid(shape, (tile[0] * factor, tile[1] * factor))) > MOST_BLOCKS:
+    grid, factor = TileGrid(shape, tile, panels), 1
+    while len(grid) > MOST_BLOCKS and grid.per_panel > 1:
         factor *= 2
-    return TileGrid(shape, (tile[0] * factor, tile[1] * factor))
+        grid = TileGrid(shape, (tile[0] * factor, tile[1] * factor), panels)
+    return grid
 
 
 def _part(source: Source, tile: Tile) -> NDArray[np.float32]:
@@ -242,7 +256,7 @@ def _part(source: Source, tile: Tile) -> NDArray[np.float32]:
     if source.checked is not None:
         return source.checked.read(tile)
     try:
-        part = source.pixels[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
+        part = source.pixels[pixels_of(source.pixels, tile)]
         return np.asarray(part, dtype=np.float32)
     except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -87,6 +87,12 @@ class Costs:
 
     def per_evaluation(self, model: Model, backend: str, precision: str) -> float:
         """Return the seconds of one evaluation (pixel x step) on one thread."""
+        if model.lattices:
+            parts = [share.model for share in model.lattices]
+            seconds = sum(
+                part.n_steps * self.per_evaluation(part, backend, precision) for part in parts
+            )
+            return seconds / model.n_steps
         key = f"{backend}/{precision}/{SHAPES[model.shape]}/{amplitudes_of(model)}"
         factor = EACH_TERM_FACTOR if model.each_thick or model.each_polar or model.each_omega else 1
         seconds = 1e-9 * self.lookup(key) * factor

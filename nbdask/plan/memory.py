@@ -66,6 +66,8 @@ def model_bytes(model: Model) -> int:
     squared amplitudes that kernels look up without interpolation are: they have a border of their
     own, and every process makes them for itself.
     """
+    if model.lattices:
+        return sum(model_bytes(share.model) for share in model.lattices)
     # Not the slots: in Python 3.11.2 and before that of weak references cannot be read.
     arrays = {field.name: getattr(model, field.name) for field in fields(model)}
     for name in ("f_grid", "f_more"):

@@ -115,13 +115,15 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
     content is in the experiment) are left out where they are no longer there.
     """
     structure, sampling = experiment.structure, experiment.sampling
-    recipe = structure.recipe
+    recipe, spectrum = structure.recipe, experiment.sources.spectrum
     files = [
         ("structure factors", structure.path, structure.sha256, True),
         *([("model", recipe.model, recipe.model_sha256, True)] if recipe is not None else []),
         ("mask", sampling.mask, sampling.mask_sha256, True),
         ("orientation matrix", experiment.crystal.matrix_file, None, False),
+        ("mosaic domains", experiment.crystal.mosaic.file, None, False),
         ("sources", experiment.sources.file, None, False),
+        ("spectrum", spectrum.origin if spectrum is not None else None, None, False),
         ("image header", experiment.detector.header_file, None, False),
         ("geometry", experiment.detector.geometry_file, None, False),
         ("shadow", experiment.background.shadow, experiment.background.shadow_sha256, True),
@@ -130,11 +132,16 @@ def input_files(experiment: Experiment) -> list[dict[str, str]]:
             for material in experiment.background.materials
         ),
     ]
+    for other in experiment.singles[1:]:
+        more = input_files(other)
+        files += [(x["role"], x["path"], x["sha256"], True) for x in more]
     result = []
     for role, path, checksum, needed in files:
         if path is None or not (needed or os.path.isfile(path)):
             continue
-        result.append({"role": role, "path": path, "sha256": checksum or sha256_of(path)})
+        entry = {"role": role, "path": path, "sha256": checksum or sha256_of(path)}
+        if entry not in result:
+            result.append(entry)
     return result
 
 

@@ -108,6 +108,8 @@ def printout(
     report : callable, optional
         Called with a line of text before something that takes long.
     """
+    if experiment.lattices:
+        return Printout("", ("-printout: nothing is printed of several crystals",))
     model = build_model(experiment)
     tile, notes = _region(model, pixel, most)
     if tile is None:

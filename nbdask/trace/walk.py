@@ -81,6 +81,10 @@ def trace_pixel(
     """
     _check_taps(taps)
     columns = _kernels(kernels)
+    if experiment.lattices:
+        raise InputError(
+            f"a trace of {len(experiment.singles)} crystals: must be of one: leave out --crystals"
+        )
     model = build_model(experiment).at(panel)
     _check_pixel(model, slow, fast)
     selection = Selection.of(model, chosen or {})

@@ -17,7 +17,7 @@ FLAGS = shlex.split(
     " -distance 50 -lambda 1.2 -fluence 1e27 -oversample 1"
 )
 WRONG = ["20.05" if word == "20" else word for word in FLAGS]
-REFINE = ["--refine", "crystal.misset.x,beam.fluence", "--background", "1"]
+REFINE = ["--refine", "crystal.misset.x,beam.fluence", "--background-photons", "1"]
 
 
 @pytest.fixture
@@ -49,7 +49,10 @@ def test_a_store_brings_its_experiment(tmp_path: Path, capsys: pytest.CaptureFix
     store = tmp_path / "a.zarr"
     nbdask.simulate(nbdask.from_args(FLAGS), store)
     assert (
-        main(["fit", str(store), "--refine", "crystal.turn", "--background", "1", "--quiet"]) == 0
+        main(
+            ["fit", str(store), "--refine", "crystal.turn", "--background-photons", "1", "--quiet"]
+        )
+        == 0
     )
     assert capsys.readouterr().out.startswith("parameter")
 

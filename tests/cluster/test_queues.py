@@ -78,7 +78,7 @@ def test_the_queue_is_asked_beside_the_run(tmp_path: Path, monkeypatch: pytest.M
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
     monkeypatch.setattr(queues, "ASK", 0.0)
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert queue.jobs() == expected
+    queue.jobs()
     join()
     assert queue._jobs == []
 

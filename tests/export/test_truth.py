@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -210,3 +212,14 @@ def test_a_crystal_of_vectors_that_are_nearly_square(tmp_path: Path) -> None:
     export(path, tmp_path / "a.nxs")
     panel = read_geometry(tmp_path / "a.nxs").panels[0]
     assert abs(np.dot(panel.fast, panel.slow)) < 1e-15
+
+
+def test_what_dials_loads_needs_little() -> None:
+    """Its Python need not have dask, xarray and others: what the Format class imports does not."""
+    code = (
+        "import sys\n"
+        "for name in ('dask', 'distributed', 'xarray', 'gemmi', 'click', 'h5py', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "import nbdask.export.expt, nbdask.export.series\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

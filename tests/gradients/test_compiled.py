@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ from nbdask.gradients.planes import ReferenceSlopes, tile_planes
 from nbdask.gradients.work import choose_backend
 from nbdask.kernels.pack import pack
 from nbdask.native import library
+from nbdask.native.sources import SOURCES
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 from tests.gradients.support import BASE, KINDS, with_crystal
@@ -140,3 +142,37 @@ def test_a_curved_detector_is_left_to_numpy() -> None:
     assert choose_backend(None, model, basis) == "numpy"
     with pytest.raises(BackendError, match="curved"):
         choose_backend("cpu", model, basis)
+
+
+def test_formulas_are_a_text_for_cards_too() -> None:
+    """NVIDIA's compiler takes it; no GPU is needed."""
+    nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc")
+    seen: set[str] = set()
+
+    def read(name: str) -> str:
+        if name in seen:
+            return ""
+        seen.add(name)
+        text = (SOURCES / name).read_text().replace("#pragma once\n", "")
+        return re.sub(r'^#include "([a-z0-9_]+\.h)"$', lambda m: read(m[1]), text, flags=re.M)
+
+    text = read("slopes.h") + _PROBE
+    try:
+        program = nvrtc.createProgram(text, "slopes.cu", (), ())
+        options = ("--gpu-architecture=compute_80", "--std=c++17")
+    except RuntimeError:
+        pytest.skip("nvrtc is not there")
+    nvrtc.compileProgram(program, options)
+    assert "probe" in nvrtc.getPTX(program).decode()
+
+
+_PROBE = """
+struct Any { int lattice, amplitude, factors, degree; };
+extern "C" __global__ void probe(const Params* p, const Slopes* how, const double* axes,
+                                 const double* table, double* found, Any v) {
+  const Indices at = find_indices(v, axes, Vector{found[0], found[1], found[2]});
+  const LatticeSlope lattice = lattice_slope(v, *p, *how, at);
+  const Interpolated f = interpolated_slope(*p, table + first_neighbour(*p, at), at);
+  found[0] = lattice.squared + lattice.by.x + lattice.shape[5] + f.value + f.by.z;
+}
+"""

@@ -87,6 +87,12 @@ def test_another_value_is_put_in_one_place_only() -> None:
         (BASE, "crystal.mosaic_spread", "not given"),
         (with_crystal(mosaic_spread=0.0), "crystal.mosaic_spread", "not modelled"),
         (BASE, "crystal.fudge", "square"),
+        (replace(BASE, beam=replace(BASE.beam, polarized=False)), "beam.polarization", "off"),
+        (
+            replace(BASE, detector=replace(BASE.detector, attenuation=3e3)),
+            "detector.attenuation",
+            "thickness",
+        ),
         (BASE, "detector.org_x", "not given"),
         (
             with_crystal(diffuse=Diffuse((1e-9, 1e-9, 1e-9), (1e-11, 1e-11, 1e-11))),

@@ -11,6 +11,7 @@ from nbdask.experiment import (
     Beam,
     Crystal,
     Detector,
+    Diffuse,
     Sampling,
     Scan,
     SourcePoint,
@@ -28,6 +29,8 @@ LIST = StructureFactors(reflections=reflections(4), default_F=3.0)
 MATRIX = {"cells_matrix": (6.0, 1.0, -0.5, 0.3, 5.0, 2.0, -1.0, 0.7, 9.0)}
 CUBIC = {"structure": LIST, "sampling": Sampling(oversample=1, interpolate=True)}
 EVERY = {"oversample_thick": True, "oversample_polar": True, "oversample_omega": True}
+#: Motion of another length along each axis; strong enough to be seen beside peaks.
+MOVING = Diffuse((5e-9, 4e-9, 3e-9), (4e-11, 5e-11, 6e-11), scale=30.0)
 
 
 def crystal(cells=(5, 5, 5), **parts):
@@ -54,6 +57,9 @@ FEATURES = {
     "gauss, matrix of cells": {"crystal": crystal((1, 1, 1), shape="gauss", **MATRIX)},
     "tophat": {"crystal": crystal(shape="tophat", fudge=0.3)},
     "spherical": {"crystal": crystal(shape="spherical", centring="I", fudge=0.7)},
+    "diffuse": {"crystal": crystal(diffuse=MOVING)},
+    "list, diffuse": {"structure": LIST, "crystal": crystal((4, 40, 6), diffuse=MOVING)},
+    "interpolation, diffuse": {**CUBIC, "crystal": crystal(diffuse=MOVING)},
     "list, spherical": {
         "structure": LIST,
         "crystal": crystal(shape="spherical", centring="C"),

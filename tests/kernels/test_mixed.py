@@ -291,7 +291,7 @@ def test_whole_models(level, name, turns):
     """Tables, heights and orientations of every feature, with few and many orientations."""
     model = model_of(name)
     model = replace(model, axes=np.tile(model.axes, (turns, 1, 1)))
-    if name == "factors, gauss":  # too narrow a spot
+    if name == "factors, gauss" or "diffuse" in name:  # too narrow a spot; in float64
         assert make_inputs(model, is_wide(level)) is None
         return
     d = directions()

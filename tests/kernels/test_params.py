@@ -86,11 +86,15 @@ def test_tables_hold_the_model(name):
     assert np.array_equal(packed.sources[:, 4], model.weight)
     assert np.array_equal(packed.sources[:, 5:11], np.hstack([model.polar_e, model.polar_b]))
     if packed.values["amplitude"] == CODES["NEAREST"]:
-        table = packed.table.reshape([n + 2 for n in model.f_grid.shape])
+        size = [n + 2 for n in model.f_grid.shape]
+        table = packed.table[: np.prod(size)].reshape(size)
         assert np.array_equal(table[1:-1, 1:-1, 1:-1], model.f_grid**2)
         for face in (table[0], table[-1], table[:, 0], table[:, -1], table[..., 0], table[..., -1]):
             assert (face == model.default_F**2).all()
         assert list(packed.values["minimum"]) == list(model.f_min - 1)
+    if model.diffuse is not None:
+        rows = packed.table[packed.values["laue_at"] :]
+        assert np.array_equal(rows, model.diffuse.forms.reshape(-1))
 
 
 def test_features_use_every_version_of_the_loops():

@@ -17,11 +17,13 @@ from nbdask.geometry.build import build_model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.parity.against_c import Request, parity, parity_from_scratch
 from nbdask.parity.binary import find_binary
-from nbdask.parity.errors import ParityUsageError
+from nbdask.parity.compare import compare
+from nbdask.parity.errors import ParityUsageError, ShapeError
 from nbdask.parity.regions import Choice, choose_panels
 from nbdask.parity.window import for_c, of_panel
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.run import Settings, simulate
+from nbdask.store.reader import StoreReader
 from tests.helpers import deviation
 from tests.panels.samples import INPUTS
 from tests.panels.several import PANELS, panels, several
@@ -133,3 +135,21 @@ def test_panels_of_real_files(name: str, by_c: bool) -> None:
     assert outcome.ok
     assert all(bool(region.argv) == by_c for region in outcome.regions)
     assert np.isfinite(outcome.total.max_rel)
+
+
+def test_two_stores_of_panels(tmp_path: Path) -> None:
+    """Compared tile by tile, with the panel in the report; arrays too; shapes have to be equal."""
+    simulate(several(), tmp_path / "a.zarr", tile=8, threads=1)
+    simulate(several(), tmp_path / "b.zarr", tile=16, threads=1)
+    same = compare(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert same.ok
+    assert [region.panel for region in same.regions[::4]] == [panel.name for panel in PANELS]
+    values = np.asarray(StoreReader(tmp_path / "a.zarr").image[...])
+    values[2, 3, 4] *= 1.5
+    np.save(tmp_path / "c.npy", values)
+    other = compare(tmp_path / "a.zarr", tmp_path / "c.npy")
+    assert [region.panel for region in other.failed] == ["skew 2"]
+    assert str(other.failed[0]) == "panel skew 2, slow 0 to 7, fast 0 to 7"
+    np.save(tmp_path / "d.npy", values[0])
+    with pytest.raises(ShapeError, match=r"has 3 panels of 11 x 14 pixels .* has 11 x 14"):
+        compare(tmp_path / "a.zarr", tmp_path / "d.npy")

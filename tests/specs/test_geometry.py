@@ -11,9 +11,10 @@ import pytest
 
 from nbdask.experiment import Background, Crystal, Detector, LabFrame, Sampling, Scan
 from nbdask.experiment.frame import PIVOTS, VECTOR_NAMES
-from nbdask.geometry.build import build_model, settle_thickness
+from nbdask.geometry.build import build_model
 from nbdask.geometry.conventions import CONVENTIONS, centres, directions
 from nbdask.geometry.detector_frame import place_detector
+from nbdask.geometry.sensor import settle_thickness
 from nbdask.geometry.vectors import rotate_about, rotate_xyz, unit
 from nbdask.physics.factors import solid_angle
 from nbdask.physics.position import sub_pixel_rays

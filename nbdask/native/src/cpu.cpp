@@ -204,50 +204,48 @@ __attribute__((noinline)) void add_terms(const Params& shared, const double* axe
   }
 }
 
-// Adds diffuse scattering of orientations to the row of terms; table: the source's amplitudes.
+// Adds diffuse scattering of an orientation to the row of terms; table: the source's amplitudes.
 // S-DIF-01
 __attribute__((noinline)) void add_diffuse(const Params& shared, const Source& source,
-                                           const double* axes, const double* table, int first,
-                                           int last, Block& b) {
+                                           const double* axes, const double* table, int o,
+                                           Block& b) {
   const Params p = shared;
   const double *own = table, *laue = table - source.amplitudes + p.laue_at;
   const double *__restrict qx = b.qx, *__restrict qy = b.qy, *__restrict qz = b.qz;
   double h[STEP], k[STEP], l[STEP], x[STEP], y[STEP], z[STEP], strength[STEP], sum[STEP];
   double moved[MOST_LAUE][STEP];
-  for (int o = first; o < last; ++o) {
-    const double* a = axes + static_cast<ptrdiff_t>(o) * AXES_ROW;
-    for (int begin = 0; begin < b.count; begin += STEP) {
-      NB_SIMD
-      for (int j = 0; j < STEP; ++j) {
-        const Vector q = {qx[begin + j], qy[begin + j], qz[begin + j]};
-        const double at[3] = {dot(a, q), dot(a + 3, q), dot(a + 6, q)};
-        h[j] = ceil(at[0] - 0.5), k[j] = ceil(at[1] - 0.5), l[j] = ceil(at[2] - 0.5);
-        x[j] = at[0] - h[j], y[j] = at[1] - k[j], z[j] = at[2] - l[j];
-        sum[j] = 0.0;
-      }
-      for (int number = 0; number < p.laue; ++number) {
-        NB_SIMD
-        for (int j = 0; j < STEP; ++j)
-          moved[number][j] = motion(laue + number * LAUE_ROW, h[j], k[j], l[j]);
-      }
-      for (int dh = -p.stencil; dh <= p.stencil; ++dh)
-        for (int dk = -p.stencil; dk <= p.stencil; ++dk)
-          for (int dl = -p.stencil; dl <= p.stencil; ++dl) {
-            for (int j = 0; j < STEP; ++j)
-              strength[j] = whole_squared(p, p.amplitude, own, h[j] + dh, k[j] + dk, l[j] + dl);
-            for (int number = 0; number < p.laue; ++number) {
-              const double* row = laue + number * LAUE_ROW;
-              NB_SIMD
-              for (int j = 0; j < STEP; ++j) {
-                const double left = halo(row, x[j] - dh, y[j] - dk, z[j] - dl);
-                sum[j] = fma(strength[j] * moved[number][j], left, sum[j]);
-              }
-            }
-          }
+  const double* a = axes + static_cast<ptrdiff_t>(o) * AXES_ROW;
+  for (int begin = 0; begin < b.count; begin += STEP) {
+    NB_SIMD
+    for (int j = 0; j < STEP; ++j) {
+      const Vector q = {qx[begin + j], qy[begin + j], qz[begin + j]};
+      const double at[3] = {dot(a, q), dot(a + 3, q), dot(a + 6, q)};
+      h[j] = ceil(at[0] - 0.5), k[j] = ceil(at[1] - 0.5), l[j] = ceil(at[2] - 0.5);
+      x[j] = at[0] - h[j], y[j] = at[1] - k[j], z[j] = at[2] - l[j];
+      sum[j] = 0.0;
+    }
+    for (int number = 0; number < p.laue; ++number) {
       NB_SIMD
       for (int j = 0; j < STEP; ++j)
-        b.terms[begin + j] = fma(p.diffuse, sum[j], b.terms[begin + j]);
+        moved[number][j] = motion(laue + number * LAUE_ROW, h[j], k[j], l[j]);
     }
+    for (int dh = -p.stencil; dh <= p.stencil; ++dh)
+      for (int dk = -p.stencil; dk <= p.stencil; ++dk)
+        for (int dl = -p.stencil; dl <= p.stencil; ++dl) {
+          for (int j = 0; j < STEP; ++j)
+            strength[j] = whole_squared(p, p.amplitude, own, h[j] + dh, k[j] + dk, l[j] + dl);
+          for (int number = 0; number < p.laue; ++number) {
+            const double* row = laue + number * LAUE_ROW;
+            NB_SIMD
+            for (int j = 0; j < STEP; ++j) {
+              const double left = halo(row, x[j] - dh, y[j] - dk, z[j] - dl);
+              sum[j] = fma(strength[j] * moved[number][j], left, sum[j]);
+            }
+          }
+        }
+    NB_SIMD
+    for (int j = 0; j < STEP; ++j)
+      b.terms[begin + j] = fma(p.diffuse, sum[j], b.terms[begin + j]);
   }
 }
 
@@ -351,9 +349,13 @@ void add_source(const Params& p, const Loops& loops, const Source& source, const
       for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
     if (loops.mixed)
       add_mixed_terms(p, loops, source, axes, table, begin, end, b);
-    else
+    else if (!p.laue)
       loops.add(p, axes, table, begin, end, b);
-    if (p.laue) add_diffuse(p, source, axes, table, begin, end, b);
+    // One by one, in the order of a card's sum.
+    for (int o = begin; p.laue && o < end; ++o) {
+      loops.add(p, axes, table, o, o + 1, b);
+      add_diffuse(p, source, axes, table, o, b);
+    }
     end_source(p, source, weight, b);
   }
 }

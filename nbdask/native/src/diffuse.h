@@ -49,18 +49,18 @@ NB_INLINE double whole_squared(const Params& p, int amplitude, const double* tab
 NB_INLINE double diffuse_sum(const Params& p, int amplitude, const double* laue, const double* own,
                              const Indices& at) {
   const double h = ceil(at.h.h - 0.5), k = ceil(at.k.h - 0.5), l = ceil(at.l.h - 0.5);
-  double total = 0.0;
-  for (int number = 0; number < p.laue; ++number) {
-    const double* row = laue + number * LAUE_ROW;
-    double halos = 0.0;
-    for (int dh = -p.stencil; dh <= p.stencil; ++dh)
-      for (int dk = -p.stencil; dk <= p.stencil; ++dk)
-        for (int dl = -p.stencil; dl <= p.stencil; ++dl) {
-          const double strength = whole_squared(p, amplitude, own, h + dh, k + dk, l + dl);
+  double moved[MOST_LAUE], total = 0.0;
+  for (int number = 0; number < p.laue; ++number)
+    moved[number] = motion(laue + number * LAUE_ROW, h, k, l);
+  for (int dh = -p.stencil; dh <= p.stencil; ++dh)
+    for (int dk = -p.stencil; dk <= p.stencil; ++dk)
+      for (int dl = -p.stencil; dl <= p.stencil; ++dl) {
+        const double strength = whole_squared(p, amplitude, own, h + dh, k + dk, l + dl);
+        for (int number = 0; number < p.laue; ++number) {
+          const double* row = laue + number * LAUE_ROW;
           const double left = halo(row, at.h.h - h - dh, at.k.h - k - dk, at.l.h - l - dl);
-          halos = fma(strength, left, halos);
+          total = fma(strength * moved[number], left, total);
         }
-    total = fma(motion(row, h, k, l), halos, total);
-  }
+      }
   return total;
 }

@@ -334,28 +334,50 @@ void find_moved(const Source& source, Block& b) {
   }
 }
 
-void add_turned(const Slope& slope, Block& b) {
+// Sums over the orientations, times what the terms of the source are multiplied by.
+void weigh_row(double* __restrict row, const Block& b) {
+  const double* __restrict factor = b.factor;
+  NB_SIMD
+  for (int i = 0; i < b.count; ++i) row[i] *= factor[i];
+}
+
+void weigh_sums(const Slopes& how, Block& b) {
+  weigh_row(b.terms, b);
+  for (int j = 0; j < 9 && how.turned; ++j) weigh_row(b.turns[j], b);
+  for (int j = 0; j < how.shaped; ++j) weigh_row(b.shape[j], b);
+  for (int j = 0; j < how.spins; ++j) weigh_row(b.spins[j], b);
+  if (!how.moved) return;
+  weigh_row(b.yx, b);
+  weigh_row(b.yy, b);
+  weigh_row(b.yz, b);
+  weigh_row(b.along, b);
+}
+
+__attribute__((noinline)) void add_turned(const Slope& slope, double* __restrict plane,
+                                          const Block& b) {
   double d[9];
   for (int i = 0; i < 9; ++i) d[i] = slope.axes[i];
   NB_SIMD
   for (int i = 0; i < b.count; ++i) {
-    double sum = b.sum[i];
+    double sum = plane[i];
     for (int j = 0; j < 9; ++j) sum = fma(d[j], b.turns[j][i], sum);
-    b.sum[i] = sum;
+    plane[i] = sum;
   }
 }
 
-void add_row(double times, const double* __restrict row, Block& b) {
+void add_row(double times, const double* __restrict row, double* __restrict plane, int count) {
   NB_SIMD
-  for (int i = 0; i < b.count; ++i) b.sum[i] = fma(times, row[i], b.sum[i]);
+  for (int i = 0; i < count; ++i) plane[i] = fma(times, row[i], plane[i]);
 }
 
-void add_placed(const Slope& shared, const Mover& mover, Block& b) {
+__attribute__((noinline)) void add_placed(const Slope& shared, const Mover& how,
+                                          double* __restrict plane, const Block& b) {
   const Slope slope = shared;
+  const Mover mover = how;
   NB_SIMD
   for (int i = 0; i < b.count; ++i) {
     const Vector move = mover.of(slope, b.slow[i], b.fast[i]);
-    b.sum[i] = fma(b.yx[i], move.x, fma(b.yy[i], move.y, fma(b.yz[i], move.z, b.sum[i])));
+    plane[i] = fma(b.yx[i], move.x, fma(b.yy[i], move.y, fma(b.yz[i], move.z, plane[i])));
   }
 }
 
@@ -406,30 +428,27 @@ void end_source(const Job& job, const Source& source, int number, int layer, int
   const Mover mover(job.p, layer, sub);
   if (job.how.moved) find_moved(source, b);
   if (job.p.factors == EACH) bend_terms(job.p, source, layer, b);
-  double* __restrict total = job.plane(0);
-  NB_SIMD
-  for (int i = 0; i < b.count; ++i) total[i] = fma(b.terms[i], b.factor[i], total[i]);
+  weigh_sums(job.how, b);
+  add_row(1.0, b.terms, job.plane(0), b.count);
   for (int k = 0; k < job.how.parameters; ++k) {
     const Slope& slope = job.slopes[k];
     double* __restrict plane = job.plane(k + 1);
-    for (int i = 0; i < b.count; ++i) b.sum[i] = slope.log * b.terms[i];
-    if (slope.turned) add_turned(slope, b);
-    if (slope.shaped)
-      for (int j = 0; j < job.how.shaped; ++j) add_row(slope.shape[j], b.shape[j], b);
-    if (slope.spin >= 0) add_row(1.0, b.spins[slope.spin], b);
-    if (slope.placed) add_placed(slope, mover, b);
+    if (slope.log != 0.0) add_row(slope.log, b.terms, plane, b.count);
+    if (slope.turned) add_turned(slope, plane, b);
+    for (int j = 0; j < job.how.shaped && slope.shaped; ++j)
+      if (slope.shape[j] != 0.0) add_row(slope.shape[j], b.shape[j], plane, b.count);
+    if (slope.spin >= 0) add_row(1.0, b.spins[slope.spin], plane, b.count);
+    if (slope.placed) add_placed(slope, mover, plane, b);
     if (slope.lit)
-      add_row(-job.waves[static_cast<ptrdiff_t>(k) * job.p.sources + number], b.along, b);
-    NB_SIMD
-    for (int i = 0; i < b.count; ++i) plane[i] = fma(b.sum[i], b.factor[i], plane[i]);
+      add_row(-job.waves[static_cast<ptrdiff_t>(k) * job.p.sources + number], b.along, plane,
+              b.count);
     if (job.p.factors == EACH && bends(slope)) add_bent(slope, mover, plane, b);
   }
   if (!job.pulled_sources) return;
   double by_weight = 0.0, by_wavelength = 0.0;
   for (int i = 0; i < b.pixels; ++i) {
-    const double pull = b.pull[i] * b.factor[i];
-    by_weight = fma(pull, b.terms[i], by_weight);
-    by_wavelength = fma(-pull, b.along[i] * source.per_wavelength, by_wavelength);
+    by_weight = fma(b.pull[i], b.terms[i], by_weight);
+    by_wavelength = fma(-b.pull[i], b.along[i] * source.per_wavelength, by_wavelength);
   }
   job.pulled_sources[2 * number] += by_weight;
   job.pulled_sources[2 * number + 1] += by_wavelength;
