@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +26,9 @@ import numpy as np
 from benchmarks.machine import facts
 from nbdask import calibrate
 from nbdask.flags import from_args
-from nbdask.plan.cost import SHAPES, amplitudes_of, save_costs
-from nbdask.plan.plan import Plan
+from nbdask.kernels.registry import default_costs, get_kernel
+from nbdask.plan.cost import SHAPES, amplitudes_of, load_costs, save_costs
+from nbdask.plan.plan import Plan, make_plan
 from nbdask.run import Settings, prepare
 from nbdask.store.address import place_of
 
@@ -124,8 +124,17 @@ def measure(name: str, case: Case, folder: Path, words: dict[str, str]) -> Row:
     seconds = command_seconds(argv, plan, case.settings, out)
     after = figures()
     save_costs({key: (value + after[key]) / 2 for key, value in before.items()})
-    settings = replace(settings, tile=plan.grid.tile, steps_per_task=longest(plan))
-    estimate = prepare(experiment, settings, place_of(out), outputs)[1].estimate
+    # The storage as it was before: afterwards it is busy with what the run wrote.
+    estimate = make_plan(
+        model,
+        get_kernel(plan.backend, plan.precision),
+        load_costs(default_costs()),
+        tile=plan.grid.tile,
+        steps_per_task=longest(plan),
+        workers=plan.workers,
+        storage=plan.estimate.storage,
+        outputs=outputs,
+    ).estimate
     return Row(name, estimate.total, seconds, estimate.parts(), estimate.limit)
 
 
