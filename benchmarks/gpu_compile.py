@@ -30,7 +30,7 @@ ARCHITECTURES = ("75", "80", "90")
 
 def _version(lattice: str, amplitude: str, factors: str, degree: int, pairs: int) -> Program:
     values = {"lattice": CODES[lattice], "amplitude": CODES[amplitude], "factors": CODES[factors]}
-    return program_of(values | {"degree": degree, "pairs": pairs, "weighted": 0})
+    return program_of(values | {"degree": degree, "pairs": pairs, "weighted": 0, "laue": 0})
 
 
 VERSIONS = {
