@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Options of :func:`experiment_options`, which go with nanoBragg flags only.
 EXPERIMENT = (
     "source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry", "clen",
-    "distance_shift", "geometry_mask", "geometry_use",
+    "distance_shift", "geometry_mask", "geometry_use", "geometry_shot",
 )  # fmt: skip
 #: Options that say what is asked of a model or a reflection file.
 AMPLITUDES = tuple(item.name for item in fields(Request))
@@ -119,6 +119,13 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             metavar="PARTS",
             help=f"{whose}What is taken of --geometry: detector, or with it any of beam, crystal,"
             " scan, such as detector,crystal,scan [default: detector].",
+        ),
+        click.option(
+            "--geometry-shot",
+            type=Whole(min=0),
+            metavar="N",
+            help=f"{whose}Which experiment (.expt) or frame (NXmx) of --geometry, from 0"
+            " [default: 0].",
         ),
         click.option(
             "--ignore-unknown",
@@ -216,7 +223,8 @@ def _geometry(options: dict[str, Any]) -> GeometryRequest | None:
     """Return what is asked of a geometry file."""
     path = options["geometry"]
     if path is None:
-        beside = flags_of(options, "clen", "distance_shift", "geometry_mask", "geometry_use")
+        names = ("clen", "distance_shift", "geometry_mask", "geometry_use", "geometry_shot")
+        beside = flags_of(options, *names)
         if beside:
             raise click.UsageError(f"{beside[0]} goes with --geometry FILE only")
         return None
@@ -225,7 +233,8 @@ def _geometry(options: dict[str, Any]) -> GeometryRequest | None:
         parts = PARTS[:1] if use is None else parts_of(use)
     except FieldError as error:
         raise click.UsageError(f"--geometry-use {use}: must be {error.allowed}") from None
-    return GeometryRequest(path, **lengths_of(options), mask=mask, use=parts)
+    shot = options["geometry_shot"] or 0
+    return GeometryRequest(path, **lengths_of(options), mask=mask, use=parts, shot=shot)
 
 
 def lengths_of(options: dict[str, Any]) -> dict[str, float]:

@@ -55,6 +55,7 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
             energy=request.energy,
             clen=request.clen,
             distance_shift=request.distance_shift,
+            shot=request.shot,
         )
     except (InputFileError, InputError) as error:
         raise type(error)(_in_flags(str(error))) from None
@@ -91,6 +92,7 @@ def _in_flags(text: str) -> str:
         ("--energy or --wavelength", _WAVELENGTH),
         ("--wavelength or --energy", _WAVELENGTH),
         ("--wavelength and --energy: both given", "-lambda and --energy: both given"),
+        ("--shot", "--geometry-shot"),
     ):
         text = text.replace(options, flag)
     return text
@@ -224,7 +226,7 @@ def _say(builder: Builder, found: Instrument, request: GeometryRequest) -> None:
     text = f"{what} of {shown} pixels, {corner} {x:.6g}, {y:.6g}, {z:.6g} mm (beam along z, y up)"
     builder.note(f"--geometry {path}: {text}")
     for note in (*found.taken, *found.notes):
-        builder.note(f"--geometry {path}: {note}")
+        builder.note(f"--geometry {path}: {_in_flags(note)}")
 
 
 def _not_taken(found: Instrument, request: GeometryRequest) -> list[str]:

@@ -29,6 +29,8 @@ class GeometryRequest:
     use : tuple of str
         What is taken: ``detector`` (with wavelength, direction and polarization of the beam), and
         beside it any of the other ``PARTS``.
+    shot : int
+        Which experiment of an ``.expt``, or frame of an NXmx file, from 0.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class GeometryRequest:
     distance_shift: float = 0.0
     mask: bool = True
     use: tuple[str, ...] = PARTS[:1]
+    shot: int = 0
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -51,6 +54,7 @@ class GeometryRequest:
             energy=checks.optional(checks.positive, "energy", self.energy),
             clen=checks.optional(checks.number, "clen", self.clen),
             distance_shift=checks.number("distance_shift", self.distance_shift),
+            shot=checks.integer("geometry_shot", self.shot, low=0),
         )
         checks.flag("geometry_mask", self.mask)
         checks.assign(self, use=parts_of(self.use))

@@ -138,12 +138,17 @@ def _scan(builder: Builder, found: Instrument, path: str) -> None:
     # A range is never negative: turning by -w about an axis is turning by w about its reverse.
     sense = -1.0 if sweep.width < 0.0 else 1.0
     axis = _turn_spindle(builder, spindle, path, sense)
-    builder.set("scan.phi0", sense * sweep.start, origin)
+    # Shots of an experiment list are scans, those of NXmx are images of one scan.
+    number = found.shot if found.format == "NXmx" else 0
+    first = sweep.start + number * sweep.width
+    builder.set("scan.phi0", sense * first, origin)
     if sweep.width:
         builder.set("scan.osc", abs(sweep.width), origin)
     images = sweep.last - sweep.first + 1
-    start, width = (units.to_degrees(sense * value) for value in (sweep.start, sweep.width))
-    which = f"image {sweep.first}" + (f", the first of {images}" if images > 1 else "")
+    start, width = (units.to_degrees(sense * value) for value in (first, sweep.width))
+    which = f"image {sweep.first + number}"
+    if images > 1:
+        which += f" of {sweep.first} to {sweep.last}"
     x, y, z = (round(value, 12) + 0.0 for value in axis)
     builder.note(
         f"--geometry {path}: scan: {which}: {start:.10g} degrees and {width:.10g} more about the"

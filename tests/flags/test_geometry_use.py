@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ from nbdask.panels.model import Instrument, Panel, PanelBeam, Spindle, Sweep
 from nbdask.panels.read import read_geometry
 from nbdask.panels.vectors import rotation, vector
 from nbdask.panels.write import write_geometry
-from tests.panels.samples import GEOM, INPUTS, XDS, expt, panel, write_expt, write_nexus
+from tests.panels.samples import GEOM, INPUTS, XDS, expt, panel, put, write_expt, write_nexus
 
 ALL = "detector,beam,crystal,scan"
 BASE = "-default_F 10 -N 5"
@@ -159,7 +160,7 @@ def test_fixed_and_setting_rotations(tmp_path: Path) -> None:
         "beam: wavelength 1.1 A, direction 0.019998667, 0, 0.99980001, polarization 0.97 with the",
         "crystal at spindle angle 0, cell 60.20797 70.5195 85.1175",
         "not taken of it: space group P 1, mosaicity 0.114592 degrees, domain size 1000 A",
-        "scan: image 1, the first of 10: 17.18873385 degrees and 1.14591559 more",
+        "scan: image 1 of 1 to 10: 17.18873385 degrees and 1.14591559 more",
     ):
         assert said in notes
     assert "not taken: the" not in notes
@@ -230,8 +231,6 @@ def seen_from_panel(found: Instrument) -> dict[str, Any]:
 
 def test_a_spectrum(tmp_path: Path) -> None:
     """With the beam a file's spectrum is taken, and the wavelength of its mean energy."""
-    import h5py
-
     path = write_nexus(tmp_path / "a.nxs")
     with h5py.File(path, "r+") as file:
         (beam,) = [file[p] for p in ("entry/instrument/beam", "entry/sample/beam") if p in file]
@@ -342,6 +341,39 @@ def test_several_panels(tmp_path: Path) -> None:
     assert model.axes[0] == pytest.approx(wanted, abs=1e-20)
 
 
+def test_a_shot(tmp_path: Path) -> None:
+    """Another experiment with its beam; another frame of a scan starts where it does."""
+    held = expt()
+    held["crystal"].append({**held["crystal"][0], "real_space_a": [15, 0, 0]})
+    held["experiment"][1]["crystal"] = 1
+    path = str(write_expt(tmp_path / "a.expt", held))
+    use = ("detector", "beam", "crystal")
+    request = GeometryRequest(path, use=use, shot=1)
+    second = parse_args(BASE.split(), geometry=request)
+    assert second.experiment.beam.wavelength == pytest.approx(1.3e-10)
+    model = build_model(second.experiment).at(0)
+    assert np.linalg.norm(model.axes[0], axis=1) == pytest.approx([15e-10, 20e-10, 30e-10])
+    assert any("this is number 1 (--geometry-shot)" in note for note in second.notes)
+    with pytest.raises(InputError, match="--geometry-shot: 2: must be 0 to 1"):
+        parse_args(BASE.split(), geometry=GeometryRequest(path, shot=2))
+    with pytest.raises(FieldError, match="geometry_shot"):
+        GeometryRequest(path, shot=-1)
+    nexus = str(write_nexus(tmp_path / "a.nxs"))
+    with h5py.File(nexus, "r+") as file:
+        sample = file.require_group("entry/sample")
+        sample.attrs["NX_class"] = "NXsample"
+        sample["depends_on"] = "/entry/sample/omega"
+        rest = {"transformation_type": "rotation", "vector": [-1.0, 0, 0], "depends_on": "."}
+        put(sample, "omega", [10.0, 10.5, 11.0], units="deg", **rest)
+    for shot in (0, 2):
+        asked = GeometryRequest(nexus, use=("detector", "scan"), shot=shot)
+        parsed = parse_args((BASE + CELL).split(), geometry=asked)
+        scan = parsed.experiment.scan
+        assert scan.osc is not None
+        assert np.degrees([scan.phi0, scan.osc]) == pytest.approx([10.0 + 0.5 * shot, 0.5])
+        assert f"scan: image {1 + shot} of 1 to 3" in " ".join(parsed.notes)
+
+
 def test_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
@@ -355,7 +387,7 @@ def test_on_the_command_line(
     assert main(["simulate", *command]) == 0
     assert "crystal at spindle angle 0" in capsys.readouterr().err
     held = nbdask.open("a.zarr").attrs
-    assert any("scan: image 1, the first of 10" in note for note in held["notes"])
+    assert any("scan: image 1 of 1 to 10" in note for note in held["notes"])
     Path("a.toml").write_text(
         f'[nanobragg]\nflags = "{BASE}"\ngeometry = "a.expt"\ngeometry_use = "{ALL}"\n'
     )
