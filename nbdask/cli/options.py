@@ -13,7 +13,9 @@ from nbdask.amplitudes.request import Request
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.own_options import own_options
 from nbdask.cli.startup import import_zarr
+from nbdask.errors import FieldError
 from nbdask.flags import GeometryRequest, Own, parse_args
+from nbdask.flags.geometry_request import PARTS, parts_of
 from nbdask.flags.own import OWN
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
 from nbdask.units import from_mm
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 #: Options of :func:`experiment_options`, which go with nanoBragg flags only.
 EXPERIMENT = (
     "source_weights", *OWN, "pix0_vector_mm", "ignore_unknown", "geometry", "clen",
-    "distance_shift", "geometry_mask",
+    "distance_shift", "geometry_mask", "geometry_use", "geometry_shot",
 )  # fmt: skip
 #: Options that say what is asked of a model or a reflection file.
 AMPLITUDES = tuple(item.name for item in fields(Request))
@@ -111,6 +113,19 @@ def experiment_options(whose: str) -> Callable[[Callable[..., Any]], Callable[..
             "--geometry-mask",
             type=click.Choice(["on", "off"]),
             help=f"{whose}Leave out the bad pixels of --geometry, which are then 0 [default: on].",
+        ),
+        click.option(
+            "--geometry-use",
+            metavar="PARTS",
+            help=f"{whose}What is taken of --geometry: detector, or with it any of beam, crystal,"
+            " scan, such as detector,crystal,scan [default: detector].",
+        ),
+        click.option(
+            "--geometry-shot",
+            type=Whole(min=0),
+            metavar="N",
+            help=f"{whose}Which experiment (.expt) or frame (NXmx) of --geometry, from 0"
+            " [default: 0].",
         ),
         click.option(
             "--ignore-unknown",
@@ -208,11 +223,18 @@ def _geometry(options: dict[str, Any]) -> GeometryRequest | None:
     """Return what is asked of a geometry file."""
     path = options["geometry"]
     if path is None:
-        beside = flags_of(options, "clen", "distance_shift", "geometry_mask")
+        names = ("clen", "distance_shift", "geometry_mask", "geometry_use", "geometry_shot")
+        beside = flags_of(options, *names)
         if beside:
             raise click.UsageError(f"{beside[0]} goes with --geometry FILE only")
         return None
-    return GeometryRequest(path, **lengths_of(options), mask=options["geometry_mask"] != "off")
+    mask, use = options["geometry_mask"] != "off", options["geometry_use"]
+    try:
+        parts = PARTS[:1] if use is None else parts_of(use)
+    except FieldError as error:
+        raise click.UsageError(f"--geometry-use {use}: must be {error.allowed}") from None
+    shot = options["geometry_shot"] or 0
+    return GeometryRequest(path, **lengths_of(options), mask=mask, use=parts, shot=shot)
 
 
 def lengths_of(options: dict[str, Any]) -> dict[str, float]:

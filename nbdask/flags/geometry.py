@@ -10,6 +10,7 @@ from nbdask.errors import FieldError, FlagError, InputError, InputFileError
 from nbdask.experiment.panel import DetectorPanel
 from nbdask.flags.builder import Builder
 from nbdask.flags.geometry_request import GeometryRequest
+from nbdask.flags.geometry_use import take_parts
 from nbdask.panels.model import Instrument, Panel
 from nbdask.panels.read import read_geometry
 from nbdask.panels.vectors import TO_LAB, Vector, turned, vector
@@ -54,6 +55,7 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
             energy=request.energy,
             clen=request.clen,
             distance_shift=request.distance_shift,
+            shot=request.shot,
         )
     except (InputFileError, InputError) as error:
         raise type(error)(_in_flags(str(error))) from None
@@ -78,6 +80,10 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
     if found.spindle is not None:
         put("frame.spindle", turned(TO_LAB, found.spindle.axis))
     _say(builder, found, request)
+    take_parts(builder, found, request)
+    rest = _not_taken(found, request)
+    if rest:
+        builder.note(f"--geometry {path}: not taken: {', '.join(rest)}")
 
 
 def _in_flags(text: str) -> str:
@@ -86,6 +92,7 @@ def _in_flags(text: str) -> str:
         ("--energy or --wavelength", _WAVELENGTH),
         ("--wavelength or --energy", _WAVELENGTH),
         ("--wavelength and --energy: both given", "-lambda and --energy: both given"),
+        ("--shot", "--geometry-shot"),
     ):
         text = text.replace(options, flag)
     return text
@@ -208,7 +215,7 @@ def _polarization(builder: Builder, found: Instrument, beam: Vector, origin: str
 
 
 def _say(builder: Builder, found: Instrument, request: GeometryRequest) -> None:
-    """Note what was taken, and what was not."""
+    """Note what was taken."""
     path, first = request.path, found.panels[0]
     x, y, z = (value * 1e3 for value in first.origin)
     sizes = sorted({(panel.n_fast, panel.n_slow) for panel in found.panels})
@@ -219,10 +226,7 @@ def _say(builder: Builder, found: Instrument, request: GeometryRequest) -> None:
     text = f"{what} of {shown} pixels, {corner} {x:.6g}, {y:.6g}, {z:.6g} mm (beam along z, y up)"
     builder.note(f"--geometry {path}: {text}")
     for note in (*found.taken, *found.notes):
-        builder.note(f"--geometry {path}: {note}")
-    rest = _not_taken(found, request)
-    if rest:
-        builder.note(f"--geometry {path}: not taken: {', '.join(rest)}")
+        builder.note(f"--geometry {path}: {_in_flags(note)}")
 
 
 def _not_taken(found: Instrument, request: GeometryRequest) -> list[str]:
@@ -234,7 +238,7 @@ def _not_taken(found: Instrument, request: GeometryRequest) -> list[str]:
         and not all(_has_sensor(panel) for panel in panels),
         "bad pixels": bad and not request.mask,
         "mask files": any(panel.masks for panel in panels),
-        "the crystal": bool(found.crystals),
-        "the scan": found.sweep is not None,
+        "the crystal": bool(found.crystals) and "crystal" not in request.use,
+        "the scan": found.sweep is not None and "scan" not in request.use,
     }
     return [text for text, left in reasons.items() if left]

@@ -59,10 +59,7 @@ def set_spectrum(
             raise FlagError(f"--spectrum-seed {seed}: needs --spectrum sase:FWHM:SPIKE")
         return
     origin = f"--spectrum {asked}"
-    others = ("files.sources", *(f"sources.dispersion.{x}" for x in ("range", "step", "count")))
-    for field in others:
-        if builder.get(field) is not None:
-            raise FlagError(f"{builder.origins[field]}: must be left out beside {origin}")
+    refuse_beside(builder, origin)
     name, *words = str(asked).split(":")
     given = builder.get("beam.wavelength")
     if name in FORMS:
@@ -84,6 +81,19 @@ def set_spectrum(
                 f" ({_energy(given):.6g} eV), on which the orientation matrix and the oversampling"
                 " depend"
             )
+    put_spectrum(builder, spectrum, origin)
+
+
+def refuse_beside(builder: Builder, origin: str) -> None:
+    """Refuse what else says which wavelengths the beam holds."""
+    dispersion = (f"sources.dispersion.{x}" for x in ("range", "step", "count"))
+    for field in ("sources.spectrum", "files.sources", *dispersion):
+        if builder.get(field) is not None:
+            raise FlagError(f"{builder.origins[field]}: must be left out beside {origin}")
+
+
+def put_spectrum(builder: Builder, spectrum: Spectrum, origin: str) -> None:
+    """Set a spectrum, and tell what it is."""
     builder.set("sources.spectrum", spectrum, origin)
     waves = spectrum.wavelengths
     builder.note(

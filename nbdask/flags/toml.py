@@ -6,8 +6,9 @@ Instead of the parts, a file may hold nanoBragg's arguments::
     flags = "-cell 70 80 90 75 85 95 -default_F 100 -N 5"
 
 with ``semantics``, ``source_weights``, ``pix0`` [m], ``ignore_unknown``, ``geometry`` (and with it
-``clen`` [m], ``distance_shift`` [m], ``geometry_mask``), the names of :class:`~.own.Own` and a
-table ``amplitudes`` (the options of models and reflection files) next to ``flags`` if wanted.
+``clen`` [m], ``distance_shift`` [m], ``geometry_mask``, ``geometry_use``, ``geometry_shot``), the
+names of :class:`~.own.Own` and a table ``amplitudes`` (the options of models and reflection files)
+next to ``flags`` if wanted.
 A list ``[[background]]`` may stand for ``[[background.materials]]``.
 Relative paths start from the folder of the TOML file.
 """
@@ -37,9 +38,15 @@ from nbdask.inputs.toml import read_toml
 
 _FLAG_KEYS = (
     "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "clen",
-    "distance_shift", "geometry_mask", "amplitudes", *OWN,
+    "distance_shift", "geometry_mask", "geometry_use", "geometry_shot", "amplitudes", *OWN,
 )  # fmt: skip
-_WITH_GEOMETRY = {"clen": "clen", "distance_shift": "distance_shift", "geometry_mask": "mask"}
+_WITH_GEOMETRY = {
+    "clen": "clen",
+    "distance_shift": "distance_shift",
+    "geometry_mask": "mask",
+    "geometry_use": "use",
+    "geometry_shot": "shot",
+}
 
 
 def from_toml(path: str | Path) -> Experiment:
