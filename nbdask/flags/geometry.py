@@ -10,7 +10,7 @@ from nbdask.errors import FieldError, FlagError, InputError, InputFileError
 from nbdask.experiment.panel import DetectorPanel
 from nbdask.flags.builder import Builder
 from nbdask.flags.geometry_request import GeometryRequest
-from nbdask.flags.geometry_use import take_parts
+from nbdask.flags.geometry_use import take_parts, turn_spindle
 from nbdask.panels.model import Instrument, Panel
 from nbdask.panels.read import read_geometry
 from nbdask.panels.vectors import TO_LAB, Vector, turned, vector
@@ -78,7 +78,7 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
         put("beam.wavelength", found.beam.wavelength)
     _polarization(builder, found, turned(TO_LAB, found.beam.direction), origin)
     if found.spindle is not None:
-        put("frame.spindle", turned(TO_LAB, found.spindle.axis))
+        turn_spindle(builder, found.spindle, path, 1.0)
     _say(builder, found, request)
     take_parts(builder, found, request)
     rest = _not_taken(found, request)

@@ -97,7 +97,6 @@ def _crystal(builder: Builder, found: Instrument, path: str) -> None:
     turn, spindle = np.eye(3), found.spindle
     if spindle is not None:
         turn = _rotation(spindle.setting, "setting", path) @ _rotation(spindle.fixed, "fixed", path)
-        _turn_spindle(builder, spindle, path, 1.0)
     axes = np.array([held.a, held.b, held.c]) @ (TO_LAB @ turn).T * 1e10
     # Columns a*, b*, c* in units of 1/wavelength.
     star = np.linalg.inv(axes) * (builder.get("beam.wavelength") * 1e10)
@@ -137,7 +136,7 @@ def _scan(builder: Builder, found: Instrument, path: str) -> None:
     origin = f"--geometry-use scan ({path})"
     # A range is never negative: turning by -w about an axis is turning by w about its reverse.
     sense = -1.0 if sweep.width < 0.0 else 1.0
-    axis = _turn_spindle(builder, spindle, path, sense)
+    axis = turn_spindle(builder, spindle, path, sense)
     # Shots of an experiment list are scans, those of NXmx are images of one scan.
     number = found.shot if found.format == "NXmx" else 0
     first = sweep.start + number * sweep.width
@@ -156,7 +155,7 @@ def _scan(builder: Builder, found: Instrument, path: str) -> None:
     )
 
 
-def _turn_spindle(builder: Builder, spindle: Spindle, path: str, sense: float) -> Matrix:
+def turn_spindle(builder: Builder, spindle: Spindle, path: str, sense: float) -> Matrix:
     """Set the axis in the lab, where the setting rotation has it; return it (common frame)."""
     axis: Matrix = sense * (_rotation(spindle.setting, "setting", path) @ np.array(spindle.axis))
     builder.set("frame.spindle", turned(TO_LAB, axis), f"--geometry {path}")
