@@ -16,7 +16,6 @@ import nbdask
 from nbdask.derive.directions import Directions
 from nbdask.derive.noise import noise
 from nbdask.derive.pipeline import Pipeline
-from nbdask.derive.pyramid import build_pyramid
 from nbdask.derive.realised import Realised
 from nbdask.derive.steps import PoissonC
 from nbdask.errors import FlagError, InputError, StoreError
@@ -259,7 +258,6 @@ def test_what_takes_one_panel_only(finished: Path, tmp_path: Path) -> None:
     for work in (
         lambda: export(finished, tmp_path / "a.img"),
         lambda: noise(finished, tmp_path / "b.zarr", Pipeline((PoissonC(),), 1)),
-        lambda: build_pyramid(finished),
     ):
         with pytest.raises(StoreError, match=words):
             work()

@@ -105,7 +105,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
-    _check_panels(experiment, outputs, options)
+    _check_panels(experiment, outputs)
     if shard is not None:
         ctx.exit(run_shard(experiment, options, shard, ctx.meta[COMMAND_LINE], notes))
     files = _outputs(outputs)
@@ -159,18 +159,14 @@ def _experiment(
     return from_toml(options["config"]), None, ()
 
 
-def _check_panels(experiment: Experiment, outputs: Outputs | None, options: dict[str, Any]) -> None:
+def _check_panels(experiment: Experiment, outputs: Outputs | None) -> None:
     """Refuse what is made of one panel only."""
-    if experiment.n_panels == 1:
+    if experiment.n_panels == 1 or outputs is None:
         return
-    asked = {"--pyramid": options["pyramid"]}
-    if outputs is not None:
-        names = ("floatfile", "intfile", "pgmfile", "noisefile", "printout")
-        asked |= {f"-{name}": getattr(outputs, name) for name in names}
-    for flag, given in asked.items():
-        if given:
+    for name in ("floatfile", "intfile", "pgmfile", "noisefile", "printout"):
+        if getattr(outputs, name):
             raise click.UsageError(
-                f"{flag}: the detector has {experiment.n_panels} panels: must be one panel"
+                f"-{name}: the detector has {experiment.n_panels} panels: must be one panel"
             )
 
 

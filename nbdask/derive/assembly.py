@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nbdask.derive.canvas import scaled
 from nbdask.derive.directions import Directions
+from nbdask.derive.halving import halved
 from nbdask.errors import InputError, in_python
 from nbdask.experiment import Detector, DetectorPanel, Experiment
 from nbdask.geometry.conventions import directions
 from nbdask.geometry.panel_frames import panel_frames
 from nbdask.geometry.vectors import Array, array, cross, unit
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.store.checked import CheckedImage, DamageError
+from nbdask.store.checked import CheckedImage, DamageError, overlapping
 from nbdask.store.levels import Flags, Levels
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
@@ -104,7 +107,7 @@ class Plane:
                 return number, s, f
         return None
 
-    def assembled(self, read: Read, part: Tile) -> NDArray[np.float32]:
+    def assembled(self, read: Read, part: Tile, level: int = 0) -> NDArray[np.float32]:
         """Return a part of the picture: of each pixel the panel's pixel under its centre.
 
         Parameters
@@ -112,6 +115,9 @@ class Plane:
         read : callable
             Returns pixels of a panel for a tile.
         part : Tile
+        level : int
+            Of the panels' pyramids.  Pixels of the picture, and of ``part``, are then half as long
+            as those of the panels, so that turned panels lose none of these.
 
         Returns
         -------
@@ -120,8 +126,9 @@ class Plane:
         """
         result = np.full(part.shape, np.nan, dtype=np.float32)
         empty = np.ones(part.shape, dtype=np.bool_)
-        for number in self.touched(part):
-            self._put(number, read, part, result, empty)
+        step = _step(level)
+        for number in self.touched(Tile(*(edge * step for edge in part.bounds))):
+            self._put(number, read, part, level, result, empty)
         return result
 
     def _put(
@@ -129,19 +136,21 @@ class Plane:
         number: int,
         read: Read,
         part: Tile,
+        level: int,
         result: NDArray[np.float32],
         empty: NDArray[np.bool_],
     ) -> None:
         """Put the pixels of a panel where no other is yet."""
-        box = part.intersect(Tile(*(int(edge) for edge in self.boxes[number])))
+        step = _step(level)
+        box = part.intersect(scaled(Tile(*(int(edge) for edge in self.boxes[number])), step))
         if box is None:
             return
         here = (
             slice(box.slow0 - part.slow0, box.slow1 - part.slow0),
             slice(box.fast0 - part.fast0, box.fast1 - part.fast0),
         )
-        rows = np.arange(box.slow0, box.slow1, dtype=np.float64)[:, None]
-        columns = np.arange(box.fast0, box.fast1, dtype=np.float64)[None, :]
+        rows = _centres(box.slow0, box.slow1, step)[:, None]
+        columns = _centres(box.fast0, box.fast1, step)[None, :]
         slow, fast = (
             np.floor(x + 0.5).astype(np.int64) for x in self.pixels_under(number, rows, columns)
         )
@@ -149,10 +158,20 @@ class Plane:
         inside = (slow >= 0) & (slow < n_slow) & (fast >= 0) & (fast < n_fast) & empty[here]
         if not inside.any():
             return
-        s, f = slow[inside], fast[inside]
+        s, f = slow[inside] >> level, fast[inside] >> level
         need = Tile(int(s.min()), int(s.max()) + 1, int(f.min()), int(f.max()) + 1, number)
         result[here][inside] = read(need)[s - need.slow0, f - need.fast0]
         empty[here][inside] = False
+
+
+def _step(level: int) -> int:
+    """Return the pixels of the picture that stand for one where panels are those of a level."""
+    return 1 << max(level - 1, 0)
+
+
+def _centres(start: int, stop: int, step: int) -> Array:
+    """Return the coordinates of the centres of pixels that are ``step`` long."""
+    return (np.arange(start, stop, dtype=np.float64) + 0.5) * step - 0.5
 
 
 def plane_of(experiment: Experiment) -> Plane:
@@ -283,20 +302,35 @@ class AssembledDirections(Directions):
 
 
 class AssembledLevels(Levels):
-    """The picture of a store's panels, in place of the image of one; it has no pyramid."""
+    """The picture of a store's panels, in place of the image of one.
+
+    Its coarser levels are put together from those of the panels, so spots may be up to the
+    diagonal of a panel's pixel at that level from their place.
+    """
 
     def __init__(self, reader: StoreReader) -> None:
         self.place, self.reader = reader.place, reader
         self.plane = plane_of(reader.experiment)
         slow, fast = self.plane.shape
         self.grid = TileGrid((slow, fast), (min(CHUNK, slow), min(CHUNK, fast)))
-        self.kinds, self.count, self.layout = (), 0, 0
+        self._own = Levels(self.place)
+        self.kinds, self.count = self._own.kinds, self._own.count
+        self.layout = self._own.layout
         self._image = CheckedImage(reader, missing=True)
 
     @property
     def pixel_size(self) -> float:
         """Size of a pixel of the picture [m]."""
         return self.plane.panel.pitch_fast
+
+    @property
+    def reach(self) -> int:
+        """How far from their place coarser levels may show spots [pixels of the level]."""
+        if self.count == 0:
+            return 0
+        panels = self.reader.panels
+        longest = max(max(panel.pitch_slow, panel.pitch_fast) for panel in panels)
+        return math.ceil(math.sqrt(2.0) * longest / self.pixel_size)
 
     def again(self) -> AssembledLevels:
         """Return the same of the store as it is now."""
@@ -305,20 +339,24 @@ class AssembledLevels(Levels):
     def read(self, kind: str, level: int, part: Tile) -> NDArray[np.float32]:
         """Return a part of the picture; NaN between panels, and where nothing is computed yet."""
         try:
-            return self.plane.assembled(self._image.read, part)
+            if level == 0:
+                return self.plane.assembled(self._image.read, part)
+            fine = Tile(*(2 * edge for edge in part.bounds))
+            values = self.plane.assembled(partial(self._own.read, kind, level), fine, level)
+            return halved(values, kind, (np.ones(values.shape[0]), np.ones(values.shape[1])))
         except DamageError as error:
-            row, column = part.slow0 // self.grid.tile[0], part.fast0 // self.grid.tile[1]
-            error.index = row * self.grid.counts[1] + column
+            error.index = overlapping(self.level_grid(level), part)[0]
             raise
 
     def done(self, kinds: Iterable[str], level: int) -> Flags:
         """Return which chunks of the picture have all their pixels, (chunks_slow, chunks_fast)."""
-        flags = np.ones(self.grid.counts, dtype=np.bool_)
-        for index in np.flatnonzero(~self.reader.done()):
-            panel = self.reader.grid[int(index)].panel
-            slow0, slow1, fast0, fast1 = (int(edge) for edge in self.plane.boxes[panel])
-            rows = slice(slow0 // self.grid.tile[0], -(-slow1 // self.grid.tile[0]))
-            flags[rows, fast0 // self.grid.tile[1] : -(-fast1 // self.grid.tile[1])] = False
+        grid = self.level_grid(level)
+        flags = np.ones(grid.counts, dtype=np.bool_)
+        for panel in np.flatnonzero(~self._own.done(kinds, level).all(axis=(1, 2))):
+            box = scaled(Tile(*(int(edge) for edge in self.plane.boxes[panel])), 2**level)
+            inside = box.intersect(Tile.of_shape(grid.shape))
+            for index in overlapping(grid, inside) if inside else ():
+                flags.flat[index] = False
         return flags
 
     def check(self, index: int) -> None:

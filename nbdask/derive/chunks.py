@@ -13,12 +13,12 @@ from nbdask.derive.halving import Image, Weights, halved
 from nbdask.graph.build import Graph
 from nbdask.graph.context import Shared, context_of
 from nbdask.plan.tiles import Tile
-from nbdask.store.checked import CheckedImage
+from nbdask.store.checked import CheckedImage, common, overlapping
 from nbdask.store.levels import Levels
 from nbdask.store.place import Place
 
-#: Level, row and column of a chunk.
-Chunk = tuple[int, int, int]
+#: Level, panel, row and column of a chunk.
+Chunk = tuple[int, int, int, int]
 
 
 class ChunkBuilder:
@@ -42,69 +42,75 @@ class ChunkBuilder:
         StoreError
             A tile is damaged, or the chunk cannot be written.
         """
-        level, row, column = chunk
+        level, panel, row, column = chunk
         grid = self.levels.level_grid(level)
-        index = row * grid.counts[1] + column
-        if level == 1:
-            for kind, values in self._first(row, column, grid[index].shape).items():
-                self.levels.write(kind, level, index, values)
-            return
-        below = self._below(level, grid[index])
-        weights = self._weights(level - 1, below)
+        index = panel * grid.per_panel + row * grid.counts[1] + column
+        part = grid[index]
+        # What is beyond a panel that is smaller than others is 0, and counts in nothing.
+        own = part.intersect(Tile.of_shape(self.levels.panel_shape(panel, level), panel))
+        values = self._halved(level, own) if own else {}
         for kind in self.levels.kinds:
-            values = halved(self.levels.read(kind, level - 1, below), kind, weights)
-            self.levels.write(kind, level, index, values)
+            full = values.get(kind)
+            if full is None or full.shape != part.shape:
+                full = np.zeros(part.shape, dtype=np.float32)
+                if own is not None:
+                    _place(full, values[kind], own, part, 1)
+            self.levels.write(kind, level, index, full)
 
-    def _below(self, level: int, part: Tile) -> Tile:
-        """Return what a chunk covers, in pixels of the level below."""
-        shape = self.levels.level_grid(level - 1).shape
-        return Tile(
+    def _halved(self, level: int, part: Tile) -> dict[str, Image]:
+        """Return a part of a level from the level below, for each kind."""
+        shape = self.levels.panel_shape(part.panel, level - 1)
+        below = Tile(
             2 * part.slow0,
             min(2 * part.slow1, shape[0]),
             2 * part.fast0,
             min(2 * part.fast1, shape[1]),
+            part.panel,
         )
+        if level == 1:
+            return self._first(below, part.shape)
+        weights = self._weights(level - 1, below)
+        return {
+            kind: halved(self.levels.read(kind, level - 1, below), kind, weights)
+            for kind in self.levels.kinds
+        }
 
     def _weights(self, level: int, part: Tile) -> Weights:
         """Return the pixels of the image that rows and columns of a level stand for."""
-        shape = self.levels.grid.shape
+        shape = self.levels.panel_shape(part.panel, 0)
         return (
             covered(part.slow0, part.slow1, 2**level, shape[0]),
             covered(part.fast0, part.fast1, 2**level, shape[1]),
         )
 
-    def _first(self, row: int, column: int, shape: tuple[int, int]) -> dict[str, Image]:
-        """Return a chunk of the first level from the tiles that it covers, for each kind."""
-        grid = self.levels.grid
-        numbers = [
-            r * grid.counts[1] + c
-            for r in range(2 * row, min(2 * row + 2, grid.counts[0]))
-            for c in range(2 * column, min(2 * column + 2, grid.counts[1]))
-        ]
-        corner = grid[numbers[0]]
-        whole = Tile(corner.slow0, grid[numbers[-1]].slow1, corner.fast0, grid[numbers[-1]].fast1)
+    def _first(self, below: Tile, shape: tuple[int, int]) -> dict[str, Image]:
+        """Return a part of the first level from the tiles below it, for each kind."""
         result = {kind: np.empty(shape, dtype=np.float32) for kind in self.levels.kinds}
-        for part, pixels in self._parts(numbers, whole):
+        for part, pixels in self._parts(below):
             for kind, target in result.items():
                 half = halved(pixels, kind, self._weights(0, part))
-                _place(target, half, part, whole, 2)
+                _place(target, half, part, below, 2)
         return result
 
-    def _parts(self, numbers: list[int], whole: Tile) -> Iterator[tuple[Tile, Image]]:
+    def _parts(self, whole: Tile) -> Iterator[tuple[Tile, Image]]:
         """Yield tiles one by one, or together where they share pixels of the first level."""
         grid = self.levels.grid
+        numbers = overlapping(grid, whole)
         if grid.tile[0] % 2 == 0 and grid.tile[1] % 2 == 0:
             for index in numbers:
-                yield grid[index], self._tile(index)
+                yield self._tile(index, whole)
             return
         pixels = np.empty(whole.shape, dtype=np.float32)
         for index in numbers:
-            _place(pixels, self._tile(index), grid[index], whole, 1)
+            part, values = self._tile(index, whole)
+            _place(pixels, values, part, whole, 1)
         yield whole, pixels
 
-    def _tile(self, index: int) -> Image:
-        """Read a tile against its checksum."""
-        return self._image.read(self.levels.grid[index])
+    def _tile(self, index: int, whole: Tile) -> tuple[Tile, Image]:
+        """Read a tile against its checksum; return what the whole has of it."""
+        tile = self.levels.grid[index]
+        part = common(whole, tile)
+        return part, self._image.read(tile)[: part.shape[0], : part.shape[1]]
 
 
 def _place(target: Image, values: Image, part: Tile, whole: Tile, step: int) -> None:
@@ -133,12 +139,12 @@ class Chunks(Shared):
         return replace(self, builder=ChunkBuilder(Levels(self.place, writable=True)))
 
 
-def build_chunk(run: str, level: int, row: int, column: int) -> Chunk:
+def build_chunk(run: str, level: int, panel: int, row: int, column: int) -> Chunk:
     """Build and write one chunk."""
     context: Chunks = context_of(run)
     assert context.builder is not None
-    context.builder.build((level, row, column))
-    return level, row, column
+    context.builder.build((level, panel, row, column))
+    return level, panel, row, column
 
 
 def chunk_graphs(run: str, chunks: Iterable[Chunk]) -> Iterator[Graph]:

@@ -45,7 +45,7 @@ class Pyramid:
     kinds : tuple of str
         Kinds that the store has now.
     shapes : tuple of tuple of int
-        Pixels (slow, fast) of each level beyond the image.
+        Pixels (slow, fast) of a panel at each level beyond the image.
     built : int
         Chunks built now; those of all kinds at one place count once.
     missing : int
@@ -160,16 +160,15 @@ class Builder:
     Attributes
     ----------
     done : list of bool arrays
-        Finished tiles of the image, then the chunks of each level.
+        Finished tiles of the image, then the chunks of each level: (panel, row, column).
     """
 
     def __init__(self, levels: Levels) -> None:
         self.levels = levels
         self._chunks = ChunkBuilder(levels)
         # A record that cannot be read counts as missing, so the records are read here.
-        tiles = levels.reader.done().reshape(levels.grid.counts)
-        self.done: list[Flags] = [tiles]
-        self.done += [levels.done(levels.kinds, level) for level in range(1, levels.count + 1)]
+        flags = (levels.done(levels.kinds, level) for level in range(levels.count + 1))
+        self.done: list[Flags] = [f.reshape(-1, *f.shape[-2:]) for f in flags]
 
     @property
     def total(self) -> int:
@@ -183,10 +182,11 @@ class Builder:
     def ready(self, level: int) -> list[Chunk]:
         """Return the chunks whose inputs are there and they are not."""
         below, here = self.done[level - 1], self.done[level]
-        padded = np.ones((2 * here.shape[0], 2 * here.shape[1]), dtype=np.bool_)
-        padded[: below.shape[0], : below.shape[1]] = below
-        whole = padded.reshape(here.shape[0], 2, here.shape[1], 2).all(axis=(1, 3))
-        return [(level, int(r), int(c)) for r, c in np.argwhere(whole & ~here)]
+        panels, rows, columns = here.shape
+        padded = np.ones((panels, 2 * rows, 2 * columns), dtype=np.bool_)
+        padded[:, : below.shape[1], : below.shape[2]] = below
+        whole = padded.reshape(panels, rows, 2, columns, 2).all(axis=(2, 4))
+        return [(level, int(p), int(r), int(c)) for p, r, c in np.argwhere(whole & ~here)]
 
     def any_ready(self) -> bool:
         """Return whether any chunk can be built now."""
@@ -194,12 +194,13 @@ class Builder:
 
     def above(self, chunk: Chunk) -> Chunk | None:
         """Return the chunk over a finished one if it can be built now."""
-        level, row, column = chunk
+        level, panel, row, column = chunk
         if level + 1 >= len(self.done):
             return None
         r, c = row // 2, column // 2
-        four = self.done[level][2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-        return (level + 1, r, c) if four.all() and not self.done[level + 1][r, c] else None
+        four = self.done[level][panel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+        there = self.done[level + 1][panel, r, c]
+        return (level + 1, panel, r, c) if four.all() and not there else None
 
     def build(self, chunk: Chunk) -> None:
         """Build one chunk here and now, and note that it is there."""
@@ -208,8 +209,8 @@ class Builder:
 
     def note(self, chunk: Chunk) -> None:
         """Note that a chunk is there."""
-        level, row, column = chunk
-        self.done[level][row, column] = True
+        level, panel, row, column = chunk
+        self.done[level][panel, row, column] = True
 
 
 class _Noting:
@@ -286,11 +287,11 @@ class GrowingPyramid(Listener):
                     if self._stop.is_set():
                         return
                     builder.build(chunk)
-            columns = builder.levels.grid.counts[1]
+            tiles = builder.done[0]
             while (index := self._queue.get()) is not None and not self._stop.is_set():
-                row, column = divmod(index, columns)
-                builder.done[0][row, column] = True
-                above = builder.above((0, row, column))
+                panel, row, column = (int(i) for i in np.unravel_index(index, tiles.shape))
+                tiles[panel, row, column] = True
+                above = builder.above((0, panel, row, column))
                 while above is not None:
                     builder.build(above)
                     above = builder.above(above)

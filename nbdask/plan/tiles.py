@@ -21,6 +21,11 @@ class Tile(NamedTuple):
         """Return the pixels from first to last, both included: slow, slow, fast, fast."""
         return cls(bounds[0], bounds[1] + 1, bounds[2], bounds[3] + 1)
 
+    @classmethod
+    def of_shape(cls, shape: tuple[int, int], panel: int = 0) -> Tile:
+        """Return all pixels of a panel of that shape, (slow, fast)."""
+        return cls(0, shape[0], 0, shape[1], panel)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Pixels along (slow, fast)."""

@@ -22,6 +22,7 @@ from nbdask.store.address import place_of
 from nbdask.store.check import FormatError
 from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
 from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
+from nbdask.store.ome import ome_image, root_metadata
 from nbdask.store.place import Place, reason
 from nbdask.store.reader import StoreReader
 
@@ -32,7 +33,6 @@ MAX, MEAN = "max", "mean"
 KINDS = (MAX, MEAN)
 #: Levels are added until both sides of the image are at most this long [pixels].
 SMALLEST = 512
-OME_VERSION = "0.5"
 
 #: Layout of pyramids built now; 1, which has no record of it, had all levels in one group.
 LAYOUT = 2
@@ -62,14 +62,25 @@ def level_grid(grid: TileGrid, level: int) -> TileGrid:
     """
     if level == 0:
         return grid
-    slow, fast = (-(-side // 2**level) for side in grid.shape)
-    return TileGrid((slow, fast), (min(grid.tile[0], slow), min(grid.tile[1], fast)))
+    slow, fast = halves(grid.shape, level)
+    return TileGrid((slow, fast), (min(grid.tile[0], slow), min(grid.tile[1], fast)), grid.panels)
+
+
+def halves(shape: tuple[int, int], level: int) -> tuple[int, int]:
+    """Return the pixels (slow, fast) of a level of a panel."""
+    return -(-shape[0] // 2**level), -(-shape[1] // 2**level)
 
 
 def level_count(grid: TileGrid, smallest: int = SMALLEST) -> int:
-    """Return how many levels bring both sides of an image down to ``smallest`` pixels."""
+    """Return how many levels bring both sides of an image down to ``smallest`` pixels.
+
+    Several panels are looked at together, so it is the square root of their pixels that is.
+    """
     count = 0
-    while max(level_grid(grid, count).shape) > smallest:
+    while max(here := halves(grid.shape, count)) > 1:
+        few = grid.panels * here[0] * here[1] <= smallest**2
+        if few if grid.panels > 1 else max(here) <= smallest:
+            break
         count += 1
     return count
 
@@ -111,7 +122,6 @@ class Levels:
     def __init__(self, out: str | os.PathLike[str] | Place, *, writable: bool = False) -> None:
         self.place = place_of(out)
         self.reader = StoreReader(self.place)
-        self.reader.one_panel("pyramid")
         self.grid = self.reader.grid
         about = pyramid_attributes(self.place)
         self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
@@ -136,6 +146,10 @@ class Levels:
     def level_grid(self, level: int) -> TileGrid:
         """Return shape and chunks of a level."""
         return level_grid(self.grid, level)
+
+    def panel_shape(self, panel: int, level: int) -> tuple[int, int]:
+        """Return the pixels of a panel at a level, (slow, fast): those of the box or fewer."""
+        return halves(self.reader.image_of(panel).shape, level)
 
     def top(self, kind: str) -> int:
         """Return the coarsest level of a kind; 0 where there is none but the image."""
@@ -190,9 +204,7 @@ class Levels:
             return self._image.read(part)
         array = self._array(kind, level)
         try:
-            return np.asarray(
-                array[part.slow0 : part.slow1, part.fast0 : part.fast1], dtype=np.float32
-            )
+            return np.asarray(array[schema.pixels_of(array, part)], dtype=np.float32)
         except Exception as error:  # zarr and its codecs raise many kinds for a damaged file
             raise self._told(array, kind, level, part, error) from error
 
@@ -221,7 +233,7 @@ class Levels:
         for index in overlapping(grid, part):
             one = common(part, grid[index])
             try:
-                array[one.slow0 : one.slow1, one.fast0 : one.fast1]
+                array[schema.pixels_of(array, one)]
             except Exception:  # as above
                 place = "/".join(map(str, grid.place(index)))
                 file = f"{self._path(kind, level)}/c/{place}"
@@ -254,7 +266,7 @@ class Levels:
         try:
             self.place.check_alive()
             array = self._array(kind, level)
-            array[part.slow0 : part.slow1, part.fast0 : part.fast1] = values
+            array[schema.pixels_of(array, part)] = values
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
                 f"{self.place.name}: cannot write level {level} of its pyramid: {reason(error)}"
@@ -273,17 +285,18 @@ class Levels:
         Returns
         -------
         (chunks_slow, chunks_fast) bool array
+            Of several panels (panel, chunks_slow, chunks_fast).
         """
         if level == 0:
-            return self.reader.done().reshape(self.grid.counts)
-        found = np.ones(self.level_grid(level).counts, dtype=np.bool_)
+            return self.reader.done().reshape(_all_counts(self.grid))
+        found = np.ones(_all_counts(self.level_grid(level)), dtype=np.bool_)
         for kind in kinds:
             found &= self._listed(self._path(kind, level), self.level_grid(level))
         return found
 
     def _listed(self, array: str, grid: TileGrid) -> Flags:
         """Return which chunks of an array have a file."""
-        flags = np.zeros(grid.counts, dtype=np.bool_)
+        flags = np.zeros(_all_counts(grid), dtype=np.bool_)
         prefix = f"{array}/c/"
         try:
             keys = self.place.keys(prefix)
@@ -291,11 +304,16 @@ class Levels:
             raise StoreError(f"{self.place.name}: cannot be listed: {reason(error)}") from error
         for key in keys:
             words = key.removeprefix(prefix).split("/")
-            if len(words) >= 2 and all(word.isdecimal() for word in words):
-                row, column = int(words[0]), int(words[1])
-                if row < flags.shape[0] and column < flags.shape[1]:
-                    flags[row, column] = True
+            if len(words) >= flags.ndim and all(word.isdecimal() for word in words):
+                place = tuple(int(word) for word in words[: flags.ndim])
+                if all(index < side for index, side in zip(place, flags.shape, strict=True)):
+                    flags[place] = True
         return flags
+
+
+def _all_counts(grid: TileGrid) -> tuple[int, ...]:
+    """Return the chunks along each dimension of an image."""
+    return grid.counts if grid.panels == 1 else (grid.panels, *grid.counts)
 
 
 def pyramid_attributes(place: Place) -> dict[str, Any] | None:
@@ -384,7 +402,7 @@ def _is_noted(levels: Levels) -> bool:
 
 def _note(levels: Levels, kinds: Sequence[str], count: int) -> None:
     """Put the pyramid into the root: OME-Zarr metadata, and its arrays into the manifest."""
-    changes = {"ome": ome_metadata(levels.pixel_size)}
+    changes = {"ome": root_metadata(levels.grid.panels, levels.pixel_size)}
     try:
         with quiet_zarr():
             zarr.consolidate_metadata(levels.place.zarr_store(read_only=False))
@@ -416,9 +434,10 @@ def _forget(place: Place) -> None:
 
 def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
     """Make the group of a kind with one array for each level."""
-    path, size = f"{_GROUP}/{kind}", levels.pixel_size
+    path, panels = f"{_GROUP}/{kind}", levels.grid.panels
     about = {**schema.PHOTONS, **levels.reader.image.attrs.asdict()}
-    datasets = [_dataset(f"{level}/{schema.IMAGE}", level, size) for level in range(1, count + 1)]
+    axes = _AXES if panels == 1 else (schema.PANEL, *_AXES)
+    paths = {level: f"{level}/{schema.IMAGE}" for level in range(1, count + 1)}
     what = {
         "type": _TYPES[kind],
         "metadata": {
@@ -426,9 +445,9 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
             "method": f"nbdask pyramid --kind {kind}",
         },
     }
-    ome = _ome(_NAMES[kind], _AXES, datasets, what)
+    ome = ome_image(_NAMES[kind], axes, paths, levels.pixel_size, what)
     zarr.create_group(
-        store, path=path, zarr_format=3, overwrite=True, attributes={"ome": ome} if datasets else {}
+        store, path=path, zarr_format=3, overwrite=True, attributes={"ome": ome} if paths else {}
     )
     for level in range(1, count + 1):
         here = level_grid(levels.grid, level)
@@ -438,57 +457,16 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
         zarr.create_array(
             store,
             name=level_path(kind, level),
-            shape=here.shape,
+            shape=here.image_shape,
             chunks=chunks.chunks,
             shards=chunks.shards,
             dtype="float32",
             fill_value=np.nan,
             compressors=(IMAGE_CODEC, Crc32cCodec()),
             zarr_format=3,
-            dimension_names=_AXES,
+            dimension_names=axes,
             attributes={
                 "long_name": f"{about['long_name']}, {_NAMES[kind]} of {block}",
                 "units": about["units"],
             },
         )
-
-
-def ome_metadata(size: float) -> dict[str, Any]:
-    """Return the OME-Zarr metadata of a store with a pyramid: the image, which is level 0.
-
-    OME-Zarr wants the axes to have the names of the arrays' dimensions, and those of the levels
-    are others; so the levels of each kind are an image of their own.
-
-    Parameters
-    ----------
-    size : float
-        Pixel size of the image [m].
-
-    Returns
-    -------
-    dict
-        The value of the attribute ``ome``.
-    """
-    return _ome("image", (schema.SLOW, schema.FAST), [_dataset(schema.IMAGE, 0, size)], {})
-
-
-def _ome(
-    name: str, axes: tuple[str, str], datasets: list[dict[str, Any]], what: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the metadata of one multiscale image."""
-    named = [{"name": axis, "type": "space", "unit": "meter"} for axis in axes]
-    image = {"name": name, **what, "axes": named, "datasets": datasets}
-    return {"version": OME_VERSION, "multiscales": [image]}
-
-
-def _dataset(path: str, level: int, size: float) -> dict[str, Any]:
-    """Return a level with its scale and the place of its first pixel's centre [m].
-
-    Places count from the centre of the image's first pixel.
-    """
-    scale = size * 2**level
-    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [scale, scale]}]
-    if level:
-        shift = size * (2**level - 1) / 2
-        transforms.append({"type": "translation", "translation": [shift, shift]})
-    return {"path": path, "coordinateTransformations": transforms}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.assembly import AssembledLevels
 from nbdask.derive.canvas import Canvas
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
@@ -71,9 +72,12 @@ def _placed(levels: Levels, canvas: Canvas, region: Tile, pixel: tuple[int, int]
     """Find the brightest pixel of the image under one of the canvas."""
     factor, corner = canvas.factor, canvas.region
     slow, fast = corner.slow0 + pixel[0] * factor, corner.fast0 + pixel[1] * factor
-    part = Tile(slow, slow + factor, fast, fast + factor).intersect(region)
+    reach = factor * levels.reach if isinstance(levels, AssembledLevels) else 0
+    around = Tile(slow - reach, slow + factor + reach, fast - reach, fast + factor + reach)
+    part = around.intersect(region)
     assert part is not None
-    pixels = levels.read(MAX, 0, part)
-    where = int(np.nanargmax(pixels))
+    pixels, value = levels.read(MAX, 0, part), canvas.values()[pixel]
+    # Further away there may be brighter ones, which are spots of their own.
+    where = int(np.argmax(np.where(pixels <= value, pixels, -np.inf)))
     row, column = divmod(where, pixels.shape[1])
     return Spot(part.slow0 + row, part.fast0 + column, float(pixels[row, column]))

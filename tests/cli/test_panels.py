@@ -69,7 +69,7 @@ def test_panels_that_are_not_there(capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     "flag",
-    ["-floatfile f.bin", "-pgmfile f.pgm", "-noisefile f.img", "-printout", "--pyramid"],
+    ["-floatfile f.bin", "-pgmfile f.pgm", "-noisefile f.img", "-printout"],
 )
 def test_outputs_of_one_panel(flag: str, capsys: Captured) -> None:
     """Refused before anything is computed."""
@@ -85,7 +85,6 @@ def test_what_reads_one_panel(capsys: Captured) -> None:
     for words in (
         ["export", "a.zarr", "a.img"],
         ["noise", "a.zarr", "--out", "n.zarr", "--seed", "1", "--noise-rng", "c"],
-        ["pyramid", "a.zarr"],
     ):
         capsys.readouterr()
         assert main(words) == 2
@@ -93,6 +92,14 @@ def test_what_reads_one_panel(capsys: Captured) -> None:
         assert "a.zarr holds 2 panels: must be a store of one" in said
         assert said.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["a.zarr", "in.geom"]
+
+
+def test_pyramid_of_panels(capsys: Captured) -> None:
+    """Built by a run or afterwards; two small panels need no levels, which is said."""
+    assert simulated("--pyramid") == 0
+    assert main(["pyramid", "a.zarr"]) == 0
+    assert capsys.readouterr().out.endswith("a.zarr: the image needs no coarser levels\n")
+    assert main(["verify", "a.zarr"]) == 0
 
 
 def test_an_energy_completes_the_file(capsys: Captured) -> None:

@@ -27,9 +27,9 @@ from nbdask.store.levels import (
     level_count,
     level_grid,
     level_path,
-    ome_metadata,
     pyramid_attributes,
 )
+from nbdask.store.ome import root_metadata
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 from tests.helpers import root_of
@@ -80,6 +80,17 @@ def test_levels_go_on_until_the_image_is_small(grid: TileGrid, smallest: int) ->
     assert count == 0 or max(level_grid(grid, count - 1).shape) > smallest
 
 
+@pytest.mark.parametrize(
+    ("panels", "shape", "count"),
+    [(1, (600, 300), 1), (2, (512, 256), 0), (128, (64, 512), 2), (2**19, (1, 1), 0)],
+)
+def test_levels_of_several_panels(panels: int, shape: tuple[int, int], count: int) -> None:
+    """Their pixels count together; however many there are, none has less than a pixel."""
+    grid = TileGrid(shape, shape, panels)
+    assert level_count(grid) == count
+    assert level_grid(grid, 1).panels == panels
+
+
 def test_a_store_without_a_pyramid(store: Path) -> None:
     """Has the image alone."""
     levels = Levels(store)
@@ -107,7 +118,7 @@ def test_what_is_made(store: Path) -> None:
             assert array.attrs.asdict() == {"long_name": text, "units": "photon"}
             assert not levels.done([MEAN], level).any()
     after = StoreReader(store).attributes
-    assert after.pop("ome") == ome_metadata(2e-4)
+    assert after.pop("ome") == root_metadata(1, 2e-4)
     # The manifest covers the new arrays too.
     made = {f"pyramid/mean/{level}" for level in (1, 2, 3)}
     nodes = {"pyramid", "pyramid/mean", *made, *(f"{level}/image" for level in made)}
@@ -133,7 +144,7 @@ def test_an_image_that_is_small_enough_has_no_levels(store: Path) -> None:
     """The pyramid is there, with the image as its only level."""
     levels = create_levels(place_of(store), KINDS)
     assert (levels.kinds, levels.count) == (KINDS, 0)
-    assert StoreReader(store).attributes["ome"] == ome_metadata(2e-4)
+    assert StoreReader(store).attributes["ome"] == root_metadata(1, 2e-4)
 
 
 def test_written_chunks_come_back(store: Path) -> None:
