@@ -49,13 +49,12 @@ def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable
         click.option(
             "--shadow",
             metavar="FILE.npy",
-            help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
+            help=f"{whose}Transmission from sample to each pixel, 0 to 1 (slow, fast).",
         ),
         click.option(
             "--diffuse-gamma",
             metavar="G|GX,GY,GZ",
-            help=f"{whose}Diffuse scattering: lengths over which displacements are alike"
-            " [Angstrom].",
+            help=f"{whose}Diffuse scattering: correlation lengths of the displacements [Angstrom].",
         ),
         click.option(
             "--diffuse-sigma",
