@@ -46,7 +46,7 @@ class Bundled:
 #: Name -> what goes with the table.
 BUNDLED = {
     "water": Bundled(997.0, 0.0180153, "liquid water"),
-    "air": Bundled(1.20, 0.0289647, "air without the mean molecule's neighbours, 20 degrees"),
+    "air": Bundled(1.20, 0.0289647, "dry air as single molecules, 20 degrees"),
     "helium": Bundled(0.166, 0.0040026, "helium, 20 degrees"),
     "kapton": Bundled(1420.0, 0.382326, "polyimide C22 H10 N2 O5 as separate atoms"),
     "ice": Bundled(917.0, 0.0180153, "powder rings of hexagonal ice"),

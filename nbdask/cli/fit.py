@@ -44,7 +44,7 @@ class _FitCommand(FlagCommand):
 )
 @click.option("--readout", type=Number(0.0), default=0.0, help="Readout noise [photons].")
 @click.option(
-    "--robust", type=Number(0.1), help="Residuals beyond so many sigma count by their size alone."
+    "--robust", type=Number(0.1), help="Huber loss: residuals beyond so many sigma count linearly."
 )
 @click.option("--iterations", type=Whole(min=1), default=50, show_default=True, help="Most steps.")
 @click.option("--out", metavar="FILE", help="Write the refined experiment as TOML.")

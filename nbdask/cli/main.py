@@ -23,7 +23,7 @@ from nbdask.version import __version__
 SUBCOMMANDS = {
     "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
     "info": "Show what a store holds and how it was made.",
-    "export": "Write the image to SMV, PGM, NeXus, CBF, TIFF or float files.",
+    "export": "Write images to files: SMV, PGM, NeXus, CBF, TIFF, CXI, .expt, float.",
     "noise": "Add photon noise and detector effects to the image of a store.",
     "verify": "Read every tile of a store against its checksum.",
     "repair": "Recompute missing and corrupt tiles of a store.",

@@ -11,8 +11,10 @@ from nbdask.cli.numbers import Number, Whole
 from nbdask.experiment.crystal import CENTRINGS, SHAPES
 from nbdask.experiment.diffuse import MOST_STENCIL
 
+Options = list[Callable[[Callable[..., Any]], Callable[..., Any]]]
 
-def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+
+def own_options(whose: str) -> Options:
     """Return the options; ``whose`` is put before their help."""
     return [
         click.option(
@@ -27,11 +29,15 @@ def own_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[...,
             metavar="SEED",
             help=f"{whose}Seed of a SASE spectrum.",
         ),
+        *_surroundings_options(whose),
+        *_diffuse_options(whose),
         *_crystal_options(whose),
+        *_amplitude_options(whose),
     ]
 
 
-def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+def _surroundings_options(whose: str) -> Options:
+    """Return the options of what is in the beam beside the crystal."""
     return [
         click.option(
             "--background",
@@ -49,13 +55,18 @@ def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable
         click.option(
             "--shadow",
             metavar="FILE.npy",
-            help=f"{whose}Share of the photons that reaches each pixel, 0 to 1 (slow, fast).",
+            help=f"{whose}Transmission from sample to each pixel, 0 to 1 (slow, fast).",
         ),
+    ]
+
+
+def _diffuse_options(whose: str) -> Options:
+    """Return the options of diffuse scattering."""
+    return [
         click.option(
             "--diffuse-gamma",
             metavar="G|GX,GY,GZ",
-            help=f"{whose}Diffuse scattering: lengths over which displacements are alike"
-            " [Angstrom].",
+            help=f"{whose}Diffuse scattering: correlation lengths of the displacements [Angstrom].",
         ),
         click.option(
             "--diffuse-sigma",
@@ -78,6 +89,12 @@ def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable
             metavar="X|physical",
             help=f"{whose}Factor on diffuse scattering  [default: 1, as diffBragg has it].",
         ),
+    ]
+
+
+def _crystal_options(whose: str) -> Options:
+    """Return the options of the crystal's shape and mosaic domains."""
+    return [
         click.option(
             "--mosaic-model",
             metavar="MODEL",
@@ -107,11 +124,11 @@ def _crystal_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable
             type=click.Choice(CENTRINGS),
             help=f"{whose}Centring of the cell, for --shape spherical [default: of a model or P].",
         ),
-        *_amplitude_options(whose),
     ]
 
 
-def _amplitude_options(whose: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+def _amplitude_options(whose: str) -> Options:
+    """Return the options of amplitudes, and of further crystals."""
     return [
         click.option(
             "--b-factor",

@@ -28,9 +28,10 @@ _USAGE = 1
 _EPILOG = """\b
 Exit codes: 0 all within thresholds, 1 usage, 2 a program failed, 3 beyond thresholds, 4 shapes
 differ, 5 input or output error.
+
 \b
-nbdask parity run.zarr --c-bin ./nanoBragg --tiles 12 --html report.html
-nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5 -lambda 1"""
+Example: nbdask parity run.zarr --c-bin ./nanoBragg --tiles 12 --html report.html
+Example: nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5"""
 
 
 class _ParityCommand(click.Command):

@@ -68,7 +68,7 @@ class Crew:
         if self.lost:
             parts.append(f"{self.lost} lost, {self.replaced} replaced")
         if self.retries:
-            parts.append(f"{self.retries} tries again")
+            parts.append(f"{self.retries} retries")
         return ", ".join(parts)
 
     def brief(self) -> str:

@@ -13,7 +13,7 @@ MOST_STENCIL = 3
 
 @dataclass(frozen=True, slots=True)
 class Diffuse:
-    """Liquid-like motion: displacements that are alike over some distance.
+    """Liquid-like motion: displacements that are correlated over some distance.
 
     The axes of both tensors are those of the cell's own frame: the first along a, the third along
     c*.
@@ -21,7 +21,7 @@ class Diffuse:
     Parameters
     ----------
     gamma : tuple of 3 floats
-        Lengths over which displacements are alike [m].
+        Correlation lengths of the displacements [m].
     sigma : tuple of 3 floats
         Root mean square displacements [m].
     stencil : int

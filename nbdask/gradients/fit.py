@@ -1,4 +1,4 @@
-"""``fit()``: Levenberg and Marquardt's steps on the normal equations of an image."""
+"""``fit()``: Levenberg-Marquardt steps on the normal equations of an image."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def fit(
 ) -> FitResult:
     """Refine numbers of an experiment so that its image becomes that of the data.
 
-    Levenberg and Marquardt's steps on the normal equations: only sums leave a tile.  Whole numbers
+    Levenberg-Marquardt steps on the normal equations: only sums leave a tile.  Whole numbers
     (sub-pixels, cells) stay as they are at the start.  No capture range is promised: spots must
     overlap with those of the data.
 

@@ -237,7 +237,7 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
     if beside.materials or beside.beamstop is not None or beside.shadow is not None:
         return "materials in the beam and shadows are not differentiated: leave them out"
     if experiment.detector.panels:
-        return "panels of a geometry file are not differentiated yet: nanoBragg's flags are"
+        return "panels of a geometry file are not differentiated: place the detector by flags"
     if crystal.shape == "spherical":
         return "a spherical crystal: use a gauss one"
     if crystal.mosaic != Mosaic():

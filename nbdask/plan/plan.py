@@ -31,7 +31,7 @@ from nbdask.plan.tiles import Tile, TileGrid
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
-#: Most tiles of a store, whose list every run holds in memory (72 bytes for each).
+#: Most tiles of a store, whose list every run holds in memory (96 bytes for each).
 MOST_TILES = 1 << 24
 #: Seconds that a task should take, at least and at most.
 SHORT_TASK, LONG_TASK = 0.2, 2.0

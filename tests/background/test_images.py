@@ -1,4 +1,4 @@
-"""Images of amorphous materials against those of another program."""
+"""Images of amorphous materials against those of nonBragg."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cases() -> list[Any]:
 @pytest.mark.skipif(not cases(), reason="NBDASK_INPUTS does not name the images of others")
 @pytest.mark.parametrize("number", range(3))
 def test_images_of_another_program(number: int, tmp_path: Path) -> None:
-    """To 2e-7, that is to the rounding of its image."""
+    """To 1e-7, that is to the rounding of its image."""
     case = cases()[number]
     words = [w for w in case["command"].split() if w not in ("-noprogress", "-nonoise", "-nopgm")]
     values = {words[i]: float(words[i + 1]) for i in range(len(words) - 1) if _number(words[i + 1])}

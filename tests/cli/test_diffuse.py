@@ -25,7 +25,7 @@ MOVING = ["--diffuse-gamma", "60,50,40", "--diffuse-sigma", "0.5", "--diffuse-la
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An own folder."""
+    """A folder of its own."""
     monkeypatch.chdir(tmp_path)
 
 

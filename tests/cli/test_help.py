@@ -39,6 +39,7 @@ def test_help_of_every_command(name: str, word: str, capsys: Captured) -> None:
     first = (command_of(name).help or "").partition("\n\n")[0]
     assert " ".join(first.split()) in text
     assert "<=None" not in text
+    assert said.out.replace("\n", "").isprintable()
     for option in options_of(name):
         assert any(spelling in text for spelling in option.opts), option.name
     # Examples below the options are lines to copy, and are not broken.

@@ -109,7 +109,7 @@ def test_workers_are_shown(monkeypatch, capsys, clock) -> None:
     line.begin(start_of(plan_of()))
     clock.now += 20.0
     line.tile(TILE, 6)
-    expected = "7 of 8 workers busy, 4 jobs pending (Priority), 2 lost, 1 replaced, 3 tries again"
+    expected = "7 of 8 workers busy, 4 jobs pending (Priority), 2 lost, 1 replaced, 3 retries"
     assert expected in capsys.readouterr().err
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)

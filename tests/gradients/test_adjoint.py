@@ -1,4 +1,4 @@
-"""The adjoint is the transposed of the planes: dot tests, and laws of amplitudes."""
+"""The adjoint is the transpose of the planes: dot tests, and laws of amplitudes."""
 
 from __future__ import annotations
 
