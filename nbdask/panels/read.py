@@ -11,6 +11,7 @@ from nbdask.inputs.text import check_regular, problem
 from nbdask.panels.crystfel import read_crystfel
 from nbdask.panels.dxtbx import read_dxtbx
 from nbdask.panels.given import Given
+from nbdask.panels.material import with_absorption
 from nbdask.panels.model import Instrument, Panel
 from nbdask.panels.nxmx import read_nxmx
 from nbdask.panels.quantities import LONGEST, WAVELENGTHS_TEXT, believed, of_energy
@@ -88,7 +89,10 @@ def read_geometry(
     if distance_shift:
         found = replace(found, panels=tuple(_moved(p, distance_shift) for p in found.panels))
         given.taken.append(f"all panels moved by {distance_shift * 1000.0:.10g} mm along z")
-    return replace(found, taken=tuple(given.taken), notes=tuple(given.notes))
+    panels = tuple(with_absorption(panel, found.beam.wavelength) for panel in found.panels)
+    if panels != found.panels:
+        given.notes.append(f"absorption of the sensor ({panels[0].material}) from tables")
+    return replace(found, panels=panels, taken=tuple(given.taken), notes=tuple(given.notes))
 
 
 def _moved(panel: Panel, shift: float) -> Panel:
