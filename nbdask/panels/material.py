@@ -43,10 +43,11 @@ def absorption(material: str, wavelength: float) -> float | None:
     if found is None:
         return None
     atoms = [gemmi.Element(name) for name in found[0]]
-    mass = 1e-3 * sum(atom.weight for atom in atoms) / units.AVOGADRO
+    mass: float = 1e-3 * sum(atom.weight for atom in atoms) / units.AVOGADRO
     energy = to_energy(wavelength)
     imaginary = (gemmi.cromer_liberman(z=a.atomic_number, energy=energy)[1] for a in atoms)
-    return 2.0 * units.R_E_SQR**0.5 * wavelength * found[1] / mass * float(sum(imaginary))
+    mu: float = 2.0 * units.R_E_SQR**0.5 * wavelength * found[1] / mass * sum(imaginary)
+    return mu
 
 
 def with_absorption(panel: Panel, wavelength: float | None) -> Panel:
