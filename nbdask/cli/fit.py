@@ -123,7 +123,8 @@ def _data(path: str) -> Any:
     """Return the photons of a store, lazy, or of a file."""
     if path.endswith(".npy"):
         try:
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            with np.errstate(over="ignore"):  # a size beyond all files is refused below
+                found = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputFileError(f"{path}: not a readable .npy file ({error})") from error
         if not np.issubdtype(found.dtype, np.number) or np.iscomplexobj(found):

@@ -56,6 +56,11 @@ def angle(field: str, value: object) -> float:
     return result
 
 
+def spread(field: str, value: object) -> float:
+    """Return ``value`` as an angle [rad] from 0 to 1000 turns, or refuse it."""
+    return angle(field, not_negative(field, value))
+
+
 def not_negative(field: str, value: object) -> float:
     """Return ``value`` as a float of at least zero, or refuse it."""
     result = number(field, value, allowed="a number of at least 0")

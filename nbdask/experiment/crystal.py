@@ -98,7 +98,7 @@ class Crystal:
             fudge=_checked_fudge(self.fudge),
             matrix_file=checks.optional(checks.path, "crystal.matrix_file", self.matrix_file),
             mosaic_spread=checks.optional(
-                checks.not_negative, "crystal.mosaic_spread", self.mosaic_spread
+                checks.spread, "crystal.mosaic_spread", self.mosaic_spread
             ),
             mosaic_seed=checks.integer("crystal.mosaic_seed", self.mosaic_seed),
         )

@@ -61,7 +61,7 @@ class Mosaic:
         if self.widths is not None:
             widths = checks.vector(name + "widths", self.widths)
             for width in widths:
-                checks.not_negative(name + "widths", width)
+                checks.spread(name + "widths", width)
             checks.assign(self, widths=widths)
             if self.model != "gauss":
                 raise FieldError(name + "widths", widths, 'given only with the model "gauss"')

@@ -9,12 +9,15 @@ from typing import Any
 from nbdask.amplitudes.request import Request
 from nbdask.errors import FieldError, FlagError, InputError
 from nbdask.experiment.lattice import Lattice
+from nbdask.flags.parse import parse as parse_words
 from nbdask.flags.parsed import Parsed
 from nbdask.flags.request import request_of
 from nbdask.inputs.toml import read_toml
 
 _WHAT = "crystals, each a table [[crystals]] with flags and weight"
 _KEYS = ("flags", "weight", "amplitudes")
+#: Groups of the flags that a crystal may have.
+_GROUPS = ("Crystal", "Structure factors")
 #: Most crystals that are believed to be meant.
 _MOST = 1000
 
@@ -85,6 +88,12 @@ def _one(
     except (ValueError, AttributeError, TypeError):
         raise FlagError(f"{where}: flags: must be nanoBragg's flags as one text") from None
     try:
+        for given in parse_words(words, ignore_unknown=True):
+            if given.flag.group not in _GROUPS:
+                raise FlagError(
+                    "its flags must be those of the crystal and its amplitudes; put"
+                    f" {given.text} on the command line"
+                )
         asked = request_of(entry.get("amplitudes"), "amplitudes")
         return parse(words, asked), float(weight)
     except InputError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbdask.errors import FlagError
+from nbdask.experiment.checks import MOST_ANGLE
 from nbdask.experiment.mosaic import LEAST_TOLERANCE, Mosaic
 from nbdask.flags.builder import Builder
 from nbdask.inputs.domains import read_domains
@@ -59,6 +60,8 @@ def _of_model(builder: Builder, asked: str) -> dict[str, object]:
         return {"model": asked}
     widths = [to_number(word.strip()) for word in rest.split(",")]
     good = [from_degrees(width) for width in widths if width is not None and width >= 0.0]
+    if any(width > MOST_ANGLE for width in good):
+        raise FlagError(f"{origin}: must be at most 1000 turns (360000 degrees)")
     if name != "gauss" or not colon or len(good) != 3 or len(widths) != 3:
         raise FlagError(f"{origin}: must be {_MODELS}")
     if spread is not None:

@@ -184,6 +184,8 @@ def _of_file(builder: Builder, asked: str, use: Callable[[str], str]) -> Spectru
 
 def _is_hdf5(path: str) -> bool:
     try:
+        if not Path(path).is_file():  # opening a pipe waits for its writer
+            return False
         with open(path, "rb") as file:
             return file.read(8) == _HDF5
     except OSError:

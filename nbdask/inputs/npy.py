@@ -42,7 +42,8 @@ def open_npy(
     allowed = f"must be a .npy file (numpy.save) holding {what}"
     try:
         # numpy.load would take the file for an archive if it begins like one.
-        values = np.lib.format.open_memmap(os.fspath(path), mode="r")
+        with np.errstate(over="ignore"):  # a size beyond all files is refused below
+            values = np.lib.format.open_memmap(os.fspath(path), mode="r")
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror or error}: {allowed}") from None
     except Exception:  # the header is Python's notation: its errors are of many types

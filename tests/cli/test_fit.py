@@ -57,6 +57,19 @@ def test_a_store_brings_its_experiment(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.startswith("parameter")
 
 
+@pytest.mark.filterwarnings("error")
+def test_data_larger_than_any_file_is_refused_in_one_line(tmp_path: Path, capsys) -> None:
+    """Its size in bytes is beyond numpy's integers, which numpy warns of."""
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (9000000000, 9000000000), }".ljust(
+        117
+    )
+    (tmp_path / "a.npy").write_bytes(
+        b"\x93NUMPY\x01\x00\x76\x00" + header.encode() + b"\n" + bytes(64)
+    )
+    assert main(["fit", str(tmp_path / "a.npy"), *FLAGS, "--refine", "scan.phi0"]) == 2
+    assert "not a readable .npy file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -110,6 +110,8 @@ CASES = {
     "vector too long to compute": (f"{GOOD} -beam_vector 1e200 0 0", "-beam_vector"),
     "fudge of nothing": (f"{GOOD} -fudge 1e-300", "-fudge"),
     "turns without number": (f"{GOOD} -osc 1e9", "1000 turns"),
+    "mosaic spread without end": (f"{GOOD} -mosaic 1e300", "1000 turns"),
+    "mosaic widths without end": (f"{GOOD} --mosaic-model gauss:1e300,1,1", "--mosaic-model"),
     "rotation steps without number": (f"{GOOD} -phisteps 2147483647", "-phisteps"),
     "sources without number": (
         f"{GOOD} -hdivsteps 99999 -vdivsteps 99999",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 
@@ -121,6 +122,9 @@ def test_files_that_are_none_are_refused(tmp_path):
     """A missing one, and a list of sources beside a spectrum."""
     with pytest.raises(InputFileError, match="no such file"):
         spectrum_of(str(tmp_path / "missing.lam"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputFileError, match="is a device, pipe or socket"):
+        spectrum_of(str(tmp_path / "pipe"))
     sources = tmp_path / "sources.txt"
     sources.write_text("-10 0 0\n")
     with pytest.raises(FlagError, match="must be left out beside"):

@@ -167,3 +167,14 @@ def test_a_cut_numpy_file(cut: int, tmp_path: Path) -> None:
         whole = (tmp_path / name).read_bytes()
         (tmp_path / "b").write_bytes(whole[:cut])
         assert "must be a .npy file" in refused("npy", tmp_path / "b")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_array_larger_than_any_file_is_refused_in_silence(tmp_path: Path) -> None:
+    """Its size in bytes is beyond numpy's integers, which numpy warns of."""
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (9000000000, 9000000000), }".ljust(
+        117
+    )
+    data = b"\x93NUMPY\x01\x00\x76\x00" + header.encode() + b"\n" + bytes(64)
+    (tmp_path / "a.npy").write_bytes(data)
+    assert "cut short" in refused("npy", tmp_path / "a.npy")
