@@ -240,7 +240,10 @@ def test_what_follows_from_the_experiment() -> None:
     assert Realised.of(several(PANELS[:2])).beam_panel == "left"
     finest = min(Realised.of(alone(EXPERIMENT, n)).corner_m or 1.0 for n in range(3))
     assert values.corner_m == pytest.approx(finest)
-    assert "meets the plane of panel skew 2" in dict(values.rows())["beam"]
+    rows = dict(values.rows())
+    assert "meets the plane of panel skew 2" in rows["beam"]
+    assert "nearest to the beam" in rows["edges"]
+    assert "outermost corner" in rows["edges"]
 
 
 def test_toml_holds_panels(tmp_path: Path) -> None:

@@ -107,9 +107,13 @@ def _words(cell: Sequence[float] | NDArray[np.float64]) -> str:
 def _fit(
     one: NDArray[np.float64], other: NDArray[np.float64], s2: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Return k, B of a straight line through the logarithms of the shells' ratios."""
+    """Return k, B of a straight line through the logarithms of the shells' ratios.
+
+    Without reflections beyond ``_STRAIGHT`` a B would be that of the solvent, and senseless at the
+    spacings that are filled: B is 0.
+    """
     count = min(_SHELLS, len(s2) // _LEAST)
-    if count < 3:
+    if count < 3 or s2.max() < 0.25 / _STRAIGHT**2:
         return 1.0, 0.0
     x, y = [], []
     for part in np.array_split(np.argsort(s2, kind="stable"), count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import time
 from collections import deque
@@ -29,6 +30,8 @@ from nbdask.plan.leading import ahead
 #: Seconds in which results are collected before they are taken together, where so many threads
 #: work that they come fast.
 COLLECT, MANY = 0.1, 8
+#: Seconds that fetching results may take before workers are looked for.
+FETCH = 10.0
 
 
 class Driver:
@@ -165,9 +168,17 @@ class Driver:
 
     def _take(self, futures: list[Future[Any]]) -> None:
         """Take results, and let the scheduler forget them."""
-        self._watch.result()
         futures = [future for future in futures if future in self.pending]
-        for future, reply in zip(futures, self._replies(futures), strict=True):
+        replies = self._replies(futures)
+        if futures and all(reply is None for reply in replies):
+            time.sleep(COLLECT)
+            self._watch.look()
+        else:
+            self._watch.result()
+        for future, reply in zip(futures, replies, strict=True):
+            if reply is None:
+                future.add_done_callback(self._ready.put)
+                continue
             if (parcel := self.pending.pop(future, None)) is None:
                 continue  # its copy was first
             twin = self._copies.ended(future, reply.seconds if isinstance(reply, Reply) else 0.0)
@@ -189,13 +200,28 @@ class Driver:
             self._copies.ended(future)
             self._client.cancel([future], force=True)
 
-    def _replies(self, futures: list[Future[Any]]) -> list[Reply | Failure]:
-        """Fetch all at once; one by one where something is wrong with them."""
+    def _replies(self, futures: list[Future[Any]]) -> list[Reply | Failure | None]:
+        """Fetch all at once; one by one where something is wrong with them.
+
+        None: it was lost with its worker before it was here, and will come again.
+        """
         good = [future for future in futures if future.status == "finished"]
         found: dict[Future[Any], Reply] = {}
         with suppress(Exception):
-            found = dict(zip(good, self._client.gather(good), strict=True))
+            found = dict(zip(good, self._gather(good), strict=True))
         return [found[future] if future in found else _reply(future) for future in futures]
+
+    def _gather(self, futures: list[Future[Any]]) -> list[Reply]:
+        """Fetch results; dask's own way waits for ever where the last worker has died."""
+        fetching: Any = self._client.gather(futures, asynchronous=True)
+        loop: Any = self._client.loop
+        fetched = asyncio.run_coroutine_threadsafe(fetching, loop.asyncio_loop)
+        try:
+            replies: list[Reply] = fetched.result(FETCH)
+        except TimeoutError:
+            fetched.cancel()
+            raise
+        return replies
 
     def _accept(self, parcel: Parcel, reply: Reply) -> None:
         self._pace.learn(reply)
@@ -237,12 +263,19 @@ class Driver:
             self._client.run_on_scheduler(gate.make_forget())
 
 
-def _reply(future: Future[Any]) -> Reply | Failure:
-    """Return what became of one future; what ends the whole run is raised."""
+def _reply(future: Future[Any]) -> Reply | Failure | None:
+    """Return what became of one future; what ends the whole run is raised.
+
+    None: it was lost with its worker.
+    """
+    if future.status in ("pending", "lost"):
+        return None
     try:
-        reply: Reply = future.result()
+        reply: Reply = future.result(LOOK)
     except (CancelledError, CommClosedError):
         raise
+    except TimeoutError as error:
+        return Failure(error) if future.status == "error" else None
     except KilledWorker as error:
         return Failure(
             ClusterLostError(

@@ -133,6 +133,9 @@ class Realised:
         pixels = ", ".join(f"{x:.2f}" for x in self.beam_centre_px)
         places = ", ".join(f"{x * 1e3:.4g}" for x in self.beam_centre_m)
         panel = "the detector" if self.panels == 1 else f"the plane of panel {self.beam_panel}"
+        # Of several panels the edge is that of the gap around the beam, not the detector's.
+        near = "at the nearest edge" if self.panels == 1 else "nearest to the beam"
+        corner = "corner" if self.panels == 1 else "outermost corner"
         chosen = "chosen" if self.oversample_chosen else "given"
         return [
             ("crystal", f"{cells} cells of {lengths} Angstrom, {angles} degrees"),
@@ -140,13 +143,10 @@ class Realised:
             ("sources", f"{self.sources}, wavelength {mean:.6g} Angstrom{spread}"),
             (
                 "beam",
-                f"meets {panel} at slow, fast {pixels} pixels ({places} mm from its outer"
-                f" corner), {self.distance_m * 1e3:.6g} mm from the sample",
+                f"meets {panel} at slow, fast {pixels} pixels from the first one's centre ({places}"
+                f" mm from its outer corner), {self.distance_m * 1e3:.6g} mm from the sample",
             ),
-            (
-                "edges",
-                f"{_d(self.edge_m)} at the nearest edge, {_d(self.corner_m)} in the corner",
-            ),
+            ("edges", f"{_d(self.edge_m)} {near}, {_d(self.corner_m)} in the {corner}"),
             (
                 "steps",
                 f"{self.steps} per pixel: {self.oversample} x {self.oversample} sub-pixels"

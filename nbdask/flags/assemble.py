@@ -91,7 +91,7 @@ def parse_args(
         return _of_one(argv, amplitudes, beside)
     return parse_crystals(
         InputFiles(base_dir).use(own.crystals),
-        lambda more, asked: _of_one([*argv, *more], asked or amplitudes, beside),
+        lambda more, asked: _of_crystal(argv, more, amplitudes, asked, beside),
     )
 
 
@@ -105,6 +105,30 @@ class _Beside(NamedTuple):
     geometry: GeometryRequest | None
     own: Own
     base_dir: Path | None
+
+
+def _of_crystal(
+    argv: Sequence[str],
+    more: Sequence[str],
+    shared: Request | None,
+    own: Request | None,
+    beside: _Beside,
+) -> Parsed:
+    """Return the experiment of one crystal of several: its own amplitudes replace the shared."""
+    if own is not None:
+        count = len(argv)
+        for item in parse_all(argv)[0][::-1]:
+            if _names_list(item):
+                at = count - item.following - 1
+                argv = [*argv[:at], *argv[at + len(item.argv) :]]
+    elif any(_names_list(item) for item in parse_all(more)[0]):
+        shared = None
+    return _of_one([*argv, *more], own or shared, beside)
+
+
+def _names_list(given: Given) -> bool:
+    """Whether a flag names a list of amplitudes."""
+    return bool({"files.hkl", "files.dump"} & set(given.flag.targets))
 
 
 def _of_one(argv: Sequence[str], amplitudes: Request | None, beside: _Beside) -> Parsed:

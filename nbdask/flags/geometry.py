@@ -208,8 +208,11 @@ def _polarization(builder: Builder, found: Instrument, beam: Vector, origin: str
     """Set the direction of the electric field, and the Kahn factor 2 g - 1."""
     normal, fraction = found.beam.polarization_normal, found.beam.polarization_fraction
     if normal is not None:
-        across = np.cross(turned(TO_LAB, normal), beam)
-        builder.set("frame.polarization", vector(across), origin)
+        across = np.cross(beam, turned(TO_LAB, normal))
+        # Either sense is the same polarization. That of the MOSFLM convention, +z, keeps the file's
+        # frame in what is exported.
+        sense = -1.0 if across[2] < 0.0 else 1.0
+        builder.set("frame.polarization", vector(sense * across), origin)
     if fraction is not None and "beam.polarization" not in builder.origins:
         builder.set("beam.polarization", 2.0 * fraction - 1.0, origin)
 

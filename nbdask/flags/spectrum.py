@@ -26,9 +26,9 @@ from nbdask.inputs.text import to_number
 
 #: Formula -> its numbers, as messages show them.
 FORMS = {
-    "gauss": "gauss:FWHM[:POINTS]",
-    "tophat": "tophat:WIDTH[:POINTS]",
-    "sase": "sase:FWHM:SPIKE[:POINTS[:SEED]]",
+    "gauss": "gauss:FWHM[:N]",
+    "tophat": "tophat:WIDTH[:N]",
+    "sase": "sase:FWHM:SPIKE[:N[:SEED]]",
 }
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _WIDTH = re.compile(r"(.*?)(eV|keV|%)?", re.IGNORECASE)
@@ -135,7 +135,10 @@ def _of_formula(
     # Two channels or more over a spike show it.
     least = math.ceil(2.0 * RANGE * numbers[0] / numbers[1] - 1e-9)
     if points < least:
-        raise FlagError(f"{origin}: POINTS must be at least {least} for spikes that narrow")
+        raise FlagError(
+            f"{origin}: {points} points are too few for spikes that narrow: N of {FORMS['sase']}"
+            f" must be at least {least}"
+        )
     return Sase(numbers[0], numbers[1], points).shot(wavelength, seed, 0, record)
 
 

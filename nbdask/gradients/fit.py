@@ -71,12 +71,12 @@ class FitResult:
 
     def table(self) -> str:
         """Return a line for each parameter: before, after, standard deviation, unit."""
-        lines = [f"{'parameter':24s}{'start':>16s}{'value':>18s}{'sigma':>12s}  unit"]
+        lines = [f"{'parameter':24s}{'start':>16s}{'value':>20s}{'sigma':>12s}  unit"]
         for parameter, start, value, sigma in zip(
             self.parameters, self.start, self.value, self.sigma, strict=True
         ):
             lines.append(
-                f"{parameter.name:24s}{start:16.9g}{value:18.12g}{sigma:12.3g}"
+                f"{parameter.name:24s}{start:16.9g}{value:20.12g}{sigma:12.3g}"
                 f"  {parameter.shown_unit}"
             )
         near = _most_correlated(self)

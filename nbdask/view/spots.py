@@ -1,4 +1,4 @@
-"""The brightest spots of an image, found on its reduced form and placed at full resolution."""
+"""Spots that stand out from their surroundings, found on a reduced image, placed at full size."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from nbdask.store.levels import MAX, Levels
 
 #: Spots are at least this part of the picture apart.
 _APART = 0.04
+#: They exceed what lies around them by this part of themselves.
+_RISE = 0.05
+#: Where their surroundings are looked at: steps along slow and fast in pixels of the picture.
+_AROUND = [(s, f) for s in (-4, -2, 0, 2, 4) for f in (-4, -2, 0, 2, 4) if max(abs(s), abs(f)) == 4]
 
 
 class Spot(NamedTuple):
@@ -40,11 +44,15 @@ def brightest(levels: Levels, canvas: Canvas, region: Tile, count: int) -> list[
     Returns
     -------
     list of Spot
-        Brightest first, apart from each other by 4 % of the picture.
+        Those that exceed their surroundings most first, apart by 4 % of the picture. A smooth
+        background, whose maxima lie at the borders of panels, has none.
     """
     values = np.where(np.isfinite(canvas.values()), canvas.values(), 0.0)
     slow, fast = _local_maxima(values)
-    order = np.argsort(values[slow, fast], kind="stable")[::-1]
+    rise = values[slow, fast] - _surroundings(values, slow, fast)
+    spots = rise > _RISE * values[slow, fast]
+    slow, fast, rise = slow[spots], fast[spots], rise[spots]
+    order = np.argsort(rise, kind="stable")[::-1]
     least = max(2.0, _APART * max(values.shape))
     chosen: list[tuple[int, int]] = []
     for index in order:
@@ -66,6 +74,18 @@ def _local_maxima(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArra
             highest &= values >= padded[s : s + rows, f : f + columns]
     found = np.nonzero(highest)
     return found[0], found[1]
+
+
+def _surroundings(
+    values: NDArray[np.float32], slow: NDArray[np.intp], fast: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Return the median around each place, of what is above 0: not of gaps and masked pixels."""
+    padded = np.pad(values, 4)
+    ring = np.stack([padded[slow + 4 + s, fast + 4 + f] for s, f in _AROUND])
+    empty = ~(ring > 0.0).any(axis=0)
+    ring[:, empty] = 0.0
+    median: NDArray[np.float32] = np.nanmedian(np.where((ring > 0.0) | empty, ring, np.nan), axis=0)
+    return median
 
 
 def _placed(levels: Levels, canvas: Canvas, region: Tile, pixel: tuple[int, int]) -> Spot:

@@ -24,6 +24,7 @@ from nbdask.export.picture import Picture
 from nbdask.export.pilatus import is_pilatus
 from nbdask.export.sensor import Sensor
 from nbdask.export.series import Series
+from nbdask.flags import parse_args
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.inputs.smv import open_mask
 from nbdask.panels.read import read_geometry
@@ -223,3 +224,42 @@ def test_what_dials_loads_needs_little() -> None:
         "import nbdask.export.expt, nbdask.export.series\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_detector_of_a_file_comes_back(tmp_path: Path) -> None:
+    """In the frame of the file, not turned about the beam."""
+    crystal = [
+        "-cell",
+        "70",
+        "80",
+        "90",
+        "90",
+        "90",
+        "90",
+        "-default_F",
+        "1",
+        "-N",
+        "1",
+        "-oversample",
+        "1",
+    ]
+    tilted = [
+        "-lambda",
+        "1",
+        "-detpixels",
+        "16",
+        "-detector_rotx",
+        "5",
+        "-detector_roty",
+        "3",
+        "-Xbeam",
+        "4",
+    ]
+    nbdask.simulate(nbdask.from_args([*crystal, *tilted]), out=tmp_path / "a.zarr")
+    first, second = str(tmp_path / "a.expt"), str(tmp_path / "b.expt")
+    export(tmp_path / "a.zarr", first)
+    again = parse_args(crystal, geometry=first).experiment
+    nbdask.simulate(again, out=tmp_path / "b.zarr")
+    export(tmp_path / "b.zarr", second)
+    (one,), (other,) = (read_geometry(path).panels for path in (first, second))
+    assert other.corners() == pytest.approx(one.corners(), abs=1e-12)

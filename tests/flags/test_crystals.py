@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from nbdask.amplitudes.request import Request
 from nbdask.errors import FlagError
 from nbdask.flags import Own, from_toml, parse_args, to_args
 from tests.amplitudes.support import pdb
@@ -40,6 +41,33 @@ def test_flags_of_each_follow_those_of_all(tmp_path):
     assert type(experiment).from_dict(experiment.to_dict()) == experiment
     with pytest.raises(FlagError, match="lattices: nanoBragg has one crystal"):
         to_args(experiment)
+
+
+def test_own_amplitudes_replace_the_shared(tmp_path):
+    """A model beside the command line's list, a list beside the command line's model."""
+    (tmp_path / "se.pdb").write_text(pdb())
+    (tmp_path / "P1.hkl").write_text("1 2 3 4\n")
+    model, listed = str(tmp_path / "se.pdb"), str(tmp_path / "P1.hkl")
+    cell = ["-cell", "23", "17", "29", "90", "101", "90", "-N", "5"]
+    parsed = parsed_of(
+        tmp_path,
+        f'[[crystals]]\n[[crystals]]\namplitudes = {{model = "{model}", dmin = 4.0}}\n',
+        ["-hkl", listed, *cell, "-hkl", listed, "-lambda", "1"],
+    )
+    assert parsed.experiment.structure.path == listed
+    (other,) = parsed.experiment.lattices
+    assert other.structure is not None
+    assert other.structure.path == model
+    assert other.crystal == parsed.experiment.crystal
+    (tmp_path / "crystals.toml").write_text(
+        f"[[crystals]]\n[[crystals]]\nflags = '-hkl {listed}'\n"
+    )
+    own = Own(crystals=str(tmp_path / "crystals.toml"))
+    parsed = parse_args(cell, own=own, amplitudes=Request(model=model, dmin=4.0))
+    assert parsed.experiment.structure.path == model
+    structure = parsed.experiment.lattices[0].structure
+    assert structure is not None
+    assert structure.path == listed
 
 
 def test_one_crystal_is_the_experiment_without(tmp_path):

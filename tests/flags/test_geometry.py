@@ -96,7 +96,7 @@ def test_what_is_taken(tmp_path: Path) -> None:
     experiment = parsed.experiment
     assert experiment.frame.beam == pytest.approx(np.array([1.0, 0.0, -0.01]) / np.hypot(1, 0.01))
     # The normal of the plane is y, so that the field is along z.
-    assert np.abs(experiment.frame.polarization)[2] == pytest.approx(1.0, abs=1e-4)
+    assert experiment.frame.polarization[2] == pytest.approx(1.0, abs=1e-4)
     assert experiment.beam.polarization == pytest.approx(0.98)
     assert experiment.frame.spindle == pytest.approx((0, 1, 0))
     assert experiment.detector.panels[0].thickness == pytest.approx(0.45e-3)

@@ -94,8 +94,8 @@ def test_where_it_came_from_does_not_count():
 @pytest.mark.parametrize(
     ("asked", "seed", "more", "said"),
     [
-        ("gauss", None, (), "must be gauss:FWHM[:POINTS]"),
-        ("gauss:1:2:3", None, (), "must be gauss:FWHM[:POINTS]"),
+        ("gauss", None, (), "must be gauss:FWHM[:N]"),
+        ("gauss:1:2:3", None, (), "must be gauss:FWHM[:N]"),
         ("gauss:wide", None, (), "width 'wide' must be a number above 0"),
         ("gauss:-3", None, (), "width '-3' must be a number above 0"),
         ("gauss:20:0", None, (), "'0' must be a whole number from 1"),
@@ -106,7 +106,7 @@ def test_where_it_came_from_does_not_count():
         ("sase:20:2", None, (), "needs a seed"),
         ("sase:20:2:151:4", 3, (), "has a seed of its own"),
         ("sase:20:30", 3, (), "SPIKE must be smaller than FWHM"),
-        ("sase:20:0.1", 3, (), "POINTS must be at least 1200"),
+        ("sase:20:0.1", 3, (), "151 points are too few for spikes that narrow"),
         ("gaus:20", None, (), "must be a file, FILE:eV, FILE:A, or one of gauss"),
         ("gauss:20", None, ("-dispersion", "1"), "-dispersion 1: must be left out beside"),
     ],

@@ -220,6 +220,18 @@ def test_contrast_of_odd_images() -> None:
             assert low > 0.0 or not log
 
 
+def test_background_is_no_spot(store, tmp_path) -> None:
+    """A spot above what lies around it is one, however bright a smooth ring at a gap is."""
+    wet = Path(shutil.copytree(store, tmp_path / "wet.zarr"))
+    slow, fast = np.indices(SHAPE)
+    image = 100.0 + np.hypot(slow - 40.0, fast - 30.0).astype(np.float32)
+    image[:, 32:35] = 0.0
+    image[38, 20] = 150.0
+    set_pixels(wet, image)
+    made = preview(wet, tmp_path / "a.png", style=Style(size=100, spots=5))
+    assert [(s.slow, s.fast) for s in made.spots] == [(38, 20)]
+
+
 def test_an_image_of_zeros_is_drawn(store, tmp_path) -> None:
     """Without a pixel above 0, without spots."""
     dark = Path(shutil.copytree(store, tmp_path / "dark.zarr"))
