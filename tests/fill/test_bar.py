@@ -28,7 +28,9 @@ class Terminal(io.StringIO):
 
 
 def look_at(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Let standard error be a terminal."""
+    """Let standard error be a terminal; tqdm's thread, which outlives the bar, is not wanted."""
+    if find_spec("tqdm") is not None:
+        monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     return screen
