@@ -15,7 +15,6 @@ from nbdask.errors import InputError
 from nbdask.files import check_target, whole_file
 from nbdask.plan.tiles import Tile
 from nbdask.store.levels import MAX, Levels
-from nbdask.store.schema import COMPLETE
 from nbdask.view.contrast import Contrast, choose
 from nbdask.view.figure import DPI, check_style, draw, spot_text
 from nbdask.view.spots import Spot, brightest
@@ -96,12 +95,15 @@ def preview(
     levels = open_levels(store)
     region = region_of(roi, levels.grid.shape)
     factor = factor_for(region, style.size)
-    canvas = reduce_image(levels, region, factor, style.downsample)
+    assembled = isinstance(levels, AssembledLevels)
+    # A part of a picture of panels is drawn as far as it is there.
+    done = [np.ones(levels.grid.counts, dtype=np.bool_)] if assembled else None
+    canvas = reduce_image(levels, region, factor, style.downsample, done)
     found: list[Spot] = []
     if style.spots:
         highest = canvas
         if style.downsample != MAX:
-            highest = reduce_image(levels, region, factor, MAX)
+            highest = reduce_image(levels, region, factor, MAX, done)
         found = brightest(levels, highest, region, style.spots)
     contrast = choose(canvas.values(), log=style.log, percentile=style.percentile)
     figure = draw(levels, canvas, region, style, contrast, found)
@@ -110,10 +112,9 @@ def preview(
     options: Any = {"pil_kwargs": {"compress_level": _COMPRESSION}} if is_png else {}
     with whole_file(target, "-o", InputError) as fresh:
         figure.savefig(fresh, dpi=DPI, **options)
-    # Between panels there is nothing to be computed.
-    complete = levels.reader.attributes["status"] == COMPLETE
-    whole = complete and isinstance(levels, AssembledLevels)
-    missing = 0.0 if whole else float(np.isnan(canvas.values()).mean())
+    # Between panels there is nothing to be computed: of several, tiles are counted.
+    lacking = ~levels.reader.done() if assembled else np.isnan(canvas.values())
+    missing = float(lacking.mean())
     labels = _labels(levels, found)
     unit = levels.reader.unit
     return Preview(target, region, factor, contrast, missing, tuple(found), labels, unit)

@@ -127,6 +127,15 @@ def test_a_picture(capsys: Captured) -> None:
     assert "photon, panel " in out or "photons, panel " in out
 
 
+def test_a_picture_of_what_is_there(capsys: Captured) -> None:
+    """Of an unfinished store: what is computed is drawn, the share of the rest is said."""
+    assert simulated("--shard", "1/2") == 0
+    assert main(["preview", "a.zarr", "-o", "a.png", "--spots", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "50.0% not computed yet" in out
+    assert "photon, panel " in out or "photons, panel " in out
+
+
 def test_options_that_need_a_file(capsys: Captured) -> None:
     """And lengths without a unit, as the command geometry has them."""
     words = ["simulate", "-cell", "70", "-default_F", "10", "--out", "a.zarr"]
