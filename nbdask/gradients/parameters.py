@@ -7,7 +7,7 @@ A name is the experiment's dotted field, with the component of a vector: ``cryst
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -149,6 +149,8 @@ def parameters_of(names: str | Parameter | Sequence[str | Parameter]) -> tuple[P
     FieldError
         An unknown name, one that comes twice, or none at all.
     """
+    if not isinstance(names, (str, Parameter, Iterable)):
+        raise FieldError("parameters", names, "names, such as crystal.turn")
     given = [names] if isinstance(names, (str, Parameter)) else list(names)
     found: dict[str, Parameter] = {}
     for item in given:

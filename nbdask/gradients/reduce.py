@@ -61,6 +61,9 @@ def _blocks(image: Any, work: Work) -> list[Any] | None:
             f"an image of {' x '.join(map(str, held.shape))} pixels: must have the experiment's"
             f" {work.grid.shape[0]} (slow) x {work.grid.shape[1]} (fast)"
         )
+    kind = getattr(held.dtype, "kind", "f")
+    if kind not in "biuf":
+        raise InputError(f"an image of {held.dtype}: must hold real numbers")
     chunks = work.grid.tile
     array = held.rechunk(chunks) if isinstance(held, da.Array) else da.from_array(held, chunks)
     return list(array.to_delayed().ravel())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nbdask
-from nbdask.errors import BackendError, FieldError
+from nbdask.errors import BackendError, FieldError, InputError
 from nbdask.experiment import Sampling, SourcePoint, Sources, StructureFactors
 from nbdask.geometry.build import build_model
 from nbdask.gradients.parameters import FIELDS, refusal
@@ -97,3 +97,10 @@ def test_what_has_no_amplitudes_is_refused() -> None:
         nbdask.adjoint(BASE, c, amplitudes=True)
     with pytest.raises(BackendError):
         nbdask.adjoint(KINDS["list"], c, amplitudes=True, backend="numpy")
+
+
+@pytest.mark.parametrize("kind", [complex, object, str])
+def test_images_of_other_than_real_numbers_are_refused(kind: type) -> None:
+    """Nothing of them is dropped in silence."""
+    with pytest.raises(InputError, match="must hold real numbers"):
+        nbdask.adjoint(BASE, np.ones(BASE.shape).astype(kind))

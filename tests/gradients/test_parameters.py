@@ -39,6 +39,7 @@ def test_a_name_may_be_the_beginning_of_several() -> None:
         ("crystal.turn,crystal.turn.x", "named once"),
         ("", "at least one name"),
         ([3], "a name, or a Parameter"),
+        (None, "must be names, such as"),
     ],
 )
 def test_wrong_names_are_refused(names: object, said: str) -> None:
