@@ -30,7 +30,14 @@ from nbdask.store.address import place_of, read_root
 from nbdask.store.lock import Lock
 from nbdask.store.open import open_store, read_summary
 from nbdask.store.reader import StoreReader
-from nbdask.store.schema import CREATING, ENTRIES, FORMAT, FORMAT_VERSION, PYRAMID
+from nbdask.store.schema import (
+    CREATING,
+    ENTRIES,
+    FORMAT,
+    FORMAT_VERSION,
+    PANEL_COORDINATES,
+    PYRAMID,
+)
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify
 from tests.helpers import PATIENCE, ROOT, lose_records
@@ -190,7 +197,10 @@ def test_a_store_appears_as_a_whole(address, monkeypatch, overwrite) -> None:
         with pytest.raises(StoreError, match=r"was being created .*start again with --overwrite"):
             action()
     run(address, tile=8, overwrite=True)
-    assert {key.split("/")[0] for key in objects(address)} == ENTRIES - {PYRAMID}
+    assert {key.split("/")[0] for key in objects(address)} == ENTRIES - {
+        PYRAMID,
+        *PANEL_COORDINATES,
+    }
     assert verify(address).ok
 
 

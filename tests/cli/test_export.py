@@ -132,8 +132,8 @@ def test_a_killed_export_leaves_no_file_under_the_name(folder: Path) -> None:
     (folder / "a.h5").write_bytes(b"old")
     code = (
         "import os, signal\n"
-        "from nbdask.export import nexus\n"
-        "nexus.counts32 = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from nbdask.export import hdf5_pixels\n"
+        "hdf5_pixels.counts32 = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from nbdask.export.formats import export\n"
         "export('run.zarr', 'a.h5', dtype='int32', overwrite=True)\n"
     )

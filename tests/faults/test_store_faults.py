@@ -20,7 +20,7 @@ import pytest
 
 from benchmarks.large_kill_job import HOLD
 from nbdask.cli.main import main
-from nbdask.errors import StoreError
+from nbdask.errors import StoreError, UnfinishedError
 from nbdask.experiment import Detector
 from nbdask.plan import leading
 from nbdask.store import provenance
@@ -157,7 +157,8 @@ def test_a_store_deleted_under_a_running_run(tmp_path, cluster) -> None:
     """The run ends with one line and does not make the folder anew."""
     store = tmp_path / "a.zarr"
     gone = at_tile(3, lambda: shutil.rmtree(store, ignore_errors=True))
-    with pytest.raises(StoreError, match=r"cannot write tile|cannot update"):
+    errors = (StoreError, UnfinishedError)
+    with pytest.raises(errors, match=r"cannot write tile|cannot update"):
         run(store, tile=8, threads=1, cluster=cluster, workers=1, progress=gone)
     assert not (store / "zarr.json").exists()
     run(tmp_path / "b.zarr", tile=8)
