@@ -45,9 +45,10 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = 
 def refuse(reader: StoreReader, differences: Sequence[str], doing: str) -> None:
     """Raise an error that names the first differences, where there are any."""
     if differences:
+        again = "another store" if doing.startswith("--shard") else "--overwrite to start again"
         raise StoreError(
             f"{doing}: {reader.path} was started with other settings (stored -> now):"
-            f" {'; '.join(differences[:8])}. Use the same command, or --overwrite to start again"
+            f" {'; '.join(differences[:8])}. Use the same command, or {again}"
         )
 
 
