@@ -51,7 +51,6 @@ VICTIMS = (
 #: Tiles that may be in flight: running, and with worker processes those handed out ahead.
 IN_FLIGHT = {"threads": AT_ONCE, "local": AT_ONCE + 2, "running": AT_ONCE + 2}
 #: Tiles that travelled with the one that a killed worker had in hand: its parcel is begun again.
-#: As many may be begun twice at the end, by an idle worker beside one that seems slow.
 WITH_IT = int(TOGETHER / SLOWER)
 #: Attributes that tell when, where and how often, and their digest; all else must be the same.
 TIMING = frozenset({"started", "ended", "resumed", "host", "command", "made_by", "manifest"})
@@ -241,7 +240,7 @@ def kill_once(
         moment=moment,
         recorded=recorded,
         redone=begun(store) - TILES,
-        allowed=IN_FLIGHT[cluster] + (2 * WITH_IT if victim == "worker" else 0),
+        allowed=IN_FLIGHT[cluster] + (WITH_IT if victim == "worker" else 0),
         same=not differences(whole_store, store),
         seconds=seconds,
     )
