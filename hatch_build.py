@@ -33,6 +33,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent
 NATIVE = runpy.run_path(str(ROOT / "nbdask" / "native" / "sources.py"))
+VERSION = runpy.run_path(str(ROOT / "hatch_version.py"))
 #: Set to 1: no library is built.
 NO_NATIVE = "NBDASK_NO_NATIVE"
 #: A compiler that pip can fetch, for machines without one.
@@ -316,7 +317,7 @@ class NativeBuildHook(BuildHookInterface):
     def dependencies(self) -> list[str]:
         """Ask for zig where no compiler is found."""
         target = this_target()
-        if os.environ.get(NO_NATIVE) or not target.levels:
+        if os.environ.get(NO_NATIVE) or not target.levels or self.target_name == "sdist":
             return []
         with tempfile.TemporaryDirectory() as name:
             if find_compiler(target, Path(name)) is not None or not ziglang_can_be_had():
@@ -324,8 +325,10 @@ class NativeBuildHook(BuildHookInterface):
         return [ZIGLANG]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and put the libraries into the wheel."""
-        if os.environ.get(NO_NATIVE):
+        """Compile, and put the libraries into the wheel; the sdist gets the commit alone."""
+        if version != "editable":
+            self._keep_commit(build_data)
+        if os.environ.get(NO_NATIVE) or self.target_name == "sdist":
             return
         target = this_target()
         folder: Path = NATIVE["LIBRARIES"]
@@ -344,6 +347,14 @@ class NativeBuildHook(BuildHookInterface):
         build_data["tag"] = f"py3-none-{target.tag}"
         for path in built:
             build_data["force_include"][str(path)] = f"nbdask/native/lib/{path.name}"
+
+    def _keep_commit(self, build_data: dict[str, Any]) -> None:
+        """Put version and commit into what is built."""
+        # Gone with the program, as below.
+        self.notes = tempfile.TemporaryDirectory()
+        made = Path(self.notes.name, "_build.py")
+        made.write_text(VERSION["module_text"]())
+        build_data["force_include"][str(made)] = "nbdask/_build.py"
 
 
 def main() -> int:

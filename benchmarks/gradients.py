@@ -1,5 +1,7 @@
 """What derivatives cost: planes, normal equations and adjoint against the image of the same run.
 
+Of gratings of many cells also in mixed precision, against the same image in float64.
+
 python -m benchmarks.gradients [--out FILE]
 
 One thread, its own processor time (so that other programs matter little), best of several.  Prints
@@ -36,6 +38,8 @@ from nbdask.gradients.normal import Errors, tile_sums
 from nbdask.gradients.parameters import parameters_of
 from nbdask.gradients.work import Work
 from nbdask.kernels.cpu import CpuKernel
+from nbdask.kernels.pack import pack
+from nbdask.kernels.params import CODES
 from nbdask.plan.tiles import Tile, TileGrid
 
 RIGHT = math.pi / 2
@@ -110,19 +114,23 @@ def measure(experiment: Experiment) -> dict[str, float]:
     model = build_model(experiment)
     tile = Tile(0, model.n_slow, 0, model.n_fast)
     per = 1e9 / (tile.pixels * model.n_steps)
-    image, slopes = CpuKernel(), CpuSlopes()
+    image, slopes, mixed = CpuKernel(), CpuSlopes(), CpuSlopes(precision="mixed")
     found = {"image": per * best(lambda: image.image(model, tile, None))}
     data = np.ones(tile.shape)
     for name, text in SETS.items():
         basis = basis_of(experiment, model, parameters_of(text))
         found[name] = per * best(lambda basis=basis: slopes.planes(model, basis, tile, None))  # type: ignore[misc]
+        if name.startswith("9") and pack(model).values["lattice"] == CODES["GRATING"]:
+            found["9, mixed"] = per * best(
+                lambda basis=basis: mixed.planes(model, basis, tile, None)  # type: ignore[misc]
+            )
         if name.startswith("13"):
             work = Work(model, basis, TileGrid(tile.shape, tile.shape), "cpu")
             found["normal equations, 13"] = per * best(
                 lambda work=work: tile_sums(work, 0, data, None, Errors(background=1.0))  # type: ignore[misc]
             )
             found["adjoint, 13, 24389 amplitudes"] = per * best(
-                lambda basis=basis: slopes.pulled_planes(model, basis, tile, None, data, True)  # type: ignore[misc]
+                lambda basis=basis: slopes.pulled(model, basis, tile, None, data, True)  # type: ignore[misc]
             )
     return found
 
@@ -150,7 +158,10 @@ def table(results: dict[str, dict[str, float]]) -> str:
         + " |",
     ]
     for name in rows:
-        ratios = (f"{found[name] / found['image']:.1f}" for found in results.values())
+        ratios = (
+            f"{found[name] / found['image']:.1f}" if name in found else "-"
+            for found in results.values()
+        )
         lines.append(f"| {name} | " + " | ".join(ratios) + " |")
     return "\n".join(lines)
 

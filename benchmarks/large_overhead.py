@@ -62,7 +62,7 @@ def _setup(folder: Path, name: str, count: int) -> Setup:
     model, plan, _ = prepare(from_args(flags.split()), settings)
     store = folder / f"{name}.zarr"
     create_store(store, plan.grid, opening(None), pixel_size=model.pitch_fast)
-    return Setup(name, RunContext.of(model, plan, TileWriter(store, plan.grid.counts[1])))
+    return Setup(name, RunContext.of(model, plan, TileWriter(store)))
 
 
 def plain(setup: Setup, count: int) -> float:

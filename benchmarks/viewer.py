@@ -148,7 +148,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             place = (60 + _AT[1] * 620, 20 + _AT[0] * 820)
             result["steps"] = zoom(page, place, options.steps)
             page.mouse.move(place[0] + 3, place[1] + 3)
-            page.get_by_text("resolution rings").click()
+            page.get_by_text("resolution rings, beam").click()
             page.mouse.move(*place)
             page.wait_for_timeout(1500)
             shot(page, options.shots, "viewer-zoomed.png")
@@ -176,6 +176,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return {
         name: {"min": min(t), "median": round(statistics.median(t), 3), "max": max(t)}
         for name, t in times.items()
+        if t  # a small image has no steps
     }
 
 
@@ -222,7 +223,8 @@ def main() -> int:
     if options.json is not None:
         record = {"machine": facts(), "store": options.store.name, "summary": found, "runs": runs}
         options.json.write_text(json.dumps(record, indent=1) + "\n")
-    return 0 if found["first_view"]["max"] < FIRST and found["step"]["max"] < STEP else 1
+    slowest = found["step"]["max"] if "step" in found else 0.0
+    return 0 if found["first_view"]["max"] < FIRST and slowest < STEP else 1
 
 
 if __name__ == "__main__":

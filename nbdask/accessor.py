@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ import xarray
 from dask.array.core import normalize_chunks
 from dask.base import compute
 from numpy.typing import NDArray
+from xarray.backends import BackendEntrypoint
 
 from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment, StructureFactors
@@ -30,6 +32,8 @@ from nbdask.gradients.lazy import gradient
 from nbdask.gradients.parameters import Parameter
 from nbdask.physics.position import plane_coordinates, rays_at
 from nbdask.physics.scattering import miller_index, scattering_vector
+from nbdask.shots.chosen import chosen_shot
+from nbdask.store.open import open_store
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -37,6 +41,7 @@ Indices = NDArray[np.int64]
 _ANGSTROM = 1e10
 #: Pixels along an edge of the chunks of coordinates of an unchunked array.
 _CHUNK = 1024
+_NO_PANEL = ".nbdask: the coordinate panel is gone: keep it on the image"
 
 
 @xarray.register_dataset_accessor("nbdask")  # type: ignore[no-untyped-call]
@@ -65,6 +70,11 @@ class NbdaskAccessor:
         held = self._held
         image = held["image"] if isinstance(held, xarray.Dataset) and "image" in held else held
         if not isinstance(image, xarray.DataArray) or set(image.dims) != {"slow", "fast"}:
+            if isinstance(image, xarray.DataArray) and "shot" in image.dims:
+                raise InputError(
+                    f".nbdask of an image of {image.sizes['shot']} shots: choose one of them first,"
+                    " such as image.isel(shot=0).nbdask"
+                )
             if isinstance(image, xarray.DataArray) and "panel" in image.dims:
                 raise InputError(
                     f".nbdask of an image of {image.sizes['panel']} panels: choose one of them"
@@ -78,11 +88,14 @@ class NbdaskAccessor:
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment that the image comes from."""
-        for attributes in (self._held.attrs, self.image.attrs):
+        """The experiment that the image comes from; of a series that of the image's shot."""
+        image = self.image
+        for attributes in (self._held.attrs, image.attrs):
             if "experiment" in attributes:
-                held = attributes["experiment"]
-                return Experiment.from_dict(json.loads(held) if isinstance(held, str) else held)
+                common = Experiment.from_dict(_parsed(attributes["experiment"]))
+                if "series" not in attributes:
+                    return common
+                return _of_shot(common, _parsed(attributes["series"]), image)
         raise InputError(
             ".nbdask needs the attribute 'experiment': open the store with nbdask.open, use"
             " nbdask.image, or call .nbdask on the whole dataset"
@@ -160,10 +173,15 @@ class NbdaskAccessor:
         Returns
         -------
         xarray.DataArray
-            (parameter, slow, fast) float64, lazy, of the pixels that the array still holds.
+            (parameter, slow, fast) float64, lazy, of the pixels that the array still holds; of its
+            panel, and of its shot of a series.
         """
         image = self.image
         found = gradient(self.experiment, parameters, **options)["gradient"]
+        if "panel" in found.dims:
+            if "panel" not in image.coords:
+                raise InputError(_NO_PANEL)
+            found = found.sel(panel=str(image.coords["panel"].values))
         return found.sel(slow=image["slow"], fast=image["fast"])
 
     def radial_profile(self, bins: int = 200) -> xarray.Dataset:
@@ -215,6 +233,39 @@ class NbdaskAccessor:
             coords={"q": ("q", middle, {"units": "1/Angstrom"})},
         )
 
+    def plot(self, ax: Any = None, *, log: bool = True, size: int = 1000, **options: Any) -> Any:
+        """Draw the image as the detector is seen: first row on top, pixels as wide as high.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+        log : bool
+            Whether the scale of the colours is logarithmic.
+        size : int
+            Longest side of what is drawn; of larger images a pixel is the brightest of a block.
+        **options
+            As :meth:`xarray.DataArray.plot.imshow` takes them; ``vmin`` and ``vmax`` for instance.
+
+        Returns
+        -------
+        matplotlib image
+        """
+        from matplotlib.colors import LogNorm
+
+        image = self.image
+        block = max(1, math.ceil(max(image.shape) / size))
+        if block > 1:
+            image = image.coarsen(slow=block, fast=block, boundary="pad").max()  # type: ignore[attr-defined, unused-ignore]
+        image = image.compute()
+        bright = image.values[np.isfinite(image.values) & (image.values > 0.0)]
+        if log and bright.size and "norm" not in options:
+            high = float(options.pop("vmax", np.percentile(bright, 99.9)))
+            low = float(options.pop("vmin", high / 1e4))
+            options["norm"] = LogNorm(low, high, clip=True)
+        drawn = image.plot.imshow(x="fast", y="slow", ax=ax, yincrease=False, **options)
+        drawn.axes.set_aspect("equal")
+        return drawn
+
     def rings(self, resolutions: Sequence[float], points: int = 721) -> dict[float, Array]:
         """Return rings of equal resolution as lines on the detector.
 
@@ -258,7 +309,7 @@ class NbdaskAccessor:
         if not model.panels:
             return model
         if "panel" not in image.coords:
-            raise InputError(".nbdask: the coordinate panel is gone: keep it on the image")
+            raise InputError(_NO_PANEL)
         return model.at(panel_number(experiment.detector, str(image.coords["panel"].values)))
 
     def _lazy(
@@ -280,6 +331,23 @@ class NbdaskAccessor:
         coords = {axis: image[axis] for axis in ("slow", "fast") if axis in image.coords}
         attrs = {"units": units, "long_name": long}
         return xarray.DataArray(data, coords, ("slow", "fast"), name, attrs)
+
+
+def _parsed(held: Any) -> Any:
+    """Return an attribute that may be JSON."""
+    return json.loads(held) if isinstance(held, str) else held
+
+
+def _of_shot(common: Experiment, series: Any, image: xarray.DataArray) -> Experiment:
+    """Return the experiment of the shot that an image of a series is."""
+    if "shot" not in image.coords:
+        raise InputError(".nbdask: the coordinate shot is gone: keep it on the image")
+    single = {str(name): held for name, held in image.coords.items() if held.ndim == 0}
+    values = {name: float(held) for name, held in single.items() if "." in name}
+    try:
+        return chosen_shot(common, series, int(single["shot"]), values)
+    except FieldError as error:
+        raise InputError(f".nbdask of a shot: {error}") from error
 
 
 def _indices(image: xarray.DataArray, axis: str) -> NDArray[np.int64]:
@@ -368,3 +436,34 @@ def _ring(model: Model, d: float, points: int) -> Array:
     point = reach[:, None] * direction - model.origin
     line: Array = np.stack(plane_coordinates(model, point), axis=1)
     return line
+
+
+class NbdaskBackend(BackendEntrypoint):  # type: ignore[misc, unused-ignore]
+    """Opens stores of nbdask."""
+
+    description = "Open simulated images (.zarr stores of nbdask)"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "check")
+
+    def open_dataset(  # type: ignore[override, unused-ignore]
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        check: bool = False,
+    ) -> xarray.Dataset:
+        """Open a store, as :func:`nbdask.open` does.
+
+        Parameters
+        ----------
+        filename_or_obj : path or address
+        drop_variables : str or iterable of str, optional
+            Left out; ``"tiles"`` for instance.
+        check : bool
+            Compare tiles with their checksums when their pixels are computed.
+        """
+        left = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+        return open_store(filename_or_obj, check=check).drop_vars(left, errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Leave stores to the zarr engine unless this one is named."""
+        return False

@@ -179,3 +179,24 @@ def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
             scores.append((begins, score, name))
     scores.sort(key=lambda item: item[:2], reverse=True)
     return [name for *_, name in scores[:most]]
+
+
+def nearest_dotted(word: str, known: Iterable[str]) -> list[str]:
+    """Return the dotted name for which a wrong one may have been meant.
+
+    Parameters
+    ----------
+    word : str
+        Such as ``distance`` for ``detector.distance``, or ``cell`` for what begins with
+        ``crystal.cell``.
+    known : iterable of str
+
+    Returns
+    -------
+    list of str
+        The one name, or beginning of names, that ends with the word; else as :func:`nearest`.
+    """
+    names, part = tuple(known), f".{word.casefold()}."
+    places = {name: f"{name}.".casefold().find(part) for name in names}
+    ends = {name[: at + len(part) - 1] for name, at in places.items() if at > 0}
+    return list(ends) if len(ends) == 1 else nearest(word, names)

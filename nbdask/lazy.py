@@ -1,4 +1,4 @@
-"""``image()``: an experiment as a lazy array; only the selected tiles are computed."""
+"""``image()``, ``series()``: lazy arrays of which only the selected tiles are computed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from nbdask.graph.tasks import compute_on_device, compute_tile
 from nbdask.kernels.cuda_device import to_device
 from nbdask.plan.plan import Plan
 from nbdask.run import Settings, prepare
+from nbdask.shots import Series
+from nbdask.shots.cutoff import with_cutoff
 from nbdask.store.coordinates import panel_coordinates
 from nbdask.store.schema import PHOTONS
 
@@ -32,6 +34,7 @@ def image(
     precision: str = "float64",
     tile: int | str | tuple[int, int] | None = None,
     steps_per_task: int | None = None,
+    cutoff: float | str | None = None,
     array: str = "numpy",
 ) -> xarray.DataArray:
     """Return the image of an experiment as a lazy array backed by dask.
@@ -44,6 +47,8 @@ def image(
     experiment : Experiment
     backend, precision, tile, steps_per_task
         See :class:`nbdask.run.Settings`.
+    cutoff : float or "auto", optional
+        Photons that each pixel may lack; it replaces ``sampling.cutoff`` of the experiment.
     array : str
         ``"numpy"``, or ``"cupy"``: chunks are on the GPU, whichever backend computes them; they
         never leave it where the backend is ``"cuda"``.
@@ -59,48 +64,105 @@ def image(
     NbdaskError
         An experiment or plan that cannot be computed.
     """
+    return _lazy(
+        with_cutoff(experiment, cutoff), Settings(backend, precision, tile, steps_per_task), array
+    )
+
+
+@in_python
+def series(
+    shots: Series,
+    *,
+    backend: str | None = None,
+    precision: str = "float64",
+    tile: int | str | tuple[int, int] | None = None,
+    steps_per_task: int | None = None,
+    cutoff: float | str | None = None,
+    array: str = "numpy",
+) -> xarray.DataArray:
+    """Return all shots of a series as one lazy array; selecting some computes those only.
+
+    Parameters
+    ----------
+    shots : Series
+    backend, precision, tile, steps_per_task, cutoff, array
+        As for :func:`image`.
+
+    Returns
+    -------
+    xarray.DataArray
+        (shot, [panel,] slow, fast) float32 [photons], one chunk per tile of a shot; coordinates
+        beside those of :func:`image` are what varies from shot to shot.
+
+    Raises
+    ------
+    NbdaskError
+        A series or plan that cannot be computed.
+    """
+    return _lazy(
+        with_cutoff(shots, cutoff), Settings(backend, precision, tile, steps_per_task), array
+    )
+
+
+def _lazy(work: Experiment | Series, settings: Settings, array: str) -> xarray.DataArray:
+    """Do the work of :func:`image` and of :func:`series`."""
     if array not in ARRAYS:
         raise FieldError("array", array, " or ".join(map(repr, ARRAYS)))
     on_device = array == "cupy"
-    model, plan, _ = prepare(experiment, Settings(backend, precision, tile, steps_per_task))
-    name = _name(experiment.fingerprint(), plan.to_dict())
+    model, plan, _ = prepare(work, settings)
+    name = _name(work.fingerprint(), plan.to_dict())
+    shots = work if isinstance(work, Series) else None
     shape = plan.grid.image_shape
     meta = np.empty((0,) * len(shape), dtype=np.float32)
     # One node of the graph holds the model; the tasks refer to it by name.
-    context = delayed(RunContext.of(model, plan), name=f"model-{name}", traverse=False)
+    context = RunContext.of(model, plan, series=shots)
     pixels = da.map_blocks(
         _block,
-        context,
+        delayed(context, name=f"model-{name}", traverse=False),
         on_device=on_device,
-        chunks=normalize_chunks((1, *plan.grid.tile)[-len(shape) :], shape),
+        chunks=normalize_chunks((*[1] * len(plan.grid.before), *plan.grid.tile), shape),
         dtype=np.float32,
         name=f"image-{array}-{name}",
         meta=to_device(meta) if on_device else meta,
     )
+    attributes = _attributes(work, plan, model.notes)
+    return xarray.DataArray(
+        pixels, _coordinates(work, plan), plan.grid.dims, name="image", attrs=attributes
+    )
+
+
+def _coordinates(work: Experiment | Series, plan: Plan) -> dict[str, Any]:
+    """Return the coordinates of the lazy array."""
+    common = work.experiment if isinstance(work, Series) else work
     coords: dict[str, Any] = {
         axis: (axis, np.arange(count, dtype=np.int64), {"units": "pixel"})
         for axis, count in zip(("slow", "fast"), plan.grid.shape, strict=True)
     }
-    if len(shape) > 2:
-        places = panel_coordinates(experiment.detector.panels)
+    if plan.grid.panels > 1:
+        places = panel_coordinates(common.detector.panels)
         # An array has no coordinates along dimensions of others: vectors are in stores only.
         flat = {name: one for name, one in places.items() if one.dims == ("panel",)}
         coords |= {name: (one.dims, one.values, one.attributes) for name, one in flat.items()}
-    attributes = _attributes(experiment, plan, model.notes)
-    dims = ("panel", "slow", "fast")[-len(shape) :]
-    return xarray.DataArray(pixels, coords, dims, name="image", attrs=attributes)
+    if isinstance(work, Series):
+        coords["shot"] = ("shot", np.arange(work.n_shots, dtype=np.int64))
+        coords |= {name: ("shot", column) for name, column in work.values().items()}
+    return coords
 
 
 #: Kinds of arrays that chunks can be.
 ARRAYS = ("numpy", "cupy")
 
 
-def _attributes(experiment: Experiment, plan: Plan, notes: tuple[str, ...]) -> dict[str, object]:
+def _attributes(work: Experiment | Series, plan: Plan, notes: tuple[str, ...]) -> dict[str, object]:
+    """Return what the array says of itself."""
+    shots = isinstance(work, Series)
+    common = work.experiment if isinstance(work, Series) else work
     return {
         **PHOTONS,
-        "fingerprint": experiment.fingerprint(),
-        "experiment": json.dumps(experiment.to_dict()),
-        "semantics": experiment.semantics,
+        "fingerprint": work.fingerprint(),
+        "experiment": json.dumps(common.to_dict()),
+        **({"series": json.dumps(work.to_dict())} if shots else {}),
+        "semantics": common.semantics,
         "backend": plan.backend,
         "precision": plan.precision,
         "kernel_version": plan.kernel_version,
@@ -119,12 +181,30 @@ def _block(
     context: RunContext, on_device: bool = False, block_id: tuple[int, ...] = (0, 0)
 ) -> NDArray[np.float32]:
     """Compute the tile at a place in the grid."""
-    panel, row, column = (0, *block_id)[-3:]
     grid = context.grid
-    index = panel * grid.per_panel + row * grid.counts[1] + column
+    index = grid.number(block_id)
     found: NDArray[np.float32] | None = compute_on_device(context, index) if on_device else None
     if found is None:
         pixels = compute_tile(context, index).image
         assert pixels is not None
         found = to_device(pixels) if on_device else pixels
-    return found[(None,) * (len(block_id) - 2)]
+    return found[(None,) * len(grid.before)]
+
+
+@in_python
+def plan(experiment: Experiment, **settings: Any) -> Plan:
+    """Return how a run would be divided, its memory and its time, without running it.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    **settings
+        Fields of :class:`nbdask.run.Settings`, as :func:`simulate` takes them.
+
+    Returns
+    -------
+    Plan
+        ``print(plan.describe())`` shows it.
+    """
+    _, made, _ = prepare(experiment, Settings(**settings))
+    return made

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from nbdask import html
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.options import JobOptions
 from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.spec import ClusterSpec
 from nbdask.errors import InputError, StoreError, in_python
-from nbdask.experiment import Experiment
+from nbdask.experiment import DetectorPanel, Experiment
 from nbdask.fill.bar import Bar, is_wanted
 from nbdask.fill.listen import Listener, Progress, listening
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
-from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
+from nbdask.gradients.asked import Parameters, asked_slopes, from_record
 from nbdask.graph.build import Graph, tile_graphs
-from nbdask.graph.context import RunContext
+from nbdask.graph.context import After, RunContext
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
+from nbdask.graph.shot_models import models_of
+from nbdask.graph.slopes import TileSlopes
 from nbdask.graph.tasks import TileResult, compute_tile
 from nbdask.kernels.registry import (
     check_same_bits,
@@ -40,102 +39,43 @@ from nbdask.native.library import missing_note
 from nbdask.plan.cost import load_costs
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan, recorded_tile
-from nbdask.statistics import Statistics
+from nbdask.plan.planes import arrays_of, check_backend, parse_planes
+from nbdask.plan.tiles import TileGrid
+from nbdask.result import Output, SimulationResult, recorded
+from nbdask.shots import Series
+from nbdask.shots.cutoff import check_cutoff, with_cutoff
 from nbdask.store.address import place_of
 from nbdask.store.earlier import backend_of, note_of
+from nbdask.store.pixels import Kept
 from nbdask.store.place import Place
 from nbdask.store.provenance import start_attributes
 from nbdask.store.resume import check_same
 from nbdask.store.speed import measured_storage
 
+_log = logging.getLogger("nbdask.run")
+
 if TYPE_CHECKING:
     from nbdask.store.reader import StoreReader
 
-#: Most pixels of an image of which a result shows a picture.
-_MOST_SHOWN = 4096**2
 #: Pixels from which on a run measures how fast its store's place is.
 _MEASURED = 8192**2
 
 
-class Output(Protocol):
-    """A further file that is made from the finished store, tile by tile."""
+class Treatment(Protocol):
+    """What is done to each tile of a simulation before it is written."""
 
-    def check(self) -> None:
-        """Raise an error before anything is computed if the file could not be written."""
+    @property
+    def whole(self) -> bool:
+        """Whether all pixels are whole numbers afterwards."""
 
-    def write(self, store: Path | str) -> None:
-        """Write the file from the complete store."""
+    def attributes(self) -> dict[str, Any]:
+        """Return what goes on record, as ``noise``: all that the pixels depend on."""
 
+    def image(self) -> Mapping[str, str]:
+        """Return ``long_name`` and ``units`` of what the image holds."""
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a run gave.
-
-    Attributes
-    ----------
-    path : Path or str
-        The store that was written: its absolute path, or its address.
-    shape : tuple of int
-        Pixels of the image, (slow, fast), or of several panels (panel, slow, fast).
-    statistics : Statistics
-    notes : tuple of str
-        What the user should be told.
-    seconds : float
-        Wall time.
-    """
-
-    path: Path | str
-    shape: tuple[int, ...]
-    statistics: Statistics
-    notes: tuple[str, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class SimulationResult(Result):
-    """What a simulation gave: as :class:`Result`, and the plan."""
-
-    plan: Plan
-
-    def _repr_html_(self) -> str:
-        """Show the result in a notebook, with a small picture where the image is not very large."""
-        numbers = self.statistics
-        rows: list[tuple[str, object]] = [
-            ("store", self.path),
-            ("image", f"{shape_text(self.shape)} pixels ({dims_text(self.shape)})"),
-            (
-                "maximum",
-                f"{numbers.max:.6g} photons at {numbers.place}",
-            ),
-            ("mean", f"{numbers.mean:.6g} photons"),
-            ("kernel", f"{self.plan.backend}, {self.plan.precision}"),
-            ("time", f"{self.seconds:.1f} s"),
-            *(("note", note) for note in self.notes),
-        ]
-        return html.table("nbdask result", rows) + _thumbnail(self.path, self.shape)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """Return a shape such as 8 x 512 x 1024."""
-    return " x ".join(map(str, shape))
-
-
-def dims_text(shape: Sequence[int]) -> str:
-    """Return what the numbers of a shape count."""
-    return " x ".join(("panel", "slow", "fast")[-len(shape) :])
-
-
-def _thumbnail(path: Path | str, shape: tuple[int, ...]) -> str:
-    """Return a picture of a store; nothing where it is gone or would take long to read."""
-    from nbdask.store.reader import StoreReader
-
-    if len(shape) > 2 or shape[0] * shape[1] > _MOST_SHOWN:
-        return ""
-    try:
-        image = StoreReader(path).image
-        return html.picture(np.asarray(image[...], dtype=np.float32))
-    except StoreError:
-        return ""
+    def after(self, grid: TileGrid, panels: tuple[DetectorPanel, ...]) -> After:
+        """Return what treats a tile; raise an error where it cannot be done tile by tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +107,14 @@ class Settings:
         ``"full"`` or ``"fast"``; see :func:`nbdask.store.address.place_of`.
     same_bits : bool
         Refuse kernels whose last bits depend on the kind of processor or GPU.
+    planes : str or sequence of str, optional
+        Further planes: ``"wavelength,hkl"``, or one of both; see :mod:`nbdask.plan.planes`.
+    gradient : str, Parameter or sequence of them, optional
+        Parameters of the image's derivatives; see :func:`nbdask.gradient`.
+    compression : str, optional
+        ``"lz4"`` or ``"zstd"``; None: what suits the image.
+    dtype : str, optional
+        Type of the stored pixels: ``"float32"``, or of whole numbers ``"int32"``, ``"uint16"``.
     """
 
     backend: str | None = None
@@ -180,16 +128,20 @@ class Settings:
     jobs: JobOptions | None = None
     durability: str = "full"
     same_bits: bool = False
+    planes: str | Sequence[str] | None = None
+    gradient: Parameters | None = None
+    compression: str | None = None
+    dtype: str | None = None
 
 
 class Prepared(tuple[Model, Plan, ClusterSpec]):
-    """Model, plan and cluster of a run that was not started."""
+    """Model (of a series that of shot 0), plan and cluster of a run that was not started."""
 
     __slots__ = ()
 
 
 def prepare(
-    experiment: Experiment,
+    experiment: Experiment | Series,
     settings: Settings | None = None,
     place: Place | None = None,
     outputs: int = 0,
@@ -200,7 +152,7 @@ def prepare(
 
     Parameters
     ----------
-    experiment : Experiment
+    experiment : Experiment or Series
     settings : Settings, optional
     place : Place, optional
         Of the store; for the estimated time, a file without a name is written there.
@@ -212,29 +164,30 @@ def prepare(
     Returns
     -------
     Prepared
-        (model, plan, cluster spec)
 
     Raises
     ------
     NbdaskError
         Whatever would end the run before its first tile, except the place of the store.
     """
-    if not isinstance(experiment, Experiment):
+    if not isinstance(experiment, Experiment | Series):
         raise InputError(
             f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " nbdask.from_args(argv) or nbdask.from_toml(path)"
+            " nbdask.from_args(argv) or nbdask.from_toml(path), or an nbdask.Series of them"
         )
     s = settings or Settings()
     spec = parse_cluster(s.cluster, s.workers, s.threads, s.jobs)
     limit = spec.memory_limit if s.memory_limit is None else parse_bytes(s.memory_limit)
     backend, note = choose_backend(s.backend, spec.kind)
     kernel = kernel_facts(backend, s.precision, spec.here)
+    planes = parse_planes(s.planes)
+    check_backend(planes, kernel.name, s.gradient is not None)
     if s.same_bits:
         check_same_bits(kernel.name, kernel.precision)
-    model = build_model(experiment)
-    for told in (note, kernel.note):
-        if told is not None:
-            model = replace(model, notes=(*model.notes, told))
+    check_cutoff(experiment, kernel.name)
+    model, shots = models_of(experiment)
+    notes = [told for told in (note, kernel.note) if told is not None]
+    model = replace(model, notes=(*model.notes, *notes))
     plan = make_plan(
         model,
         kernel,
@@ -245,13 +198,18 @@ def prepare(
         memory_limit=limit,
         storage=None if place is None else measured_storage(place),
         outputs=outputs,
+        planes=planes,
+        slopes=asked_slopes(experiment, model, s.gradient),
+        shots=shots,
     )
+    for line in plan.describe().splitlines():
+        _log.debug("plan: %s", line)
     return Prepared((model, plan, spec))
 
 
 @in_python
 def simulate(
-    experiment: Experiment,
+    experiment: Experiment | Series,
     out: str | os.PathLike[str],
     *,
     backend: str | None = None,
@@ -265,6 +223,12 @@ def simulate(
     jobs: JobOptions | None = None,
     durability: str = "full",
     same_bits: bool = False,
+    planes: str | Sequence[str] | None = None,
+    gradient: Parameters | None = None,
+    compression: str | None = None,
+    dtype: str | None = None,
+    cutoff: float | str | None = None,
+    treatment: Treatment | None = None,
     overwrite: bool = False,
     resume: bool | str = False,
     command: Sequence[str] | None = None,
@@ -273,16 +237,20 @@ def simulate(
     outputs: Sequence[Output] = (),
     notes: Sequence[str] = (),
 ) -> SimulationResult:
-    """Simulate an image tile by tile into a zarr store.
+    """Simulate an image, or all shots of a series, tile by tile into a zarr store.
 
     Parameters
     ----------
-    experiment : Experiment
+    experiment : Experiment or Series
     out : path or str
         The store to write: a path, or ``s3://bucket/name``.
     backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs,
-    durability, same_bits
+    durability, same_bits, planes, gradient, compression, dtype
         See :class:`Settings`.
+    cutoff : float or "auto", optional
+        Photons that each pixel may lack; it replaces ``sampling.cutoff`` of the experiment.
+    treatment : Treatment, optional
+        What is done to each tile before it is written, such as :class:`nbdask.derive.Noise`.
     overwrite : bool
         Replace an existing nbdask store.
     resume : bool or str
@@ -309,17 +277,18 @@ def simulate(
     target = Target(place_of(out, durability), overwrite, resume)
     settings = Settings(
         *(backend, precision, tile, steps_per_task, cluster, workers, threads, memory_limit, jobs),
-        same_bits=same_bits,
+        *(durability, same_bits, planes, gradient, compression, dtype),
     )
     if isinstance(progress, bool):
         told = [*([Bar()] if progress and is_wanted() else []), *listeners]
     else:
         told = listening(progress, listeners)
-    return _simulate(experiment, target, settings, command, told, outputs, notes)
+    what = with_cutoff(experiment, cutoff), treatment
+    return _simulate(what, target, settings, command, told, outputs, notes)
 
 
 def _simulate(
-    experiment: Experiment,
+    what: tuple[Experiment | Series, Treatment | None],
     target: Target,
     settings: Settings,
     command: Sequence[str] | None,
@@ -328,7 +297,9 @@ def _simulate(
     notes: Sequence[str],
 ) -> SimulationResult:
     """Do the work of :func:`simulate`."""
-    start = time.perf_counter()
+    start, (experiment, treatment) = time.perf_counter(), what
+    counts, whole = treatment is not None, treatment is not None and treatment.whole
+    kept = Kept.of(settings.dtype, settings.compression, counts=counts, whole=whole)
     target.check()
     for output in outputs:
         output.check()
@@ -345,21 +316,24 @@ def _simulate(
     model = map_amplitudes(model, name)
     told = (*notes, *model.notes)
     work = Simulation(name, experiment, model, plan, target.place, told, command, spec.kind)
+    work.kept, work.more = kept, recorded(outputs)
+    if treatment is not None:
+        work.treat(treatment)
     try:
         done = fill(work, target, open_cluster(spec), listeners)
     finally:
         forget_amplitudes(name)
     for output in outputs:
         output.write(made)
+        _log.info("output of %s written", made)
     seconds = time.perf_counter() - start
     return SimulationResult(made, plan.grid.image_shape, done.statistics, done.notes, seconds, plan)
 
 
-def _is_large(experiment: object) -> bool:
+def _is_large(work: object) -> bool:
     """Return whether an image is worth the time of measuring its store's place."""
-    if not isinstance(experiment, Experiment):
-        return False
-    return experiment.shape[0] * experiment.shape[1] >= _MEASURED
+    shots, common = (work.n_shots, work.experiment) if isinstance(work, Series) else (1, work)
+    return isinstance(common, Experiment) and shots * common.shape[0] * common.shape[1] >= _MEASURED
 
 
 def _beforehand(model: Model, plan: Plan, spec: ClusterSpec, settings: Settings) -> list[str]:
@@ -384,17 +358,21 @@ def as_recorded(place: Place, settings: Settings) -> Settings:
     if backend in (None, "auto") and "backend" in plan:
         then = backend_of(plan)
         backend = backend if choose_backend(backend)[0] == then else then
-    return replace(settings, tile=tile, steps_per_task=steps, backend=backend)
+    planes = plan.get("planes") if settings.planes is None else settings.planes
+    gradient = from_record(plan.get("gradient")) if settings.gradient is None else settings.gradient
+    return replace(
+        settings, tile=tile, steps_per_task=steps, backend=backend, planes=planes, gradient=gradient
+    )
 
 
 class Simulation(Work):
-    """The tiles of an experiment's image.
+    """The tiles of an experiment's image, or of all shots of a series.
 
     Parameters
     ----------
     run : str
         Name of the run, unique in every process.
-    experiment : Experiment
+    experiment : Experiment or Series
     model : Model
     plan : Plan
     place : Place
@@ -412,7 +390,7 @@ class Simulation(Work):
     def __init__(
         self,
         run: str,
-        experiment: Experiment,
+        experiment: Experiment | Series,
         model: Model,
         plan: Plan,
         place: Place,
@@ -422,22 +400,37 @@ class Simulation(Work):
     ) -> None:
         from nbdask.store.write import TileWriter
 
-        writer = TileWriter(place, plan.grid.counts[1])
+        writer = TileWriter(place)
+        series = experiment if isinstance(experiment, Series) else None
+        common = experiment.experiment if isinstance(experiment, Series) else experiment
+        context = RunContext.of(model, plan, writer, series)
         super().__init__(
             run=run,
             grid=plan.grid,
             writer=writer,
-            context=RunContext.of(model, plan, writer),
-            pixel_size=experiment.detector.pixel_size,
-            panels=experiment.detector.panels,
+            context=replace(context, slopes=TileSlopes.of(experiment, plan)),
+            pixel_size=common.detector.pixel_size,
+            panels=common.detector.panels,
+            series=series,
             plan=plan,
             notes=notes,
+            planes=arrays_of(plan.planes, plan.slopes),
+            slopes=len(plan.slopes),
         )
         self.experiment, self.command, self.cluster = experiment, command, cluster
+        self.noise: dict[str, Any] | None = None
+        self.more: Mapping[str, Any] = {}  # further attributes of the root
+
+    def treat(self, treatment: Treatment) -> None:
+        """Do something to each tile before it is written."""
+        self.noise, self.image = treatment.attributes(), treatment.image()
+        after = treatment.after(self.grid, self.panels)
+        self.context = replace(self.context, after=after)
 
     def attributes(self) -> dict[str, Any]:
         """Return the root's attributes for a run that begins now."""
-        return start_attributes(self.experiment, self.plan, self.command, self.cluster)
+        what = (self.experiment, self.plan, self.command, self.cluster, self.noise)
+        return {**start_attributes(*what), **self.more}
 
     def check_same(self, reader: StoreReader, doing: str = "--resume") -> tuple[str, ...]:
         """Make sure that a store was started with the same settings; note a kernel that is gone."""
@@ -452,14 +445,16 @@ class Simulation(Work):
     def graphs(self, missing: Iterable[int]) -> Iterator[Graph]:
         """Yield the graph of one missing tile after another."""
         plan = self.plan
-        return tile_graphs(self.run, missing, len(plan.steps), plan.grid, plan.steps)
+        return tile_graphs(self.run, missing, len(plan.steps), plan.grid, plan.steps, plan.together)
 
     def compute(self, index: int) -> TileResult:
         """Return a tile with its pixels."""
         return compute_tile(self.context, index)
 
 
-def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
+def simulation_of(
+    reader: StoreReader, doing: str, threads: int, treatment: Treatment | None = None
+) -> Simulation:
     """Return the work that a store was made by, to compute its tiles again.
 
     Parameters
@@ -469,6 +464,8 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
         What the user asked for, to begin a message with.
     threads : int
         That tiles will be computed on.
+    treatment : Treatment, optional
+        With which it was made.
 
     Raises
     ------
@@ -484,7 +481,7 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
             " --recompute out"
         )
     plan = attributes["plan"]
-    experiment = reader.experiment
+    experiment = reader.series or reader.experiment
     settings = Settings(
         backend_of(attributes),
         attributes["precision"],
@@ -492,8 +489,12 @@ def simulation_of(reader: StoreReader, doing: str, threads: int) -> Simulation:
         plan["steps_per_task"],
         cluster="threads",
         threads=threads,
+        planes=plan.get("planes"),
+        gradient=from_record(plan.get("gradient")),
     )
     model, now_plan, _ = prepare(experiment, settings)
     work = Simulation(secrets.token_hex(8), experiment, model, now_plan, reader.place)
+    if treatment is not None:
+        work.treat(treatment)
     work.notes = work.check_same(reader, doing)
     return work

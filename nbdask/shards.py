@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from nbdask.cluster.executor import Executor
 from nbdask.cluster.open import open_cluster
@@ -18,14 +19,17 @@ from nbdask.fill.shard import Share, begin, fill_shard, is_there
 from nbdask.fill.standing import Standing, standing
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.plan.shards import Shard
-from nbdask.run import Settings, Simulation, as_recorded, prepare
+from nbdask.result import Output, recorded
+from nbdask.run import Settings, Simulation, Treatment, as_recorded, prepare
+from nbdask.shots import Series
 from nbdask.store.address import place_of
+from nbdask.store.pixels import Kept
 from nbdask.store.place import Place
 
 
 @in_python
 def simulate_shard(
-    experiment: Experiment,
+    experiment: Experiment | Series,
     out: str | os.PathLike[str],
     shard: Shard | str,
     settings: Settings | None = None,
@@ -34,15 +38,17 @@ def simulate_shard(
     progress: Progress | None = None,
     listeners: Sequence[Listener] = (),
     notes: Sequence[str] = (),
+    treatment: Treatment | None = None,
+    outputs: Sequence[Output] = (),
 ) -> Share:
-    """Compute one shard of an image into a store that is shared with the others.
+    """Compute one shard of an image or a series into a store that is shared with the others.
 
     Any may run at any time, at the same time, twice, or be killed and run again.  The first one
     makes the store; the last one closes it.
 
     Parameters
     ----------
-    experiment : Experiment
+    experiment : Experiment or Series
     out : path or str
         The store: a path, or ``s3://bucket/name``.
     shard : Shard or str
@@ -57,6 +63,10 @@ def simulate_shard(
         Hear of the shard in more detail.
     notes : sequence of str
         The caller's remarks for the record.
+    treatment : Treatment, optional
+        What is done to each tile before it is written, by every shard alike.
+    outputs : sequence of Output
+        Made from the store by the shard that completes it.
 
     Raises
     ------
@@ -72,40 +82,68 @@ def simulate_shard(
         )
     settings = replace(settings, cluster="threads")
     place = place_of(out, settings.durability)
-    told, there = (command, notes), is_there(place)
+    for output in outputs:
+        output.check()
+    told = _Told(command, notes, treatment, recorded(outputs))
+    share = _filled(experiment, place, settings, shard, told, listening(progress, listeners))
+    if share.closed is not None:
+        for output in outputs:
+            output.write(place.name)
+    return share
+
+
+class _Told(NamedTuple):
+    """What a shard is told: the command, notes, treatment and further attributes of the root."""
+
+    command: Sequence[str] | None
+    notes: Sequence[str]
+    treatment: Treatment | None
+    more: Mapping[str, Any]
+
+
+def _filled(
+    experiment: Experiment | Series,
+    place: Place,
+    settings: Settings,
+    shard: Shard,
+    told: _Told,
+    listeners: Sequence[Listener],
+) -> Share:
+    """Make the store where none is there, and compute what is missing of the shard."""
+    there = is_there(place)
     work, opened = _work(experiment, place, settings, shard, there, told)
     try:
         if not there and not begin(work, place, shard.count):
             # Another process was first: its choice of tiles counts.
             forget_amplitudes(work.run)
             work, opened = _work(experiment, place, settings, shard, True, told)
-        return fill_shard(work, place, shard, opened, listening(progress, listeners))
+        return fill_shard(work, place, shard, opened, listeners)
     finally:
         forget_amplitudes(work.run)
 
 
 def _work(
-    experiment: Experiment,
+    experiment: Experiment | Series,
     place: Place,
     settings: Settings,
     shard: Shard,
     there: bool,
-    told: tuple[Sequence[str] | None, Sequence[str]],
+    told: _Told,
 ) -> tuple[Simulation, AbstractContextManager[Executor]]:
-    """Return the work of a shard, and the threads that do it.
-
-    Parameters
-    ----------
-    told : tuple
-        The command, and notes for the record.
-    """
+    """Return the work of a shard, and the threads that do it."""
+    treatment = told.treatment
+    counts, whole = treatment is not None, treatment is not None and treatment.whole
+    kept = Kept.of(settings.dtype, settings.compression, counts=counts, whole=whole)
     if there:
         settings = as_recorded(place, settings)
     model, plan, spec = prepare(experiment, settings, shards=shard.count)
-    name, (command, notes) = secrets.token_hex(8), told
+    name = secrets.token_hex(8)
     model = map_amplitudes(model, name)
-    remarks = (*notes, *model.notes)
-    work = Simulation(name, experiment, model, plan, place, remarks, command, spec.kind)
+    remarks = (*told.notes, *model.notes)
+    work = Simulation(name, experiment, model, plan, place, remarks, told.command, spec.kind)
+    work.kept, work.more = kept, told.more
+    if treatment is not None:
+        work.treat(treatment)
     return work, open_cluster(spec)
 
 

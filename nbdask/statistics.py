@@ -67,6 +67,8 @@ class Statistics(NamedTuple):
         Evaluated pixels.
     max_panel : int or None
         Panel of the greatest pixel, -1 when no pixel is above 0; None where there is one panel.
+    max_shot : int or None
+        The same of the shot; None where the image is none of a series.
     """
 
     max: float
@@ -77,20 +79,44 @@ class Statistics(NamedTuple):
     rmsd: float
     pixels: int
     max_panel: int | None = None
+    max_shot: int | None = None
 
     @property
     def place(self) -> str:
         """Where the greatest pixel is, as text."""
-        return place_text(self.max_slow, self.max_fast, self.max_panel)
+        return place_text(self.max_slow, self.max_fast, self.max_panel, self.max_shot)
 
     def to_dict(self) -> dict[str, float]:
-        """Return the values by name, without the panel where there is one."""
+        """Return the values by name, without panel and shot where there are none to tell apart."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-def place_text(slow: int, fast: int, panel: int | None = None) -> str:
-    """Return the place of a pixel as text; ``panel`` None: there is one."""
-    return f"{'' if panel is None else f'panel {panel}, '}slow {slow}, fast {fast}"
+def place_text(slow: int, fast: int, panel: int | None = None, shot: int | None = None) -> str:
+    """Return the place of a pixel as text; ``panel`` None: there is one, ``shot`` alike."""
+    before = {"shot": shot, "panel": panel}
+    named = [f"{name} {number}, " for name, number in before.items() if number is not None]
+    return f"{''.join(named)}slow {slow}, fast {fast}"
+
+
+class Apart(NamedTuple):
+    """How the tiles of an image follow one another: shot by shot, panel by panel.
+
+    Attributes
+    ----------
+    per_panel : int
+        Tiles of a panel.
+    panels : int
+    shots : int
+        0: the image is none of a series.
+    """
+
+    per_panel: int
+    panels: int = 1
+    shots: int = 0
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return shot and panel of a tile."""
+        return divmod(number // self.per_panel, self.panels)
 
 
 EMPTY = TileSummary(0, 0, 0.0, -1, -1, 0.0, 0.0, 0, 0.0)
@@ -149,8 +175,8 @@ def _peak(block: NDArray[np.float32]) -> tuple[float, int, int] | None:
 
 def _moments(block: NDArray[np.float32]) -> tuple[int, float, float]:
     """Return number, mean and sum of squared deviations of a block."""
-    if block.size == 0:
-        return 0, 0.0, 0.0
+    if not block.any():
+        return block.size, 0.0, 0.0
     values = block.astype(np.float64)
     # Pixels beyond float32 are infinite: their statistics are too, without a complaint here.
     with np.errstate(invalid="ignore", over="ignore"):
@@ -172,20 +198,21 @@ def _join(
     return n, mean1 + delta * n2 / n, m1 + m2 + delta * delta * n1 * n2 / n
 
 
-def combine(tiles: Iterable[TileSummary], per_panel: int | None = None) -> Statistics:
+def combine(tiles: Iterable[TileSummary], apart: Apart | None = None) -> Statistics:
     """Combine the tiles' summaries, in the order given, into the statistics of the image.
 
     Parameters
     ----------
     tiles : iterable of TileSummary
         In a fixed order: another order changes the last bits.
-    per_panel : int, optional
-        Tiles of a panel, where there are several: all of them come, panel by panel.
+    apart : Apart, optional
+        Where there are several panels or shots: all tiles come.
     """
     count, masked, mean, m2 = 0, 0, 0.0, 0.0
-    peak, peak_at = 0.0, (-1, -1, -1)
+    peak, peak_at = 0.0, (-1, -1, -1, -1)
     for number, tile in enumerate(tiles):
-        here = (number // per_panel if per_panel else 0, tile.max_slow, tile.max_fast)
+        plane = (0, 0) if apart is None else apart.place(number)
+        here = (*plane, tile.max_slow, tile.max_fast)
         # Among equal maxima the first in raster order counts, whatever the tiles' size.
         if tile.max > peak or (tile.max == peak > 0.0 and here < peak_at):
             peak, peak_at = tile.max, here
@@ -195,11 +222,12 @@ def combine(tiles: Iterable[TileSummary], per_panel: int | None = None) -> Stati
     deviations = m2 + masked * mean * mean
     return Statistics(
         max=peak,
-        max_slow=peak_at[1],
-        max_fast=peak_at[2],
+        max_slow=peak_at[2],
+        max_fast=peak_at[3],
         mean=mean,
         rms=math.sqrt(squares / max(1, count - 1)),
         rmsd=math.sqrt(deviations / max(1, count + masked - 1)),
         pixels=count,
-        max_panel=peak_at[0] if per_panel else None,
+        max_panel=peak_at[1] if apart is not None and apart.panels > 1 else None,
+        max_shot=peak_at[0] if apart is not None and apart.shots else None,
     )

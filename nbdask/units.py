@@ -1,5 +1,7 @@
 """Physical constants and every conversion between users' units and SI.
 
+Users multiply by the factors: ``distance=60 * units.mm``, ``misset=(0, 0, 30 * units.degree)``.
+
 The operations follow nanoBragg C bit for bit (division by 1000 rather than multiplication by
 0.001, degrees through ``180 * (1/pi)``), because whether a rotation step is *exactly* zero, or a
 size an exact multiple of a cell edge, is decided by the last bit.
@@ -22,6 +24,13 @@ DEFAULT_FLUENCE = 125932015286227086360700780544.0
 EV_ANGSTROM = 12398.42
 #: Degrees in a radian, built as the C program builds it.
 DEGREES_PER_RADIAN = 180.0 * (1.0 / math.pi)
+
+#: What one of a user's unit is in SI.
+metre, mm, um, nm, angstrom = 1.0, 1e-3, 1e-6, 1e-9, 1e-10
+radian, degree, mrad = 1.0, math.pi / 180.0, 1e-3
+#: Photon energies, in eV.
+eV, keV = 1.0, 1e3
+percent = 0.01
 
 
 def from_mm(value: float) -> float:

@@ -13,6 +13,7 @@ from typing import Unpack
 from nbdask.cluster.executor import Executor
 from nbdask.cluster.open import open_cluster
 from nbdask.cluster.parse import Where, parse_where
+from nbdask.derive.at_once import noise_of
 from nbdask.derive.noise import derivation_of
 from nbdask.errors import StoreError
 from nbdask.fill.again import repeatable
@@ -39,6 +40,7 @@ from nbdask.store.lock import Lock
 from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
 from nbdask.store.records import settle
+from nbdask.truth.stored import fault_of, owed, write_owed
 
 __all__ = ["CORRUPT", "DIFFERENT", "MISSING", "Fault", "Repair", "Verification", "repair", "verify"]
 
@@ -99,11 +101,17 @@ class Repair:
         The tiles that were computed again.
     statistics : Statistics
         Of the repaired image.
+    truth : bool
+        Whether the truth that the run was asked for was missing, and has been written.
+    altered : tuple of str
+        What else of the store is not as it was written, which cannot be mended.
     """
 
     path: Path | str
     faults: tuple[Fault, ...]
     statistics: Statistics
+    truth: bool = False
+    altered: tuple[str, ...] = ()
 
 
 def verify(
@@ -163,7 +171,8 @@ def verify(
             sound = [index for index in range(total) if index not in faults]
             drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
         if drawn:
-            context = simulation_of(reader, "verify", spec.threads).context
+            treatment = noise_of(reader, "verify")
+            context = simulation_of(reader, "verify", spec.threads, treatment).context
             _reread(executor, Rereading(reader.place, context), drawn, take)
     found = tuple(faults[index] for index in sorted(faults))
     notes = () if manifest.NAME in reader.attributes else (_UNCOVERED,)
@@ -218,24 +227,39 @@ def repair(
         if reader.journaled:
             settle(place, reader.all_records())
         statistics = combine(reader.summaries(), reader.grid.apart)
-        if faults or _whole(reader):
+        if faults or _unclosed(reader):
             changed = {
                 **end_attributes(statistics),
                 "repaired": [*reader.attributes.get("repaired", []), now()],
                 "notes": list(dict.fromkeys([*reader.attributes.get("notes", []), *notes])),
             }
             update_attributes(place, changed)
-    return Repair(place.name, faults, statistics)
+    truth = write_owed(place.name, threads)
+    altered = manifest.alterations(StoreReader(place))
+    return Repair(place.name, faults, statistics, truth, altered)
 
 
 def _work(reader: StoreReader, threads: int) -> Work:
     """Return the work that a store was made by."""
     if "derived" in reader.attributes:
         return derivation_of(reader)
-    return simulation_of(reader, "repair", threads)
+    return simulation_of(reader, "repair", threads, noise_of(reader, "repair"))
 
 
 def _whole(reader: StoreReader) -> tuple[str, ...]:
+    """Return what is wrong with a store whose tiles are all sound."""
+    wrong = _unclosed(reader)
+    fault = None if wrong else fault_of(reader.place)
+    if fault is not None:
+        asked = owed(reader) is not None
+        again = "nbdask repair" if asked else "nbdask truth --save --overwrite"
+        return (f"{fault}: {again} writes it again",)
+    if not wrong and owed(reader) is not None:
+        return ("the truth that the run was asked for is not there: nbdask repair writes it",)
+    return wrong
+
+
+def _unclosed(reader: StoreReader) -> tuple[str, ...]:
     """Return what is wrong with the root of a store whose tiles are all sound."""
     if reader.attributes["status"] != schema.COMPLETE:
         return ("all tiles are there, but the status is not complete: finish with --resume",)

@@ -54,7 +54,7 @@ def image_of(path: Path) -> NDArray[np.float32]:
 def set_pixels(path: Path, values: NDArray[np.float32]) -> None:
     """Write another image into a store, with records that fit it."""
     reader = StoreReader(path)
-    write = TileWriter(path, reader.grid.counts[1])
+    write = TileWriter(path)
     for index, (tile, summary) in enumerate(
         zip(reader.grid, list(reader.summaries()), strict=True)
     ):

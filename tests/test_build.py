@@ -18,7 +18,15 @@ from nbdask.native import sources
 
 ROOT = Path(__file__).parents[1]
 HOOK = ROOT / "hatch_build.py"
-SHIPPED = ("hatch_build.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore", "nbdask")
+SHIPPED = (
+    "hatch_build.py",
+    "hatch_version.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    ".gitignore",
+    "nbdask",
+)
 
 pytestmark = [
     pytest.mark.long,
@@ -74,7 +82,7 @@ def _compiler(folder: Path, body: str) -> str:
 
 
 def _wheel_hook(hook: Any) -> Any:
-    kind = hook.NativeBuildHook
+    kind: Any = type("WheelHook", (hook.NativeBuildHook,), {"target_name": "wheel"})
     return kind.__new__(kind)
 
 
@@ -183,8 +191,11 @@ def test_without_a_compiler_nothing_is_built(bare: Any, tmp_path: Path) -> None:
     target = bare.this_target()
     assert bare.Builder(target, tmp_path).build(target.levels) == []
     data: dict[str, Any] = {"force_include": {}}
-    _wheel_hook(bare).initialize("standard", data)
-    assert data == {"force_include": {}}
+    made = _wheel_hook(bare)
+    made.initialize("standard", data)
+    made.notes.cleanup()
+    assert data.keys() == {"force_include"}
+    assert list(data["force_include"].values()) == ["nbdask/_build.py"]
 
 
 @pytest.mark.parametrize(("there", "asked"), [(True, True), (False, False)])

@@ -36,7 +36,7 @@ from nbdask.store.schema import (
     FORMAT,
     FORMAT_VERSION,
     PANEL_COORDINATES,
-    PYRAMID,
+    SOME,
 )
 from nbdask.store.write import TileWriter
 from nbdask.verification import repair, verify
@@ -118,7 +118,7 @@ def test_the_commands_take_an_address(address, local, capsys) -> None:
 
 def test_worker_processes_write_to_it(address, local) -> None:
     """Each opens its own connection; the keys come from its environment, not with the task."""
-    writer = TileWriter(place_of(address), 3)
+    writer = TileWriter(place_of(address))
     run(address, tile=8, steps_per_task=5, cluster="local", workers=1, threads=2)
     assert np.array_equal(pixels(address), pixels(local))
     place_of(address).exists()
@@ -198,7 +198,7 @@ def test_a_store_appears_as_a_whole(address, monkeypatch, overwrite) -> None:
             action()
     run(address, tile=8, overwrite=True)
     assert {key.split("/")[0] for key in objects(address)} == ENTRIES - {
-        PYRAMID,
+        *SOME,
         *PANEL_COORDINATES,
     }
     assert verify(address).ok

@@ -58,6 +58,7 @@ def storm(folder: Path, *words: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_kills_and_doubles_change_no_bit(tmp_path, monkeypatch) -> None:
     """12 shards in random order, two at once, some killed: pixels, records, files as usual."""

@@ -71,7 +71,7 @@ def test_first_image(tmp_path: Path) -> None:
     assert "pyrope.hkl" in printed
     for name in ("pyrope-spots.png", "wide.png"):
         assert grey(tmp_path / "first" / name).std() > 10
-    assert (tmp_path / "first" / "wide.img").read_bytes().startswith(b"{\nHEADER_BYTES=")
+    assert (tmp_path / "first" / "wide_0001.img").read_bytes().startswith(b"{\nHEADER_BYTES=")
     assert (tmp_path / "first" / "wide.h5").stat().st_size > 10_000
 
 
@@ -81,6 +81,23 @@ def test_put_right(tmp_path: Path) -> None:
     printed = type_in(script("put-right.md"), tmp_path)
     assert "converged" in printed
     assert printed.count("standard deviations off") == 3
+
+
+@pytest.mark.long
+def test_detector_from_stills(tmp_path: Path) -> None:
+    """Distance and tilts are found; the report shows stills."""
+    printed = type_in(script("detector-from-stills.md"), tmp_path)
+    assert "20 shots" in printed
+    assert printed.count("standard deviations off") == 3
+    assert (tmp_path / "detector.html").stat().st_size > 10_000
+
+
+@pytest.mark.long
+def test_structure_factors_from_stills(tmp_path: Path) -> None:
+    """Of a few stills: what they know to 5 % differs from the truth by less."""
+    printed = type_in(script("structure-factors-from-stills.md", SHOTS="12"), tmp_path)
+    assert "12 shots" in printed
+    assert "amplitudes are known to 5 %" in printed
 
 
 @pytest.fixture
@@ -122,6 +139,7 @@ def test_large_detector_on_slurm(tmp_path: Path, batch: dict[str, str]) -> None:
     assert list((tmp_path / "jobs").glob("nbdask-*.out"))
 
 
+@pytest.mark.long
 @pytest.mark.c_binary
 @pytest.mark.skipif("NB_C_BIN" not in os.environ, reason="needs the C program: set NB_C_BIN")
 def test_compare_with_c(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from matplotlib.colors import LogNorm
 
 import nbdask
 from nbdask import derive
+from nbdask.amplitudes.request import Request
+from nbdask.cli.main import main as main_of_nbdask
 from nbdask.example.write import write_example
 from nbdask.experiment import (
     Background,
@@ -33,7 +35,7 @@ from nbdask.experiment import (
     StructureFactors,
 )
 from nbdask.experiment.spectrum import Sase, gaussian, top_hat
-from nbdask.flags import from_args
+from nbdask.flags import from_args, parse_args
 from nbdask.units import EV_ANGSTROM
 
 matplotlib.use("Agg")
@@ -297,6 +299,91 @@ def profile(path: Path) -> None:
     plt.close(figure)
 
 
+def write_model(folder: Path) -> Path:
+    """Write a model of atoms at random places, in the manner of a small protein, and return it."""
+    random = np.random.default_rng(11)
+    edges = (34.0, 41.0, 48.0)
+    sizes = " ".join(f"{edge:8.3f}" for edge in edges)
+    lines = [f"CRYST1 {sizes}  90.00  90.00  90.00 P 21 21 21"]
+    elements = random.choice(["C", "C", "C", "N", "O", "S"], 400)
+    for number, element in enumerate(elements, 1):
+        x, y, z = random.uniform(0.0, edges)
+        b = random.uniform(8.0, 25.0)
+        lines.append(
+            f"ATOM  {number:5d}  {element:<3s} GLY A{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+            f"  1.00{b:6.2f}          {element:>2s}"
+        )
+    path = folder / "model.pdb"
+    path.write_text("\n".join([*lines, "END", ""]))
+    return path
+
+
+def amplitudes(path: Path) -> None:
+    """Draw the same crystal from a list of P1, an MTZ file made of its model, and the model."""
+    flags = """-misset 10 20 30 -N 16 -oversample 1 -lambda 1 -mosaic 0.5 -mosaic_domains 20
+        -distance 100 -detpixels 360 -pixel 0.25"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = str(write_model(folder))
+        listing, mtz = str(folder / "P1.hkl"), str(folder / "P1.mtz")
+        make = [model, "--dmin", "1.8", "--energy", f"{EV_ANGSTROM:.10g}", "--quiet"]
+        for out in (listing, mtz):
+            assert main_of_nbdask(["amplitudes", *make, "--out", out]) == 0
+        cell = ["-cell", "34", "41", "48", "90", "90", "90"]
+        found = {
+            "P1 list": parse_args(["-hkl", listing, *cell, *flags.split()]),
+            "MTZ": parse_args(flags.split(), amplitudes=Request(reflections=mtz)),
+            "model": parse_args(flags.split(), amplitudes=Request(model=model, dmin=1.8)),
+        }
+        images = [(name, nbdask.image(p.experiment).compute()) for name, p in found.items()]
+    panels(images, path, decades=5.0)
+
+
+def wilson(path: Path) -> None:
+    """Draw the Wilson plot of the model of ``amplitudes``."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = write_model(Path(folder))
+        words = ["amplitudes", str(model), "--dmin", "1.8", "-o", str(path), "--overwrite"]
+        assert main_of_nbdask([*words, "--quiet"]) == 0
+
+
+def laue(path: Path) -> None:
+    """Draw a Laue image, and the mean wavelength and h + k + l of its pixels."""
+    base = example("pyrope")
+    crystal = dataclasses.replace(
+        base.crystal, mosaic_spread=None, mosaic_domains=None, n_cells=(12, 12, 12)
+    )
+    still = dataclasses.replace(base.scan, osc=None, step=None, count=1)
+    spectrum = top_hat(base.beam.wavelength, 0.25, 101)
+    sources = dataclasses.replace(base.sources, spectrum=spectrum)
+    experiment = base.replace(crystal=crystal, scan=still, sources=sources)
+    with tempfile.TemporaryDirectory() as folder:
+        nbdask.simulate(
+            experiment, Path(folder) / "laue.zarr", planes="wavelength,hkl", progress=False
+        )
+        found = nbdask.open(Path(folder) / "laue.zarr").compute()
+    values = found.image.to_numpy().astype(np.float64)
+    top = float(np.percentile(values, 99.95))
+    figure, axes = plt.subplots(1, 3, figsize=(12.0, 4.3), layout="constrained")
+    norm = LogNorm(top * 1e-4, top, clip=True)
+    axes[0].imshow(np.maximum(values, top * 1e-4), norm=norm, cmap="inferno")
+    axes[0].set_title("photons")
+    seen = np.clip(np.log10(np.maximum(values, top * 1e-4) / top) / 4.0 + 1.0, 0.0, 1.0)
+    shown = {
+        "mean wavelength [Å]": (1e10 * found.wavelength.to_numpy(), "turbo"),
+        "mean h + k + l": ((found.h + found.k + found.l).to_numpy(), "twilight_shifted"),
+    }
+    for place, (title, (plane, colours)) in zip(axes[1:], shown.items(), strict=True):
+        place.set_facecolor("black")
+        place.imshow(plane, cmap=colours, alpha=np.where(np.isnan(plane), 0.0, seen))
+        place.set_title(title)
+        place.set_xticks([])
+        place.set_yticks([])
+    axes[0].set_axis_off()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
 PICTURES: dict[str, Callable[[Path], None]] = {
     "shapes": shapes,
     "spots": spots,
@@ -309,6 +396,9 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "background": background,
     "noise": noise,
     "profile": profile,
+    "amplitudes": amplitudes,
+    "wilson": wilson,
+    "laue": laue,
 }
 
 

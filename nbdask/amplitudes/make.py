@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +14,14 @@ from nbdask.amplitudes.calculate import Parts, structure_factors
 from nbdask.amplitudes.lists import Reflections, read_reflections
 from nbdask.amplitudes.models import Model, read_model
 from nbdask.amplitudes.scale import Scale, scale_between
-from nbdask.amplitudes.symmetry import Indices, codes, unique_indices
+from nbdask.amplitudes.symmetry import Indices, codes, possible, unique_indices
 from nbdask.amplitudes.table import Expansion, Table, expanded
 from nbdask.errors import InputFileError
 from nbdask.experiment.structure import Recipe, StructureFactors
+
+_log = logging.getLogger("nbdask.amplitudes")
+#: Share of the reflections from which on a list counts as complete.
+_COMPLETE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +67,7 @@ def made(structure: StructureFactors, *, fill: bool = True) -> Made:
     recipe, path = structure.recipe, structure.path
     assert recipe is not None
     assert path is not None
+    _log.info("amplitudes of %s", path)
     if structure.format == "model":
         model = read_model(path)
         return Made(from_model(model, recipe), model.notes, model)
@@ -97,6 +103,29 @@ def listed(path: str, recipe: Recipe) -> Reflections:
 def angstrom(recipe: Recipe) -> float | None:
     """Return the limit of resolution in Angstrom."""
     return None if recipe.d_min is None else units.to_angstrom(recipe.d_min)
+
+
+def incomplete(path: str, table: Table, limit: float | None) -> tuple[str, ...]:
+    """Return a note where a list lacks more than a tenth of the reflections to its resolution.
+
+    Parameters
+    ----------
+    path : str
+        For the note.
+    table : Table
+        The list to its limit.
+    limit : float or None
+        Finest spacing [m] that is asked for; None: the list's own.
+    """
+    squares = table.symmetry.inverse_d_squared(table.hkl)
+    if not len(squares):
+        return ()
+    finest = float(squares.max()) ** -0.5 if limit is None else units.to_angstrom(limit)
+    share = len(table) / max(1.0, possible(table.symmetry, finest))
+    if share >= _COMPLETE:
+        return ()
+    part = f"{100.0 * share:.2g} % of the reflections to {finest:.3g} Angstrom"
+    return (f"{path} holds {part}, the others are 0, or -default_F (--fill model completes them)",)
 
 
 def from_model(model: Model, recipe: Recipe) -> Table:

@@ -87,14 +87,12 @@ def settle(
     limit = d_min or None if request.dmin is None else units.from_angstrom(_positive(request.dmin))
     path = use(request.reflections or request.model or "")
     if request.reflections is None:
-        recipe, symmetry, notes = _of_model(path, request, limit, wavelength)
+        recipe, symmetry, notes = _of_model(path, request, limit, wavelength, spectrum)
         kind = "model"
-        if spectrum and request.energy is None:
-            recipe, more = _at_energies(recipe, path, request, spectrum)
-            notes = (*notes, *more)
     else:
         recipe, symmetry, notes = _of_list(path, request, limit, wavelength, cell, use)
         kind = "reflections"
+        notes = (*notes, *_same_for_all(path, spectrum))
     structure = StructureFactors(path=path, format=kind, sha256=sha256_of(path), recipe=recipe)
     stated = symmetry.numbers
     own = tuple(map(units.from_angstrom, stated[:3])) + tuple(map(units.from_degrees, stated[3:]))
@@ -177,17 +175,25 @@ def _positive(dmin: float) -> float:
 
 
 def _of_model(
-    path: str, request: Request, limit: float | None, wavelength: float | None
+    path: str,
+    request: Request,
+    limit: float | None,
+    wavelength: float | None,
+    spectrum: Sequence[float],
 ) -> tuple[Recipe, Symmetry, tuple[str, ...]]:
     model = read_model(path)
     if limit is None:
         raise InputError("--dmin is missing: --model needs the finest spacing, such as --dmin 2.0")
-    recipe, notes = _model_recipe(model, request, limit, wavelength)
+    recipe, notes = _model_recipe(model, request, limit, wavelength, spectrum)
     return recipe, model.symmetry, (*model.notes, *notes)
 
 
 def _model_recipe(
-    model: Model, request: Request, limit: float, wavelength: float | None
+    model: Model,
+    request: Request,
+    limit: float,
+    wavelength: float | None,
+    spectrum: Sequence[float] = (),
 ) -> tuple[Recipe, tuple[str, ...]]:
     hkl = unique_indices(model.path, model.symmetry, units.to_angstrom(limit))
     energy = _energy(request.energy, wavelength)
@@ -210,6 +216,12 @@ def _model_recipe(
     )
     sums = "direct sums" if recipe.method == "direct" else "density maps"
     scattering = f"f', f'' at {energy:.7g} eV" if energy is not None else "no f', f''"
+    if spectrum and request.energy is None:
+        recipe, more = _at_energies(recipe, model, request, spectrum)
+        notes = tuple(dict.fromkeys((*notes, *more)))
+        count = len(set(recipe.anomalous))
+        if count > 1:
+            scattering = f"f', f'' at each of {count} photon energies, with a table of F for each"
     water = (
         "no solvent"
         if recipe.solvent is None
@@ -234,7 +246,8 @@ def _of_list(
     found = make.listed(path, recipe)
     recipe = replace(recipe, column=found.columns[0])
     if request.model is None:
-        return recipe, found.table.symmetry, found.notes
+        few = make.incomplete(path, found.table.within(make.angstrom(recipe)), limit)
+        return recipe, found.table.symmetry, (*found.notes, *few)
     if limit is None:
         raise InputError("--dmin is missing: --model needs the finest spacing, such as --dmin 2.0")
     name = use(request.model)
@@ -252,10 +265,10 @@ def _of_list(
 
 
 def _at_energies(
-    recipe: Recipe, path: str, request: Request, wavelengths: Sequence[float]
+    recipe: Recipe, model: Model, request: Request, wavelengths: Sequence[float]
 ) -> tuple[Recipe, tuple[str, ...]]:
     """Return a model's recipe with f' and f'' at each wavelength of a spectrum."""
-    elements = [atoms.element for atoms in read_model(path).atoms]
+    elements = [atoms.element for atoms in model.atoms]
     energies, rows, notes = [], [], dict[str, None]()
     for wave in wavelengths:
         energy = _energy(None, wave)
@@ -264,10 +277,18 @@ def _at_energies(
         energies.append(energy)
         rows.append(tuple(value for row in found for value in row[1:]))
         notes.update(dict.fromkeys(told))
-    count = len(set(rows))
-    told = (f"{path}: f', f'' at each of {count} photon energies, with a table of F for each",)
-    whole = replace(recipe, energies=tuple(energies), anomalous=tuple(rows))
-    return whole, (*notes, *told) if count > 1 else tuple(notes)
+    return replace(recipe, energies=tuple(energies), anomalous=tuple(rows)), tuple(notes)
+
+
+def _same_for_all(path: str, wavelengths: Sequence[float]) -> tuple[str, ...]:
+    """Return a note where a list serves several wavelengths: it knows no f' and f''."""
+    count = len(set(wavelengths))
+    if count < 2:
+        return ()
+    return (
+        f"{path}: the same F at all {count} wavelengths of the spectrum, also over an absorption"
+        " edge: f' and f'' at each need --model without --reflections",
+    )
 
 
 def _energy(asked: float | str | None, wavelength: float | None) -> float | None:

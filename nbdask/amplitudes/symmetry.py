@@ -158,6 +158,18 @@ def unique_indices(path: str | Path, symmetry: Symmetry, d_min: float) -> NDArra
     return np.asarray(hkl, dtype=np.int32)
 
 
+def possible(symmetry: Symmetry, d_min: float) -> float:
+    """Return the number of reflections of the P1 cell to ``d_min`` [Angstrom] but absent ones.
+
+    Of more than a million the volume of the sphere tells about how many there are.
+    """
+    count = 4.19 * symmetry.cell.volume / d_min**3
+    if count > 1e6:
+        return count / len(symmetry.group.operations().cen_ops)
+    d_min *= 1.0 - EDGE
+    return float(gemmi.count_reflections(symmetry.cell, symmetry.group, d_min, unique=False))
+
+
 def codes(hkl: NDArray[np.integer], most: int) -> Indices:
     """Return one whole number for each index of (..., 3), ascending with h, k, l.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from math import isnan
+import json
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, amplitude_options, apply_all
 from nbdask.cli.outputs import check_distinct
@@ -43,11 +45,12 @@ _OWN: list[Decorator] = [
         help="Number of shells of the table.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that are there already."),
+    click.option("--json", "as_json", is_flag=True, help="Print what the table holds as JSON."),
     click.option("--quiet", is_flag=True, help="Print errors only."),
 ]
 
 
-@click.command(name="amplitudes")
+@click.command(name="amplitudes", cls=GroupedCommand, behind=())
 @click.argument("file")
 @amplitude_options(files=False)
 @(lambda function: apply_all(_OWN, function))
@@ -79,6 +82,9 @@ def command(file: str, **options: Any) -> None:
     if options["quiet"]:
         return
     say_notes(found.made.notes)
+    if options["as_json"]:
+        click.echo(json.dumps(_values(file, found.made, shown), indent=2))
+        return
     click.echo("\n".join(_lines(file, found.made, shown)))
     for name in (options["out"], options["output"]):
         if name is not None:
@@ -89,6 +95,44 @@ def _cell(given: tuple[float, ...] | None) -> tuple[float, ...] | None:
     if given is None:
         return None
     return tuple(map(from_angstrom, given[:3])) + tuple(map(from_degrees, given[3:]))
+
+
+def _values(file: str, made: Made, shown: Statistics) -> dict[str, Any]:
+    """Return what is printed of a table, JSON-able; what is not known is null."""
+    table = made.table
+    values = {
+        "file": file,
+        "space_group": table.symmetry.group.xhm(),
+        "cell": list(table.symmetry.numbers),
+        "atoms": None if made.model is None else made.model.count,
+        "anomalous": table.anomalous,
+        "reflections": len(table),
+        "d_max": shown.d_max,
+        "d_min": shown.d_min,
+        "F": {
+            "min": float(table.F.min()),
+            "max": float(table.F.max()),
+            "mean": float(table.F.mean()),
+            "rms": float((table.F**2).mean() ** 0.5),
+        },
+        "shells": [shell._asdict() for shell in shown.shells],
+        "completeness": shown.completeness,
+        "wilson_B": shown.B,
+        "wilson_k": shown.k,
+        "scale": None if made.scale is None else made.scale.text,
+        "counts": None if made.counts is None else dict(made.counts),
+        "notes": list(made.notes),
+    }
+    known: dict[str, Any] = _without_infinity(values)
+    return known
+
+
+def _without_infinity(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_infinity(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _lines(file: str, made: Made, shown: Statistics) -> list[str]:

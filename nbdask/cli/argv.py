@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import click
 
+from nbdask.cli.groups import GroupedCommand
 from nbdask.errors import nearest
 
 #: Key of ``click.Context.meta`` for the nanoBragg arguments.
@@ -15,8 +17,10 @@ ARGV = "nbdask.argv"
 COMMAND_LINE = "nbdask.command_line"
 
 
-class FlagCommand(click.Command):
+class FlagCommand(GroupedCommand):
     """A click command that sets the nanoBragg arguments aside before click parses the rest."""
+
+    takes_flags = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Split ``args``; the arguments go to ``ctx.meta``, the options to click."""
@@ -76,8 +80,15 @@ def no_such_option(name: str, known: Iterable[str], command: str) -> click.Usage
     command : str
         As it is called, such as ``nbdask simulate``.
     """
-    close = nearest(name, known)
+    from nbdask.flags.ways import WAYS
+
+    options = tuple(known)
+    close = nearest(name, options)
     hint = f"did you mean {close[0]}?" if close else f"see {command} --help"
+    # What other programs call it, where this command has what does it.
+    way = WAYS.get(name[1:], "")
+    if not close and way.partition(" ")[0] in options:
+        hint = way
     return click.UsageError(f"no such option: {name} ({hint})")
 
 
@@ -111,6 +122,9 @@ def split_argv(
         arg = rest.pop(0)
         if arg in ("-h", "-help"):
             arg = "--help"
+        if re.fullmatch("-v+", arg) and "-v" in options:
+            own.append(arg)
+            continue
         if not arg.startswith("--"):
             argv.append(arg)
             continue

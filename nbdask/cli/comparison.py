@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,7 @@ import click
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.cli.outputs import check_distinct
-from nbdask.errors import (
-    BackendError,
-    ClusterError,
-    FieldError,
-    InputFileError,
-    NbdaskError,
-    SemanticsError,
-    StoreError,
-)
 from nbdask.files import check_target, whole_file
-from nbdask.flags import in_flags
-from nbdask.parity import errors
 from nbdask.parity.errors import FileError
 from nbdask.parity.outcome import Outcome, Thresholds
 
@@ -147,40 +135,3 @@ def _write(path: Path, content: str | bytes) -> None:
     """Write a file so that it appears as a whole."""
     with whole_file(path.absolute(), error=FileError) as fresh:
         fresh.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-@contextmanager
-def exit_codes(usage: int) -> Iterator[None]:
-    """Give every error the exit code of a comparison.
-
-    Parameters
-    ----------
-    usage : int
-        For what other arguments would put right.
-    """
-    try:
-        yield
-    except (errors.ShapeError, errors.RunnerError, errors.FileError, BrokenPipeError):
-        raise
-    except click.ClickException as error:
-        raise _coded(error.format_message(), usage) from error
-    except FieldError as error:
-        raise _coded(in_flags(error), usage) from error
-    except errors.ParityUsageError as error:
-        raise _coded(str(error), usage) from error
-    except (InputFileError, StoreError) as error:
-        raise _coded(str(error), errors.IO) from error
-    except (BackendError, ClusterError, SemanticsError) as error:
-        raise _coded(str(error), errors.RUNNER) from error
-    except NbdaskError as error:
-        raise _coded(str(error), errors.RUNNER if error.exit_code == 1 else usage) from error
-    except OSError as error:
-        text = f"{error.filename or 'system'}: {error.strerror or error}"
-        raise _coded(text, errors.IO) from error
-
-
-def _coded(message: str, code: int) -> NbdaskError:
-    error = NbdaskError(message)
-    # The class says what an error is in general; here the command decides.
-    error.exit_code = code
-    return error

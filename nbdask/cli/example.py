@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.options import run_options
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import run_keywords, say_result
@@ -16,7 +17,7 @@ from nbdask.flags import parse_args
 from nbdask.store.address import place_of
 
 
-@click.command(name="example")
+@click.command(name="example", cls=GroupedCommand)
 @click.argument("name", required=False)
 @click.option("--list", "listing", is_flag=True, help="List the crystals.")
 @click.option(

@@ -10,6 +10,7 @@ import click
 
 from nbdask.cli.argv import no_such_option
 from nbdask.cli.faults import bar
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 
 #: Endings of files with images that DIALS reads.
@@ -27,12 +28,14 @@ Formats, by the ending of OUT:
   .geom             geom   CrystFEL geometry of an NXmx file
   .expt             expt   experiment list of DIALS, crystal included
 Several stores are images of one series, in order; formats with one image in a
-file want # for its number in OUT: image_####.cbf.
+file want # for its number in OUT: image_####.cbf.  A store of a series is given
+alone: its shots are the images.  With # in its name nxmx or cxi is split into
+whole files of --shots-per-file images.
 Pixels that are counts (made by nbdask noise) stay as they are unless --scale or --adc is given.
 Example: nbdask export run.zarr image.img image.h5"""
 
 
-class _ExportCommand(click.Command):
+class _ExportCommand(GroupedCommand):
     """Names the nearest option where one is not known."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -47,7 +50,7 @@ class _ExportCommand(click.Command):
             raise no_such_option(error.option_name, options, ctx.command_path) from error
 
 
-@click.command(name="export", cls=_ExportCommand, epilog=_EPILOG)
+@click.command(name="export", cls=_ExportCommand, own=("seed", "scale", "shots"), epilog=_EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="STORE... OUT...")
 @click.option("--format", "format_", metavar="NAME", help="The format, whatever OUT is called.")
 @click.option(
@@ -81,6 +84,15 @@ class _ExportCommand(click.Command):
     "--images",
     metavar="FILE",
     help="Images of an expt [default: the first OUT that DIALS reads].",
+)
+@click.option(
+    "--shots", metavar="A:B", help="Shots of a series, from A to before B, or one [default: all]."
+)
+@click.option(
+    "--shots-per-file",
+    type=Whole(1),
+    metavar="N",
+    help="Most images of a file of nxmx or cxi [default: 1000].",
 )
 @click.option("--seed", type=Whole(), help="Seed of smv-noise [default: from the clock].")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.options import lengths_of
 from nbdask.cli.outputs import check_distinct
@@ -21,7 +22,7 @@ Example: nbdask geometry run.geom --clen 0.1 -o panels.png --to .expt"""
 _PICTURES = (".png", ".svg", ".pdf")
 
 
-@click.command(name="geometry", epilog=_EPILOG)
+@click.command(name="geometry", cls=GroupedCommand, own=("energy",), epilog=_EPILOG)
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print beam and panels as JSON.")
 @click.option(

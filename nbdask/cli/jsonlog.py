@@ -10,7 +10,7 @@ from nbdask.fill.listen import Listener, Start
 from nbdask.graph.tasks import TileResult
 
 if TYPE_CHECKING:
-    from nbdask.run import SimulationResult
+    from nbdask.result import SimulationResult
 
 
 class JsonLog(Listener):

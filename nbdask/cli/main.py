@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,17 +12,18 @@ from typing import NoReturn
 
 import click
 
+from nbdask.cli import logs
 from nbdask.cli.argv import no_such_option
 from nbdask.cli.crash import report_crash
 from nbdask.cli.jsonlines import is_wanted, json_lines
 from nbdask.cli.startup import claim_process, how_ended
 from nbdask.cli.streams import claim_streams
 from nbdask.errors import FieldError, NbdaskError, nearest
-from nbdask.version import __version__
+from nbdask.version import __version__, commit
 
 #: Subcommand -> module of ``nbdask.cli`` that holds a click command named ``command``.
 SUBCOMMANDS = {
-    "simulate": "Simulate an image from nanoBragg flags into a zarr store.",
+    "simulate": "Simulate images from nanoBragg flags into a zarr store.",
     "info": "Show what a store holds and how it was made.",
     "export": "Write images to files: SMV, PGM, NeXus, CBF, TIFF, CXI, .expt, float.",
     "noise": "Add photon noise and detector effects to the image of a store.",
@@ -32,6 +34,7 @@ SUBCOMMANDS = {
     "preview": "Draw a picture of a store's image.",
     "view": "Look at a store in the browser.",
     "pyramid": "Add coarser levels of the image to a store.",
+    "truth": "Tell what is true of images: crystal, beam, every reflection.",
     "parity": "Compare an image with the nanoBragg C program.",
     "compare": "Compare two results.",
     "example": "Simulate a bundled example crystal and draw it.",
@@ -40,8 +43,10 @@ SUBCOMMANDS = {
     "geometry": "Say what a geometry file holds, draw it, convert it.",
     "trace": "Show every intermediate value of one pixel, and where C's first differs.",
     "parameters": "List the numbers of an experiment that can be refined.",
-    "fit": "Refine numbers of an experiment against an image.",
+    "fit": "Refine numbers of an experiment against images.",
     "calibrate": "Measure this machine's kernel speed for the planner.",
+    "completion": "Print a script by which a shell completes commands and flags.",
+    "manual": "Print the manual page.",
 }
 
 
@@ -94,13 +99,20 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f"Did you mean {close[0]}?" if close else "Commands: " + ", ".join(known) + "."
 
 
+_COMMIT = commit()
+
+
 @click.command(
     cls=_Group,
     name="nbdask",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="nbdask")
+@click.version_option(
+    __version__,
+    prog_name="nbdask",
+    message="%(prog)s, version %(version)s" + (f", commit {_COMMIT}" if _COMMIT else ""),
+)
 def nbdask() -> None:
     """X-ray diffraction images of nanocrystals on pixel detectors of any size."""
 
@@ -116,7 +128,9 @@ def _unknown_option(error: click.NoSuchOption) -> str:
 
 def _say(message: str) -> None:
     """Print an error as one line on standard error."""
-    print("nbdask: error: " + " ".join(str(message).split()), file=sys.stderr)
+    text = " ".join(str(message).split())
+    print("nbdask: error: " + text, file=sys.stderr)
+    logs.note(text, logging.ERROR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,6 +148,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         (Ctrl-C), 143 terminated (SIGTERM).  :func:`entry` adds 70: an error of nbdask itself.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _with_events(words)
+    finally:
+        logs.end()
+
+
+def _with_events(words: list[str]) -> int:
+    """Run the command line; with --log json, standard error is made of events."""
     if not is_wanted(words):
         return _main(words)
     with json_lines() as lines:

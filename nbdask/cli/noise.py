@@ -8,10 +8,12 @@ import click
 
 from nbdask.cli.argv import COMMAND_LINE, explicit_resume
 from nbdask.cli.faults import bar
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.noise_options import noise_options, pipeline_of
 from nbdask.cli.options import (
     cluster_options,
     durability_option,
+    keeping_options,
     resume_option,
     tile_option,
 )
@@ -23,7 +25,7 @@ The steps are done in the order in which their options stand above.
 Example: nbdask noise run.zarr --out noisy.zarr --seed 1 --psf-gauss 1.5px --readout 3"""
 
 
-class _Recorded(click.Command):
+class _Recorded(GroupedCommand):
     """A command whose arguments are recorded."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -32,7 +34,7 @@ class _Recorded(click.Command):
         return super().parse_args(ctx, explicit_resume(args))
 
 
-@click.command(name="noise", cls=_Recorded, epilog=_EPILOG)
+@click.command(name="noise", cls=_Recorded, behind=("Cluster",), epilog=_EPILOG)
 @click.argument("store")
 @click.option("--out", metavar="PATH", help="The zarr store to write, such as noisy.zarr.")
 @noise_options
@@ -48,6 +50,7 @@ class _Recorded(click.Command):
 )
 @cluster_options
 @durability_option
+@keeping_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -59,7 +62,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError("--out is missing: give the store to write, such as noisy.zarr")
     pixel_size = StoreReader(options["store"]).experiment.detector.pixel_size
     pipeline = pipeline_of(options, pixel_size)
-    names = ("tile", "backend", "cluster", "workers", "threads", "jobs", "durability")
+    names = (
+        *("tile", "backend", "cluster", "workers", "threads", "jobs", "durability"),
+        *("compression", "dtype"),
+    )
     try:
         with bar("noise", options["quiet"]) as progress:
             result = noise(

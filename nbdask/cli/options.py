@@ -18,6 +18,7 @@ from nbdask.flags import GeometryRequest, Own, parse_args
 from nbdask.flags.geometry_request import PARTS, parts_of
 from nbdask.flags.own import OWN
 from nbdask.kernels.registry import BACKEND_HELP, NAMES, PRECISION_HELP, PRECISIONS
+from nbdask.store.pixels import COMPRESSIONS, FILLS
 from nbdask.units import from_mm
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def amplitude_options(files: bool = True) -> Callable[[Callable[..., Any]], Call
             "--energy",
             metavar="EV|off",
             help="Photon energy of f' and f'' [default: "
-            + ("the beam's]; else of a --geometry without one." if files else "off]."),
+            + ("the beam's]; without them, of a --geometry that has none." if files else "off]."),
         ),
         click.option(
             "--fprime",
@@ -381,7 +382,26 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how and where the work is done."""
-    return work_options(cluster_options(durability_option(same_bits_option(function))))
+    kept = keeping_options(function)
+    return work_options(cluster_options(durability_option(same_bits_option(kept))))
+
+
+def keeping_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how pixels are kept."""
+    decorators: list[Decorator] = [
+        click.option(
+            "--compression",
+            type=click.Choice(COMPRESSIONS),
+            help="lz4 is fast, zstd makes counts a third as large [default: zstd where photons are"
+            " counted, else lz4].",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(tuple(FILLS)),
+            help="Type of the stored pixels [default: float32]; the others hold whole numbers.",
+        ),
+    ]
+    return apply_all(decorators, function)
 
 
 def apply_all(decorators: list[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:

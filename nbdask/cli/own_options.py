@@ -33,6 +33,12 @@ def own_options(whose: str) -> Options:
         *_diffuse_options(whose),
         *_crystal_options(whose),
         *_amplitude_options(whose),
+        click.option(
+            "--cutoff",
+            metavar="X|auto",
+            help=f"{whose}Leave out terms far from spots: photons that each pixel may lack, proven"
+            " and checked; auto: a thousandth of its background's noise, at least 1e-4.",
+        ),
     ]
 
 
@@ -95,6 +101,12 @@ def _diffuse_options(whose: str) -> Options:
 def _crystal_options(whose: str) -> Options:
     """Return the options of the crystal's shape and mosaic domains."""
     return [
+        click.option(
+            "--mosaic",
+            type=Number(),
+            metavar="DEGREES",
+            help=f"{whose}Spread of mosaic domains, as -mosaic.",
+        ),
         click.option(
             "--mosaic-model",
             metavar="MODEL",

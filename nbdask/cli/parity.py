@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 
 from nbdask.cli.argv import check_dashes, no_such_option
-from nbdask.cli.comparison import exit_codes, give, threshold_options
+from nbdask.cli.comparison import give, threshold_options
 from nbdask.cli.faults import bar
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import (
     EXPERIMENT,
@@ -22,31 +24,20 @@ from nbdask.cli.options import (
 
 #: Key of ``click.Context.meta`` for the nanoBragg arguments; None: there was no "--".
 _ARGV = "nbdask.parity.argv"
-#: Exit code for a wrong command line.
-_USAGE = 1
 
 _EPILOG = """\b
-Exit codes: 0 all within thresholds, 1 usage, 2 a program failed, 3 beyond thresholds, 4 shapes
-differ, 5 input or output error.
+Exit codes: 0 all within thresholds, 1 a program failed, 2 refused, 3 beyond thresholds, 4 shapes
+differ.
 
 \b
 Example: nbdask parity run.zarr --c-bin ./nanoBragg --tiles 12 --html report.html
 Example: nbdask parity --c-bin ./nanoBragg -- -cell 70 80 90 75 85 95 -default_F 100 -N 5"""
 
 
-class _ParityCommand(click.Command):
-    """A command with nanoBragg's arguments after ``--``, and its own exit codes."""
+class _ParityCommand(GroupedCommand):
+    """A command with nanoBragg's arguments after ``--``."""
 
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Parse; errors of usage get the exit code of this command."""
-        with exit_codes(_USAGE):
-            return super().make_context(info_name, args, parent, **extra)
+    takes_flags = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Set the arguments after ``--`` aside, and explain flags that stand before it."""
@@ -58,6 +49,8 @@ class _ParityCommand(click.Command):
         known = [name for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)]
         for arg in own:
             name = arg.partition("=")[0]
+            if re.fullmatch("-v+", name):
+                continue
             if len(name) > 2 and name[0] == "-" and name[1].isalpha():
                 check_dashes([name], known)
                 raise click.UsageError(f"{arg}: put -- before the nanoBragg flags")
@@ -68,11 +61,6 @@ class _ParityCommand(click.Command):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show where the nanoBragg flags go."""
         return [*super().collect_usage_pieces(ctx), "[-- NANOBRAGG FLAGS]"]
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run; every error gets its exit code."""
-        with exit_codes(_USAGE):
-            return super().invoke(ctx)
 
 
 def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -100,7 +88,7 @@ def _tile_indices(
     return tuple(tile_indices)
 
 
-@click.command(name="parity", cls=_ParityCommand, epilog=_EPILOG)
+@click.command(name="parity", cls=_ParityCommand, own=("seed",), epilog=_EPILOG)
 @click.argument("store", required=False)
 @click.option("--c-bin", metavar="PATH", help="The nanoBragg C program [default: $NB_C_BIN].")
 @click.option(
@@ -108,6 +96,7 @@ def _tile_indices(
     metavar="FILE",
     help="TOML file that describes the experiment, instead of STORE or flags.",
 )
+@click.option("--shot", type=Whole(0), metavar="N", help="The shot, of a STORE of a series.")
 @click.option(
     "--tiles",
     metavar="N|all",
@@ -225,6 +214,8 @@ def _check_form(store: str | None, argv: list[str] | None, options: dict[str, An
             f"{beside[0]} goes with nanoBragg flags only; a store or --config FILE describes the"
             " whole experiment"
         )
+    if options["shot"] is not None and store is None:
+        raise click.UsageError(f"--shot {options['shot']} goes with a STORE of a series only")
     own = flags_of(options, "backend", "precision", "tile")
     if own and store is not None:
         hint = "; --at-tile ROW,COLUMN chooses one of its tiles" if own[0] == "--tile" else ""

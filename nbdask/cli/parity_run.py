@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from nbdask.cli.comparison import check_files, thresholds_of
+from nbdask.cli.config import experiment_of
 from nbdask.cli.options import parse_flags
 from nbdask.cli.outputs import check_distinct, files_among, inputs_of_store
 from nbdask.cli.running import say
-from nbdask.flags import from_toml
 from nbdask.parity.against_c import Request, parity, parity_from_scratch
 from nbdask.parity.binary import VARIABLE, find_binary
 from nbdask.parity.errors import FileError, ParityUsageError
@@ -94,13 +94,14 @@ def _request(options: dict[str, Any], progress: Progress | None) -> Request:
         keep=options["keep"],
         progress=progress,
         report=None if options["quiet"] else say,
+        shot=options["shot"],
     )
 
 
 def _from_scratch(argv: list[str] | None, options: dict[str, Any], request: Request) -> Outcome:
     """Compute and compare an image that nanoBragg flags or a TOML file describe."""
     if argv is None:
-        experiment = from_toml(options["config"])
+        experiment = experiment_of(options["config"])
         wanted = options["semantics"]
         if wanted is not None and wanted != experiment.semantics:
             experiment = experiment.replace(semantics=wanted)

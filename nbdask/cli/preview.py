@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 
 
-@click.command(name="preview")
+@click.command(name="preview", cls=GroupedCommand, own=("log", "shots"))
 @click.argument("store")
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="Picture to write: .png, .svg or .pdf."
@@ -27,14 +28,18 @@ from nbdask.cli.startup import import_zarr
     "--percentile",
     type=Number(),
     metavar="P",
-    help="Percentile of the pixels above 0 that gets the last colour [default: 99.9, linear: 99].",
+    help="Percentile of the pixels above 0 that gets the last colour [default: chosen].",
 )
 @click.option(
     "--colormap", default="inferno", show_default=True, help="Any of matplotlib's colour maps."
 )
 @click.option("--resolution-rings", is_flag=True, help="Draw rings of resolution, beam centre.")
 @click.option(
-    "--spots", type=Whole(), default=0, metavar="N", help="Mark the N brightest spots with h k l."
+    "--spots",
+    type=Whole(),
+    default=0,
+    metavar="N",
+    help="Mark the N spots that stand out most with h k l.",
 )
 @click.option(
     "--downsample",
@@ -57,6 +62,16 @@ from nbdask.cli.startup import import_zarr
     show_default=True,
     help="Numbers along the axes.",
 )
+@click.option("--shot", type=Whole(0), metavar="N", help="Shot of a series [default: 0].")
+@click.option(
+    "--shots",
+    metavar="FIRST:END[:STEP]",
+    help="Shots of a series: a contact sheet of them; END is not included.",
+)
+@click.option(
+    "--sum", "over", flag_value="sum", help="Draw the sum of the shots [default: of all shots]."
+)
+@click.option("--max", "over", flag_value="max", help="Draw each pixel's brightest value of them.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
@@ -75,11 +90,21 @@ def command(store: str, output: str, **options: Any) -> None:
         size=options["size"],
         axes=options["axes"],
     )
-    made = preview(store, output, roi=options["roi"], style=style, overwrite=options["overwrite"])
+    made = preview(
+        store,
+        output,
+        roi=options["roi"],
+        style=style,
+        overwrite=options["overwrite"],
+        shots=_shots(store, options),
+        over=options["over"],
+    )
     if options["quiet"]:
         return
     low, high = made.contrast
     text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
+    if not made.bright:
+        text = f"{made.path}: no pixel above 0"
     if made.factor > 1:
         text += f", {options['downsample']} of {made.factor} x {made.factor} pixels"
     if made.missing:
@@ -88,3 +113,18 @@ def command(store: str, output: str, **options: Any) -> None:
     for spot, label in zip(made.spots, made.labels, strict=True):
         where = f"spot at slow {spot.slow}, fast {spot.fast}"
         click.echo(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+
+
+def _shots(store: str, options: dict[str, Any]) -> range | None:
+    """Return the shots that are meant; None: what is drawn without a choice."""
+    from nbdask.derive.over_shots import parse_shots
+    from nbdask.store.reader import StoreReader
+
+    shot, shots = options["shot"], options["shots"]
+    if shot is not None and (shots is not None or options["over"] is not None):
+        other = "--shots" if shots is not None else f"--{options['over']}"
+        raise click.UsageError(f"--shot and {other}: give one of them")
+    if shot is not None:
+        StoreReader(store).checked_shot(shot)
+        return range(shot, shot + 1)
+    return None if shots is None else parse_shots(shots, StoreReader(store))

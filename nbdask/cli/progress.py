@@ -107,7 +107,7 @@ class ProgressLine(Listener):
         written = plan.image_bytes * self.done / total
         parts = [
             f"{self.done} of {total} tiles, {100 * self.done // total} %",
-            f"{_short(self._evaluations / spent)} evaluations/s",
+            f"{_short(self._evaluations / spent)} evaluations/s{_done(plan.share)}",
             f"{written / 1e9:.2f} of {plan.image_bytes / 1e9:.2f} GB",
         ]
         if self.done < total:
@@ -163,6 +163,11 @@ class ProgressLine(Listener):
         """End the line of an interrupted bar."""
         if self._terminal and self.begun and not self._quiet:
             print(file=sys.stderr)
+
+
+def _done(share: float) -> str:
+    """Return how many of the evaluations asked for are not skipped, where some are."""
+    return f" ({100 * share:.2g} % computed)" if share < 1.0 else ""
 
 
 def _short(count: float) -> str:

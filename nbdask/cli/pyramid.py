@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from nbdask.cli.faults import bar
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.options import cluster_options
 from nbdask.cli.running import say, say_notes
 from nbdask.cli.startup import how_ended
 
 
-@click.command(name="pyramid")
+@click.command(name="pyramid", cls=GroupedCommand, own=("shots",))
 @click.argument("store")
 @click.option(
     "--kind",
@@ -24,11 +25,23 @@ from nbdask.cli.startup import how_ended
 @click.option(
     "--rebuild", is_flag=True, help="Build all of it again, such as one of an earlier layout."
 )
+@click.option(
+    "--shots",
+    metavar="FIRST:END[:STEP]",
+    help="Build levels of these shots of a series only, END not included [default: of all].",
+)
 @cluster_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(
-    ctx: click.Context, /, store: str, kind: str, rebuild: bool, quiet: bool, **where: Any
+    ctx: click.Context,
+    /,
+    store: str,
+    kind: str,
+    rebuild: bool,
+    shots: str | None,
+    quiet: bool,
+    **where: Any,
 ) -> None:
     """Add coarser levels of the image to STORE, or the missing ones.
 
@@ -36,12 +49,17 @@ def command(
     as OME-Zarr 0.5.
     Each kind adds about a third to the size of the store.
     """
+    from nbdask.derive.over_shots import parse_shots
     from nbdask.derive.pyramid import build_pyramid
+    from nbdask.store.reader import StoreReader
 
     kinds = ("max", "mean") if kind == "both" else (kind,)
+    chosen = None if shots is None else parse_shots(shots, StoreReader(store))
     try:
         with bar("building", quiet) as progress:
-            made = build_pyramid(store, kinds=kinds, rebuild=rebuild, progress=progress, **where)
+            made = build_pyramid(
+                store, kinds=kinds, rebuild=rebuild, shots=chosen, progress=progress, **where
+            )
     except KeyboardInterrupt as error:
         word, code = how_ended(error)
         again = "the same command" + (" without --rebuild" if rebuild else "")

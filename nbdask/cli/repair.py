@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from nbdask.cli.faults import bar, say_faults
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 
 
-@click.command(name="repair")
+@click.command(name="repair", cls=GroupedCommand)
 @click.argument("store")
 @click.option("--threads", type=Whole(min=1), help="Threads [default: one per core].")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def command(store: str, threads: int | None, quiet: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print what was mended as JSON.")
+def command(store: str, threads: int | None, quiet: bool, as_json: bool) -> int:
     """Compute the missing and corrupt tiles of STORE again, and bring its statistics up to date."""
     from nbdask.verification import repair
 
     with bar("repairing", quiet) as progress:
         done = repair(store, threads=threads, progress=progress)
-    if not quiet:
+    if as_json:
+        faults = [{"tile": f.index, "kind": f.kind, "reason": f.reason} for f in done.faults]
+        click.echo(json.dumps({"store": str(done.path), "repaired": faults}, indent=2))
+    elif not quiet:
         say_faults(done.faults)
-        click.echo(f"{done.path}: {len(done.faults)} tiles computed again, complete")
-    return 0
+        for remark in done.altered:
+            click.echo(remark)
+        truth = ", truth written" if done.truth else ""
+        text = f"{done.path}: {len(done.faults)} tiles computed again{truth}, complete"
+        if done.altered:
+            text += "; what was altered cannot be mended: take a copy, or simulate again"
+        click.echo(text)
+    return 1 if done.altered else 0

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbdask.cli import logs
 from nbdask.cli.jsonlines import emit
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
+from nbdask.plan.planes import arrays_of
+from nbdask.plan.tiles import dims_text, shape_text
 from nbdask.statistics import place_text
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
@@ -26,16 +29,19 @@ MOST_NAMED = 20
 if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
-    from nbdask.run import Result
+    from nbdask.result import Result
 
 
 def say(message: str) -> None:
     """Print one line on standard error, where it does not mix with results."""
     print("nbdask: " + one_line(message), file=sys.stderr)
+    logs.note(one_line(message))
 
 
 def say_notes(notes: Sequence[str]) -> None:
-    """Print what the user should be told, each note once."""
+    """Print what the user should be told, each note once, unless --quiet was given."""
+    if logs.is_quiet():
+        return
     for note in dict.fromkeys(notes):
         say("note: " + note)
 
@@ -59,14 +65,16 @@ def describe_disk(plan: Plan, out: str | None) -> tuple[str, tuple[str, ...]]:
     StoreError
         Not even an empty image would fit, or no store can be at ``out``.
     """
-    text = f"disk      at most {format_bytes(most_bytes(plan.grid, len(plan.grid)))}"
+    slopes = len(plan.slopes)
+    size = (len(plan.grid), len(arrays_of(plan.planes, slopes)), slopes)
+    text = f"disk      at most {format_bytes(most_bytes(plan.grid, *size))}"
     if not out:
         return text, ()
     place = place_of(out)
     free = place.free_bytes()
     if free is not None:
         text += f", {format_bytes(free)} free at {place.name}"
-    return text, check_space(place, plan.grid, len(plan.grid))
+    return text, check_space(place, plan.grid, *size)
 
 
 def resume_command(argv: Sequence[str]) -> str:
@@ -117,12 +125,14 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parsed options that say how and where the work is done."""
     from nbdask.run import Settings
 
-    return {item.name: options[item.name] for item in fields(Settings)}
+    return {item.name: options[item.name] for item in fields(Settings) if item.name in options}
 
 
-def peak_text(value: float | None, slow: int, fast: int, panel: int | None = None) -> str:
+def peak_text(
+    value: float | None, slow: int, fast: int, panel: int | None = None, shot: int | None = None
+) -> str:
     """Return the brightest pixel and where it is, or that there is none."""
-    place = place_text(slow, fast, panel)
+    place = place_text(slow, fast, panel, shot)
     if slow < 0:
         return "no pixel above 0"
     if value is None or math.isinf(value):
@@ -130,14 +140,23 @@ def peak_text(value: float | None, slow: int, fast: int, panel: int | None = Non
     return f"max {value:.7g} at {place}"
 
 
+def dim_notes(result: Result) -> list[str]:
+    """Return a note where no pixel expects a photon; ``result`` is of an image without noise."""
+    brightest = result.statistics.max
+    if not 0.0 < brightest < 1.0:
+        return []
+    return [
+        f"no pixel expects more than {brightest:.2g} photons, so noise would leave an empty image:"
+        " a higher -flux, -exposure or -fluence, a smaller -beamsize or more cells raise it"
+    ]
+
+
 def say_result(result: Result) -> None:
     """Print what was made."""
-    from nbdask.run import dims_text, shape_text
-
     found, shape = result.statistics, result.shape
     click.echo(
-        f"{result.path}: {shape_text(shape)} pixels ({dims_text(shape)}) in"
-        f" {result.seconds:.2f} s\n"
-        f"{peak_text(found.max, found.max_slow, found.max_fast, found.max_panel)};"
+        f"{result.path}: {shape_text(shape)} pixels"
+        f" ({dims_text(shape, found.max_shot is not None)}) in {result.seconds:.2f} s\n"
+        f"{peak_text(found.max, found.max_slow, found.max_fast, found.max_panel, found.max_shot)};"
         f" mean {found.mean:.6g}, rms {found.rms:.6g}, rmsd {found.rmsd:.6g}"
     )

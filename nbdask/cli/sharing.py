@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,11 @@ from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.flags import Outputs
 from nbdask.plan.shards import Shard
+
+if TYPE_CHECKING:
+    from nbdask.result import Output
+    from nbdask.run import Treatment
+    from nbdask.shots.series import Series
 
 _FILES = ("floatfile", "intfile", "pgmfile", "noisefile")
 #: Seconds between two lines of a log.
@@ -45,8 +50,9 @@ def shard_of(options: dict[str, Any], outputs: Outputs | None) -> Shard | None:
             f"--overwrite with --shard {text}: no shard may delete what others have written; name a"
             " new store, or remove the old one"
         )
+    copied = options["keep_float"] == "yes"
     needing = [
-        *(["--noise"] if options["noise"] else given_options(options)),
+        *(["--noise"] if options["noise"] else given_options(options) if copied else []),
         *(["--pyramid"] if options["pyramid"] else []),
         *([f"-{name}" for name in _FILES if getattr(outputs, name, None)]),
         *(["-printout"] if outputs is not None and outputs.printout else []),
@@ -60,13 +66,20 @@ def shard_of(options: dict[str, Any], outputs: Outputs | None) -> Shard | None:
 
 
 def run_shard(
-    experiment: Experiment,
+    experiment: Experiment | Series,
     options: dict[str, Any],
     shard: Shard,
     argv: Sequence[str],
     notes: Sequence[str],
+    made: tuple[Treatment | None, Sequence[Output]],
 ) -> int:
-    """Compute a shard, and say how it went; return the exit code."""
+    """Compute a shard, and say how it went; return the exit code.
+
+    Parameters
+    ----------
+    made : tuple
+        What is done to each tile, and what the last shard makes of the store.
+    """
     from nbdask.run import Settings
     from nbdask.shards import simulate_shard
 
@@ -82,6 +95,8 @@ def run_shard(
                 progress=progress or _in_lines(shard, options["quiet"] or options["log"] == "json"),
                 listeners=[JsonLog()] if options["log"] == "json" else [],
                 notes=notes,
+                treatment=made[0],
+                outputs=made[1],
             )
     except KeyboardInterrupt as error:
         word, code = how_ended(error)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbdask.cli.groups import GroupedCommand
+
 if TYPE_CHECKING:
     from nbdask.fill.standing import Standing
 
 
-@click.command(name="status")
+@click.command(name="status", cls=GroupedCommand)
 @click.argument("store")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(store: str, as_json: bool) -> int:

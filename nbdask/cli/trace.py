@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbdask.cli.argv import ARGV, FlagCommand
+from nbdask.cli.config import experiment_of
 from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import EXPERIMENT, Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.outputs import check_distinct, files_among, inputs_of
@@ -16,7 +17,6 @@ from nbdask.cli.running import say, say_notes
 from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
-from nbdask.flags import from_toml
 from nbdask.geometry.panel_frames import panel_number
 from nbdask.kernels.registry import COMPILED
 from nbdask.trace import walk
@@ -29,6 +29,7 @@ from nbdask.trace.text import describe
 _EPILOG = """\b
 Example: nbdask trace 685 1039 run.zarr --domain 0:2
 Example: nbdask trace 12 30 run.zarr --panel q0a1
+Example: nbdask trace 12 30 stills.zarr --shot 17
 Example: nbdask trace 12 30 --against c.log -- -cell 70 80 90 75 85 95 -N 5 -default_F 100"""
 
 
@@ -62,6 +63,7 @@ def _range_option(name: str, what: str) -> Decorator:
     metavar="NAME|N",
     help="The panel of the pixel, by its name or number from 0, where there are several.",
 )
+@click.option("--shot", type=Whole(0), metavar="N", help="The shot, of a STORE of a series.")
 @click.option(
     "--taps",
     metavar="NAMES",
@@ -151,7 +153,7 @@ def command(ctx: click.Context, /, **options: Any) -> int:
         click.echo(report(trace, found), err=target == "-")
     elif target != "-":
         click.echo(describe(trace, options["limit"]))
-    same = store is None or _same_as_stored(store, trace, experiment)
+    same = store is None or _same_as_stored(store, trace, experiment, options["shot"])
     return 0 if same and (found is None or found.first is None) else 1
 
 
@@ -207,13 +209,15 @@ def _experiment(
         raise click.UsageError(
             f"{beside[0]} goes with nanoBragg flags only; {whole} the whole experiment"
         )
+    if options["shot"] is not None and store is None:
+        raise click.UsageError(f"--shot {options['shot']} goes with a STORE of a series only")
     notes: list[str] = []
     if store is not None:
         from nbdask.store.reader import StoreReader
 
-        found = StoreReader(store).experiment
+        found = StoreReader(store).chosen(options["shot"], "trace").experiment
     elif options["config"] is not None:
-        found = from_toml(options["config"])
+        found = experiment_of(options["config"])
     else:
         parsed = parse_flags(list(argv), options)
         found, notes = parsed.experiment, list(parsed.notes)
@@ -238,10 +242,10 @@ def _write_json(trace: Trace, found: Comparison | None, target: str) -> None:
         fresh.write_bytes(f"{text}\n".encode())
 
 
-def _same_as_stored(store: str, trace: Trace, experiment: Experiment) -> bool:
+def _same_as_stored(store: str, trace: Trace, experiment: Experiment, shot: int | None) -> bool:
     """Print the stored pixel next to the traced one; False: rounding does not explain it."""
     from nbdask.trace.stored import compare_stored
 
-    same, line = compare_stored(store, trace, experiment)
+    same, line = compare_stored(store, trace, experiment, shot)
     click.echo(line, err=True)
     return same

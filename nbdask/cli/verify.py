@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbdask.cli.faults import bar, say_faults
+from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.options import cluster_options
 
+if TYPE_CHECKING:
+    from nbdask.verification import Verification
 
-@click.command(name="verify")
+
+@click.command(name="verify", cls=GroupedCommand, own=("seed",))
 @click.argument("store")
 @click.option(
     "--recompute",
@@ -22,8 +27,9 @@ from nbdask.cli.options import cluster_options
 )
 @click.option("--seed", type=Whole(), default=0, show_default=True, help="Seed of the draw.")
 @cluster_options
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code tells the outcome.")
-def command(store: str, recompute: int, seed: int, quiet: bool, **where: Any) -> int:
+def command(store: str, recompute: int, seed: int, as_json: bool, quiet: bool, **where: Any) -> int:
     """Read every tile of STORE and compare it with its checksum.
 
     The exit code is 0 where all is well, 1 where it is not.
@@ -32,7 +38,9 @@ def command(store: str, recompute: int, seed: int, quiet: bool, **where: Any) ->
 
     with bar("reading", quiet) as progress:
         found = verify(store, recompute, seed=seed, progress=progress, **where)
-    if not quiet:
+    if as_json:
+        click.echo(json.dumps(_values(found), indent=2))
+    elif not quiet:
         say_faults(found.faults)
         for remark in (*found.remarks, *found.altered):
             click.echo(remark)
@@ -51,3 +59,17 @@ def command(store: str, recompute: int, seed: int, quiet: bool, **where: Any) ->
             text += "; what was altered cannot be mended: take a copy, or simulate again"
         click.echo(text)
     return 0 if found.ok else 1
+
+
+def _values(found: Verification) -> dict[str, Any]:
+    """Return what was found, JSON-able."""
+    return {
+        "store": str(found.path),
+        "ok": found.ok,
+        "tiles": found.tiles,
+        "recomputed": found.recomputed,
+        "faults": [{"tile": f.index, "kind": f.kind, "reason": f.reason} for f in found.faults],
+        "remarks": list(found.remarks),
+        "altered": list(found.altered),
+        "notes": list(found.notes),
+    }

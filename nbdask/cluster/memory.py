@@ -61,15 +61,14 @@ def make_plugin(run: str) -> Any:
         for _, controllers, path in lines:
             for name in (path, ""):
                 if controllers == "":
-                    folder = f"/sys/fs/cgroup{name}"
-                    kills = number(f"{folder}/memory.events", "oom_kill")
-                    limit = number(f"{folder}/memory.max")
+                    folder, events, most = f"/sys/fs/cgroup{name}", "events", "max"
                 elif "memory" in controllers.split(","):
                     folder = f"/sys/fs/cgroup/memory{name}"
-                    kills = number(f"{folder}/memory.oom_control", "oom_kill")
-                    limit = number(f"{folder}/memory.limit_in_bytes")
+                    events, most = "oom_control", "limit_in_bytes"
                 else:
                     continue
+                kills = number(f"{folder}/memory.{events}", "oom_kill")
+                limit = number(f"{folder}/memory.{most}")
                 if kills is not None:
                     return folder, kills, limit
         return "", None, None
@@ -80,6 +79,7 @@ def make_plugin(run: str) -> Any:
         looks: Any = None
 
         def setup(self, nanny: Any) -> None:
+            """Look from now on."""
             self.before = group()[1]
             if self.before is None:
                 return
@@ -95,6 +95,7 @@ def make_plugin(run: str) -> Any:
             self.looks.start()
 
         def teardown(self, nanny: Any) -> None:
+            """Look no more."""
             if self.looks is not None:
                 self.looks.stop()
 
@@ -107,6 +108,7 @@ def told(client: Client, run: str) -> Iterator[None]:
     seen: set[tuple[str, str, int]] = set()
 
     def by_system(event: tuple[float, dict[str, Any]]) -> None:
+        """Tell once of each worker that the system killed."""
         about = event[1]
         # All nannies of a control group see the same.
         which = about["host"], about["group"], about["kills"]

@@ -92,6 +92,7 @@ class ThreadsExecutor:
         graph = {key: (attempt, *task) for item in window for key, task in item.graph.items()}
 
         def finished(key: Any, value: Any, *_: Any) -> None:
+            """Hear of what became of an item."""
             if key not in items:
                 return
             if isinstance(value, Failure):

@@ -308,12 +308,12 @@ class AssembledLevels(Levels):
     diagonal of a panel's pixel at that level from their place.
     """
 
-    def __init__(self, reader: StoreReader) -> None:
-        self.place, self.reader = reader.place, reader
-        self.plane = plane_of(reader.experiment)
+    def __init__(self, reader: StoreReader, plane: Plane | None = None) -> None:
+        self.place, self.reader, self.shot = reader.place, reader, reader.shot
+        self.plane = plane or plane_of(reader.experiment)
         slow, fast = self.plane.shape
         self.grid = TileGrid((slow, fast), (min(CHUNK, slow), min(CHUNK, fast)))
-        self._own = Levels(self.place)
+        self._own = Levels(self.place, shot=self.shot)
         self.kinds, self.count = self._own.kinds, self._own.count
         self.layout = self._own.layout
         self._image = CheckedImage(reader, missing=True)
@@ -334,7 +334,7 @@ class AssembledLevels(Levels):
 
     def again(self) -> AssembledLevels:
         """Return the same of the store as it is now."""
-        return AssembledLevels(StoreReader(self.place))
+        return AssembledLevels(_at(StoreReader(self.place), self.shot), self.plane)
 
     def read(self, kind: str, level: int, part: Tile) -> NDArray[np.float32]:
         """Return a part of the picture; NaN between panels, and where nothing is computed yet."""
@@ -361,14 +361,39 @@ class AssembledLevels(Levels):
 
     def check(self, index: int) -> None:
         """Read a chunk anew; raise StoreError where a tile under it is damaged."""
-        fresh = CheckedImage(StoreReader(self.place), missing=True)
+        fresh = CheckedImage(_at(StoreReader(self.place), self.shot), missing=True)
         self.plane.assembled(fresh.read, self.grid[index])
 
 
-def open_levels(store: str | os.PathLike[str] | Place) -> Levels:
-    """Return the image of a store and its coarser levels, of several panels the picture of them."""
+def open_levels(
+    store: str | os.PathLike[str] | Place, shot: int | None = None, plane: Plane | None = None
+) -> Levels:
+    """Return the image of a store and its coarser levels, of several panels the picture of them.
+
+    Parameters
+    ----------
+    store : path, address or Place
+    shot : int, optional
+        Of a series; None: the image of a store that is none of a series.
+    plane : Plane, optional
+        The picture of several panels, so that shots whose panels are moved have the same one.
+
+    Raises
+    ------
+    StoreError
+        There is no store, no such shot, or the store is damaged.
+    """
     reader = StoreReader(store)
-    return Levels(reader.place) if reader.grid.panels == 1 else AssembledLevels(reader)
+    if shot is None:
+        reader.one_shot("preview and view")
+    if reader.grid.panels == 1:
+        return Levels(reader.place, shot=shot)
+    return AssembledLevels(_at(reader, shot), plane)
+
+
+def _at(reader: StoreReader, shot: int | None) -> StoreReader:
+    """Return one shot of a series, or a store of one image as it is."""
+    return reader if shot is None else reader.at(shot)
 
 
 def geometry_of(levels: Levels) -> Directions:
@@ -423,7 +448,7 @@ def assemble(store: str | os.PathLike[str]) -> xarray.DataArray:
     xarray.DataArray
         (slow, fast) float32, lazy; NaN between panels, and where nothing is computed yet.
         Coordinates: indices, and ``x`` and ``y`` [m] of pixel centres in the plane, y up and x
-        to the left for who looks along the beam; attributes: those of the image, ``distance_m``.
+        to the left when looking along the beam; attributes: those of the image, ``distance_m``.
 
     Raises
     ------
@@ -436,6 +461,7 @@ def assemble(store: str | os.PathLike[str]) -> xarray.DataArray:
     import xarray
 
     reader = StoreReader(store)
+    reader.one_shot("assemble")
     if not reader.panels:
         raise InputError(
             f"{reader.path}: has one panel, which is a picture by itself: use nbdask.open"

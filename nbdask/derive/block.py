@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive import compiled, convolution, counter, elementary, photons
+from nbdask import counter, elementary
+from nbdask.derive import compiled, convolution, photons
 from nbdask.errors import FieldError
 
 BACKENDS = ("cpu", "numpy")
@@ -21,7 +22,7 @@ class Block(NamedTuple):
     corner : tuple of int
         Detector indices (slow, fast) of the block's first pixel.
     seed, frame, stream : int
-        See :mod:`.counter`.
+        See :mod:`nbdask.counter`.
     backend : str
         ``"cpu"`` or ``"numpy"``; the bits are the same.  NumPy also serves where there is no
         compiled library.

@@ -130,6 +130,8 @@ class Canvas:
     ----------
     region : Tile
         What the canvas covers, in pixels of the image; it may reach beyond the far edges.
+    hidden : (n_slow, n_fast) bool array or None
+        Pixels that are NaN whatever is added, such as masked ones; None at first.
     """
 
     def __init__(self, shape: tuple[int, int], region: Tile, factor: int, kind: str) -> None:
@@ -140,6 +142,7 @@ class Canvas:
         self._values = np.full(bins.shape, np.nan, dtype=np.float32)
         self._sums: NDArray[np.float64] | None = None
         self._weights: NDArray[np.float64] | None = None
+        self.hidden: Flags | None = None
 
     def add(self, values: NDArray[np.float32], piece: Piece) -> None:
         """Add the pixels of a piece.
@@ -190,6 +193,20 @@ class Canvas:
 
     def values(self) -> NDArray[np.float32]:
         """Return what there is so far, (n_slow, n_fast) float32; NaN where nothing is."""
+        result = self._known()
+        if self.hidden is not None:
+            result = np.where(self.hidden, np.float32(np.nan), result)
+        return result
+
+    def lacking(self) -> float:
+        """Return the part of it that is not computed yet, 0 to 1; hidden pixels lack nothing."""
+        missing = np.isnan(self._known())
+        if self.hidden is not None:
+            missing &= ~self.hidden
+        return float(missing.mean())
+
+    def _known(self) -> NDArray[np.float32]:
+        """Return what there is, hidden pixels included."""
         if self._sums is None or self._weights is None:
             return self._values
         result = self._values.copy()

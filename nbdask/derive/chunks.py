@@ -17,7 +17,7 @@ from nbdask.store.checked import CheckedImage, common, overlapping
 from nbdask.store.levels import Levels
 from nbdask.store.place import Place
 
-#: Level, panel, row and column of a chunk.
+#: Level, plane, row and column of a chunk; planes are the panels of all shots, shot by shot.
 Chunk = tuple[int, int, int, int]
 
 
@@ -42,12 +42,12 @@ class ChunkBuilder:
         StoreError
             A tile is damaged, or the chunk cannot be written.
         """
-        level, panel, row, column = chunk
+        level, plane, row, column = chunk
         grid = self.levels.level_grid(level)
-        index = panel * grid.per_panel + row * grid.counts[1] + column
+        index = plane * grid.per_panel + row * grid.counts[1] + column
         part = grid[index]
         # What is beyond a panel that is smaller than others is 0, and counts in nothing.
-        own = part.intersect(Tile.of_shape(self.levels.panel_shape(panel, level), panel))
+        own = part.intersect(Tile.of_shape(self.levels.panel_shape(part.panel, level)))
         values = self._halved(level, own) if own else {}
         for kind in self.levels.kinds:
             full = values.get(kind)
@@ -66,6 +66,7 @@ class ChunkBuilder:
             2 * part.fast0,
             min(2 * part.fast1, shape[1]),
             part.panel,
+            part.shot,
         )
         if level == 1:
             return self._first(below, part.shape)
@@ -139,12 +140,12 @@ class Chunks(Shared):
         return replace(self, builder=ChunkBuilder(Levels(self.place, writable=True)))
 
 
-def build_chunk(run: str, level: int, panel: int, row: int, column: int) -> Chunk:
+def build_chunk(run: str, level: int, plane: int, row: int, column: int) -> Chunk:
     """Build and write one chunk."""
     context: Chunks = context_of(run)
     assert context.builder is not None
-    context.builder.build((level, panel, row, column))
-    return level, panel, row, column
+    context.builder.build((level, plane, row, column))
+    return level, plane, row, column
 
 
 def chunk_graphs(run: str, chunks: Iterable[Chunk]) -> Iterator[Graph]:

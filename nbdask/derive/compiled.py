@@ -1,7 +1,7 @@
 """The loops of this folder that are compiled: random numbers, point-spread functions, C's noise.
 
-Bit for bit what :mod:`.photons`, :mod:`.elementary` and :mod:`.convolution` give.  The C++ is in
-``nbdask/native/src/derive_*``.
+Bit for bit what :mod:`.photons`, :mod:`nbdask.elementary` and :mod:`.convolution` give.  The C++
+is in ``nbdask/native/src/derive_*``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Numbers(NamedTuple):
     slow, fast : int
         Detector indices of the first pixel.
     frame, stream, key0, key1 : int
-        See :mod:`.counter`.
+        See :mod:`nbdask.counter`.
     """
 
     slow: int
@@ -76,7 +76,7 @@ def poisson(values: NDArray[np.float64], numbers: Numbers) -> None:
 
 
 def normal(values: NDArray[np.float64], numbers: Numbers) -> None:
-    """Fill an array with standard normal deviates; see :func:`.elementary.normal`.
+    """Fill an array with standard normal deviates; see :func:`nbdask.elementary.normal`.
 
     Parameters
     ----------

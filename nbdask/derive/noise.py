@@ -31,9 +31,11 @@ from nbdask.fill.work import Work
 from nbdask.graph.tasks import TileResult, written
 from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
-from nbdask.plan.tiles import TileGrid
-from nbdask.run import Result, Settings
+from nbdask.result import Result
+from nbdask.run import Settings
+from nbdask.shots import Series
 from nbdask.store.address import place_of
+from nbdask.store.pixels import Kept
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
 from nbdask.store.schema import COMPLETE
@@ -53,6 +55,8 @@ class NoiseSettings(TypedDict, total=False):
     threads: int | None
     jobs: JobOptions | None
     durability: str
+    compression: str | None
+    dtype: str | None
 
 
 def noise(
@@ -88,8 +92,8 @@ def noise(
         Called with (tiles done, tiles in all) whenever a tile is written.
     **settings
         ``tile`` (None: as in the source), ``backend`` (``"cpu"``, which is compiled, or
-        ``"numpy"``), ``cluster``, ``workers``, ``threads``, ``jobs`` and ``durability``, as in
-        :class:`nbdask.run.Settings`.
+        ``"numpy"``), ``cluster``, ``workers``, ``threads``, ``jobs``, ``durability``,
+        ``compression`` and ``dtype``, as in :class:`nbdask.run.Settings`.
 
     Returns
     -------
@@ -118,10 +122,12 @@ def _noise(
     start = time.perf_counter()
     if not isinstance(pipeline, Pipeline):
         raise InputError(f"pipeline = {pipeline!r}: must be a Pipeline of steps")
+    kept = Kept.of(settings.dtype, settings.compression, counts=True, whole=pipeline.whole)
     reader = complete_source(source, target.place)
     target.check()
     sizes = sizes_of(reader)
     pipeline.check(stacked(reader.grid.panels, reader.grid.shape))
+    provenance.check_frames(pipeline, reader.grid.shots)
     provenance.check_seed_is_new(reader, pipeline)
     rest = pipeline.split()
     if rest is not None:
@@ -129,16 +135,20 @@ def _noise(
     begun = target.place if target.resume else None
     if rest is not None:
         reader.one_panel("--noise-rng c")
+        reader.one_shot("--noise-rng c")
     tile = _tile(settings.tile, reader, rest, begun)
-    grid = TileGrid(reader.grid.shape, tile, reader.grid.panels)
+    grid = replace(reader.grid, tile=tile)
     backend = check_backend(settings.backend or "cpu")
-    writer = TileWriter(target.place, grid.counts[1])
+    writer = TileWriter(target.place)
     context = Context(Source(reader.place), pipeline, grid, writer, backend, sizes)
     spec = parse_cluster(settings.cluster, settings.workers, settings.threads, settings.jobs)
     root = provenance.start(reader, pipeline, grid, command, spec.kind)
     missing = None if backend == "numpy" else missing_note()
     notes = () if missing is None else (missing,)
-    work = Derivation(context, root, provenance.image_attributes(reader, pipeline), notes)
+    work = Derivation(
+        context, root, provenance.image_attributes(reader, pipeline), notes, reader.series
+    )
+    work.kept = kept
     opened = open_cluster(spec) if rest is None else nullcontext(_InOrder())
     done = fill(work, target, opened, listening(progress))
     seconds = time.perf_counter() - start
@@ -214,6 +224,7 @@ class Derivation(Work):
     image : mapping
         What the image holds: ``long_name`` and ``units``.
     notes : tuple of str
+    series : Series, optional
     """
 
     context: Context
@@ -224,6 +235,7 @@ class Derivation(Work):
         root: dict[str, Any],
         image: Mapping[str, str],
         notes: tuple[str, ...] = (),
+        series: Series | None = None,
     ) -> None:
         self.root, self.experiment = root, Experiment.from_dict(root["experiment"])
         super().__init__(
@@ -234,6 +246,7 @@ class Derivation(Work):
             pixel_size=self.experiment.detector.pixel_size,
             panels=self.experiment.detector.panels,
             image=image,
+            series=series,
             notes=notes,
         )
 
@@ -316,10 +329,11 @@ def derivation_of(reader: StoreReader) -> Derivation:
             f"repair: {source.path} has other pixels than when {reader.path} was made from it;"
             f" {again} with its other options makes it again"
         )
-    writer = TileWriter(reader.place, reader.grid.counts[1])
+    writer = TileWriter(reader.place)
     sizes = sizes_of(reader)
     context = Context(Source(source.place), pipeline, reader.grid, writer, "cpu", sizes)
-    return Derivation(context, reader.attributes, provenance.image_attributes(source, pipeline))
+    image = provenance.image_attributes(source, pipeline)
+    return Derivation(context, reader.attributes, image, series=reader.series)
 
 
 @dataclass(frozen=True)

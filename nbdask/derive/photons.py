@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.counter import key_words, philox, uniform
-from nbdask.derive.elementary import exp_minus, log, log_probability
+from nbdask.counter import key_words, philox, uniform
+from nbdask.elementary import exp_minus, log, log_probability
 
 #: Means from here on are drawn by rejection.
 REJECTION_FROM = 10.0
@@ -53,7 +53,7 @@ def poisson(
     corner : tuple of int
         Detector indices (slow, fast) of the first pixel.
     seed, frame, stream : int
-        See :mod:`.counter`.
+        See :mod:`nbdask.counter`.
 
     Returns
     -------

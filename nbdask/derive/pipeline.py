@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.counter import GENERATOR, check_frame, check_seed
 from nbdask.derive.arrays import apply
 from nbdask.derive.block import Block, check_backend
-from nbdask.derive.counter import GENERATOR, check_frame, check_seed
 from nbdask.derive.gains import Gain
 from nbdask.derive.psf import FibrePSF, GaussianPSF
 from nbdask.derive.steps import (
@@ -104,6 +104,14 @@ class Pipeline:
         """Pixels around a region that its result depends on."""
         return sum(step.halo for step in self.steps)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all pixels that it gives are whole numbers."""
+        whole = False
+        for step in self.steps:
+            whole = step.whole(whole)
+        return whole
+
     def check(self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> None:
         """Raise an error if a step cannot be done to an image of this shape (slow, fast)."""
         for step in self.steps:
@@ -167,6 +175,10 @@ class Pipeline:
         for step in data["steps"]:
             step.pop("map", None)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+    def of_frame(self, frame: int) -> Pipeline:
+        """Return the same steps for another image of a series."""
+        return self if frame == self.frame else dataclasses.replace(self, frame=frame)
 
     def needs(self, tile: Tile, shape: tuple[int, int]) -> Tile:
         """Return the part of an image that the pixels of a tile depend on."""
@@ -270,6 +282,7 @@ def _grown(tile: Tile, halo: int, shape: tuple[int, int]) -> Tile:
         max(tile.fast0 - halo, 0),
         min(tile.fast1 + halo, shape[1]),
         tile.panel,
+        tile.shot,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nbdask.counter import FRAME_MOST
 from nbdask.derive.pipeline import Pipeline
 from nbdask.errors import FieldError, StoreError
 from nbdask.plan.tiles import TileGrid
@@ -19,7 +20,10 @@ from nbdask.store.resume import changes, refuse
 #: Changed whenever the same pipeline would give other bits.
 VERSION = 1
 #: What a derived store takes over from its source: what was simulated, and how.
-_INHERITED = ("experiment", "semantics", "backend", "precision", "kernel_version")
+_INHERITED = (
+    *("experiment", "series", "noise", "semantics"),
+    *("backend", "precision", "kernel_version"),
+)
 #: Steps after which values are no longer photons.
 _UNITS = ("gain", "offset", "rounding", "saturation")
 
@@ -59,7 +63,7 @@ def start(
     text = f"{old['fingerprint']} {pipeline.fingerprint()} {VERSION}"
     return {
         **opening(command),
-        **{name: old[name] for name in _INHERITED},
+        **{name: old[name] for name in _INHERITED if name in old},
         "seeds": {**old["seeds"], "noise": pipeline.seed},
         "inputs": [*old["inputs"], *maps],
         "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
@@ -69,7 +73,12 @@ def start(
             "pipeline": pipeline.to_dict(),
             "source": _parent(source),
         },
-        "plan": {**old["plan"], "tile": list(grid.tile), "tiles": len(grid)},
+        # Planes tell of photons, and stay with them.
+        "plan": {
+            **{k: value for k, value in old["plan"].items() if k not in ("planes", "gradient")},
+            "tile": list(grid.tile),
+            "tiles": len(grid),
+        },
         **beginning(cluster),
     }
 
@@ -96,28 +105,55 @@ def check_seed_is_new(source: StoreReader, pipeline: Pipeline) -> None:
         A step of the same kind was done to the source, or to its own source, with the same seed.
     """
     drawn = {step.kind for step in pipeline.steps if step.random}
-    derived = source.attributes.get("derived")
-    while derived is not None:
-        old = derived["pipeline"]
+    apart = max(1, source.grid.shots)
+    for old in _earlier(source.attributes):
         again = drawn & {step["step"] for step in old["steps"]}
-        if again and (old["seed"], old["frame"]) == (pipeline.seed, pipeline.frame):
+        # The shots of a series take the frames that follow.
+        overlap = abs(old["frame"] - pipeline.frame) < apart
+        if again and old["seed"] == pipeline.seed and overlap:
             allowed = f"another one than that of the {sorted(again)[0]} noise in {source.path}"
             raise FieldError("seed", pipeline.seed, allowed)
+
+
+def _earlier(attributes: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the pipelines that an image went through."""
+    if "noise" in attributes:
+        yield attributes["noise"]["pipeline"]
+    derived = attributes.get("derived")
+    while derived is not None:
+        yield derived["pipeline"]
         derived = derived["source"].get("derived")
+
+
+def check_frames(pipeline: Pipeline, shots: int) -> None:
+    """Refuse a frame with which the shots of a series would have none of their own.
+
+    Raises
+    ------
+    FieldError
+    """
+    most = FRAME_MOST - max(0, shots - 1)
+    if pipeline.frame > most:
+        raise FieldError("frame", pipeline.frame, f"at most {most} with {shots} shots")
 
 
 def pixels_checksum(reader: StoreReader) -> str:
     """Return a SHA-256 of a complete image: of its shape, its tiles and their CRC-32C."""
     digest = hashlib.sha256(repr((reader.grid.image_shape, reader.grid.tile)).encode())
     column = schema.FIELDS.index("crc32c")
-    for row in reader.record_rows():
-        digest.update(np.ascontiguousarray(row[:, column], dtype="<f8").tobytes())
+    for block in reader.record_blocks():
+        digest.update(np.ascontiguousarray(block[:, column], dtype="<f8").tobytes())
     return digest.hexdigest()
 
 
 def image_attributes(source: StoreReader, pipeline: Pipeline) -> dict[str, str]:
     """Return name and unit of what the image holds."""
-    if source.unit == "adu" or any(step.kind in _UNITS for step in pipeline.steps):
+    return named(source.unit, pipeline)
+
+
+def named(unit: str, pipeline: Pipeline) -> dict[str, str]:
+    """Return name and unit of what an image of pixels of a unit holds after a pipeline."""
+    if unit == "adu" or any(step.kind in _UNITS for step in pipeline.steps):
         return {"long_name": "detector reading per pixel", "units": "adu"}
     return dict(schema.PHOTONS)
 

@@ -7,11 +7,12 @@ there are never built again: tiles are read against their checksums, so they are
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,8 @@ from nbdask.store.levels import KINDS, LAYOUT, SMALLEST, Flags, Levels, create_l
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
+
+_log = logging.getLogger("nbdask.derive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def build_pyramid(
     kinds: Sequence[str] = KINDS,
     smallest: int = SMALLEST,
     rebuild: bool = False,
+    shots: Iterable[int] | None = None,
     progress: Progress | None = None,
     **where: Unpack[Where],
 ) -> Pyramid:
@@ -83,6 +87,8 @@ def build_pyramid(
         Levels are added until both sides are at most so long [pixels].
     rebuild : bool
         Build all of it again, in today's layout.
+    shots : iterable of int, optional
+        Of a series: build the chunks of these only; None: of all.
     progress : callable, optional
         Called with (chunks there, chunks in all).
     **where
@@ -103,30 +109,46 @@ def build_pyramid(
     if smallest < 1:
         raise InputError(f"smallest = {smallest}: must be at least 1 pixel")
     place = place_of(path)
-    StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
+    # A missing store is named as such, not as a lock that cannot be written.
+    planes = _planes(StoreReader(place), shots)
     spec = parse_where(where)
     with Lock(place) as lock:
         place.sweep()
         make = partial(create_levels, place, kinds, smallest, rebuild=rebuild)
-        if not rebuild and _is_built(place, kinds):
-            builder = Builder(make())
+        if not rebuild and _is_built(place, kinds, planes):
+            builder = Builder(make(), planes)
             before = builder.count()
         else:
             with repeatable(place.name), open_cluster(spec) as executor:
                 executor.check(Setup(secrets.token_hex(8), Chunks(place)))
-                builder = Builder(make())
+                builder = Builder(make(), planes)
                 before = builder.count()
                 _build(executor, builder, place, _Noting(builder, lock, progress))
     levels, now = builder.levels, builder.count()
+    _log.info("%s: %d chunks of a pyramid built", place.name, now - before)
     shapes = tuple(levels.level_grid(k).shape for k in range(1, len(builder.done)))
     missing, old = builder.total - now, levels.layout < LAYOUT
     return Pyramid(place.name, levels.kinds, shapes, now - before, missing, old)
 
 
-def _is_built(place: Place, kinds: Sequence[str]) -> bool:
+def _planes(reader: StoreReader, shots: Iterable[int] | None) -> list[int] | None:
+    """Return the planes of some shots; None: all.
+
+    Raises
+    ------
+    StoreError
+        There is no such shot, or the store is none of a series.
+    """
+    if shots is None:
+        return None
+    panels, chosen = reader.grid.panels, sorted({reader.checked_shot(shot) for shot in shots})
+    return [shot * panels + panel for shot in chosen for panel in range(panels)]
+
+
+def _is_built(place: Place, kinds: Sequence[str], planes: Sequence[int] | None) -> bool:
     """Return whether nothing can be built: no cluster is needed to find that out."""
     levels = Levels(place)
-    return set(kinds) <= set(levels.kinds) and not Builder(levels).any_ready()
+    return set(kinds) <= set(levels.kinds) and not Builder(levels, planes).any_ready()
 
 
 def _build(
@@ -156,16 +178,22 @@ class Builder:
     ----------
     levels : Levels
         Writable.
+    planes : sequence of int, optional
+        Builds those of these only; planes are the panels of all shots.
 
     Attributes
     ----------
     done : list of bool arrays
-        Finished tiles of the image, then the chunks of each level: (panel, row, column).
+        Finished tiles of the image, then the chunks of each level: (plane, row, column).
     """
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, levels: Levels, planes: Sequence[int] | None = None) -> None:
         self.levels = levels
         self._chunks = ChunkBuilder(levels)
+        self._wanted = np.ones(levels.grid.planes, dtype=np.bool_)
+        if planes is not None:
+            self._wanted[:] = False
+            self._wanted[list(planes)] = True
         # A record that cannot be read counts as missing, so the records are read here.
         flags = (levels.done(levels.kinds, level) for level in range(levels.count + 1))
         self.done: list[Flags] = [f.reshape(-1, *f.shape[-2:]) for f in flags]
@@ -173,20 +201,22 @@ class Builder:
     @property
     def total(self) -> int:
         """Chunks of all levels."""
-        return sum(flags.size for flags in self.done[1:])
+        planes = int(self._wanted.sum())
+        return sum(planes * flags[0].size for flags in self.done[1:])
 
     def count(self) -> int:
         """Return how many chunks are there."""
-        return sum(int(flags.sum()) for flags in self.done[1:])
+        return sum(int(flags[self._wanted].sum()) for flags in self.done[1:])
 
     def ready(self, level: int) -> list[Chunk]:
         """Return the chunks whose inputs are there and they are not."""
         below, here = self.done[level - 1], self.done[level]
-        panels, rows, columns = here.shape
-        padded = np.ones((panels, 2 * rows, 2 * columns), dtype=np.bool_)
+        planes, rows, columns = here.shape
+        padded = np.ones((planes, 2 * rows, 2 * columns), dtype=np.bool_)
         padded[:, : below.shape[1], : below.shape[2]] = below
-        whole = padded.reshape(panels, rows, 2, columns, 2).all(axis=(2, 4))
-        return [(level, int(p), int(r), int(c)) for p, r, c in np.argwhere(whole & ~here)]
+        whole = padded.reshape(planes, rows, 2, columns, 2).all(axis=(2, 4))
+        missing = whole & ~here & self._wanted[:, None, None]
+        return [(level, int(p), int(r), int(c)) for p, r, c in np.argwhere(missing)]
 
     def any_ready(self) -> bool:
         """Return whether any chunk can be built now."""
@@ -194,13 +224,13 @@ class Builder:
 
     def above(self, chunk: Chunk) -> Chunk | None:
         """Return the chunk over a finished one if it can be built now."""
-        level, panel, row, column = chunk
+        level, plane, row, column = chunk
         if level + 1 >= len(self.done):
             return None
         r, c = row // 2, column // 2
-        four = self.done[level][panel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
-        there = self.done[level + 1][panel, r, c]
-        return (level + 1, panel, r, c) if four.all() and not there else None
+        four = self.done[level][plane, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
+        there = self.done[level + 1][plane, r, c]
+        return (level + 1, plane, r, c) if four.all() and not there else None
 
     def build(self, chunk: Chunk) -> None:
         """Build one chunk here and now, and note that it is there."""
@@ -209,8 +239,8 @@ class Builder:
 
     def note(self, chunk: Chunk) -> None:
         """Note that a chunk is there."""
-        level, panel, row, column = chunk
-        self.done[level][panel, row, column] = True
+        level, plane, row, column = chunk
+        self.done[level][plane, row, column] = True
 
 
 class _Noting:
@@ -289,9 +319,9 @@ class GrowingPyramid(Listener):
                     builder.build(chunk)
             tiles = builder.done[0]
             while (index := self._queue.get()) is not None and not self._stop.is_set():
-                panel, row, column = (int(i) for i in np.unravel_index(index, tiles.shape))
-                tiles[panel, row, column] = True
-                above = builder.above((0, panel, row, column))
+                plane, row, column = (int(i) for i in np.unravel_index(index, tiles.shape))
+                tiles[plane, row, column] = True
+                above = builder.above((0, plane, row, column))
                 while above is not None:
                     builder.build(above)
                     above = builder.above(above)

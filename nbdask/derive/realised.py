@@ -12,6 +12,7 @@ import numpy as np
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
 from nbdask.experiment import Experiment
+from nbdask.experiment.summary import fluence_from
 from nbdask.geometry.build import domain_count, finest_oversample
 from nbdask.geometry.crystal_frame import CrystalFrame, orient_crystal
 from nbdask.geometry.sensor import settle_thickness
@@ -52,6 +53,14 @@ class Realised:
     beam_panel : str or None
         Name of the panel that the beam falls on, or of the first, whose centre and distances are
         given; None where panels have no names.
+    further : tuple of str
+        What there is to say of each crystal beside the first.
+    fluence_per_m2 : float
+        Photons on the sample by area.
+    fluence_from : str
+        What it follows from, in words; empty: it was given.
+    oriented : bool
+        Whether an orientation of the (first) crystal was given.
     """
 
     n_cells: tuple[int, int, int] | None
@@ -74,6 +83,10 @@ class Realised:
     steps: int
     panels: int = 1
     beam_panel: str | None = None
+    further: tuple[str, ...] = ()
+    fluence_per_m2: float = units.DEFAULT_FLUENCE
+    fluence_from: str = ""
+    oriented: bool = True
 
     @classmethod
     def of(cls, experiment: Experiment) -> Realised:
@@ -113,6 +126,10 @@ class Realised:
             steps=layers * oversample**2 * model.n_sources * model.n_phi * _domains(experiment),
             panels=seen.whole.n_panels,
             beam_panel=detector.panels[seen.panel].name if detector.panels else None,
+            further=_further(experiment),
+            fluence_per_m2=experiment.beam.effective_fluence,
+            fluence_from=fluence_from(experiment.beam),
+            oriented=experiment.crystal.matrix is not None or experiment.crystal.misset is not None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,9 +138,6 @@ class Realised:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and texts for people: Angstrom, degrees, millimetres."""
-        cells = "by a matrix" if self.n_cells is None else " x ".join(map(str, self.n_cells))
-        lengths = " ".join(f"{units.to_angstrom(x):.6g}" for x in self.cell_m)
-        angles = " ".join(f"{units.to_degrees(x):.6g}" for x in self.cell_rad)
         stars = ", ".join(
             f"{name}* " + " ".join(f"{round(x * 1e-10, 9) + 0.0:.6g}" for x in vector)
             for name, vector in zip("abc", self.reciprocal_per_m, strict=True)
@@ -136,11 +150,15 @@ class Realised:
         # Of several panels the edge is that of the gap around the beam, not the detector's.
         near = "at the nearest edge" if self.panels == 1 else "nearest to the beam"
         corner = "corner" if self.panels == 1 else "outermost corner"
+        origin = f" ({self.fluence_from})" if self.fluence_from else ""
+        straight = "" if self.oriented else " (no orientation given: -misset random turns it)"
         chosen = "chosen" if self.oversample_chosen else "given"
         return [
-            ("crystal", f"{cells} cells of {lengths} Angstrom, {angles} degrees"),
-            ("axes", f"{stars} 1/Angstrom in the laboratory frame at phi 0"),
+            ("crystal", _cell_text(self.n_cells, self.cell_m, self.cell_rad)),
+            *((f"crystal {number}", text) for number, text in enumerate(self.further, 2)),
+            ("axes", f"{stars} 1/Angstrom in the laboratory frame at phi 0{straight}"),
             ("sources", f"{self.sources}, wavelength {mean:.6g} Angstrom{spread}"),
+            ("fluence", f"{self.fluence_per_m2:.4g} photons/m^2{origin}"),
             (
                 "beam",
                 f"meets {panel} at slow, fast {pixels} pixels from the first one's centre ({places}"
@@ -154,6 +172,26 @@ class Realised:
                 f" rotation steps, {self.domains} mosaic domains",
             ),
         ]
+
+
+def _further(experiment: Experiment) -> tuple[str, ...]:
+    """Return cells and weight of each crystal beside the first."""
+    found = []
+    for single, lattice in zip(experiment.singles[1:], experiment.lattices, strict=True):
+        crystal = orient_crystal(single.crystal, single.beam)
+        cells = None if single.crystal.cells_matrix is not None else crystal.n_cells
+        made = _cell(crystal)
+        text = _cell_text(cells, made["cell_m"], made["cell_rad"])
+        found.append(f"{text}, weight {lattice.weight:g}")
+    return tuple(found)
+
+
+def _cell_text(n_cells: tuple[int, int, int] | None, cell: Triple, angles: Triple) -> str:
+    """Return number and cell of a crystal's cells for people."""
+    cells = "by a matrix" if n_cells is None else " x ".join(map(str, n_cells))
+    lengths = " ".join(f"{units.to_angstrom(x):.6g}" for x in cell)
+    between = " ".join(f"{units.to_degrees(x):.6g}" for x in angles)
+    return f"{cells} cells of {lengths} Angstrom, {between} degrees"
 
 
 def _cell(crystal: CrystalFrame) -> dict[str, Any]:

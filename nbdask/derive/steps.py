@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.counter import check_seed
 from nbdask.derive.block import Block
-from nbdask.derive.counter import check_seed
 from nbdask.errors import FieldError
 from nbdask.experiment.checks import assign, not_negative, number, optional
 
@@ -73,11 +73,14 @@ class Step(ABC):
         Where its random numbers come from: 1 to 15; 0 for steps that draw none.
     option : Option or None
         Of a step without fields.
+    counts : bool
+        Whether it gives whole numbers.
     """
 
     kind: ClassVar[str]
     code: ClassVar[int] = 0
     option: ClassVar[Option | None] = None
+    counts: ClassVar[bool] = False
 
     @property
     def random(self) -> bool:
@@ -88,6 +91,10 @@ class Step(ABC):
     def halo(self) -> int:
         """Pixels around a region that its result depends on."""
         return 0
+
+    def whole(self, before: bool) -> bool:
+        """Whether all values are whole numbers after it, by whether they were before."""
+        return self.counts
 
     def check(self, shape: tuple[int, int], corner: tuple[int, int]) -> None:  # noqa: B027
         """Raise an error if it cannot be done to an image of this shape and corner (slow, fast)."""
@@ -157,6 +164,7 @@ class Poisson(Step):
     """Counting of photons: a Poisson deviate whose mean is the value."""
 
     kind: ClassVar[str] = "poisson"
+    counts: ClassVar[bool] = True
     code: ClassVar[int] = 1
     option: ClassVar[Option] = Option("--no-poisson", "flag", "", "Leave out the photon noise.")
 
@@ -261,6 +269,10 @@ class Offset(Step):
         """Check the field."""
         assign(self, value=single("offset.value", self.value))
 
+    def whole(self, before: bool) -> bool:
+        """Whether all values are whole numbers after it."""
+        return before and self.value.is_integer()
+
     def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Add it."""
         values += self.value
@@ -292,6 +304,10 @@ class Saturation(Step):
         if least is not None and least > self.maximum:
             raise FieldError("saturation.minimum", least, f"at most the maximum, {self.maximum:g}")
 
+    def whole(self, before: bool) -> bool:
+        """Whether all values are whole numbers after it."""
+        return before and all(x is None or x.is_integer() for x in (self.maximum, self.minimum))
+
     def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Clip the values."""
         return np.clip(values, self.minimum, self.maximum, out=values)
@@ -302,6 +318,7 @@ class Rounding(Step):
     """Conversion to whole numbers: floor(value + 1/2)."""
 
     kind: ClassVar[str] = "rounding"
+    counts: ClassVar[bool] = True
     option: ClassVar[Option] = Option("--integers", "flag", "", "Round to whole numbers.")
 
     def apply(self, values: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
@@ -320,6 +337,7 @@ class PoissonC(Step):
     """
 
     kind: ClassVar[str] = "poisson_c"
+    counts: ClassVar[bool] = True
     option: ClassVar[Option] = Option(
         "--noise-rng",
         "rng",

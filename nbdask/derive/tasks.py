@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,14 +86,79 @@ class Context(Shared):
         start = time.perf_counter()
         tile = self.grid[index]
         shape = self.sizes[tile.panel] if self.sizes else self.grid.shape
-        part = tile.intersect(Tile(0, shape[0], 0, shape[1]))
+        part = tile.intersect(Tile.of_shape(shape))
         if part is None:
             return TileResult(index, np.zeros(tile.shape, dtype=np.float32), EMPTY)
         values = self.source.read(self.pipeline.needs(part, shape))
-        corner = (tile.panel * self.grid.shape[0], 0)
-        pixels = self.pipeline.block(values, part, shape, self.backend, corner)
+        pixels = treated(self, values, part, shape)
         found = result_of(index, pixels, part, start)
         return TileResult(index, padded(pixels, part, tile), found.summary)
+
+
+class Treating(Protocol):
+    """How pixels are treated."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Its frame is that of shot 0."""
+
+    @property
+    def grid(self) -> TileGrid:
+        """Of the image."""
+
+    @property
+    def backend(self) -> str:
+        """``"cpu"`` or ``"numpy"``."""
+
+
+def treated(
+    how: Treating, values: NDArray[np.float32], part: Tile, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the finished pixels of a part of one panel of one shot.
+
+    Parameters
+    ----------
+    how : Treating
+    values : (slow, fast) float32 array
+        Those that the part depends on.
+    part : Tile
+    shape : tuple of int
+        Pixels of the panel, (slow, fast).
+    """
+    # The shots of a series are the images of one: each takes the random numbers of a frame.
+    pipeline = how.pipeline.of_frame(how.pipeline.frame + part.shot)
+    corner = (part.panel * how.grid.shape[0], 0)
+    return pipeline.block(values, part, shape, how.backend, corner)
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """Treats tiles as they are simulated; see :data:`nbdask.graph.context.After`.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Without steps that look at neighbouring pixels, or else a tile has to be a whole panel.
+    grid : TileGrid
+    sizes : tuple of (int, int)
+        As of :class:`Context`.
+    backend : str
+    """
+
+    pipeline: Pipeline
+    grid: TileGrid
+    sizes: tuple[tuple[int, int], ...] = ()
+    backend: str = "cpu"
+
+    def __call__(
+        self, tile: Tile, image: NDArray[np.float32]
+    ) -> tuple[Tile, NDArray[np.float32]] | None:
+        """Return the part of a tile that its panel has, and the finished pixels of that."""
+        shape = self.sizes[tile.panel] if self.sizes else self.grid.shape
+        part = tile.intersect(Tile.of_shape(shape))
+        if part is None:
+            return None
+        return part, treated(self, image[: part.shape[0], : part.shape[1]], part, shape)
 
 
 def result_of(index: int, pixels: NDArray[np.float32], tile: Tile, start: float) -> TileResult:

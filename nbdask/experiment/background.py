@@ -98,6 +98,8 @@ class Background:
     shadow: str | None = None
     shadow_sha256: str | None = None
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check every field."""
         checks.assign(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 from nbdask import units
 from nbdask.errors import FieldError
@@ -31,6 +31,8 @@ class Beam:
         polarization vector.
     polarized : bool
         False switches the polarization factor off altogether (it is 1 everywhere).
+    energy_keV : float, optional
+        Photon energy [keV], instead of ``wavelength``; not kept.
     """
 
     wavelength: float = 1e-10
@@ -40,9 +42,17 @@ class Beam:
     beamsize: float = 1e-4
     polarization: float = 0.0
     polarized: bool = True
+    energy_keV: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    __repr__ = checks.brief
+
+    def __post_init__(self, energy_keV: float | None) -> None:
         """Check every field."""
+        if energy_keV is not None:
+            if self.wavelength != 1e-10:
+                raise FieldError("beam.energy_keV", energy_keV, "left out beside a wavelength")
+            energy = checks.positive("beam.energy_keV", energy_keV)
+            checks.assign(self, wavelength=units.from_ev(1000.0 * energy))
         checks.assign(
             self,
             wavelength=checks.size("beam.wavelength", self.wavelength),
@@ -59,8 +69,13 @@ class Beam:
             raise FieldError("beam.beamsize", self.beamsize, "above 0 when a flux is given")
 
     @property
+    def is_flux_used(self) -> bool:
+        """Whether flux, exposure and beam size give the fluence."""
+        return self.flux != 0.0 and self.exposure > 0.0 and self.beamsize >= 0.0
+
+    @property
     def effective_fluence(self) -> float:
         """Fluence [photons/m^2] that the image is scaled by: from the flux where it is given."""
-        if self.flux != 0.0 and self.exposure > 0.0 and self.beamsize >= 0.0:
+        if self.is_flux_used:
             return self.flux * self.exposure / self.beamsize / self.beamsize
         return self.fluence

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, shown
 
 Vector = tuple[float, float, float]
 #: Least and greatest length [m], and length of a vector, that can be computed with: their products
@@ -53,7 +56,19 @@ def angle(field: str, value: object) -> float:
     result = number(field, value)
     if abs(result) > MOST_ANGLE:
         raise FieldError(field, value, "at most 1000 turns (360000 degrees)")
+    if abs(result) > 2.0 * math.pi and round(result, 3) == result:
+        # What is converted from degrees is no round number.
+        meant = f"radians are meant; {result:g} degrees are {math.radians(result):.5g}"
+        warnings.warn(f"{field} = {result:g}: {meant}", stacklevel=_level_outside())
     return result
+
+
+def _level_outside() -> int:
+    """Return how far up the stack of the caller is what makes an experiment's part."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals["__name__"].startswith("nbdask.experiment."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def spread(field: str, value: object) -> float:
@@ -152,3 +167,23 @@ def assign(instance: object, **values: object) -> None:
     """Set checked values on a frozen dataclass from within its ``__post_init__``."""
     for name, value in values.items():
         object.__setattr__(instance, name, value)
+
+
+def brief(self: Any) -> str:
+    """Return a dataclass as Python writes it, without the fields that hold their defaults."""
+    parts = []
+    for item in dataclasses.fields(self):
+        value = getattr(self, item.name)
+        made = item.default_factory
+        default = item.default if made is dataclasses.MISSING else made()
+        if not (type(value) is type(default) and value == default):
+            parts.append(f"{item.name}={shown(value)}")
+    return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def radians_hint(values: Iterable[float]) -> str:
+    """Return what to say of angles that were given in degrees, by the first of more than pi."""
+    large = next((value for value in values if value > math.pi), None)
+    if large is None:
+        return ""
+    return f" (radians are meant; {large:g} degrees are {math.radians(large):.5g})"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
+from nbdask import units
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.diffuse import Diffuse
@@ -79,6 +81,37 @@ class Crystal:
     mosaic: Mosaic = field(default_factory=Mosaic)
     diffuse: Diffuse | None = None
 
+    __repr__ = checks.brief
+
+    @classmethod
+    def from_cell(
+        cls,
+        a: float,
+        b: float | None = None,
+        c: float | None = None,
+        alpha: float = 90.0,
+        beta: float = 90.0,
+        gamma: float = 90.0,
+        **fields: Any,
+    ) -> Crystal:
+        """Return a crystal whose cell is given in Angstrom and degrees.
+
+        Parameters
+        ----------
+        a, b, c : float
+            Lengths [Angstrom]; ``b`` and ``c`` are ``a`` unless given.
+        alpha, beta, gamma : float
+            Angles [degrees].
+        **fields
+            The other fields, in their own units: see the class.
+        """
+        lengths = [a if length is None else length for length in (a, b, c)]
+        cell = (
+            *(units.from_angstrom(checks.number("crystal.cell", x)) for x in lengths),
+            *(units.from_degrees(checks.number("crystal.cell", x)) for x in (alpha, beta, gamma)),
+        )
+        return cls(cell=cell, **fields)
+
     def __post_init__(self) -> None:
         """Check every field and that the cell is possible."""
         if self.cell is None and self.matrix is None:
@@ -134,6 +167,7 @@ def _checked_cell(cell: object) -> tuple[float, ...]:
     values = checks.vector("crystal.cell", cell, length=6)
     allowed = "three lengths above 0 and three angles between 0 and 180 degrees"
     if any(x <= 0.0 for x in values[:3]) or any(not 0.0 < x < math.pi for x in values[3:]):
+        allowed += checks.radians_hint(values[3:])
         raise FieldError("crystal.cell", values, allowed)
     for length in values[:3]:
         checks.size("crystal.cell", length)

@@ -96,6 +96,8 @@ class Detector:
     header_file: str | None = field(default=None, compare=False)
     geometry_file: str | None = field(default=None, compare=False)
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check every field."""
         if self.panels:

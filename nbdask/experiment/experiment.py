@@ -82,6 +82,8 @@ class Experiment:
     weight: float = 1.0
     semantics: str = "spec"
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check what no part can check alone."""
         checks.one_of("semantics", self.semantics, SEMANTICS)

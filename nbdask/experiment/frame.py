@@ -54,6 +54,8 @@ class LabFrame:
     spindle: Vector | None = None
     twotheta_axis: Vector | None = None
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check the convention and that vectors come only with CUSTOM."""
         checks.one_of("frame.convention", self.convention, CONVENTIONS)

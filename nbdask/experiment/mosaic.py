@@ -44,6 +44,8 @@ class Mosaic:
     domains: tuple[tuple[float, ...], ...] = ()
     file: str | None = None
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check every field."""
         name = "crystal.mosaic."

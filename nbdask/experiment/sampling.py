@@ -8,6 +8,8 @@ from nbdask.errors import FieldError
 from nbdask.experiment import checks
 
 Roi = tuple[int, int, int, int]
+#: A cutoff that follows from the background.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Sampling:
         SMV image; pixels where it is 0 are not evaluated and are 0.
     mask_sha256 : str or None
         Checksum of that file when the experiment was made.
+    cutoff : float, "auto" or None
+        Photons that each pixel may lack; ``"auto"``: a thousandth of the Poisson noise of its
+        background, at least 1e-4.  None: nothing is left out.
     """
 
     oversample: int | None = None
@@ -44,6 +49,9 @@ class Sampling:
     roi: Roi | None = None
     mask: str | None = None
     mask_sha256: str | None = None
+    cutoff: float | str | None = None
+
+    __repr__ = checks.brief
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -57,6 +65,12 @@ class Sampling:
             mask=checks.optional(checks.path, "sampling.mask", self.mask),
             mask_sha256=checks.optional(checks.text, "sampling.mask_sha256", self.mask_sha256),
         )
+        if self.cutoff is not None and self.cutoff != AUTO:
+            allowed = 'a number of photons above 0, or "auto"'
+            photons = checks.number("sampling.cutoff", self.cutoff, allowed=allowed)
+            if photons <= 0.0:
+                raise FieldError("sampling.cutoff", self.cutoff, allowed)
+            checks.assign(self, cutoff=photons)
         for name in ("oversample_thick", "oversample_polar", "oversample_omega"):
             checks.assign(self, **{name: checks.flag(f"sampling.{name}", getattr(self, name))})
         if self.roi is not None:

@@ -28,6 +28,8 @@ class Scan:
     step: float | None = None
     count: int | None = None
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check every field."""
         checks.assign(self, phi0=checks.angle("scan.phi0", self.phi0))

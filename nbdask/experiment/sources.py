@@ -78,6 +78,8 @@ class Sources:
     weights: str = "ignore"
     file: str | None = None
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check ranges, counts and the explicit list."""
         for name in ("horizontal", "vertical", "dispersion"):

@@ -127,6 +127,8 @@ class StructureFactors:
     scale: float = 1.0
     b_factor: float = 0.0
 
+    __repr__ = checks.brief
+
     def __post_init__(self) -> None:
         """Check that there are amplitudes at all."""
         checks.assign(

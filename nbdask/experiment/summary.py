@@ -9,7 +9,7 @@ from nbdask.experiment.detector import Detector
 from nbdask.experiment.scan import Scan
 from nbdask.experiment.sources import Sources
 from nbdask.experiment.structure import StructureFactors
-from nbdask.units import to_angstrom, to_degrees
+from nbdask.units import DEFAULT_FLUENCE, to_angstrom, to_degrees
 
 
 def summary_rows(
@@ -44,6 +44,16 @@ def summary_rows(
         ),
         ("scan", _scan(scan)),
     ]
+
+
+def fluence_from(beam: Beam) -> str:
+    """Return what the fluence follows from; nothing where it was given."""
+    if beam.is_flux_used:
+        size = f"{beam.beamsize * 1e3:g}"
+        return f"{beam.flux:g} photons/s for {beam.exposure:g} s on {size} x {size} mm"
+    if beam.fluence == DEFAULT_FLUENCE:
+        return "nanoBragg's default, more than any real beam has: -fluence or -flux sets it"
+    return ""
 
 
 def background_rows(background: Background) -> list[tuple[str, str]]:

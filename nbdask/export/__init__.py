@@ -1,1 +1,4 @@
-"""Store -> file, tile by tile."""
+"""Store -> file, tile by tile.
+
+Called, it is :func:`nbdask.export.formats.export`.
+"""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 from nbdask.errors import InputError, StoreError, nearest
 from nbdask.experiment.sampling import Roi
-from nbdask.export.expt import Images, expt_text
+from nbdask.export.expt import Images, write_list
 from nbdask.export.files import fresh_file
-from nbdask.export.kinds import FORMATS, PICTURE, SERIES, Format
+from nbdask.export.kinds import FORMATS, FRAMES, PICTURE, SERIES, Format
 from nbdask.export.names import numbered, template_of
 from nbdask.export.options import Choices, Options
 from nbdask.export.picture import Picture
@@ -25,6 +26,11 @@ from nbdask.export.target import Target
 from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
+
+#: Remarks of one export that are told.
+_REMARKS = 24
+
+_log = logging.getLogger("nbdask.export")
 
 __all__ = ["FORMATS", "Exported", "check_export", "export", "format_of"]
 
@@ -109,11 +115,11 @@ def _writer(format_: Format) -> Callable[..., list[str]]:
 
 def _check_options(format_: Format, options: Options) -> None:
     for field in fields(Options):
-        name, given = field.name, getattr(options, field.name)
+        name, given = field.name.replace("_", "-"), getattr(options, field.name)
         if given is None or (name == "dtype" and given == format_.only):
             continue
-        if name not in format_.takes:
-            takers = [f.name for f in FORMATS.values() if name in f.takes]
+        if field.name not in format_.takes:
+            takers = [f.name for f in FORMATS.values() if field.name in f.takes]
             raise InputError(
                 f"--{name} is not used by {format_.name}: leave it out, or export as"
                 f" {' or '.join(takers)}"
@@ -137,6 +143,8 @@ class Prepared(NamedTuple):
     options: Options
     write: Callable[..., list[str]]
     paths: list[Path]
+    #: Most images of a file.
+    per_file: int
     #: Why an experiment list is needed beside the images, and its path.
     truth: tuple[str, Path] | None
 
@@ -154,6 +162,7 @@ def check_export(
     roi: Roi | None = None,
     incomplete: bool = False,
     overwrite: bool = False,
+    shots: str | int | slice | None = None,
     **choices: Unpack[Choices],
 ) -> Prepared:
     """Make sure, without writing anything, that :func:`export` can begin with these arguments.
@@ -169,13 +178,12 @@ def check_export(
     _check_options(chosen, options)
     if chosen.unit == SERIES or "://" in str(path):
         check_target(path, "output", StoreError, overwrite=overwrite)
-    series = Series(store, roi, incomplete)
+    series = Series(store, roi, incomplete, shots)
     _check_panels(chosen, series, path, roi)
-    paths = [Path(path)]
-    if chosen.unit != SERIES:
-        paths = numbered(Path(path), len(series.pictures))
-        for one in paths:
-            check_target(one, "output", StoreError, overwrite=overwrite)
+    paths, per_file = _files(chosen, series, Path(path), options)
+    for one in paths:
+        check_target(one, "output", StoreError, overwrite=overwrite)
+    _check_moving(chosen, series, path, per_file)
     _check_region(series.first, roi)
     settle_sensor(series.first.experiment.detector, options.sensor)
     if chosen.name == "smv-noise" and series.first.counts:
@@ -186,7 +194,29 @@ def check_export(
     truth = _truth(chosen, series, paths, options)
     if truth is not None:
         check_target(truth[1], "output", StoreError, overwrite=overwrite)
-    return Prepared(chosen, series, options, _writer(chosen), paths, truth)
+    return Prepared(chosen, series, options, _writer(chosen), paths, per_file, truth)
+
+
+def _files(format_: Format, series: Series, path: Path, options: Options) -> tuple[list[Path], int]:
+    """Return the files to write, and the most images that one of them holds."""
+    count = len(series.pictures)
+    if format_.unit != SERIES:
+        return numbered(path, count, series.first_number), 1
+    if not format_.splits or "#" not in path.name:
+        return [path], count
+    per_file = options.shots_per_file or FRAMES
+    return numbered(path, -(-count // per_file)), per_file
+
+
+def _check_moving(format_: Format, series: Series, path: StorePath, per_file: int) -> None:
+    """Refuse shots of different detectors in one file that has one detector."""
+    shots = series.of_shots
+    if shots is None or shots.moving is None or per_file == 1 or format_.name == "expt":
+        return
+    raise InputError(
+        f"{path}: {shots.moving} varies from shot to shot: must be the same in one file of"
+        f" {format_.name}; export image_####.cbf, or s_####.nxs with --shots-per-file 1"
+    )
 
 
 def _check_panels(format_: Format, series: Series, path: StorePath, roi: Roi | None) -> None:
@@ -227,6 +257,7 @@ def export(
     incomplete: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    shots: str | int | slice | None = None,
     **choices: Unpack[Choices],
 ) -> Exported:
     """Write the images of one or more stores into files that other programs read.
@@ -237,10 +268,12 @@ def export(
     Parameters
     ----------
     store : path, address, or sequence of these
-        Several are images of one series, in this order: stills, or steps of a rotation.
+        Several are images of one series, in this order: stills, or steps of a rotation.  A store
+        of shots is one alone; they are read one by one.
     path : path
         The file.  Of a format with one image in a file the name of several has ``#`` for their
-        number, from 1: ``image_####.cbf``.
+        number, from 1: ``image_####.cbf`` (of shots their own, plus 1).  With ``#`` in the name
+        of an ``nxmx`` or ``cxi`` file images go to several of these.
     format : str, optional
         One of ``float``, ``smv``, ``smv-noise``, ``pgm``, ``nxmx``, ``cbf``, ``tiff``, ``cxi``,
         ``geom``, ``expt``; None: by the ending of ``path``.
@@ -254,9 +287,11 @@ def export(
         Replace an existing file.
     progress : callable, optional
         Called with (rows done, rows in all).
+    shots : str, int or slice, optional
+        Which shots of a store of these: ``"A:B"``, from A to before B, or one; None: all.
     **choices
-        ``scale``, ``adc``, ``dtype``, ``seed``, ``sensor``, ``compression``, ``header`` and
-        ``images``, the fields of :class:`nbdask.export.options.Options`.
+        ``scale``, ``adc``, ``dtype``, ``seed``, ``sensor``, ``compression``, ``header``,
+        ``images`` and ``shots_per_file``, the fields of :class:`nbdask.export.options.Options`.
 
     Raises
     ------
@@ -267,7 +302,14 @@ def export(
         package, stores that are no series.
     """
     ready = check_export(
-        store, path, format, roi=roi, incomplete=incomplete, overwrite=overwrite, **choices
+        store,
+        path,
+        format,
+        roi=roi,
+        incomplete=incomplete,
+        overwrite=overwrite,
+        shots=shots,
+        **choices,
     )
     series, chosen = ready.series, ready.format
     series.watch(progress)
@@ -275,7 +317,7 @@ def export(
     remarks: list[str] = []
     size, beside = 0, []
     for number, target in enumerate(ready.paths):
-        part = series if chosen.unit == SERIES else series.only(number)
+        part = series.part(number * ready.per_file, (number + 1) * ready.per_file)
         with fresh_file(target, "output", overwrite=overwrite, size=room) as fresh:
             place = Target(target, fresh, overwrite)
             if chosen.unit == PICTURE:
@@ -283,6 +325,7 @@ def export(
             else:
                 remarks += ready.write(part, place, ready.options)
             size += fresh.stat().st_size
+        _log.info("%s written as %s", target, chosen.name)
         beside += place.beside
         room -= _file_bytes(chosen, series.first)
     if ready.truth is not None:
@@ -295,19 +338,25 @@ def export(
         chosen.name,
         series.shape,
         size,
-        tuple(dict.fromkeys((*remarks, *series.remarks))),
+        _few((*remarks, *series.remarks)),
         len(series.pictures),
         tuple(beside),
     )
 
 
+def _few(remarks: Iterable[str]) -> tuple[str, ...]:
+    """Return each remark once, and of many the first ones."""
+    once = list(dict.fromkeys(remarks))
+    if len(once) <= _REMARKS:
+        return tuple(once)
+    return (*once[:_REMARKS], f"{len(once) - _REMARKS} more remarks on other images")
+
+
 def _write_truth(series: Series, ready: Prepared, path: Path, overwrite: bool) -> None:
     """Write the experiment list of images whose headers cannot hold their geometry."""
     sensor = settle_sensor(series.first.experiment.detector, ready.options.sensor)
-    images = Images(tuple(ready.paths), together=False)
-    text, _ = expt_text(series, sensor, path.parent, images)
     with fresh_file(path, "output", overwrite=overwrite) as fresh:
-        fresh.write_text(text, encoding="utf-8")
+        write_list(series, sensor, Target(path, fresh), Images(tuple(ready.paths)))
 
 
 def _check_arguments(path: object, roi: object, scale: object) -> None:

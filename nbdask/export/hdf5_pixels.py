@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nbdask.errors import InputError
 from nbdask.export.files import check_room
+from nbdask.export.kinds import FRAMES
 from nbdask.export.options import Options
 from nbdask.export.picture import Picture
 from nbdask.export.series import Series
@@ -20,8 +21,6 @@ from nbdask.export.values import INT32_MAX, Clipped, counts32, scaled
 
 #: Longest side of a chunk [pixels].
 CHUNK = 512
-#: Frames of a file; more are in files of their own, to which the first one links.
-FRAMES = 1000
 #: Disk space that is left for HDF5's own records [bytes].
 _MARGIN = 64 << 10
 #: Bit of the pixel mask for pixels without a measurement: "user defined mask".
@@ -71,7 +70,8 @@ def write_pixels(
         Of the detector, which gets all of it, and of the plot, which gets the images too.
     series : Series
     target : Target
-        More than 1000 frames go to files beside it, ``NAME_data_000001.h5`` and so on.
+        More frames than ``shots_per_file`` (1000) go to files beside it, to which it links:
+        ``NAME_data_000001.h5`` and so on.
     options : Options
 
     Returns
@@ -83,7 +83,7 @@ def write_pixels(
     done = _Written()
     _limits(detector, series.first, options)
     count = len(series.pictures)
-    if count <= FRAMES:
+    if count <= (options.shots_per_file or FRAMES):
         data = _dataset(detector, "data", series, options, count)
         for number in range(count):
             mask = _Mask(detector, target, done, number == 0, series.even)
@@ -137,11 +137,12 @@ def _in_parts(
     """Write the images into files beside the first one, which shows them as one dataset."""
     detector, plot = groups
     count, shape = len(series.pictures), series.shape
+    per_file = options.shots_per_file or FRAMES
     dtype = "<i4" if options.dtype == "int32" else "<f4"
     whole = h5py.VirtualLayout(shape=(count, *shape), dtype=dtype)
     with ExitStack() as files:
-        for part, first in enumerate(range(0, count, FRAMES), start=1):
-            size = min(FRAMES, count - first)
+        for part, first in enumerate(range(0, count, per_file), start=1):
+            size = min(per_file, count - first)
             path = target.path.with_name(f"{target.path.stem}_data_{part:06d}.h5")
             fresh = files.enter_context(target.companion(path))
             with h5py.File(fresh, "w") as file:

@@ -104,11 +104,14 @@ def _panel(
 
 
 def crystal_of(picture: Picture, turn: Matrix, *, still: bool) -> CrystalSetting:
-    """Return the crystal in the common frame, of a still at its own spindle angle."""
+    """Return the crystal in the common frame, of a still at its own (mean) spindle angle."""
     geometry: Geometry = geometry_of(picture)
     experiment = picture.experiment
     axes = orient_crystal(experiment.crystal, experiment.beam).axes
     if still:
-        axes = np.array([rotate_about(v, geometry.frame.spindle, geometry.phi0) for v in axes])
+        phi = geometry.phi0
+        if geometry.osc > 0.0:  # steps begin at the start of the range
+            phi += 0.5 * (geometry.osc - geometry.phi_step)
+        axes = np.array([rotate_about(v, geometry.frame.spindle, phi) for v in axes])
     a, b, c = (turned(turn, axis) for axis in axes)
     return CrystalSetting(a, b, c, " P 1")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 #: What a writer takes: the picture of one store; a series of one image; a series of any length.
 PICTURE, IMAGE, SERIES = "picture", "image", "series"
+#: Images of a file, where it is not said how many.
+FRAMES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Format:
         one file only for the last.
     panels : bool
         It holds several panels.
+    splits : bool
+        Images go to several files where ``#`` stands in the name, though one can hold all.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Format:
     only: str | None = None
     unit: str = PICTURE
     panels: bool = False
+    splits: bool = False
 
     @property
     def module(self) -> str:
@@ -48,7 +53,7 @@ class Format:
 
 
 _VALUES = frozenset({"scale", "adc"})
-_HDF5 = _VALUES | {"dtype", "sensor", "compression"}
+_HDF5 = _VALUES | {"dtype", "sensor", "compression", "shots_per_file"}
 FORMATS = {
     f.name: f
     for f in (
@@ -78,6 +83,7 @@ FORMATS = {
             "NeXus NXmx in HDF5",
             unit=SERIES,
             panels=True,
+            splits=True,
         ),
         Format(
             "cbf",
@@ -100,12 +106,13 @@ FORMATS = {
             "HDF5 and .geom of CrystFEL",
             unit=SERIES,
             panels=True,
+            splits=True,
         ),
         Format(
             "geom",
             (".geom",),
             "cxi:write_geom",
-            frozenset({"sensor"}),
+            frozenset({"sensor", "shots_per_file"}),
             "CrystFEL geometry",
             unit=SERIES,
             panels=True,
@@ -114,7 +121,7 @@ FORMATS = {
             "expt",
             (".expt",),
             "expt:write_expt",
-            frozenset({"sensor", "images"}),
+            frozenset({"sensor", "images", "shots_per_file"}),
             "experiment list of DIALS: the truth, with the crystal",
             unit=SERIES,
             panels=True,

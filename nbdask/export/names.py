@@ -10,8 +10,8 @@ from nbdask.errors import InputError
 _HASHES, _DIGITS = re.compile(r"#+"), re.compile(r"\d+")
 
 
-def numbered(path: Path, count: int) -> list[Path]:
-    """Return the names of so many files.
+def numbered(path: Path, count: int, first: int = 1) -> list[Path]:
+    """Return the names of so many files, numbered from ``first``.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def numbered(path: Path, count: int) -> list[Path]:
     digits = len(found[0])
     return [
         path.with_name(path.name.replace(found[0], f"{number:0{digits}d}"))
-        for number in range(1, count + 1)
+        for number in range(first, first + count)
     ]
 
 

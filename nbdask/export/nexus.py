@@ -18,7 +18,7 @@ from nbdask.export.options import Options
 from nbdask.export.picture import Picture
 from nbdask.export.sensor import Sensor, settle_sensor
 from nbdask.export.series import Rotation, Series
-from nbdask.export.spectrum import spectrum_of
+from nbdask.export.spectrum import spectrum_of, wavelengths_of
 from nbdask.export.target import Target
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.vectors import Array, length
@@ -48,7 +48,7 @@ def write_nexus(series: Series, target: Target, options: Options) -> list[str]:
         _sample(sample, experiment, geometry, turn, series.rotation)
         instrument = _group(entry, "instrument", "NXinstrument")
         _text(instrument, "name", "nbdask simulation", short_name="nbdask")
-        _beam(_group(instrument, "beam", "NXbeam"), picture)
+        _beam(_group(instrument, "beam", "NXbeam"), series)
         source = _group(entry, "source", "NXsource")
         _text(source, "name", "simulated", short_name="simulated")
         detector = _group(instrument, "detector", "NXdetector")
@@ -135,13 +135,15 @@ def _sample(
         _number(axes_group, name, value, "deg").attrs["transformation_type"] = ROTATION
 
 
-def _beam(group: Any, picture: Picture) -> None:
+def _beam(group: Any, series: Series) -> None:
     """Write wavelength (and all of them for a beam with several), flux and polarization."""
-    beam = picture.experiment.beam
-    found = spectrum_of(picture)
-    # A list would be taken for one wavelength for each image.
-    mean = _number(group, "incident_wavelength", to_angstrom(found.mean), "angstrom")
-    if len(found.wavelengths) > 1:
+    beam = series.first.experiment.beam
+    found = spectrum_of(series.first)
+    # A list is taken for one wavelength for each image.
+    waves = wavelengths_of(series)
+    said = to_angstrom(found.mean) if waves is None else waves * 1e10
+    mean = _number(group, "incident_wavelength", said, "angstrom")
+    if waves is None and len(found.wavelengths) > 1:
         mean.attrs["variant"] = SPECTRUM
         _number(group, SPECTRUM, found.wavelengths * 1e10, "angstrom")
         _number(group, f"{SPECTRUM}_weights", found.shares)
@@ -228,7 +230,12 @@ def _record(group: Any, series: Series, turn: Array) -> None:
         _text(group, "command", attributes["command"])
     _number(group, "corner", np.array(picture.corner))
     _number(group, "lab_to_nexus", turn)
-    if len(series.pictures) > 1:
+    if series.of_shots is not None:
+        shots = series.of_shots
+        group["series"] = json.dumps(shots.series.to_dict())
+        group["series_fingerprint"] = str(shots.reader.attributes.get("fingerprint"))
+        group["shots"] = np.arange(shots.numbers.start, shots.numbers.stop)
+    elif len(series.pictures) > 1:
         roots = [one.reader.attributes for one in series.pictures]
         group["experiments"] = [json.dumps(root["experiment"]) for root in roots]
         group["fingerprints"] = [str(root.get("fingerprint")) for root in roots]

@@ -1,8 +1,6 @@
 """From the lab frame to NeXus: axes along the beam, and the detector as a chain of axes.
 
-NeXus (McStas) axes: z along the beam, y up, x completing them.  The lab frame of a convention is
-turned as a whole so that the beam points along +z and the polarization vector along -x, which makes
-the rotation axis of the usual horizontal goniometer -x too.
+NeXus (McStas) axes are those of the common frame.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import numpy as np
 
 from nbdask.experiment import Experiment
 from nbdask.export.geometry import Geometry
+from nbdask.geometry.common_frame import lab_to_common
 from nbdask.geometry.conventions import centres, directions
 from nbdask.geometry.vectors import Array, array, cross, dot, length, rotate_about, unit
 from nbdask.units import to_degrees
@@ -77,13 +76,7 @@ class Chain:
 
 def lab_to_nexus(geometry: Geometry) -> Array:
     """Return the rotation matrix (3, 3) that turns lab vectors into NeXus vectors."""
-    z = geometry.frame.beam
-    for candidate in (geometry.frame.polarization, geometry.frame.spindle, *np.eye(3)):
-        across = candidate - dot(candidate, z) * z
-        if length(across) > 1e-6:
-            break
-    x = -unit(across)
-    return np.array([x, cross(z, x), z])
+    return lab_to_common(geometry.frame)
 
 
 def detector_chain(experiment: Experiment, geometry: Geometry) -> Chain:

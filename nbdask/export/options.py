@@ -25,6 +25,7 @@ class Choices(TypedDict, total=False):
     compression: str | None
     header: str | None
     images: str | None
+    shots_per_file: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Options:
         of nanoBragg C.
     images : str or None
         Of ``expt``: the file that holds its images, or the pattern of their names.
+    shots_per_file : int or None
+        Most images of a file of pixels, for ``nxmx`` and ``cxi``; None: 1000.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class Options:
     compression: str | None = None
     header: str | None = None
     images: str | None = None
+    shots_per_file: int | None = None
 
     def __post_init__(self) -> None:
         """Check every choice."""
@@ -81,6 +85,9 @@ class Options:
             value = getattr(self, name)
             if value is not None and value not in allowed:
                 raise InputError(f"--{name} {value}: must be {' or '.join(allowed)}")
+        per_file = self.shots_per_file
+        if per_file is not None and not (isinstance(per_file, int) and per_file > 0):
+            raise InputError(f"--shots-per-file {per_file}: must be a whole number above 0")
         if self.sensor is not None:
             parse_sensor(self.sensor)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +58,21 @@ class Scales(NamedTuple):
     rmsd: float
 
 
+def scales_of(reader: StoreReader) -> Scales:
+    """Return those of a store, of an unfinished one so far; of a series over all its shots."""
+    found = reader.attributes.get("statistics")
+    if found is None:
+        found = combine(reader.summaries()).to_dict()
+    return Scales(*(math.nan if found[k] is None else float(found[k]) for k in ("max", "rmsd")))
+
+
 @dataclass(eq=False)
 class Picture:
     """A store's image, or a rectangle of it.
 
     Parameters
     ----------
-    store : path or address
+    store : path, address or StoreReader
     roi : tuple of 4 ints, optional
         Rows and columns to take: slow_min, slow_max, fast_min, fast_max, inclusive, and cut to the
         detector; None: the whole image.
@@ -84,7 +92,7 @@ class Picture:
         A region without a pixel on the detector.
     """
 
-    store: str | os.PathLike[str]
+    store: str | os.PathLike[str] | StoreReader
     roi: Roi | None = None
     incomplete: bool = False
     progress: Progress | None = None
@@ -94,7 +102,9 @@ class Picture:
 
     def __post_init__(self) -> None:
         """Open the store and settle the region."""
-        self.reader = reader = StoreReader(self.store)
+        given = self.store
+        self.reader = reader = given if isinstance(given, StoreReader) else StoreReader(given)
+        reader.one_shot("export")
         if self.panel is None:
             reader.one_panel("export")
             self.panel = 0
@@ -142,29 +152,30 @@ class Picture:
     @cached_property
     def scales(self) -> Scales:
         """Greatest pixel and standard deviation of the whole image; of an unfinished one so far."""
-        found = self.reader.attributes.get("statistics")
-        if found is None:
-            found = combine(self.reader.summaries()).to_dict()
-        values = (math.nan if found[k] is None else float(found[k]) for k in ("max", "rmsd"))
-        return Scales(*values)
+        return scales_of(self.reader)
 
     @cached_property
     def counts(self) -> bool:
         """Whether pixels are counts already: photons that were drawn, or what a detector read."""
         if self.reader.unit != "photons":
             return True
-        derived = self.reader.attributes.get("derived")
+        steps = (step for steps in self._pipelines() for step in steps)
+        return any(step["step"] in _COUNTING for step in steps)
+
+    def _pipelines(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the steps that pixels went through after their photons, those of the last first."""
+        attributes = self.reader.attributes
+        derived = attributes.get("derived")
         while derived is not None:
-            if any(step["step"] in _COUNTING for step in derived["pipeline"]["steps"]):
-                return True
+            yield derived["pipeline"]["steps"]
             derived = derived["source"].get("derived")
-        return False
+        if "noise" in attributes:
+            yield attributes["noise"]["pipeline"]["steps"]
 
     @cached_property
     def saturation(self) -> float | None:
         """Value of the pixels that the detector saturated; None where none did or can be told."""
-        derived = self.reader.attributes.get("derived")
-        steps = [] if derived is None else derived["pipeline"]["steps"]
+        steps = next(self._pipelines(), [])
         kept = [step for step in steps if step["step"] != "rounding"]
         if not kept or kept[-1]["step"] != "saturation":
             return None

@@ -1,4 +1,4 @@
-"""What is exported: one store or several in order, each the image of one shot or rotation step."""
+"""What is exported: stores in order, each of one image, or the shots of one store."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from nbdask.errors import InputError
 from nbdask.experiment.sampling import Roi
 from nbdask.export.geometry import Geometry, geometry_of
 from nbdask.export.picture import Picture
+from nbdask.export.shots import Shots
+from nbdask.store.reader import StoreReader
 from nbdask.units import to_degrees
 
 if TYPE_CHECKING:  # the Python of DIALS need not have dask
@@ -47,10 +49,12 @@ class Series:
     roi : tuple of 4 ints, optional
         As for :class:`Picture`.
     incomplete : bool
+    shots : str, int or slice, optional
+        Which shots of a store that holds a series, as ``"A:B"``; None: all.
 
     Attributes
     ----------
-    pictures : tuple of Picture
+    pictures : sequence of Picture
         One for each image, of its first panel.
     rotation : Rotation or None
         None: stills.
@@ -58,7 +62,8 @@ class Series:
     Raises
     ------
     InputError
-        No store; stores of different detectors; rotations that do not follow each other.
+        No store; stores of different detectors; rotations that do not follow each other; shots
+        that there are not.
     StoreError
         As for :class:`Picture`.
     """
@@ -66,6 +71,7 @@ class Series:
     stores: StorePath | Sequence[StorePath]
     roi: Roi | None = None
     incomplete: bool = False
+    shots: object = None
 
     def __post_init__(self) -> None:
         """Open the stores and compare them."""
@@ -74,14 +80,54 @@ class Series:
         paths: list[Any] = list(given) if isinstance(given, (list, tuple)) else [given]
         if not paths:
             raise InputError("no store to export: give the path of at least one")
-        self.pictures = tuple(Picture(path, self.roi, self.incomplete, panel=0) for path in paths)
+        self.pictures: Sequence[Picture] = self._opened(paths)
         first = self.first
         geometry = geometry_of(first)
+        if isinstance(self.pictures, Shots):
+            self.rotation = _rotation_of_shots(self.pictures, geometry)
+            return
         angles = [_rotation(first)]
         for picture in self.pictures[1:]:
             _compare(first, geometry, picture)
             angles.append(_rotation(picture))
         self.rotation = _settled(angles, self.pictures)
+
+    def _opened(self, paths: list[Any]) -> Sequence[Picture]:
+        """Return the pictures of stores of one image each, or of one store of shots."""
+        readers = [StoreReader(path) for path in paths]
+        of_shots = next((reader for reader in readers if reader.grid.shots), None)
+        if of_shots is None:
+            if self.shots is not None:
+                raise InputError(
+                    f"--shots {self.shots}: {readers[0].path} holds one image: leave --shots out"
+                )
+            return tuple(Picture(one, self.roi, self.incomplete, panel=0) for one in readers)
+        if len(paths) > 1:
+            raise InputError(
+                f"{of_shots.path} holds {of_shots.grid.shots} shots: must be exported alone"
+            )
+        return Shots.of(of_shots, self.shots, self.roi, self.incomplete)
+
+    @property
+    def of_shots(self) -> Shots | None:
+        """The shots, where the images are those of one store."""
+        return self.pictures if isinstance(self.pictures, Shots) else None
+
+    @property
+    def first_number(self) -> int:
+        """Number of the first image in names of files: 1, but that of its shot, from 1."""
+        return 1 if self.of_shots is None else self.of_shots.numbers.start + 1
+
+    def settings(self) -> Iterator[Picture]:
+        """Yield what is known of every image but its pixels: experiment and place."""
+        return iter(self.pictures) if self.of_shots is None else self.of_shots.settings()
+
+    def singles(self) -> Iterator[Series]:
+        """Yield the series of every image alone, without its pixels."""
+        for number, picture in enumerate(self.settings()):
+            one = self.part(number, number + 1)
+            one.pictures = (picture,)
+            yield one
 
     @property
     def first(self) -> Picture:
@@ -126,15 +172,17 @@ class Series:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What should be reported of the images, of each once."""
+        if self.of_shots is not None:
+            return self.of_shots.remarks
         return tuple(dict.fromkeys(text for one in self.pictures for text in one.remarks))
 
-    def only(self, number: int) -> Series:
-        """Return the series of one of the images."""
+    def part(self, start: int, stop: int) -> Series:
+        """Return the series of the images from one to before another."""
         one = copy(self)
-        one.pictures = (self.pictures[number],)
+        one.pictures = self.pictures[start:stop]
         if self.rotation is not None:
-            start = self.rotation.start + number * self.rotation.width
-            one.rotation = Rotation(start, self.rotation.width, 1)
+            first = self.rotation.start + start * self.rotation.width
+            one.rotation = Rotation(first, self.rotation.width, len(one.pictures))
         return one
 
     def watch(self, progress: Progress | None) -> None:
@@ -150,6 +198,9 @@ class Series:
             done += of if rows == of else 0
 
         total = self.rows[-1] * len(self.pictures)
+        if self.of_shots is not None:
+            self.of_shots.watch(report)
+            return
         for picture in self.pictures:
             picture.progress = report
 
@@ -179,12 +230,24 @@ def _compare(first: Picture, geometry: Geometry, picture: Picture) -> None:
         raise InputError(f"{where}: different units of pixels: must be equal in one series")
 
 
+def _rotation_of_shots(shots: Shots, geometry: Geometry) -> Rotation | None:
+    """Return the rotation that shots are steps of, None for stills, and say which turn."""
+    if abs(geometry.osc) < _SAME_ANGLE:
+        return None
+    if shots.are_steps(geometry.phi0, geometry.osc):
+        return Rotation(geometry.phi0, geometry.osc, len(shots))
+    shots[0].remarks.append(
+        "every shot turns, but not on from the one before it: written as stills"
+    )
+    return None
+
+
 def _rotation(picture: Picture) -> tuple[float, float]:
     geometry = geometry_of(picture)
     return geometry.phi0, geometry.osc
 
 
-def _settled(angles: list[tuple[float, float]], pictures: tuple[Picture, ...]) -> Rotation | None:
+def _settled(angles: list[tuple[float, float]], pictures: Sequence[Picture]) -> Rotation | None:
     """Return the rotation that the images are steps of, None for stills."""
     start, width = angles[0]
     if all(abs(osc) < _SAME_ANGLE for _, osc in angles):

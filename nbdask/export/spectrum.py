@@ -8,6 +8,7 @@ import numpy as np
 
 from nbdask.export.geometry import geometry_of
 from nbdask.export.picture import Picture
+from nbdask.export.series import Series
 from nbdask.geometry.source_grid import build_sources
 from nbdask.geometry.vectors import Array
 
@@ -35,3 +36,10 @@ def spectrum_of(picture: Picture) -> Spectrum:
     waves, which = np.unique(sources.wavelength, return_inverse=True)
     shares = np.bincount(which, weights=sources.weight)
     return Spectrum(waves, shares / shares.sum())
+
+
+def wavelengths_of(series: Series) -> Array | None:
+    """Return the mean wavelength of each image [m], (images,); None: all have that of the first."""
+    if series.of_shots is None or not series.of_shots.colours:
+        return None
+    return np.array([spectrum_of(one).mean for one in series.settings()])

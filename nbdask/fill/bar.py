@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from html import escape
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -14,9 +15,9 @@ from nbdask.graph.tasks import TileResult
 
 
 def is_wanted() -> bool:
-    """Return whether somebody would see a bar, and tqdm is there to draw it."""
+    """Return whether somebody would see a bar, and what draws it is there."""
     if find_spec("tqdm") is None:
-        return False
+        return _in_notebook()
     return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
@@ -24,6 +25,35 @@ def _in_notebook() -> bool:
     """Return whether this process is the kernel of a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class _Drawn:
+    """A bar of plain HTML, drawn by IPython alone; as much of tqdm's as is used here."""
+
+    def __init__(self, total: int, initial: int) -> None:
+        self.total, self.n, self._text = total, initial, ""
+        display = import_module("IPython.display")
+        self._html = display.HTML
+        self._handle = display.display(self._html(self._page()), display_id=True)
+
+    def _page(self) -> str:
+        return (
+            f'<progress value="{self.n}" max="{self.total}" style="width:20em"></progress>'
+            f" nbdask: {self.n} of {self.total} tiles {escape(self._text)}"
+        )
+
+    def update(self, more: int) -> None:
+        """Count tiles."""
+        self.n += more
+        self._handle.update(self._html(self._page()))
+
+    def set_postfix_str(self, text: str) -> None:
+        """Say something behind the numbers."""
+        self._text = text
+        self.update(0)
+
+    def close(self) -> None:
+        """Let it stand."""
 
 
 class Bar(Listener):
@@ -36,6 +66,9 @@ class Bar(Listener):
     def begin(self, start: Start) -> None:
         """Draw it, unless all is there."""
         if start.done == start.tiles:
+            return
+        if find_spec("tqdm") is None:
+            self._bar = _Drawn(start.tiles, start.done)
             return
         with warnings.catch_warnings():
             # Without widgets it is drawn as text, which is as well.

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nbdask.errors import StoreError
-from nbdask.statistics import Statistics, combine
+from nbdask.fill.cutoff import checked_cutoff
+from nbdask.statistics import Apart, Statistics, combine
 from nbdask.store.create import update_attributes
 from nbdask.store.journal import is_journal
 from nbdask.store.lock import Lock, Locked
@@ -29,7 +30,7 @@ class Filled(NamedTuple):
 
 def close(
     place: Place,
-    records: tuple[Table, int | None],
+    records: tuple[Table, Apart | None],
     attributes: Mapping[str, Any],
     notes: tuple[str, ...],
     *,
@@ -43,7 +44,7 @@ def close(
     place : Place
         Its lock is held.
     records : tuple
-        Those of all tiles, (tiles, fields) float64; the tiles of a panel where there are several.
+        Those of all tiles, (tiles, fields) float64; how these follow one another.
     attributes : mapping
         Of the root.
     notes : tuple of str
@@ -66,6 +67,7 @@ def close(
     if math.isinf(statistics.max):
         notes += ("pixels exceed single precision: they are infinite in the image",)
     if changed or attributes["status"] != COMPLETE:
+        more = {**more, **checked_cutoff(place, attributes)}
         kept = list(dict.fromkeys([*attributes.get("notes", []), *notes]))
         update_attributes(place, {**end_attributes(statistics), **more, "notes": kept})
     return Filled(statistics, notes)

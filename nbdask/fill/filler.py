@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import gc
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +21,18 @@ from nbdask.fill.made import Made
 from nbdask.fill.target import Target
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
-from nbdask.graph.tasks import TileResult, written
+from nbdask.graph.tasks import TileResult, each, written
 from nbdask.store.create import create_store, update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
 from nbdask.store.provenance import now
 from nbdask.store.reader import StoreReader
 from nbdask.store.records import settle
-from nbdask.store.schema import FIELDS, RUNNING
+from nbdask.store.schema import FIELDS, RUNNING, fields_with
 from nbdask.store.space import check_space
 from nbdask.store.trust import lost_tiles
+
+_log = logging.getLogger("nbdask.fill")
 
 T = TypeVar("T")
 #: Items per thread that are handed out at a time.
@@ -71,6 +75,13 @@ def fill(
         return filler.close()
 
 
+class _Begun(NamedTuple):
+    """What is to be known of a store that was begun before."""
+
+    attributes: Mapping[str, Any]
+    journaled: bool
+
+
 class Filler:
     """A store under its lock: its tiles, their summaries, what is missing.
 
@@ -86,12 +97,15 @@ class Filler:
         self.work, self.place, self.lock = work, place, lock
         self.notes = work.notes
         count = len(work.grid)
-        # One row per tile rather than objects: a million tiles are 96 MB.
-        self.table: NDArray[np.float64] = np.full((count, len(FIELDS)), np.nan)
+        # One row per tile rather than objects: a million finished tiles are 96 MB.  Of zeros, since
+        # the system gives memory to those rows only that are written.
+        self.table: NDArray[np.float64] = np.zeros((count, len(fields_with(work.planes))))
         self.missing: Iterable[int] = range(count)
         self.finished = 0
         self.computed = False
-        self.begun: StoreReader | None = None
+        self.begun: _Begun | None = None
+        #: Of the root, as a run wrote them that began it.
+        self.root: Mapping[str, Any] = {}
         self.made = Made({})
 
     def reopen(self, *, every: bool = False) -> None:
@@ -102,26 +116,31 @@ class Filler:
         every : bool
             Read all tiles on record against their checksums, not only the newest.
         """
-        reader = self.begun = StoreReader(self.place)
+        reader = StoreReader(self.place)
+        self.begun = _Begun(reader.attributes, reader.journaled)
         self.made = Made(reader.attributes)
         self.notes += self.work.check_same(reader)
-        self.table = reader.all_records()
-        done = self.table[:, 0] == 1.0
+        done = self._take(reader)
         lost = lost_tiles(reader, done, every=every)
         if lost:
-            done[lost], self.table[lost] = False, np.nan
+            done[lost], self.table[lost] = False, 0.0
             self.notes += (
                 f"tiles on record whose pixels were gone or damaged, computed again: {len(lost)}"
                 f" (the first is tile {lost[0]})",
             )
-        self._settle()
+        if reader.journaled:
+            settle(self.place, self.table, done)
         self.missing = (int(index) for index in np.flatnonzero(~done))
         self.finished = int(done.sum())
+        # The reader holds the records of all tiles, and a reference to itself.
+        del reader
+        gc.collect()
 
     def check_space(self) -> None:
         """Refuse what cannot fit on the disk; note what may not."""
         grid = self.work.grid
-        self.notes += check_space(self.place, grid, len(grid) - self.finished)
+        left, planes = len(grid) - self.finished, len(self.work.planes)
+        self.notes += check_space(self.place, grid, left, planes, self.work.slopes)
 
     def fill(
         self,
@@ -140,11 +159,13 @@ class Filler:
             self.made.add(result)
             self.finished += 1
             self.lock.check()
+            _log.debug("tile %d done, %d of %d", result.index, self.finished, len(self.table))
             for listener in listeners:
                 listener.tile(result, self.finished)
 
         setup = Setup(self.work.run, self.work.context)
         graphs = self.work.graphs(self.missing)
+        _log.info("%d of %d tiles to compute", len(self.table) - self.finished, len(self.table))
         self.computed = True
         with opened as executor:
             executor.hear = heard_by(listeners)
@@ -152,7 +173,7 @@ class Filler:
             self._begin(overwrite)
             with followed(listeners, self._start(dashboard_of(executor))):
                 try:
-                    executor.run(setup, graphs, done)
+                    executor.run(setup, graphs, each(done))
                 except (KeyboardInterrupt, UnfinishedError, ClusterError):
                     self._keep_made()
                     raise
@@ -169,14 +190,17 @@ class Filler:
             times = [*self.begun.attributes.get("resumed", []), now()]
             update_attributes(self.place, {"status": RUNNING, "resumed": times})
             return
+        self.root = self.work.attributes() | {"notes": list(self.notes)}
         create_store(
             self.place,
             self.work.grid,
-            self.work.attributes() | {"notes": list(self.notes)},
+            self.root,
             pixel_size=self.work.pixel_size,
             overwrite=overwrite,
             image=self.work.image,
             panels=self.work.panels,
+            series=self.work.series,
+            kept=self.work.kept,
         )
 
     def _start(self, dashboard: Dashboard | None) -> Start:
@@ -189,16 +213,25 @@ class Filler:
     def close(self) -> Filled:
         """Mark the store complete."""
         changed = self.computed or self.begun is None
-        attributes = {"status": RUNNING} if self.begun is None else self.begun.attributes
+        begun = self.begun
+        attributes = {**self.root, "status": RUNNING} if begun is None else begun.attributes
         records = (self.table, self.work.grid.apart)
         notes = self.notes + self.made.notes(self.work.same_bits)
         made = self.made.attributes() if changed else {}
         return close(self.place, records, attributes, notes, changed=changed, more=made)
 
-    def _settle(self) -> None:
-        """Put records from journals where they stay."""
-        if self.begun is None or self.begun.journaled:
-            settle(self.place, self.table)
+    def _take(self, reader: StoreReader) -> NDArray[np.bool_]:
+        """Take the records that a store has; return which tiles have one."""
+        # Records of earlier formats have fewer fields.
+        self.table = np.zeros((len(self.work.grid), len(reader.fields)))
+        done = np.zeros(len(self.table), dtype=np.bool_)
+        start = 0
+        for block in reader.record_blocks():
+            stop = start + len(block)
+            finished = done[start:stop] = block[:, 0] == 1.0
+            self.table[start:stop][finished] = block[finished]
+            start = stop
+        return done
 
     def repair(
         self, indices: Sequence[int], threads: int, progress: Progress | None = None

@@ -13,7 +13,7 @@ from nbdask.fill.close import Filled, finish
 from nbdask.fill.listen import Listener, Start, followed, heard_by
 from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
-from nbdask.graph.tasks import TileResult
+from nbdask.graph.tasks import TileResult, each
 from nbdask.plan.shards import Shard
 from nbdask.store.address import read_root
 from nbdask.store.create import create_store
@@ -91,6 +91,8 @@ def begin(work: Work, place: Place, shards: int) -> bool:
                         overwrite=read_root(place) is not None,
                         image=work.image,
                         panels=work.panels,
+                        series=work.series,
+                        kept=work.kept,
                     )
                     return True
         except Locked:
@@ -130,7 +132,7 @@ def fill_shard(
     mine, done = list(shard.tiles(len(work.grid))), reader.done()
     there = set(sound_tiles(reader, (index for index in mine if done[index])))
     missing = [index for index in mine if index not in there]
-    notes += check_space(place, work.grid, len(missing))
+    notes += check_space(place, work.grid, len(missing), len(work.planes), work.slopes)
     start = Start(place.name, len(mine), len(there), len(there), None, work.plan)
     seed, count = seed_of(reader.attributes), len(there)
 
@@ -150,7 +152,7 @@ def fill_shard(
             with opened as executor:
                 executor.hear = heard_by(listeners)
                 executor.check(setup)
-                executor.run(setup, work.graphs(missing), told)
+                executor.run(setup, work.graphs(missing), each(told))
     return Share(len(mine), len(missing), finish(place, notes), notes)
 
 

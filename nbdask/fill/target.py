@@ -19,6 +19,8 @@ class Target:
     place : Place
     overwrite : bool
         Replace an existing nbdask store.
+    flag : str
+        The option that names the store.
     resume : bool or str
         Finish the existing store: only its missing tiles are computed.  ``"verify"``:
         also those whose pixels are not those on record, for which all are read.
@@ -27,6 +29,7 @@ class Target:
     place: Place
     overwrite: bool = False
     resume: bool | str = False
+    flag: str = "--out"
 
     def check(self) -> None:
         """Raise an error, before anything is computed, if the store cannot be written or finished.
@@ -38,10 +41,10 @@ class Target:
         if isinstance(self.resume, str) and self.resume != "verify":
             raise StoreError(f"--resume={self.resume}: must be --resume or --resume=verify")
         if not self.resume:
-            self.place.check_free(self.overwrite)
+            self.place.check_free(self.overwrite, self.flag)
         elif self.overwrite:
             raise StoreError(
-                f"--out {self.place.name}: --resume and --overwrite exclude each other"
+                f"{self.flag} {self.place.name}: --resume and --overwrite exclude each other"
             )
         elif not self.place.exists():
             raise StoreError(

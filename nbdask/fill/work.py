@@ -12,6 +12,8 @@ from nbdask.graph.context import Shared
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.plan import Plan
 from nbdask.plan.tiles import TileGrid
+from nbdask.shots import Series
+from nbdask.store.pixels import Kept
 from nbdask.store.schema import PHOTONS
 
 if TYPE_CHECKING:
@@ -37,10 +39,18 @@ class Work(ABC):
         What the image holds: ``long_name`` and ``units``.
     panels : tuple of DetectorPanel
         Of a detector that has some.
+    series : Series, optional
+        Whose shots the image holds.
+    kept : Kept, optional
+        How pixels are kept; None: as float32, quickly compressed.
     plan : Plan, optional
         What listeners are told; None where nothing is simulated.
     notes : tuple of str
         What goes on record.
+    planes : tuple of str
+        Names of the arrays that each tile has beside the image.
+    slopes : int
+        Derivatives of a pixel.
     """
 
     run: str
@@ -50,8 +60,12 @@ class Work(ABC):
     pixel_size: float
     image: Mapping[str, str] = field(default_factory=PHOTONS.copy)
     panels: tuple[DetectorPanel, ...] = ()
+    series: Series | None = None
+    kept: Kept | None = None
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
+    planes: tuple[str, ...] = ()
+    slopes: int = 0
 
     @property
     def same_bits(self) -> bool:

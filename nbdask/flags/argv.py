@@ -170,6 +170,11 @@ def _of_the_rest(experiment: Experiment) -> tuple[tuple[str, bool, str], ...]:
     weights = {point.weight for point in sources.points}
     return (
         (
+            "sampling.cutoff",
+            experiment.sampling.cutoff is not None,
+            "nanoBragg leaves no terms out",
+        ),
+        (
             "background.materials",
             bool(experiment.background.materials),
             "nanoBragg has only -water",

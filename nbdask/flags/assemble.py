@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -34,6 +36,8 @@ from nbdask.flags.placement import finish_placement
 from nbdask.flags.table import TABLE
 from nbdask.inputs.smv import open_mask
 from nbdask.inputs.text import to_number
+
+_log = logging.getLogger("nbdask.flags")
 
 
 def parse_args(
@@ -83,6 +87,7 @@ def parse_args(
     checks.one_of("semantics", semantics, SEMANTICS)
     checks.one_of("source_weights", source_weights, WEIGHTS)
     checks.flag("ignore_unknown", ignore_unknown)
+    _log.info("flags: %s", shlex.join(argv))
     if geometry is not None and not isinstance(geometry, GeometryRequest):
         geometry = GeometryRequest(geometry)
     own = own or Own()
@@ -358,4 +363,5 @@ def in_flags(error: FieldError) -> str:
 
 
 def _flag_of_field() -> dict[str, str]:
-    return {target: flag.name for flag in reversed(TABLE) for target in flag.targets}
+    found = {target: flag.name for flag in reversed(TABLE) for target in flag.targets}
+    return found | {name: f"--{name}" for name in ("energy", "dtype", "compression")}

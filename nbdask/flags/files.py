@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,12 @@ from nbdask.experiment.sources import SourcePoint
 from nbdask.flags.builder import Builder
 from nbdask.flags.headers import apply_header
 from nbdask.flags.parse import Given
+from nbdask.flags.ways import check_image, check_list
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.smv import SmvHeader, open_mask, read_header
 from nbdask.inputs.sourcefile import SourceRow, comment_lines, read_sources
+from nbdask.units import from_angstrom, to_angstrom
 
 _GRID = (
     "sources.horizontal.range", "sources.horizontal.step", "sources.horizontal.count",
@@ -60,6 +64,7 @@ def read_headers(builder: Builder, files: InputFiles, given: list[Given]) -> lis
             builder.set("sampling.mask", path, named[-1].text)
             builder.set("sampling.mask_sha256", sha256_of(path), named[-1].text)
         else:
+            check_image(named[-1].text, path)
             builder.set("detector.header_file", path, named[-1].text)
         read.append(read_header(path))
         apply_header(builder, read[-1], is_mask=target == "files.mask")
@@ -94,8 +99,9 @@ def _structure(builder: Builder, files: InputFiles) -> None:
         advice = "Fdump.bin is never read unasked: give -dump Fdump.bin to use it"
         if not builder.get("structure.default_F"):
             raise FlagError(
-                "no structure factors: give -hkl file, -dump file or -default_F number that is"
-                f" not 0 ({advice})"
+                "no structure factors: give --model FILE (PDB, mmCIF), --reflections FILE (MTZ,"
+                " mmCIF), -hkl file, -dump file or -default_F number that is not 0"
+                f" ({advice})"
             )
         if stray.exists():
             builder.note(f"{stray.name} in {files.base}: not read, unlike in nanoBragg ({advice})")
@@ -103,6 +109,8 @@ def _structure(builder: Builder, files: InputFiles) -> None:
     source, kind = ("files.hkl", "hkl") if hkl is not None else ("files.dump", "fdump")
     path = files.use(builder.get(source))
     origin = builder.origins[source]
+    if kind == "hkl":
+        check_list(origin, path)
     builder.set("structure.path", path, origin)
     builder.set("structure.format", kind, origin)
     builder.set("structure.sha256", sha256_of(path), origin)
@@ -116,13 +124,14 @@ def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> Non
         if builder.get(field) is not None:
             raise FlagError(f"{builder.origins[field]}: leave out beside {amplitudes.given()[0]}")
     spectrum = builder.get("sources.spectrum")
+    waves = () if spectrum is None else spectrum.wavelengths
     origin = "--model" if amplitudes.reflections is None else "--reflections"
     settled = settle(
         amplitudes,
         wavelength=builder.get("beam.wavelength", Beam().wavelength),
         cell=_given_cell(builder),
-        d_min=builder.get("sampling.dmin"),
-        spectrum=() if spectrum is None else spectrum.wavelengths,
+        d_min=builder.get("sampling.dmin") or _reached(builder, amplitudes, waves),
+        spectrum=waves,
         use=files.use,
     )
     structure = settled.structure
@@ -136,6 +145,23 @@ def _calculated(builder: Builder, files: InputFiles, amplitudes: Request) -> Non
         builder.note(f"--shape spherical: centring {centring}, that of {structure.path}")
     for note in settled.notes:
         builder.note(note)
+
+
+def _reached(builder: Builder, amplitudes: Request, waves: Sequence[float]) -> float | None:
+    """Return the finest spacing [m] that a geometry file's panels reach, where a model needs one.
+
+    Rounded down to 0.01 Angstrom.
+    """
+    widest = builder.get("files.widest")
+    if amplitudes.model is None or amplitudes.dmin is not None or not widest:
+        return None
+    wave = min(waves or (builder.get("beam.wavelength", Beam().wavelength),))
+    spacing = math.floor(100.0 * to_angstrom(wave) / (2.0 * widest)) / 100.0
+    if spacing <= 0.0:
+        return None
+    path = builder.get("detector.geometry_file")
+    builder.note(f"--dmin {spacing:g}: not given, taken as far as the panels of {path} reach")
+    return from_angstrom(spacing)
 
 
 def _given_cell(builder: Builder) -> tuple[float, ...] | None:

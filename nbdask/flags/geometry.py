@@ -70,6 +70,7 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
     put("frame.convention", "CUSTOM")
     put("frame.beam", turned(TO_LAB, found.beam.direction))
     put("detector.geometry_file", path)
+    put("files.widest", widest(found))
     if _is_plain(found, request.mask):
         _place_plain(builder, found, origin)
     else:
@@ -81,9 +82,7 @@ def place_by_file(builder: Builder, request: GeometryRequest) -> None:
         turn_spindle(builder, found.spindle, path, 1.0)
     _say(builder, found, request)
     take_parts(builder, found, request)
-    rest = _not_taken(found, request)
-    if rest:
-        builder.note(f"--geometry {path}: not taken: {', '.join(rest)}")
+    _note_rest(builder, found, request)
 
 
 def _in_flags(text: str) -> str:
@@ -217,6 +216,22 @@ def _polarization(builder: Builder, found: Instrument, beam: Vector, origin: str
         builder.set("beam.polarization", 2.0 * fraction - 1.0, origin)
 
 
+def widest(found: Instrument) -> float:
+    """Return sin(theta) of the corner of a panel that is farthest from the beam's direction.
+
+    1 where a panel reaches behind the sample: what is between its corners may be farther then.
+    """
+    beam, least = np.array(found.beam.direction), 1.0
+    for panel in found.panels:
+        fast = panel.n_fast * panel.pitch_fast * np.array(panel.fast)
+        slow = panel.n_slow * panel.pitch_slow * np.array(panel.slow)
+        for corner in (np.zeros(3), fast, slow, fast + slow):
+            ray = np.array(panel.origin) + corner
+            length = float(np.linalg.norm(ray) * np.linalg.norm(beam))
+            least = min(least, float(ray @ beam) / length if length else 1.0)
+    return 1.0 if least < 0.0 else float(np.sqrt(0.5 * (1.0 - least)))
+
+
 def _say(builder: Builder, found: Instrument, request: GeometryRequest) -> None:
     """Note what was taken."""
     path, first = request.path, found.panels[0]
@@ -230,6 +245,16 @@ def _say(builder: Builder, found: Instrument, request: GeometryRequest) -> None:
     builder.note(f"--geometry {path}: {text}")
     for note in (*found.taken, *found.notes):
         builder.note(f"--geometry {path}: {_in_flags(note)}")
+
+
+def _note_rest(builder: Builder, found: Instrument, request: GeometryRequest) -> None:
+    """Note what of a file is left out, and how crystal and scan are taken."""
+    rest = _not_taken(found, request)
+    if not rest:
+        return
+    parts = [part for part in ("crystal", "scan") if f"the {part}" in rest]
+    way = f" (--geometry-use {','.join(['detector', *parts])})" if parts else ""
+    builder.note(f"--geometry {request.path}: not taken: {', '.join(rest)}{way}")
 
 
 def _not_taken(found: Instrument, request: GeometryRequest) -> list[str]:

@@ -94,15 +94,31 @@ def _crystal(builder: Builder, found: Instrument, path: str) -> None:
         raise _missing("crystal", path, "no crystal")
     _refuse(builder, "crystal", path, ("files.matrix", "crystal.cell", "crystal.misset"))
     held = found.crystals[0]
-    turn, spindle = np.eye(3), found.spindle
-    if spindle is not None:
-        turn = _rotation(spindle.setting, "setting", path) @ _rotation(spindle.fixed, "fixed", path)
-    axes = np.array([held.a, held.b, held.c]) @ (TO_LAB @ turn).T * 1e10
+    axes = crystal_axes(held, found.spindle, path) * 1e10
     # Columns a*, b*, c* in units of 1/wavelength.
     star = np.linalg.inv(axes) * (builder.get("beam.wavelength") * 1e10)
     origin = f"--geometry-use crystal ({path})"
     builder.set("crystal.matrix", tuple(float(value) for value in star.reshape(-1)), origin)
     builder.note(f"--geometry {path}: {_told(held, len(found.crystals))}")
+
+
+def crystal_axes(held: CrystalSetting, spindle: Spindle | None, path: str) -> Matrix:
+    """Return a, b, c (rows) of a crystal at spindle angle 0 in the lab [m].
+
+    Parameters
+    ----------
+    held : CrystalSetting
+        In the common frame.
+    spindle : Spindle or None
+        Whose fixed and setting rotations turn it.
+    path : str
+        The file, for messages.
+    """
+    turn: Matrix = np.eye(3)
+    if spindle is not None:
+        turn = _rotation(spindle.setting, "setting", path) @ _rotation(spindle.fixed, "fixed", path)
+    axes: Matrix = np.array([held.a, held.b, held.c]) @ (TO_LAB @ turn).T
+    return axes
 
 
 def _told(held: CrystalSetting, count: int) -> str:

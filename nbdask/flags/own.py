@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from nbdask.errors import FieldError, FlagError
+from nbdask.experiment.sampling import AUTO
 from nbdask.flags.builder import Builder
 from nbdask.flags.diffuse import DIFFUSE, set_diffuse
 from nbdask.flags.mosaic import set_mosaic
 from nbdask.flags.spectrum import set_spectrum
 from nbdask.flags.surroundings import set_materials, set_shadows
-from nbdask.units import from_angstrom
+from nbdask.units import from_angstrom, from_degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Own:
         Radius of a beam stop's shadow, and its place beside the beam [mm].
     shadow : str or None
         NumPy file of transmissions.
+    mosaic : float or None
+        Spread of mosaic domains [degrees], as nanoBragg's -mosaic.
     mosaic_model : str or None
         ``"cap"``, ``"gauss"`` or ``"gauss:A,B,C"`` [degrees].
     domains : str or None
@@ -56,6 +59,8 @@ class Own:
         A factor, or ``"physical"``.
     crystals : str or None
         File of several crystals.
+    cutoff : str or None
+        Photons that a pixel may lack, or ``"auto"``; a TOML file may hold a number.
     """
 
     spectrum: str | None = None
@@ -63,6 +68,7 @@ class Own:
     background: tuple[str, ...] = ()
     beamstop: str | None = None
     shadow: str | None = None
+    mosaic: float | None = None
     mosaic_model: str | None = None
     domains: str | None = None
     cells_matrix: tuple[float, ...] | None = None
@@ -76,6 +82,7 @@ class Own:
     diffuse_laue: str | None = None
     diffuse_scale: str | None = None
     crystals: str | None = None
+    cutoff: str | None = None
 
 
 def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
@@ -98,6 +105,13 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
     set_shadows(builder, own.beamstop, own.shadow, use)
     asked = {item.name: getattr(own, item.name) for item in fields(own)}
     set_diffuse(builder, {name: asked[name] for name in DIFFUSE})
+    if own.mosaic is not None:
+        origin = f"--mosaic {own.mosaic:g}"
+        if builder.get("crystal.mosaic_spread") is not None:
+            raise FlagError(
+                f"{origin}: leave out beside {builder.origins['crystal.mosaic_spread']}"
+            )
+        builder.set("crystal.mosaic_spread", from_degrees(own.mosaic), origin)
     set_mosaic(builder, own.mosaic_model, own.domains, use)
     if own.shape is not None:
         builder.set("crystal.shape", own.shape, f"--shape {own.shape}")
@@ -111,6 +125,8 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
         builder.set("structure.b_factor", value, f"--b-factor {own.b_factor:g}")
     if own.scale is not None:
         builder.set("structure.scale", own.scale, f"--scale {own.scale:g}")
+    if own.cutoff is not None:
+        set_cutoff(builder, own.cutoff)
     if own.cells_matrix is not None:
         text = " ".join(f"{x:g}" for x in own.cells_matrix)
         for field in ("n_cells.0", "n_cells.1", "n_cells.2", "size.0", "size.1", "size.2"):
@@ -118,6 +134,19 @@ def set_own(builder: Builder, own: Own, use: Callable[[str], str]) -> None:
                 given = builder.origins[f"crystal.{field}"]
                 raise FlagError(f"{given}: leave out beside --cells-matrix")
         builder.set("crystal.cells_matrix", own.cells_matrix, f"--cells-matrix {text}")
+
+
+def set_cutoff(builder: Builder, text: str) -> None:
+    """Set what each pixel may lack: photons, or what follows from the background."""
+    origin = f"--cutoff {text}"
+    if text == AUTO:
+        builder.set("sampling.cutoff", AUTO, origin)
+        return
+    try:
+        photons = float(text)
+    except ValueError:
+        raise FlagError(f'{origin}: must be a number of photons above 0, or "auto"') from None
+    builder.set("sampling.cutoff", photons, origin)
 
 
 #: Names of the options.
@@ -141,6 +170,9 @@ def own_of(table: Mapping[str, Any], prefix: str) -> Own:
     found = {name: table[name] for name in OWN if table.get(name) is not None}
     if "background" in found:
         found["background"] = _texts(found["background"], prefix)
+    cutoff = found.get("cutoff")
+    if isinstance(cutoff, int | float) and not isinstance(cutoff, bool):
+        found["cutoff"] = repr(cutoff)
     for name, value in found.items():
         kind = re.split(r"[\[ ]", Own.__annotations__[name])[0]
         if name != "background" and not _is(value, kind):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from nbdask.flags.row import Flag
-from nbdask.flags.table import GROUPS, TABLE
+from nbdask.flags.table import BY_NAME, GROUPS, TABLE
 
 _WIDTH = 96
 _INDENT = 28
@@ -23,29 +24,76 @@ Units are those of the table; inside, everything is SI. Flags with two dashes ar
   match exactly.
 - Unknown flags, stray arguments, missing values and wrong types are errors here, not in nanoBragg.
 - Headers are read first, that of `-mask` and then that of `-img`; flags override them.
+- Without `-fluence` or `-flux` the fluence is nanoBragg's, 1.259e29 photons/m^2 = 1/r_e^2, more
+  than any real beam has: give one of them before noise is added.
 - What nanoBragg reads and never uses is accepted, with a note.
 - Nothing is picked up unasked from the working directory: `Fdump.bin` is read only with `-dump`.
 """
 
 
-def help_text() -> str:
-    """Return the list of flags for ``--help``, at most 96 columns wide."""
+def help_text(words: Sequence[str] = (), width: int = _WIDTH) -> str:
+    """Return the list of flags for people.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Only flags whose names, group, unit or text hold all of these; capitals do not count.
+    width : int
+        Columns of a line.
+
+    Returns
+    -------
+    str
+        Empty where no flag is left.
+    """
     lines: list[str] = []
     for group in GROUPS:
-        lines += ["", f"{group}:"]
-        for flag in TABLE:
-            if flag.group == group:
-                lines += _help_lines(flag)
-    return "\n".join(lines[1:]) + "\n"
+        found = [flag for flag in TABLE if flag.group == group and _has(flag, words)]
+        if found:
+            lines += [
+                "",
+                f"{group}:",
+                *(line for flag in found for line in _help_lines(flag, width)),
+            ]
+    return "\n".join(lines[1:]) + "\n" if lines else ""
 
 
-def _help_lines(flag: Flag) -> list[str]:
+def _has(flag: Flag, words: Sequence[str]) -> bool:
+    text = " ".join([*flag.names, flag.group, *flag.values, _sentence(flag), flag.note]).casefold()
+    return all(word.casefold() in text for word in words)
+
+
+def flag_values() -> list[dict[str, object]]:
+    """Return the table as JSON-able values, one object for each flag."""
+    return [
+        {
+            "flags": list(flag.names),
+            "group": flag.group,
+            "values": flag.usage.split()[1:],
+            "unit": flag.unit,
+            "meaning": flag.help,
+            "default": flag.default,
+            "matching": flag.match,
+            "nanobragg": flag.note or ("reads it and never uses it" if flag.unused else ""),
+        }
+        for flag in TABLE
+    ]
+
+
+def first_lines(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return usage and meaning of some flags, for the help of a command."""
+    return [(BY_NAME[name].usage, _sentence(BY_NAME[name])) for name in names]
+
+
+def _help_lines(flag: Flag, width: int) -> list[str]:
     usage = "  " + flag.usage
     text = _sentence(flag)
     others = ", ".join(flag.names[1:])
     if others:
         text += f" (also {others})"
-    body = textwrap.wrap(text, _WIDTH - _INDENT, break_on_hyphens=False, break_long_words=False)
+    body = textwrap.wrap(
+        text, max(width, 60) - _INDENT, break_on_hyphens=False, break_long_words=False
+    )
     lines = [" " * _INDENT + line for line in body]
     if len(usage) <= _INDENT - 2:
         lines[0] = usage.ljust(_INDENT) + body[0]

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbdask.errors import FlagError, nearest
+from nbdask.flags.option_ways import option_way
 from nbdask.flags.row import Flag
 from nbdask.flags.table import BY_NAME, STEMS
+from nbdask.flags.ways import WAYS, stray_way
 from nbdask.inputs.text import to_number
 
 Value = float | int | str
@@ -136,7 +138,9 @@ def _refusal(unknown: Sequence[Unknown]) -> str:
     text = ""
     for reason in dict.fromkeys(item.reason for item in unknown):
         text += (" " if text.endswith("?") else "; " if text else "") + reason
-    ignored = list(dict.fromkeys(item.text for item in unknown if item.ignored))
+    # An option of nbdask is meant: the image without it is another.
+    left = [item for item in unknown if item.ignored and option_way(item.argv[0]) is None]
+    ignored = list(dict.fromkeys(item.text for item in left))
     if not ignored:
         return text
     one = len(ignored) == 1
@@ -213,12 +217,20 @@ def _typed(flag: Flag, arg: str, name: str, text: str) -> Value:
 
 def _what_is_wrong(arg: str, before: Given | None) -> str:
     if not arg.startswith("-") or to_number(arg) is not None:
+        way = stray_way(arg)
+        if way is not None:
+            return f"stray argument {arg!r}: {way}"
         if before is None:
             return f"stray argument {arg!r} at the start: must be a flag, such as -cell"
         return (
             f"stray argument {arg!r} after {before.text}: {before.flag.name} is used as"
             f" '{before.flag.usage}'"
         )
+    way = option_way(arg)
+    if way is not None:
+        return way
+    if arg in WAYS:
+        return f"unknown flag {arg}: {WAYS[arg]}"
     latin = "".join(_latin(letter) for letter in arg)
     near = nearest(latin, BY_NAME, most=3)
     hint = f": did you mean {' or '.join(near)}?" if near else ": nbdask flags lists all flags"

@@ -121,25 +121,60 @@ def _of_formula(
             raise FlagError(f"--spectrum-seed {seed}: needs --spectrum {FORMS['sase']}")
         make = gaussian if name == "gauss" else top_hat
         return make(wavelength, numbers[0], counts[0] if counts else POINTS, record)
+    sase, seed = _sase(origin, numbers, counts, seed)
+    if seed is None:
+        raise FlagError(f"{origin}: needs a seed, such as --spectrum-seed 1")
+    if len(counts) < 2:
+        record += f", seed {seed}"
+    return sase.shot(wavelength, seed, 0, record)
+
+
+def sase_of(asked: str, wavelength: float, seed: int | None) -> tuple[Sase, int | None] | None:
+    """Return what a text such as ``sase:20eV:1eV`` asks for, and its seed; None: another spectrum.
+
+    Parameters
+    ----------
+    asked : str
+        Of ``--spectrum``.
+    wavelength : float
+        Of the middle [m].
+    seed : int or None
+        Given beside it.
+
+    Raises
+    ------
+    FlagError
+        The text is malformed.
+    """
+    name, *words = asked.split(":")
+    if name != "sase":
+        return None
+    origin = f"--spectrum {asked}"
+    if not 2 <= len(words) <= 4:
+        raise FlagError(f"{origin}: must be {FORMS['sase']}")
+    numbers = [_width(origin, word, _energy(wavelength)) for word in words[:2]]
+    return _sase(origin, numbers, [_count(origin, word) for word in words[2:]], seed)
+
+
+def _sase(
+    origin: str, widths: Sequence[float], counts: Sequence[int], seed: int | None
+) -> tuple[Sase, int | None]:
+    """Return a laser's spectra from numbers, and the seed."""
     if len(counts) == 2:
         if seed is not None:
             raise FlagError(f"--spectrum-seed {seed}: {origin} has a seed of its own: give one")
         seed = counts[1]
-    elif seed is None:
-        raise FlagError(f"{origin}: needs a seed, such as --spectrum-seed 1")
-    else:
-        record += f", seed {seed}"
-    if not numbers[1] < numbers[0]:
+    if not widths[1] < widths[0]:
         raise FlagError(f"{origin}: SPIKE must be smaller than FWHM")
     points = counts[0] if counts else SASE_POINTS
     # Two channels or more over a spike show it.
-    least = math.ceil(2.0 * RANGE * numbers[0] / numbers[1] - 1e-9)
+    least = math.ceil(2.0 * RANGE * widths[0] / widths[1] - 1e-9)
     if points < least:
         raise FlagError(
             f"{origin}: {points} points are too few for spikes that narrow: N of {FORMS['sase']}"
             f" must be at least {least}"
         )
-    return Sase(numbers[0], numbers[1], points).shot(wavelength, seed, 0, record)
+    return Sase(widths[0], widths[1], points), seed
 
 
 def _width(origin: str, word: str, energy: float) -> float:

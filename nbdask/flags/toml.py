@@ -1,4 +1,9 @@
-"""Experiments as TOML: the dict form, a table for each part, SI units.
+"""Experiments as TOML: the dict form, a table for each part.
+
+Numbers are SI; numbers in a text have their units behind them (see :mod:`.written`)::
+
+    [crystal]
+    cell = "70 80 90 A, 90 90 90 deg"
 
 Instead of the parts, a file may hold nanoBragg's arguments::
 
@@ -16,6 +21,7 @@ Relative paths start from the folder of the TOML file.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +37,7 @@ from nbdask.flags.assemble import parse_args
 from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.own import OWN, own_of
 from nbdask.flags.request import request_of
+from nbdask.flags.written import by_hand, in_si
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.sourcefile import read_sources
@@ -40,6 +47,9 @@ _FLAG_KEYS = (
     "flags", "semantics", "source_weights", "pix0", "ignore_unknown", "geometry", "clen",
     "distance_shift", "geometry_mask", "geometry_use", "geometry_shot", "amplitudes", *OWN,
 )  # fmt: skip
+#: A list of numbers, one a line, which is written on one line if it is short.
+_NUMBERS = re.compile(r"\[\n((?: *[-+.\w]+,\n)+) *\]")
+_MOST_ON_A_LINE = 9
 _WITH_GEOMETRY = {
     "clen": "clen",
     "distance_shift": "distance_shift",
@@ -68,7 +78,7 @@ def from_toml(path: str | Path) -> Experiment:
     FlagError
         Flags that cannot be understood.
     """
-    data = read_toml(path, "an experiment")
+    data = in_si(_listed(read_toml(path, "an experiment")))
     folder = Path(path).absolute().parent
     if "nanobragg" in data:
         return _from_flags(data, folder)
@@ -78,9 +88,22 @@ def from_toml(path: str | Path) -> Experiment:
 def to_toml(experiment: Experiment) -> str:
     """Return an experiment as TOML text, which :func:`from_toml` reads back from a file.
 
-    Fields that hold their defaults are left out.
+    Fields that hold their defaults are left out.  Lengths, angles and the like have users' units
+    where these give back every bit, and are plain numbers in SI otherwise.
     """
-    return tomli_w.dumps(experiment.to_dict())
+    return _NUMBERS.sub(_on_one_line, tomli_w.dumps(by_hand(experiment.to_dict())))
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    words = [line.strip() for line in found[1].splitlines()]
+    return found[0] if len(words) > _MOST_ON_A_LINE else f"[{' '.join(words)[:-1]}]"
+
+
+def _listed(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data with a list of materials in its full form."""
+    if isinstance(data.get("background"), list):
+        return {**data, "background": {"materials": data["background"]}}
+    return data
 
 
 def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:
@@ -149,8 +172,6 @@ def _with_files(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         result["lattices"] = [
             _with_files(x, folder) if isinstance(x, Mapping) else x for x in lattices
         ]
-    if isinstance(result.get("background"), list):
-        result["background"] = {"materials": result["background"]}
     background = result.get("background")
     if isinstance(background, dict) and isinstance(background.get("materials"), list):
         background["materials"] = [_material(m, folder) for m in background["materials"]]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbdask import units
 from nbdask.background.layer import layers_of
-from nbdask.errors import FieldError, InputError, InputFileError
-from nbdask.experiment import Crystal, Detector, Experiment, StructureFactors
+from nbdask.errors import FieldError, InputError
+from nbdask.experiment import Crystal, Detector, Experiment
+from nbdask.experiment.sampling import AUTO
 from nbdask.geometry.amorphous import amorphous_notes, beam_stop
+from nbdask.geometry.amplitude_fields import Known, amplitude_fields, check_unchanged
 from nbdask.geometry.crystal_frame import (
     MAX_OVERSAMPLE,
     CrystalFrame,
@@ -22,12 +25,12 @@ from nbdask.geometry.crystal_frame import (
     recommended_oversample,
 )
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector
+from nbdask.geometry.difference import semantics_note
 from nbdask.geometry.diffuse import diffuse_forms
 from nbdask.geometry.domain_count import estimated_count
 from nbdask.geometry.domains import is_mosaic, make_domains, settle_count
-from nbdask.geometry.energies import by_energy, falloff
 from nbdask.geometry.lattices import model_of_several
-from nbdask.geometry.model import SHAPE_CODES, Array, DiffuseForms, Model, PanelFrame
+from nbdask.geometry.model import SHAPE_CODES, Array, Cutoff, DiffuseForms, Model, PanelFrame
 from nbdask.geometry.nodes import node_basis
 from nbdask.geometry.panel_frames import nearest, panel_frames
 from nbdask.geometry.remarks import remarks
@@ -40,12 +43,10 @@ from nbdask.geometry.rotation import (
 )
 from nbdask.geometry.sensor import place_sensor
 from nbdask.geometry.source_grid import build_sources
-from nbdask.inputs.amplitudes import AmplitudeGrid, from_reflections
-from nbdask.inputs.checksum import sha256_of
-from nbdask.inputs.fdump import read_fdump
-from nbdask.inputs.hkl import read_hkl
 from nbdask.inputs.shadow import ShadowFile, open_shadow
 from nbdask.inputs.smv import MaskFile, open_mask
+
+_log = logging.getLogger("nbdask.geometry")
 
 
 class _Orientations(NamedTuple):
@@ -81,22 +82,16 @@ class Turning(NamedTuple):
     fixed: bool
 
 
-class _Amplitudes(NamedTuple):
-    f_grid: Array
-    f_more: Array
-    f_min: NDArray[np.int64]
-    interpolate: bool
-    interp_low: Array
-    interp_high: Array
-
-
-def _in_range(function: Callable[[Experiment], Model]) -> Callable[[Experiment], Model]:
+def _in_range(
+    function: Callable[[Experiment, Known | None], Model],
+) -> Callable[..., Model]:
     """Turn an overflow, which no single field can foresee, into an error for the user."""
 
     @wraps(function)
-    def called(experiment: Experiment) -> Model:
+    def called(experiment: Experiment, known: Known | None = None) -> Model:
+        """Do the same, and name what overflowed."""
         try:
-            return function(experiment)
+            return function(experiment, known)
         except (OverflowError, ZeroDivisionError) as error:
             raise InputError(
                 f"the experiment's numbers are too large or too small ({error}): look at lengths,"
@@ -107,8 +102,15 @@ def _in_range(function: Callable[[Experiment], Model]) -> Callable[[Experiment],
 
 
 @_in_range
-def build_model(experiment: Experiment) -> Model:
+def build_model(experiment: Experiment, known: Known | None = None) -> Model:
     """Compute the flat arrays that the kernels read, of one crystal or of several.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    known : Known, optional
+        Another model of the same series: its tables of amplitudes are shared where they are the
+        same; the numbers do not depend on it.
 
     Raises
     ------
@@ -118,16 +120,25 @@ def build_model(experiment: Experiment) -> Model:
         A combination that only shows once everything is put together.
     """
     if not experiment.lattices:
-        return _of_one(experiment)
+        model = _of_one(experiment, known)
+        _log.info("%d terms for each of %d x %d pixels", model.n_steps, model.n_slow, model.n_fast)
+        return model
     detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
     finest = max(
         finest_oversample(one, orient_crystal(one.crystal, one.beam), detector.distance)
         for one in experiment.singles
     )
-    return model_of_several(experiment, _of_one, finest)
+    build = _of_one if known is None else _of_each(known)
+    return model_of_several(experiment, build, finest)
 
 
-def _of_one(experiment: Experiment) -> Model:
+def _of_each(known: Known) -> Callable[[Experiment], Model]:
+    """Return what builds the models of crystals one after another, in their order."""
+    numbers = count()
+    return lambda single: _of_one(single, known.single(next(numbers)))
+
+
+def _of_one(experiment: Experiment, known: Known | None = None) -> Model:
     beam, sampling = experiment.beam, experiment.sampling
     detector = place_detector(experiment.frame, experiment.detector, experiment.semantics)
     crystal = orient_crystal(experiment.crystal, beam)
@@ -136,7 +147,7 @@ def _of_one(experiment: Experiment) -> Model:
     )
     sensor = place_sensor(experiment.detector)
     turns = _orientations(experiment, crystal, detector)
-    amplitudes, tables = _amplitudes(experiment, crystal.star)
+    amplitudes, tables = amplitude_fields(experiment, crystal.star, known)
     oversample, notes = _oversample(experiment, crystal, detector)
     amorphous = layers_of(experiment.background, beam, experiment.semantics == "spec")
     fluence = beam.effective_fluence
@@ -171,13 +182,24 @@ def _of_one(experiment: Experiment) -> Model:
         notes=detector.notes
         + crystal.notes
         + notes
-        + remarks(experiment, sensor, detector, turns.n_domains),
+        + remarks(experiment, sensor, detector, turns.n_domains)
+        + tuple(filter(None, [semantics_note(experiment, amorphous, sensor.layers * steps)])),
         diffuse=_diffuse(experiment, crystal),
         panels=frames if len(frames) > 1 else (),
         amorphous=amorphous,
         beamstop=beam_stop(experiment.background, detector.beam, place),
         shadow=_shadow(experiment),
+        cutoff=_cutoff(experiment, units.R_E_SQR * fluence / steps),
     )
+
+
+def _cutoff(experiment: Experiment, scale: float) -> Cutoff | None:
+    """Return what a pixel may lack; ``scale``: photons per unit of the sum."""
+    asked, beam = experiment.sampling.cutoff, experiment.beam
+    if asked is None:
+        return None
+    water = scale * water_background(experiment.background.water, beam.effective_fluence)
+    return Cutoff(None if asked == AUTO else float(asked), water=water)
 
 
 def _crystal_fields(given: Crystal, oriented: CrystalFrame) -> dict[str, Any]:
@@ -272,77 +294,6 @@ def _domain_count(experiment: Experiment, crystal: CrystalFrame, detector: Detec
     return estimated_count(given, crystal, flat, detector.beam, experiment.beam.wavelength)
 
 
-def _amplitudes(experiment: Experiment, star: Array) -> tuple[_Amplitudes, NDArray[np.int64]]:
-    """Return the fields, and the number of the table of each wavelength of a spectrum."""
-    structure = experiment.structure
-    wanted = experiment.sampling.interpolate
-    if wanted is None:
-        # The counts as given: sample dimensions do not enter this choice.
-        wanted = min(experiment.crystal.n_cells) <= 2
-    spectrum = experiment.sources.spectrum
-    tables = np.zeros(1 if spectrum is None else len(spectrum.wavelengths), np.int64)
-    grid: AmplitudeGrid | None
-    more = np.zeros((0, 0, 0, 0))
-    if structure.recipe is not None and structure.recipe.anomalous:
-        _check_unchanged(structure.path or "", structure.sha256)
-        tables, grid, more = by_energy(structure)
-    else:
-        grid = load_amplitudes(structure)
-    if grid is None:
-        none, nothing, first = np.zeros((0, 0, 0)), np.zeros(3), np.zeros(3, np.int64)
-        return _Amplitudes(none, more, first, False, nothing, nothing), tables
-    low = np.array(grid.minimum, dtype=np.float64)
-    high = low + np.array(grid.values.shape) - 1.0
-    if experiment.semantics == "c":
-        bounds = (low + 2.0, high - 2.0)
-    else:
-        # floor(h)-1 to floor(h)+2 inside the grid.
-        bounds = (low + 1.0, np.nextafter(high - 1.0, -np.inf))
-    values = np.ascontiguousarray(grid.values, dtype=np.float64)
-    if (structure.scale, structure.b_factor) != (1.0, 0.0):
-        factor = falloff(grid, star, structure.scale, structure.b_factor)
-        values, more = values * factor, more * factor if len(more) else more
-    first = np.array(grid.minimum, dtype=np.int64)
-    return _Amplitudes(values, more, first, wanted, *bounds), tables
-
-
-def load_amplitudes(structure: StructureFactors) -> AmplitudeGrid | None:
-    """Read the amplitude list; None where default_F is all there is.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing, malformed, or not the one the experiment was made with.
-    """
-    if structure.reflections:
-        return from_reflections(np.array(structure.reflections), structure.default_F)
-    if structure.path is None:
-        return None
-    if structure.recipe is not None:
-        from nbdask.amplitudes.make import made
-
-        _check_unchanged(structure.path, structure.sha256)
-        if structure.recipe.model is not None:
-            _check_unchanged(structure.recipe.model, structure.recipe.model_sha256)
-        return from_reflections(made(structure).table.rows(), structure.default_F, structure.path)
-    if structure.format == "fdump":
-        grid = read_fdump(structure.path)
-    else:
-        grid = read_hkl(structure.path, structure.default_F)
-    _check_unchanged(structure.path, structure.sha256)
-    return grid
-
-
-def _check_unchanged(path: str, expected: str | None) -> None:
-    if expected is not None:
-        found = sha256_of(path)
-        if found != expected:
-            raise InputFileError(
-                f"{path}: the file has changed since the experiment was made"
-                f" (sha256 {found[:12]}..., expected {expected[:12]}...)"
-            )
-
-
 def _oversample(
     experiment: Experiment, crystal: CrystalFrame, detector: DetectorFrame
 ) -> tuple[int, tuple[str, ...]]:
@@ -418,7 +369,7 @@ def _mask(experiment: Experiment) -> MaskFile | None:
             f"{path} with {mask.n_slow} (slow) x {mask.n_fast} (fast) pixels",
             f"of the detector's {experiment.shape[0]} x {experiment.shape[1]} pixels",
         )
-    _check_unchanged(path, experiment.sampling.mask_sha256)
+    check_unchanged(path, experiment.sampling.mask_sha256)
     return mask
 
 
@@ -446,7 +397,7 @@ def _shadow(experiment: Experiment) -> ShadowFile | None:
         return None
     if len(experiment.detector.panels) > 1:
         raise FieldError("background.shadow", path, "left out with several panels")
-    _check_unchanged(path, experiment.background.shadow_sha256)
+    check_unchanged(path, experiment.background.shadow_sha256)
     shadow = open_shadow(path)
     if (shadow.n_slow, shadow.n_fast) != experiment.shape:
         raise FieldError(

@@ -97,6 +97,25 @@ class DiffuseForms:
     factor: float
 
 
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """How many photons a pixel may lack.
+
+    Attributes
+    ----------
+    photons : float or None
+        None: a thousandth of the root of the background, or 1e-4.
+    share : float
+        Of a crystal among several.
+    water : float
+        Photons of the uniform background per steradian, without polarization.
+    """
+
+    photons: float | None
+    share: float = 1.0
+    water: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Model:
     """What the kernels evaluate.  Arrays are C-contiguous float64; lengths in metres.
@@ -190,6 +209,8 @@ class Model:
         Scattering around reflections.
     shadow : ShadowFile or None
         Share of the photons that reaches each pixel.
+    cutoff : Cutoff or None
+        Terms that may be left out.
     """
 
     n_slow: int
@@ -254,6 +275,7 @@ class Model:
     beamstop: BeamStop | None = None
     shadow: ShadowFile | None = None
     diffuse: DiffuseForms | None = None
+    cutoff: Cutoff | None = None
 
     @property
     def is_finished_later(self) -> bool:

@@ -12,12 +12,17 @@ import xarray
 from nbdask.errors import BackendError, FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.geometry.model import Array, Model
+from nbdask.gradients.card import CardSlopes
 from nbdask.gradients.compiled import CpuSlopes, Pulled
 from nbdask.gradients.parameters import Parameter
-from nbdask.gradients.reduce import over_tiles, strips
+from nbdask.gradients.reduce import given, inside, over_tiles, strips
 from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient, region_of
+from nbdask.plan.tiles import Tile
 
-_Sums = tuple[Array, Array | None, Array | None]
+#: By parameters; by the table of each crystal; by weights and wavelengths of sources.
+_Sums = tuple[Array, tuple[Array, ...], Array | None]
+#: The name of the amplitudes that crystals share.
+_FIRST = "structure"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,13 +34,18 @@ class Adjoint:
     values : dict of str to float
         dL/dp by the parameter's name, per unit of it.
     amplitudes : (h, k, l) DataArray or None
-        dL/dF by each amplitude of the list [1/electron].
+        dL/dF by each amplitude of the list [1/electron]; of several crystals by those of the
+        first one's, which the others share that have none of their own.
+    lists : dict of str to DataArray
+        The same of lists that further crystals have of their own, by name
+        (``lattices.0.structure``).
     source_weights, source_wavelengths : (sources,) float64 arrays or None
         dL/dw and dL/dlambda [1/m] by each source.
     """
 
     values: dict[str, float]
     amplitudes: xarray.DataArray | None
+    lists: dict[str, xarray.DataArray]
     source_weights: Array | None
     source_wavelengths: Array | None
 
@@ -50,20 +60,21 @@ def adjoint(
     sources: bool = False,
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
+    precision: str = "float64",
 ) -> Adjoint:
     """Return the derivatives of a scalar L from its derivatives by the pixels.
 
     Parameters
     ----------
     experiment : Experiment
-    cotangent : (slow, fast) array
+    cotangent : ([panel,] slow, fast) array
         dL/dI of each pixel [1/photon].
     parameters : str, Parameter or sequence of them
     amplitudes : bool
         By each structure factor amplitude of the list as well.
     sources : bool
         By the weight and wavelength of each source as well.
-    backend, tile
+    backend, tile, precision
         As for :func:`nbdask.gradient`.
 
     Returns
@@ -75,68 +86,118 @@ def adjoint(
     NbdaskError
         Amplitudes without a list, or without the compiled kernel.
     """
-    work, chosen = prepare_gradient(experiment, parameters, backend, tile)
-    model = work.model
-    if amplitudes and model.f_grid.size == 0:
-        raise FieldError("amplitudes", True, "left out without a list of structure factors")
-    if (amplitudes or sources) and (work.backend != "cpu" or model.first_axes is not None):
+    work, chosen = prepare_gradient(experiment, parameters, backend, tile, precision)
+    given("cotangent", cotangent)
+    if amplitudes:
+        _check_lists([own for _, own in _crystals(work.model)])
+    if (amplitudes or sources) and work.pulling is None:
         raise BackendError(
-            "derivatives by amplitudes and sources need the compiled kernel (--backend cpu) and no"
-            " rotation that is carried over (--semantics spec)"
+            "derivatives by amplitudes and sources need a compiled kernel (--backend cpu or cuda),"
+            " nothing beside the crystals, and no rotation that is carried over (--semantics spec)"
         )
 
     def task(work: Work, index: int, pixels: Array) -> _Sums:
         return _tile(work, index, pixels, amplitudes, sources)
 
-    values, table, light = over_tiles(work, [cotangent], task, _add)
+    values, tables, light = over_tiles(work, [cotangent], task, _add)
+    lists = _by_list(experiment, work.model, tables)
     return Adjoint(
         {p.name: float(value) for p, value in zip(chosen, values, strict=True)},
-        None if table is None else _by_amplitude(model, table),
+        lists.pop(_FIRST, None),
+        lists,
         None if light is None else light[:, 0],
         None if light is None else light[:, 1],
     )
 
 
-def _add(first: _Sums, second: _Sums) -> _Sums:
-    def both(a: Array | None, b: Array | None) -> Array | None:
-        return b if a is None else a if b is None else a + b
+def _crystals(model: Model) -> list[tuple[float | None, Model]]:
+    """Return the models of all crystals, and of several what multiplies their own photons."""
+    if not model.lattices:
+        return [(None, model)]
+    # Factors are relative to the first one's scale.
+    return [(factor * model.scale / own.scale, own) for factor, own in model.lattices]
 
-    return first[0] + second[0], both(first[1], second[1]), both(first[2], second[2])
+
+def _check_lists(models: Sequence[Model]) -> None:
+    """Refuse amplitudes where no crystal has a list, or one by wavelength."""
+    if not any(model.f_grid.size for model in models):
+        raise FieldError("amplitudes", True, "left out without a list of structure factors")
+    if any(model.n_tables > 1 for model in models):
+        raise FieldError("amplitudes", True, "left out with amplitudes for each wavelength")
+
+
+def _add(first: _Sums, second: _Sums) -> _Sums:
+    tables = tuple(a + b for a, b in zip(first[1], second[1], strict=False))
+    light = second[2] if first[2] is None else first[2]
+    if first[2] is not None and second[2] is not None:
+        light = first[2] + second[2]
+    return first[0] + second[0], tables or first[1] or second[1], light
 
 
 def _tile(work: Work, index: int, pixels: Array, amplitudes: bool, sources: bool) -> _Sums:
     tile, count = work.grid[index], len(work.basis.slopes)
-    total: _Sums = (np.zeros(count), None, None)
-    kernel = work.kernel()
+    total: _Sums = (np.zeros(count), (), None)
+    kernel = work.pulling
+    if kernel is not None:
+        return _in_one(kernel, work, tile, pixels, amplitudes, sources)
     for strip in strips(tile, count):
         rows = slice(strip.slow0 - tile.slow0, strip.slow1 - tile.slow0)
         pull = np.asarray(pixels[rows], dtype=np.float64)
-        if not amplitudes and not sources:
-            planes = planes_of_tile(work, strip).reshape(1 + count, -1)
-            total = _add(total, (planes[1:] @ pull.reshape(-1), None, None))
-            continue
-        found = region_of(work.model, strip)
-        if found is None:
-            continue
-        part, mask = found
-        assert isinstance(kernel, CpuSlopes)
-        slow, fast = part.slow0 - strip.slow0, part.fast0 - strip.fast0
-        inside = pull[slow : slow + part.shape[0], fast : fast + part.shape[1]]
-        planes, pulled = kernel.pulled_planes(
-            work.model, work.basis, part, mask, inside, amplitudes
-        )
-        values = planes[1:].reshape(count, -1) @ inside.reshape(-1)
-        total = _add(total, (values, pulled.table, _of_sources(work.model, pulled, sources)))
+        planes = planes_of_tile(work, strip).reshape(1 + count, -1)
+        total = _add(total, (planes[1:] @ pull.reshape(-1), (), None))
     return total
 
 
-def _of_sources(model: Model, pulled: Pulled, wanted: bool) -> Array | None:
-    if not wanted:
+def _in_one(
+    kernel: CpuSlopes | CardSlopes,
+    work: Work,
+    tile: Tile,
+    pixels: Array,
+    amplitudes: bool,
+    sources: bool,
+) -> _Sums:
+    """Return the sums of a tile whose planes are never held."""
+    found = region_of(work.model, tile)
+    if found is None:
+        return np.zeros(len(work.basis.slopes)), (), None
+    part, mask = found
+    pull = np.asarray(inside(pixels, tile, part), dtype=np.float64)
+    values, tables, light = np.zeros(len(work.basis.slopes)), [], None
+    bases = work.basis.lattices or (work.basis,)
+    for number, ((share, own), basis) in enumerate(zip(_crystals(work.model), bases, strict=True)):
+        pulled = kernel.pulled(
+            own, basis, part, mask, pull, amplitudes, sources, share, background=number == 0
+        )
+        values += pulled.values
+        if pulled.table is not None:
+            tables.append(pulled.table)
+        more = _of_sources(own, pulled)
+        light = more if light is None or more is None else light + more
+    return values, tuple(tables), light
+
+
+def _of_sources(model: Model, pulled: Pulled) -> Array | None:
+    if pulled.sources is None:
         return None
     light = pulled.sources.copy()
     # The sums hold the weights themselves.
     light[:, 0] /= np.where(model.weight == 0.0, 1.0, model.weight)
     return light
+
+
+def _by_list(
+    experiment: Experiment, model: Model, tables: tuple[Array, ...]
+) -> dict[str, xarray.DataArray]:
+    """Return dL/dF of every list by its name, summed over the crystals that take it."""
+    names = [_FIRST]
+    for number, lattice in enumerate(experiment.lattices):
+        names.append(_FIRST if lattice.structure is None else f"lattices.{number}.{_FIRST}")
+    found: dict[str, xarray.DataArray] = {}
+    for name, (_, own), table in zip(names, _crystals(model), tables, strict=False):
+        if own.f_grid.size:
+            by = _by_amplitude(own, table)
+            found[name] = found[name] + by if name in found else by
+    return found
 
 
 def _by_amplitude(model: Model, table: Array) -> xarray.DataArray:

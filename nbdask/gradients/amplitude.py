@@ -33,13 +33,13 @@ def cubic_slopes(fraction: Array) -> Weights:
 
 
 def amplitude_slopes(
-    model: Model, h: Array, k: Array, el: Array
+    model: Model, h: Array, k: Array, el: Array, source: int = 0
 ) -> tuple[Array, tuple[Array, Array, Array] | None]:
     """Return F_cell and its derivatives by h, k, l; None where nothing is interpolated.
 
     Between half-integers an amplitude that is looked up is constant; the jumps do not count.
     """
-    amplitude, outside = cell_factor(model, h, k, el)
+    amplitude, outside = cell_factor(model, h, k, el, source)
     if outside is None:
         return amplitude, None
     inside = interpolates(model, h, k, el)
@@ -54,16 +54,16 @@ def amplitude_slopes(
     for axis in range(3):
         used = [steep[i] if i == axis else weights[i] for i in range(3)]
         plane = np.zeros_like(h)
-        plane[inside] = _sum_of_64(model, bases, used)
+        plane[inside] = _sum_of_64(model.grid_of(source), bases, used)
         result.append(plane)
     return amplitude, (result[0], result[1], result[2])
 
 
-def _sum_of_64(model: Model, bases: list[NDArray[np.int64]], used: list[Weights]) -> Array:
+def _sum_of_64(grid: Array, bases: list[NDArray[np.int64]], used: list[Weights]) -> Array:
     total = np.zeros(bases[0].shape)
     for i in range(4):
         for j in range(4):
             for m in range(4):
-                values = model.f_grid[bases[0] + i, bases[1] + j, bases[2] + m]
+                values = grid[bases[0] + i, bases[1] + j, bases[2] + m]
                 total += used[0][i] * used[1][j] * used[2][m] * values
     return total

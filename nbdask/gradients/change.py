@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,14 @@ from nbdask.geometry.build import build_model
 from nbdask.geometry.crystal_frame import orient_crystal
 from nbdask.geometry.model import Array
 from nbdask.geometry.vectors import rotate_about, rotate_xyz
-from nbdask.gradients.parameters import FIELDS, Parameter, value_of, with_value
+from nbdask.gradients.parameters import (
+    FIELDS,
+    Parameter,
+    moved_panels,
+    of_crystal,
+    value_of,
+    with_value,
+)
 
 
 def frozen(experiment: Experiment) -> Experiment:
@@ -46,10 +54,34 @@ def stepped(
     for parameter, change in zip(parameters, changes, strict=True):
         for name, factor in parameter.fields.items():
             fields[name] = fields.get(name, 0.0) + factor * float(change)
-    turn = np.array([fields.pop(f"crystal.turn.{axis}", 0.0) for axis in "xyz"])
+    moves = {name: fields.pop(name) for name in list(fields) if FIELDS[name].is_move}
     values = {name: (value_of(experiment, name) or 0.0) + by for name, by in fields.items()}
-    result = with_values(experiment, values)
-    return turned(result, turn) if turn.any() else result
+    return moved(with_values(experiment, values), moves)
+
+
+def moved(experiment: Experiment, moves: Mapping[str, float]) -> Experiment:
+    """Return an experiment whose crystal and panels have moved.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    moves : mapping of str to float
+        ``crystal.turn.x``, ``panel.NAME.shift.y`` and so on -> angle [rad] or way [m]; the
+        components of a turn are axis times angle.
+    """
+    vectors: dict[tuple[str | None, str], Array] = {}
+    turns: dict[int, Array] = {}
+    for name, by in moves.items():
+        entry = FIELDS[name]
+        if entry.part == "detector":
+            held = vectors.setdefault((entry.panel, entry.field), np.zeros(3))
+        else:
+            held = turns.setdefault(entry.lattice, np.zeros(3))
+        held[entry.place] += by
+    for number, turn in turns.items():
+        if turn.any():
+            experiment = of_crystal(experiment, number, partial(turned, turn=turn))
+    return moved_panels(experiment, vectors) if vectors else experiment
 
 
 def with_values(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
@@ -64,7 +96,7 @@ def with_values(experiment: Experiment, values: Mapping[str, float]) -> Experime
     for name, value in values.items():
         result = with_value(result, name, value)
     # Built again, so that every value is checked.
-    parts = {FIELDS[name].part for name in values}
+    parts = {FIELDS[name].part for name in values if not FIELDS[name].lattice}
     checked = {part: dataclasses.replace(getattr(result, part)) for part in parts}
     return result.replace(**checked)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nbdask.geometry.model import Array, Model
 from nbdask.gradients.basis import Basis
-from nbdask.gradients.pack import PackedBasis, pack_basis
+from nbdask.gradients.pack import DATA, PackedBasis, pack_basis
 from nbdask.kernels.cpu import pointers
+from nbdask.kernels.cull import banded, cull_inputs
 from nbdask.kernels.interface import Mask
 from nbdask.kernels.pack import arguments, pack
 from nbdask.kernels.pixels import active_pixels, chosen
@@ -18,20 +20,26 @@ from nbdask.native import library as native
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
+#: Most cells along an axis whose derivatives float32 can hold.
+MOST_NARROW = 1000
+
 
 class Pulled(NamedTuple):
     """Sums over pixels and terms, each times what pulls its pixel.
 
     Attributes
     ----------
+    values : (parameters,) float64 array
+        By each parameter.
     table : (n,) float64 array or None
         By each entry of the packed table: squared amplitudes, or amplitudes that are interpolated.
-    sources : (n_sources, 2) float64 array
+    sources : (n_sources, 2) float64 array or None
         By the weight and by the wavelength [1/m] of each source.
     """
 
+    values: Array
     table: Array | None
-    sources: Array
+    sources: Array | None
 
 
 class CpuSlopes:
@@ -41,26 +49,34 @@ class CpuSlopes:
     ----------
     level : str or None
         Level of the library, for tests; None: this processor's.
+    skips : bool
+        Whether groups of pixels are skipped where every term is exactly 0; False for tests.
+    precision : str
+        ``"float64"``; ``"mixed"``: square crystals of more than ten and at most 1000 cells along
+        an axis in float32, but for their indices and sums (S-GRAD-28).
     """
 
     name = "cpu"
 
-    def __init__(self, level: str | None = None) -> None:
-        self._library = native.load(level or native.level())
-        self._block = int(self._library.nb_slopes_block())
+    def __init__(
+        self, level: str | None = None, skips: bool = True, precision: str = "float64"
+    ) -> None:
+        self.skips, self.precision = skips, precision
+        self.library = native.load(level or native.level())
+        self._block = int(self.library.nb_slopes_block())
 
     def sums(
         self, model: Model, basis: Basis, tile: Tile, steps: StepRange, mask: Mask | None
     ) -> Array:
         """Return the sums of a range of steps and their derivatives."""
-        return self._run(model, basis, tile, steps, mask, None, False, False)[0]
+        call = _Call(self, model, basis, tile, mask, steps)
+        return call.planes(finish=False)
 
     def planes(self, model: Model, basis: Basis, tile: Tile, mask: Mask | None) -> Array:
         """Return photons and their derivatives: all steps and :meth:`finish`, the same bits."""
-        steps = StepRange(0, model.n_steps)
-        return self._run(model, basis, tile, steps, mask, None, False, True)[0]
+        return _Call(self, model, basis, tile, mask).planes()
 
-    def pulled_planes(
+    def pulled(
         self,
         model: Model,
         basis: Basis,
@@ -68,8 +84,11 @@ class CpuSlopes:
         mask: Mask | None,
         pull: Array,
         amplitudes: bool = False,
-    ) -> tuple[Array, Pulled]:
-        """Return :meth:`planes`, and sums over all pixels times what pulls each.
+        sources: bool = False,
+        share: float | None = None,
+        background: bool = True,
+    ) -> Pulled:
+        """Return sums over all pixels of derivatives times what pulls each pixel.
 
         Parameters
         ----------
@@ -77,69 +96,172 @@ class CpuSlopes:
             As for :func:`~.planes.tile_planes`.
         pull : (n_slow, n_fast) float64 array
             What multiplies the photons of each pixel.
-        amplitudes : bool
-            Whether sums by amplitudes are wanted.
+        amplitudes, sources : bool
+            Whether sums by them are wanted.
+        share : float or None
+            What multiplies all terms, of one crystal of several.
+        background : bool
+            Whether the background counts, as it does for one of them.
         """
-        steps = StepRange(0, model.n_steps)
-        planes, found = self._run(model, basis, tile, steps, mask, pull, amplitudes, True)
-        assert found is not None
-        return planes, found
+        call = _Call(self, model, basis, tile, mask, pulled=sources)
+        slopes = call.slopes.slopes.copy()
+        call.slopes = call.slopes._replace(slopes=slopes)
+        weaken(call.told, slopes, 1.0 if share is None else share, background)
+        found = Pulled(
+            np.zeros(len(basis.slopes)),
+            np.zeros(call.packed.table.size) if amplitudes else None,
+            np.zeros((model.n_sources, 2)) if sources else None,
+        )
+        call.run(pull=chosen(pull, call.active), values=found.values, table=found.table,
+                 sources=found.sources)  # fmt: skip
+        return found
 
-    def _run(
+    def equations(
         self,
         model: Model,
         basis: Basis,
         tile: Tile,
-        steps: StepRange,
         mask: Mask | None,
-        pull: Array | None,
-        amplitudes: bool,
-        finish: bool,
-    ) -> tuple[Array, Pulled | None]:
-        active = active_pixels(tile, mask)
-        packed, slopes = pack(model), pack_basis(model, basis, pull is not None)
-        told = arguments(packed.values, tile, steps, active)
-        count = tile.pixels if active is None else active.size
-        planes = np.empty((1 + len(basis.slopes), count))
-        # Kept here: what is called only gets addresses.
-        pulls, rows = None if pull is None else chosen(pull, active), self._rows(slopes)
-        found = None
-        if pull is not None:
-            table = np.zeros(packed.table.size) if amplitudes else None
-            found = Pulled(table, np.zeros((model.n_sources, 2)))
-        self._library.nb_slopes(
-            *pointers(
-                *(told, slopes.how, slopes.slopes, packed.axes, slopes.frames, slopes.spins),
-                *(slopes.waves, packed.sources, packed.table, active, rows),
-                *(planes, pulls, None if found is None else found.table),
-                *(None if found is None else found.sources,),
-            ),
-            ctypes.c_int(finish),
-        )
-        return _scattered(planes, tile, active), found
+        seen: Array,
+        data: Mapping[str, float],
+    ) -> tuple[Array, Array, Array]:
+        """Return sums of normal equations over the pixels of a tile (S-GRAD-18).
+
+        Parameters
+        ----------
+        model, basis, tile, mask
+            As for :func:`~.planes.tile_planes`.
+        seen : (n_slow, n_fast) float64 array
+            Photons of the data; not a number where a pixel does not count.
+        data : mapping of str to float
+            Fields of ``Data`` in ``slope_params.h``.
+
+        Returns
+        -------
+        sums : (3,) float64 array
+            Loss, chi2, number of pixels.
+        gradient : (parameters,) float64 array
+        hessian : (parameters, parameters) float64 array
+        """
+        count = len(basis.slopes)
+        found = np.zeros(3 + count + count * count)
+        call = _Call(self, model, basis, tile, mask)
+        told = np.zeros((), DATA)
+        for name, value in data.items():
+            told[name] = value
+        call.run(data=told, seen=chosen(seen, call.active), equations=found)
+        lower = found[3 + count :].reshape(count, count)
+        return found[:3], found[3 : 3 + count], lower + np.tril(lower, -1).T
 
     def finish(
         self, model: Model, basis: Basis, tile: Tile, sums: Array, mask: Mask | None
     ) -> Array:
         """Turn sums and derivatives into photons."""
         active = active_pixels(tile, mask)
-        packed, slopes = pack(model), pack_basis(model, basis)
+        packed, slopes = pack(model), pack_basis(model, basis, tile.panel)
         told = arguments(packed.values, tile, StepRange(0, 0), active)
         flat = sums.reshape(len(sums), -1)
         planes = np.array(flat if active is None else flat[:, active], order="C")
-        rows = self._rows(slopes)
-        self._library.nb_finish_slopes(
+        rows = self.rows(slopes)
+        self.library.nb_finish_slopes(
             *pointers(told, slopes.how, slopes.slopes, packed.sources, active),
             *pointers(rows, planes),
         )
-        return _scattered(planes, tile, active)
+        return scattered(planes, tile, active)
 
-    def _rows(self, slopes: PackedBasis) -> Array:
+    def rows(self, slopes: PackedBasis) -> Array:
         """Return scratch memory."""
         return np.zeros((1 + int(slopes.how["parameters"])) * self._block)
 
 
-def _scattered(planes: Array, tile: Tile, active: Any) -> Array:
+class _Call:
+    """What one call into the library is told, kept here: what is called only gets addresses."""
+
+    def __init__(
+        self,
+        kernel: CpuSlopes,
+        model: Model,
+        basis: Basis,
+        tile: Tile,
+        mask: Mask | None,
+        steps: StepRange | None = None,
+        pulled: bool = False,
+    ) -> None:
+        self.kernel, self.tile, self.active = kernel, tile, active_pixels(tile, mask)
+        found = cull_inputs(model, narrow=False) if kernel.skips else None
+        # Without groups there are no spots that end.
+        self.cull = found if found is not None and found.struct.group else None
+        if self.cull is not None:
+            # Neighbours along both axes stay together.
+            listed = np.arange(tile.pixels, dtype=np.int32) if self.active is None else self.active
+            self.active = banded(listed, tile.shape[1], self.cull.struct.rows)
+        self.packed, self.slopes = pack(model), pack_basis(model, basis, tile.panel, pulled)
+        if kernel.precision == "mixed" and model.n_cells.max() <= MOST_NARROW:
+            how = self.slopes.how.copy()
+            how["narrow"] = 1
+            self.slopes = self.slopes._replace(how=how)
+        every = StepRange(0, model.n_steps)
+        self.told = arguments(self.packed.values, tile, steps or every, self.active)
+
+    def planes(self, finish: bool = True) -> Array:
+        """Return planes of the tile."""
+        count = self.tile.pixels if self.active is None else self.active.size
+        planes = np.empty((1 + int(self.slopes.how["parameters"]), count))
+        self.run(planes=planes, finish=finish)
+        return scattered(planes, self.tile, self.active)
+
+    def run(
+        self,
+        planes: Array | None = None,
+        pull: Array | None = None,
+        values: Array | None = None,
+        table: Array | None = None,
+        sources: Array | None = None,
+        data: Any = None,
+        seen: Array | None = None,
+        equations: Array | None = None,
+        finish: bool = True,
+    ) -> None:
+        """Call ``nb_slopes``."""
+        packed, slopes = self.packed, self.slopes
+        rows = self.kernel.rows(slopes)
+        self.kernel.library.nb_slopes(
+            *pointers(
+                *(self.told, slopes.how, slopes.slopes, packed.axes, slopes.frames, slopes.spins),
+                *(slopes.waves, packed.sources, packed.table, self.active, rows),
+                *(
+                    self.cull and self.cull.struct,
+                    planes,
+                    pull,
+                    values,
+                    table,
+                    sources,
+                    data,
+                    seen,
+                    equations,
+                ),
+            ),
+            ctypes.c_int(finish),
+        )
+
+
+def weaken(told: Any, slopes: Any, share: float, background: bool) -> None:
+    """Multiply all terms of a call; leave the background to another one.
+
+    Parameters
+    ----------
+    told, slopes : structures
+        ``Params`` and ``Slope`` of the parameters, changed in place.
+    share : float
+    background : bool
+        Whether the background counts.
+    """
+    told["height"] *= share
+    if not background:
+        told["background"] = slopes["background"] = 0.0
+
+
+def scattered(planes: Array, tile: Tile, active: Any) -> Array:
     """Return planes of a tile from the values of the pixels that were evaluated."""
     if active is None:
         return planes.reshape(-1, *tile.shape)

@@ -1,157 +1,61 @@
-"""``fit()``: Levenberg-Marquardt steps on the normal equations of an image."""
+"""``fit()`` and ``fit_joint()``: numbers of one experiment, or of many, refined against images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import xarray
 
-from nbdask.errors import FieldError, InputError, in_python
+from nbdask.errors import InputError, in_python
 from nbdask.experiment import Experiment
-from nbdask.geometry.model import Array
-from nbdask.gradients.change import frozen, stepped, within
-from nbdask.gradients.normal import Errors, NormalEquations, equations_of
-from nbdask.gradients.parameters import FIELDS, Parameter, known, parameters_of, value_of
-from nbdask.gradients.work import prepare_gradient
+from nbdask.gradients import strengths
+from nbdask.gradients.arrow import Arrow
+from nbdask.gradients.asked import shown_value
+from nbdask.gradients.change import frozen
+from nbdask.gradients.columns import Columns, Names, columns_of
+from nbdask.gradients.found import FitResult, JointResult, common_of, end_of
+from nbdask.gradients.parameters import known
+from nbdask.gradients.saved import StateFile
+from nbdask.gradients.search import How, Outcome, Search, Shot, shots_of
+from nbdask.shots import Series
 
-#: What a step must promise to lower the loss by: far below what chance does.
-_ENOUGH = 1e-4
-_MOST_DAMPING = 1e12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FitResult:
-    """What a fit found.
-
-    Attributes
-    ----------
-    experiment : Experiment
-        With the values that were found.
-    parameters : tuple of Parameter
-    start, value : (parameters,) float64 arrays
-        Before and after; of turns and combinations the sum of all changes.
-    covariance : (parameters, parameters) float64 array
-        Inverse of the Hessian.
-    equations : NormalEquations
-        Of the last model.
-    losses : tuple of float
-        Of the start and after every step.
-    converged : bool
-    message : str
-    """
-
-    experiment: Experiment
-    parameters: tuple[Parameter, ...]
-    start: Array
-    value: Array
-    covariance: Array
-    equations: NormalEquations
-    losses: tuple[float, ...]
-    converged: bool
-    message: str
-
-    @property
-    def sigma(self) -> Array:
-        """Standard deviations of the parameters, from the data's errors alone."""
-        return np.sqrt(np.diag(self.covariance))
-
-    @property
-    def correlation(self) -> Array:
-        """Correlation of the parameters."""
-        sigma = self.sigma
-        result: Array = self.covariance / np.outer(sigma, sigma)
-        return result
-
-    @property
-    def chi2_per_pixel(self) -> float:
-        """Mean of r^2 / V; 1 where model and errors are right."""
-        return self.equations.chi2 / max(1, self.equations.pixels - len(self.parameters))
-
-    def table(self) -> str:
-        """Return a line for each parameter: before, after, standard deviation, unit."""
-        lines = [f"{'parameter':24s}{'start':>16s}{'value':>20s}{'sigma':>12s}  unit"]
-        for parameter, start, value, sigma in zip(
-            self.parameters, self.start, self.value, self.sigma, strict=True
-        ):
-            lines.append(
-                f"{parameter.name:24s}{start:16.9g}{value:20.12g}{sigma:12.3g}"
-                f"  {parameter.shown_unit}"
-            )
-        near = _most_correlated(self)
-        return "\n".join(
-            [
-                *lines,
-                f"chi2 per pixel {self.chi2_per_pixel:.4f} of {self.equations.pixels} pixels,"
-                f" {len(self.losses) - 1} steps: {self.message}",
-                *near,
-            ]
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict."""
-        return {
-            "parameters": [
-                {"name": p.name, "unit": p.shown_unit, "start": a, "value": b, "sigma": s}
-                for p, a, b, s in zip(
-                    self.parameters,
-                    self.start.tolist(),
-                    self.value.tolist(),
-                    self.sigma.tolist(),
-                    strict=True,
-                )
-            ],
-            "covariance": self.covariance.tolist(),
-            "correlation": self.correlation.tolist(),
-            "chi2": self.equations.chi2,
-            "pixels": self.equations.pixels,
-            "losses": list(self.losses),
-            "converged": self.converged,
-            "message": self.message,
-            "experiment": self.experiment.to_dict(),
-        }
-
-
-def _most_correlated(result: FitResult) -> list[str]:
-    """Say which two parameters can hardly be told apart, if there are such."""
-    if len(result.parameters) < 2:
-        return []
-    table = np.abs(result.correlation - np.eye(len(result.parameters)))
-    i, j = np.unravel_index(int(table.argmax()), table.shape)
-    if table[i, j] < 0.95:
-        return []
-    names = result.parameters[i].name, result.parameters[j].name
-    return [f"correlated: {names[0]} and {names[1]}, {result.correlation[i, j]:.4f}"]
+_Path = str | os.PathLike[str]
 
 
 @in_python
 def fit(
     experiment: Experiment,
     data: Any,
-    parameters: str | Parameter | Sequence[str | Parameter],
+    parameters: Names,
     *,
     background: float = 0.0,
     readout: float = 0.0,
     mask: Any = None,
     robust: float | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    blur: Sequence[float] = (),
     iterations: int = 50,
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
+    state: _Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> FitResult:
     """Refine numbers of an experiment so that its image becomes that of the data.
 
     Levenberg-Marquardt steps on the normal equations: only sums leave a tile.  Whole numbers
     (sub-pixels, cells) stay as they are at the start.  No capture range is promised: spots must
-    overlap with those of the data.
+    overlap with those of the data, if need be after blurring.
 
     Parameters
     ----------
     experiment : Experiment
         Where to start.
-    data : (slow, fast) array
+    data : ([panel,] slow, fast) array
         Photons; NaN where there are none.
     parameters : str, Parameter or sequence of them
         Such as ``"crystal.turn,crystal.cell"``; not ``crystal.n_cells``, which are whole.
@@ -159,10 +63,19 @@ def fit(
         As for :func:`nbdask.normal_equations`.
     bounds : mapping of str to (float, float), optional
         Least and greatest value of fields.
+    blur : sequence of float
+        Data and model are first fitted blurred by these standard deviations [pixel], such as
+        ``(4, 2)``, one after another, and then as they are.
     iterations : int
-        Most steps.
+        Most steps, of each blur.
     backend, tile
         As for :func:`nbdask.gradient`.
+    state : path, optional
+        File that is written after every step, so that a fit that was stopped can go on.
+    resume : bool
+        Go on from that file: with the steps that the fit would have taken.
+    overwrite : bool
+        Replace that file.
     report : callable, optional
         Is told a line after every step.
 
@@ -173,130 +86,182 @@ def fit(
     Raises
     ------
     NbdaskError
-        A parameter that cannot be refined, or that no pixel depends on.
+        A parameter that cannot be refined, or that no pixel depends on; a state of another fit.
     """
-    chosen = parameters_of(parameters)
-    for parameter in chosen:
-        for name in parameter.fields:
-            if FIELDS[name].field == "n_cells":
-                raise FieldError("parameter", name, "left out: a fit keeps whole numbers of cells")
-    for name in bounds or {}:
+    how = How(robust, bounds or {}, _blurs(blur), iterations, backend, tile)
+    shot = Shot(experiment, data, mask, background, readout)
+    columns = columns_of(1, parameters, (), {})
+    found = _fitted([shot], columns, how, False, (state, resume, overwrite), report)
+    return found.shots[0]
+
+
+@in_python
+def fit_joint(
+    shots: Sequence[Shot | tuple[Experiment, Any]] | Series,
+    each: Names = (),
+    shared: Names = (),
+    *,
+    data: Any = None,
+    groups: Mapping[str, Sequence[Hashable]] | None = None,
+    amplitudes: bool = False,
+    robust: float | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    blur: Sequence[float] = (),
+    iterations: int = 50,
+    backend: str | None = None,
+    tile: int | tuple[int, int] | None = None,
+    state: _Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> JointResult:
+    """Refine many images at once: numbers of their own, and numbers that they have in common.
+
+    The normal equations have the shape of an arrow: each shot's own block is eliminated by itself,
+    so time and memory grow with the number of shots alone.
+
+    Parameters
+    ----------
+    shots : sequence of Shot or (Experiment, data), or Series
+        Where each starts, and its image; :class:`nbdask.Shot` also holds a mask, a background and
+        a readout noise.  Those of a store: :func:`nbdask.read_shots`.
+    each : names
+        Parameters of which every shot has its own, such as ``"crystal.turn,beam.fluence"``.
+    shared : names
+        Parameters that all have in common, such as ``"detector.distance,detector.rotx"``; they
+        change by the same amount in all.
+    data : (shot, [panel,] slow, fast) array, optional
+        With a series: the images of all its shots, each of which starts where the series has it.
+    groups : mapping of str to sequence, optional
+        Names -> a label for each shot: shots of one label have the parameter in common.
+    amplitudes : bool
+        Also refine the structure factor amplitudes of the list, which all have in common.  They
+        must be looked up (``-nointerpolate``); give no scale of all shots beside them.
+    robust, bounds, blur, iterations, backend, tile, state, resume, overwrite, report
+        As for :func:`nbdask.fit`.
+
+    Returns
+    -------
+    JointResult
+
+    Raises
+    ------
+    NbdaskError
+        As for :func:`nbdask.fit`; the message names the shot.
+    """
+    if isinstance(shots, Series):
+        shots = shots_of(shots, data)
+    elif data is not None:
+        raise InputError("data: given with a series alone; a shot holds its own")
+    listed = [shot if isinstance(shot, Shot) else _shot(shot) for shot in shots]
+    if not listed:
+        raise InputError("shots = []: must be at least one (experiment, data)")
+    how = How(robust, bounds or {}, _blurs(blur), iterations, backend, tile)
+    columns = columns_of(len(listed), each, shared, groups or {})
+    kept = (state, resume, overwrite)
+    return _fitted(listed, columns, how, amplitudes, kept, report)
+
+
+def _shot(given: Any) -> Shot:
+    try:
+        experiment, data = given
+    except (TypeError, ValueError):
+        experiment = data = None
+    if not isinstance(experiment, Experiment):
+        raise InputError("shots: each must be an nbdask.Shot or a pair of experiment and data")
+    return Shot(experiment, data)
+
+
+def _blurs(blur: Any) -> tuple[float, ...]:
+    return (blur,) if isinstance(blur, (int, float)) else tuple(blur)
+
+
+def _state(
+    path: _Path | None, shots: Sequence[Shot], columns: Columns, how: How, amplitudes: bool
+) -> StateFile | None:
+    """Return the file of a fit's state, and what the fit is of."""
+    if path is None:
+        return None
+    settings = [how.robust, sorted(how.bounds.items()), how.blur, amplitudes]
+    about = {
+        "experiments": [shot.experiment.fingerprint() for shot in shots],
+        "parameters": [[p.name, sorted(p.fields.items())] for p in columns.parameters],
+        "groups": [columns.names, [part.column.tolist() for part in columns.parts]],
+        "settings": settings,
+        "errors": [[shot.background, shot.readout] for shot in shots],
+    }
+    return StateFile(path, about)
+
+
+def _fitted(
+    shots: Sequence[Shot],
+    columns: Columns,
+    how: How,
+    amplitudes: bool,
+    kept: tuple[_Path | None, bool, bool],
+    report: Callable[[str], None] | None,
+) -> JointResult:
+    """Do the work of both; ``kept`` is state, resume and overwrite."""
+    path, resume, overwrite = kept
+    for name in how.bounds:
         known(name)
-    errors = Errors(background, readout, robust)
-    search = _Search(chosen, data, mask, errors, backend, tile, bounds or {}, report)
-    return search.run(frozen(experiment), iterations)
+    state = _state(path, shots, columns, how, amplitudes)
+    if state is not None:
+        state.check(resume=resume, overwrite=overwrite)
+    elif resume:
+        raise InputError("--resume: needs --state FILE, the state to go on from")
+    experiments = [frozen(shot.experiment) for shot in shots]
+    if amplitudes:
+        experiments = strengths.shared_structure(experiments)
+    search = Search(shots, columns, how, amplitudes, state, report)
+    return _result(search, experiments, search.run(experiments, resume=resume))
 
 
-class _Search:
-    """One fit."""
-
-    def __init__(
-        self,
-        parameters: tuple[Parameter, ...],
-        data: Any,
-        mask: Any,
-        errors: Errors,
-        backend: str | None,
-        tile: int | tuple[int, int] | None,
-        bounds: Mapping[str, tuple[float, float]],
-        report: Callable[[str], None] | None,
-    ) -> None:
-        self.parameters, self.data, self.mask, self.errors = parameters, data, mask, errors
-        self.backend, self.tile, self.bounds = backend, tile, bounds
-        self.report = report or (lambda text: None)
-
-    def equations(self, experiment: Experiment) -> NormalEquations:
-        """Compare an experiment with the data."""
-        work, _ = prepare_gradient(experiment, self.parameters, self.backend, self.tile)
-        return equations_of(work, self.parameters, self.data, self.mask, self.errors)
-
-    def run(self, experiment: Experiment, iterations: int) -> FitResult:
-        """Go downhill until a step promises nothing more."""
-        start = np.array([_value(experiment, p) for p in self.parameters])
-        now = self.equations(experiment)
-        _check(now)
-        moved, losses = np.zeros(len(start)), [now.loss]
-        damping, message = 1e-3, f"stopped after {iterations} steps"
-        converged = False
-        while len(losses) <= iterations and not converged:
-            step = _step(now, damping)
-            promised = float(step @ now.gradient)
-            if promised < _ENOUGH:
-                converged, message = True, "converged"
-                break
-            found = self._try(experiment, step)
-            if found is None or not found[1].loss < now.loss:
-                damping *= 10.0
-                if damping > _MOST_DAMPING:
-                    message = "no step lowers the loss any more"
-                    break
-                continue
-            experiment, now = found
-            moved, damping = moved + step, max(damping / 10.0, 1e-12)
-            losses.append(now.loss)
-            self.report(f"step {len(losses) - 1}: loss {now.loss:.6g}, promised {promised:.3g}")
-        ends = zip(self.parameters, moved, strict=True)
-        end = np.array([_end(experiment, p, change) for p, change in ends])
-        return FitResult(
-            experiment,
-            self.parameters,
-            start,
-            end,
-            _covariance(now),
-            now,
-            tuple(losses),
-            converged,
-            message,
+def _result(search: Search, start: Sequence[Experiment], outcome: Outcome) -> JointResult:
+    """Put together what a search found."""
+    columns, point = search.columns, outcome.point
+    arrow = Arrow.of(columns, point.equations)
+    found = []
+    for number, covariance in enumerate(arrow.covariances(columns)):
+        moved, chosen = outcome.standing.moved[number], columns.parameters
+        end = point.experiments[number]
+        found.append(
+            FitResult(
+                end,
+                chosen,
+                np.array([shown_value(start[number], p) for p in chosen]),
+                np.array([end_of(end, p, by) for p, by in zip(chosen, moved, strict=True)]),
+                covariance,
+                point.equations[number],
+                outcome.standing.losses,
+                outcome.converged,
+                outcome.message,
+                search.shots[number],
+            )
         )
-
-    def _try(
-        self, experiment: Experiment, step: Array
-    ) -> tuple[Experiment, NormalEquations] | None:
-        """Return where a step leads; None: to no experiment."""
-        try:
-            there, _ = within(stepped(experiment, self.parameters, step), self.bounds)
-            equations = self.equations(there)
-        except InputError:
-            return None
-        return (there, equations) if np.isfinite(equations.loss) else None
-
-
-def _step(now: NormalEquations, damping: float) -> Array:
-    """Return the damped step, in units in which every parameter has the same weight."""
-    size = np.sqrt(np.diag(now.hessian))
-    scaled = now.hessian / np.outer(size, size)
-    scaled[np.diag_indices_from(scaled)] += damping
-    step: Array = np.linalg.solve(scaled, now.gradient / size) / size
-    return step
+    shots = tuple(found)
+    units, before, after = common_of(columns, shots)
+    amplitudes = _amplitudes(search, point.experiments) if search.amplitudes else (None, None)
+    return JointResult(
+        shots,
+        columns.names,
+        tuple(units),
+        before,
+        after,
+        arrow.covariance(),
+        amplitudes[0],
+        amplitudes[1],
+        outcome.standing.losses,
+        outcome.converged,
+        outcome.message,
+    )
 
 
-def _covariance(now: NormalEquations) -> Array:
-    """Return the inverse of the Hessian, of parameters of any units."""
-    size = np.sqrt(np.diag(now.hessian))
-    inverse = np.linalg.pinv(now.hessian / np.outer(size, size), hermitian=True)
-    covariance: Array = inverse / np.outer(size, size)
-    return covariance
-
-
-def _check(now: NormalEquations) -> None:
-    if not now.pixels:
-        raise FieldError(
-            "data", "no pixel that counts", "an image with numbers where it is computed"
-        )
-    for name, weight in zip(now.names, np.diag(now.hessian), strict=True):
-        if weight <= 0.0:
-            raise FieldError("parameter", name, "one on which some pixel depends")
-
-
-def _value(experiment: Experiment, parameter: Parameter) -> float:
-    if list(parameter.fields.values()) != [1.0]:
-        return 0.0
-    return value_of(experiment, next(iter(parameter.fields))) or 0.0
-
-
-def _end(experiment: Experiment, parameter: Parameter, moved: float) -> float:
-    """Return a field's value; of a turn or a combination what it moved by."""
-    name = next(iter(parameter.fields))
-    if list(parameter.fields.values()) != [1.0] or FIELDS[name].field == "turn":
-        return moved
-    return value_of(experiment, name) or 0.0
+def _amplitudes(
+    search: Search, experiments: list[Experiment]
+) -> tuple[xarray.DataArray, xarray.DataArray]:
+    """Return the amplitudes and their standard deviations."""
+    hkl, values = strengths.strengths_of(experiments[0])
+    _, model = search.pulls(experiments, hkl)
+    sigma = strengths.sigma_of(values, model)
+    return strengths.as_grid(hkl, values), strengths.as_grid(hkl, sigma)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Model
 from nbdask.geometry.slopes import Slopes
 from nbdask.physics.lattice import GAUSS_WIDTH, ROUND_SCALE, grating, sphere
-from nbdask.physics.scattering import nearest
+from nbdask.physics.scattering import nearest, nearest_nodes
 
 Array = NDArray[np.float64]
 
@@ -37,9 +37,10 @@ class LatticeSlopes(NamedTuple):
         dS/dN along a, b, c, with N taken as a real number.
     by_fudge : float64 array
     by_form : float64 array
-        dS/d(rho^2) of a gauss crystal, where rho^2 = sum of Q_ij d_i d_j; 0 of other shapes.
+        dS/d(rho^2) of a gauss or spherical crystal, where rho^2 = sum of Q_ij d_i d_j; 0 of other
+        shapes.
     away : tuple of 3 float64 arrays
-        d: indices less the nearest whole ones.
+        d: indices less the nearest whole ones; of spherical spots in the basis of nodes.
     """
 
     squared: Array
@@ -54,11 +55,13 @@ def lattice_slopes(model: Model, h: Array, k: Array, el: Array) -> LatticeSlopes
     """Return the squared lattice factor and its derivatives (S-GRAD-05 to S-GRAD-08)."""
     if model.shape == SQUARE:
         return _square(model, h, k, el)
+    if model.nodes is not None:
+        return _spots(model, nearest_nodes(model, h, k, el)[1], _inverse(model.nodes))
     away = (h - nearest(h), k - nearest(k), el - nearest(el))
     if model.shape == ROUND:
         return _round(model, away)
     if model.shape == GAUSS:
-        return _gauss(model, away)
+        return _spots(model, away, np.eye(3))
     raise ValueError("a tophat crystal has no slopes")
 
 
@@ -145,17 +148,37 @@ def _round(model: Model, away: tuple[Array, Array, Array]) -> LatticeSlopes:
     return LatticeSlopes(squared, by_index, by_cells, per_radius * radius, np.zeros_like(x), away)
 
 
-def _gauss(model: Model, away: tuple[Array, Array, Array]) -> LatticeSlopes:
+def _inverse(matrix: Array) -> Array:
+    inverse: Array = np.linalg.inv(matrix).astype(np.float64)
+    return inverse
+
+
+def spot_width(model: Model) -> tuple[float, float]:
+    """Return how wide gauss and spherical spots are.
+
+    Returns
+    -------
+    width : float
+        w of S = N^2 exp(-w fudge rho^2).
+    power : float
+        Of the number of cells, with which rho^2 grows.
+    """
+    return (np.pi, 2.0 / 3.0) if model.nodes is not None else (2.0 / GAUSS_WIDTH, 2.0)
+
+
+def _spots(model: Model, away: tuple[Array, Array, Array], to_nodes: Array) -> LatticeSlopes:
+    width, power = spot_width(model)
     form = model.spot_form.T @ model.spot_form
     metric = [sum(form[i, j] * away[j] for j in range(3)) for i in range(3)]
     radius = sum(d * m for d, m in zip(away, metric, strict=True))
-    squared = model.n_cells_total**2 * np.exp(-2.0 * radius / GAUSS_WIDTH * model.fudge)
-    by_form = -2.0 * model.fudge / GAUSS_WIDTH * squared
-    by_index = _three(2.0 * by_form * m for m in metric)
+    squared = model.n_cells_total**2 * np.exp(-width * radius * model.fudge)
+    by_form = -width * model.fudge * squared
+    by_node = [2.0 * by_form * m for m in metric]
+    by_index = _three(sum(by_node[j] * to_nodes[j, i] for j in range(3)) for i in range(3))
     # The number of all cells is in the height and in the width.
-    both = 2.0 * squared + 2.0 * by_form * radius
+    both = 2.0 * squared + power * by_form * radius
     by_cells = _three(both / n for n in model.n_cells)
-    by_fudge = -2.0 / GAUSS_WIDTH * radius * squared
+    by_fudge = -width * radius * squared
     return LatticeSlopes(squared, by_index, by_cells, by_fudge, by_form, away)
 
 
@@ -172,6 +195,13 @@ def form_slope(model: Model, slopes: Slopes) -> Array | None:
     (3, 3) float64 array or None
         Symmetric.
     """
+    if model.nodes is not None and slopes.star is not None:
+        star, turned = model.star, slopes.star @ model.star.T
+        edge = np.cbrt(model.n_cells_total / abs(np.linalg.det(star)))
+        shrunk = -2.0 / 3.0 * float(np.trace(np.linalg.solve(star.T, slopes.star.T)))
+        own: Array = edge**2 * (model.nodes.T @ (turned + turned.T) @ model.nodes)
+        result: Array = own + shrunk * (model.spot_form.T @ model.spot_form)
+        return result
     if model.shape != GAUSS or model.cells_matrix is not None or slopes.star is None:
         return None
     product = slopes.star @ model.star.T * model.n_cells_total**2

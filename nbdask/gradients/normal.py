@@ -12,14 +12,18 @@ from nbdask.errors import in_python
 from nbdask.experiment import Experiment
 from nbdask.experiment.checks import not_negative, positive
 from nbdask.geometry.model import Array
+from nbdask.gradients.card import CardSlopes
+from nbdask.gradients.compiled import CpuSlopes
 from nbdask.gradients.parameters import Parameter
-from nbdask.gradients.reduce import over_tiles, strips
+from nbdask.gradients.reduce import given, inside, over_tiles, strips
 from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient, region_of
 from nbdask.kernels.interface import Mask
 from nbdask.plan.tiles import Tile
 
 #: Least variance of a pixel [photons^2].
 LEAST_VARIANCE = 1e-3
+#: Loss, chi2, pixels, gradient, Hessian.
+Sums = tuple[float, float, int, Array, Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +39,7 @@ class NormalEquations:
     chi2 : float
         Sum of r^2 / V.
     pixels : int
-        That count.
+        Number of those that count.
     gradient : (parameters,) float64 array
         Sum of J r / V: half the slope of -loss.
     hessian : (parameters, parameters) float64 array
@@ -49,6 +53,12 @@ class NormalEquations:
     pixels: int
     gradient: Array
     hessian: Array
+
+    @classmethod
+    def of(cls, parameters: Sequence[Parameter], sums: Sums) -> NormalEquations:
+        """Name the sums of all pixels."""
+        names = tuple(p.name for p in parameters)
+        return cls(names, tuple(p.shown_unit for p in parameters), *sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +86,14 @@ class Errors:
         if self.robust is not None:
             positive("robust", self.robust)
 
-
-_Sums = tuple[float, float, int, Array, Array]
+    def numbers(self) -> dict[str, float]:
+        """Return what compiled loops are told."""
+        return {
+            "background": self.background,
+            "noise": self.readout**2,
+            "least": LEAST_VARIANCE,
+            "robust": self.robust or 0.0,
+        }
 
 
 @in_python
@@ -92,6 +108,7 @@ def normal_equations(
     robust: float | None = None,
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
+    precision: str = "float64",
 ) -> NormalEquations:
     """Compare an image with its model, and sum up what a step of a fit needs.
 
@@ -101,21 +118,21 @@ def normal_equations(
     Parameters
     ----------
     experiment : Experiment
-    data : (slow, fast) array
+    data : ([panel,] slow, fast) array
         Photons: NumPy, dask, zarr or xarray.  Pixels that are not numbers do not count.
     parameters : str, Parameter or sequence of them
     background, readout, robust
         See :class:`Errors`.
-    mask : (slow, fast) bool array, optional
+    mask : ([panel,] slow, fast) bool array, optional
         True where a pixel counts.
-    backend, tile
+    backend, tile, precision
         As for :func:`nbdask.gradient`.
 
     Returns
     -------
     NormalEquations
     """
-    work, chosen = prepare_gradient(experiment, parameters, backend, tile)
+    work, chosen = prepare_gradient(experiment, parameters, backend, tile, precision)
     return equations_of(work, chosen, data, mask, Errors(background, readout, robust))
 
 
@@ -124,16 +141,15 @@ def equations_of(
 ) -> NormalEquations:
     """Return the normal equations of work that is prepared."""
 
-    def task(work: Work, index: int, data: Array, mask: Any) -> _Sums:
+    def task(work: Work, index: int, data: Array, mask: Any) -> Sums:
         return tile_sums(work, index, data, mask, errors)
 
-    loss, chi2, pixels, gradient, hessian = over_tiles(work, [data, mask], task, _add)
-    names = tuple(p.name for p in parameters)
-    units = tuple(p.shown_unit for p in parameters)
-    return NormalEquations(names, units, loss, chi2, pixels, gradient, hessian)
+    given("data", data)
+    return NormalEquations.of(parameters, over_tiles(work, [data, mask], task, add_sums))
 
 
-def _add(first: _Sums, second: _Sums) -> _Sums:
+def add_sums(first: Sums, second: Sums) -> Sums:
+    """Return the sums of the pixels of both."""
     return (
         first[0] + second[0],
         first[1] + second[1],
@@ -143,10 +159,13 @@ def _add(first: _Sums, second: _Sums) -> _Sums:
     )
 
 
-def tile_sums(work: Work, index: int, data: Array, mask: Any, errors: Errors) -> _Sums:
+def tile_sums(work: Work, index: int, data: Array, mask: Any, errors: Errors) -> Sums:
     """Return the sums of one tile, strip by strip."""
     tile, count = work.grid[index], len(work.basis.slopes)
-    total: _Sums = (0.0, 0.0, 0, np.zeros(count), np.zeros((count, count)))
+    kernel = work.summed
+    if kernel is not None:
+        return _in_one(kernel, work, tile, data, mask, errors)
+    total: Sums = (0.0, 0.0, 0, np.zeros(count), np.zeros((count, count)))
     for strip in strips(tile, count):
         rows = slice(strip.slow0 - tile.slow0, strip.slow1 - tile.slow0)
         planes = planes_of_tile(work, strip).reshape(1 + count, -1)
@@ -154,8 +173,25 @@ def tile_sums(work: Work, index: int, data: Array, mask: Any, errors: Errors) ->
         if mask is not None:
             counts &= np.asarray(mask[rows], dtype=np.bool_)
         seen = np.where(counts, data[rows], 0.0).astype(np.float64).reshape(-1)
-        total = _add(total, pixel_sums(planes, seen, counts.reshape(-1), errors))
+        total = add_sums(total, pixel_sums(planes, seen, counts.reshape(-1), errors))
     return total
+
+
+def _in_one(
+    kernel: CpuSlopes | CardSlopes, work: Work, tile: Tile, data: Array, mask: Any, errors: Errors
+) -> Sums:
+    """Return the sums of a tile whose planes are never held."""
+    found, count = region_of(work.model, tile), len(work.basis.slopes)
+    if found is None:
+        return 0.0, 0.0, 0, np.zeros(count), np.zeros((count, count))
+    part, evaluated = found
+    seen = np.array(inside(data, tile, part), dtype=np.float64)
+    if mask is not None:
+        seen[~np.asarray(inside(mask, tile, part), dtype=np.bool_)] = np.nan
+    sums, gradient, hessian = kernel.equations(
+        work.model, work.basis, part, evaluated, seen, errors.numbers()
+    )
+    return float(sums[0]), float(sums[1]), int(sums[2]), gradient, hessian
 
 
 def counted(work: Work, tile: Tile) -> Mask:
@@ -170,7 +206,7 @@ def counted(work: Work, tile: Tile) -> Mask:
     return inside
 
 
-def pixel_sums(planes: Array, data: Array, counts: Any, errors: Errors) -> _Sums:
+def pixel_sums(planes: Array, data: Array, counts: Any, errors: Errors) -> Sums:
     """Return loss, chi2, number of pixels, gradient and Hessian of some pixels; changes planes."""
     model, slopes = planes[0], planes[1:]
     noise = errors.readout**2

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.polynomial import Polynomial
 
-from nbdask.geometry.model import GAUSS, ROUND, SQUARE, Array, Model
+from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, Array, Model
 from nbdask.geometry.slopes import Slopes
 from nbdask.gradients.basis import Basis
-from nbdask.gradients.lattice import form_slope
-from nbdask.kernels.params import read_codes, read_struct
-from nbdask.physics.lattice import GAUSS_WIDTH
+from nbdask.gradients.lattice import form_slope, spot_width
+from nbdask.kernels.pack import lattice_values
+from nbdask.kernels.params import CODES, read_codes, read_struct
 
 _HEADER = "slope_params.h"
 #: Layouts of what holds for one parameter, and for all.
 SLOPE, SLOPES = read_struct(_HEADER, "Slope"), read_struct(_HEADER, "Slopes")
+#: What is known of the data of normal equations.
+DATA = read_struct(_HEADER, "Data")
+#: In what units a GPU sums up by amplitudes.
+PULLS = read_struct(_HEADER, "Pulls")
 MOST_SPINS = read_codes(_HEADER)["MOST_SPINS"]
 _LOG2_E = 1.4426950408889634
 _PLACED = ("origin", "fast", "slow", "deep", "normal", "close_distance", "depth")
@@ -47,17 +49,19 @@ class PackedBasis(NamedTuple):
 
 
 # One for each of the tasks' models and bases: strips of a tile share them.
-@lru_cache(maxsize=4)
-def pack_basis(model: Model, basis: Basis, pulled: bool = False) -> PackedBasis:
+@lru_cache(maxsize=16)
+def pack_basis(model: Model, basis: Basis, panel: int = 0, pulled: bool = False) -> PackedBasis:
     """Return what the loops read.
 
     Parameters
     ----------
     model : Model
     basis : Basis
+    panel : int
     pulled : bool
         Whether sums over wavelengths are wanted.
     """
+    model, basis = model.at(panel), basis.at(model, panel)
     count = len(basis.slopes)
     slopes = np.zeros(max(count, 1), SLOPE)
     waves = np.zeros((count, model.n_sources))
@@ -72,11 +76,9 @@ def pack_basis(model: Model, basis: Basis, pulled: bool = False) -> PackedBasis:
             wave[:] = entry.wavelength / model.wavelength
             row["lit"] = 1
     how = np.zeros((), SLOPES)
-    how["series"] = [_series(float(n)) for n in model.n_cells]
-    how["wave"] = [_wave(int(n)) for n in model.n_cells]
     how["parameters"], how["spins"] = count, len(spins)
     if count and slopes["shaped"].any():
-        how["shaped"] = 6 if model.shape == GAUSS else 3
+        how["shaped"] = 6 if model.shape in (GAUSS, SPHERICAL) else 3
     how["turned"] = bool(count) and slopes["turned"].any()
     how["moved"] = pulled or (bool(count) and (slopes["placed"] | slopes["lit"]).any())
     table = np.array(spins) if spins else np.zeros((1, 1, 3))
@@ -87,34 +89,6 @@ def fits(model: Model, basis: Basis) -> bool:
     """Whether the loops have what a model and a basis need."""
     spins = sum(entry.spin is not None for entry in basis.slopes)
     return not model.curved and not model.running_product and spins <= MOST_SPINS
-
-
-def _series(cells: float) -> list[float]:
-    """Return the derivative of ln S near a peak over x, by powers of x^2 (S-GRAD-05)."""
-    n2 = cells * cells
-    terms = (
-        (n2 - 1.0) / 3.0,
-        (n2**2 - 1.0) / 45.0,
-        2.0 * (n2**3 - 1.0) / 945.0,
-        (n2**4 - 1.0) / 4725.0,
-    )
-    return [-2.0 * pi**2 * pi ** (2 * power) * term for power, term in enumerate(terms)]
-
-
-def _wave(cells: int) -> list[float]:
-    """Return cos(N pi x), for odd N over cos(pi x), as a polynomial in sin^2(pi x) (S-GRAD-05)."""
-    if cells > 10:
-        return [0.0] * 6
-    # cos(2 m z) = T_m(1 - 2 s), and cos((2 m + 1) z) / cos z obeys the same recurrence.
-    twice_c = Polynomial([2.0, -4.0])
-    before, now = (
-        (Polynomial([1.0]), Polynomial([1.0]))
-        if cells % 2
-        else (Polynomial([1.0, -2.0]), Polynomial([1.0]))
-    )
-    for _ in range(cells // 2):
-        before, now = now, twice_c * now - before
-    return [*now.coef, *[0.0] * (6 - len(now.coef))]
 
 
 def _fill(row: Any, model: Model, entry: Slopes) -> None:
@@ -140,7 +114,8 @@ def _shape(model: Model, entry: Slopes) -> tuple[Array, float]:
     if model.f_grid.size == 0 and model.default_F != 0.0:
         log = 2.0 * float(entry.get("default_F")) / model.default_F
     if model.shape == SQUARE:
-        shape[:3] = cells
+        few = lattice_values(model)[0]["lattice"] != CODES["GRATING"]
+        shape[:3] = cells / model.n_cells if few else cells
         return shape, log
     log += 2.0 * float((cells / model.n_cells).sum())
     fudge = float(entry.get("fudge"))
@@ -148,11 +123,12 @@ def _shape(model: Model, entry: Slopes) -> tuple[Array, float]:
         shape[:3] = model.n_cells * (fudge * model.n_cells + 2.0 * model.fudge * cells)
         return shape, log
     form = model.spot_form.T @ model.spot_form
-    change = (fudge + 2.0 * model.fudge * float((cells / model.n_cells).sum())) * form
+    width, power = spot_width(model)
+    change = (fudge + power * model.fudge * float((cells / model.n_cells).sum())) * form
     own = form_slope(model, entry)
     if own is not None:
         change = change + model.fudge * own
-    change = change * (2.0 * _LOG2_E / GAUSS_WIDTH)
+    change = change * (width * _LOG2_E)
     shape[:3] = np.diag(change)
     shape[3:] = 2.0 * change[[0, 0, 1], [1, 2, 2]]
     return shape, log

@@ -1,29 +1,37 @@
 """The numbers of an experiment that an image can be differentiated by: names, values, units.
 
 A name is the experiment's dotted field, with the component of a vector: ``crystal.cell.a``,
-``detector.distance``.  ``crystal.turn.x``, ``.y`` and ``.z`` turn the crystal about the lab's axes.
+``detector.distance``.  ``crystal.turn.x``, ``.y`` and ``.z`` turn the crystal about the lab's axes,
+``detector.shift`` and ``detector.turn`` move all panels, ``panel.NAME.shift`` and
+``panel.NAME.turn`` one of them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from nbdask.errors import FieldError, nearest
-from nbdask.experiment import Experiment, Mosaic
+import numpy as np
+
+from nbdask.errors import FieldError, nearest_dotted
+from nbdask.experiment import Experiment
 from nbdask.geometry.conventions import centres
-from nbdask.geometry.model import Model
+from nbdask.geometry.model import Array, Model
 from nbdask.geometry.numbers import NUDGE
 from nbdask.geometry.sensor import place_sensor
 from nbdask.geometry.slopes import (
+    MOVES,
     Slopes,
     cell_count_slopes,
     combined,
     model_slopes,
+    panel_slopes,
     turn_slopes,
 )
+from nbdask.geometry.vectors import rotate_about
 
 _XYZ = ("x", "y", "z")
 _ABC = ("a", "b", "c")
@@ -40,12 +48,23 @@ class Field(NamedTuple):
         Component of a vector.
     unit : str
         As the experiment has it: SI.
+    panel : str or None
+        The only panel that moves.
+    lattice : int
+        Number of the crystal: 0 the first one, ``lattices.0`` is 1.
     """
 
     part: str
     field: str
     place: int | None
     unit: str
+    panel: str | None = None
+    lattice: int = 0
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it moves something from where it is, so that its value is 0."""
+        return self.field in MOVES
 
 
 def _components(part: str, name: str, ends: Sequence[str], unit: str) -> dict[str, Field]:
@@ -60,29 +79,56 @@ _CELL = {
     f"crystal.cell.{end}": Field("crystal", "cell", index, "m" if index < 3 else "rad")
     for index, end in enumerate((*_ABC, "alpha", "beta", "gamma"))
 }
+
+
+class _Fields(dict[str, Field]):
+    """Every name; those of single panels and further crystals are found but not listed."""
+
+    def __missing__(self, name: str) -> Field:
+        """Return the field of ``panel.q0a1.shift.x``, ``lattices.0.crystal.cell.a`` and so on."""
+        start, _, rest = name.partition(".")
+        number, _, own = rest.partition(".")
+        if (
+            start == "lattices"
+            and number.isdecimal()
+            and own.startswith(("crystal.", "structure."))
+        ):
+            return self[own]._replace(lattice=int(number) + 1)
+        panel, *ends = rest.rsplit(".", 2)
+        if start == "panel" and panel and ".".join(("detector", *ends)) in self:
+            entry = self[".".join(("detector", *ends))]
+            if len(ends) == 2 and entry.is_move:
+                return entry._replace(panel=panel)
+        raise KeyError(name)
+
+
 #: Every name, in the order in which they are listed.
-FIELDS: dict[str, Field] = {
-    **_components("crystal", "turn", _XYZ, "rad"),
-    **_components("crystal", "misset", _XYZ, "rad"),
-    **_CELL,
-    **_components("crystal", "n_cells", _ABC, "1"),
-    **_singles("crystal", "rad", "mosaic_spread"),
-    **_singles("crystal", "1", "fudge"),
-    **_singles("structure", "electron", "default_F"),
-    **_singles("beam", "m", "wavelength"),
-    **_singles("beam", "photon/m^2", "fluence"),
-    **_singles("beam", "photon/s", "flux"),
-    **_singles("beam", "1", "polarization"),
-    **_singles("detector", "m", "distance", "close_distance", "beam_x", "beam_y"),
-    **_singles("detector", "m", "close_x", "close_y"),
-    **_singles("detector", "pixel", "org_x", "org_y"),
-    **_singles("detector", "rad", "rotx", "roty", "rotz", "twotheta"),
-    **_components("detector", "pix0", _XYZ, "m"),
-    **_singles("detector", "m", "thickness"),
-    **_singles("detector", "1/m", "attenuation"),
-    **_singles("scan", "rad", "phi0", "osc", "step"),
-    **_singles("background", "m", "water"),
-}
+FIELDS = _Fields(
+    {
+        **_components("crystal", "turn", _XYZ, "rad"),
+        **_components("crystal", "misset", _XYZ, "rad"),
+        **_CELL,
+        **_components("crystal", "n_cells", _ABC, "1"),
+        **_singles("crystal", "rad", "mosaic_spread"),
+        **_singles("crystal", "1", "fudge"),
+        **_singles("structure", "electron", "default_F"),
+        **_singles("beam", "m", "wavelength"),
+        **_singles("beam", "photon/m^2", "fluence"),
+        **_singles("beam", "photon/s", "flux"),
+        **_singles("beam", "1", "polarization"),
+        **_singles("detector", "m", "distance", "close_distance", "beam_x", "beam_y"),
+        **_singles("detector", "m", "close_x", "close_y"),
+        **_singles("detector", "pixel", "org_x", "org_y"),
+        **_singles("detector", "rad", "rotx", "roty", "rotz", "twotheta"),
+        **_components("detector", "pix0", _XYZ, "m"),
+        **_components("detector", "shift", _XYZ, "m"),
+        **_components("detector", "turn", _XYZ, "rad"),
+        **_singles("detector", "m", "thickness"),
+        **_singles("detector", "1/m", "attenuation"),
+        **_singles("scan", "rad", "phi0", "osc", "step"),
+        **_singles("background", "m", "water"),
+    }
+)
 
 _NOT_MODELLED = (
     "crystal.mosaic_spread", "detector.thickness", "background.water", "beam.flux",
@@ -126,13 +172,14 @@ def known(name: str) -> Field:
     FieldError
         There is no such name.
     """
-    if name not in FIELDS:
-        near = nearest(name, FIELDS)
+    try:
+        return FIELDS[name]
+    except KeyError:
+        near = nearest_dotted(name, FIELDS)
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise FieldError(
             "parameter", name, f"a name that `nbdask parameters` lists{meant}, or its beginning"
-        )
-    return FIELDS[name]
+        ) from None
 
 
 def parameters_of(names: str | Parameter | Sequence[str | Parameter]) -> tuple[Parameter, ...]:
@@ -142,7 +189,8 @@ def parameters_of(names: str | Parameter | Sequence[str | Parameter]) -> tuple[P
     ----------
     names : str, Parameter or sequence of them
         A name, or its beginning, such as ``crystal.cell`` for all six; several in one text are
-        separated by commas.
+        separated by commas.  ``edge=crystal.cell.a+crystal.cell.b`` ties fields under a new name,
+        each times a factor where there is one: ``c=2*crystal.cell.a+crystal.cell.c``.
 
     Raises
     ------
@@ -170,15 +218,46 @@ def _named(text: str) -> list[Parameter]:
     for word in (part.strip() for part in text.split(",")):
         if not word:
             continue
-        below = [name for name in FIELDS if name == word or name.startswith(word + ".")]
+        if "=" in word:
+            result.append(_tied(word))
+            continue
+        names = [*FIELDS, *_moves_of(word)]
+        below = [name for name in names if name == word or name.startswith(word + ".")]
         result += [Parameter(name, {name: 1.0}) for name in below or [word]]
     return result
+
+
+def _tied(word: str) -> Parameter:
+    """Return the parameter of ``NAME=FACTOR*FIELD+FIELD...``."""
+    name, _, terms = (part.strip() for part in word.partition("="))
+    allowed = "NAME=FIELD+FIELD, each FIELD or FACTOR*FIELD, such as edge=crystal.cell.a"
+    fields: dict[str, float] = {}
+    for term in terms.split("+"):
+        factor, _, held = term.rpartition("*")
+        try:
+            value = float(factor) if "*" in term else 1.0
+        except ValueError:
+            raise FieldError("parameter", word, allowed) from None
+        if not name or not math.isfinite(value) or held.strip() in fields:
+            raise FieldError("parameter", word, allowed)
+        fields[held.strip()] = value
+    return Parameter(name, fields)
+
+
+def _moves_of(word: str) -> list[str]:
+    """Return the names by which a panel moves, from the beginning of one of them."""
+    panel = word.removesuffix(".shift").removesuffix(".turn")
+    if not word.startswith("panel.") or word.endswith(tuple(f".{axis}" for axis in _XYZ)):
+        return []
+    return [f"{panel}.{move}.{axis}" for move in MOVES for axis in _XYZ]
 
 
 def value_of(experiment: Experiment, name: str) -> float | None:
     """Return the value that a field has, given or by default; None: it has none."""
     entry = known(name)
-    if entry.field == "turn":
+    if entry.lattice:
+        return value_of(experiment.singles[entry.lattice], _own_name(name))
+    if entry.is_move:
         return 0.0
     held = getattr(getattr(experiment, entry.part), entry.field)
     if held is None:
@@ -206,6 +285,13 @@ def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
     A nudged number is one that no field would take.
     """
     entry = known(name)
+    if entry.lattice:
+        own = _own_name(name)
+        return of_crystal(experiment, entry.lattice, lambda single: with_value(single, own, value))
+    if entry.is_move and entry.part == "detector":
+        assert entry.place is not None
+        along = np.eye(3)[entry.place] * value
+        return moved_panels(experiment, {(entry.panel, entry.field): along})
     part = copy.copy(getattr(experiment, entry.part))
     held = getattr(part, entry.field)
     if entry.place is not None:
@@ -218,6 +304,47 @@ def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
     return whole
 
 
+def moved_panels(
+    experiment: Experiment, moves: Mapping[tuple[str | None, str], Array]
+) -> Experiment:
+    """Return an experiment whose panels have moved: turned about the sample, then shifted.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    moves : mapping of (panel or None, "shift" or "turn") to (3,) arrays
+        Metres; axis times angle [rad].  None: all panels.
+    """
+    nothing, panels = np.zeros(3), []
+    for panel in experiment.detector.panels:
+        shift, turn = (
+            moves.get((None, move), nothing) + moves.get((panel.name, move), nothing)
+            for move in MOVES
+        )
+        vectors = np.array([panel.origin, panel.fast, panel.slow])
+        angle = math.sqrt(float(turn @ turn))
+        if angle:
+            vectors = rotate_about(vectors, turn / angle, angle)
+        vectors[0] += shift
+        origin, fast, slow = ((float(x), float(y), float(z)) for x, y, z in vectors)
+        panels.append(replace(panel, origin=origin, fast=fast, slow=slow))
+    return experiment.replace(detector=replace(experiment.detector, panels=tuple(panels)))
+
+
+def of_crystal(
+    experiment: Experiment, number: int, change: Callable[[Experiment], Experiment]
+) -> Experiment:
+    """Return an experiment whose crystal of some number is changed as it would be alone."""
+    if number == 0:
+        found = change(experiment.replace(lattices=(), weight=1.0))
+        return experiment.replace(crystal=found.crystal, structure=found.structure)
+    found, held = change(experiment.singles[number]), list(experiment.lattices)
+    lattice = held[number - 1]
+    own = None if lattice.structure is None else found.structure
+    held[number - 1] = replace(lattice, crystal=found.crystal, structure=own)
+    return experiment.replace(lattices=tuple(held))
+
+
 def refusal(experiment: Experiment, name: str, model: Model | None = None) -> str | None:
     """Return why an image cannot be differentiated by a field; None: it can.
 
@@ -228,30 +355,36 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
     model : Model, optional
         With it fields without an effect are told as well.
     """
-    entry, crystal = known(name), experiment.crystal
+    entry = known(name)
+    if entry.lattice:
+        return _refusal_of_further(experiment, entry.lattice, _own_name(name))
     if experiment.lattices:
-        return "several crystals"
+        own = experiment.singles[0]
+        return refusal(own, name, model.lattices[0].model if model is not None else None)
+    crystal = experiment.crystal
     if crystal.shape == "tophat":
         return "a tophat crystal: its image is constant between jumps"
     if crystal.diffuse is not None:
         return "diffuse scattering is not differentiated: leave it out"
     beside = experiment.background
-    if beside.materials or beside.beamstop is not None or beside.shadow is not None:
-        return "materials in the beam and shadows are not differentiated: leave them out"
-    if experiment.detector.panels:
-        return "panels of a geometry file are not differentiated: place the detector by flags"
-    if crystal.shape == "spherical":
-        return "a spherical crystal: use a gauss one"
-    if crystal.mosaic != Mosaic():
-        return "mosaic domains other than nanoBragg's random ones of a cap"
-    if experiment.structure.recipe is not None and experiment.structure.recipe.anomalous:
-        return "amplitudes for each wavelength of a spectrum: give --energy"
+    if entry.part == "detector" and beside.beamstop is not None:
+        return "a beam stop, at whose edge the image would change: leave it out"
+    if entry.part == "detector" and entry.is_move != bool(experiment.detector.panels):
+        if entry.is_move:
+            return "no panels of a geometry file: use detector.distance, beam_x, rotx and so on"
+        return "panels of a geometry file: use detector.shift, detector.turn, panel.NAME.shift"
+    if entry.panel is not None:
+        names = [panel.name for panel in experiment.detector.panels]
+        if entry.panel not in names:
+            return f"no panel of that name: {', '.join(names[:4])}{', ...' * (len(names) > 4)}"
     if entry.field == "cell" and experiment.structure.b_factor != 0.0:
         return "amplitudes with a B factor, which depend on the cell"
     sampling = experiment.sampling
     each = (sampling.oversample_thick, sampling.oversample_polar, sampling.oversample_omega)
     if experiment.semantics == "c" and any(each):
         return "the running product of -oversample_thick, -polar, -omega with C semantics"
+    if name == "crystal.mosaic_spread" and (crystal.mosaic.domains or crystal.mosaic.widths):
+        return "crystal.mosaic gives the domains"
     if crystal.misset == "random" and entry.field == "misset":
         return "a random orientation has no angles: use crystal.turn"
     if entry.field == "n_cells":
@@ -279,12 +412,25 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
     return None
 
 
+def _refusal_of_further(experiment: Experiment, number: int, name: str) -> str | None:
+    """Return why an image cannot be differentiated by a field of a further crystal."""
+    if number > len(experiment.lattices):
+        return f"no such crystal: lattices.0 to lattices.{len(experiment.lattices) - 1}"
+    if known(name).part == "structure" and experiment.lattices[number - 1].structure is None:
+        return "the first crystal's amplitudes are taken"
+    return refusal(experiment.singles[number], name)
+
+
 def slopes_of(experiment: Experiment, model: Model, name: str) -> Slopes:
     """Return the derivatives of the model's numbers with respect to one field."""
     entry = known(name)
-    if entry.field == "turn":
+    if entry.is_move:
         assert entry.place is not None
-        return turn_slopes(experiment, entry.place)
+        if entry.part == "crystal":
+            return turn_slopes(experiment, entry.place, model)
+        panels = experiment.detector.panels
+        moved = [i for i, panel in enumerate(panels) if entry.panel in (None, panel.name)]
+        return panel_slopes(experiment, entry.field, entry.place, moved)
     if entry.field == "n_cells":
         assert entry.place is not None
         return cell_count_slopes(entry.place)
@@ -310,11 +456,40 @@ def check_refinable(experiment: Experiment, parameters: Sequence[Parameter]) -> 
 
 
 def parameter_slopes(
-    experiment: Experiment, model: Model, parameters: Sequence[Parameter]
+    experiment: Experiment, number: int, model: Model, parameters: Sequence[Parameter]
 ) -> list[Slopes]:
-    """Return the derivatives of the model's numbers with respect to each parameter."""
-    check_refinable(experiment, parameters)
+    """Return the derivatives of one crystal's model with respect to each parameter.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    number : int
+        Of the crystal; what is the crystal's own changes that one alone.
+    model : Model
+        Of that crystal.
+    parameters : sequence of Parameter
+    """
     return [
-        combined([(f, slopes_of(experiment, model, name)) for name, f in p.fields.items()])
-        for p in parameters
+        combined(
+            [
+                (factor, slopes_of(experiment.singles[number], model, _own_name(name)))
+                for name, factor in parameter.fields.items()
+                if _belongs(experiment, name, number)
+            ]
+        )
+        for parameter in parameters
     ]
+
+
+def _own_name(name: str) -> str:
+    """Return the name that a field of a further crystal has in the experiment of it alone."""
+    return name.split(".", 2)[2] if known(name).lattice else name
+
+
+def _belongs(experiment: Experiment, name: str, number: int) -> bool:
+    """Whether a field changes the crystal of that number."""
+    entry = known(name)
+    shared = number > 0 and experiment.lattices[number - 1].structure is None
+    if entry.part == "structure" and shared and entry.lattice == 0:
+        return True
+    return entry.part not in ("crystal", "structure") or entry.lattice == number

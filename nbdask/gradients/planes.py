@@ -7,7 +7,12 @@ from typing import Protocol
 from nbdask.geometry.model import Array, Model
 from nbdask.gradients.basis import Basis, unrotated
 from nbdask.gradients.reference import finish_planes, slope_sums
-from nbdask.kernels.carry_over import FirstEvaluation, carry_over_parts, find_first_evaluation
+from nbdask.kernels.carry_over import (
+    FirstEvaluation,
+    carry_over_parts,
+    find_first_evaluation,
+    holds,
+)
 from nbdask.kernels.interface import Mask
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -79,21 +84,31 @@ def tile_planes(
     (1 + parameters, n_slow, n_fast) float64 array
         Photons per pixel, then photons per unit of each parameter.
     """
+    if model.lattices:
+        return _several(kernel, model, basis, tile, mask)
     planes = kernel.planes(model, basis, tile, mask)
-    first = None if model.first_axes is None else find_first_evaluation(model)
-    if first is not None and _holds(tile, first):
+    first = None if model.first_axes is None else find_first_evaluation(model.at(tile.panel))
+    if first is not None and holds(tile, first):
+        first = first._replace(panel=tile.panel)
         place = (slice(None), first.slow - tile.slow0, first.fast - tile.fast0)
         planes[place] = _first_pixel(kernel, model, basis, first)
     return planes
 
 
-def _holds(tile: Tile, first: FirstEvaluation) -> bool:
-    return tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1
+def _several(
+    kernel: SlopeKernel, model: Model, basis: Basis, tile: Tile, mask: Mask | None
+) -> Array:
+    """Return photons and derivatives of several crystals, whose sums add up."""
+    sums = sum(
+        factor * kernel.sums(own, part, tile, StepRange(0, own.n_steps), mask)
+        for (factor, own), part in zip(model.lattices, basis.lattices, strict=True)
+    )
+    return kernel.finish(model, basis, tile, sums, mask)  # type: ignore[arg-type]
 
 
 def _first_pixel(kernel: SlopeKernel, model: Model, basis: Basis, first: FirstEvaluation) -> Array:
     """Return the one pixel whose first evaluation has no rotation to carry over (S-SEM-01)."""
-    pixel = Tile(first.slow, first.slow + 1, first.fast, first.fast + 1)
+    pixel = first.pixel
     still = unrotated(basis, model.n_domains)
     sums = sum(
         kernel.sums(part, basis if part is model else still, pixel, steps, None)

@@ -49,6 +49,7 @@ def slope_sums(
     (1 + parameters, n_slow, n_fast) float64 array
         The sum itself comes first.
     """
+    model, basis = model.at(tile.panel), basis.at(model, tile.panel)
     return np.stack(
         [_Sums(model, tile, mask).run(steps), *(
             _Slope(model, basis.frames, slopes, tile, mask).run(steps) for slopes in basis.slopes
@@ -99,9 +100,10 @@ class _Sums:
         """Return what is added to the sum."""
         model = self.model
         h, k, el = (miller_index(axis, self.q) for axis in model.axes[orientation])
-        amplitude, _ = amplitude_slopes(model, h, k, el)
+        amplitude, _ = amplitude_slopes(model, h, k, el, source)
         lattice = lattice_slopes(model, h, k, el).squared
-        result: Array = amplitude**2 * lattice * model.weight[source] * self.factor
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
+        result: Array = amplitude**2 * lattice * weight * self.factor
         return result
 
 
@@ -136,14 +138,15 @@ class _Slope(_Sums):
             for axis, slope in zip(model.axes[orientation], self.axes[orientation], strict=True)
         ]
         found = lattice_slopes(model, h, k, el)
-        amplitude, steep = amplitude_slopes(model, h, k, el)
+        amplitude, steep = amplitude_slopes(model, h, k, el, source)
         squared, slope = amplitude**2, self._lattice(found, moves)
         value, change = squared * found.squared, squared * slope
         if steep is not None:
             along = sum(d * move for d, move in zip(steep, moves, strict=True))
             change = change + 2.0 * amplitude * along * found.squared
         change = change + 2.0 * amplitude * self.slopes.get("default_F") * found.squared
-        result: Array = model.weight[source] * (change * self.factor + value * self.factor_slope)
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
+        result: Array = weight * (change * self.factor + value * self.factor_slope)
         return result
 
     def _lattice(self, found: LatticeSlopes, moves: list[Array]) -> Array:
@@ -248,6 +251,7 @@ def finish_planes(model: Model, basis: Basis, tile: Tile, sums: Array, mask: Mas
     (1 + parameters, n_slow, n_fast) float64 array
         Photons per pixel, and per unit of each parameter; 0 where nothing is evaluated.
     """
+    model, basis = model.at(tile.panel), basis.at(model, tile.panel)
     planes = np.empty_like(sums)
     for number, slopes in enumerate((Slopes(), *basis.slopes)):
         start, terms = _once(model, slopes, tile)

@@ -16,16 +16,21 @@ from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Array, Model
 from nbdask.gradients.basis import Basis, basis_of
+from nbdask.gradients.beside import add_beside
+from nbdask.gradients.card import CardSlopes
 from nbdask.gradients.compiled import CpuSlopes
 from nbdask.gradients.pack import fits
 from nbdask.gradients.parameters import Parameter, parameters_of
 from nbdask.gradients.planes import ReferenceSlopes, SlopeKernel, tile_planes
+from nbdask.kernels.cuda_kernel import CudaKernel
 from nbdask.kernels.interface import Mask
+from nbdask.kernels.registry import get_kernel
 from nbdask.native.library import VARIABLE, available
 from nbdask.plan.tiles import Tile, TileGrid
 
-#: Kernels that have derivatives.
-BACKENDS = ("cpu", "numpy")
+#: Kernels that have derivatives, and one for tests.
+BACKENDS = ("cpu", "cuda", "numpy")
+_HIDDEN = ("cuda-host",)
 #: Bytes of a tile's planes, where no tile is given.
 _TILE_BYTES = 32 << 20
 _MOST_EDGE = 512
@@ -41,33 +46,65 @@ class Work:
     basis : Basis
     grid : TileGrid
     backend : str
+    precision : str
     """
 
     model: Model
     basis: Basis
     grid: TileGrid
     backend: str
+    precision: str = "float64"
 
     def kernel(self) -> SlopeKernel:
         """Return this process's kernel."""
-        return slope_kernel(self.backend)
+        return slope_kernel(self.backend, self.precision)
+
+    @property
+    def summed(self) -> CpuSlopes | CardSlopes | None:
+        """The kernel, where it sums up pixels without holding planes."""
+        return None if self.model.lattices else self.pulling
+
+    @property
+    def pulling(self) -> CpuSlopes | CardSlopes | None:
+        """The same for sums in which several crystals add up: those of an adjoint."""
+        kernel, model = self.kernel(), self.model
+        alone = model.first_axes is None and not model.is_finished_later
+        return kernel if alone and isinstance(kernel, (CpuSlopes, CardSlopes)) else None
 
 
-def slope_kernel(backend: str) -> SlopeKernel:
+def slope_kernel(backend: str, precision: str = "float64") -> SlopeKernel:
     """Return the kernel of a name in :data:`BACKENDS`."""
-    return cpu_slopes(os.environ.get(VARIABLE)) if backend == "cpu" else ReferenceSlopes()
+    if backend == "numpy":
+        return ReferenceSlopes()
+    if backend == "cpu":
+        return cpu_slopes(os.environ.get(VARIABLE), precision)
+    return card_slopes(backend)
 
 
 @cache
-def cpu_slopes(level: str | None) -> CpuSlopes:
+def cpu_slopes(level: str | None, precision: str) -> CpuSlopes:
     """Return the compiled kernel, found once for each level that is asked for."""
-    return CpuSlopes()
+    return CpuSlopes(precision=precision)
+
+
+@cache
+def card_slopes(backend: str) -> CardSlopes:
+    """Return the kernel of this process's GPU.
+
+    Raises
+    ------
+    BackendError
+        No usable GPU.
+    """
+    kernel = get_kernel(backend, "float64")
+    assert isinstance(kernel, CudaKernel)
+    return CardSlopes(kernel)
 
 
 def choose_backend(backend: str | None, model: Model, basis: Basis) -> str:
     """Return the kernel that is asked for, or the best one here.
 
-    A curved detector is left to NumPy.
+    A curved detector is left to NumPy, and a GPU is used where it is asked for.
 
     Raises
     ------
@@ -76,15 +113,16 @@ def choose_backend(backend: str | None, model: Model, basis: Basis) -> str:
     """
     if backend in (None, "auto"):
         return "cpu" if available() and fits(model, basis) else "numpy"
-    if backend not in BACKENDS:
+    if backend not in (*BACKENDS, *_HIDDEN):
+        raise BackendError(f"--backend = {backend!r}: must be one of auto, {', '.join(BACKENDS)}")
+    if backend != "numpy" and not fits(model, basis):
         raise BackendError(
-            f"--backend = {backend!r}: gradients are computed by {' and '.join(BACKENDS)}"
-        )
-    if backend == "cpu" and not fits(model, basis):
-        raise BackendError(
-            "--backend = 'cpu': gradients of a curved detector are computed by numpy alone"
+            f"--backend = {backend!r}: gradients of a curved detector are computed by numpy alone"
         )
     assert backend is not None
+    if backend not in ("cpu", "numpy"):
+        # Where there is no GPU this says so before anything is computed.
+        card_slopes(backend)
     return backend
 
 
@@ -93,6 +131,7 @@ def prepare_gradient(
     parameters: str | Parameter | Sequence[str | Parameter],
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
+    precision: str = "float64",
 ) -> tuple[Work, tuple[Parameter, ...]]:
     """Do everything that comes before the first tile.
 
@@ -102,9 +141,11 @@ def prepare_gradient(
     parameters : str, Parameter or sequence of them
         See :func:`~.parameters.parameters_of`.
     backend : str, optional
-        ``"cpu"``, ``"numpy"`` or None: the best that is there.
+        ``"cpu"``, ``"cuda"`` (a GPU), ``"numpy"`` or None: compiled loops where they are there.
     tile : int or tuple of int, optional
         Pixels of a tile (slow, fast).
+    precision : str
+        ``"float64"`` or ``"mixed"``; see :class:`~.compiled.CpuSlopes`.
 
     Raises
     ------
@@ -119,8 +160,26 @@ def prepare_gradient(
     chosen = parameters_of(parameters)
     model = build_model(experiment)
     basis = basis_of(experiment, model, chosen)
-    grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, len(chosen)))
-    return Work(model, basis, grid, choose_backend(backend, model, basis)), chosen
+    edges = _tile(experiment.shape, tile, len(chosen))
+    grid = TileGrid(experiment.shape, edges, experiment.n_panels)
+    backend = choose_backend(backend, model, basis)
+    check_precision(precision, backend)
+    return Work(model, basis, grid, backend, precision), chosen
+
+
+def check_precision(precision: str, backend: str) -> None:
+    """Refuse a precision that a kernel does not have.
+
+    Raises
+    ------
+    BackendError
+    """
+    allowed = ("float64", "mixed") if backend == "cpu" else ("float64",)
+    if precision not in allowed:
+        raise BackendError(
+            f"--precision = {precision!r}: gradients with --backend {backend} are computed in"
+            f" {' or '.join(allowed)}"
+        )
 
 
 def _tile(
@@ -140,19 +199,21 @@ def image_of(
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
 ) -> Array:
-    """Return the image in float64, tile after tile."""
+    """Return the image in float64, tile after tile: (slow, fast), or (panel, slow, fast)."""
     model = build_model(experiment)
     basis = basis_of(experiment, model, ())
-    grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, 0))
+    grid = TileGrid(experiment.shape, _tile(experiment.shape, tile, 0), experiment.n_panels)
     work = Work(model, basis, grid, choose_backend(backend, model, basis))
-    image: Array = np.empty(experiment.shape)
+    image: Array = np.empty((grid.panels, *grid.shape))
     for part in grid:
-        image[part.slow0 : part.slow1, part.fast0 : part.fast1] = planes_of_tile(work, part)[0]
-    return image
+        place = (part.panel, slice(part.slow0, part.slow1), slice(part.fast0, part.fast1))
+        image[place] = planes_of_tile(work, part)[0]
+    return image.reshape(grid.image_shape)
 
 
 def region_of(model: Model, tile: Tile) -> tuple[Tile, Mask | None] | None:
     """Return what is evaluated of a tile, and its mask (None: all of it); None: nothing."""
+    model = model.at(tile.panel)
     part = tile.intersect(Tile.within(model.roi))
     if part is None:
         return None
@@ -174,6 +235,9 @@ def planes_of_tile(work: Work, tile: Tile) -> Array:
         return np.zeros((1 + len(work.basis.slopes), *tile.shape))
     part, mask = found
     planes = tile_planes(work.kernel(), work.model, work.basis, part, mask)
+    if work.model.is_finished_later:
+        slopes = work.basis.at(work.model, tile.panel).slopes
+        planes = add_beside(work.model, slopes, part, mask, planes)
     if part == tile:
         return planes
     result: NDArray[np.float64] = np.zeros((len(planes), *tile.shape))

@@ -75,6 +75,7 @@ def tile_graphs(
     ranges: int,
     grid: TileGrid | None = None,
     steps: Sequence[StepRange] = (),
+    together: int = 1,
 ) -> Iterator[Graph]:
     """Yield the graphs of many tiles one by one, so that a million of them are never in memory.
 
@@ -84,7 +85,32 @@ def tile_graphs(
         As for :func:`tile_graph`.
     grid : TileGrid, optional
         For the labels.
+    together : int
+        Most tiles of a shot that are one task, where there is a single range.
     """
     if grid is None:
         return (tile_graph(run, index, ranges) for index in indices)
+    if together > 1 and ranges == 1:
+        return (_group(run, group, grid) for group in _of_one_shot(indices, grid, together))
     return (tile_graph(run, index, ranges, str(grid[index]), steps) for index in indices)
+
+
+def _of_one_shot(indices: Iterable[int], grid: TileGrid, most: int) -> Iterator[list[int]]:
+    """Yield tiles of one shot that follow one another, at most so many."""
+    group: list[int] = []
+    for index in indices:
+        if group and (len(group) == most or index // grid.per_shot != group[0] // grid.per_shot):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+def _group(run: str, indices: Sequence[int], grid: TileGrid) -> Graph:
+    """Return the graph of several tiles of a shot, one task."""
+    if len(indices) == 1:
+        return tile_graph(run, indices[0], 1, str(grid[indices[0]]))
+    key = (f"tile-{run}", indices[0])
+    label = f"shot {grid[indices[0]].shot}, {len(indices)} tiles"
+    return Graph(key, {key: (tasks.several, run, *indices)}, label)

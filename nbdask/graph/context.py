@@ -18,16 +18,22 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
+from nbdask.graph.shot_models import ShotModels
+from nbdask.graph.slopes import TileSlopes
 from nbdask.kernels.interface import Kernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.machine import cpu_name, release_large_blocks
 from nbdask.plan.plan import Plan
-from nbdask.plan.steps import StepRange
+from nbdask.plan.steps import StepRange, split_steps
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.statistics import TileSummary
+from nbdask.shots import Series
 
-#: Writes one finished tile, then its record: (index, tile, image, summary).
-WriteTile = Callable[[int, Tile, NDArray[np.float32], TileSummary], Sequence[float]]
+#: Writes one finished tile, then its record: (index, tile, image, summary), and further planes by
+#: name where there are any.
+WriteTile = Callable[..., Sequence[float]]
+#: What is done to a finished tile before it is written: (tile, image) -> the part of the tile that
+#: counts in statistics, and its pixels; the others are 0.
+After = Callable[[Tile, NDArray[np.float32]], tuple[Tile, NDArray[np.float32]] | None]
 
 
 class Shared:
@@ -61,6 +67,16 @@ class RunContext(Shared):
         Which kernel; a process whose kernel has another version refuses the run.
     write_tile : callable or None
         None where tiles are returned instead of written.
+    planes : tuple of str
+        Further planes that are computed.
+    shots : ShotModels or None
+        Models of the shots of a series; ``model`` is that of shot 0.
+    after : callable or None
+        What is done to a finished tile before it is written.
+    slopes : TileSlopes or None
+        Derivatives that are computed.
+    per_task : int
+        Most steps of a range, for shots of other numbers of steps.
     """
 
     model: Model
@@ -70,9 +86,21 @@ class RunContext(Shared):
     precision: str
     kernel_version: str
     write_tile: WriteTile | None = None
+    planes: tuple[str, ...] = ()
+    shots: ShotModels | None = None
+    after: After | None = None
+    per_task: int = 1
+    slopes: TileSlopes | None = None
 
     @classmethod
-    def of(cls, model: Model, plan: Plan, write_tile: WriteTile | None = None) -> RunContext:
+    def of(
+        cls,
+        model: Model,
+        plan: Plan,
+        write_tile: WriteTile | None = None,
+        series: Series | None = None,
+        after: After | None = None,
+    ) -> RunContext:
         """Build from a model and its plan."""
         return cls(
             model,
@@ -82,7 +110,22 @@ class RunContext(Shared):
             plan.precision,
             plan.kernel_version,
             write_tile,
+            plan.planes,
+            None if series is None else ShotModels(series, model),
+            after,
+            plan.per_task,
         )
+
+    def model_of(self, shot: int) -> Model:
+        """Return the model of a shot, or of the only image."""
+        return self.model if self.shots is None else self.shots[shot]
+
+    def steps_of(self, shot: int) -> tuple[StepRange, ...]:
+        """Return the step ranges of a shot, as a run of this shot alone has them."""
+        count = self.model_of(shot).n_steps
+        if count == self.steps[-1].stop:
+            return self.steps
+        return tuple(split_steps(count, self.per_task))
 
     @property
     def requires(self) -> tuple[str, str, str]:
@@ -93,7 +136,10 @@ class RunContext(Shared):
         """Refuse a kernel that does not match; map a large table from the file of this host."""
         self.kernel()
         model = map_amplitudes(self.model, run)
-        return self if model is self.model else replace(self, model=model)
+        if model is self.model:
+            return self
+        shots = None if self.shots is None else ShotModels(self.shots.series, model)
+        return replace(self, model=model, shots=shots)
 
     def leave(self, run: str) -> None:
         """Remove the file."""

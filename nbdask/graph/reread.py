@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,22 +121,39 @@ def check_tile(reader: StoreReader, index: int) -> Fault | None:
         return Fault(index, tile, CORRUPT, f"its record cannot be read ({_line(error)})")
     if record is None:
         return Fault(index, tile, MISSING, "it has no record")
-    try:
-        pixels = reader.tile(index)
-    except Exception as error:
-        _pass_on(error, reader)
-        return Fault(index, tile, CORRUPT, f"its pixels cannot be read ({_line(error)})")
-    size = reader.place.size(schema.chunk_key(reader.image, reader.grid.place(index)))
-    if size is not None and size != record.get("bytes", size):
-        text = f"its file has {size} bytes instead of the recorded {int(record['bytes'])}"
-        return Fault(index, tile, CORRUPT, text)
-    found = checksum(pixels)
-    if found != record["crc32c"]:
-        lost = " (no pixels are there)" if np.isnan(pixels).all() else ""
-        text = f"CRC-32C {found:08x} instead of the recorded {int(record['crc32c']):08x}{lost}"
-        return Fault(index, tile, CORRUPT, text)
-    wrong = _misfit(tile, pixels, schema.summary_of(list(record.values())))
+    wrong = None
+    for name in reader.arrays:
+        try:
+            pixels = reader.tile(index, name)
+        except Exception as error:
+            _pass_on(error, reader)
+            what = "pixels" if name == schema.IMAGE else name
+            return Fault(index, tile, CORRUPT, f"its {what} cannot be read ({_line(error)})")
+        wrong = wrong or _damage(reader, index, (name, pixels), record)
+        if wrong is None and name == schema.IMAGE:
+            wrong = _misfit(tile, pixels, schema.summary_of(list(record.values())))
     return None if wrong is None else Fault(index, tile, CORRUPT, wrong)
+
+
+def _damage(
+    reader: StoreReader,
+    index: int,
+    read: tuple[str, NDArray[Any]],
+    record: Mapping[str, float],
+) -> str | None:
+    """Return how a tile of the image or a plane differs from its record; ``read``: name, pixels."""
+    name, pixels = read
+    of = "" if name == schema.IMAGE else f"{name}: "
+    size = reader.place.size(schema.chunk_key(reader.arrays[name], reader.grid.place(index)))
+    known = record.get(schema.field_of("bytes", name), size)
+    if size is not None and size != known:
+        return f"{of}its file has {size} bytes instead of the recorded {int(known or 0)}"
+    found, known = checksum(pixels), record[schema.field_of("crc32c", name)]
+    if found == known:
+        return None
+    # Planes may well be all NaN.
+    lost = " (no pixels are there)" if np.isnan(pixels).all() and not of else ""
+    return f"{of}CRC-32C {found:08x} instead of the recorded {int(known):08x}{lost}"
 
 
 def _pass_on(error: Exception, reader: StoreReader) -> None:
@@ -169,8 +186,15 @@ def _misfit(tile: Tile, pixels: NDArray[np.float32], summary: TileSummary) -> st
 
 def compare_tile(reader: StoreReader, context: RunContext, index: int) -> Fault | None:
     """Compare a tile with what computing it again gives."""
-    image = compute_tile(context, index).image
+    again = compute_tile(context, index)
+    image = again.image
     assert image is not None
+    for name, plane in again.planes.items():
+        whole = f"u{plane.itemsize}"
+        bits = plane.view(whole) != reader.tile(index, name).view(whole)
+        if bits.any():
+            text = f"{name}: {int(bits.sum())} of {bits.size} pixels differ"
+            return Fault(index, reader.grid[index], DIFFERENT, text)
     stored = reader.tile(index)
     if image.tobytes() == stored.tobytes():
         return None

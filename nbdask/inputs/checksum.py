@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 from nbdask.inputs.text import check_regular, unreadable
+
+_log = logging.getLogger("nbdask.inputs")
 
 
 def sha256_of(path: str | Path) -> str:
@@ -17,6 +20,7 @@ def sha256_of(path: str | Path) -> str:
         The file is missing or unreadable.
     """
     check_regular(path, "the data that the run needs")
+    _log.debug("%s: read for its checksum", path)
     try:
         with open(path, "rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -73,12 +73,17 @@ def carry_over_pixel(
     if first is None:
         return None
     first = first._replace(panel=tile.panel)
-    if not (tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1):
+    if not holds(tile, first):
         return None
     return _carry_over_pixel(model, kernel, first), (
         first.slow - tile.slow0,
         first.fast - tile.fast0,
     )
+
+
+def holds(tile: Tile, first: FirstEvaluation) -> bool:
+    """Return whether a tile holds the pixel of the first evaluation."""
+    return tile.slow0 <= first.slow < tile.slow1 and tile.fast0 <= first.fast < tile.fast1
 
 
 def _carry_over_pixel(model: Model, kernel: Kernel, first: FirstEvaluation) -> np.float32:

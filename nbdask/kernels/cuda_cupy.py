@@ -238,11 +238,15 @@ class CupyTask:
         flat = pixel[0] * array.shape[1] + pixel[1]
         array.reshape(-1)[flat : flat + 1].set(staged, stream=self._stream)
 
+    def blocks(self, module: Module, pixels: int) -> int:
+        """Return how many blocks a launch has."""
+        return -(-pixels // int(module.threads * module.pixels))
+
     def launch(
         self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
     ) -> None:
         """Start an entry; see :class:`~.cuda_launch.Task`."""
-        blocks = -(-pixels // (module.threads * module.pixels))
+        blocks = self.blocks(module, pixels)
         # CuPy passes structures by value as arrays of one element.
         launch_arguments = tuple(
             np.array(a) if isinstance(a, np.void) else a.array for a in arguments

@@ -44,6 +44,10 @@ class GpuFacts:
         """Return the bytes of page-locked memory of a task."""
         return page_locked_bytes(copied_blocks(model, pixels))
 
+    def share(self, model: Model) -> tuple[float, float]:
+        """Return 1: a GPU skips nothing."""
+        return 1.0, 1.0
+
     def needs_compiling(self, model: Model) -> bool:
         """Return False: nothing is compiled here."""
         return False

@@ -152,6 +152,10 @@ class HostTask:
         made.view(np.uint8)[:] = 0xFF
         return made
 
+    def blocks(self, module: Module, pixels: int) -> int:
+        """Return how many blocks a launch has."""
+        return -(-pixels // (self._threads * _PIXELS))
+
     def launch(
         self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
     ) -> None:
@@ -163,7 +167,7 @@ class HostTask:
             else:
                 keep.append(ctypes.create_string_buffer(value.tobytes(), value.nbytes))
         addresses = (ctypes.c_void_p * len(keep))(*(ctypes.addressof(k) for k in keep))
-        blocks = -(-pixels // (self._threads * _PIXELS))
+        blocks = self.blocks(module, pixels)
         getattr(module, f"{entry}__host")(
             ctypes.c_uint(blocks), ctypes.c_uint(self._threads), addresses
         )

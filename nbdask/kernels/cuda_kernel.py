@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
 from nbdask.kernels.cuda_facts import PRECISIONS, VERSION, copied_blocks
-from nbdask.kernels.cuda_launch import Buffer, Launcher, Module, Task
+from nbdask.kernels.cuda_launch import Buffer, Launcher, Task
 from nbdask.kernels.cuda_pack import GpuPacked, gpu_pack
 from nbdask.kernels.interface import Kernel, Mask, Partial
 from nbdask.kernels.pack import arguments
@@ -59,7 +59,7 @@ class CudaKernel(Kernel):
             raise BackendError(f"--precision = {precision!r}: must be one of {allowed}, auto")
         self.precision = precision
         self.launcher = launcher
-        self._ready: OrderedDict[int, _Ready] = OrderedDict()
+        self._ready: OrderedDict[int, Ready] = OrderedDict()
         self._lock, self._loading = Lock(), Lock()
 
     def partial(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Partial:
@@ -68,7 +68,7 @@ class CudaKernel(Kernel):
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return Partial(np.zeros(tile.shape), np.ones(tile.shape) if running else None, 0)
-        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+        with self.task(model, _device_bytes(model, tile, active)) as (task, ready):
             sums = self._sum(task, ready, tile, steps, active)
             total = scatter(task.download(sums.total), tile, active, 0.0)
             gain = scatter(task.download(sums.gain), tile, active, 1.0) if running else None
@@ -81,7 +81,7 @@ class CudaKernel(Kernel):
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32)
-        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+        with self.task(model, _device_bytes(model, tile, active)) as (task, ready):
             total = task.upload(chosen(partial.total, active))
             gain = task.empty(1, np.float64)
             if partial.gain is not None:
@@ -97,7 +97,7 @@ class CudaKernel(Kernel):
         active = active_pixels(tile, mask)
         if active is not None and active.size == 0:
             return np.zeros(tile.shape, dtype=np.float32), 0
-        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+        with self.task(model, _device_bytes(model, tile, active)) as (task, ready):
             sums = self._sum(task, ready, tile, StepRange(0, model.n_steps), active)
             image = self._finish(task, ready, tile, sums, active)
             return image, int(task.download(sums.outside)[0])
@@ -105,7 +105,7 @@ class CudaKernel(Kernel):
     def device_image(self, model: Model, tile: Tile, mask: Mask | None) -> tuple[Any, int]:
         """Do the same as :meth:`image`, but leave the image on the device; it is the caller's."""
         active = active_pixels(tile, mask)
-        with self._task(model, _device_bytes(model, tile, active)) as (task, ready):
+        with self.task(model, _device_bytes(model, tile, active)) as (task, ready):
             image = task.result(tile.shape)
             if active is not None and active.size == 0:
                 return task.hand_over(image), 0
@@ -133,7 +133,7 @@ class CudaKernel(Kernel):
             Called before the first tile and after each has been started; on a GPU it can record
             an event in the current stream.
         """
-        with self._task(model, _device_bytes(model, tiles[0], None)) as (task, ready):
+        with self.task(model, _device_bytes(model, tiles[0], None)) as (task, ready):
             sums = self._room(task, model, tiles[0].pixels, None)
             mark()
             for tile in tiles:
@@ -152,7 +152,7 @@ class CudaKernel(Kernel):
     def _sum(
         self,
         task: Task,
-        ready: _Ready,
+        ready: Ready,
         tile: Tile,
         steps: StepRange,
         active: NDArray[np.int32] | None,
@@ -176,7 +176,7 @@ class CudaKernel(Kernel):
     def _launch(
         self,
         task: Task,
-        ready: _Ready,
+        ready: Ready,
         tile: Tile,
         steps: StepRange,
         active: NDArray[np.int32] | None,
@@ -186,7 +186,7 @@ class CudaKernel(Kernel):
         values = arguments(ready.packed.values, tile, steps, active)
         buffers = (ready.axes, ready.sources, ready.table)
         task.launch(
-            ready.module,
+            self.launcher.compile(ready.packed.program),
             "nb_sum",
             count,
             (values, *buffers, sums.listed, sums.total, sums.gain, sums.outside),
@@ -195,7 +195,7 @@ class CudaKernel(Kernel):
     def _finish(
         self,
         task: Task,
-        ready: _Ready,
+        ready: Ready,
         tile: Tile,
         sums: _Sums,
         active: NDArray[np.int32] | None,
@@ -208,7 +208,7 @@ class CudaKernel(Kernel):
     def _photons(
         self,
         task: Task,
-        ready: _Ready,
+        ready: Ready,
         tile: Tile,
         sums: _Sums,
         active: NDArray[np.int32] | None,
@@ -220,15 +220,22 @@ class CudaKernel(Kernel):
         if active is not None and image.size == tile.pixels:
             values["listed"] = _IN_PLACE
         task.launch(
-            ready.module,
+            self.launcher.compile(ready.packed.program),
             "nb_finish",
             count,
             (values, ready.sources, sums.listed, sums.total, sums.gain, image),
         )
 
     @contextmanager
-    def _task(self, model: Model, device_bytes: int) -> Iterator[tuple[Task, _Ready]]:
-        """Return a task and what it reads, which stays on the device until the task has ended."""
+    def task(self, model: Model, device_bytes: int) -> Iterator[tuple[Task, Ready]]:
+        """Return a task and what it reads, which stays on the device until the task has ended.
+
+        Parameters
+        ----------
+        model : Model
+        device_bytes : int
+            Most bytes of the task's own buffers.
+        """
         ready = self._hold(model)
         try:
             with self.launcher.task(device_bytes, self._spare) as task:
@@ -236,7 +243,7 @@ class CudaKernel(Kernel):
         finally:
             self._let_go(ready)
 
-    def _hold(self, model: Model) -> _Ready:
+    def _hold(self, model: Model) -> Ready:
         """Return a model's tables on the device and its program, held for one task more."""
         with self._lock:
             found = self._known(model)
@@ -249,7 +256,6 @@ class CudaKernel(Kernel):
             if found is not None:
                 return found
             packed = gpu_pack(model, self.precision)
-            module = self.launcher.compile(packed.program)
             buffers: list[Buffer] = []
             try:
                 for table in (packed.axes, packed.sources, packed.table):
@@ -259,7 +265,7 @@ class CudaKernel(Kernel):
                 raise
             # The table of amplitudes may be large, and is on the device now.
             lean = packed._replace(table=np.zeros(0))
-            found = _Ready(model, lean, module, *buffers)
+            found = Ready(model, lean, *buffers)
             with self._lock:
                 self._ready[id(model)] = found
                 found.tasks += 1
@@ -267,14 +273,14 @@ class CudaKernel(Kernel):
             pass
         return found
 
-    def _known(self, model: Model) -> _Ready | None:
+    def _known(self, model: Model) -> Ready | None:
         found = self._ready.get(id(model))
         if found is not None:
             self._ready.move_to_end(id(model))
             found.tasks += 1
         return found
 
-    def _let_go(self, ready: _Ready) -> None:
+    def _let_go(self, ready: Ready) -> None:
         with self._lock:
             ready.tasks -= 1
         while len(self._ready) > _MODELS and self._spare():
@@ -295,19 +301,18 @@ class CudaKernel(Kernel):
             self.launcher.release(buffer)
 
 
-class _Ready:
+class Ready:
     """A model whose tables are on the device; the model is held, so that its id stays its own."""
 
     def __init__(
         self,
         model: Model,
         packed: GpuPacked,
-        module: Module,
         axes: Buffer,
         sources: Buffer,
         table: Buffer,
     ) -> None:
-        self.model, self.packed, self.module = model, packed, module
+        self.model, self.packed = model, packed
         self.axes, self.sources, self.table = axes, sources, table
         #: Tasks that may be reading the tables.
         self.tasks = 0

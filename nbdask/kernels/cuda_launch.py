@@ -62,6 +62,9 @@ class Task(Protocol):
     def empty(self, count: int, dtype: DTypeLike) -> Buffer:
         """Return room for ``count`` numbers on the device."""
 
+    def blocks(self, module: Module, pixels: int) -> int:
+        """Return how many blocks :meth:`launch` starts for so many pixels."""
+
     def launch(
         self, module: Module, entry: str, pixels: int, arguments: tuple[Argument, ...]
     ) -> None:

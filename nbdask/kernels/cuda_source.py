@@ -1,4 +1,4 @@
-"""The text of the GPU's kernels: ``card.cu`` and the headers that it shares with the processor.
+"""The texts of the GPU's kernels: images, derivatives, and the headers shared with the processor.
 
 They are joined to a single text, so that caches keyed by it notice a change in any of them.
 """
@@ -15,9 +15,9 @@ _INCLUDE = re.compile(r'^#include "([a-z0-9_]+\.h)"$', re.MULTILINE)
 _ONCE = re.compile(r"^#pragma once\n", re.MULTILINE)
 
 
-@lru_cache(maxsize=1)
-def program_text() -> str:
-    """Return ``card.cu`` with every header of the package in the place of its ``#include``."""
+@lru_cache(maxsize=2)
+def program_text(name: str = "card.cu") -> str:
+    """Return a text with every header of the package in the place of its ``#include``."""
     seen: set[str] = set()
 
     def read(name: str) -> str:
@@ -27,4 +27,4 @@ def program_text() -> str:
         text = _ONCE.sub("", (SOURCES / name).read_text())
         return _INCLUDE.sub(lambda found: read(found[1]), text)
 
-    return read("card.cu")
+    return read(name)

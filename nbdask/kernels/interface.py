@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.geometry.model import Model
+from nbdask.plan.planes import PLANES, check_backend
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
 
 Mask = NDArray[np.bool_]
+#: Moments of a pixel: sum of weights, and times wavelength, h, k and l.
+MOMENTS = 5
 #: Name of a quantity -> its value or values.
 Values = dict[str, tuple[float, ...]]
 
@@ -51,6 +54,30 @@ def merge(first: Partial, second: Partial) -> Partial:
     total = second.gain * first.total + second.total
     gain = second.gain if first.gain is None else first.gain * second.gain
     return Partial(total, gain, outside)
+
+
+class Moments(NamedTuple):
+    """The effect of one range of steps on the moments M of each pixel: M -> gain * M + sums.
+
+    Attributes
+    ----------
+    sums : (5, n_slow, n_fast) float64 array
+        Sum of the weights of the evaluations, and the same times the wavelength [Angstrom] and
+        times whole h, k and l.
+    gain : (n_slow, n_fast) float64 array or None
+        As of :class:`Partial`.
+    """
+
+    sums: NDArray[np.float64]
+    gain: NDArray[np.float64] | None
+
+
+def merge_moments(first: Moments, second: Moments) -> Moments:
+    """Return the effect of ``first`` followed by ``second``."""
+    if second.gain is None:
+        return Moments(first.sums + second.sums, first.gain)
+    gain = second.gain if first.gain is None else first.gain * second.gain
+    return Moments(second.gain * first.sums + second.sums, gain)
 
 
 class Kernel(Protocol):
@@ -134,6 +161,26 @@ class Kernel(Protocol):
         """
         partial = self.partial(model, tile, StepRange(0, model.n_steps), mask)
         return self.finish(model, tile, partial, mask), partial.outside
+
+    def moments(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Moments:
+        """Sum the moments of ``steps`` for every pixel of ``tile``, in float64.
+
+        Parameters
+        ----------
+        model, tile, steps, mask
+            As for :meth:`partial`; of a single crystal.
+
+        Raises
+        ------
+        BackendError
+            This kernel computes none.
+        """
+        check_backend(tuple(PLANES), self.name)
+        raise NotImplementedError
+
+    def share(self, model: Model) -> tuple[float, float]:
+        """Return which share of the evaluations is done, and of the time that all would take."""
+        return 1.0, 1.0
 
     def needs_compiling(self, model: Model) -> bool:
         """Return True if this machine must first compile code for this model."""

@@ -23,7 +23,7 @@ from nbdask.physics.lattice import ROUND_SCALE
 Array = NDArray[np.float64]
 
 #: Kinds of lattice factors.
-FEW, MORE, GRATING, NARROW_GAUSS, NARROW_TOPHAT, SPHERE = range(6)
+FEW, MORE, GRATING, NARROW_GAUSS, NARROW_TOPHAT, SPHERE, MANY = range(7)
 #: A float64 index plus this holds, in its lower 32 bits, the index less its nearest whole number in
 #: units of 2^-32, and the whole number in its upper bits; with the second the lower 32 bits are
 #: those of a signed number.
@@ -39,9 +39,13 @@ _LIT_TURNS, _LIT_MOST = 32, 2**16
 #: Ellipsoids up to this squared distance in fringes, 830 cells across: of larger ones the float32
 #: rest of it, below a unit, is too coarse for the first zeros.
 _MOST_SQUARED = 2.0**19
-#: Square crystals of more cells along an axis, and Gaussian spots whose width is uncertain by more,
-#: are computed in float64: the float32 loops know indices to 2^-32 only.
-_MOST_CELLS, _MOST_DOUBT = 64, 5e-7
+#: Of square crystals of more cells along an axis the product of cells and index is rounded to 2^-32
+#: too; of more than the second number, or where that product may be larger than the third, float64
+#: serves.
+_SOME_CELLS, _MOST_CELLS, _MOST_PRODUCT = 64, 1000, 2.0**18
+#: Gaussian spots whose width is uncertain by more are computed in float64: the float32 loops know
+#: indices to 2^-32 only.
+_MOST_DOUBT = 5e-7
 
 
 class Mixed(Structure):
@@ -158,7 +162,7 @@ def _lattice(
     squared = float(model.n_cells_total) ** 2
     fudge = float(model.fudge)
     if model.shape == SQUARE:
-        if max(model.n_cells) > _MOST_CELLS:
+        if max(model.n_cells) > _MOST_CELLS or _largest_product(model) > _MOST_PRODUCT:
             return None
         polynomials = fill_square(struct, model.n_cells, wide)
         return (1.0 if polynomials is None else squared), polynomials
@@ -185,7 +189,7 @@ def fill_square(struct: Mixed, cells: Array, wide: bool) -> NDArray[np.float32] 
     whole = np.asarray(cells).astype(np.int64)
     most = int(whole.max())
     if most > MORE_CELLS or not wide:
-        struct.lattice = GRATING
+        struct.lattice = GRATING if most <= _SOME_CELLS else MANY
         struct.cells = tuple(int(n) for n in whole)
         return None
     few = most <= FEW_CELLS
@@ -223,6 +227,17 @@ def fill_tophat(struct: Mixed, triangle: Array) -> None:
     struct.triangle = tuple(triangle)
     length = _length(triangle) * 2.5 * 2.0**-32 + 2e-6
     struct.doubt = length * (2.0 + length)
+
+
+def _largest_product(model: Model) -> float:
+    """Return the largest product of an index and the number of cells.
+
+    Scattering vectors are at most 2 / wavelength long.
+    """
+    lengths = np.linalg.norm(np.reshape(model.axes, (-1, 3, 3)), axis=2).max(axis=0)
+    return (
+        float(np.max(lengths * np.asarray(model.n_cells))) * 2.0 / float(np.min(model.wavelength))
+    )
 
 
 def _most(cells: Array, fudge: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import pi
 from threading import Lock
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -305,11 +305,7 @@ def _amplitude(model: Model) -> tuple[Values, Array, float]:
             f"structure factors span {shape[0]} x {shape[1]} x {shape[2]} indices: their grid"
             " must hold less than 2^31 amplitudes; leave out reflections far from the others"
         )
-    # A border of the default all around, on which indices outside the list fall.
-    table = np.full([model.n_tables, *size], default_squared)
-    for number in range(model.n_tables):
-        grid = model.f_grid if number == 0 else model.f_more[number - 1]
-        np.square(grid, out=table[number, 1:-1, 1:-1, 1:-1])
+    table = _squared(model, size)
     values |= {
         "amplitude": CODES["NEAREST"],
         "minimum": model.f_min - 1,
@@ -318,3 +314,23 @@ def _amplitude(model: Model) -> tuple[Values, Array, float]:
         "stride_k": size[2],
     }
     return values, table.reshape(-1), 1.0
+
+
+def _squared(model: Model, size: list[int]) -> Array:
+    """Return the squared amplitudes of a model; models that share amplitudes share these too."""
+    key = (id(model.f_grid), id(model.f_more), model.default_F)
+    if key not in _squares:
+        # A border of the default all around, on which indices outside the list fall.
+        table = np.full([model.n_tables, *size], model.default_F * model.default_F)
+        for number in range(model.n_tables):
+            grid = model.f_grid if number == 0 else model.f_more[number - 1]
+            np.square(grid, out=table[number, 1:-1, 1:-1, 1:-1])
+        _squares[key] = table
+        # With either array the key ends: another one may get its place in memory.
+        for array in (model.f_grid, model.f_more):
+            finalize(array, _squares.pop, key, None)
+    return _squares[key]
+
+
+#: Squared amplitudes of tables that live.
+_squares: dict[tuple[int, int, float], Array] = {}

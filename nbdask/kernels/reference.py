@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Model
-from nbdask.kernels.interface import Kernel, Mask, Partial
+from nbdask.kernels.interface import MOMENTS, Kernel, Mask, Moments, Partial
 from nbdask.physics.diffuse import diffuse_term
 from nbdask.physics.factors import capture_fraction, polarization_factor, solid_angle
 from nbdask.physics.lattice import lattice_factor
 from nbdask.physics.position import Ray, sub_pixel_rays
-from nbdask.physics.scattering import Scattering, miller_index, scattering_vector, within_dmin
+from nbdask.physics.scattering import (
+    Scattering,
+    miller_index,
+    scattering_vector,
+    whole_indices,
+    within_dmin,
+)
 from nbdask.physics.structure_factor import cell_factor
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
@@ -142,6 +148,20 @@ class ReferenceKernel(Kernel):
                 self.watcher.finish(capture, polar, omega, image)
             return image.astype(np.float32)
 
+    def moments(self, model: Model, tile: Tile, steps: StepRange, mask: Mask | None) -> Moments:
+        """Sum the moments of ``steps``; see :class:`~.interface.Kernel`."""
+        model = model.at(tile.panel)
+        sums, gain = np.zeros((MOMENTS, *tile.shape)), np.ones(tile.shape)
+        rows = max(1, _BLOCK // max(1, tile.shape[1]))
+        for first in range(0, tile.shape[0], rows):
+            part = slice(first, min(first + rows, tile.shape[0]))
+            block = Tile(tile.slow0 + part.start, tile.slow0 + part.stop, tile.fast0, tile.fast1)
+            found = _Moments(model, block, None if mask is None else mask[part], None)
+            with np.errstate(over="ignore", invalid="ignore"):
+                found.run(steps)
+            sums[:, part], gain[part] = found.moments, found.gain
+        return Moments(sums, gain if model.running_product else None)
+
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return the bytes of the temporaries: about 40 planes of a block, 16 of the tile."""
         return 8 * (40 * min(pixels, 2 * _BLOCK) + 16 * pixels)
@@ -257,3 +277,34 @@ class _Sums:
             axes, indices = model.axes[orientation], (h, k, el)
             parts = (orientation, axes, indices, lattice, amplitude, term, counted)
             self.watcher.term(Term(*parts, self.total, self.gain))
+
+
+class _Moments(_Sums):
+    """Running moments of one block of pixels."""
+
+    def __init__(
+        self, model: Model, tile: Tile, mask: Mask | None, watcher: Watcher | None
+    ) -> None:
+        super().__init__(model, tile, mask, watcher)
+        self.moments = np.zeros((MOMENTS, *tile.shape))
+
+    def _term(
+        self, source: int, orientation: int, q: Scattering, counted: Bool, factor: Array | None
+    ) -> None:
+        """Add what one term gives: its weight, and that times wavelength and whole indices."""
+        model = self.model
+        h, k, el = (miller_index(axis, q) for axis in model.axes[orientation])
+        lattice = lattice_factor(model, h, k, el)
+        amplitude, _ = cell_factor(model, h, k, el, source)
+        weight = model.weight[source] * model.domain_weight[orientation % model.n_domains]
+        term = amplitude * amplitude * lattice * lattice * weight
+        wavelength = np.full_like(term, 1e10 * model.wavelength[source])
+        values = np.stack([np.ones_like(term), wavelength, *whole_indices(model, h, k, el)])
+        factor = np.ones_like(term) if factor is None else factor
+        if not model.running_product:
+            self.moments += np.where(counted, term * factor * values, 0.0)
+            return
+        if model.background == 0.0:
+            counted = counted & (lattice != 0.0)
+        self.moments = np.where(counted, (self.moments + term * values) * factor, self.moments)
+        self.gain = np.where(counted, self.gain * factor, self.gain)

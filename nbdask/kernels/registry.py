@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -15,11 +16,13 @@ from nbdask.kernels.interface import Kernel
 from nbdask.native.library import check_choice, missing_note
 from nbdask.plan.cost import AMPLITUDES
 
+_log = logging.getLogger("nbdask.kernels")
+
 #: What ``--precision`` takes -> what it is, for help texts.
 PRECISIONS = {
     "float64": "exact",
     "mixed": "lattice factors in single precision (worst deviation 1e-5)",
-    "pairs": "as exact, for GPUs that are slow in double precision",
+    "pairs": "the same bound, for GPUs that are slow in double precision",
     "auto": "pairs on these, else float64",
 }
 
@@ -235,6 +238,7 @@ def get_kernel(name: str | None = None, precision: str = "float64") -> Kernel:
             module, _, kernel = backend.implementation.partition(":")
             made = getattr(importlib.import_module(module), kernel)
             _made[backend.name, precision] = made(precision)
+            _log.info("kernel %s, %s, from %s", backend.name, precision, module)
         return _made[backend.name, precision]
 
 

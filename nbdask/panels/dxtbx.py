@@ -81,6 +81,33 @@ def read_dxtbx(given: Given) -> Instrument:
     )
 
 
+def read_crystals(given: Given) -> tuple[tuple[CrystalSetting, Spindle | None], ...]:
+    """Read the crystal of every experiment of a list, with the goniometer that it is on.
+
+    Parameters
+    ----------
+    given : Given
+        Its shot does not count.
+
+    Raises
+    ------
+    InputFileError
+        A file without experiments, an experiment without crystal.
+    """
+    root = Node.of(given, "file", _load(given))
+    experiments = root.items("experiment")
+    if not experiments:
+        raise given.refuse("experiment", "none", "a list of experiments")
+    found = []
+    for number, item in enumerate(experiments):
+        place = Node.of(given, f"experiment {number}", item)
+        crystal = _part(root, place, "crystal")
+        spindle = _part(root, place, "goniometer", needed=False)
+        assert crystal is not None
+        found.append((_crystal(crystal), None if spindle is None else _spindle(spindle)))
+    return tuple(found)
+
+
 def _load(given: Given) -> Any:
     text = "\n".join(given.lines(WHAT))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from nbdask.panels.nxmx import read_nxmx
 from nbdask.panels.quantities import LONGEST, WAVELENGTHS_TEXT, believed, of_energy
 from nbdask.panels.vectors import vector
 from nbdask.panels.xds import is_xparm, read_xds_inp, read_xparm
+
+_log = logging.getLogger("nbdask.panels")
 
 #: What the file may be, for messages.
 WHAT = "a detector geometry: dxtbx .expt or .json, CrystFEL .geom, NeXus NXmx, XDS.INP or XPARM.XDS"
@@ -69,6 +72,7 @@ def read_geometry(
         The file is missing or malformed, or an argument contradicts it.
     """
     path = Path(path)
+    _log.info("geometry of %s", path)
     if wavelength is not None and energy is not None:
         raise InputError("--wavelength and --energy: both given: must be one of them")
     if energy is not None:

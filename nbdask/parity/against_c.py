@@ -66,6 +66,8 @@ class Request:
         Folder in which the directories of C are kept.
     progress, report : callable, optional
         Called with (regions done, regions in all); with a line before something slow.
+    shot : int or None
+        Of a store of a series.
     """
 
     binary: Binary
@@ -80,6 +82,7 @@ class Request:
     keep: str | None = None
     progress: Progress | None = None
     report: Callable[[str], None] | None = None
+    shot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,14 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
             f"{reader.path} holds noise or detector effects, which the C program does not compute:"
             f" give the image that it was derived from, {source}"
         )
+    if "noise" in reader.attributes:
+        raise ParityUsageError(
+            f"{reader.path} holds noise or detector effects, which the C program does not compute:"
+            " simulate it without --keep-float no"
+        )
+    reader = reader.chosen(request.shot, "parity")
     experiment = reader.experiment
-    plan, title = reader.attributes["plan"], str(reader.path)
+    plan, title = reader.attributes["plan"], _title(reader)
     backend, precision = _kernel_of(reader)
     settings = replace(
         request.settings,
@@ -137,6 +146,11 @@ def parity(store: str | os.PathLike[str], request: Request) -> Outcome:
     )
     again = experiment.replace(semantics=request.semantics)
     return _compare(_Side(title, again, settings, None, notes=notes), request)
+
+
+def _title(reader: StoreReader) -> str:
+    """Return what a report calls a store, or a shot of it."""
+    return str(reader.path) if reader.shot is None else f"{reader.path}, shot {reader.shot}"
 
 
 def _kernel_of(reader: StoreReader) -> tuple[str | None, str]:
@@ -203,6 +217,7 @@ def _compare(side: _Side, request: Request) -> Outcome:
         keep=request.keep,
         peaks=request.peaks,
         pictures=request.pictures,
+        shot=request.shot,
     )
     bright = [] if side.store is None else _brightness(side.store)
     if len(panels) > 1:
@@ -251,6 +266,11 @@ def _check(side: _Side, request: Request, mode: str, users: UsersArgv | None) ->
         raise ParityUsageError(
             f"--brightest {request.choice.brightest}: needs a store whose tiles have been computed,"
             " with its own semantics"
+        )
+    if experiment.sampling.cutoff is not None:
+        raise ParityUsageError(
+            f"--cutoff {experiment.sampling.cutoff}: pixels may lack so many photons, and C adds"
+            " all terms: compare an image without --cutoff"
         )
     sources = experiment.sources
     if sources.weights == "apply" and len({p.weight for p in sources.points}) > 1:
@@ -340,6 +360,7 @@ def _facts(side: _Side, request: Request, mode: str, verbatim: bool) -> dict[str
         },
         "arguments_from": "the command line" if verbatim else "the experiment",
         "mode": mode,
+        **({} if request.shot is None else {"shot": request.shot}),
         "seed": request.choice.seed,
         "inputs": input_files(experiment),
     }

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from nbdask.errors import NbdaskError
 
-#: Exit codes of ``nbdask parity``; ``nbdask compare`` has the same except :data:`USAGE`.
-EQUAL, USAGE, RUNNER, BEYOND, SHAPES, IO = range(6)
+#: Exit codes of ``nbdask parity`` and ``nbdask compare``: the first three as in every command.
+EQUAL, FAILED, REFUSED, BEYOND, SHAPES = range(5)
 
 
 class ParityUsageError(NbdaskError):
     """Options that make no sense together, or for this image."""
 
-    exit_code = USAGE
+    exit_code = REFUSED
 
 
 class RunnerError(NbdaskError):
     """The C program, or nbdask's own kernel, did not give an image."""
 
-    exit_code = RUNNER
+    exit_code = FAILED
 
 
 class ShapeError(NbdaskError):
@@ -29,4 +29,4 @@ class ShapeError(NbdaskError):
 class FileError(NbdaskError):
     """A file that cannot be read or written."""
 
-    exit_code = IO
+    exit_code = REFUSED

@@ -123,6 +123,8 @@ class RegionResult:
     pictures : Pictures or None
     panel : str or None
         Name of the panel, where there are several.
+    shot : int or None
+        Of a series.
     """
 
     tile: Tile
@@ -137,16 +139,25 @@ class RegionResult:
     first: tuple[int, int] | None = None
     pictures: Pictures | None = None
     panel: str | None = None
+    shot: int | None = None
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Return shot and panel, where there are several, as text."""
+        shot = () if self.shot is None else (f"shot {self.shot}",)
+        return shot if self.panel is None else (*shot, f"panel {self.panel}")
 
     def __str__(self) -> str:
         """Return where it is, in one line."""
-        t, panel = self.tile, "" if self.panel is None else f"panel {self.panel}, "
-        return f"{panel}slow {t.slow0} to {t.slow1 - 1}, fast {t.fast0} to {t.fast1 - 1}"
+        t = self.tile
+        place = (f"slow {t.slow0} to {t.slow1 - 1}", f"fast {t.fast0} to {t.fast1 - 1}")
+        return ", ".join((*self.before, *place))
 
     def to_dict(self, thresholds: Thresholds) -> dict[str, Any]:
         """Return it without pictures, JSON-able."""
         t = self.tile
         result: dict[str, Any] = {
+            **({} if self.shot is None else {"shot": self.shot}),
             **({} if self.panel is None else {"panel": self.panel}),
             "slow": [t.slow0, t.slow1 - 1],
             "fast": [t.fast0, t.fast1 - 1],

@@ -26,6 +26,7 @@ def verdict(outcome: Outcome) -> dict[str, Any]:
         "program_threads": facts["program"]["threads"],
         "nbdask_version": facts["nbdask_version"],
         "mode": facts["mode"],
+        **({"shot": facts["shot"]} if "shot" in facts else {}),
         "semantics": facts["semantics"],
         "pixels_from": facts["pixels_from"],
         "regions": len(outcome.regions),

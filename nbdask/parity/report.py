@@ -54,26 +54,42 @@ def table_lines(outcome: Outcome, most: int = 60) -> list[str]:
         Regions to list; beyond, only the worst ones are.
     """
     both = outcome.kind == "parity"
+    if not both and not outcome.total.differing:
+        return [f"{verdict_line(outcome)} ({_equal(outcome.total)})"]
     head = f"{'slow':>13} {'fast':>13}  {'chosen':9} {'worst':>9} {'mean':>9} {'rmse':>9}"
     head += f" {'max diff':>9} {'1-corr':>8} {'sum-1':>9} {'peaks':>9} {'NaN':>4} {'inf':>4}"
     lines = [head + (f" {'C [s]':>7} {'nbdask':>7}" if both else "")]
     regions: Sequence[RegionResult] = outcome.regions
+    if not both:
+        regions = [region for region in regions if region.measures.differing]
+    hidden = len(outcome.regions) - len(regions)
     if len(regions) > most:
         regions = sorted(regions, key=lambda r: r.measures.max_rel, reverse=True)[:most]
     failed = {id(r) for r in outcome.failed}
     for region in regions:
-        line = _line(region, both) + ("" if region.panel is None else f"  panel {region.panel}")
+        line = "  ".join((_line(region, both), *region.before))
         lines.append(line + ("  beyond" if id(region) in failed else ""))
-    if len(outcome.regions) > most:
-        lines.append(f"... and {len(outcome.regions) - most} regions that deviate less")
+    if len(outcome.regions) - hidden > most:
+        rest = len(outcome.regions) - hidden - most
+        lines.append(f"... and {rest} regions that deviate less")
+    if hidden:
+        lines.append(f"{hidden} other regions are equal in every bit")
     for region in outcome.failed[:10]:
         reasons = "; ".join(outcome.thresholds.beyond(region.measures))
-        panel = "" if region.panel is None else f"panel {region.panel}, "
-        lines.append(f"{panel}slow {region.tile.slow0}, fast {region.tile.fast0}: {reasons}")
+        place = (*region.before, f"slow {region.tile.slow0}", f"fast {region.tile.fast0}")
+        lines.append(f"{', '.join(place)}: {reasons}")
     found = outcome.total
     lines += [f"{name:20s} {value}" for name, value in _totals(outcome)]
     lines.append(verdict_line(outcome) + (f" ({found.differing} pixels differ)"))
     return lines
+
+
+def _equal(found: Measures) -> str:
+    """Return what there is to say of images that are equal in every bit."""
+    odd = [
+        f"{n} of them {word}" for n, word in ((found.nan_a, "NaN"), (found.inf_a, "infinite")) if n
+    ]
+    return ", ".join([f"{found.pixels} pixels, equal in every bit", *odd])
 
 
 def _line(region: RegionResult, both: bool) -> str:
@@ -175,7 +191,7 @@ def _row(outcome: Outcome, region: RegionResult) -> str:
     cells = [
         f"{t.slow0} to {t.slow1 - 1}",
         f"{t.fast0} to {t.fast1 - 1}",
-        region.why if region.panel is None else f"{region.why}, panel {region.panel}",
+        ", ".join((region.why, *region.before)),
         f"{m.max_rel:.2e}",
         f"{m.max_rel_at[0]}, {m.max_rel_at[1]}",
         f"{m.mean_rel:.2e}",

@@ -6,6 +6,7 @@ The pixels stay where they are made; what comes back is small.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store.checked import CheckedImage, overlapping
 from nbdask.store.reader import StoreReader
 
+_log = logging.getLogger("nbdask.parity")
+
 Image = NDArray[np.float32]
 #: Two values of a pixel that are the same except for rounding.
 _SAME = 2e-7
@@ -56,6 +59,8 @@ class Job(Shared):
         To compute tiles, or the first pixel of a region; None where neither is needed.
     store : str or None
         Where stored pixels are read; None: they are computed.
+    shot : int or None
+        Of a store of a series.
     users : UsersArgv or None
         The user's own arguments for C.
     keep : str or None
@@ -74,6 +79,7 @@ class Job(Shared):
     keep: str | None = None
     peaks: int = PEAKS
     pictures: bool = False
+    shot: int | None = None
 
     @property
     def requires(self) -> tuple[str, str, str] | None:
@@ -198,6 +204,7 @@ def computed(run: str, index: int, bounds: Bounds) -> Computed:
     region = Tile(*bounds)
     model = _within(context.model.at(region.panel), region)
     assert model is not None, "the region holds nothing of the region of interest"
+    _log.debug("tile %d of region %s", index, region)
     try:
         result = compute_tile(replace(context, model=model), index)
     except NbdaskError:
@@ -223,7 +230,7 @@ def judged(
         ours, seconds = _pasted(region, tiles)
         outside = sum(tile.outside for tile in tiles)
     else:
-        ours, seconds, outside = _stored(run, job.store, region)
+        ours, seconds, outside = _stored(run, (job.store, job.shot), region)
     notes = list(theirs.notes)
     if job.experiment.semantics == "spec":
         notes += outside_note(outside)
@@ -260,12 +267,13 @@ def _pasted(region: Tile, tiles: Sequence[Computed]) -> tuple[Image, float]:
     return image, sum(tile.seconds for tile in tiles)
 
 
-def _stored(run: str, path: str, region: Tile) -> tuple[Image, float, int]:
-    """Return a region's pixels from the store, its share of the tiles' seconds, and outsiders."""
+def _stored(run: str, where: tuple[str, int | None], region: Tile) -> tuple[Image, float, int]:
+    """Return a region's pixels from a shot of the store, its seconds' share, and outsiders."""
+    path, shot = where
     with _lock:
         reader = _readers.get(run)
         if reader is None:
-            reader = StoreReader(path)
+            reader = StoreReader(path).chosen(shot, "parity")
             _readers[run] = reader
             _images[run] = CheckedImage(reader, missing=True)
     # Copied, since the first pixel may be replaced.

@@ -1,1 +1,4 @@
-"""The plan of a run: tiles, step ranges, bytes and time; plain data."""
+"""The plan of a run: tiles, step ranges, bytes and time; plain data.
+
+Called, it is :func:`nbdask.lazy.plan`.
+"""

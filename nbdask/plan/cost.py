@@ -12,7 +12,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ MIXED_FACTOR = 0.6
 EACH_TERM_FACTOR = 1.5
 #: A halo of diffuse scattering: one reciprocal cell and one rotation, compiled and in NumPy.
 HALO_SECONDS = (2e-9, 2.5e-8)
+#: An evaluation of the loops of planes, against one of the image's in float64: compiled, in NumPy.
+PLANES_FACTOR = (1.5, 2.4)
+#: The same of derivatives, however many there are.
+SLOPES_FACTOR = (2.5, 6.0)
 #: Amorphous background, seconds of a pixel: interpolation, then for each of the pixels that are
 #: computed each sub-pixel and layer, source, material; the share that is computed for the grid.
 COARSE_SECONDS, PLACE_SECONDS, SOURCE_SECONDS, MATERIAL_SECONDS = 5e-8, 4e-8, 4e-8, 2.5e-8
@@ -100,6 +104,16 @@ class Costs:
             cells = (2 * model.diffuse.stencil + 1) ** 3
             seconds += cells * len(model.diffuse.forms) * HALO_SECONDS[backend == "numpy"]
         return seconds
+
+    def of_planes(self, model: Model, backend: str) -> float:
+        """Return the seconds that one evaluation adds where further planes are asked for."""
+        if model.diffuse is not None:
+            model = replace(model, diffuse=None)
+        return PLANES_FACTOR[backend == "numpy"] * self.per_evaluation(model, backend, "float64")
+
+    def of_slopes(self, model: Model, backend: str) -> float:
+        """Return the seconds that one evaluation adds where the image is differentiated."""
+        return SLOPES_FACTOR[backend == "numpy"] * self.per_evaluation(model, backend, "float64")
 
     def background(self, model: Model) -> float:
         """Return the seconds of a pixel's amorphous background, at most."""

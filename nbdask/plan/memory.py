@@ -21,6 +21,8 @@ MAPPED_BYTES = 64 << 20
 DEFAULT_SHARE = 0.7
 #: Planes of 8 bytes that the amorphous background of a tile needs at most.
 BACKGROUND_PLANES = 12
+#: Planes of 8 bytes of a tile's moments: sum, wavelength, indices, gain.
+MOMENT_PLANES = 6
 
 
 def parse_bytes(value: int | float | str, name: str = "--memory-limit") -> int:
@@ -83,7 +85,11 @@ def model_bytes(model: Model) -> int:
 
 
 def task_bytes(
-    model: Model, pixels: int, ranges: int, working_bytes: Callable[[Model, int], int]
+    model: Model,
+    pixels: int,
+    ranges: int,
+    working_bytes: Callable[[Model, int], int],
+    arrays: int = 0,
 ) -> int:
     """Return the most bytes that one running task and its share of waiting results need.
 
@@ -96,6 +102,8 @@ def task_bytes(
         Step ranges per tile.
     working_bytes : callable
         The kernel's own need for a model and a number of pixels.
+    arrays : int
+        Further planes of the image.
 
     Returns
     -------
@@ -109,8 +117,22 @@ def task_bytes(
     mask = int(any(frame.mask is not None for frame in model.panels or (model,)))
     background = BACKGROUND_PLANES * 8 if model.is_finished_later else 0
     own = pixels * (sets * planes + mask + 12)
+    if arrays:
+        # Of the moments there are two more sets while they are summed and divided.
+        own += pixels * ((sets + 2) * MOMENT_PLANES * 8 + arrays * 8)
     # The kernel's own need has passed when the background is added.
     return max(working_bytes(model, pixels) + own, own + pixels * background)
+
+
+def slope_bytes(slopes: int) -> int:
+    """Return the bytes of a pixel's derivatives: planes, what is stored of them, its encoded copy.
+
+    Parameters
+    ----------
+    slopes : int
+        Parameters; 0: none are computed.
+    """
+    return 8 * (1 + 3 * slopes) if slopes else 0
 
 
 def process_bytes(task: int, model: int, threads: int) -> int:

@@ -6,26 +6,25 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from nbdask import html
 from nbdask.errors import PlanError
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
 from nbdask.plan.cost import Costs
+from nbdask.plan.demand import Demand, KernelFacts, Shots
 from nbdask.plan.estimate import (
-    STORED,
     Estimate,
-    Pieces,
     Storage,
     Workers,
     estimate,
     format_seconds,
 )
-from nbdask.plan.leading import least_seconds, most_tasks
 from nbdask.plan.machine import total_memory
+from nbdask.plan.planes import Slope, arrays_of
 from nbdask.plan.steps import StepRange, split_steps
-from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.plan.tiles import TileGrid
 
 #: Sides of automatic tiles [pixels]: usual, greatest, least.
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
@@ -33,36 +32,15 @@ USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 LEAST_ASKED = 8
 #: Most tiles of a store, whose list every run holds in memory (96 bytes for each).
 MOST_TILES = 1 << 24
-#: Seconds that a task should take, at least and at most.
-SHORT_TASK, LONG_TASK = 0.2, 2.0
-#: Tasks per thread below which the work is cut finer.
-TASKS_PER_THREAD = 2
+#: More steps than a pixel has: the steps of a shot of a series are not cut.
+ALL_STEPS = 1 << 53
+#: Seconds that a task should take, at least.
+SHORT_TASK = 0.2
 #: Tiles are not cut below this for the sake of more tasks [s].
 WORTH_CUTTING = 0.05
-#: Cost of a pixel in a tile of zeros, outside the region of interest, relative to another.
-EMPTY_SHARE = 0.4
-#: The same on a GPU, which one tile should fill with some rounds of threads: sides, and the least
+#: On a GPU, which one tile should fill with some rounds of threads: sides, and the least
 #: seconds of a task that is a part of a tile's steps.
 GPU_SIDE, GPU_GREATEST, GPU_TASK = 1024, 2048, 0.5
-
-
-class KernelFacts(Protocol):
-    """What a plan needs to know of a kernel."""
-
-    name: str
-    precision: str
-    version: str
-
-    @property
-    def on_device(self) -> bool:
-        """Whether the tasks of a process share a GPU."""
-
-    @property
-    def costs(self) -> Mapping[str, float]:
-        """Nanoseconds by key that the kernel knows better than anyone."""
-
-    def working_bytes(self, model: Model, pixels: int) -> int:
-        """Return the bytes that evaluating ``pixels`` needs in addition to its result planes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +51,9 @@ class Plan:
     ----------
     grid : TileGrid
     steps : tuple of StepRange
-        Ranges into which the steps of every tile are cut, in order.
+        Ranges into which the steps of every tile are cut, in order; of a series, those of shot 0.
+    per_task : int
+        Most steps of a range.
     backend, precision, kernel_version : str
     workers : Workers
     working_tiles : int
@@ -88,10 +68,19 @@ class Plan:
         Of the whole run.
     costs : str
         Where the cost figures come from.
+    planes : tuple of str
+        Further planes of the image; see :mod:`~.planes`.
+    slopes : tuple of Slope
+        What the image is differentiated by.
+    share : float
+        Of the evaluations those that are done; the others are exactly 0.
+    together : int
+        Tiles that are one task: all of a shot that takes little time, else 1.
     """
 
     grid: TileGrid
     steps: tuple[StepRange, ...]
+    per_task: int
     backend: str
     precision: str
     kernel_version: str
@@ -102,6 +91,10 @@ class Plan:
     task_seconds: float
     estimate: Estimate
     costs: str
+    planes: tuple[str, ...] = ()
+    slopes: tuple[Slope, ...] = ()
+    share: float = 1.0
+    together: int = 1
 
     @property
     def run_seconds(self) -> float:
@@ -110,8 +103,8 @@ class Plan:
 
     @property
     def tasks(self) -> int:
-        """Evaluations of one tile for one step range."""
-        return self.working_tiles * len(self.steps)
+        """Evaluations of one tile for one step range, or of several tiles."""
+        return -(-self.working_tiles * len(self.steps) // self.together)
 
     @property
     def image_bytes(self) -> int:
@@ -123,15 +116,21 @@ class Plan:
         rows, columns = self.grid.counts
         n_steps = self.steps[-1].stop
         longest = max(s.length for s in self.steps)
-        panels = f"{self.grid.panels} panels x " if self.grid.panels > 1 else ""
+        shots = f"{self.grid.shots} shots x " if self.grid.shots else ""
+        panels = f"{shots}{self.grid.panels} panels x " if self.grid.panels > 1 else shots
         slow, fast = self.grid.shape
+        beside = ", ".join(arrays_of(self.planes))
+        by = ", ".join(slope.name for slope in self.slopes)
         return "\n".join(
             (
                 f"image     {panels}{slow} x {fast} pixels (slow x fast),"
-                f" {n_steps} steps each, {memory.format_bytes(self.image_bytes)} as float32",
+                f" {n_steps} steps each{self._done()},"
+                f" {memory.format_bytes(self.image_bytes)} as float32",
+                *([f"planes    {beside}, as float32 beside the image"] if beside else []),
+                *([f"gradient  by {by}, as float64 beside the image"] if by else []),
                 f"tiles     {panels}{rows} x {columns} = {len(self.grid)} of {self.grid.tile[0]} x"
                 f" {self.grid.tile[1]} pixels, {self.working_tiles} in the region of interest",
-                f"tasks     {self.tasks}: {len(self.steps)} per tile, at most {longest} steps,"
+                f"tasks     {self.tasks}: {self._pieces()}, at most {longest} steps,"
                 f" about {self.task_seconds:.2g} s each",
                 f"kernel    {self.backend}, {self.precision}, version {self.kernel_version}",
                 f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
@@ -143,6 +142,14 @@ class Plan:
             )
         )
 
+    def _done(self) -> str:
+        return f" of which about {100 * self.share:.2g} % is done" if self.share < 1.0 else ""
+
+    def _pieces(self) -> str:
+        if self.together > 1:
+            return f"whole shots of {self.together} tiles"
+        return f"{len(self.steps)} per tile"
+
     def _waiting(self) -> str:
         return " and the jobs' time in their queue" if self.workers.queued else ""
 
@@ -153,13 +160,14 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict of what determines the pieces of work, and the estimates."""
+        longest = max(s.length for s in self.steps)
         return {
             "shape": list(self.grid.image_shape),
             "tile": list(self.grid.tile),
             "tiles": len(self.grid),
             "steps": self.steps[-1].stop,
             "ranges": len(self.steps),
-            "steps_per_task": max(s.length for s in self.steps),
+            "steps_per_task": self.per_task if self.grid.shots else longest,
             "backend": self.backend,
             "precision": self.precision,
             "kernel_version": self.kernel_version,
@@ -168,6 +176,8 @@ class Plan:
             "task_bytes": self.task_bytes,
             "process_bytes": self.process_bytes,
             "estimated_seconds": round(self.run_seconds, 3),
+            **({"planes": list(self.planes)} if self.planes else {}),
+            **({"gradient": [slope.to_dict() for slope in self.slopes]} if self.slopes else {}),
         }
 
 
@@ -233,12 +243,16 @@ def make_plan(
     memory_limit: int | str | None = None,
     storage: Storage | None = None,
     outputs: int = 0,
+    planes: tuple[str, ...] = (),
+    slopes: tuple[Slope, ...] = (),
+    shots: Shots | None = None,
 ) -> Plan:
     """Choose tiles and step ranges, or check those asked for.
 
     Parameters
     ----------
     model : Model
+        Of a series, that of shot 0.
     kernel : KernelFacts
     costs : Costs
     tile : int, str or tuple of int, optional
@@ -253,6 +267,12 @@ def make_plan(
         How fast the store's place is.  None: what is usual.
     outputs : int
         Files that are made of the finished store.
+    planes : tuple of str
+        Further planes of the image.
+    slopes : tuple of Slope
+        What the image is differentiated by.
+    shots : Shots, optional
+        Where a series is planned.
 
     Raises
     ------
@@ -261,18 +281,25 @@ def make_plan(
     """
     workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
     storage = storage or Storage()
-    demand = _Demand(model, kernel, costs, workers, storage, _limit(memory_limit, workers))
+    limit = _limit(memory_limit, workers)
+    several = shots or Shots(0, (model,))
+    demand = Demand(model, kernel, costs, workers, storage, limit, several, planes, len(slopes))
     per_task = _checked_steps(steps_per_task)
     side = _choose_tile(demand, per_task) if tile is None else parse_tile(tile)
     shape = (model.n_slow, model.n_fast)
-    grid = TileGrid(shape, (min(side[0], shape[0]), min(side[1], shape[1])), model.n_panels)
+    tiles = (min(side[0], shape[0]), min(side[1], shape[1]))
+    grid = TileGrid(shape, tiles, model.n_panels, demand.shots.count)
     _check_count(grid)
     per_task = per_task or _choose_steps(demand, grid)
+    if steps_per_task is None and grid.shots and per_task >= demand.shots.largest.n_steps:
+        per_task = ALL_STEPS
     steps = tuple(split_steps(model.n_steps, per_task))
+    together = _choose_together(demand, grid, len(steps))
     task, need = _fitting_bytes(demand, grid, len(steps), memory_limit)
     return Plan(
         grid=grid,
         steps=steps,
+        per_task=per_task,
         backend=kernel.name,
         precision=kernel.precision,
         kernel_version=kernel.version,
@@ -280,113 +307,17 @@ def make_plan(
         working_tiles=demand.working_tiles(grid.tile),
         task_bytes=task,
         process_bytes=need,
-        task_seconds=demand.tile_seconds(grid.tile) / len(steps),
+        task_seconds=together * demand.tile_seconds(grid.tile) / len(steps),
         estimate=estimate(demand.pieces(grid, len(steps), outputs), workers, costs, storage),
         costs=costs.source,
+        planes=planes,
+        slopes=slopes,
+        share=demand.share,
+        together=together,
     )
 
 
-@dataclass(frozen=True)
-class _Demand:
-    """The figures that the choice rests on."""
-
-    model: Model
-    kernel: KernelFacts
-    costs: Costs
-    workers: Workers
-    storage: Storage
-    limit: int
-
-    @property
-    def roi(self) -> Tile:
-        return Tile.within(self.model.roi)
-
-    def working_tiles(self, tile: tuple[int, int]) -> int:
-        roi = self.roi
-        rows = (roi.slow1 - 1) // tile[0] - roi.slow0 // tile[0] + 1
-        columns = (roi.fast1 - 1) // tile[1] - roi.fast0 // tile[1] + 1
-        return rows * columns * self.model.n_panels
-
-    @property
-    def on_device(self) -> bool:
-        """Whether a process's tasks share a GPU, and its threads only what comes afterwards."""
-        return self.kernel.on_device
-
-    def _evaluating(self, evaluated: int) -> float:
-        """Return the seconds of pixels' steps."""
-        step = self.costs.per_evaluation(self.model, self.kernel.name, self.kernel.precision)
-        return evaluated * self.model.n_steps * step
-
-    def _background(self, pixels: int) -> float:
-        """Return the seconds of pixels' amorphous background, which a processor computes."""
-        return pixels * self.costs.background(self.model)
-
-    def _finishing(self, pixels: int) -> float:
-        """Return the seconds of what is done once for each pixel."""
-        return pixels * self.costs.per_pixel(self.kernel.name, self.kernel.precision)
-
-    def gpu_seconds(self, tile: tuple[int, int]) -> float:
-        """Return the seconds of the fullest tile on a GPU."""
-        slow, fast = self.roi.shape
-        return self._evaluating(min(tile[0], slow) * min(tile[1], fast))
-
-    def tile_seconds(self, tile: tuple[int, int]) -> float:
-        """Return the seconds of the fullest tile."""
-        slow, fast = self.roi.shape
-        evaluated = min(tile[0], slow) * min(tile[1], fast)
-        once = self._finishing(tile[0] * tile[1]) + self._background(evaluated)
-        return self._evaluating(evaluated) + once + self._files(tile)
-
-    def _files(self, tile: tuple[int, int]) -> float:
-        """Return the seconds of a tile's files."""
-        return self.costs.of_run("tile") + self.storage.seconds(STORED * tile[0] * tile[1])
-
-    @property
-    def work_seconds(self) -> float:
-        """Seconds of all evaluations on one thread."""
-        return self._evaluating(self.model.evaluated)
-
-    @property
-    def wanted_tasks(self) -> int:
-        """Tasks into which work is cut: some for each thread, unless leading takes longer then."""
-        many = TASKS_PER_THREAD * self.workers.total
-        return min(many, most_tasks(self.work_seconds)) if self.workers.led else many
-
-    @property
-    def long_task(self) -> float:
-        """Seconds of a task at most: many workers need longer ones."""
-        return max(LONG_TASK, least_seconds(self.workers.total)) if self.workers.led else LONG_TASK
-
-    def pieces(self, grid: TileGrid, ranges: int, outputs: int) -> Pieces:
-        """Return the work of a run."""
-        pixels, tile = grid.pixels, grid.tile
-        working = min(self.working_tiles(tile) * tile[0] * tile[1], pixels)
-        return Pieces(
-            tiles=len(grid),
-            working=self.working_tiles(tile),
-            ranges=ranges,
-            pixels=tile[0] * tile[1],
-            evaluating=self.work_seconds,
-            finishing=self._finishing(working + round(EMPTY_SHARE * (pixels - working)))
-            + self._background(self.model.evaluated),
-            fullest=self.tile_seconds(tile),
-            size=STORED * working,
-            on_device=self.on_device,
-            copied=outputs * pixels,
-        )
-
-    def task_bytes(self, pixels: int, ranges: int) -> int:
-        return memory.task_bytes(self.model, pixels, ranges, self.kernel.working_bytes)
-
-    def process_bytes(self, task: int) -> int:
-        return memory.process_bytes(task, memory.model_bytes(self.model), self.workers.threads)
-
-    def fits(self, side: int, ranges: int) -> bool:
-        pixels = min(side, self.model.n_slow) * min(side, self.model.n_fast)
-        return self.process_bytes(self.task_bytes(pixels, ranges)) <= self.limit
-
-
-def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]:
+def _choose_tile(demand: Demand, steps_per_task: int | None) -> tuple[int, int]:
     """Choose the side of square tiles: a power of two.
 
     The greatest that keeps tasks short enough, gives every thread a few, and fits the memory.
@@ -394,7 +325,8 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
     many = demand.wanted_tasks
     tiles: Callable[[int], int] = lambda side: demand.working_tiles((side, side))  # noqa: E731
     seconds: Callable[[int], float] = lambda side: demand.tile_seconds((side, side))  # noqa: E731
-    ranges = 1 if steps_per_task is None else -(-demand.model.n_steps // steps_per_task)
+    n_steps = demand.shots.largest.n_steps
+    ranges = 1 if steps_per_task is None else -(-n_steps // steps_per_task)
     if demand.on_device:
         side = GPU_GREATEST if tiles(GPU_GREATEST) >= 2 * many else GPU_SIDE
         while side > LEAST_SIDE and not demand.fits(side, ranges):
@@ -404,7 +336,7 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
     if seconds(side) < SHORT_TASK and tiles(GREATEST_SIDE) >= 2 * many:
         side = GREATEST_SIDE
     # Very large detectors keep tiles of a fair size and cut the steps instead: fewer files.
-    pixels = demand.model.n_panels * demand.model.n_slow * demand.model.n_fast
+    pixels = demand.n_panels * demand.model.n_slow * demand.model.n_fast
     floor = 128 if pixels <= 8192**2 else 256
     while side > floor and seconds(side) > demand.long_task and steps_per_task is None:
         side //= 2
@@ -415,16 +347,25 @@ def _choose_tile(demand: _Demand, steps_per_task: int | None) -> tuple[int, int]
     return (side, side)
 
 
-def _choose_steps(demand: _Demand, grid: TileGrid) -> int:
+def _choose_steps(demand: Demand, grid: TileGrid) -> int:
     """Choose the steps of a task: all of them, unless tiles alone are too long or too few."""
+    n_steps = demand.shots.largest.n_steps
     if demand.on_device:
         parts = max(1, int(demand.gpu_seconds(grid.tile) / GPU_TASK))
-        return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
+        return -(-n_steps // min(parts, n_steps))
     seconds = demand.tile_seconds(grid.tile)
     parts = max(1, math.ceil(seconds / demand.long_task))
     wanted = -(-demand.wanted_tasks // demand.working_tiles(grid.tile))
     parts = max(parts, min(wanted, int(seconds / SHORT_TASK)))
-    return -(-demand.model.n_steps // min(parts, demand.model.n_steps))
+    return -(-n_steps // min(parts, n_steps))
+
+
+def _choose_together(demand: Demand, grid: TileGrid, ranges: int) -> int:
+    """Choose the tiles of a task: a whole shot where it is short and there are many."""
+    if not grid.shots or ranges > 1 or demand.on_device:
+        return 1
+    short = grid.per_shot * demand.tile_seconds(grid.tile) <= SHORT_TASK
+    return grid.per_shot if short and grid.shots >= demand.wanted_tasks else 1
 
 
 def _checked_steps(value: int | None) -> int | None:
@@ -442,7 +383,7 @@ def _limit(memory_limit: int | str | None, workers: Workers) -> int:
 
 
 def _fitting_bytes(
-    demand: _Demand, grid: TileGrid, ranges: int, limit: int | str | None
+    demand: Demand, grid: TileGrid, ranges: int, limit: int | str | None
 ) -> tuple[int, int]:
     """Return the bytes of a task and of a process; refuse what the memory does not hold."""
     task = demand.task_bytes(grid.tile[0] * grid.tile[1], ranges)

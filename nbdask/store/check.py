@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.errors import StoreError
+from nbdask.plan.planes import GRADIENT, PLANES
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import Statistics
 from nbdask.store import schema
+from nbdask.store.pixels import FILLS
 from nbdask.store.place import Place
 from nbdask.store.records import record_chunks
 
@@ -52,11 +54,15 @@ _OPTIONAL = {
     "ome": _TABLE,
     "manifest": _TABLE,
     "shards": _COUNT,
+    "series": _TABLE,
+    "noise": _TABLE,
+    "cutoff_check": _TABLE,
 }
 _DERIVED = {"version": _COUNT, "pipeline": _TABLE, "source": _TABLE}
 _SOURCE = {"path": _TEXT, "fingerprint": _TEXT, "pixels_sha256": _TEXT}
 _FILE = {"role": _TEXT, "path": _TEXT, "sha256": _TEXT}
-_WHOLE = frozenset({"max_panel", "max_slow", "max_fast", "pixels"})
+_APART = frozenset({"max_panel", "max_shot"})
+_WHOLE = _APART | {"max_slow", "max_fast", "pixels"}
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -97,10 +103,10 @@ def check_version(attributes: Mapping[str, Any]) -> None:
         To be put behind the name of the store.
     """
     _check_table(attributes, {"format_version": _COUNT})
-    if attributes["format_version"] > schema.FORMAT_VERSION:
+    if attributes["format_version"] > schema.NEWEST_VERSION:
         raise StoreError(
             f"has format version {attributes['format_version']}, this nbdask reads up to"
-            f" {schema.FORMAT_VERSION}: install a newer nbdask"
+            f" {schema.NEWEST_VERSION}: install a newer nbdask"
         )
     if attributes.get("status") == schema.CREATING:
         raise StoreError("was being created when its run ended: start again with --overwrite")
@@ -128,13 +134,21 @@ def check_root(attributes: Mapping[str, Any]) -> None:
     _check_table(plan, {"steps_per_task": _COUNT}, "plan.")
     for name in ("shape", "tile"):
         sides = plan.get(name)
-        counts = (2, 3) if name == "shape" else (2,)
+        most = 4 if "series" in attributes else 3
+        counts = tuple(range(most - 1, most + 1)) if name == "shape" else (2,)
         if not (
             isinstance(sides, list) and len(sides) in counts and all(_is(s, _COUNT) for s in sides)
         ):
             text = f"attribute plan.{name} of its root is {_short(sides)}"
-            words = " or ".join({2: "two", 3: "three"}[count] for count in counts)
+            words = " or ".join({2: "two", 3: "three", 4: "four"}[count] for count in counts)
             raise FormatError(f"{text}: must be {words} whole numbers of at least 1")
+    planes = plan.get("planes", [])
+    if not isinstance(planes, list) or any(name not in PLANES for name in planes):
+        text = f"attribute plan.planes of its root is {_short(planes)}"
+        raise FormatError(f"{text}: must be a list of {' and '.join(PLANES)}")
+    if "gradient" in plan and not _are_slopes(plan["gradient"]):
+        text = f"attribute plan.gradient of its root is {_short(plan['gradient'])}"
+        raise FormatError(f"{text}: must be a list of parameters with name, unit and fields")
     files = attributes.get("inputs")
     if not isinstance(files, list):
         raise FormatError(f"attribute inputs of its root is {_short(files)}: must be a list")
@@ -148,10 +162,28 @@ def check_root(attributes: Mapping[str, Any]) -> None:
     _check_statistics(attributes.get("statistics"))
 
 
+def _are_slopes(found: Any) -> bool:
+    """Return whether the entry of derivatives is one."""
+    return (
+        isinstance(found, list)
+        and bool(found)
+        and all(
+            _is(slope, _TABLE)
+            and isinstance(slope.get("name"), str)
+            and isinstance(slope.get("unit"), str)
+            and isinstance(slope.get("value", 0.0), int | float)
+            and _is(slope.get("fields"), _TABLE)
+            and bool(slope["fields"])
+            and all(isinstance(factor, int | float) for factor in slope["fields"].values())
+            for slope in found
+        )
+    )
+
+
 def _check_statistics(found: Any) -> None:
     if found is None:
         return
-    if not isinstance(found, Mapping) or set(found) | {"max_panel"} != set(Statistics._fields):
+    if not isinstance(found, Mapping) or set(found) | _APART != set(Statistics._fields):
         raise FormatError(
             f"attribute statistics of its root is {_short(found)}: must be null or have the"
             f" entries {', '.join(Statistics._fields)}"
@@ -164,37 +196,62 @@ def _check_statistics(found: Any) -> None:
             )
 
 
-def check_arrays(place: Place, image: Any, records: Any, attributes: Mapping[str, Any]) -> None:
+def check_arrays(
+    place: Place,
+    arrays: Mapping[str, Any],
+    records: Any,
+    attributes: Mapping[str, Any],
+) -> None:
     """Check shapes and types of the arrays against the plan, each other, and a file's size.
 
     Raises
     ------
     FormatError
     """
-    plan = attributes["plan"]
+    plan, image = attributes["plan"], arrays[schema.IMAGE]
     if list(image.shape) != plan["shape"]:
         raise FormatError(f"image has the shape {image.shape}, the plan {plan['shape']}")
-    if image.dtype != np.float32:
-        raise FormatError(f"image holds {image.dtype}: must hold float32")
+    if str(image.dtype) not in FILLS:
+        raise FormatError(f"image holds {image.dtype}: must hold {' or '.join(FILLS)}")
+    grid = TileGrid.of(image.shape, plan["tile"], series="series" in attributes)
+    for name, array in arrays.items():
+        if name == GRADIENT:
+            _check_slopes(array, grid, len(schema.slopes_of(attributes)))
+            continue
+        kind = str(image.dtype if name == schema.IMAGE else np.dtype(np.float32))
+        same = (array.shape, str(array.dtype), array.chunks, array.shards)
+        if same != (image.shape, kind, image.chunks, image.shards):
+            raise FormatError(f"{name} has another shape, type or tiles than image")
     tile = image.shards or image.chunks
     if list(tile) != [1] * (len(tile) - 2) + plan["tile"]:
         raise FormatError(f"image has tiles of {tile} pixels, the plan {plan['tile']}")
     fields = len(fields_of(attributes))
-    grid = TileGrid.of(image.shape, tile[-2:])
-    wanted = (*image.shape[:-2], *grid.counts, fields)
+    if tuple(image.metadata.dimension_names or ()) != grid.dims:
+        raise FormatError(f"image has the dimensions {image.metadata.dimension_names}")
+    wanted = (*grid.before, *grid.counts, fields)
     chunks: tuple[int, ...] = (*[1] * (len(wanted) - 1), fields)
     if schema.is_journaled(attributes):
-        chunks = record_chunks(wanted[:-1])
+        chunks = record_chunks(wanted[:-1], fields)
     if records.shape != wanted or records.chunks != chunks or records.dtype != np.float64:
         raise FormatError(
             f"tiles has shape {records.shape}, chunks {records.chunks} and type {records.dtype}:"
             f" must be {wanted}, {chunks} and float64"
         )
-    for array in (image, records):
+    for array in (*arrays.values(), records):
         if not isinstance(array.metadata.attributes, Mapping):
             raise FormatError(f"the attributes of {array.basename} are no table")
     for name, side in zip((schema.SLOW, schema.FAST), image.shape[-2:], strict=True):
         _check_side(place, name, side)
+
+
+def _check_slopes(array: Any, grid: TileGrid, slopes: int) -> None:
+    wanted = ((slopes, *grid.image_shape), *schema.slope_chunks(grid, slopes), "float64")
+    found = (array.shape, array.chunks, array.shards, str(array.dtype))
+    if found != wanted or tuple(array.metadata.dimension_names or ()) != (
+        schema.PARAMETER,
+        *grid.dims,
+    ):
+        raise FormatError("gradient has another shape, type or tiles than image and parameters")
 
 
 def _check_side(place: Place, name: str, side: int) -> None:
@@ -211,7 +268,9 @@ def _check_side(place: Place, name: str, side: int) -> None:
 
 def fields_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the fields of a store's records."""
-    return schema.FIELDS if attributes["format_version"] > 1 else schema.FIELDS_1
+    if attributes["format_version"] == 1:
+        return schema.FIELDS_1
+    return schema.fields_with(schema.planes_of(attributes))
 
 
 def wrong_fields(
@@ -242,7 +301,6 @@ def wrong_fields(
     none = (column["max_slow"] == -1) & (column["max_fast"] == -1)
     right = {
         "done": column["done"] == 1,
-        "crc32c": whole("crc32c", 0, 2**32 - 1),
         "n_evaluated": whole("n_evaluated", 0, pixels),
         "n_masked": whole("n_masked", 0, pixels - np.nan_to_num(column["n_evaluated"])),
         "max": column["max"] >= 0,
@@ -251,15 +309,17 @@ def wrong_fields(
         "outside": whole("outside", 0, 2**53),
         "seconds": (column["seconds"] >= 0) & np.isfinite(column["seconds"]),
     }
-    if "bytes" in column:
-        right["bytes"] = whole("bytes", 1, 2**53)
+    for name in column:
+        if name.startswith("bytes"):
+            right[name] = whole(name, 1, 2**53)
+        elif name.startswith("crc32c"):
+            right[name] = whole(name, 0, 2**32 - 1)
     return {name: ~np.asarray(good) for name, good in right.items()}
 
 
-def bounds_of_row(grid: TileGrid, row: int) -> NDArray[np.int64]:
-    """Return the bounds of a row of tiles of any panel, (4, tiles_fast)."""
-    fast0 = np.arange(grid.counts[1], dtype=np.int64) * grid.tile[1]
-    fast1 = np.minimum(fast0 + grid.tile[1], grid.shape[1])
-    slow0 = np.full_like(fast0, row * grid.tile[0])
+def bounds_of(grid: TileGrid, start: int, stop: int) -> NDArray[np.int64]:
+    """Return the bounds of the tiles from ``start`` up to ``stop``, (4, tiles)."""
+    row, column = np.divmod(np.arange(start, stop, dtype=np.int64) % grid.per_panel, grid.counts[1])
+    slow0, fast0 = row * grid.tile[0], column * grid.tile[1]
     slow1 = np.minimum(slow0 + grid.tile[0], grid.shape[0])
-    return np.stack([slow0, slow1, fast0, fast1])
+    return np.stack([slow0, slow1, fast0, np.minimum(fast0 + grid.tile[1], grid.shape[1])])

@@ -14,6 +14,7 @@ from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
 from nbdask.store.check import FormatError
 from nbdask.store.reader import StoreReader
+from nbdask.store.write import checksum
 
 #: Bytes that are read at a time where a tile is read for its checksum alone, and bytes that are
 #: copied at a time.
@@ -43,27 +44,34 @@ class CheckedImage:
     reader : StoreReader
     missing : bool
         Whether tiles without a record are passed on (NaN where nothing is written yet).
+    name : str
+        Another array than the image: a further plane.
 
     Notes
     -----
     Threads may share it.
     """
 
-    def __init__(self, reader: StoreReader, *, missing: bool = False) -> None:
+    def __init__(
+        self, reader: StoreReader, *, missing: bool = False, name: str = schema.IMAGE
+    ) -> None:
         self._reader, self._missing = reader, missing
+        self._array, self._field = reader.arrays[name], schema.field_of("crc32c", name)
+        #: Derivatives, whose checksum needs a tile as a whole.
+        self._deep = schema.is_deep(self._array)
         self._sound = np.zeros(len(reader.grid), dtype=np.bool_)
         #: Tiles whose first rows were read in order: next row, CRC-32C so far, the recorded one.
         self._begun: dict[int, tuple[int, int, int]] = {}
         self._lock = Lock()
 
     def read(self, part: Tile) -> NDArray[np.float32]:
-        """Return pixels of the part's panel, of tiles that are sound.
+        """Return pixels of the part's panel and shot, of tiles that are sound.
 
         A tile that the part does not cover is read once more as a whole, in strips.
 
         Returns
         -------
-        (n_slow, n_fast) float32 array
+        (n_slow, n_fast) float32 array; of derivatives (parameter, n_slow, n_fast) float64
 
         Raises
         ------
@@ -99,7 +107,7 @@ class CheckedImage:
                 continue
             tile = self._reader.grid[index]
             row, crc, recorded = self._begun.get(index, (tile.slow0, 0, -1))
-            wide = part.fast0 <= tile.fast0 and tile.fast1 <= part.fast1
+            wide = part.fast0 <= tile.fast0 and tile.fast1 <= part.fast1 and not self._deep
             stop = min(part.slow1, tile.slow1)
             if in_order and stop <= row:
                 continue
@@ -131,7 +139,10 @@ class CheckedImage:
     def _rest(self, index: int, row: int, crc: int, recorded: int) -> None:
         """Read a tile from a row on for its checksum."""
         tile = self._reader.grid[index]
-        height = int(self._reader.image.chunks[-2])
+        if self._deep:
+            self._compare(index, checksum(self._pixels(tile)), recorded)
+            return
+        height = int(self._array.chunks[-2])
         height *= max(1, _STRIP_BYTES // (4 * tile.shape[1] * height))
         for start in range(row, tile.slow1, height):
             stop = min(start + height, tile.slow1)
@@ -159,7 +170,7 @@ class CheckedImage:
             if self._missing:
                 return None
             raise damaged(self._reader, index, "it has no record")
-        return int(record["crc32c"])
+        return int(record[self._field])
 
     def _pixels(self, part: Tile) -> NDArray[np.float32]:
         """Read pixels; where that fails, find out which tile it is."""
@@ -176,8 +187,7 @@ class CheckedImage:
 
     def _plain(self, part: Tile) -> NDArray[np.float32]:
         """Read pixels as zarr gives them."""
-        values = self._reader.image[schema.pixels_of(self._reader.image, part)]
-        return np.asarray(values, dtype=np.float32)
+        return np.asarray(self._array[schema.pixels_of(self._array, part)])
 
 
 def extended(crc: int, pixels: NDArray[np.float32]) -> int:
@@ -195,7 +205,7 @@ def overlapping(grid: TileGrid, part: Tile) -> list[int]:
         return []
     rows = range(part.slow0 // grid.tile[0], (part.slow1 - 1) // grid.tile[0] + 1)
     columns = range(part.fast0 // grid.tile[1], (part.fast1 - 1) // grid.tile[1] + 1)
-    first = part.panel * grid.per_panel
+    first = part.shot * grid.per_shot + part.panel * grid.per_panel
     return [first + row * grid.counts[1] + column for row in rows for column in columns]
 
 
@@ -210,8 +220,9 @@ def damaged(reader: StoreReader, index: int, why: str) -> DamageError:
         What is wrong with it.
     """
     tile = reader.grid[index]
+    shot = "" if reader.shot is None else f"shot {reader.shot}, "
     error = DamageError(
-        f"{reader.path}: tile {index} ({tile}) is damaged: {why}; nbdask verify"
+        f"{reader.path}: {shot}tile {index} ({tile}) is damaged: {why}; nbdask verify"
         f" {reader.path} names all such tiles, nbdask repair {reader.path} computes them again"
     )
     error.index = index
@@ -235,4 +246,5 @@ def common(part: Tile, tile: Tile) -> Tile:
         max(part.fast0, tile.fast0),
         min(part.fast1, tile.fast1),
         part.panel,
+        part.shot,
     )

@@ -1,8 +1,8 @@
-"""Coordinates of a store of several panels: which panel, how large, where it is."""
+"""Coordinates of a store: of several panels where they are, of derivatives what by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,32 @@ class Coordinate(NamedTuple):
     values: NDArray[Any]
     dims: tuple[str, ...]
     attributes: dict[str, str]
+
+
+def slope_coordinates(slopes: Sequence[Mapping[str, Any]]) -> dict[str, Coordinate]:
+    """Return the coordinates of derivatives, by the name of their array.
+
+    Parameters
+    ----------
+    slopes : sequence of mapping
+        See :func:`~.schema.slopes_of`.
+    """
+    texts = {
+        name: [slope[key] for slope in slopes]
+        for name, key in ((schema.PARAMETER, "name"), ("unit", "unit"))
+    }
+    about = {schema.PARAMETER: "name of the parameter", "unit": "unit of the parameter"}
+    found = {
+        name: Coordinate(
+            np.array(values, dtype=object), (schema.PARAMETER,), {"long_name": about[name]}
+        )
+        for name, values in texts.items()
+    }
+    if all("value" in slope for slope in slopes):
+        values = np.array([slope["value"] for slope in slopes], dtype=np.float64)
+        attributes = {"long_name": "value of the parameter, in its unit"}
+        found["value"] = Coordinate(values, (schema.PARAMETER,), attributes)
+    return found
 
 
 def panel_coordinates(panels: Sequence[DetectorPanel]) -> dict[str, Coordinate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,17 +18,27 @@ from zarr.core.buffer import default_buffer_prototype
 import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
 from nbdask.experiment import DetectorPanel
+from nbdask.plan.planes import GRADIENT
 from nbdask.plan.tiles import TileGrid
+from nbdask.shots import Series
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
-from nbdask.store.coordinates import Coordinate, panel_coordinates
+from nbdask.store.coordinates import Coordinate, panel_coordinates, slope_coordinates
 from nbdask.store.patience import outlast
+from nbdask.store.pixels import COMPRESSIONS, FILLS, Kept
 from nbdask.store.place import ROOT, Place, reason
 from nbdask.store.records import record_chunks
+from nbdask.store.shots import create_shots
 
-#: Noise in the last digits leaves little to compress, so speed decides: over 1 GB/s per core, and
-#: whole tiles of zeros shrink to nothing.
-IMAGE_CODEC = BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
+_log = logging.getLogger("nbdask.store")
+
+#: Name of a compression -> its codec.
+CODECS = {
+    name: BloscCodec(cname=name, clevel=1, shuffle="bitshuffle")  # type: ignore[arg-type]
+    for name in COMPRESSIONS
+}
+#: Of everything but the image.
+_CODEC = CODECS["lz4"]
 
 
 @contextmanager
@@ -47,6 +58,8 @@ def create_store(
     overwrite: bool = False,
     image: Mapping[str, str] = schema.PHOTONS,
     panels: Sequence[DetectorPanel] = (),
+    series: Series | None = None,
+    kept: Kept | None = None,
 ) -> None:
     """Create a store without pixels.
 
@@ -65,39 +78,38 @@ def create_store(
         What the image holds: ``long_name`` and ``units``.
     panels : sequence of DetectorPanel
         Where there are several.
+    series : Series, optional
+        Whose shots the image holds.
+    kept : Kept, optional
+        How pixels are kept; None: as float32, quickly compressed.
 
     Raises
     ------
     StoreError
         Something else exists there, or it cannot be written; nothing is left behind.
     """
+    kept = kept or Kept()
+    newest = kept.dtype != "float32" or "noise" in attributes or schema.slopes_of(attributes)
+    if series is not None or newest:
+        attributes = {**attributes, "format_version": schema.NEWEST_VERSION}
     with place_of(out).new(overwrite) as store:
         root = zarr.create_group(store, zarr_format=3)
         places = panel_coordinates(panels) if len(panels) > 1 else {}
         if places:
             image = {**image, "coordinates": " ".join(places)}
-        arrays = [_create_image(root, grid, image)]
-        arrays += [_create_panels(root, name, place) for name, place in places.items()]
+        arrays = [_create_image(root, schema.IMAGE, grid, image, kept)]
+        arrays += _create_beside(root, grid, attributes, places)
         for axis, name in enumerate((schema.SLOW, schema.FAST)):
             arrays.append(_create_coordinate(root, name, grid.shape[axis], pixel_size))
-        before = ((len(panels),), (1,), (schema.PANEL,)) if places else ((), (), ())
-        tiles = root.create_array(
-            schema.TILES,
-            shape=(*before[0], *grid.counts, len(schema.FIELDS)),
-            chunks=record_chunks((*before[0], *grid.counts)),
-            dtype="float64",
-            fill_value=np.nan,
-            compressors=Crc32cCodec(),
-            dimension_names=(*before[2], "tile_slow", "tile_fast", "tile_field"),
-            attributes={
-                "long_name": "records of finished tiles; NaN: not finished",
-                "fields": list(schema.FIELDS),
-            },
-        )
-        nodes = {array.basename: _metadata(array) for array in (*arrays, tiles)}
+        arrays.append(_create_tiles(root, grid, schema.fields_with(schema.planes_of(attributes))))
+        nodes = {array.basename: _metadata(array) for array in arrays}
+        if series is not None:
+            for path in create_shots(root, series, _CODEC):
+                nodes[path] = _metadata(root[path])
         root.attrs.put(manifest.begun(attributes, nodes))
         with quiet_zarr():
             zarr.consolidate_metadata(store)
+    _log.info("%s: store made, %d tiles", place_of(out).name, len(grid))
 
 
 def _metadata(array: Any) -> Any:
@@ -106,30 +118,85 @@ def _metadata(array: Any) -> Any:
     return json.loads(buffers[ROOT].to_bytes())
 
 
-def _create_image(root: zarr.Group, grid: TileGrid, attributes: Mapping[str, str]) -> Any:
-    chunks = schema.image_chunks(grid)
+def _create_tiles(root: zarr.Group, grid: TileGrid, fields: Sequence[str]) -> Any:
     return root.create_array(
-        schema.IMAGE,
+        schema.TILES,
+        shape=(*grid.before, *grid.counts, len(fields)),
+        chunks=record_chunks((*grid.before, *grid.counts), len(fields)),
+        dtype="float64",
+        fill_value=np.nan,
+        compressors=Crc32cCodec(),
+        dimension_names=(*grid.dims[:-2], "tile_slow", "tile_fast", "tile_field"),
+        attributes={
+            "long_name": "records of finished tiles; NaN: not finished",
+            "fields": list(fields),
+        },
+    )
+
+
+def _create_image(
+    root: zarr.Group,
+    name: str,
+    grid: TileGrid,
+    attributes: Mapping[str, str],
+    kept: Kept | None = None,
+) -> Any:
+    chunks, kept = schema.image_chunks(grid), kept or Kept()
+    return root.create_array(
+        name,
         shape=grid.image_shape,
         chunks=chunks.chunks,
         shards=chunks.shards,
-        dtype="float32",
-        # Zeros are pixels, so they must be written; only NaN means "not computed yet".
-        fill_value=np.nan,
-        compressors=IMAGE_CODEC,
-        dimension_names=(schema.PANEL, schema.SLOW, schema.FAST)[-len(grid.image_shape) :],
+        dtype=kept.dtype,
+        # Zeros are pixels, so they must be written; only this means "not computed yet".
+        fill_value=FILLS[kept.dtype],
+        compressors=CODECS[kept.compression],
+        dimension_names=grid.dims,
         attributes=dict(attributes),
     )
 
 
-def _create_panels(root: zarr.Group, name: str, place: Coordinate) -> Any:
+def _create_beside(
+    root: zarr.Group,
+    grid: TileGrid,
+    attributes: Mapping[str, Any],
+    places: Mapping[str, Coordinate],
+) -> list[Any]:
+    """Create planes and derivatives, and the coordinates of panels and parameters."""
+    also = {"coordinates": " ".join(places)} if places else {}
+    planes = [name for name in schema.planes_of(attributes) if name != GRADIENT]
+    arrays = [_create_image(root, name, grid, {**schema.PLANES[name], **also}) for name in planes]
+    by = {}
+    if slopes := schema.slopes_of(attributes):
+        by = slope_coordinates(slopes)
+        arrays.append(_create_slopes(root, grid, len(slopes), [*by, *places]))
+    return arrays + [_create_along(root, name, place) for name, place in {**places, **by}.items()]
+
+
+def _create_slopes(root: zarr.Group, grid: TileGrid, slopes: int, beside: Sequence[str]) -> Any:
+    chunks = schema.slope_chunks(grid, slopes)
+    told = " ".join(name for name in beside if name != schema.PARAMETER)
+    return root.create_array(
+        GRADIENT,
+        shape=(slopes, *grid.image_shape),
+        chunks=chunks.chunks,
+        shards=chunks.shards,
+        dtype="float64",
+        fill_value=np.nan,
+        compressors=_CODEC,
+        dimension_names=(schema.PARAMETER, *grid.dims),
+        attributes={**schema.SLOPES, "coordinates": told},
+    )
+
+
+def _create_along(root: zarr.Group, name: str, place: Coordinate) -> Any:
     texts = place.values.dtype == object
     made = root.create_array(
         name,
         shape=place.values.shape,
         chunks=place.values.shape,
         dtype="string" if texts else place.values.dtype,
-        compressors="auto" if texts else IMAGE_CODEC,
+        compressors="auto" if texts else _CODEC,
         dimension_names=place.dims,
         attributes=dict(place.attributes),
     )
@@ -143,7 +210,7 @@ def _create_coordinate(root: zarr.Group, name: str, count: int, pixel_size: floa
         shape=(count,),
         chunks=(count,),
         dtype="int64",
-        compressors=IMAGE_CODEC,
+        compressors=_CODEC,
         dimension_names=(name,),
         attributes={
             "long_name": f"zero-based pixel index along {name}",
@@ -176,6 +243,7 @@ def update_attributes(
     place = place_of(out)
 
     def update() -> None:
+        """Write them; may be done again."""
         place.check_alive()
         with quiet_zarr():
             group = zarr.open_group(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -16,14 +17,10 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
 
 from nbdask.store import schema
+from nbdask.store.chunk import put
 
-#: An entry: number of the tile, its record, checksum of both.
-ENTRY = np.dtype([("index", "<i8"), ("values", "<f8", (len(schema.FIELDS),)), ("crc32c", "<u4")])
-_CHECKED = ENTRY.itemsize - 4
 #: After so many entries a process begins another file.
 MOST = 256
 _NAME = re.compile(rf"{schema.TILES}/journal\.[0-9a-f]{{16}}\.[0-9]+")
@@ -43,18 +40,42 @@ def seed_of(attributes: Mapping[str, Any]) -> int:
     return int(google_crc32c.value(text.encode()))
 
 
+@cache
+def entry_type(fields: int) -> np.dtype[Any]:
+    """Return the type of an entry: number of the tile, its record, checksum of both."""
+    return np.dtype([("index", "<i8"), ("values", "<f8", (fields,)), ("crc32c", "<u4")])
+
+
+#: An entry of a store without planes.
+ENTRY = entry_type(len(schema.FIELDS))
+
+
 def entry(index: int, values: Sequence[float], seed: int) -> bytes:
     """Return the bytes of an entry: the record of one tile."""
-    made = np.zeros((), dtype=ENTRY)
+    made = np.zeros((), dtype=entry_type(len(values)))
     made["index"], made["values"] = index, values
-    data = made.tobytes()[:_CHECKED]
+    data = made.tobytes()[:-4]
     return data + int(google_crc32c.extend(seed, data)).to_bytes(4, "little")
 
 
-def parsed(data: bytes, seed: int) -> NDArray[Any]:
-    """Return the sound entries of a journal, (entries,) ``ENTRY``; of one tile only the last."""
-    size, checked, extend = ENTRY.itemsize, _CHECKED, google_crc32c.extend
-    rows = np.frombuffer(data, dtype=ENTRY, count=len(data) // size)
+def parsed(data: bytes, seed: int, fields: int = len(schema.FIELDS)) -> NDArray[Any]:
+    """Return the sound entries of a journal, of one tile only the last.
+
+    Parameters
+    ----------
+    data : bytes
+    seed : int
+        See :func:`seed_of`.
+    fields : int
+        Of a record.
+
+    Returns
+    -------
+    (entries,) array of :func:`entry_type`
+    """
+    kind, extend = entry_type(fields), google_crc32c.extend
+    size, checked = kind.itemsize, kind.itemsize - 4
+    rows = np.frombuffer(data, dtype=kind, count=len(data) // size)
     found = [extend(seed, data[at : at + checked]) for at in range(0, size * len(rows), size)]
     rows = rows[rows["crc32c"] == np.array(found, dtype=np.uint32)]
     if (np.diff(rows["index"]) > 0).all():
@@ -81,14 +102,13 @@ class Journal:
         self._added = self._written = 0
         self._adding, self._writing = Lock(), Lock()
 
-    def add(self, index: int, values: Sequence[float]) -> None:
-        """Put a tile on record.
+    def add(self, records: Sequence[tuple[int, Sequence[float]]]) -> None:
+        """Put tiles on record.
 
         Parameters
         ----------
-        index : int
-        values : sequence of float
-            In the order of ``schema.FIELDS``.
+        records : sequence of tuple
+            Number of a tile, and its values in the order of the store's fields.
 
         Raises
         ------
@@ -96,16 +116,15 @@ class Journal:
             It cannot be written; it may be added again.
         """
         with self._adding:
-            self._entries.append(entry(index, values, self._seed))
-            self._added += 1
+            self._entries += [entry(index, values, self._seed) for index, values in records]
+            self._added += len(records)
             mine = self._added
         with self._writing:
             if self._written >= mine:
                 return  # Another thread wrote it along with its own.
             with self._adding:
                 entries, added = self._entries.copy(), self._added
-            data = default_buffer_prototype().buffer.from_bytes(b"".join(entries))
-            sync(self._store.set(f"{self._name}.{self._number}", data))
+            put(self._store, f"{self._name}.{self._number}", b"".join(entries))
             self._written = added
             if len(entries) >= MOST:
                 self._number += 1

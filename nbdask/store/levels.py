@@ -21,8 +21,9 @@ from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
 from nbdask.store.check import FormatError
 from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
-from nbdask.store.create import IMAGE_CODEC, quiet_zarr, update_attributes
+from nbdask.store.create import CODECS, quiet_zarr, update_attributes
 from nbdask.store.ome import ome_image, root_metadata
+from nbdask.store.pixels import StoredImage
 from nbdask.store.place import Place, reason
 from nbdask.store.reader import StoreReader
 
@@ -63,7 +64,8 @@ def level_grid(grid: TileGrid, level: int) -> TileGrid:
     if level == 0:
         return grid
     slow, fast = halves(grid.shape, level)
-    return TileGrid((slow, fast), (min(grid.tile[0], slow), min(grid.tile[1], fast)), grid.panels)
+    tile = (min(grid.tile[0], slow), min(grid.tile[1], fast))
+    return TileGrid((slow, fast), tile, grid.panels, grid.shots)
 
 
 def halves(shape: tuple[int, int], level: int) -> tuple[int, int]:
@@ -100,6 +102,8 @@ class Levels:
     out : path, address or Place
     writable : bool
         Whether :meth:`write` will be called.
+    shot : int, optional
+        Of a series: only this one, as the image of a store of one image.
 
     Attributes
     ----------
@@ -119,9 +123,16 @@ class Levels:
         No nbdask store is there, or it is damaged.
     """
 
-    def __init__(self, out: str | os.PathLike[str] | Place, *, writable: bool = False) -> None:
-        self.place = place_of(out)
-        self.reader = StoreReader(self.place)
+    def __init__(
+        self,
+        out: str | os.PathLike[str] | Place,
+        *,
+        writable: bool = False,
+        shot: int | None = None,
+    ) -> None:
+        self.place, self.shot = place_of(out), shot
+        whole = StoreReader(self.place)
+        self.reader = whole if shot is None else whole.at(shot)
         self.grid = self.reader.grid
         about = pyramid_attributes(self.place)
         self.kinds: tuple[str, ...] = tuple(about["kinds"]) if about else ()
@@ -143,6 +154,10 @@ class Levels:
                 f"{self.place.name} is damaged: its {schema.SLOW} has no pixel size ({error})"
             ) from error
 
+    def replace_image(self, image: CheckedImage) -> None:
+        """Show other pixels in place of the image's; there are no coarser levels of them."""
+        self._image, self.kinds, self.count = image, (), 0
+
     def level_grid(self, level: int) -> TileGrid:
         """Return shape and chunks of a level."""
         return level_grid(self.grid, level)
@@ -154,6 +169,11 @@ class Levels:
     def top(self, kind: str) -> int:
         """Return the coarsest level of a kind; 0 where there is none but the image."""
         return self.count if kind in self.kinds else 0
+
+    @property
+    def _before(self) -> tuple[int, ...]:
+        """The first numbers in the names of this shot's chunks."""
+        return () if self.shot is None else (self.shot,)
 
     def _path(self, kind: str, level: int) -> str:
         return level_path(kind, level, self.layout)
@@ -172,6 +192,8 @@ class Levels:
                 raise StoreError(
                     f"{self.place.name}: level {level} of its pyramid cannot be read ({error})"
                 ) from error
+            if self.shot is not None:
+                array = StoredImage(array, self.shot)
             self._arrays[kind, level] = array
         return array
 
@@ -220,7 +242,7 @@ class Levels:
 
     def again(self) -> Levels:
         """Return the same of the store as it is now."""
-        return Levels(self.place)
+        return Levels(self.place, shot=self.shot)
 
     def _told(self, array: Any, kind: str, level: int, part: Tile, error: Exception) -> StoreError:
         """Return the error of a level that cannot be read, with the file that is damaged."""
@@ -235,7 +257,7 @@ class Levels:
             try:
                 array[schema.pixels_of(array, one)]
             except Exception:  # as above
-                place = "/".join(map(str, grid.place(index)))
+                place = "/".join(map(str, (*self._before, *grid.place(index))))
                 file = f"{self._path(kind, level)}/c/{place}"
                 found = DamageError(
                     f"{self.place.name}: {file}, a part of its pyramid, is damaged ({text});"
@@ -285,7 +307,7 @@ class Levels:
         Returns
         -------
         (chunks_slow, chunks_fast) bool array
-            Of several panels (panel, chunks_slow, chunks_fast).
+            Before these, as in the image, shot and panel.
         """
         if level == 0:
             return self.reader.done().reshape(_all_counts(self.grid))
@@ -297,7 +319,7 @@ class Levels:
     def _listed(self, array: str, grid: TileGrid) -> Flags:
         """Return which chunks of an array have a file."""
         flags = np.zeros(_all_counts(grid), dtype=np.bool_)
-        prefix = f"{array}/c/"
+        prefix = "/".join([array, "c", *map(str, self._before), ""])
         try:
             keys = self.place.keys(prefix)
         except OSError as error:
@@ -313,7 +335,7 @@ class Levels:
 
 def _all_counts(grid: TileGrid) -> tuple[int, ...]:
     """Return the chunks along each dimension of an image."""
-    return grid.counts if grid.panels == 1 else (grid.panels, *grid.counts)
+    return (*grid.before, *grid.counts)
 
 
 def pyramid_attributes(place: Place) -> dict[str, Any] | None:
@@ -402,7 +424,7 @@ def _is_noted(levels: Levels) -> bool:
 
 def _note(levels: Levels, kinds: Sequence[str], count: int) -> None:
     """Put the pyramid into the root: OME-Zarr metadata, and its arrays into the manifest."""
-    changes = {"ome": root_metadata(levels.grid.panels, levels.pixel_size)}
+    changes = {"ome": root_metadata(levels.grid.dims, levels.pixel_size)}
     try:
         with quiet_zarr():
             zarr.consolidate_metadata(levels.place.zarr_store(read_only=False))
@@ -434,9 +456,9 @@ def _forget(place: Place) -> None:
 
 def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
     """Make the group of a kind with one array for each level."""
-    path, panels = f"{_GROUP}/{kind}", levels.grid.panels
+    path = f"{_GROUP}/{kind}"
     about = {**schema.PHOTONS, **levels.reader.image.attrs.asdict()}
-    axes = _AXES if panels == 1 else (schema.PANEL, *_AXES)
+    axes = (*levels.grid.dims[:-2], *_AXES)
     paths = {level: f"{level}/{schema.IMAGE}" for level in range(1, count + 1)}
     what = {
         "type": _TYPES[kind],
@@ -462,7 +484,7 @@ def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
             shards=chunks.shards,
             dtype="float32",
             fill_value=np.nan,
-            compressors=(IMAGE_CODEC, Crc32cCodec()),
+            compressors=(CODECS["lz4"], Crc32cCodec()),
             zarr_format=3,
             dimension_names=axes,
             attributes={

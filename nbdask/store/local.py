@@ -20,7 +20,7 @@ from zarr.storage import LocalStore
 from nbdask.errors import StoreError
 from nbdask.files import HALF_WRITTEN, Writer, check_outside_stores, sync, sync_tree
 from nbdask.store.lockfile import LocalLockFile
-from nbdask.store.place import ROOT, Stamp, reason, root_attributes
+from nbdask.store.place import ROOT, Stamp, reason, root_attributes, ways_on
 from nbdask.store.schema import ENTRIES
 
 
@@ -86,9 +86,10 @@ class LocalPlace:
         return WholeStore(self.path, durable=self.durable)
 
     def read(self, key: str) -> bytes | None:
-        """Return a file of the store."""
+        """Return a file of the store; a pipe or a device, which may never end, is none."""
+        path = self.path / key
         try:
-            return (self.path / key).read_bytes()
+            return path.read_bytes() if path.is_file() else None
         except OSError:
             return None
 
@@ -140,9 +141,9 @@ class LocalPlace:
         """Raise FileNotFoundError where the store is gone."""
         os.stat(self.path / ROOT)
 
-    def check_free(self, overwrite: bool) -> None:
+    def check_free(self, overwrite: bool, flag: str = "--out") -> None:
         """Raise StoreError unless a store may be written here."""
-        check_free(self.path, overwrite)
+        check_free(self.path, overwrite, flag)
 
     @contextmanager
     def new(self, overwrite: bool) -> Iterator[Store]:
@@ -193,7 +194,7 @@ class LocalPlace:
         return LocalLockFile(self.path.with_name(f".{self.path.name}.lock"))
 
 
-def check_free(path: Path, overwrite: bool) -> None:
+def check_free(path: Path, overwrite: bool, flag: str = "--out") -> None:
     """Make sure that a store may be written at ``path``.
 
     Raises
@@ -203,24 +204,26 @@ def check_free(path: Path, overwrite: bool) -> None:
         hold the store is missing or not writable.
     """
     parent = path.absolute().parent
-    check_outside_stores(path, "--out", StoreError)
+    check_outside_stores(path, flag, StoreError)
     if not parent.is_dir():
-        raise StoreError(f"--out {path}: the folder {parent} does not exist; create it first")
+        raise StoreError(f"{flag} {path}: the folder {parent} does not exist; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise StoreError(f"--out {path}: no permission to write in the folder {parent}")
+        raise StoreError(f"{flag} {path}: no permission to write in the folder {parent}")
     if not os.path.lexists(path):
         return
     if not overwrite:
-        hint = "--overwrite replaces it, or choose another path"
-        if _root_of(path) is None:
+        root = _root_of(path)
+        if root is not None:
+            hint = f"{ways_on(root)}, or choose another path"
+        elif path.is_dir():
+            hint = f"it is not a store; name a new one, such as {path / 'run.zarr'}"
+        else:
             hint = "choose another path"
-            if path.is_dir():
-                hint = f"it is not a store; name a new one, such as {path / 'run.zarr'}"
-        raise StoreError(f"--out {path} exists already: {hint}")
-    check_replaceable(path)
+        raise StoreError(f"{flag} {path} exists already: {hint}")
+    check_replaceable(path, flag)
 
 
-def check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path, flag: str = "--out") -> None:
     """Make sure that what is at ``path`` is an nbdask store and nothing more.
 
     Raises
@@ -230,18 +233,18 @@ def check_replaceable(path: Path) -> None:
     """
     if path.is_symlink():
         raise StoreError(
-            f"--out {path} is a symbolic link, which --overwrite does not replace: give the path"
+            f"{flag} {path} is a symbolic link, which --overwrite does not replace: give the path"
             f" that it leads to, {os.path.realpath(path)}, or remove the link"
         )
     if not path.is_dir() or _root_of(path) is None:
         raise StoreError(
-            f"--out {path} is not an nbdask store, so --overwrite does not delete it;"
+            f"{flag} {path} is not an nbdask store, so --overwrite does not delete it;"
             " choose another path"
         )
     others = _others_in(path)
     if others:
         raise StoreError(
-            f"--out {path} also holds {', '.join(others[:3])}, not part of an nbdask store, so"
+            f"{flag} {path} also holds {', '.join(others[:3])}, not part of an nbdask store, so"
             " --overwrite does not delete it; move that away or choose another path"
         )
 

@@ -86,16 +86,21 @@ class LocalLockFile:
             raise foreign(str(guard))
         try:
             with FileLock(guard, timeout=0):
-                seen = self.read()
-                if seen is None:
-                    return self.create(text)
-                if seen.text != old.text:
-                    return False
-                Writer(self.path.parent, durable=True).put(self.path.name, text)
-                with suppress(OSError):
-                    guard.unlink()
+                try:
+                    return self._put(old, text)
+                finally:
+                    with suppress(OSError):
+                        guard.unlink()
         except Timeout:
             return False
+
+    def _put(self, old: Seen, text: bytes) -> bool:
+        seen = self.read()
+        if seen is None:
+            return self.create(text)
+        if seen.text != old.text:
+            return False
+        Writer(self.path.parent, durable=True).put(self.path.name, text)
         return True
 
     def delete(self) -> None:

@@ -15,13 +15,14 @@ import numpy as np
 import zarr
 
 from nbdask.store import schema
-from nbdask.store.coordinates import panel_coordinates
+from nbdask.store.coordinates import Coordinate, panel_coordinates, slope_coordinates
 from nbdask.store.place import ROOT, Place
+from nbdask.store.provenance import fingerprint_of
 from nbdask.store.reader import StoreReader
+from nbdask.store.shots import altered_shots
 
 NAME = "manifest"
 _ARRAYS = (schema.IMAGE, schema.SLOW, schema.FAST, schema.TILES)
-_ALL = (*_ARRAYS, *schema.PANEL_COORDINATES)
 
 
 def digest_of(data: Any) -> str:
@@ -62,9 +63,9 @@ def changed(
     digest = digest_of_root({**before, **changes}) if right else held.get("attributes")
     nodes_held = held.get("nodes")
     kept = dict(nodes_held) if isinstance(nodes_held, Mapping) else {}
-    if nodes:
-        # Those of a pyramid come all at once: what is left of an earlier one is no part of it.
-        kept = {name: kept[name] for name in _ALL if name in kept}
+    # Those of a group come all at once: what is left of an earlier one is no part of it.
+    groups = {name.partition("/")[0] for name in nodes}
+    kept = {name: kept[name] for name in kept if name.partition("/")[0] not in groups}
     made = {"attributes": digest, "nodes": {**kept, **_digests(nodes)}}
     return {**changes, NAME: made}
 
@@ -136,10 +137,17 @@ def _plain(data: Any) -> Any:
 
 def _recomputed(reader: StoreReader) -> Iterator[str]:
     """Yield what does not follow from the experiment."""
-    attributes, experiment = reader.attributes, reader.experiment
-    if "derived" not in attributes and attributes["fingerprint"] != experiment.fingerprint():
+    attributes, experiment, series = reader.attributes, reader.experiment, reader.series
+    whole = experiment if series is None else series
+    if "derived" not in attributes and attributes["fingerprint"] != fingerprint_of(
+        whole, attributes.get("noise")
+    ):
         yield "the fingerprint is not that of the experiment"
-    grid, panels = reader.grid, experiment.detector.panels
+    if series is not None:
+        if series.n_shots != reader.grid.shots:
+            yield f"the image does not hold the {series.n_shots} shots of the series"
+        yield from altered_shots(reader.place, series)
+    grid = reader.grid
     if experiment.shape != grid.shape or experiment.n_panels != grid.panels:
         yield f"the image is not of the experiment's shape, {experiment.shape}"
     store = reader.place.zarr_store(read_only=True)
@@ -154,11 +162,21 @@ def _recomputed(reader: StoreReader) -> Iterator[str]:
             yield f"the coordinates {name} are not 0, 1, 2, ..."
         elif size != experiment.detector.pixel_size:
             yield f"the pixel size of {name} is not the experiment's"
-    for name, place in panel_coordinates(panels).items() if grid.panels > 1 else ():
+    for name, place, whose in _along(reader):
         try:
             array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
             same = np.array_equal(np.asarray(array[...]), place.values)
         except Exception:  # as above
             same = False
         if not same:
-            yield f"the coordinates {name} are not those of the experiment's panels"
+            yield f"the coordinates {name} are not those of the {whose}"
+
+
+def _along(reader: StoreReader) -> Iterator[tuple[str, Coordinate, str]]:
+    """Yield name and values of coordinates along panels and derivatives, and whose they are."""
+    if reader.grid.panels > 1:
+        for name, place in panel_coordinates(reader.experiment.detector.panels).items():
+            yield name, place, "experiment's panels"
+    if slopes := schema.slopes_of(reader.attributes):
+        for name, place in slope_coordinates(slopes).items():
+            yield name, place, "recorded parameters"

@@ -10,7 +10,11 @@ from nbdask.store import schema
 VERSION = "0.5"
 
 
-def root_metadata(panels: int, size: float) -> dict[str, Any]:
+#: Types of the axes that may come before those of space.
+_BEFORE = {schema.SHOT: "time", schema.PANEL: "channel"}
+
+
+def root_metadata(dims: Sequence[str], size: float) -> dict[str, Any]:
     """Return the metadata of the root: the image, which is level 0.
 
     OME-Zarr wants the axes to have the names of the arrays' dimensions, and those of the levels
@@ -18,7 +22,8 @@ def root_metadata(panels: int, size: float) -> dict[str, Any]:
 
     Parameters
     ----------
-    panels : int
+    dims : sequence of str
+        Dimensions of the image.
     size : float
         Pixel size of the image [m].
 
@@ -27,9 +32,7 @@ def root_metadata(panels: int, size: float) -> dict[str, Any]:
     dict
         The value of the attribute ``ome``.
     """
-    axes = (schema.SLOW, schema.FAST)
-    every = axes if panels == 1 else (schema.PANEL, *axes)
-    return ome_image("image", every, {0: schema.IMAGE}, size, {})
+    return ome_image("image", dims, {0: schema.IMAGE}, size, {})
 
 
 def ome_image(
@@ -41,8 +44,8 @@ def ome_image(
     ----------
     name : str
     axes : sequence of str
-        Two, or three where the first is that of panels.  Panels may have any pitches, so theirs
-        are pixels of the panel, not metres.
+        Two, and before them those of shots and panels.  Panels may have any pitches, so theirs are
+        pixels of the panel, not metres.
     paths : mapping
         Level -> its array.
     size : float
@@ -50,26 +53,26 @@ def ome_image(
     what : mapping
         Further fields.
     """
-    several = len(axes) > 2
+    several = schema.PANEL in axes
     unit: dict[str, str] = {} if several else {"unit": "meter"}
     named: list[dict[str, str]] = [{"name": axis, "type": "space", **unit} for axis in axes[-2:]]
-    if several:
-        named.insert(0, {"name": axes[0], "type": "channel"})
+    named = [*({"name": axis, "type": _BEFORE[axis]} for axis in axes[:-2]), *named]
     datasets = [
-        _dataset(path, level, 1.0 if several else size, several) for level, path in paths.items()
+        _dataset(path, level, 1.0 if several else size, len(axes) - 2)
+        for level, path in paths.items()
     ]
     image = {"name": name, **what, "axes": named, "datasets": datasets}
     return {"version": VERSION, "multiscales": [image]}
 
 
-def _dataset(path: str, level: int, size: float, several: bool) -> dict[str, Any]:
+def _dataset(path: str, level: int, size: float, before: int) -> dict[str, Any]:
     """Return a level with its scale and the place of its first pixel's centre.
 
     Places count from the centre of the image's first pixel.
     """
     scale, shift = size * 2**level, size * (2**level - 1) / 2
-    first = ([1.0], [0.0]) if several else ([], [])
-    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [*first[0], scale, scale]}]
+    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [*[1.0] * before, scale, scale]}]
     if level:
-        transforms.append({"type": "translation", "translation": [*first[1], shift, shift]})
+        moved = [*[0.0] * before, shift, shift]
+        transforms.append({"type": "translation", "translation": moved})
     return {"path": path, "coordinateTransformations": transforms}

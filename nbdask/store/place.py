@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbdask.errors import StoreError
-from nbdask.store.schema import FORMAT
+from nbdask.store.schema import FORMAT, RUNNING
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -88,7 +88,7 @@ class Place(Protocol):
     def check_alive(self) -> None:
         """Raise FileNotFoundError where the store is gone."""
 
-    def check_free(self, overwrite: bool) -> None:
+    def check_free(self, overwrite: bool, flag: str = "--out") -> None:
         """Raise StoreError unless a store may be written here."""
 
     def new(self, overwrite: bool) -> AbstractContextManager[Store]:
@@ -132,3 +132,16 @@ def root_attributes(data: bytes) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return dict(attributes) if ours else None
+
+
+def ways_on(attributes: Mapping[str, Any]) -> str:
+    """Return what can be done about a store that is in the way: finish it first, where it is not.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Of its root.
+    """
+    if attributes.get("status") == RUNNING:
+        return "it is unfinished: --resume finishes it, --overwrite replaces it"
+    return "--overwrite replaces it"

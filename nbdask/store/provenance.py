@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from nbdask.experiment import Experiment
@@ -16,10 +17,13 @@ from nbdask.inputs.checksum import sha256_of
 from nbdask.native import library
 from nbdask.plan.machine import cpu_name
 from nbdask.plan.plan import Plan
+from nbdask.shots import Series
 from nbdask.statistics import Statistics
 from nbdask.store import schema
-from nbdask.version import __version__
+from nbdask.version import __version__, commit
 
+#: The root's attribute of a series: its dict form without what is common, the ``experiment``.
+SERIES = "series"
 _LIBRARIES = ("numpy", "dask", "distributed", "zarr", "numcodecs", "gemmi")
 
 
@@ -46,24 +50,42 @@ def opening(command: Sequence[str] | None) -> dict[str, Any]:
     }
 
 
+def fingerprint_of(work: Experiment | Series, noise: Mapping[str, Any] | None) -> str:
+    """Return the fingerprint of what is simulated, with the noise that is added at once."""
+    found = work.fingerprint()
+    if noise is None:
+        return found
+    text = f"{found} {json.dumps(noise, sort_keys=True)}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def start_attributes(
-    experiment: Experiment, plan: Plan, command: Sequence[str] | None, cluster: str
+    work: Experiment | Series,
+    plan: Plan,
+    command: Sequence[str] | None,
+    cluster: str,
+    noise: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the attributes, JSON-able, of a store whose run begins now.
 
     Parameters
     ----------
-    experiment : Experiment
+    work : Experiment or Series
     plan : Plan
     command : sequence of str or None
         The command line.
     cluster : str
         Kind of cluster.
+    noise : mapping, optional
+        What is done to the pixels before they are written.
     """
+    experiment = work.experiment if isinstance(work, Series) else work
     return {
         **opening(command),
         "experiment": experiment.to_dict(),
-        "fingerprint": experiment.fingerprint(),
+        **({SERIES: _series(work)} if isinstance(work, Series) else {}),
+        **({} if noise is None else {"noise": dict(noise)}),
+        "fingerprint": fingerprint_of(work, noise),
         "inputs": input_files(experiment),
         "seeds": {
             "misset": experiment.crystal.misset_seed,
@@ -76,6 +98,10 @@ def start_attributes(
         "plan": plan.to_dict(),
         **beginning(cluster),
     }
+
+
+def _series(series: Series) -> dict[str, Any]:
+    return {name: value for name, value in series.to_dict().items() if name != "experiment"}
 
 
 def beginning(cluster: str) -> dict[str, Any]:
@@ -158,18 +184,5 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Return the commit that the package's own source tree stands at; None when installed."""
-    git = Path(__file__).parents[2] / ".git"
-    try:
-        head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        name = head.removeprefix("ref: ")
-        if (git / name).is_file():
-            return (git / name).read_text().strip()
-        for line in (git / "packed-refs").read_text().splitlines():
-            if line.endswith(" " + name):
-                return line.split()[0]
-    except OSError:
-        pass
-    return None
+    """Return the commit of the package: that of its source tree, or that it was built from."""
+    return commit()

@@ -19,8 +19,8 @@ from nbdask.store.patience import outlast
 from nbdask.store.place import Place, Stamp, reason
 
 Table = NDArray[np.float64]
-#: Fields that are the same whoever computes a tile.
-_SAME = [number for number, name in enumerate(schema.FIELDS) if name != "seconds"]
+#: The one field that is not the same whoever computes a tile.
+_SECONDS = schema.FIELDS.index("seconds")
 
 
 class Records(Protocol):
@@ -151,7 +151,7 @@ class JournaledRecords:
             self._others = others
         for data in found.values():
             if data is not None:
-                self._apply(parsed(data, self._seed))
+                self._apply(parsed(data, self._seed, self._array.shape[-1]))
         # One that could not be read is read next time; if it went meanwhile, it is in the array,
         # which the next look finds changed.
         self._seen = {key: journals[key] for key in journals if found.get(key, b"") is not None}
@@ -182,7 +182,8 @@ class JournaledRecords:
         entries = entries[inside]
         indices, values = entries["index"], np.ascontiguousarray(entries["values"])
         bits, held = values.view(np.uint64), self._table[indices].view(np.uint64)
-        differs = self._journaled[indices] & (bits[:, _SAME] != held[:, _SAME]).any(axis=1)
+        other = np.delete(bits != held, _SECONDS, axis=1).any(axis=1)
+        differs = self._journaled[indices] & other
         self._table[indices[~differs]] = values[~differs]
         self._journaled[indices] = True
         for index, value in zip(indices[differs].tolist(), values[differs], strict=True):
@@ -190,17 +191,44 @@ class JournaledRecords:
                 self._table[index] = value if self._fits(index, value) else np.nan
 
 
-def record_chunks(counts: tuple[int, ...]) -> tuple[int, ...]:
+class PartOfRecords:
+    """The records of some tiles that follow one another, such as those of a shot.
+
+    Parameters
+    ----------
+    records : Records
+        Of all tiles.
+    start, count : int
+        Number of the first tile, and how many there are.
+    """
+
+    def __init__(self, records: Records, start: int, count: int) -> None:
+        self._records, self._start, self._count = records, start, count
+
+    def table(self) -> Table:
+        """Return these records."""
+        return self._records.table()[self._start : self._start + self._count]
+
+    def one(self, index: int) -> Table:
+        """Return the record of a tile, of which the first has the number 0."""
+        return self._records.one(self._start + index)
+
+    def refresh(self) -> None:
+        """See what was written meanwhile."""
+        self._records.refresh()
+
+
+def record_chunks(counts: tuple[int, ...], fields: int = len(schema.FIELDS)) -> tuple[int, ...]:
     """Return the chunk of records: as many whole rows of tiles as hold 1024, or part of one."""
     chunks: list[int] = []
     room = schema.RECORDS
     for count in reversed(counts):
         chunks.insert(0, min(count, room))
         room = max(1, room // count)
-    return (*chunks, len(schema.FIELDS))
+    return (*chunks, fields)
 
 
-def settle(place: Place, table: Table) -> None:
+def settle(place: Place, table: Table, done: NDArray[np.bool_] | None = None) -> None:
     """Write records into the array ``tiles``, then delete all journals.  May be done again.
 
     Parameters
@@ -209,6 +237,8 @@ def settle(place: Place, table: Table) -> None:
         The caller holds its lock.
     table : (tiles, fields) float64 array
         With all that is in journals.
+    done : (tiles,) bool array, optional
+        Tiles that have a record; None: all that are not NaN in the table.
 
     Raises
     ------
@@ -216,19 +246,23 @@ def settle(place: Place, table: Table) -> None:
         They cannot be written.
     """
     try:
-        outlast(lambda: _settle(place, table), place.name)
+        outlast(lambda: _settle(place, table, done), place.name)
     except OSError as error:
         raise StoreError(f"{place.name}: records cannot be written: {reason(error)}") from error
 
 
-def _settle(place: Place, table: Table) -> None:
+def _settle(place: Place, table: Table, done: NDArray[np.bool_] | None) -> None:
     journals = [key for key in place.keys(f"{schema.TILES}/") if is_journal(key)]
     store = place.zarr_store(read_only=False)
     array: Any = zarr.open_array(store, path=schema.TILES, mode="r+", zarr_format=3)
     values = table.reshape(array.shape)
+    there = None if done is None else done.reshape(array.shape[:-1])
     for part in _chunks(array):
-        if not _holds(array, part, values[part]):
-            _put(place, array, part, values[part])
+        rows = values[part]
+        if there is not None:
+            rows = np.where(there[part[:-1]][..., None], rows, np.nan)
+        if not _holds(array, part, rows):
+            _put(place, array, part, rows)
     for key in journals:
         place.remove(key)
 

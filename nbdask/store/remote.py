@@ -16,7 +16,7 @@ from zarr.storage import MemoryStore
 
 from nbdask.errors import StoreError
 from nbdask.store import s3
-from nbdask.store.place import ROOT, SCHEME, Seen, Stamp, root_attributes
+from nbdask.store.place import ROOT, SCHEME, Seen, Stamp, root_attributes, ways_on
 from nbdask.store.schema import CREATING, ENTRIES, FORMAT, FORMAT_VERSION
 
 T = TypeVar("T")
@@ -132,19 +132,19 @@ class ObjectPlace:
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{ROOT} is gone") from error
 
-    def check_free(self, overwrite: bool) -> None:
+    def check_free(self, overwrite: bool, flag: str = "--out") -> None:
         """Raise StoreError unless a store may be written here."""
         s3.check_bucket(self.client, self.name)
         if not self.exists():
             return
         data = self.read(ROOT)
-        ours = data is not None and root_attributes(data) is not None
+        ours = None if data is None else root_attributes(data)
         if not overwrite:
-            hint = "--overwrite replaces it, or " if ours else ""
-            raise StoreError(f"--out {self.name} exists already: {hint}choose another name")
-        if not ours:
+            hint = "" if ours is None else f"{ways_on(ours)}, or "
+            raise StoreError(f"{flag} {self.name} exists already: {hint}choose another name")
+        if ours is None:
             raise StoreError(
-                f"--out {self.name} is not an nbdask store, so --overwrite does not delete it;"
+                f"{flag} {self.name} is not an nbdask store, so --overwrite does not delete it;"
                 " choose another name"
             )
         listed = self._do(lambda: obstore.list_with_delimiter(self.client))

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from nbdask.store.reader import StoreReader
 
 #: Entries of the recorded plan that must be the same, or the bits could differ.
-_SAME_PLAN = ("shape", "tile", "steps", "steps_per_task", "backend", "precision", "kernel_version")
+_SAME_PLAN = (
+    "shape", "tile", "steps", "steps_per_task", "backend", "precision", "kernel_version", "planes",
+    "gradient",
+)  # fmt: skip
 
 
 def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = "--resume") -> None:
@@ -36,10 +39,16 @@ def check_same(reader: StoreReader, attributes: Mapping[str, Any], doing: str = 
     stored = reader.attributes
     differences = list(_changed_plan(stored["plan"], attributes["plan"]))
     if stored["fingerprint"] != attributes["fingerprint"]:
-        found = changes(stored["experiment"], attributes["experiment"])
+        found = changes(_work(stored), _work(attributes))
         differences += found or ["fingerprint of the experiment"]
     differences += _changed_files(stored["inputs"], attributes["inputs"])
     refuse(reader, differences, doing)
+
+
+def _work(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a root holds of what is simulated."""
+    beside = {name: attributes[name] for name in ("series", "noise") if name in attributes}
+    return {**attributes["experiment"], **beside}
 
 
 def refuse(reader: StoreReader, differences: Sequence[str], doing: str) -> None:
@@ -59,7 +68,22 @@ def _changed_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
         then = {**then, **same}
     for name in _SAME_PLAN:
         if then.get(name) != now.get(name):
-            yield f"{name}: {_short(then.get(name))} -> {_short(now.get(name))}"
+            old, new = (_named(name, plan.get(name)) for plan in (then, now))
+            yield f"{name}: {old} -> {new}"
+
+
+def _named(name: str, value: Any) -> str:
+    """Return an entry of a plan as text; derivatives by the names of their parameters."""
+    if name != "gradient" or not value:
+        return _short(value)
+    return ",".join(_tied(slope) for slope in value)
+
+
+def _tied(slope: Mapping[str, Any]) -> str:
+    """Return the name of a parameter, with its fields where it has others than its name says."""
+    if slope["fields"] == {slope["name"]: 1.0}:
+        return str(slope["name"])
+    return f"{slope['name']}=" + "+".join(f"{x:g}*{name}" for name, x in slope["fields"].items())
 
 
 def _changed_files(then: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:

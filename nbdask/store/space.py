@@ -12,21 +12,27 @@ from nbdask.store.schema import RUNNING
 _FILE = 4096
 #: What its record takes, in a journal and in the array.
 _RECORD = 256
-_PIXEL = 4
+_PIXEL, _SLOPE = 4, 8
 
 
-def least_bytes(tiles: int) -> int:
+def least_bytes(tiles: int, planes: int = 0) -> int:
     """Return the bytes that even an empty image of so many tiles takes on a disk."""
-    return tiles * (_FILE + _RECORD)
+    return tiles * (_FILE * (1 + planes) + _RECORD)
 
 
-def most_bytes(grid: TileGrid, tiles: int) -> int:
-    """Return the bytes of so many tiles whose pixels cannot be compressed."""
+def most_bytes(grid: TileGrid, tiles: int, planes: int = 0, slopes: int = 0) -> int:
+    """Return the bytes of so many tiles whose pixels cannot be compressed.
+
+    ``planes`` counts arrays, one of them with ``slopes`` derivatives where there are any.
+    """
     pixels = min(tiles * grid.tile[0] * grid.tile[1], grid.pixels)
-    return pixels * _PIXEL + least_bytes(tiles)
+    each = _PIXEL * (1 + planes - bool(slopes)) + _SLOPE * slopes
+    return pixels * each + least_bytes(tiles, planes)
 
 
-def check_space(place: Place, grid: TileGrid, tiles: int) -> tuple[str, ...]:
+def check_space(
+    place: Place, grid: TileGrid, tiles: int, planes: int = 0, slopes: int = 0
+) -> tuple[str, ...]:
     """Compare what a run may write with what is free.
 
     How far an image compresses is not known before it is computed (the dark parts of a sparse
@@ -38,6 +44,10 @@ def check_space(place: Place, grid: TileGrid, tiles: int) -> tuple[str, ...]:
     grid : TileGrid
     tiles : int
         Tiles that are still to be written.
+    planes : int
+        Further planes beside the image, derivatives among them as one.
+    slopes : int
+        Derivatives of a pixel.
 
     Returns
     -------
@@ -52,7 +62,7 @@ def check_space(place: Place, grid: TileGrid, tiles: int) -> tuple[str, ...]:
     free = place.free_bytes()
     if free is None or tiles == 0:
         return ()
-    least, most = least_bytes(tiles), most_bytes(grid, tiles)
+    least, most = least_bytes(tiles, planes), most_bytes(grid, tiles, planes, slopes)
     if free < least:
         raise StoreError(
             f"--out {place.name}: {tiles} tiles need at least {format_bytes(least)} but only"

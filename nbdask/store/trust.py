@@ -12,7 +12,6 @@ from nbdask.errors import StoreError
 from nbdask.store import schema
 from nbdask.store.place import reason
 from nbdask.store.reader import StoreReader
-from nbdask.store.write import checksum
 
 #: Tiles written so long before the last one [s] are on the disk by now, whatever the system does.
 NEWEST = 60.0
@@ -39,19 +38,32 @@ def lost_tiles(reader: StoreReader, done: NDArray[np.bool_], *, every: bool) -> 
         The files cannot be listed or read.
     """
     try:
-        stamps = reader.place.stamps(f"{schema.IMAGE}/")
+        stamps = {
+            key: stamp
+            for name in reader.arrays
+            for key, stamp in reader.place.stamps(f"{name}/").items()
+        }
     except OSError as error:
         raise StoreError(f"{reader.path}: cannot be listed: {reason(error)}") from error
     last = max((stamp.time for stamp in stamps.values()), default=0.0)
-    sizes = _sizes(reader)
+    sizes = {name: _sizes(reader, name) for name in reader.arrays}
     lost: list[int] = []
     read: list[int] = []
     for index in np.flatnonzero(done).tolist():
-        stamp = stamps.get(schema.chunk_key(reader.image, reader.grid.place(index)))
-        if stamp is None or stamp.size == 0 or (sizes is not None and stamp.size != sizes[index]):
-            lost.append(index)
-        elif every or stamp.time >= last - NEWEST:
-            read.append(index)
+        place, newest = reader.grid.place(index), 0.0
+        for name, array in reader.arrays.items():
+            stamp, known = stamps.get(schema.chunk_key(array, place)), sizes[name]
+            if (
+                stamp is None
+                or stamp.size == 0
+                or (known is not None and stamp.size != known[index])
+            ):
+                lost.append(index)
+                break
+            newest = max(newest, stamp.time)
+        else:
+            if every or newest >= last - NEWEST:
+                read.append(index)
     return sorted({*lost, *read} - set(sound_tiles(reader, read)))
 
 
@@ -69,19 +81,20 @@ def sound_tiles(reader: StoreReader, indices: Iterable[int]) -> list[int]:
         return [index for index, good in zip(listed, sound, strict=True) if good]
 
 
-def _sizes(reader: StoreReader) -> NDArray[np.float64] | None:
-    """Return the recorded sizes of all tiles; None where the format has none."""
-    if "bytes" not in reader.fields:
+def _sizes(reader: StoreReader, name: str) -> NDArray[np.float64] | None:
+    """Return the recorded sizes of all tiles of an array; None where the format has none."""
+    field = schema.field_of("bytes", name)
+    if field not in reader.fields:
         return None
-    column = reader.fields.index("bytes")
-    return np.concatenate([row[:, column] for row in reader.record_rows()])
+    column = reader.fields.index(field)
+    return np.concatenate([block[:, column] for block in reader.record_blocks()])
 
 
 def _is_sound(reader: StoreReader, index: int) -> bool:
     """Whether a tile has the checksum on record."""
     try:
         record = reader.record(index)
-        return record is not None and checksum(reader.tile(index)) == record["crc32c"]
+        return record is not None and reader.is_sound(index, record)
     except OSError as error:
         raise StoreError(f"{reader.path}: cannot read: {reason(error)}") from error
     except Exception:  # whatever zarr and its codecs raise for a damaged file

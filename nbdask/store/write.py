@@ -4,37 +4,68 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.statistics import TileSummary
 from nbdask.store import schema
 from nbdask.store.address import place_of, read_root
+from nbdask.store.chunk import Encoder, put
 from nbdask.store.journal import Journal, seed_of
 from nbdask.store.patience import outlast
+from nbdask.store.pixels import as_stored
 from nbdask.store.place import Place, reason
 
+#: Pixels of which the checksum is taken at a time.
+_PIECE = 1 << 14
 
-def checksum(image: NDArray[np.float32]) -> int:
-    """Return the CRC-32C of a tile's pixels as little-endian float32 bytes in C order."""
-    return int(google_crc32c.value(np.ascontiguousarray(image, dtype="<f4").tobytes()))
+
+def checksum(image: NDArray[Any]) -> int:
+    """Return the CRC-32C of a tile's pixels as little-endian float32 bytes in C order.
+
+    Derivatives are float64.
+    """
+    kind = "<f8" if image.dtype == np.float64 else "<f4"
+    rows = max(1, _PIECE // max(1, image.shape[-1]))
+    pixels, crc = np.ascontiguousarray(image, dtype=kind), 0
+    # In pieces: copies of a whole tile would be given back to the system, and be had anew.
+    for row in range(0, len(pixels), rows):
+        crc = int(google_crc32c.extend(crc, pixels[row : row + rows].tobytes()))
+    return crc
+
+
+class _Pixels(NamedTuple):
+    """An array of pixels, and what makes its files (None: zarr does)."""
+
+    array: Any
+    encoder: Encoder | None
+
+    @classmethod
+    def of(cls, array: Any) -> _Pixels:
+        """Return an array with its encoder."""
+        return cls(array, None if schema.is_deep(array) else Encoder.of(array))
 
 
 class _Opened(NamedTuple):
     """The arrays of a store, and where its records go (None: into the array)."""
 
-    pixels: Any
+    store: Store
+    pixels: _Pixels
     records: Any
     journal: Journal | None
+    planes: Mapping[str, _Pixels]
 
 
 @dataclass(eq=False)
@@ -46,12 +77,9 @@ class TileWriter:
     out : path, address or Place
         The store, which must exist.  Endpoint and keys of object storage never travel: each
         process takes them from its own environment.
-    columns : int
-        Tiles along the fast axis.
     """
 
     out: InitVar[str | os.PathLike[str] | Place]
-    columns: int
     place: Place = field(init=False)
     _opened: _Opened | None = field(default=None, init=False, repr=False)
     _lock: Any = field(default_factory=Lock, init=False, repr=False)
@@ -60,64 +88,132 @@ class TileWriter:
         """Find the place."""
         self.place = place_of(out)
 
-    def __getstate__(self) -> tuple[Place, int]:
+    def __getstate__(self) -> Place:
         """Leave the open arrays behind."""
-        return (self.place, self.columns)
+        return self.place
 
-    def __setstate__(self, state: tuple[Place, int]) -> None:
+    def __setstate__(self, state: Place) -> None:
         """Reopen the arrays when needed."""
-        self.place, self.columns = state
+        self.place = state
         self._opened, self._lock = None, Lock()
 
     def __call__(
-        self, index: int, tile: Tile, image: NDArray[np.float32], summary: TileSummary
+        self,
+        index: int,
+        tile: Tile,
+        image: NDArray[np.float32],
+        summary: TileSummary,
+        planes: Mapping[str, NDArray[Any]] = MappingProxyType({}),
     ) -> Sequence[float]:
         """Write a tile, then record it as done.
 
         Parameters
         ----------
         index : int
-            Number of the tile in the grid, row by row.
+            Number of the tile in the grid.
         tile : Tile
         image : (n_slow, n_fast) float32 array
         summary : TileSummary
+        planes : mapping
+            Further planes by name, as large as the image: all that the store has; derivatives
+            (parameter, n_slow, n_fast) float64.
 
         Returns
         -------
         sequence of float
-            The record, in the order of ``schema.FIELDS``.
+            The record, in the order of the store's fields.
 
         Raises
         ------
         StoreError
             The store is gone, the disk is full, or writing failed otherwise.
         """
+        record = self.pixels(index, tile, image, summary, planes)
+        self.record([(index, record)])
+        return record
+
+    def pixels(
+        self,
+        index: int,
+        tile: Tile,
+        image: NDArray[np.float32],
+        summary: TileSummary,
+        planes: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    ) -> Sequence[float]:
+        """Write the pixels of a tile alone; return what :meth:`record` takes.
+
+        Parameters and errors are those of a call.
+        """
+        with self._named(f"tile {index} ({tile})"):
+            return outlast(
+                lambda: self._write(index, tile, image, summary, planes), self.place.name
+            )
+
+    def record(self, records: Sequence[tuple[int, Sequence[float]]]) -> None:
+        """Record tiles as done whose pixels are written.
+
+        Parameters
+        ----------
+        records : sequence of tuple
+            Number of a tile, and what :meth:`pixels` gave.
+
+        Raises
+        ------
+        StoreError
+            As of a call.
+        """
+        with self._named(f"the record of tile {records[0][0]}"):
+            outlast(lambda: self._record(records), self.place.name)
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        """Say in errors what could not be written."""
         try:
-            return outlast(lambda: self._write(index, tile, image, summary), self.place.name)
+            yield
         except (OSError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"{self.place.name}: cannot write tile {index} ({tile}): {reason(error)}"
-            ) from error
+            raise StoreError(f"{self.place.name}: cannot write {what}: {reason(error)}") from error
 
     def _write(
-        self, index: int, tile: Tile, image: NDArray[np.float32], summary: TileSummary
+        self,
+        index: int,
+        tile: Tile,
+        image: NDArray[np.float32],
+        summary: TileSummary,
+        planes: Mapping[str, NDArray[Any]],
     ) -> Sequence[float]:
-        """Write pixels, then the record; may be done again."""
+        """Write pixels; may be done again."""
         # zarr would make missing folders anew, and pixels without a store around them.
         self.place.check_alive()
-        pixels, records, journal = self._open()
-        row, column = divmod(index, self.columns)
-        place: tuple[int, ...] = (row, column)
-        if pixels.ndim > 2:
-            place = (tile.panel, row % records.shape[1], column)
-        self._put(pixels, schema.pixels_of(pixels, tile), image, place)
-        size = self.place.size(schema.chunk_key(pixels, place))
-        values = schema.record_values(checksum(image), summary, size or 0)
-        if journal is not None:
-            journal.add(index, values)
-        else:
-            self._put(records, place, np.array(values[: records.shape[-1]]), place)
-        return values
+        opened = self._open()
+        place = _place(opened, index)
+        crc, size = self._pixels(opened.pixels, tile, image, place)
+        arrays = opened.planes
+        more = [self._pixels(arrays[name], tile, planes[name], place) for name in arrays]
+        return schema.record_values(crc, summary, size, more)
+
+    def _record(self, records: Sequence[tuple[int, Sequence[float]]]) -> None:
+        """Put tiles on record; may be done again."""
+        self.place.check_alive()
+        opened = self._open()
+        if opened.journal is not None:
+            opened.journal.add(records)
+            return
+        for index, record in records:
+            values = np.array(record[: opened.records.shape[-1]])
+            self._put(opened.records, _place(opened, index), values, _place(opened, index))
+
+    def _pixels(
+        self, held: _Pixels, tile: Tile, pixels: NDArray[Any], place: tuple[int, ...]
+    ) -> tuple[int, int]:
+        """Write a tile of the image or a plane; return its checksum and the bytes of its file."""
+        array, encoder = held
+        values, key = as_stored(pixels, array.dtype), schema.chunk_key(array, place)
+        if encoder is None:
+            self._put(array, schema.pixels_of(array, tile), values, place)
+            return checksum(pixels), self.place.size(key) or 0
+        data = encoder(values)
+        put(self._open().store, key, data)
+        return checksum(pixels), len(data)
 
     def _put(self, array: Any, part: Any, values: Any, place: tuple[int, ...]) -> None:
         """Write one chunk.  zarr reads what is there at the image's edges: drop it if damaged."""
@@ -139,9 +235,21 @@ class TileWriter:
                 root = read_root(self.place)
                 if root is None:
                     raise OSError(errno.EIO, "the root cannot be read")
+                planes = schema.planes_of(root)
+                arrays = {
+                    name: zarr.open_array(store, path=name, mode="r+", **options)
+                    for name in (schema.IMAGE, schema.TILES, *planes)
+                }
                 self._opened = _Opened(
-                    zarr.open_array(store, path=schema.IMAGE, mode="r+", **options),
-                    zarr.open_array(store, path=schema.TILES, mode="r+", **options),
+                    store,
+                    _Pixels.of(arrays[schema.IMAGE]),
+                    arrays[schema.TILES],
                     Journal(store, seed_of(root)) if schema.is_journaled(root) else None,
+                    {name: _Pixels.of(arrays[name]) for name in planes},
                 )
             return self._opened
+
+
+def _place(opened: _Opened, index: int) -> tuple[int, ...]:
+    """Return the place of a tile in the arrays."""
+    return tuple(int(at) for at in np.unravel_index(index, opened.records.shape[:-1]))

@@ -21,7 +21,7 @@ _TOLERANCE = {"float64": 2e-7, "mixed": 1e-5}
 
 
 def compare_stored(
-    store: str | os.PathLike[str], trace: Trace, experiment: Experiment
+    store: str | os.PathLike[str], trace: Trace, experiment: Experiment, shot: int | None = None
 ) -> tuple[bool, str]:
     """Compare a traced pixel with the stored one.
 
@@ -31,6 +31,8 @@ def compare_stored(
     trace : Trace
     experiment : Experiment
         The one that was traced.
+    shot : int, optional
+        Of a series.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def compare_stored(
     line : str
         The finding, as text.
     """
-    reader = StoreReader(store)
+    reader = StoreReader(store).chosen(shot, "trace")
     attributes = reader.attributes
     pixel = Tile(trace.slow, trace.slow + 1, trace.fast, trace.fast + 1, trace.panel)
     stored = np.asarray(reader.image[pixels_of(reader.image, pixel)], dtype=np.float32)[0, 0]
@@ -47,7 +49,7 @@ def compare_stored(
     line = f"{reader.path} ({backend}, {precision}) holds {float(stored)!r}"
     if np.isnan(stored):
         return True, line + ": this tile is not computed yet"
-    if "derived" in attributes:
+    if "derived" in attributes or "noise" in attributes:
         return True, line + ", the traced pixel with noise or detector effects added"
     if attributes["semantics"] != experiment.semantics:
         return True, line + f", computed under --semantics {attributes['semantics']}"
@@ -59,6 +61,12 @@ def compare_stored(
     line += f", {apart:.1e} from the traced pixel"
     if apart <= _TOLERANCE.get(precision, 0.0):
         return True, line + " (rounding)"
+    if (
+        0.0
+        < float(ours) - float(stored)
+        <= attributes.get("cutoff_check", {}).get("most_allowed", 0.0)
+    ):
+        return True, line + f" (--cutoff {experiment.sampling.cutoff})"
     model = trace.model
     if is_evaluated(model, trace.slow, trace.fast):
         kernel = get_kernel(backend_of(attributes), precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,6 +22,8 @@ from nbdask.trace.entries import Entry, LoopIndex, Selection, Trace, TraceError,
 from nbdask.trace.frame import frame_values, later_values, phi_table
 from nbdask.trace.quantities import QUANTITIES, TAPS
 from nbdask.trace.recorder import Recorder
+
+_log = logging.getLogger("nbdask.trace")
 
 #: Evaluations that a trace may hold.
 MOST = 100_000
@@ -90,6 +93,7 @@ def trace_pixel(
     selection = Selection.of(model, chosen or {})
     pixel = Tile(slow, slow + 1, fast, fast + 1, panel)
     phi = phi_table(experiment)
+    _log.info("pixel slow %d, fast %d: %d evaluations", slow, fast, model.n_steps)
     recorder = Recorder(model, pixel, phi, selection, min(most, MOST), bool(columns))
     if report is not None and model.n_steps > LONG and is_evaluated(model, slow, fast):
         report(f"{model.n_steps} evaluations, one by one: about {model.n_steps // 3000} s")

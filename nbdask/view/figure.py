@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, withStroke
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from nbdask.derive.assembly import geometry_of
 from nbdask.derive.canvas import Canvas
@@ -34,6 +35,8 @@ _MARGIN = (90, 150, 70, 60)  # left, right, bottom, top
 LEAST, MOST = 64, 16384
 #: Height and width of the name of a ring or spot [pixels of the picture].
 _NAME = (22.0, 56.0)
+#: Where the numbers of a logarithmic bar are plain ones.
+_PLAIN = (0.01, 1e5)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -66,8 +69,9 @@ def draw(
     style: Style,
     contrast: Contrast,
     spots: list[Spot],
+    shots: str = "",
 ) -> Figure:
-    """Draw everything."""
+    """Draw everything; ``shots`` is said in the title."""
     scale = levels.pixel_size * 1e3 if style.axes == "mm" else 1.0
     box = _box(region, style.size)
     left, right, bottom, top = _MARGIN
@@ -83,20 +87,11 @@ def draw(
     unit = "mm" if style.axes == "mm" else "pixels"
     axes.set_xlabel(f"fast [{unit}]")
     axes.set_ylabel(f"slow [{unit}]")
-    axes.set_title(_title(levels, canvas, style), fontsize=9, loc="left")
+    axes.set_title(_title(levels, canvas, style, shots), fontsize=9, loc="left")
     bar = figure.add_axes(
         ((left + box[1] + 15) / width, bottom / height, 18 / width, box[0] / height)
     )
-    ends = {(True, True): "both", (True, False): "max", (False, True): "min"}
-    values = canvas.values()
-    over, under = bool((values > contrast.high).any()), bool((values < contrast.low).any())
-    figure.colorbar(
-        shown,
-        cax=bar,
-        label=f"{levels.reader.unit} per pixel",
-        extend=ends.get((over, under), "neither"),
-        format=FuncFormatter(lambda value, _: power_text(value)) if style.log else None,
-    )
+    add_bar(figure, bar, shown, (levels.reader.unit, style.log), contrast, [canvas])
     if style.rings or spots:
         geometry = geometry_of(levels)
         to_axis = _PixelScale(scale, 0.5 if style.axes == "mm" else 0.0)
@@ -107,13 +102,62 @@ def draw(
     return figure
 
 
-def power_text(value: float) -> str:
-    """Return a number on a logarithmic scale; typesetting it as mathematics takes far longer."""
+def add_bar(
+    figure: Figure,
+    where: Axes,
+    shown: Any,
+    scale: tuple[str, bool],
+    contrast: Contrast,
+    canvases: Sequence[Canvas],
+) -> None:
+    """Draw the colour bar: unit and whether it is logarithmic, with tips where pixels exceed it."""
+    unit, log = scale
+    ends = {(True, True): "both", (True, False): "max", (False, True): "min"}
+    over = any(bool((canvas.values() > contrast.high).any()) for canvas in canvases)
+    under = any(bool((canvas.values() < contrast.low).any()) for canvas in canvases)
+    numbers = FuncFormatter(write_alike(contrast)) if log else None
+    bar = figure.colorbar(
+        shown,
+        cax=where,
+        label=f"{unit} per pixel",
+        extend=ends.get((over, under), "neither"),
+        format=numbers,
+    )
+    if numbers is not None:
+        # There may be no power of ten on it, and the numbers between are told instead.
+        few = contrast.high < 10.0 * contrast.low
+        bar.ax.yaxis.set_minor_formatter(numbers if few else NullFormatter())
+
+
+def scale_of(style: Style, contrast: Contrast) -> Normalize:
+    """Return the scale of the colours."""
+    return (LogNorm if style.log else Normalize)(contrast.low, contrast.high)
+
+
+def write_alike(contrast: Contrast) -> Callable[..., str]:
+    """Return what writes the numbers of a bar: all of them as powers of ten, or none."""
+    plain = contrast.low >= _PLAIN[0] and contrast.high < _PLAIN[1]
+
+    def text(value: float, _: object = None) -> str:
+        return f"{value:.6g}" if plain else power_text(value, plain=False)
+
+    return text
+
+
+def power_text(value: float, plain: bool = True) -> str:
+    """Return a number on a logarithmic scale; typesetting it as mathematics takes far longer.
+
+    Parameters
+    ----------
+    value : float
+    plain : bool
+        Write 0.1 to 9999 as they are.
+    """
     if not value > 0.0:
         return ""
     exponent = math.floor(math.log10(value) + 1e-9)
     digits = value / 10.0**exponent
-    if -1 <= exponent <= 3:
+    if plain and -1 <= exponent <= 3:
         return f"{value:g}"
     power = "10" + str(exponent).translate(_SUPERSCRIPTS)
     return power if abs(digits - 1.0) < 1e-6 else f"{digits:.3g}×{power}"
@@ -134,14 +178,11 @@ def _draw_image(axes: Axes, canvas: Canvas, style: Style, contrast: Contrast, sc
     if style.log:
         # Zeros and fainter pixels get the first colour.
         values = np.where(values < contrast.low, np.float32(contrast.low), values)
-        norm: Normalize = LogNorm(contrast.low, contrast.high)
-    else:
-        norm = Normalize(contrast.low, contrast.high)
     offset = 0.0 if style.axes == "mm" else -0.5
     edges = [edge * scale + offset for edge in canvas.region]
     return axes.imshow(
         np.ma.masked_invalid(values),
-        norm=norm,
+        norm=scale_of(style, contrast),
         cmap=colours,
         extent=(edges[2], edges[3], edges[1], edges[0]),
         interpolation="nearest" if canvas.factor == 1 else "auto",
@@ -149,10 +190,12 @@ def _draw_image(axes: Axes, canvas: Canvas, style: Style, contrast: Contrast, sc
     )
 
 
-def _title(levels: Levels, canvas: Canvas, style: Style) -> str:
+def _title(levels: Levels, canvas: Canvas, style: Style, shots: str) -> str:
     """Return what is written above the image."""
     slow, fast = levels.grid.shape
-    text = f"{Path(str(levels.place.name)).name}   {slow} × {fast} pixels"
+    name = Path(str(levels.place.name)).name
+    text = f"{name}   {shots}   " if shots else f"{name}   "
+    text += f"{slow} × {fast} pixels"
     if levels.reader.grid.panels > 1:
         text += f", {levels.reader.grid.panels} panels"
     if canvas.factor > 1:

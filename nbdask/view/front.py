@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import html
 import io
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from tornado.web import (
 )
 
 from nbdask.html import data_uri
-from nbdask.view.contrast import choose
+from nbdask.view.keys import SCRIPT
 from nbdask.view.scene import Window
 
 #: Inferno at equal steps (matplotlib, CC0), which need not be imported then, and the colour of what
@@ -56,6 +57,9 @@ _PAGE = """<!DOCTYPE html>
 html, body {{ height: 100%; margin: 0; }}
 #first {{ position: absolute; left: 80px; top: 5px; width: calc(100% - 520px);
   height: calc(100% - 55px); object-fit: contain; }}
+@media (max-width: 900px) {{
+  #first {{ width: calc(100% - 160px); height: calc(62vh - 55px); }}
+}}
 #page {{ position: absolute; inset: 0; }}
 </style>
 </head>
@@ -83,7 +87,10 @@ class Front(Application):
     """
 
     def __init__(self, word: str, title: str, overview: Window, scripts: Path) -> None:
+        self._word, self._title = word, title
         self.page = _page(word, title, overview)
+        self.shots = 0
+        self._overview_at: Callable[[int], Window] = lambda _: overview
         self.target = f"/{word}/app"
         self._ready = asyncio.Event()
         super().__init__(
@@ -93,6 +100,22 @@ class Front(Application):
                 (rf"/js/({'|'.join(SCRIPTS)})", StaticFileHandler, {"path": str(scripts)}),
             ]
         )
+
+    def show_shots(self, count: int, overview_at: Callable[[int], Window]) -> None:
+        """Let addresses name a shot of a series.
+
+        Parameters
+        ----------
+        count : int
+        overview_at : callable
+            Returns the whole image of a shot, reduced.
+        """
+        self.shots, self._overview_at = count, overview_at
+        self.page = self.page_of(0)
+
+    def page_of(self, shot: int) -> str:
+        """Return the page of a shot."""
+        return _page(self._word, self._title, self._overview_at(shot), shot)
 
     def join(self, server: Application) -> None:
         """Let Bokeh's server, which answers below ``target``, take part."""
@@ -132,9 +155,18 @@ class _First(RequestHandler):
 
     def get(self) -> None:
         """Answer at once."""
-        assert isinstance(self.application, Front)
+        front = self.application
+        assert isinstance(front, Front)
         self.set_header("Cache-Control", "no-store")
-        self.write(self.application.page)
+        word = self.get_query_argument("shot", None)
+        if word is None or not front.shots:
+            self.write(front.page)
+        elif word.isascii() and word.isdigit() and int(word) < front.shots:
+            self.write(front.page_of(int(word)))
+        else:
+            self.set_status(404)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.write(f"?shot={word}: must be a whole number from 0 to {front.shots - 1}\n")
 
 
 class _Start(RequestHandler):
@@ -152,18 +184,23 @@ class _Start(RequestHandler):
             "bokeh-absolute-url": f"http://{self.request.host}{front.target}",
             "resources": "none",
         }
+        shot = self.get_query_argument("shot", "0")
+        if front.shots and shot.isascii() and shot.isdigit() and int(shot) < front.shots:
+            wanted["shot"] = shot
         self.redirect(f"{front.target}/autoload.js?{urlencode(wanted)}")
 
 
-def _page(word: str, title: str, overview: Window) -> str:
+def _page(word: str, title: str, overview: Window, shot: int | None = None) -> str:
     """Return the page: picture, element, scripts."""
+    start = f"/{word}/start.js" if shot is None else f"/{word}/start.js?shot={shot}"
     # The same address in every run, so that browsers keep the scripts, compiled.
-    files = [f"/js/{name}?v={version('bokeh')}" for name in SCRIPTS] + [f"/{word}/start.js"]
+    files = [f"/js/{name}?v={version('bokeh')}" for name in SCRIPTS] + [start]
     return _PAGE.format(
         title=html.escape(title),
         picture=data_uri(picture(overview)),
         element=_ELEMENT,
-        scripts="\n".join(f'<script src="{file}"></script>' for file in files),
+        scripts="\n".join(f'<script src="{file}"></script>' for file in files)
+        + f"\n<script>{SCRIPT}</script>",
     )
 
 
@@ -175,7 +212,7 @@ def picture(overview: Window) -> bytes:
     overview : Window
         Pixels beyond the image are NaN, and grey like those not computed yet.
     """
-    low, high = choose(overview.values)
+    low, high = overview.contrast
     with np.errstate(divide="ignore", invalid="ignore"):
         position = np.log(overview.values / np.float32(low)) / np.float32(np.log(high / low))
     index = np.clip(np.nan_to_num(position * 255.0, nan=-1.0, neginf=0.0) + 1.0, 1.0, 255.0)

@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bokeh.events
 import bokeh.models
-from bokeh import palettes
 from bokeh.document import Document
 
 from nbdask.plan.tiles import Tile
-from nbdask.view.contrast import choose
+from nbdask.view.asking import Asking
+from nbdask.view.choosing import StoreControls
+from nbdask.view.columns import columns, marked
+from nbdask.view.contrasts import Contrasts
+from nbdask.view.finding import Finding
 from nbdask.view.labels import label_positions
+from nbdask.view.marks import Marks
+from nbdask.view.rivals import DIFFERENCE, Stores, combined
 from nbdask.view.scene import Scene, Window
-from nbdask.view.style import MISSING, RINGS
-from nbdask.view.texts import pointer_text, progress_text, provenance_text
+from nbdask.view.scenes import Scenes
+from nbdask.view.shots import ShotControls
+from nbdask.view.sight import Ends, factor_of, region_of
+from nbdask.view.texts import (
+    keys_text,
+    pointer_text,
+    progress_text,
+    provenance_text,
+    title_text,
+    values_text,
+)
 
 #: Bokeh's type hints do not cover what its models accept.
 events: Any = bokeh.events
 models: Any = bokeh.models
 
-PALETTES: dict[str, tuple[str, ...]] = {
-    "inferno": palettes.Inferno256,
-    "viridis": palettes.Viridis256,
-    "magma": palettes.Magma256,
-    "turbo": palettes.Turbo256,
-    "grey": palettes.Greys256,
-    "grey, inverted": palettes.Greys256[::-1],
-}
 _KINDS = [("max", "brightest pixel (spots stay)"), ("mean", "mean (photons per pixel)")]
-#: The contrast slider reaches so many powers of ten below the brightest pixel.
-_DECADES = 8.0
 #: Frame before the browser reports its size [pixels]; pause between looks for changes [ms].
 _FRAME, _NEWS = 800, 500
 _PANEL = 340
 #: Height and width of the name of a ring [pixels of the screen].
 _NAME = (24, 64)
-#: Colour in which damaged tiles are crossed out.
-DAMAGED = "#ff4040"
+#: On narrow pages the controls are below the image.
+_NARROW = """
+:host { overflow: hidden; }
+@media (max-width: 900px) { :host { flex-direction: column; overflow-y: auto; } }
+"""
+_PLOT_NARROW = "@media (max-width: 900px) { :host { flex: none; height: 62vh; width: 100%; } }"
+_ENDED = """
+status.text = "<b style='color:#c00000'>the viewer has ended: start nbdask view again</b>"
+"""
+_SIDE = """
+:host { overflow-y: auto; max-height: 100%; box-sizing: border-box; flex: none; }
+@media (max-width: 900px) { :host { overflow: visible; max-height: none; margin-left: 20px; } }
+"""
 
 
 class Page:
@@ -51,22 +66,35 @@ class Page:
 
     Parameters
     ----------
-    scene : Scene
+    stores : Stores
     pool : ThreadPoolExecutor
         Of one thread, shared by all tabs.
+    shot : int
+        Of a series, the one that is shown first.
 
     Attributes
     ----------
     document : Document
         That of the tab, once :meth:`show` was called.
+    scene : Scene
+        What is shown.
+    plot : bokeh.models.Plot
+    kind : str
+        ``"max"`` or ``"mean"``.
     """
 
     document: Document
 
-    def __init__(self, scene: Scene, pool: ThreadPoolExecutor) -> None:
-        self.scene, self.pool = scene, pool
+    def __init__(self, stores: Stores, pool: ThreadPoolExecutor, shot: int = 0) -> None:
+        self.stores, self.pool = stores, pool
+        self.scenes = stores.all[0]
+        self.scene = scene = self.scenes.at(shot)
+        #: Beside it, and how: of several stores.
+        self._other: Scene | None = None
+        self._image_wanted: tuple[int, int] | None = None
+        self._image_busy = False
         self.kind = _KINDS[0][0]
-        self._wanted: tuple[float, float, float, float] | None = None
+        self._wanted: Ends | None = None
         self._sides: dict[str, int] = {}
         self._fitted = self._moving = False
         self._busy = False
@@ -74,12 +102,24 @@ class Page:
         self._pointer_busy = False
         self._version = scene.progress.version
         overview = scene.overview(self.kind)
-        self._make_mappers(overview)
+        unit = scene.levels.reader.unit
+        self.contrasts = Contrasts(overview, unit, _PANEL - 40, self._recoloured)
         self._make_figure(overview)
+        self.marks = Marks(self.plot, scene)
+        self.found = Finding(_PANEL - 40)
+        self.asking = Asking(self, self.found, self.marks)
         self._make_controls()
-        shown = [self.status, self.pointer, *self._controls, self.provenance]
-        side = models.Column(children=shown, width=_PANEL, name="panel")
-        self._root = models.Row(children=[self.plot, side], sizing_mode="stretch_both")
+        self._shots: ShotControls | None = None
+        first = [self.title, self.status, *self.choices.all]
+        if self.scenes.count > 1:
+            busy = partial(getattr, self, "_image_busy")
+            self._shots = ShotControls(self.scenes.count, shot, self._go, busy)
+            first += [*self._shots.all, self.values]
+        shown = [*first, self.pointer, *self._controls, *self.found.all, self.provenance, self.keys]
+        side = models.Column(children=shown, width=_PANEL, stylesheets=[_SIDE], name="panel")
+        self._root = models.Row(
+            children=[self.plot, side], sizing_mode="stretch_both", stylesheets=[_NARROW]
+        )
 
     def show(self, document: Document) -> None:
         """Become what a tab shows.
@@ -92,18 +132,10 @@ class Page:
         self.document = document
         document.add_root(self._root)
         document.add_periodic_callback(self._news, _NEWS)
-
-    def _make_mappers(self, overview: Window) -> None:
-        """Make the two scales of colours."""
-        low, high = choose(overview.values)
-        options: dict[str, Any] = {
-            "palette": PALETTES["inferno"],
-            "low": low,
-            "high": high,
-            "nan_color": MISSING,
-        }
-        self.log = models.LogColorMapper(**options, name="log")
-        self.linear = models.LinearColorMapper(**options, name="linear")
+        ended = models.CustomJS(args={"status": self.status}, code=_ENDED)
+        document.js_on_event("connection_lost", ended)
+        if self._shots is not None:
+            self._shots.join(document)
 
     def _make_figure(self, overview: Window) -> None:
         """Make the plot: axes, tools, both images, colour bar."""
@@ -113,12 +145,12 @@ class Page:
             # Rows run downwards, as in every picture of a detector.
             y_range=models.Range1d(slow - 0.5, -0.5),
             sizing_mode="stretch_both",
-            # Room for the longest numbers, so that zooming does not change the frame.
-            min_border_left=80,
+            min_border_left=80,  # Room for the longest numbers: the frame stays as it is.
             min_border_bottom=50,
             background_fill_color="#404040",
             lod_threshold=None,
             output_backend="canvas",
+            stylesheets=[_PLOT_NARROW],
             name="plot",
         )
         for name, side in (("fast", "below"), ("slow", "left")):
@@ -127,30 +159,26 @@ class Page:
             self.plot.add_layout(axis, side)
         wheel = models.WheelZoomTool()
         box = models.BoxZoomTool(match_aspect=True)
+        region = models.BoxSelectTool(description="statistics of a region")
+        save = models.SaveTool(filename=Path(self.stores.names[0]).stem)
         self.plot.toolbar = models.Toolbar(
-            tools=[models.PanTool(), wheel, box, models.ResetTool()], active_scroll=wheel, logo=None
+            tools=[models.PanTool(), wheel, box, region, save, models.ResetTool()],
+            active_scroll=wheel,
+            logo=None,
         )
-        self.base = models.ColumnDataSource(_columns(overview), name="base")
+        self.base = models.ColumnDataSource(columns(overview), name="base")
         # Empty until the browser has reported the size of the frame.
         self.detail = models.ColumnDataSource(
-            {name: [] for name in _columns(overview)}, name="detail"
+            {name: [] for name in columns(overview)}, name="detail"
         )
-        self.images = [
-            self.plot.add_glyph(
-                source,
-                models.Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=self.log),
-            )
-            for source in (self.base, self.detail)
-        ]
+        mapper = self.contrasts.draw(self.plot, (self.base, self.detail))
         self.bar = models.ColorBar(
-            color_mapper=self.log,
+            color_mapper=mapper,
             title=f"{self.scene.levels.reader.unit} per pixel",
             title_text_font_style="normal",
             width=12,
         )
         self.plot.add_layout(self.bar, "right")
-        self._make_marks()
-        self._make_rings()
         # Not the event of ranges: it comes half a second after the last turn of the wheel.
         for axis in (self.plot.x_range, self.plot.y_range):
             for end in ("start", "end"):
@@ -159,102 +187,33 @@ class Page:
         for side in ("inner_width", "inner_height"):
             self.plot.on_change(side, self._resized)
 
-    def _make_marks(self) -> None:
-        """Cross out damaged tiles."""
-        self.marks = models.ColumnDataSource(self._marked(), name="damaged")
-        self.plot.add_glyph(
-            self.marks,
-            models.Quad(
-                left="left",
-                right="right",
-                top="top",
-                bottom="bottom",
-                fill_color=MISSING,
-                line_color=DAMAGED,
-                line_width=2,
-                hatch_pattern="cross",
-                hatch_color=DAMAGED,
-                hatch_scale=20,
-            ),
-        )
-
-    def _marked(self) -> dict[str, list[float]]:
-        """Return the edges of damaged tiles."""
-        tiles = [self.scene.levels.grid[index] for index in self.scene.damage.tiles]
-        return {
-            "left": [tile.fast0 - 0.5 for tile in tiles],
-            "right": [tile.fast1 - 0.5 for tile in tiles],
-            "top": [tile.slow0 - 0.5 for tile in tiles],
-            "bottom": [tile.slow1 - 0.5 for tile in tiles],
-        }
-
-    def _make_rings(self) -> None:
-        """Make lines, names and beam centre, not shown yet."""
-        self.lines = models.ColumnDataSource({"xs": [], "ys": []}, name="rings")
-        self.names = models.ColumnDataSource({"x": [], "y": [], "text": []})
-        slow, fast = self.scene.geometry.beam_centre
-        centre = models.ColumnDataSource({"x": [fast], "y": [slow]})
-        shapes = (
-            (self.lines, models.MultiLine(xs="xs", ys="ys", line_color=RINGS, line_dash="dashed")),
-            (
-                self.names,
-                models.Text(
-                    x="x",
-                    y="y",
-                    text="text",
-                    text_color=RINGS,
-                    text_font_size="13px",
-                    text_align="center",
-                    text_baseline="middle",
-                    padding=3,
-                    background_fill_color="black",
-                    background_fill_alpha=0.75,
-                    border_radius=3,
-                ),
-            ),
-            (centre, models.Scatter(marker="cross", size=16, line_color=RINGS)),
-        )
-        self.rings = [self.plot.add_glyph(*shape, visible=False) for shape in shapes]
-
     def _make_controls(self) -> None:
         """Make what is next to the plot."""
-        low, high = math.log10(self.log.low), math.log10(self.log.high)
+        self.title = models.Div(text=title_text(self.scene, self.stores.names[0]), name="title")
         self.status = models.Div(text=progress_text(self.scene), name="status")
+        self.values = models.Div(text=values_text(self.scenes.series, self.scene.shot or 0))
         self.pointer = models.Div(
             text="move the pointer over the image", min_height=95, name="pointer"
         )
         self.provenance = models.Div(
-            text=provenance_text(self.scene.levels.reader.attributes), width=_PANEL - 20
+            text=provenance_text(self.scene.levels.reader.attributes), width=_PANEL - 40
         )
-        self.contrast = models.RangeSlider(
-            title=f"contrast [log10 {self.scene.levels.reader.unit}]",
-            start=high - _DECADES,
-            end=high + 2.0,
-            step=0.05,
-            value=(low, high),
-            name="contrast",
+        self.choice = models.Select(
+            title="when zoomed out, show", options=_KINDS, value=self.kind, name="kind"
         )
-        # In the browser itself: colours follow the slider without asking the server.
-        self.contrast.js_on_change(
-            "value",
-            models.CustomJS(
-                args={"mappers": [self.log, self.linear]},
-                code="""const [low, high] = cb_obj.value
-for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(high, low + 0.05)})
-""",
-            ),
-        )
-        self.scale = models.RadioButtonGroup(
-            labels=["logarithmic", "linear"], active=0, name="scale"
-        )
-        self.scale.on_change("active", self._scaled)
-        self.colours = models.Select(title="colours", options=list(PALETTES), value="inferno")
-        self.colours.on_change("value", self._coloured)
-        self.choice = models.Select(title="when zoomed out, show", options=_KINDS, value=self.kind)
         self.choice.on_change("value", self._chosen)
-        self.switch = models.CheckboxGroup(labels=["resolution rings, beam centre"], active=[])
+        self.switch = models.CheckboxGroup(
+            labels=["resolution rings, beam centre"], active=[], name="switch"
+        )
         self.switch.on_change("active", self._switched)
-        self._controls = [self.contrast, self.scale, self.colours, self.choice, self.switch]
+        self._controls = [*self.contrasts.all, self.choice, self.switch]
+        self.choices = StoreControls(self.stores.names, _PANEL - 40, lambda: self._go(self._shot))
+        self.keys = models.Div(text=keys_text(), width=_PANEL - 40)
+
+    @property
+    def _shot(self) -> int:
+        """The shot that is chosen."""
+        return 0 if self._shots is None else int(self._shots.slider.value)
 
     # User events.
 
@@ -279,9 +238,8 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         slow, fast = self.scene.shape
         whole = max(fast / width, slow / height)
         middles = ((fast - 1) / 2, (slow - 1) / 2)
-        for axis, middle, half in zip(
-            (x, y), middles, (whole * width / 2, -whole * height / 2), strict=True
-        ):
+        halves = (whole * width / 2, -whole * height / 2)
+        for axis, middle, half in zip((x, y), middles, halves, strict=True):
             axis.update(reset_start=middle - half, reset_end=middle + half)
         if not self._fitted:
             self._fitted = True
@@ -301,41 +259,93 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
         self._pointer = (float(event.y), float(event.x))
         self._tell()
 
-    def _scaled(self, name: str, old: object, new: int) -> None:
-        """Change between logarithmic and linear colours."""
-        mapper = (self.log, self.linear)[new]
-        for image in self.images:
-            image.glyph.color_mapper = mapper
-        self.bar.color_mapper = mapper
-
-    def _coloured(self, name: str, old: object, new: str) -> None:
-        """Change the colours."""
-        for mapper in (self.log, self.linear):
-            mapper.palette = list(PALETTES[new])
+    def _recoloured(self) -> None:
+        """Use the scale of colours that is chosen."""
+        self.bar.color_mapper = self.contrasts.draw(self.plot, (self.base, self.detail))
 
     def _chosen(self, name: str, old: object, new: str) -> None:
         """Change between brightest pixel and mean."""
         self.kind = new
-        self.base.data = _columns(self.scene.overview(new))
+        self._renew()
         self._again()
 
     def _switched(self, name: str, old: object, new: list[int]) -> None:
         """Show or hide the rings."""
-        for glyph in self.rings:
+        for glyph in self.marks.rings:
             glyph.visible = bool(new)
         self._again()
 
     def _news(self) -> None:
         """Show what was computed or read meanwhile."""
-        version = self.scene.progress.version
+        version = self._news_of()
         if version == self._version:
             return
         self._version = version
-        self.base.data = _columns(self.scene.overview(self.kind))
-        self.status.text = progress_text(self.scene)
-        self.marks.data = self._marked()
-        self.provenance.text = provenance_text(self.scene.levels.reader.attributes)
+        self._renew()
         self._again()
+
+    def _news_of(self) -> int:
+        """Return a number that increases when there is something new."""
+        other = 0 if self._other is None else self._other.progress.version
+        return self.scene.progress.version + other
+
+    def _renew(self) -> None:
+        """Show the scene as it is: image, damaged tiles, texts."""
+        overview = self.scene.overview(self.kind)
+        if self._other is not None:
+            overview = self._combined(overview, self._other.overview(self.kind))
+        self.base.data = columns(overview)
+        name = self.stores.names[self.choices.shown]
+        self.title.text = title_text(self.scene, name)
+        self.status.text = progress_text(self.scene)
+        self.marks.damaged.data = marked(self.scene)
+        self.provenance.text = provenance_text(self.scene.levels.reader.attributes)
+
+    # Another shot, or another store.
+
+    def _go(self, shot: int) -> None:
+        """Read a shot of the chosen store now, or after what is being read."""
+        self._image_wanted = (self.choices.shown, shot)
+        if not self._image_busy:
+            self._open()
+
+    def _open(self) -> None:
+        """Begin to read the image that was wished for last."""
+        assert self._image_wanted is not None
+        (store, shot), self._image_wanted = self._image_wanted, None
+        self._image_busy = True
+        scenes = self.stores.all[store]
+        beside = self.choices.beside
+        other = None if beside is None else self.stores.all[beside]
+        self.away(partial(self._read_image, scenes, other, shot), self._changed, self._opened)
+
+    def _read_image(
+        self, scenes: Scenes, other: Scenes | None, shot: int
+    ) -> tuple[Scenes, Scene, Scene | None]:
+        """Return a shot, and that of another store."""
+        found = [None if x is None else x.at(shot) for x in (scenes, other)]
+        for scene in found:
+            if scene is not None:
+                scene.overview(self.kind)
+        assert found[0] is not None
+        return scenes, found[0], found[1]
+
+    def _changed(self, result: tuple[Scenes, Scene, Scene | None]) -> None:
+        """Show another image, in the part, colours and contrast that there were."""
+        self.scenes, self.scene, self._other = result
+        self._version = self._news_of()
+        self.marks.move_beam(self.scene)
+        self.values.text = values_text(self.scenes.series, self.scene.shot or 0)
+        self.asking.forget()
+        self._renew()
+
+    def _opened(self) -> None:
+        """Go on with what was wished for meanwhile."""
+        self._image_busy = False
+        if self._image_wanted is not None:
+            self._open()
+        else:
+            self._again()
 
     # Reading, in the other thread.
 
@@ -345,46 +355,71 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
 
     def _again(self) -> None:
         """Read what is in sight now, or after what is being read."""
-        x, y = self.plot.x_range, self.plot.y_range
-        self._wanted = (x.start, x.end, y.start, y.end)
-        if not self._busy:
+        self._wanted = self._ends()
+        if not (self._busy or self._image_busy):
             self._read()
+
+    def _ends(self) -> Ends:
+        x, y = self.plot.x_range, self.plot.y_range
+        return (x.start, x.end, y.start, y.end)
 
     def _read(self) -> None:
         """Begin to read the part that was wished for last."""
         wanted, self._wanted = self._wanted, None
         assert wanted is not None
-        region = self._in_sight(wanted)
+        region = region_of(wanted, self.scene.shape)
         if region is None:
             return
-        width, height = self._frame()
-        across = max(abs(wanted[1] - wanted[0]) / width, abs(wanted[3] - wanted[2]) / height)
-        # Between 0.6 and 1.2 pixels of the level for each of the screen.
-        factor = 2 ** max(0, round(math.log2(max(across, 1e-9)) + 0.25))
         self._busy = True
-        rings = self.rings[0].visible
-        self._away(partial(self._work, region, factor, rings), self._shown)
-
-    def _in_sight(self, wanted: tuple[float, float, float, float]) -> Tile | None:
-        """Return the visible pixels of the image, or None."""
-        x0, x1 = sorted(wanted[:2])
-        y0, y1 = sorted(wanted[2:])
-        slow, fast = self.scene.shape
-        part = Tile(
-            math.floor(y0 + 0.5), math.ceil(y1 + 0.5), math.floor(x0 + 0.5), math.ceil(x1 + 0.5)
+        rings = self.marks.rings[0].visible
+        self.away(
+            partial(self._work, region, factor_of(wanted, self._frame()), rings),
+            self._shown,
+            self._done,
         )
-        return part.intersect(Tile(0, slow, 0, fast))
+
+    def _done(self) -> None:
+        """Go on with what was wished for meanwhile."""
+        self._busy = False
+        if self._wanted is not None and not self._image_busy:
+            self._read()
+
+    def in_sight(self) -> tuple[Tile, int] | None:
+        """Return the visible pixels, and how many are combined along each side; None: none."""
+        ends = self._ends()
+        region = region_of(ends, self.scene.shape)
+        return None if region is None else (region, factor_of(ends, self._frame()))
+
+    def look_at(self, slow: float, fast: float, height: float) -> None:
+        """Show the part around a pixel."""
+        width, frame = self._frame()
+        half = height / 2
+        self.plot.y_range.update(start=slow + half, end=slow - half)
+        half *= width / frame
+        self.plot.x_range.update(start=fast - half, end=fast + half)
+
+    def seen(self, region: Tile, factor: int) -> Window:
+        """Return a part as it is shown."""
+        scene, other = self.scene, self._other
+        window = scene.window(self.kind, region, factor)
+        if other is None:
+            return window
+        return self._combined(window, other.window(self.kind, region, factor))
+
+    def _combined(self, window: Window, other: Window) -> Window:
+        middle = (self.plot.x_range.start + self.plot.x_range.end) / 2
+        return combined(self.choices.mode, window, other, middle)
 
     def _work(self, region: Tile, factor: int, rings: bool) -> tuple[Window, list[Any]]:
         """Return the visible part, and resolution, lines and label position of each ring."""
-        window = self.scene.window(self.kind, region, factor)
+        window = self.seen(region, factor)
         if not rings:
             return window, []
         geometry = self.scene.geometry
         lines = {d: geometry.ring(d, region) for d in geometry.rings(region)}
         found = [(d, some) for d, some in lines.items() if some]
         size = (_NAME[0] * factor, _NAME[1] * factor)
-        contrast = choose(window.values)
+        contrast = window.contrast
         points = label_positions(
             [some for _, some in found], window.values, window.region, contrast, size
         )
@@ -393,18 +428,13 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
     def _shown(self, result: tuple[Window, list[Any]]) -> None:
         """Show what was read."""
         window, rings = result
-        self.detail.data = _columns(window)
+        self.detail.data = columns(window)
+        self.marks.show_scale(*self._ends(), self.scene.pitch)
         if rings:
-            lines = [line for _, found, _ in rings for line in found]
-            self.lines.data = {
-                "xs": [line[:, 1] for line in lines],
-                "ys": [line[:, 0] for line in lines],
-            }
-            self.names.data = {
-                "x": [float(at[1]) for _, _, at in rings],
-                "y": [float(at[0]) for _, _, at in rings],
-                "text": [f"{d * 1e10:.3g} Å" for d, _, _ in rings],
-            }
+            self.marks.show_rings(rings)
+        difference = self._other is not None and self.choices.mode == DIFFERENCE
+        self.contrasts.see(window, difference)
+        self.asking.draw_profile()
 
     def _tell(self) -> None:
         """Begin to find out what is under the pointer, unless that is under way."""
@@ -412,42 +442,43 @@ for (const mapper of mappers) mapper.setv({low: 10 ** low, high: 10 ** Math.max(
             return
         slow, fast = self._pointer
         self._pointer, self._pointer_busy = None, True
-        self._away(partial(pointer_text, self.scene, slow, fast), self._told)
+        work = partial(pointer_text, self.scene, slow, fast)
+        self.away(work, partial(setattr, self.pointer, "text"), self._told)
 
-    def _told(self, text: str) -> None:
-        """Show what is under the pointer."""
-        self.pointer.text = text
+    def _told(self) -> None:
+        """Tell where the pointer is by now."""
+        self._pointer_busy = False
+        self._tell()
 
-    def _away(self, work: Callable[[], Any], use: Callable[[Any], None]) -> None:
-        """Do work in the other thread, and use its result in this tab's turn."""
+    def away(
+        self,
+        work: Callable[[], Any],
+        use: Callable[[Any], None],
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do work in the other thread; use its result in this tab's turn, and go on.
+
+        Parameters
+        ----------
+        work : callable
+        use : callable
+            Not called if the work fails, which is shown.
+        then : callable
+            Called in any case.
+        """
         self.pool.submit(work).add_done_callback(
-            lambda future: self.document.add_next_tick_callback(partial(self._back, future, use))
+            lambda future: self.document.add_next_tick_callback(
+                partial(self._back, future, use, then)
+            )
         )
 
-    def _back(self, future: Future[Any], use: Callable[[Any], None]) -> None:
-        """Use the result of the other thread, or show its error; go on with later wishes."""
+    def _back(
+        self, future: Future[Any], use: Callable[[Any], None], then: Callable[[], None]
+    ) -> None:
+        """Use the result of the other thread, or show its error."""
         error = future.exception()
         if error is None:
             use(future.result())
         else:
             self.status.text = progress_text(self.scene, str(error))
-        if use == self._told:
-            self._pointer_busy = False
-            self._tell()
-        else:
-            self._busy = False
-            if self._wanted is not None:
-                self._read()
-
-
-def _columns(window: Window) -> dict[str, list[Any]]:
-    """Return a window as Bokeh takes it; a whole number is the centre of a pixel."""
-    region = window.region
-    return {
-        "image": [window.values],
-        "x": [region.fast0 - 0.5],
-        "y": [region.slow0 - 0.5],
-        "dw": [region.shape[1]],
-        "dh": [region.shape[0]],
-        "factor": [window.factor],
-    }
+        then()

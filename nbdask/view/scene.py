@@ -16,15 +16,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.derive.assembly import geometry_of, open_levels
+from nbdask.derive.assembly import Plane, geometry_of, open_levels
 from nbdask.derive.canvas import Canvas, Done, Finished, Piece, factor_for, pieces
+from nbdask.derive.masked import masked_pixels
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile
 from nbdask.store import schema
 from nbdask.store.checked import common
 from nbdask.store.levels import KINDS, MAX, Flags, Levels
+from nbdask.store.place import Place
 from nbdask.store.reader import StoreReader
+from nbdask.view.contrast import Contrast, centre_of, choose
 from nbdask.view.damage import Damage
+from nbdask.view.spots import Spot, brightest
 
 #: Longest side of the overview [pixels], and most pixels that are read for one window.
 OVERVIEW, LIMIT = 512, 16 * 2**20
@@ -40,16 +44,26 @@ class Window(NamedTuple):
     Attributes
     ----------
     values : (n_slow, n_fast) float32 array
-        Photons; NaN where nothing is computed yet.
+        Photons; NaN where nothing is computed yet, and in masked pixels.
     region : Tile
         What it covers, in pixels of the image; it may reach beyond the far edges.
     factor : int
         Pixels of the image along each side of one of ``values``.
+    beam : (slow, fast), optional
+        Where the beam is, in pixels of the image.
     """
 
     values: NDArray[np.float32]
     region: Tile
     factor: int
+    beam: tuple[float, float] | None = None
+
+    @property
+    def contrast(self) -> Contrast:
+        """The ends of the logarithmic scale of colours that suits it."""
+        if self.beam is None:
+            return choose(self.values)
+        return choose(self.values, centre=centre_of(self.region, self.factor, self.beam))
 
 
 @dataclass(slots=True)
@@ -92,7 +106,9 @@ class Overview:
         self._damage = damage
         self.kind, self._levels = kind, levels
         self._whole = Tile(0, slow, 0, fast)
-        self._canvas = Canvas((slow, fast), self._whole, factor_for(self._whole, OVERVIEW), kind)
+        factor = factor_for(self._whole, OVERVIEW)
+        self.canvas = self._canvas = Canvas((slow, fast), self._whole, factor, kind)
+        self.canvas.hidden = masked_pixels(levels, self.canvas.region, factor)
         self._shown: Flags = np.zeros(levels.grid.counts, dtype=np.bool_)
 
     @property
@@ -168,17 +184,27 @@ class Scene:
 
     Parameters
     ----------
-    path : path or str
-        The store, or its address.
+    path : path, address or Place
+        The store.
+    shot : int, optional
+        Of a series.
+    plane : Plane, optional
+        The picture of several panels; None: that of this shot's.
 
     Raises
     ------
     StoreError
-        There is no store, or it is damaged.
+        There is no store, no such shot, or it is damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.levels = open_levels(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Place,
+        shot: int | None = None,
+        plane: Plane | None = None,
+    ) -> None:
+        self.shot = shot
+        self.levels = open_levels(path, shot, plane)
         status = self.levels.reader.attributes["status"]
         self.geometry = geometry_of(self.levels)
         self.damage = Damage()
@@ -186,7 +212,7 @@ class Scene:
         self._blocks: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._next_look = 0.0
+        self._next_look = self._next_check = 0.0
         self._done: dict[str, Done] = {}
         self.progress = Progress(0, 0, len(self.levels.grid), status == schema.COMPLETE)
         self._list()
@@ -199,9 +225,23 @@ class Scene:
         """Pixels of the image, (slow, fast)."""
         return self.levels.grid.shape
 
+    @property
+    def pitch(self) -> float:
+        """Distance of pixels along fast [m]."""
+        return float(self.geometry.model.pitch_fast)
+
     def start(self) -> None:
         """Begin to read the rest of the overview, and to follow a run, in the background."""
         self._thread.start()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be read in the background."""
+        return self.progress.complete and self.progress.shown == self.progress.total
+
+    def halt(self) -> None:
+        """Let reading in the background end soon."""
+        self._stop.set()
 
     def stop(self) -> None:
         """Stop reading in the background."""
@@ -216,7 +256,8 @@ class Scene:
         complete = attributes["status"] == schema.COMPLETE
         if complete != self.progress.complete or self.levels.count == 0:
             self.levels = self.levels.again()
-        self.levels.reader.attributes = attributes
+        if self.shot is None:
+            self.levels.reader.attributes = attributes
         before = (self.progress.tiles, self.progress.complete)
         self.progress.complete = complete
         self._list()
@@ -244,18 +285,36 @@ class Scene:
         return every
 
     def _follow(self) -> None:
-        """Fill the overviews and follow the run, until the viewer is stopped."""
-        try:
-            while not self._stop.is_set():
-                if self._fill(0.5):
-                    self._stop.wait(0.2 if self.progress.complete else PAUSE)
-                    if self.progress.complete:
-                        self._list_ahead()
-                    else:
-                        self._look()
-                    self._look_again()
-        except StoreError as error:
-            self.progress.error = str(error)
+        """Fill the overviews and follow the store, until the viewer is stopped."""
+        while not self._stop.is_set():
+            try:
+                self._fill_and_look()
+            except (StoreError, OSError) as error:
+                self._tell_error(str(error))
+                self._stop.wait(PAUSE)
+
+    def _fill_and_look(self) -> None:
+        """Do one round of following."""
+        if not self._fill(0.5):
+            return
+        self._stop.wait(0.2 if self.progress.complete else PAUSE)
+        if not self.progress.complete:
+            self._look()
+        else:
+            self._list_ahead()
+            if time.monotonic() < self._next_check:
+                return
+            # Gone, or replaced by something else, while it is looked at.
+            self._next_check = time.monotonic() + PAUSE
+            StoreReader(self.levels.place)
+        self._look_again()
+        if self.progress.error is not None:
+            self._tell_error(None)
+
+    def _tell_error(self, text: str | None) -> None:
+        """Show that the store cannot be read any more, or that it can be again."""
+        if text != self.progress.error:
+            self.progress.error = text
             self.progress.version += 1
 
     def _look_again(self) -> None:
@@ -286,7 +345,7 @@ class Scene:
             overview = Overview(self.levels, kind, self.damage)
             overview.fill(self._done[kind], 0.5)
             self._overviews = {**self._overviews, kind: overview}
-        return self._overviews[kind].window
+        return self._overviews[kind].window._replace(beam=self.geometry.beam_centre)
 
     def window(self, kind: str, region: Tile, factor: int) -> Window:
         """Return a part of the image at a resolution, from memory where reading takes too long.
@@ -317,7 +376,7 @@ class Scene:
             self.progress.version += 1
         if isinstance(canvas, Window):
             return canvas
-        return Window(canvas.values(), canvas.region, factor)
+        return Window(canvas.values(), canvas.region, factor, self.geometry.beam_centre)
 
     def _drawn(self, kind: str, region: Tile, factor: int) -> Canvas | Window | None:
         """Read a region; the overview of one that is too large, None: again, without a part."""
@@ -326,12 +385,33 @@ class Scene:
         if sum(piece.part.pixels for piece in found) > LIMIT:
             return self.overview(kind)
         canvas = Canvas(self.shape, region, factor, kind)
+        canvas.hidden = masked_pixels(self.levels, canvas.region, factor)
         for piece in found:
             values = self.damage.read(self.levels, kind, done, piece)
             if values is None:
                 return None
             canvas.add(values, piece)
         return canvas
+
+    def spots(self, region: Tile, factor: int, count: int) -> list[tuple[Spot, str]]:
+        """Return the spots of a region that stand out most, and h k l of each.
+
+        Parameters
+        ----------
+        region : Tile
+        factor : int
+            At which it is looked at.
+        count : int
+            Most spots.
+        """
+        canvas = self._drawn(MAX, region, factor)
+        while canvas is None:
+            canvas = self._drawn(MAX, region, factor)
+        if isinstance(canvas, Window):
+            canvas, region = self._overviews[MAX].canvas, Tile(0, self.shape[0], 0, self.shape[1])
+        found = brightest(self.levels, canvas, region, count)
+        indices = [self.geometry.spot_index(spot.slow, spot.fast) for spot in found]
+        return [(spot, " ".join(map(str, hkl))) for spot, hkl in zip(found, indices, strict=True)]
 
     def photons(self, slow: int, fast: int) -> float:
         """Return one pixel of the image; NaN where it is not computed, damaged or outside."""

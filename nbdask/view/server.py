@@ -18,7 +18,9 @@ from tornado.httpserver import HTTPServer
 from nbdask.errors import InputError
 from nbdask.store.levels import MAX
 from nbdask.view.front import Front
-from nbdask.view.scene import Scene
+from nbdask.view.rivals import Stores
+
+_log = logging.getLogger("nbdask.view")
 
 if TYPE_CHECKING:
     from nbdask.view.tabs import Tabs
@@ -29,17 +31,16 @@ PORT = 5006
 
 
 def serve(
-    path: str | os.PathLike[str],
-    *,
+    *paths: str | os.PathLike[str],
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show a store in the browser until the process is interrupted.
+    """Show a store, or several, in the browser until the process is interrupted.
 
     Parameters
     ----------
-    path : path or str
-        The store, or its address; it may be unfinished.
+    *paths : path or str
+        Stores, or their addresses; they may be unfinished.  Several have equal numbers of pixels.
     port : int, optional
         None: 5006, or any that is free.
     ready : callable, optional
@@ -62,24 +63,24 @@ def serve(
     scripts = Path(found.origin).parent / "server" / "static" / "js"
     listening = _listen(port)
     try:
-        scene = Scene(path)
-        asyncio.run(_Server(scene, scripts).run(listening, ready))
+        stores = Stores(paths)
+        asyncio.run(_Server(stores, scripts).run(listening, ready))
     finally:
         listening.close()
 
 
 class _Server:
-    """Serves one store.
+    """Serves stores.
 
     Parameters
     ----------
-    scene : Scene
+    stores : Stores
     scripts : Path
         Folder of BokehJS.
     """
 
-    def __init__(self, scene: Scene, scripts: Path) -> None:
-        self._scene, self._scripts = scene, scripts
+    def __init__(self, stores: Stores, scripts: Path) -> None:
+        self._stores, self._scripts = stores, scripts
         self._tabs: Tabs
         self._loop: asyncio.AbstractEventLoop
 
@@ -93,11 +94,15 @@ class _Server:
             As of :func:`serve`.
         """
         word, port = secrets.token_hex(8), int(listening.getsockname()[1])
-        scene, loop, end = self._scene, asyncio.get_running_loop(), asyncio.Event()
+        scenes, loop, end = self._stores.all[0], asyncio.get_running_loop(), asyncio.Event()
+        store = scenes.first.levels.place.name
         self._loop = loop
         logging.getLogger("tornado.access").setLevel(logging.ERROR)
-        title = f"{Path(str(scene.levels.place.name)).name} – nbdask"
-        front = Front(word, title, scene.overview(MAX), self._scripts)
+        title = f"{Path(str(store)).name} – nbdask"
+        _log.info("serving %s at port %d", store, port)
+        front = Front(word, title, scenes.first.overview(MAX), self._scripts)
+        if scenes.count:
+            front.show_shots(scenes.count, lambda shot: scenes.at(shot).overview(MAX))
         http = HTTPServer(front)
         http.add_sockets([listening])
         before = {
@@ -115,7 +120,7 @@ class _Server:
             if made.done():
                 made.result()
                 server = self._tabs.join(front, http, (f"{HOST}:{port}", f"localhost:{port}"))
-                scene.start()
+                self._stores.start()
             await ended
             if ready is not None:
                 await told
@@ -126,14 +131,14 @@ class _Server:
                 server.stop()
             else:
                 http.stop()
-            scene.stop()
+            self._stores.stop()
 
     def _import(self) -> None:
         """Import Bokeh and make the first page; the first takes it longest."""
         # While the page shows that it is loading.
         from nbdask.view.tabs import Tabs
 
-        self._tabs = Tabs(self._scene, self._loop)
+        self._tabs = Tabs(self._stores, self._loop)
 
 
 def _listen(asked: int | None) -> socket.socket:

@@ -16,6 +16,9 @@ from nbdask.store.levels import MAX, Levels
 _APART = 0.04
 #: They exceed what lies around them by this part of themselves.
 _RISE = 0.05
+#: The same of spots at a border, in units of themselves, above the brightest around: a smooth
+#: background that falls towards the inside of a panel has its maxima in the corners.
+_RISE_AT_BORDERS = 0.5
 #: Where their surroundings are looked at: steps along slow and fast in pixels of the picture.
 _AROUND = [(s, f) for s in (-4, -2, 0, 2, 4) for f in (-4, -2, 0, 2, 4) if max(abs(s), abs(f)) == 4]
 
@@ -45,12 +48,15 @@ def brightest(levels: Levels, canvas: Canvas, region: Tile, count: int) -> list[
     -------
     list of Spot
         Those that exceed their surroundings most first, apart by 4 % of the picture. A smooth
-        background, whose maxima lie at the borders of panels, has none.
+        background, whose maxima lie at the borders of panels and masked pixels, has none.
     """
-    values = np.where(np.isfinite(canvas.values()), canvas.values(), 0.0)
+    known = np.isfinite(canvas.values())
+    values = np.where(known, canvas.values(), 0.0)
     slow, fast = _local_maxima(values)
-    rise = values[slow, fast] - _surroundings(values, slow, fast)
-    spots = rise > _RISE * values[slow, fast]
+    border = _at_borders(known)[slow, fast]
+    rise = values[slow, fast] - _surroundings(values, slow, fast, border)
+    least_rise = np.where(border, _RISE_AT_BORDERS, _RISE)
+    spots = rise > least_rise * values[slow, fast]
     slow, fast, rise = slow[spots], fast[spots], rise[spots]
     order = np.argsort(rise, kind="stable")[::-1]
     least = max(2.0, _APART * max(values.shape))
@@ -76,16 +82,30 @@ def _local_maxima(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArra
     return found[0], found[1]
 
 
+def _at_borders(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which places touch one that is masked, on no panel, or not in the picture."""
+    padded = np.pad(known, 1)
+    rows, columns = known.shape
+    inner = np.ones_like(known)
+    for s in range(3):
+        for f in range(3):
+            inner &= padded[s : s + rows, f : f + columns]
+    return ~inner
+
+
 def _surroundings(
-    values: NDArray[np.float32], slow: NDArray[np.intp], fast: NDArray[np.intp]
+    values: NDArray[np.float32],
+    slow: NDArray[np.intp],
+    fast: NDArray[np.intp],
+    border: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Return the median around each place, of what is above 0: not of gaps and masked pixels."""
+    """Return the median around each place, of what is above 0; at borders the greatest."""
     padded = np.pad(values, 4)
     ring = np.stack([padded[slow + 4 + s, fast + 4 + f] for s, f in _AROUND])
     empty = ~(ring > 0.0).any(axis=0)
     ring[:, empty] = 0.0
-    median: NDArray[np.float32] = np.nanmedian(np.where((ring > 0.0) | empty, ring, np.nan), axis=0)
-    return median
+    median = np.nanmedian(np.where((ring > 0.0) | empty, ring, np.nan), axis=0)
+    return np.asarray(np.where(border, ring.max(axis=0), median), dtype=np.float32)
 
 
 def _placed(levels: Levels, canvas: Canvas, region: Tile, pixel: tuple[int, int]) -> Spot:

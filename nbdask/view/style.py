@@ -20,7 +20,7 @@ class Style:
     Parameters
     ----------
     log : bool
-        Logarithmic colours; else linear from 0.
+        Logarithmic colours; else linear.
     percentile : float, optional
         Percentile of the pixels above 0 that gets the last colour; None: chosen.
     colormap : str

@@ -20,7 +20,7 @@ from tornado.ioloop import IOLoop
 
 from nbdask.view.front import Front
 from nbdask.view.page import Page
-from nbdask.view.scene import Scene
+from nbdask.view.rivals import Stores
 
 
 class Tabs:
@@ -28,16 +28,16 @@ class Tabs:
 
     Parameters
     ----------
-    scene : Scene
+    stores : Stores
     loop : AbstractEventLoop
         That of the server.
     """
 
-    def __init__(self, scene: Scene, loop: asyncio.AbstractEventLoop) -> None:
-        self._scene, self._loop = scene, loop
+    def __init__(self, stores: Stores, loop: asyncio.AbstractEventLoop) -> None:
+        self._stores, self._loop = stores, loop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="nbdask-page")
         #: Made ahead of the tab that will show it.
-        self._spare: Page | None = Page(scene, self._pool)
+        self._spare: Page | None = Page(stores, self._pool)
         # Bokeh 3.10 and later fill the documents of new tabs in threads.
         self._taking = threading.Lock()
 
@@ -58,10 +58,13 @@ class Tabs:
 
     def _show(self, document: Document) -> None:
         """Fill the document of a new tab."""
-        with self._taking:
-            page, self._spare = self._spare, None
+        shot = _shot_of(document)
+        page = None
+        if shot == 0:
+            with self._taking:
+                page, self._spare = self._spare, None
         if page is None:
-            page = Page(self._scene, self._pool)
+            page = Page(self._stores, self._pool, shot)
         page.show(document)
         # While the browser still reads BokehJS.
         self._loop.call_soon_threadsafe(self._work_ahead, document)
@@ -70,7 +73,15 @@ class Tabs:
         """Serialize what the tab will ask for in a moment, and make the next tab's page."""
         _serialize(document)
         if self._spare is None:
-            self._spare = Page(self._scene, self._pool)
+            self._spare = Page(self._stores, self._pool)
+
+
+def _shot_of(document: Document) -> int:
+    """Return the shot that the tab's address names; the page before it has refused others."""
+    context: Any = document.session_context
+    request = None if context is None else context.request
+    word = ((request.arguments if request else {}).get("shot") or ["0"])[0]
+    return int(word)
 
 
 def _serialize(document: Any) -> None:

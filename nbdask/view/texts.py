@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import html
 import math
+from pathlib import Path
 from typing import Any
 
 from nbdask.derive.assembly import AssembledLevels
+from nbdask.derive.masked import masked_pixels
+from nbdask.plan.tiles import Tile
+from nbdask.shots import Series
+from nbdask.shots.describe import describe_shot
+from nbdask.view.keys import HELP
 from nbdask.view.scene import Scene
 
 #: Most damaged tiles, or parts of the pyramid, that are named.
@@ -53,6 +59,8 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
         value = "damaged"
     elif math.isnan(photons):
         value = "not computed yet"
+    elif photons == 0.0 and masked_pixels(scene.levels, Tile(row, row + 1, column, column + 1), 1):
+        value = "0, masked"
     d = float(scene.geometry.resolution(slow, fast)) * 1e10
     h, k, el = (float(x) for x in scene.geometry.miller(slow, fast))
     rotated = " (mid-rotation)" if scene.geometry.model.n_phi > 1 else ""
@@ -63,7 +71,25 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
         ("resolution", f"{d:.4g} Å"),
         ("h, k, l" + rotated, f"{h:.3f}, {k:.3f}, {el:.3f}"),
     ]
-    return _table(rows)
+    return table_text(rows)
+
+
+def title_text(scene: Scene, name: str) -> str:
+    """Return name and size of what is shown.
+
+    Parameters
+    ----------
+    scene : Scene
+    name : str
+        Of the store, as the user gave it; its place is told when the pointer is over it.
+    """
+    short, place = html.escape(Path(name).name), html.escape(str(scene.levels.place.name))
+    shot = "" if scene.shot is None else f", shot {scene.shot}"
+    slow, fast = scene.shape
+    return (
+        f"<b style='font-size:15px;overflow-wrap:anywhere' title='{place}'>{short}</b><br>"
+        f"{slow} x {fast} pixels (slow x fast){shot}"
+    )
 
 
 def progress_text(scene: Scene, note: str = "") -> str:
@@ -117,10 +143,20 @@ def provenance_text(attributes: dict[str, Any]) -> str:
     rows += [("note", str(note)) for note in attributes.get("notes", [])]
     versions = attributes.get("versions", {})
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in versions.items())))
-    return f"<details><summary><b>Provenance</b></summary>{_table(rows)}</details>"
+    return f"<details><summary><b>Provenance</b></summary>{table_text(rows)}</details>"
 
 
-def _table(rows: list[tuple[str, str]]) -> str:
+def keys_text() -> str:
+    """Return what the keys do."""
+    return f"<details><summary><b>Keys</b></summary>{table_text(list(HELP))}</details>"
+
+
+def values_text(series: Series | None, shot: int) -> str:
+    """Return what varies in a series, as it is in one shot."""
+    return "" if series is None else table_text(describe_shot(series, shot))
+
+
+def table_text(rows: list[tuple[str, str]]) -> str:
     """Return names and values as an HTML table."""
     cells = "".join(
         f"<tr><td style='vertical-align:top;padding-right:8px;color:#666'>{html.escape(name)}</td>"

@@ -32,7 +32,12 @@ def cases() -> list[Any]:
 @pytest.mark.parametrize("number", range(3))
 def test_images_of_another_program(number: int, tmp_path: Path) -> None:
     """To 1e-7, that is to the rounding of its image."""
-    case = cases()[number]
+    found, expected = images_of(cases()[number], tmp_path)
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def images_of(case: dict[str, Any], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return our image of a case and the program's; ``folder``: for a file of sources."""
     words = [w for w in case["command"].split() if w not in ("-noprogress", "-nonoise", "-nopgm")]
     values = {words[i]: float(words[i + 1]) for i in range(len(words) - 1) if _number(words[i + 1])}
     dropped = ("-stol", "-density", "-MW", "-sample_thick", "-floatfile", "-Xbeam", "-Ybeam")
@@ -40,7 +45,7 @@ def test_images_of_another_program(number: int, tmp_path: Path) -> None:
     mean = 1.0
     if case["source_file"]:
         rows = case["source_file"]
-        (tmp_path / "src.txt").write_text("".join(" ".join(map(str, r)) + "\n" for r in rows))
+        (folder / "src.txt").write_text("".join(" ".join(map(str, r)) + "\n" for r in rows))
         # Our weights have a mean of 1.
         mean = float(np.mean([r[3] for r in rows]))
     size, n = values["-pixel"], values["-detpixels"]
@@ -56,13 +61,12 @@ def test_images_of_another_program(number: int, tmp_path: Path) -> None:
         pix0=tuple(v * 1e-3 for v in corner),
         own=Own(background=(f"{FOLDER / case['stol']}{sheet}",)),
         semantics="c",
-        base_dir=tmp_path,
+        base_dir=folder,
     )
     model = build_model(parsed.experiment)
     with np.load(FOLDER / case["image"]) as file:
         expected = file[file.files[0]]
-    found = mean * amorphous_photons(model, whole(model), None)
-    np.testing.assert_allclose(found, expected, rtol=1e-7)
+    return mean * amorphous_photons(model, whole(model), None), expected
 
 
 def _number(word: str) -> bool:

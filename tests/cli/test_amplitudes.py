@@ -49,6 +49,18 @@ def simulated(store: str, *argv: str) -> np.ndarray:
     return np.asarray(nbdask.open(store).image)
 
 
+def test_listing_as_json(capsys: Captured) -> None:
+    """The same figures; what is not known is null, so that every reader takes it."""
+    assert main(["amplitudes", "m.pdb", "--dmin", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["space_group"] == "P 1 21 1"
+    assert found["cell"] == [23.0, 17.0, 29.0, 90.0, 101.0, 90.0]
+    assert len(found["shells"]) == 10
+    assert found["completeness"] == 1.0
+    assert main(["amplitudes", "m.pdb", "--dmin", "6", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wilson_B"] is None
+
+
 def test_listing_of_a_model(capsys: Captured) -> None:
     """Counts, shells, completeness, Wilson's line; tables and method are said."""
     assert main(["amplitudes", "m.pdb", "--dmin", "2"]) == 0
@@ -193,6 +205,26 @@ def test_images_of_reflections() -> None:
     assert main(["verify", "f.zarr", "--recompute", "1"]) == 0
     roles = [item["role"] for item in StoreReader("f.zarr").attributes["inputs"]]
     assert roles == ["structure factors", "model"]
+
+
+def test_a_list_of_few_reflections_is_told(capsys: Captured) -> None:
+    """With its share and the way to complete it; not where a model does, nor of a whole list."""
+    argv = ["simulate", *SMALL.split(), "--dry-run", "--reflections"]
+    assert main([*argv, "r.mtz"]) == 0
+    said = capsys.readouterr().err
+    found = re.search(r"r\.mtz holds ([0-9.]+) % of the reflections to ([0-9.]+) Angstrom", said)
+    assert found is not None
+    cell, group = gemmi.UnitCell(*CELL), gemmi.SpaceGroup("P 1 21 1")
+    whole = gemmi.make_miller_array(cell, group, float(found[2]))
+    every = gemmi.make_miller_array(cell, group, float(found[2]), unique=False)
+    # The 24 rows are of sets of four in P 1 21 1.
+    assert float(found[1]) == pytest.approx(100.0 * 4 * 24 / len(every), rel=0.05)
+    assert "--fill model completes them" in said
+    assert main([*argv, "r.mtz", "--model", "m.pdb", "--fill", "model", "--dmin", "3"]) == 0
+    assert "% of the reflections" not in capsys.readouterr().err
+    write_mtz(Path("whole.mtz"), [("F", "F")], [(*map(int, hkl), 5) for hkl in whole])
+    assert main([*argv, "whole.mtz"]) == 0
+    assert "% of the reflections" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

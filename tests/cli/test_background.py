@@ -177,7 +177,7 @@ def test_shadows_of_files(capsys: Captured) -> None:
     with pytest.raises(FlagError, match="nanoBragg has no shadows"):
         to_args(only)
     simulated("c.zarr", *argv[2:])
-    assert main(["parity", "c.zarr", "--c-bin", "/bin/true"]) == 1
+    assert main(["parity", "c.zarr", "--c-bin", "/bin/true"]) == 2
     assert "C has no shadows" in capsys.readouterr().err
 
 
@@ -194,7 +194,7 @@ def test_c_has_no_such_background(capsys: Captured) -> None:
     with pytest.raises(FlagError, match="nanoBragg has only -water"):
         to_args(experiment)
     simulated("a.zarr", *BOTH[:2])
-    assert main(["parity", "a.zarr", "--c-bin", "/bin/true"]) == 1
+    assert main(["parity", "a.zarr", "--c-bin", "/bin/true"]) == 2
     said = capsys.readouterr().err
     assert "--background water: C has only -water" in said
     assert said.count("\n") == 1

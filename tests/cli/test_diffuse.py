@@ -105,7 +105,7 @@ def test_c_has_no_diffuse_scattering(capsys: Captured) -> None:
     with pytest.raises(FlagError, match="nanoBragg has no diffuse scattering"):
         to_args(parse_args(FLAGS, own=own).experiment)
     assert main(["simulate", *FLAGS, *MOVING, "--out", "a.zarr", "--quiet"]) == 0
-    assert main(["parity", "a.zarr", "--c-bin", "/bin/true"]) == 1
+    assert main(["parity", "a.zarr", "--c-bin", "/bin/true"]) == 2
     assert "C has no diffuse scattering" in capsys.readouterr().err
 
 

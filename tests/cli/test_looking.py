@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nbdask.cli.main import main
 from nbdask.derive.pyramid import build_pyramid
-from tests.pictured import earlier_layout, flip, forget, make
+from tests.pictured import SHAPE, earlier_layout, flip, forget, make, set_pixels
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,14 @@ def test_preview_says_what_it_drew(store, tmp_path, capsys) -> None:
     assert main([*argv, *linear, "--overwrite", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     assert target.read_bytes() != before
+
+
+def test_preview_of_darkness(store, tmp_path, capsys) -> None:
+    """A black picture is said to be one."""
+    dark = Path(shutil.copytree(store, tmp_path / "run.zarr"))
+    set_pixels(dark, np.zeros(SHAPE, np.float32))
+    assert main(["preview", str(dark), "-o", str(tmp_path / "a.png")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/a.png: no pixel above 0\n"
 
 
 def test_preview_of_an_unfinished_store(tmp_path, capsys) -> None:

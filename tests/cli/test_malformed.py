@@ -102,7 +102,7 @@ CASES = {
     "pipe as a gain map": (f"{GOOD} --noise b.zarr --seed 1 --gain-map pipe", "gain map"),
     "path that is a number": ("--config number.toml", "structure.path = 0"),
     "reflections of two numbers": ("--config two.toml", "structure.reflections[0] = (1, 2)"),
-    "number of 400 digits": ("--config digits.toml", "-default_F"),
+    "number of 400 digits": ("--config digits.toml", "structure.default_F = 99"),
     "switch that is a word": ("--config switch.toml", "beam.polarized = 'no'"),
     "place that is one number": ("--config place.toml", "pix0 = 5"),
     # numbers beyond what can be computed with

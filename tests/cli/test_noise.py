@@ -77,6 +77,19 @@ def test_options_are_steps_in_the_order_of_a_detector(run, tmp_path, capsys) -> 
     assert "[photons]" not in said
 
 
+def test_info_tells_the_noise_of_one_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seed and steps, as of a store that `nbdask noise` wrote."""
+    argv = ["simulate", *FLAGS.split(), "--tile", "40", "--keep-float", "no", "--seed", "7"]
+    assert main([*argv, "--psf-gauss", "80um", "--out", str(tmp_path / "a.zarr")]) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "a.zarr")]) == 0
+    said = capsys.readouterr().out
+    assert "noise        seed 7, frame 0, philox4x32-10" in said
+    assert "gaussian_psf fwhm 0.4" in said
+
+
 def test_simulate_writes_a_noisy_copy(run, tmp_path) -> None:
     """The same bits as afterwards by hand; both stores are there."""
     argv = ["simulate", *FLAGS.split(), *OPTIONS.split(), "--out", str(tmp_path / "run.zarr")]
@@ -185,6 +198,8 @@ def test_without_a_place_to_write(run, tmp_path, capsys) -> None:
     argv = ["simulate", *FLAGS.split(), "--out", str(tmp_path / "x.zarr")]
     assert main([*argv, "--readout", "3"]) == 2
     assert "--readout needs --noise PATH" in capsys.readouterr().err
+    assert main([*argv, "--noise", "", "--seed", "1"]) == 2
+    assert "--noise is empty" in capsys.readouterr().err
     assert main([*argv, "--noise", str(tmp_path / "x.zarr"), "--seed", "1"]) == 2
     assert "is the store --out too" in capsys.readouterr().err
     assert main([*argv, "--noise", str(tmp_path / "x.zarr" / "n"), "--seed", "1"]) == 2

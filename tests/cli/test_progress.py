@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import signal
@@ -99,6 +100,15 @@ def test_a_log_gets_few_plain_lines(capsys, clock) -> None:
     assert "100 s left" in lines[1]
     assert lines[-1].startswith("nbdask: 12 of 12 tiles, 100 %")
     assert not any(ord(letter) < 32 for text in lines for letter in text)
+
+
+def test_what_is_skipped_is_shown(capsys, clock) -> None:
+    """The rate is that of the evaluations asked for; beside it stands which share is done."""
+    line = ProgressLine()
+    line.begin(start_of(dataclasses.replace(plan_of(), share=0.034)))
+    clock.now += 20.0
+    line.tile(TILE, 6)
+    assert ", 3.2 evaluations/s (3.4 % computed), " in capsys.readouterr().err
 
 
 def test_workers_are_shown(monkeypatch, capsys, clock) -> None:

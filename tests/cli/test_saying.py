@@ -175,20 +175,20 @@ def test_the_viewer_tells_its_address(
     """On standard output; it is opened unless told not to; then how it ends."""
     pytest.importorskip("bokeh")
     opened: list[str] = []
-    asked: list[tuple[str, int | None]] = []
+    asked: list[tuple[tuple[str, ...], int | None]] = []
 
-    def serve(path: str, *, port: int | None, ready: Any) -> None:
-        asked.append((path, port))
+    def serve(*paths: str, port: int | None, ready: Any) -> None:
+        asked.append((paths, port))
         ready("http://127.0.0.1:5006/word")
 
     monkeypatch.setattr("nbdask.view.server.serve", serve)
     monkeypatch.setattr("webbrowser.open", opened.append)
-    argv = ["view", "run.zarr", "--port", "8000"]
+    argv = ["view", "run.zarr", "b.zarr", "--port", "8000"]
     assert main(argv if browser else [*argv, "--no-browser"]) == 0
     said = capsys.readouterr()
     assert said.out == "http://127.0.0.1:5006/word\n"
     assert said.err == "nbdask: Ctrl-C ends the viewer\nnbdask: viewer ended\n"
-    assert asked == [("run.zarr", 8000)]
+    assert asked == [(("run.zarr", "b.zarr"), 8000)]
     assert opened == (["http://127.0.0.1:5006/word"] if browser else [])
 
 
@@ -221,9 +221,35 @@ def test_measured_figures_are_told_one_by_one(
     assert lines[0].split() == ["numpy/float64/square/constant", "12.346", "ns"]
     assert lines[1] == "/cache/costs.json: the figures that plans on this machine now use"
     assert main(["calibrate"]) == 0
+    capsys.readouterr()
     assert [backend for backend, _ in seen] == ["numpy", "cpu"]
+    assert main(["calibrate", "--backend", "numpy", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ns"] == {"numpy/float64/square/constant": 12.3456}
+    assert found["file"] == "/cache/costs.json"
     assert seen[0][1] == ("float64",)
     assert set(seen[1][1]) == {"float64", "mixed"}
+
+
+def test_what_was_mended_as_json(tmp_path: Path, capsys: Captured) -> None:
+    """Of each tile what was wrong with it."""
+    path = make(tmp_path / "run.zarr", tile=32)
+    forget(path, 2)
+    assert main(["repair", str(path), "--threads", "1", "--json"]) == 0
+    (tile,) = json.loads(capsys.readouterr().out)["repaired"]
+    assert (tile["tile"], tile["kind"]) == (2, "missing")
+
+
+def test_the_plan_as_json(capsys: Captured) -> None:
+    """With --dry-run alone."""
+    words = ["-cell", "70", "-default_F", "100", "-N", "5", "-detpixels", "64", "--json"]
+    assert main(["simulate", *words, "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["plan"]["shape"] == [64, 64]
+    assert told["realised"]["n_cells"] == [5, 5, 5]
+    assert len(told["fingerprint"]) == 64
+    assert main(["simulate", *words, "--out", "run.zarr"]) == 2
+    assert "--json goes with --dry-run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -90,7 +90,7 @@ def test_bits_that_computing_again_does_not_give(store, capsys) -> None:
     pixels[2, 5] *= np.float32(1.001)
     tile = reader.grid[3]
     summary = summarise(pixels, (tile.slow0, tile.fast0), None)
-    TileWriter(place_of(store), 5)(3, tile, pixels, summary)
+    TileWriter(place_of(store))(3, tile, pixels, summary)
     assert verify(store).remarks == ("the statistics of the image are not those of its tiles",)
     capsys.readouterr()
     assert main(["verify", str(store), "--recompute", "25"]) == 1

@@ -70,10 +70,10 @@ def test_every_system_is_understood(
 def test_the_queue_is_asked_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not again before half a minute; one that gives no answer is no error."""
     speak(monkeypatch, tmp_path, "slurm", SLURM)
-    queue = Queue("slurm", lambda: ["12"])
-    assert queue.jobs() == []
+    queue, expected = Queue("slurm", lambda: ["12"]), [Job("12", True, "Resources")]
+    # Nothing yet, unless the answer is there before the first look.
+    assert queue.jobs() in ([], expected)
     join()
-    expected = [Job("12", True, "Resources")]
     assert queue.jobs() == queue.jobs() == expected
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
     monkeypatch.setattr(queues, "ASK", 0.0)

@@ -11,6 +11,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+import nbdask
 from nbdask.cli.main import main
 from nbdask.cluster.parse import parse_cluster
 from nbdask.cluster.security import write_credentials
@@ -157,7 +158,7 @@ def test_other_version_is_refused(
     assert code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "worker tcp://127.0.0.1:" in line
-    assert "nbdask is version 0.0.1 there, 0.1.0 here: install nbdask 0.1.0" in line
+    assert f"nbdask is version 0.0.1 there, {nbdask.__version__} here: install nbdask" in line
     assert not (tmp_path / "a.zarr").exists()
 
 

@@ -163,7 +163,10 @@ def test_the_viewer_shows_panels(finished: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished, tmp_path / "a.zarr"))
     scene, values = Scene(store), assemble(store).values
     assert scene.shape == values.shape
-    assert np.array_equal(scene.overview("max").values, values, equal_nan=True)
+    shown = np.where(values == 0.0, np.nan, values)  # masked ones
+    assert np.array_equal(scene.overview("max").values, shown, equal_nan=True)
+    masked = np.argwhere(values == 0.0)[0]
+    assert "masked" in pointer_text(scene, *masked.astype(float))
     plane, number = plane_of(EXPERIMENT), 1
     step = np.linalg.inv(plane.steps[number])
     slow, fast = plane.origins[number] + step @ (8.5, 1.5) - 0.5

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nbdask import derive
-from nbdask.derive import compiled, convolution, counter, elementary, photons
+from nbdask import counter, derive, elementary
+from nbdask.derive import compiled, convolution, photons
 from nbdask.derive.block import Block
 from nbdask.derive.noise_c import CNoise
 from nbdask.errors import BackendError

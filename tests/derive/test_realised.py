@@ -90,3 +90,28 @@ def test_what_is_infinite_or_given_otherwise() -> None:
     found = Realised.of(nbdask.Experiment.from_dict(by_matrix))
     assert found.n_cells is None
     assert dict(found.rows())["crystal"].startswith("by a matrix cells of")
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (
+            "-flux 1e12 -exposure 0.1 -beamsize 0.05",
+            "4e+19 photons/m^2 (1e+12 photons/s for 0.1 s on 0.05 x 0.05 mm)",
+        ),
+        ("-fluence 3e24", "3e+24 photons/m^2"),
+        ("-flux 1e12 -exposure 0", "1.259e+29 photons/m^2 (nanoBragg's default, "),
+        ("", "1.259e+29 photons/m^2 (nanoBragg's default, "),
+    ],
+)
+def test_fluence(flags: str, text: str) -> None:
+    """With what it follows from; nanoBragg's own is named as such."""
+    row = dict(realised(flags).rows())["fluence"]
+    assert row.startswith(text) if text.endswith(", ") else row == text
+
+
+def test_a_crystal_without_orientation_is_told() -> None:
+    """By the line of its axes; not where an angle or a matrix was given."""
+    told = "(no orientation given: -misset random turns it)"
+    assert dict(realised().rows())["axes"].endswith(told)
+    assert told not in dict(realised("-misset 10 20 30").rows())["axes"]

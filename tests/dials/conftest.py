@@ -1,56 +1,25 @@
-"""DIALS, where it is installed: its commands, and its Python."""
+"""DIALS, where it is installed, and nbdask in its Python."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.dials.program import Dials, find_dials
 from tests.helpers import ROOT
 
-LOOK = Path(__file__).with_name("look.py")
 #: Folder with zarr and what else nbdask needs in the Python of DIALS; such as .ci/dials makes.
 PACKAGES = "NBDASK_DIALS_PACKAGES"
-
-
-@dataclass(frozen=True, slots=True)
-class Dials:
-    """How DIALS is called."""
-
-    python: str
-
-    def run(self, folder: Path, *argv: str, packages: str | None = None) -> str:
-        """Run a command of DIALS in a folder, and return what it prints."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        if packages is not None:
-            environment["PYTHONPATH"] = packages
-        done = subprocess.run(
-            argv, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{' '.join(argv)}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
-        return done.stdout
-
-    def look(self, folder: Path, *argv: str, packages: str | None = None) -> Any:
-        """Return what tests/dials/look.py prints."""
-        said = self.run(folder, self.python, str(LOOK), *argv, packages=packages)
-        return json.loads(said.strip().splitlines()[-1])
 
 
 @pytest.fixture(scope="session")
 def dials() -> Dials:
     """DIALS."""
-    program = shutil.which("dials.version")
-    if program is None:
+    found = find_dials()
+    if found is None:
         pytest.skip("DIALS is not installed (dials.version is not on the path)")
-    first = Path(program).read_text(encoding="utf-8", errors="replace").splitlines()[0]
-    python = first.removeprefix("#!").strip() if "python" in first else "dials.python"
-    return Dials(python)
+    return found
 
 
 @pytest.fixture(scope="session")

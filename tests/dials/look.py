@@ -3,6 +3,9 @@
 python look.py models FILE...              one entry for each file
 python look.py compare TRUTH.expt INDEXED.expt
 python look.py predict TRUTH.expt STRONG.refl
+python look.py stills TRUTH.expt INDEXED.expt      a crystal for each indexed image
+python look.py spots STRONG.refl                   image, place and counts of every spot
+python look.py integrated TRUTH.expt INTEGRATED.expt INTEGRATED.refl
 """
 
 from __future__ import annotations
@@ -62,15 +65,74 @@ def models(path):
     }
 
 
-def compare(truth, indexed):
-    """Return cell and misorientation of an indexed crystal, whatever setting was chosen."""
-    true = np.array(read(truth)[0].crystal.get_A()).reshape(3, 3)
-    crystal = read(indexed)[0].crystal
-    found = np.array(crystal.get_A()).reshape(3, 3)
-    setting = np.rint(np.linalg.inv(true) @ found)
-    u, _, v = np.linalg.svd(found @ np.linalg.inv(true @ setting))
+def matrix(crystal):
+    """Return the matrix A of a crystal."""
+    return np.array(crystal.get_A()).reshape(3, 3)
+
+
+def setting_of(true, found):
+    """Return the whole numbers by which the indices of a crystal become those of the true one."""
+    return np.rint(np.linalg.inv(matrix(true)) @ matrix(found))
+
+
+def against(true, crystal):
+    """Return cell and misorientation of a crystal, whatever setting of the lattice was chosen."""
+    setting = setting_of(true, crystal)
+    u, _, v = np.linalg.svd(matrix(crystal) @ np.linalg.inv(matrix(true) @ setting))
     angle = np.degrees(np.arccos(min(1.0, 0.5 * (np.trace(u @ v) - 1.0))))
-    return {"cell": crystal.get_unit_cell().parameters(), "angle": angle}
+    same = abs(abs(np.linalg.det(setting)) - 1.0) < 1e-6
+    cell = crystal.get_unit_cell().parameters()
+    return {"cell": cell, "angle": angle, "same_lattice": bool(same)}
+
+
+def compare(truth, indexed):
+    """Return cell and misorientation of the first indexed crystal."""
+    return against(read(truth)[0].crystal, read(indexed)[0].crystal)
+
+
+def stills(truth, indexed):
+    """Return cell and misorientation of the crystal of each indexed image, with its number."""
+    true = {one.imageset.indices()[0]: one.crystal for one in read(truth)}
+    numbers = [one.imageset.indices()[0] for one in read(indexed)]
+    crystals = [one.crystal for one in read(indexed)]
+    return [
+        {"image": number, **against(true[number], crystal)}
+        for number, crystal in zip(numbers, crystals, strict=True)
+    ]
+
+
+def spots(strong):
+    """Return image (from 0), place [pixels] and counts of spots."""
+    from dials.array_family import flex
+
+    table = flex.reflection_table.from_file(strong)
+    fast, slow, image = np.array(table["xyzobs.px.value"]).T
+    return {
+        "image": np.floor(image).astype(int).tolist(),
+        "fast": fast.tolist(),
+        "slow": slow.tolist(),
+        "counts": list(table["intensity.sum.value"]),
+    }
+
+
+def integrated(truth, experiments, reflections):
+    """Return what was integrated, with the indices of the crystal that was simulated."""
+    from dials.array_family import flex
+
+    table = flex.reflection_table.from_file(reflections)
+    setting = setting_of(read(truth)[0].crystal, read(experiments)[0].crystal)
+    place = np.array(table["xyzobs.px.value"])
+    return {
+        "hkl": (np.array(table["miller_index"]) @ setting.T).astype(int).tolist(),
+        "place": place.tolist(),
+        "sum": list(table["intensity.sum.value"]),
+        "profile": list(table["intensity.prf.value"]),
+        "summed": list(table.get_flags(table.flags.integrated_sum)),
+        "fitted": list(table.get_flags(table.flags.integrated_prf)),
+        "correction": list(table["lp"]),
+        "partiality": list(table["partiality"]),
+        "resolution": list(table["d"]),
+    }
 
 
 def predict(truth, strong):
@@ -99,4 +161,5 @@ if __name__ == "__main__":
     if command == "models":
         print(json.dumps({path: models(path) for path in paths}))
     else:
-        print(json.dumps({"compare": compare, "predict": predict}[command](*paths)))
+        known = (compare, predict, stills, spots, integrated)
+        print(json.dumps({one.__name__: one for one in known}[command](*paths)))

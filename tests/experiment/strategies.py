@@ -23,6 +23,9 @@ from nbdask.experiment import (
 
 positive = st.floats(1e-12, 1e3)
 signed = st.floats(-1e3, 1e3, allow_subnormal=False)
+#: Not round numbers of more than a turn, which are told to be degrees.
+turned = signed.filter(lambda x: abs(x) < 6.2 or round(x, 3) != x)
+spread = positive.filter(lambda x: x < 6.2 or round(x, 3) != x)
 count = st.integers(1, 50)
 vector = st.tuples(signed, signed, st.floats(0.5, 1e3))
 length = st.floats(1e-9, 1e-7)
@@ -38,13 +41,13 @@ crystals = st.builds(
     Crystal,
     cell=st.tuples(length, length, length, angle, angle, angle),
     matrix=maybe(st.just((0.01, 0.0, 0.0, 0.0, 0.02, 0.0, 0.0, 0.0, 0.03))),
-    misset=maybe(st.just("random") | st.tuples(signed, signed, signed)),
+    misset=maybe(st.just("random") | st.tuples(turned, turned, turned)),
     misset_seed=st.integers(-(2**31), 2**31),
     n_cells=st.tuples(count, count, count),
     size=st.tuples(signed, signed, signed),
     shape=st.sampled_from(("square", "round", "gauss", "tophat")),
     fudge=positive,
-    mosaic_spread=maybe(positive),
+    mosaic_spread=maybe(spread),
     mosaic_domains=maybe(count),
     mosaic_seed=st.integers(),
 )
@@ -64,8 +67,8 @@ detectors = st.builds(
     beam_x=maybe(signed),
     org_y=maybe(signed),
     pivot=maybe(st.sampled_from(("beam", "sample"))),
-    rotx=signed,
-    twotheta=signed,
+    rotx=turned,
+    twotheta=turned,
     pix0=maybe(vector),
     curved=st.booleans(),
     thickness=positive,
@@ -101,7 +104,7 @@ experiments = st.builds(
     frame=frames,
     detector=detectors,
     sources=sources,
-    scan=st.builds(Scan, phi0=signed, osc=maybe(positive), count=maybe(count)),
+    scan=st.builds(Scan, phi0=turned, osc=maybe(spread), count=maybe(count)),
     background=st.builds(Background, water=positive),
     sampling=st.builds(
         Sampling,

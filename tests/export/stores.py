@@ -64,7 +64,7 @@ def store_of(
     create_store(path, grid, attributes, pixel_size=experiment.detector.pixel_size)
     model = build_model(experiment)
     slow0, slow1, fast0, fast1 = model.roi
-    writer, summaries = TileWriter(path, grid.counts[1]), []
+    writer, summaries = TileWriter(path), []
     for index, t in enumerate(grid):
         if index in missing:
             continue

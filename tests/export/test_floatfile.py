@@ -26,7 +26,7 @@ def store(tmp_path):
     """A complete store with shards and edges."""
     path = tmp_path / "a.zarr"
     create_store(path, GRID, root_of(GRID, status=schema.COMPLETE), pixel_size=1e-4)
-    writer = TileWriter(path, GRID.counts[1])
+    writer = TileWriter(path)
     for index, t in enumerate(GRID):
         writer(index, t, IMAGE[t.slow0 : t.slow1, t.fast0 : t.fast1], EMPTY)
     return path

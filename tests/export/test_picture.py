@@ -145,7 +145,7 @@ def test_statistics_that_were_no_numbers(tmp_path: Path, pixels: np.ndarray) -> 
     """JSON has no NaN: null stands for it, and is read as NaN."""
     store = store_of(tmp_path / "a.zarr", experiment_of(*SHAPE), pixels, (16, 16))
     none = {**dict.fromkeys(Statistics._fields), "max_slow": -1, "max_fast": -1, "pixels": 0}
-    del none["max_panel"]
+    del none["max_panel"], none["max_shot"]
     update_attributes(place_of(store), {"statistics": none})
     assert all(math.isnan(value) for value in Picture(store).scales)
 

@@ -269,7 +269,7 @@ def test_a_store_that_fails_at_random(tmp_path, monkeypatch, cluster) -> None:
 
     monkeypatch.setattr("nbdask.store.patience.pause", lambda attempt: 0.0)
     monkeypatch.setattr("nbdask.cluster.tries.PAUSE", 0.0)
-    for name in ("get", "set"):
+    for name in ("get", "set", "set_sync"):
         monkeypatch.setattr(WholeStore, name, unsure(getattr(WholeStore, name)))
     if cluster == "threads":
         run(tmp_path / "b.zarr", experiment, tile=8)

@@ -66,12 +66,13 @@ def test_the_command_line_has_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_where_nobody_looks_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No terminal, no notebook; or no tqdm."""
+    """No terminal, no notebook; or a terminal without tqdm."""
     draw(tmp_path / "a.zarr")
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(bar, "_in_notebook", lambda: True)
+    screen = look_at(monkeypatch)
     monkeypatch.setattr(bar, "find_spec", lambda name: None)
     assert not bar.is_wanted()
+    assert screen.getvalue() == ""
 
 
 def test_notebooks_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +100,25 @@ def test_workers_are_shown_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     shown.news(News("crew", "", asdict(Crew(2, 2, 1))))
     shown.end(False)
     assert "1/2 workers" in screen.getvalue()
+
+
+def test_a_notebook_without_tqdm_gets_a_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IPython alone draws it: first nothing done, then all."""
+    pages: list[str] = []
+
+    def display(page: str, display_id: bool) -> SimpleNamespace:
+        pages.append(page)
+        return SimpleNamespace(update=pages.append)
+
+    shell = type("ZMQInteractiveShell", (), {})()
+    notebook = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    shown = SimpleNamespace(HTML=str, display=display)
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
+    monkeypatch.setattr(bar, "find_spec", lambda name: None)
+    draw(tmp_path / "a.zarr")
+    assert '<progress value="0"' in pages[0]
+    words = pages[-1].split('"')
+    assert words[1] == words[3] != "0"

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+import nbdask
 from nbdask import units
 from nbdask.errors import FieldError, FlagError, InputError
 from nbdask.experiment import Experiment
 from nbdask.flags import Parsed, from_args, parse_args
+from tests.amplitudes.support import pdb, write
 
 BASE = "-cell 70 80 90 75 85 95 -default_F 100 -detpixels 128 "
 
@@ -328,7 +330,8 @@ def test_no_crystal_and_no_structure_factors(tmp_path: Path) -> None:
     """Each lack is one line that says what to give; Fdump.bin is not picked up unasked."""
     (tmp_path / "Fdump.bin").write_bytes(b"0 0 0 0 0 0\n\f" + bytes(64))
     with pytest.raises(
-        FlagError, match=r"no structure factors: .*Fdump\.bin is never read unasked"
+        FlagError,
+        match=r"no structure factors: give --model FILE .*Fdump\.bin is never read unasked",
     ):
         parse_args(["-cell", "70"], base_dir=tmp_path)
     with pytest.raises(FlagError, match="no structure factors"):
@@ -374,3 +377,41 @@ def test_outputs_have_a_flag_for_every_field() -> None:
     names = {item.name for item in dataclasses.fields(Outputs)}
     assert {f"outputs.{name}" for name in names - {"dumpfile"}} <= targets
     assert "files.dump" in targets
+
+
+@pytest.mark.parametrize(
+    ("option", "python", "table"),
+    [
+        ("--model", "amplitudes=nbdask.amplitudes.request.Request(model=...)", "[nanobragg.amplit"),
+        ("--dmin=2", "amplitudes=nbdask.amplitudes.request.Request(dmin=...)", "[nanobragg.amplit"),
+        ("--spectrum", "own=nbdask.flags.Own(spectrum=...)", "spectrum of [nanobragg]"),
+        ("--geometry", "geometry=...", "geometry of [nanobragg]"),
+        ("--geometry-use", "GeometryRequest(path, use=...)", "geometry_use of [nanobragg]"),
+        ("--distance-shift", "GeometryRequest(path, distance_shift=...)", "of [nanobragg]"),
+        ("--pix0-vector-mm", "pix0=... [m]", "pix0 of [nanobragg]"),
+    ],
+)
+def test_own_options_are_no_flags(option: str, python: str, table: str) -> None:
+    """Python's keyword and the key of TOML files are named; none is advised to leave them out."""
+    with pytest.raises(FlagError) as caught:
+        nbdask.from_args(["-cell", "70", "-default_F", "1", option, "1"])
+    said = str(caught.value)
+    assert f"{option.partition('=')[0]} is an option of nbdask simulate: in Python" in said
+    assert python in said
+    assert table in said
+    assert "same image" not in said
+
+
+def test_own_options_may_be_passed_over() -> None:
+    """S-FLAG-26: as all that C ignores, where that is asked for."""
+    argv = ["-cell", "70", "-default_F", "1", "--model", "a.pdb"]
+    assert nbdask.from_args(argv, ignore_unknown=True) == nbdask.from_args(argv[:4])
+
+
+def test_the_way_of_an_own_option_works(tmp_path: Path) -> None:
+    """As the message has it."""
+    model = write(tmp_path / "m.pdb", pdb())
+    asked = nbdask.amplitudes.request.Request(model=str(model), dmin=3.0)
+    found = nbdask.flags.parse_args(["-N", "5"], amplitudes=asked).experiment
+    assert found.crystal.cell is not None
+    assert found.crystal.cell[0] == pytest.approx(23e-10)

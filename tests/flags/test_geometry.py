@@ -105,7 +105,7 @@ def test_what_is_taken(tmp_path: Path) -> None:
     assert plain.panels == ()
     assert (plain.thickness, plain.attenuation) == pytest.approx((0.45e-3, 3200.0))
     notes = " ".join(parsed.notes)
-    assert "not taken: the crystal, the scan" in notes
+    assert "not taken: the crystal, the scan (--geometry-use detector,crystal,scan)" in notes
     assert "detector of 100 x 80 pixels, first corner 5, 4, 150 mm" in notes
 
 

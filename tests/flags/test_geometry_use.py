@@ -166,7 +166,7 @@ def test_fixed_and_setting_rotations(tmp_path: Path) -> None:
     assert "not taken: the" not in notes
     only = taken(path, "detector,crystal")
     assert only.experiment == parsed.experiment.replace(scan=Scan())
-    assert "not taken: the scan" in " ".join(only.notes)
+    assert "not taken: the scan (--geometry-use detector,scan)" in " ".join(only.notes)
 
 
 def test_nothing_more_without_the_option(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_on_the_command_line(
     assert main(["simulate", *command]) == 0
     assert "crystal at spindle angle 0" in capsys.readouterr().err
     held = nbdask.open("a.zarr").attrs
-    assert any("scan: image 1 of 1 to 10" in note for note in held["notes"])
+    assert any("scan: image 1 of 1 to 10" in note for note in json.loads(held["notes"]))
     Path("a.toml").write_text(
         f'[nanobragg]\nflags = "{BASE}"\ngeometry = "a.expt"\ngeometry_use = "{ALL}"\n'
     )

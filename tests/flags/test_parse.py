@@ -169,6 +169,10 @@ def test_negative_and_signed_numbers_are_values() -> None:
 
 
 MALFORMED = [
+    ("-N 5 a.pdb", "stray argument 'a.pdb': --model a.pdb --dmin D computes amplitudes"),
+    ("d/a.mtz", "stray argument 'd/a.mtz': --reflections a.mtz takes amplitudes from it"),
+    ("-N 5 a.cif", "--dmin D computes amplitudes of its atoms, --reflections a.cif reads its"),
+    ("-N 5 a.expt", "stray argument 'a.expt': --geometry a.expt takes its detector"),
     ("cell 70", "stray argument 'cell' at the start: must be a flag"),
     ("-cell 70 -hdiv 1", "unknown flag -hdiv: did you mean -hdivstep"),
     ("-lamda 1", "unknown flag -lamda: did you mean -lambda"),

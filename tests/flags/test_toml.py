@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
 from nbdask.errors import InputError, InputFileError
-from nbdask.experiment import Experiment
+from nbdask.experiment import Background, Crystal, Experiment
 from nbdask.flags import from_toml, parse_args, to_toml
 from tests.experiment.strategies import experiments
 
@@ -39,6 +40,70 @@ def test_round_trip(experiment: Experiment, tmp_path_factory: pytest.TempPathFac
     assert again == experiment
     assert again.fingerprint() == experiment.fingerprint()
     assert to_toml(again) == to_toml(experiment)
+
+
+def test_units_by_hand_equal_the_same_flags(tmp_path: Path) -> None:
+    """A text has numbers with units behind them, to the bits that flags give."""
+    text = """
+background = [{ table = "water", thickness = "50 um", density = "1.1 g/cm^3" }]
+[crystal]
+cell = "70 80 90 A, 91 92 93 deg"
+misset = ["10 deg", "20 deg", "30deg"]
+n_cells = [5, 5, 5]
+mosaic_spread = "0.3 degrees"
+[structure]
+default_F = 100.0
+[beam]
+wavelength = "12.4 keV"
+[detector]
+distance = "123.4mm"
+[sources.horizontal]
+range = "1.5 mrad"
+count = 3
+[scan]
+osc = "0.1 deg"
+"""
+    words = (
+        "-cell 70 80 90 91 92 93 -misset 10 20 30 -N 5 -mosaic 0.3 -default_F 100 -energy 12400"
+        " -distance 123.4 -hdivrange 1.5 -hdivsteps 3 -osc 0.1"
+    )
+    found = from_toml(written(tmp_path, text))
+    assert found.replace(background=Background()) == parse_args(words.split()).experiment
+    water = found.background.materials[0]
+    assert (water.thickness, water.density) == pytest.approx((50e-6, 1100.0), rel=1e-15)
+    again = to_toml(found)
+    for line in ('cell = "70 80 90 A, 91 92 93 deg"', "n_cells = [5, 5, 5]", 'osc = "0.1 deg"'):
+        assert line in again.splitlines()
+    cube = written(tmp_path, text.replace("70 80 90 A, 91 92 93 deg", "70 A"))
+    assert from_toml(cube).crystal == Crystal.from_cell(
+        70,
+        misset=found.crystal.misset,
+        n_cells=(5, 5, 5),
+        mosaic_spread=found.crystal.mosaic_spread,
+    )
+
+
+def test_files_of_plain_numbers_keep_their_fingerprint(tmp_path: Path) -> None:
+    """They are SI, as they were before texts had units."""
+    path = written(tmp_path, PARTS + "[scan]\nosc = 1\n[detector]\ndistance = 0.1\n")
+    old = "eb7248872260cad3cd03436c126cd1cb3d95d1e344ce65a0504f4c96704e8c00"
+    assert from_toml(path).fingerprint() == old
+    path.write_text(to_toml(from_toml(path)))
+    assert from_toml(path).fingerprint() == old
+
+
+def test_degrees_in_place_of_radians_are_told(tmp_path: Path) -> None:
+    """Round numbers beyond a turn are simulated, with a warning that has the number meant."""
+    with pytest.warns(
+        UserWarning, match="^scan.osc = 90: radians are meant; 90 degrees are 1.5708"
+    ):
+        from_toml(written(tmp_path, PARTS + "[scan]\nosc = 90\n"))
+    with pytest.warns(UserWarning, match="crystal.mosaic_spread = 10: .* 10 degrees are 0.17453"):
+        Crystal.from_cell(70, mosaic_spread=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        words = "-cell 70 -default_F 1 -N 5 -phi 720 -osc 90 -twotheta 1000"
+        parse_args(words.split())
 
 
 def test_flags_in_toml_equal_the_same_flags(tmp_path: Path) -> None:
@@ -77,7 +142,12 @@ def test_files_named_in_tables_are_read_or_checked(tmp_path: Path) -> None:
         ("a = 1\na = 2\n", "must be a TOML file"),
         ("", "crystal = 'nothing': must be given"),
         (PARTS + "[detector]\ndistence = 1.0\n", "detector.distence = 1.0: must be one of the"),
-        (PARTS + "[detector]\ndistance = 'far'\n", "detector.distance = 'far': must be a finite"),
+        (PARTS + "[detector]\ndistance = 'far'\n", "distance = 'far': must be a number with its"),
+        (PARTS + "[detector]\ndistance = '100'\n", 'such as "1 mm" (units: m, mm, um, nm, A)'),
+        (PARTS + "[detector]\ndistance = '1 2 mm'\n", "detector.distance = '1 2 mm': must be a"),
+        (PARTS + "[beam]\nwavelength = '-1 keV'\n", "beam.wavelength = '-1 keV': must be a"),
+        ("[crystal]\ncell = '70 80 90'\n", 'such as "70 80 90 A, 90 90 90 deg" (units: m, mm,'),
+        ("[crystal]\ncell = '70 80 A'\n", "crystal.cell = '70 80 A': must be 6 numbers with"),
         (PARTS + "[detector]\ndistance = nan\n", "detector.distance = nan: must be a finite"),
         (PARTS + "[sampling]\nmask = 'absent.img'\n", "absent.img: no such file"),
         (PARTS + "[beam]\nwavelength = -1e-10\n", "beam.wavelength = -1e-10: must be a number"),

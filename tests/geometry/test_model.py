@@ -26,7 +26,8 @@ from nbdask.experiment import (
     Spread,
     StructureFactors,
 )
-from nbdask.geometry.build import build_model, domain_count, load_amplitudes
+from nbdask.geometry.amplitude_fields import load_amplitudes
+from nbdask.geometry.build import build_model, domain_count
 from nbdask.geometry.sensor import settle_thickness
 from nbdask.inputs.amplitudes import AmplitudeGrid
 from nbdask.inputs.checksum import sha256_of

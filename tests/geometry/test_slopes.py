@@ -31,7 +31,7 @@ def test_slopes_of_the_set_up_are_those_of_differences(kind: str) -> None:
     # What a list holds has no part in this, and takes time to read.
     experiment = replace(KINDS[kind], structure=StructureFactors(default_F=1.0))
     model = build_model(experiment)
-    frames, _ = turned_frames(experiment)
+    frames, _ = turned_frames(experiment, build_model(experiment))
     for name in FIELDS:
         if refusal(experiment, name, model) or name.startswith(_OTHERS):
             continue
@@ -68,7 +68,7 @@ def test_a_nudge_leaves_numbers_alone() -> None:
     """Frames turn the unrotated axes into those of the model."""
     for experiment in KINDS.values():
         model = build_model(experiment)
-        frames, first = turned_frames(experiment)
+        frames, first = turned_frames(experiment, build_model(experiment))
         axes = np.linalg.solve(frames[0].T, model.axes[0].T).T
         assert np.allclose(axes @ frames, model.axes, rtol=1e-13, atol=1e-24)
         assert (first is None) == (model.first_axes is None)

@@ -15,6 +15,7 @@ from nbdask.experiment import (
     Detector,
     Experiment,
     LabFrame,
+    Mosaic,
     Sampling,
     Scan,
     Sources,
@@ -97,6 +98,23 @@ KINDS: dict[str, Experiment] = {
         detector=Detector(
             pixels_fast=7, pixels_slow=6, pixel_size=1.5e-3, curved=True, point_pixel=True
         ),
+    ),
+    "spherical": with_crystal(shape="spherical", centring="I", fudge=0.3),
+    "gaussian domains": replace(
+        with_crystal(
+            mosaic=Mosaic(model="gauss"),
+            mosaic_spread=0.02,
+            mosaic_domains=4,
+            misset=(0.3, 0.1, 1.0),
+        ),
+        scan=Scan(phi0=0.1, osc=0.05, count=2),
+    ),
+    "quasi-random domains": replace(
+        with_crystal(mosaic=Mosaic(sampling="sobol"), mosaic_spread=0.02, mosaic_domains=4),
+        scan=Scan(phi0=0.1, osc=0.05, count=2),
+    ),
+    "listed domains": with_crystal(
+        mosaic=Mosaic(domains=((1.0, 0.0, 0.0, 0.0, 1.0), (0.8, 0.6, 0.0, 0.0, 3.0)))
     ),
     "limited": replace(BASE, sampling=Sampling(oversample=1, dmin=2.2e-10, roi=(1, 4, 0, 5))),
 }

@@ -104,3 +104,11 @@ def test_images_of_other_than_real_numbers_are_refused(kind: type) -> None:
     """Nothing of them is dropped in silence."""
     with pytest.raises(InputError, match="must hold real numbers"):
         nbdask.adjoint(BASE, np.ones(BASE.shape).astype(kind))
+
+
+def test_nothing_instead_of_an_image_is_refused_in_one_line() -> None:
+    """By the adjoint, and by normal equations."""
+    with pytest.raises(InputError, match="cotangent = None: must be an array"):
+        nbdask.adjoint(BASE, None)
+    with pytest.raises(InputError, match="data = None: must be an array"):
+        nbdask.normal_equations(BASE, None, "beam.fluence")

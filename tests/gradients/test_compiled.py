@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from nbdask.errors import BackendError
-from nbdask.experiment import Detector, Experiment, LabFrame, Sampling, Scan, StructureFactors
+from nbdask.experiment import (
+    Detector,
+    Experiment,
+    LabFrame,
+    Sampling,
+    Scan,
+    Sources,
+    Spread,
+    StructureFactors,
+)
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.gradients import compiled
@@ -20,6 +29,7 @@ from nbdask.gradients.pack import SLOPE, SLOPES, fits
 from nbdask.gradients.parameters import FIELDS, parameters_of, refusal
 from nbdask.gradients.planes import ReferenceSlopes, tile_planes
 from nbdask.gradients.work import choose_backend
+from nbdask.kernels.cull import cull_inputs
 from nbdask.kernels.pack import pack
 from nbdask.native import library
 from nbdask.native.sources import SOURCES
@@ -114,6 +124,53 @@ def test_every_level_has_the_same_bits(level: str) -> None:
     assert np.array_equal(found, CpuSlopes().planes(model, basis, tile, None))
 
 
+@pytest.mark.parametrize("interpolate", [False, True], ids=["nearest", "tricubic"])
+def test_what_is_skipped_changes_no_bit(interpolate: bool) -> None:
+    """Of planes and pulled sums, masked pixels, and a tile that is no multiple of a group."""
+    experiment = replace(
+        with_crystal(shape="gauss", n_cells=(40, 40, 40), mosaic_spread=0.2, mosaic_domains=60),
+        structure=StructureFactors(reflections=reflections(4)),
+        detector=Detector(pixels_fast=37, pixels_slow=29, pixel_size=1e-4, distance=0.1),
+        sampling=Sampling(oversample=1, interpolate=interpolate),
+    )
+    model, basis, _ = everything(experiment)
+    tile = whole(model)
+    assert cull_inputs(model, narrow=False) is not None
+    mask = np.random.default_rng(3).random(tile.shape) < 0.7
+    skips, all_ = CpuSlopes(), CpuSlopes(skips=False)
+    for active in (None, mask):
+        found = skips.planes(model, basis, tile, active)
+        assert np.array_equal(found, all_.planes(model, basis, tile, active))
+        assert found[1:].any(axis=(1, 2)).all()
+    pull = np.ones(tile.shape)
+    tables = [
+        kernel.pulled(model, basis, tile, mask, pull, amplitudes=True).table
+        for kernel in (skips, all_)
+    ]
+    assert tables[0] is not None
+    assert tables[1] is not None
+    assert np.allclose(tables[0], tables[1], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("interpolate", [False, True], ids=["nearest", "tricubic"])
+def test_each_source_has_its_own_amplitudes(interpolate: bool) -> None:
+    """Of a spectrum; each the planes of that source alone."""
+    experiment = replace(
+        KINDS["list"],
+        sampling=Sampling(oversample=1, interpolate=interpolate),
+        sources=Sources(dispersion=Spread(range=0.02, count=2)),
+    )
+    model, basis, _ = everything(experiment)
+    model = replace(model, f_more=3.0 * model.f_grid[None, ::-1], f_table=np.array([1, 0]))
+    tile = whole(model)
+    ours = tile_planes(CpuSlopes(), model, basis, tile)
+    expected = tile_planes(ReferenceSlopes(), model, basis, tile)
+    top = np.abs(expected).max(axis=(1, 2))
+    assert (np.abs(ours - expected).max(axis=(1, 2)) <= 1e-10 * top).all()
+    one = tile_planes(ReferenceSlopes(), replace(model, f_table=np.array([0, 0])), basis, tile)
+    assert np.abs(one - expected).max() > 0.1 * top.max()
+
+
 def test_structures_have_the_same_size_in_the_library() -> None:
     """As NumPy reads them from the C++ text."""
     assert compiled.sizes() == (SLOPE.itemsize, SLOPES.itemsize)
@@ -127,8 +184,16 @@ def test_sums_by_what_pulls_pixels() -> None:
     tile = whole(model)
     pull = np.random.default_rng(2).normal(size=tile.shape)
     kernel = CpuSlopes()
-    planes, found = kernel.pulled_planes(model, basis, tile, None, pull, amplitudes=True)
-    assert np.array_equal(planes, kernel.planes(model, basis, tile, None))
+    planes = kernel.planes(model, basis, tile, None)
+    found = kernel.pulled(model, basis, tile, None, pull, amplitudes=True, sources=True)
+    terms = planes[1:] * pull
+    assert np.allclose(
+        found.values,
+        terms.sum(axis=(1, 2)),
+        rtol=0,
+        atol=1e-13 * np.abs(terms).sum(axis=(1, 2)).max(),
+    )
+    assert found.sources is not None
     assert found.sources[:, 0].sum() == pytest.approx((pull * planes[0]).sum(), rel=1e-11)
     assert found.table is not None
     assert (found.table * pack(model).table).sum() == pytest.approx(found.sources[:, 0].sum())
@@ -168,10 +233,10 @@ def test_formulas_are_a_text_for_cards_too() -> None:
 
 _PROBE = """
 struct Any { int lattice, amplitude, factors, degree; };
-extern "C" __global__ void probe(const Params* p, const Slopes* how, const double* axes,
-                                 const double* table, double* found, Any v) {
+extern "C" __global__ void probe(const Params* p, const double* axes, const double* table,
+                                 double* found, Any v) {
   const Indices at = find_indices(v, axes, Vector{found[0], found[1], found[2]});
-  const LatticeSlope lattice = lattice_slope(v, *p, *how, at);
+  const LatticeSlope lattice = lattice_slope(v, *p, at);
   const Interpolated f = interpolated_slope(*p, table + first_neighbour(*p, at), at);
   found[0] = lattice.squared + lattice.by.x + lattice.shape[5] + f.value + f.by.z;
 }

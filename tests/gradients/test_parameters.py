@@ -35,6 +35,8 @@ def test_a_name_may_be_the_beginning_of_several() -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
+        ("distance", r"did you mean detector\.distance\?"),
+        ("cell", r"did you mean crystal\.cell\?"),
         ("crystal.cel.a", "did you mean crystal.cell.a"),
         ("crystal.turn,crystal.turn.x", "named once"),
         ("", "at least one name"),
@@ -102,8 +104,13 @@ def test_another_value_is_put_in_one_place_only() -> None:
         ),
         (
             replace(BASE, background=Background(beamstop=(1e-3, 0.0, 0.0))),
-            "crystal.turn.x",
-            "shadows are not differentiated",
+            "detector.rotx",
+            "a beam stop",
+        ),
+        (
+            with_crystal(mosaic=Mosaic(model="gauss", widths=(0.01, 0.0, 0.02))),
+            "crystal.mosaic_spread",
+            "gives the domains",
         ),
         (
             replace(BASE, structure=StructureFactors(5.0, reflections=reflections(1))),
@@ -118,15 +125,6 @@ def test_what_cannot_be_refined_says_why(experiment: object, name: str, why: str
     assert why in (refusal(experiment, name) or "")
     with pytest.raises(FieldError, match=why):
         check_refinable(experiment, parameters_of(name))
-
-
-def test_crystals_beyond_nanobragg_are_refused() -> None:
-    """Spherical spots, and domains that are not random ones of a cap."""
-    for parts, why in (
-        ({"shape": "spherical"}, "a spherical crystal"),
-        ({"mosaic": Mosaic(sampling="sobol")}, "random ones of a cap"),
-    ):
-        assert why in (refusal(with_crystal(**parts), "crystal.cell.a") or "")
 
 
 def test_a_random_orientation_can_be_turned() -> None:
@@ -149,7 +147,7 @@ def test_fields_that_are_tied_change_together() -> None:
 
 
 def test_every_name_is_a_field() -> None:
-    """But for turns, which no experiment holds."""
+    """But for moves, which no experiment holds."""
     for name, entry in FIELDS.items():
-        if entry.field != "turn":
+        if not entry.is_move:
             assert hasattr(getattr(KINDS["square"], entry.part), entry.field), name

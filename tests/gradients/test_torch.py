@@ -13,15 +13,21 @@ from nbdask.experiment import StructureFactors
 from nbdask.gradients.change import turned
 from tests.gradients.support import BASE, KINDS, image64
 from tests.helpers import reflections
+from tests.panels.several import several
 
 torch = pytest.importorskip("torch")
-from nbdask.torch import render, turn_jacobian  # noqa: E402
+from nbdask.torch import render  # noqa: E402
 
 NAMES = ("crystal.cell.a", "crystal.turn.x", "crystal.turn.y", "detector.distance")
 UNITS = torch.tensor([1e-9, 0.1, 0.1, 0.1], dtype=torch.float64)
 VALUES = torch.tensor([7.0, 0.3, -0.2, 1.0], dtype=torch.float64)
+PANELS = several()
+MOVES = ("crystal.turn.y", "detector.turn.x", "detector.shift.y", "panel.tilted.turn.x",
+         "panel.skew 2.shift.z")  # fmt: skip
+MOVE_UNITS = torch.tensor([0.1, 0.01, 1e-3, 0.01, 1e-3], dtype=torch.float64)
 
 
+@pytest.mark.long
 def test_derivatives_pass_the_check() -> None:
     """Relative 1e-6 of differences, of a turn that is not small as well."""
 
@@ -57,22 +63,18 @@ def test_amplitudes_have_derivatives() -> None:
     assert float(f.grad[best]) == pytest.approx((plus - minus) / 0.02, rel=1e-6)
 
 
-def test_a_turn_after_a_turn() -> None:
-    """The Jacobian is that of differences of rotations."""
-    turn, step = np.array([0.4, -0.3, 0.7]), 1e-6
-    vector = np.array([0.2, 0.5, -0.1])
+@pytest.mark.long
+def test_panels_that_move_pass_the_check() -> None:
+    """All of them and single ones, turned and shifted; three dimensions."""
+    scale = float(render(PANELS, {}).max())
 
-    def rotated(by: np.ndarray) -> np.ndarray:
-        from nbdask.geometry.vectors import rotate_about
+    def image(values):
+        named = dict(zip(MOVES, values * MOVE_UNITS, strict=True))
+        return render(PANELS, named) / scale
 
-        angle = float(np.linalg.norm(by))
-        return rotate_about(vector, by / angle, angle)
-
-    for axis in range(3):
-        change = step * np.eye(3)[axis]
-        slope = (rotated(turn + change) - rotated(turn - change)) / 2 / step
-        assert np.allclose(slope, np.cross(turn_jacobian(turn)[:, axis], rotated(turn)), atol=1e-9)
-    assert np.array_equal(turn_jacobian(np.zeros(3)), np.eye(3))
+    values = torch.tensor([0.3, 0.5, 0.7, 0.6, -0.3], dtype=torch.float64, requires_grad=True)
+    assert image(values).shape == (3, 11, 14)
+    assert torch.autograd.gradcheck(image, values, eps=1e-6, rtol=1e-6, atol=1e-7)
 
 
 def test_what_cannot_be_rendered_is_refused() -> None:

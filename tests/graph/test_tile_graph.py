@@ -61,6 +61,18 @@ def test_one_task_for_each_range_and_a_chain_of_sums(ranges: int, index: int) ->
     assert sum(not keys for keys in reads.values()) == ranges
 
 
+def test_tiles_of_a_shot_are_one_task() -> None:
+    """S-STORE-81: those that are missing, never of two shots."""
+    grid = TileGrid((20, 20), (10, 10), 1, 3)
+    found = list(tile_graphs("r", [0, 1, 3, 4, 9, 10, 11], 1, grid, together=4))
+    assert [graph.graph[graph.key][2:] for graph in found] == [(0, 1, 3), (4,), (9, 10, 11)]
+    assert [len(graph.graph) for graph in found] == [1, 1, 1]
+    assert found[2].label == "shot 2, 3 tiles"
+    two = list(tile_graphs("r", range(12), 1, grid, together=2))
+    assert [graph.key[1] for graph in two] == [0, 2, 4, 6, 8, 10]
+    assert len(list(tile_graphs("r", range(12), 2, grid, together=4))) == 12
+
+
 def test_names_say_tile_and_range() -> None:
     """For who looks at a scheduler's pages."""
     grid, steps = TileGrid((16, 16), (8, 8)), split_steps(100, 50)

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from nbdask.errors import BackendError
+from nbdask.gradients import card
 from nbdask.kernels import cache
 from nbdask.kernels.cache import base_directory, program_folder
 from nbdask.kernels.cuda_source import ENTRIES, program_text
@@ -23,19 +24,22 @@ def includes(name, found):
     return found
 
 
-def test_every_header_is_there_once():
+@pytest.mark.parametrize(
+    ("main", "entries"), [("card.cu", ENTRIES), ("slope_card.cu", card.ENTRIES)]
+)
+def test_every_header_is_there_once(main, entries):
     """The text stands alone: no include is left, and none of its lines is twice in it."""
-    text = program_text()
+    text = program_text(main)
     assert '#include "' not in text
     assert "#pragma once" not in text
-    names = includes("card.cu", set())
+    names = includes(main, set())
     assert {"params.h", "numbers.h", "formulas.h", "lattice.h", "rays.h", "amplitude.h",
-            "finish.h", "card.h", "card.cu"} <= names  # fmt: skip
+            "finish.h", "card.h", main} <= names  # fmt: skip
     for name in names:
         lines = (SOURCES / name).read_text().splitlines()
         # The first words of a file, which no other has.
         assert text.count(lines[0]) == 1, name
-    for entry in ENTRIES:
+    for entry in entries:
         assert len(re.findall(rf"\b{entry}\(", text)) == 1
 
 
@@ -43,9 +47,10 @@ def test_formulas_are_those_of_the_processor():
     """No formula of the shared headers stands in the GPU's own files again."""
     shared, own = set(), set()
     pattern = re.compile(r"^NB_INLINE [\w&]+ (\w+)\(", re.MULTILINE)
-    for name in ("formulas.h", "lattice.h", "rays.h", "amplitude.h", "finish.h"):
+    for name in ("formulas.h", "lattice.h", "rays.h", "amplitude.h", "finish.h",
+                 "slopes.h", "slope_steps.h"):  # fmt: skip
         shared |= set(pattern.findall((SOURCES / name).read_text()))
-    for name in ("card.h", "card.cu", "card_mixed.h", "cpu.cpp"):
+    for name in ("card.h", "card.cu", "card_mixed.h", "slope_card.h", "slope_card.cu", "cpu.cpp"):
         own |= set(pattern.findall((SOURCES / name).read_text()))
     assert len(shared) > 25
     assert not shared & own

@@ -12,6 +12,7 @@ import pytest
 from nbdask.errors import PlanError
 from nbdask.geometry.model import GAUSS, ROUND, SQUARE, TOPHAT
 from nbdask.kernels import mixed
+from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.mixed import Mixed, make_inputs
 from nbdask.kernels.mixed_tables import LEAST_DEGREE, SCALE, grating, grating_table
 from nbdask.kernels.params import AXES_ROW
@@ -20,8 +21,9 @@ from nbdask.physics.lattice import lattice_factor, sphere
 from nbdask.physics.position import Ray
 from nbdask.physics.scattering import miller_index, scattering_vector
 from nbdask.physics.structure_factor import cell_factor
-from tests.helpers import deviation, sampled
+from tests.helpers import deviation, sampled, whole
 from tests.kernels.features import FEATURES, model_of
+from tests.kernels.suite import all_steps
 
 LEVELS = library.levels()
 BLOCK = 480
@@ -156,6 +158,70 @@ def test_many_cells_keep_their_zeros(level):
     ours = sums(level, struct, indices) / peak
     assert np.max(np.abs(ours - exact(cells, indices))) < 1e-6
     assert ours[0] == pytest.approx(1.0, rel=1e-5)
+
+
+def places_of_many_cells(cells):
+    """Return indices all over, and near to spots, to zeros, and to a quarter of the first zero."""
+    random = np.random.default_rng(cells)
+    away = np.concatenate(
+        [
+            random.uniform(-0.5, 0.5, (3, 4000)),
+            random.choice([-1, 1], (3, 4000)) * 10.0 ** random.uniform(-10, -0.31, (3, 4000)),
+            (random.integers(1, cells // 2, (3, 4000)) + random.normal(0, 1e-4, (3, 4000))) / cells,
+            random.normal(0.25, 1e-6, (3, 4000)) / cells,
+        ],
+        axis=1,
+    )
+    away[0, 4000:] = random.permutation(away[0, 4000:])
+    return random.integers(-60, 61, away.shape) + away
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("cells", [65, 100, 333, 1000])
+def test_many_cells_between_spots(level, cells, listed):
+    """By the measure of an image with the middle of a spot, and of one without spots."""
+    indices = places_of_many_cells(cells)
+    struct, _, peak = square((cells, cells - 1, cells), wide=False)
+    assert struct.lattice == mixed.MANY
+    if listed:
+        ones = np.ones(27, dtype=np.float32)
+        mixed.fill_list(struct, ones, grid((-1, -1, -1), (3, 3, 3)))
+    ours = sums(level, struct, indices) / peak
+    expected = exact((cells, cells - 1, cells), indices)
+    assert expected.max() > 0.9
+    assert deviation(ours, expected) < 5e-6
+    # The first of them stand anywhere.
+    assert expected[:4000].max() < 1e-3
+    assert deviation(ours[:4000], expected[:4000]) < 5e-6
+
+
+@pytest.mark.parametrize("name", ["several sources", "list", "dmin"])
+def test_models_of_many_cells(name):
+    """Through the kernel, with and without a table of orientations for each source."""
+    base = model_of("sources, phi and sub-pixels" if name == "several sources" else name)
+    model = replace(base, shape=SQUARE, n_cells=np.array([100.0, 3.0, 70.0]))
+    assert inputs_of(model, library.level()).struct.lattice == mixed.MANY
+    images = [
+        CpuKernel(precision).partial(model, whole(model), all_steps(model), None).total
+        for precision in ("float64", "mixed")
+    ]
+    assert not np.array_equal(*images)
+    assert deviation(images[1], images[0]) < 5e-6
+
+
+def test_how_many_cells_are_too_many():
+    """And at which wavelength."""
+    model = replace(model_of("list"), shape=SQUARE)
+    lengths = np.linalg.norm(model.axes.reshape(-1, 3, 3), axis=2).max()
+    most = 2.0**18 * np.min(model.wavelength) / (2.0 * lengths)
+    assert most > 1000
+    for cells, wavelength, served in ((1000, 1.0, True), (1001, 1.0, False), (999, 1e-3, False)):
+        other = replace(
+            model,
+            n_cells=np.full(3, float(cells)),
+            wavelength=model.wavelength * wavelength,
+        )
+        assert (make_inputs(other, wide=False) is not None) == served
 
 
 def test_gaussian_spots(level):
@@ -347,9 +413,9 @@ def test_what_float64_has_to_do():
     """Crystals that float32 does not know well enough, and C's running product."""
     few, gauss = model_of("few cells, odd"), model_of("gauss")
     round_one, tophat = model_of("round"), model_of("tophat")
-    wanted = [few, gauss, round_one, tophat, replace(few, n_cells=np.array([64.0, 1.0, 1.0]))]
+    wanted = [few, gauss, round_one, tophat, replace(few, n_cells=np.array([1000.0, 1.0, 1.0]))]
     refused = [
-        replace(few, n_cells=np.array([65.0, 1.0, 1.0])),
+        replace(few, n_cells=np.array([1001.0, 1.0, 1.0])),
         replace(gauss, n_cells=np.array([40.0, 40.0, 40.0])),
         replace(gauss, fudge=-1.0),
         replace(round_one, n_cells=np.array([700.0, 800.0, 900.0]), fudge=1.1),

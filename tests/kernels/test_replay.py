@@ -12,6 +12,7 @@ import pytest
 
 from nbdask.geometry.build import build_model
 from nbdask.kernels.cpu import CpuKernel
+from nbdask.kernels.cull import make_inputs
 from nbdask.kernels.pack import arguments, pack
 from nbdask.kernels.pixels import active_pixels
 from nbdask.native import library, sources
@@ -65,8 +66,12 @@ def dumped(model, tile, mask):
     packed, active = pack(model), active_pixels(tile, mask)
     told = arguments(packed.values, tile, all_steps(model), active)
     listed = np.zeros(0, dtype=np.int32) if active is None else active
-    parts = (np.asarray(told), packed.axes, packed.sources, packed.table, listed)
+    cull: list[np.ndarray] = [np.zeros(0, dtype=np.uint8)] * 3
+    if (inputs := make_inputs(model, narrow=False)) is not None:
+        cull = [np.frombuffer(bytes(inputs.struct), np.uint8), inputs.turns, inputs.lanes]
+    parts = (np.asarray(told), packed.axes, packed.sources, packed.table, listed, *cull)
     sizes = [parts[0].nbytes, *(part.size for part in parts[1:])]
+    sizes[5] = int(cull[0].size > 0)
     return b"".join([np.array(sizes).tobytes(), *(part.tobytes() for part in parts)])
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_weights_that_c_ignores_are_refused(run: Run, script: Script, tmp_path: 
     (tmp_path / "sources.txt").write_text("0 0 1 1 1e-10\n0 0.001 1 2 1e-10\n")
     options = ("--c-bin", script("touch ran"), "--backend", "numpy", "--source-weights", "apply")
     code, _, error = run("parity", *options, "--", *argv)
-    assert code == 1
+    assert code == 2
     assert "give --source-weights ignore" in error
 
 
@@ -147,7 +148,7 @@ def test_a_damaged_tile_is_not_compared(run: Run, stored: Stored) -> None:
     store = stored("adxv_tilted_beam")
     flip(store / "image" / "c" / "0" / "0")
     code, _, error = run("parity", store, "--only", "--at-tile", "0,0", "--mode", "roi")
-    assert code == 5
+    assert code == 2
     assert "tile 0 (slow 0 to 16, fast 0 to 16) is damaged" in error
     assert f"nbdask repair {store}" in error
 
@@ -224,7 +225,7 @@ def test_report_is_one_file_with_all_pictures(run: Run, stored: Stored, tmp_path
     assert "within all thresholds" in text
     assert "$" not in re.sub(r"<pre>.*?</pre>|base64,[^\"]*", "", text, flags=re.DOTALL)
     code, _, error = run("parity", store, "--mode", "roi", "--tiles", "0", "--html", out)
-    assert code == 5
+    assert code == 2
     assert "exists already" in error
 
 
@@ -266,11 +267,11 @@ def test_c_runs_in_a_fresh_directory_with_one_thread(
 @pytest.mark.parametrize(
     ("body", "code", "message"),
     [
-        ("echo broken >&2; exit 9", 2, "C ended with exit status 9 .*broken"),
-        ("kill -SEGV $$", 2, "C ended with signal SIGSEGV"),
-        ("exec sleep 20", 2, "C took more than 0.3 s"),
-        ("exit 0", 2, "C wrote no image for the region .*: it printed nothing"),
-        (r"printf 'a\033[31mb\a' >&2; exit 3", 2, r"exit status 3 .*: a\\x1b\[31mb\\x07"),
+        ("echo broken >&2; exit 9", 1, "C ended with exit status 9 .*broken"),
+        ("kill -SEGV $$", 1, "C ended with signal SIGSEGV"),
+        ("exec sleep 20", 1, "C took more than 0.3 s"),
+        ("exit 0", 1, "C wrote no image for the region .*: it printed nothing"),
+        (r"printf 'a\033[31mb\a' >&2; exit 3", 1, r"exit status 3 .*: a\\x1b\[31mb\\x07"),
         ("echo '(24x48 pixels)'; : > image.bin", 4, "C made an image of 48 x 24 pixels"),
     ],
 )
@@ -291,27 +292,27 @@ def test_runs_of_c_that_fail(
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        ((), 1, "nothing to compare"),
-        (("--tiles", "0", "--only", "--", "-cell", "10"), 1, "leaves nothing to compare"),
-        (("no.zarr", "--time-limit", "nan"), 1, "'nan': must be a finite number, 0.001 or more"),
-        (("--json", "x", "--map", "x", "--", "-cell", "10"), 1, "is the file of --json already"),
-        (("--tils", "3"), 1, "did you mean --tiles?"),
-        (("-tiles", "3"), 1, "unknown flag -tiles: did you mean --tiles?"),
-        (("no.zarr", "--", "-cell", "10"), 1, "either the store no.zarr or nanoBragg flags"),
-        (("-lambda", "1"), 1, "put -- before the nanoBragg flags"),
-        (("no.zarr", "--tiles", "some"), 1, "whole number"),
-        (("no.zarr", "--at-tile", "3"), 1, "row,column"),
-        (("no.zarr", "--tile", "3,4"), 1, "--at-tile ROW,COLUMN chooses one of its tiles"),
-        (("no.zarr", "--source-weights", "apply"), 1, "goes with nanoBragg flags only"),
-        (("--config", "a.toml", "--pix0-vector-mm", "1", "2", "3"), 1, "with nanoBragg flags only"),
-        (("--config", "a.toml", "no.zarr"), 1, "leave out store and flags"),
-        (("--config", "no.toml"), 5, "no.toml"),
-        (("no.zarr", "--backend", "numpy"), 1, "a store has its own"),
-        (("no.zarr",), 5, "does not exist"),
-        (("--", "-cell", "10", "-lamda", "1"), 1, "unknown flag -lamda"),
-        (("--", "-cell", "10", "-hkl", "no.hkl"), 5, "no.hkl"),
-        (("--", "-cell", "10", "-default_F", "1", "-lambda", "-1"), 1, "-lambda"),
-        (("--json", "no/where.json", "--", "-cell", "10", "-default_F", "1"), 5, "does not exist"),
+        ((), 2, "nothing to compare"),
+        (("--tiles", "0", "--only", "--", "-cell", "10"), 2, "leaves nothing to compare"),
+        (("no.zarr", "--time-limit", "nan"), 2, "'nan': must be a finite number, 0.001 or more"),
+        (("--json", "x", "--map", "x", "--", "-cell", "10"), 2, "is the file of --json already"),
+        (("--tils", "3"), 2, "did you mean --tiles?"),
+        (("-tiles", "3"), 2, "unknown flag -tiles: did you mean --tiles?"),
+        (("no.zarr", "--", "-cell", "10"), 2, "either the store no.zarr or nanoBragg flags"),
+        (("-lambda", "1"), 2, "put -- before the nanoBragg flags"),
+        (("no.zarr", "--tiles", "some"), 2, "whole number"),
+        (("no.zarr", "--at-tile", "3"), 2, "row,column"),
+        (("no.zarr", "--tile", "3,4"), 2, "--at-tile ROW,COLUMN chooses one of its tiles"),
+        (("no.zarr", "--source-weights", "apply"), 2, "goes with nanoBragg flags only"),
+        (("--config", "a.toml", "--pix0-vector-mm", "1", "2", "3"), 2, "with nanoBragg flags only"),
+        (("--config", "a.toml", "no.zarr"), 2, "leave out store and flags"),
+        (("--config", "no.toml"), 2, "no.toml"),
+        (("no.zarr", "--backend", "numpy"), 2, "a store has its own"),
+        (("no.zarr",), 2, "does not exist"),
+        (("--", "-cell", "10", "-lamda", "1"), 2, "unknown flag -lamda"),
+        (("--", "-cell", "10", "-hkl", "no.hkl"), 2, "no.hkl"),
+        (("--", "-cell", "10", "-default_F", "1", "-lambda", "-1"), 2, "-lambda"),
+        (("--json", "no/where.json", "--", "-cell", "10", "-default_F", "1"), 2, "does not exist"),
     ],
 )
 @pytest.mark.usefixtures("recorded")
@@ -330,10 +331,10 @@ def test_a_program_must_be_named(run: Run, stored: Stored, monkeypatch: pytest.M
     monkeypatch.delenv("NB_C_BIN", raising=False)
     store = stored("curved")
     code, _, error = run("parity", store)
-    assert code == 1
+    assert code == 2
     assert "--c-bin PATH, or set NB_C_BIN" in error
     code, _, error = run("parity", store, "--c-bin", GOLDEN / "cases.json")
-    assert code == 1
+    assert code == 2
     assert "is not executable" in error
 
 
@@ -373,7 +374,7 @@ def test_nothing_that_is_read_is_overwritten(
         ((store, "--keep", listed), f"--keep {listed}: {listed} is a file"),
     ):
         code, _, error = run("parity", "--c-bin", program, "--overwrite", *argv)
-        assert (code, error.count("\n")) == (1, 1), error
+        assert (code, error.count("\n")) == (2, 1), error
         assert message in error
     assert {p: p.read_bytes() for p in before} == before
     assert not ran.exists()
@@ -386,7 +387,7 @@ def test_a_store_that_cannot_be_written_is_told_before_c_runs(
     store, access = stored("curved"), os.access
     monkeypatch.setattr(os, "access", lambda p, m: p != str(store) and access(p, m))
     code, _, error = run("parity", store, "--c-bin", script("exit 7"))
-    assert code == 5
+    assert code == 2
     assert "--no-record leaves it out" in error
 
 
@@ -398,9 +399,19 @@ def test_noise_is_not_compared_with_c(run: Run, stored: Stored, tmp_path: Path) 
         run("noise", store, "--out", noisy, "--seed", "1", "--backend", "numpy", "--quiet")[0] == 0
     )
     code, _, error = run("parity", noisy)
-    assert code == 1
+    assert code == 2
     assert "holds noise or detector effects" in error
     assert str(store) in error
     code, _, remark = run("trace", "3", "4", noisy)
     assert code == 0
     assert "with noise or detector effects added" in remark
+
+
+def test_counts_of_one_pass_are_not_compared_with_c(run: Run, tmp_path: Path) -> None:
+    """There is no image without noise then; the message names the option."""
+    flags = "-cell 40 50 60 90 90 90 -N 3 -default_F 9 -lambda 1 -detpixels 8 -pixel 1"
+    noise = ["--keep-float", "no", "--seed", "1", "--quiet"]
+    assert run("simulate", *flags.split(), *noise, "--out", tmp_path / "a.zarr")[0] == 0
+    code, _, error = run("parity", tmp_path / "a.zarr", "--c-bin", sys.executable)
+    assert code == 2
+    assert "simulate it without --keep-float no" in error

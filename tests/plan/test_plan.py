@@ -17,6 +17,7 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import default_costs
 from nbdask.plan.cost import Costs
+from nbdask.plan.demand import Shots
 from nbdask.plan.estimate import Workers
 from nbdask.plan.plan import Plan, make_plan, parse_tile, steps_from_dict
 from tests.helpers import COSTS, small_experiment
@@ -88,6 +89,21 @@ def test_every_thread_gets_tiles() -> None:
     for threads in (1, 4, 16):
         plan = plan_of(model, workers=Workers(1, threads, 1))
         assert plan.tasks >= 2 * threads
+
+
+def test_small_shots_are_tasks_and_large_ones_are_cut() -> None:
+    """S-STORE-81: many small ones go as a whole, of a few large ones each thread gets tiles."""
+    small, large = model_of(256), model_of(4096, oversample=8)
+    many = plan_of(small, tile=64, shots=Shots(1000, (small,)))
+    assert (many.together, many.tasks) == (16, 1000)
+    assert "tasks     1000: whole shots of 16 tiles, at most" in many.describe()
+    assert many.task_seconds <= 0.2
+    few = plan_of(large, shots=Shots(2, (large,)), workers=Workers(1, 16, 1))
+    assert few.together == 1
+    assert few.tasks >= 2 * 16
+    one = plan_of(small, tile=64, shots=Shots(1, (small,)))
+    assert one.together == 1
+    assert plan_of(small, tile=64).together == 1
 
 
 def test_never_a_task_per_pixel() -> None:

@@ -36,12 +36,16 @@ class Facts:
 
     def __init__(self, name: str = "cpu", on_device: bool = False, need: int = 100) -> None:
         self.name, self.precision, self.version = name, "float64", "1.2.3"
-        self.on_device, self.need = on_device, need
+        self.on_device, self.need, self.done = on_device, need, 1.0
         self.costs = {"cuda/float64/square/constant": 0.001} if on_device else {}
 
     def working_bytes(self, model: Model, pixels: int) -> int:
         """Return bytes in proportion to the pixels."""
         return self.need * pixels
+
+    def share(self, model: Model) -> tuple[float, float]:
+        """Return what is done, and the time that it takes."""
+        return self.done, 2.0 * self.done if self.done < 1.0 else 1.0
 
 
 def model_of(slow: int, fast: int, **sampling: Any) -> Model:
@@ -332,3 +336,16 @@ def test_a_longer_list_of_amplitudes_needs_more_memory() -> None:
     more = 8 * (31**3 - 11**3) + 8 * (33**3 - 13**3)
     assert need(15, 1) - need(5, 1) == more
     assert need(15, 4) - need(5, 4) == more
+
+
+def test_a_plan_knows_what_is_skipped() -> None:
+    """Time and tasks are those of what is done; the plan says which share that is."""
+    full, kernel = Facts(), Facts()
+    kernel.done = 0.031
+    model = model_of(2048, 2048, oversample=8)
+    plain, skipping = plan_of(model, full), plan_of(model, kernel)
+    assert (plain.share, skipping.share) == (1.0, 0.031)
+    ratio = skipping.estimate.computing / plain.estimate.computing
+    assert ratio == pytest.approx(0.062)
+    assert "64 steps each of which about 3.1 % is done" in skipping.describe()
+    assert "%" not in plain.describe()

@@ -48,7 +48,7 @@ def change(path: Path, index: int, factor: float) -> None:
     reader = StoreReader(path)
     tile, pixels = reader.grid[index], reader.tile(index) * np.float32(factor)
     summary = summarise(pixels, (tile.slow0, tile.fast0), None)
-    TileWriter(place_of(path), COLUMNS)(index, tile, pixels, summary)
+    TileWriter(place_of(path))(index, tile, pixels, summary)
 
 
 def pixels_of(path: Path) -> np.ndarray:

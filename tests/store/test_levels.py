@@ -45,7 +45,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store whose tiles are all there but the last; tests copy it."""
     path = tmp_path_factory.mktemp("levels") / "a.zarr"
     create_store(path, GRID, root_of(GRID), pixel_size=2e-4)
-    writer = TileWriter(path, GRID.counts[1])
+    writer = TileWriter(path)
     for index, tile in enumerate(GRID):
         if index < len(GRID) - 1:
             part = IMAGE[tile.slow0 : tile.slow1, tile.fast0 : tile.fast1]
@@ -118,7 +118,7 @@ def test_what_is_made(store: Path) -> None:
             assert array.attrs.asdict() == {"long_name": text, "units": "photon"}
             assert not levels.done([MEAN], level).any()
     after = StoreReader(store).attributes
-    assert after.pop("ome") == root_metadata(1, 2e-4)
+    assert after.pop("ome") == root_metadata(("slow", "fast"), 2e-4)
     # The manifest covers the new arrays too.
     made = {f"pyramid/mean/{level}" for level in (1, 2, 3)}
     nodes = {"pyramid", "pyramid/mean", *made, *(f"{level}/image" for level in made)}
@@ -144,7 +144,7 @@ def test_an_image_that_is_small_enough_has_no_levels(store: Path) -> None:
     """The pyramid is there, with the image as its only level."""
     levels = create_levels(place_of(store), KINDS)
     assert (levels.kinds, levels.count) == (KINDS, 0)
-    assert StoreReader(store).attributes["ome"] == root_metadata(1, 2e-4)
+    assert StoreReader(store).attributes["ome"] == root_metadata(("slow", "fast"), 2e-4)
 
 
 def test_written_chunks_come_back(store: Path) -> None:

@@ -17,6 +17,7 @@ from nbdask.errors import StoreError
 from nbdask.store import lock as lock_module
 from nbdask.store.address import place_of
 from nbdask.store.lock import Lock
+from nbdask.store.place import Seen
 from tests.helpers import PATIENCE, ROOT, wait_until
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -167,6 +168,14 @@ def test_one_of_many_gets_a_dead_lock(store, monkeypatch, seed) -> None:
     for thread in threads:
         thread.join()
     assert os.listdir(store.parent) == []
+
+
+def test_who_comes_late_leaves_nothing(store) -> None:
+    """A dead lock was replaced by another run between a look at it and the try to take it."""
+    file = place_of(store).lock_file()
+    assert file.create(b"the other run")
+    assert not file.replace(Seen(b"the dead one", ""), b"mine")
+    assert os.listdir(store.parent) == [file.path.name]
 
 
 def test_an_empty_lock_is_watched_like_any_other(store, monkeypatch) -> None:

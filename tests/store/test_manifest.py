@@ -93,6 +93,16 @@ def test_reversed_coordinates(store) -> None:
     assert nbdask.verify(store).altered == ("the coordinates slow are not 0, 1, 2, ...",)
 
 
+def test_repair_tells_what_it_cannot_mend(store, capsys) -> None:
+    """With exit code 1, as verify."""
+    array = zarr.open_array(store / "slow", mode="r+")
+    array[:] = np.asarray(array[:])[::-1]
+    assert main(["repair", str(store)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "the coordinates slow are not 0, 1, 2, ..."
+    assert "what was altered cannot be mended" in told[1]
+
+
 def test_another_pixel_size(store) -> None:
     """On an axis: neither as written, nor as in the root, nor that of the experiment."""
     edit(store / "fast" / "zarr.json", lambda data: data["attributes"].update(pixel_size_m=1.0))

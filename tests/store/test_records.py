@@ -106,7 +106,7 @@ def test_a_file_holds_up_to_1024_records(counts: tuple, chunks: tuple) -> None:
 
 def test_each_process_keeps_a_journal_and_the_reader_sees_all(store) -> None:
     """Also one that was opened before; the array has nothing until they are put into it."""
-    reader, first = StoreReader(store), TileWriter(store, GRID.counts[1])
+    reader, first = StoreReader(store), TileWriter(store)
     second = pickle.loads(pickle.dumps(first))
     assert not reader.done().any()
     for index in (4, 0):
@@ -122,7 +122,7 @@ def test_each_process_keeps_a_journal_and_the_reader_sees_all(store) -> None:
 
 def test_settling_may_be_done_again_and_by_several(store) -> None:
     """Records stay what they are; journals are gone; who looked before sees the same."""
-    reader, writer = StoreReader(store), TileWriter(store, GRID.counts[1])
+    reader, writer = StoreReader(store), TileWriter(store)
     for index in range(len(GRID)):
         write(writer, index)
     before = reader.records.table().copy()
@@ -146,7 +146,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_kill_while_settling_loses_nothing(store, monkeypatch, call, number) -> None:
     """Journals go only when the array is on the disk."""
-    writers = [TileWriter(store, GRID.counts[1]) for _ in range(2)]
+    writers = [TileWriter(store) for _ in range(2)]
     for index in range(len(GRID)):
         write(writers[index % 2], index)
     before, calls = StoreReader(store).records.table().copy(), []
@@ -176,7 +176,7 @@ def _nothing() -> Any:
 
 def test_where_journals_differ_the_pixels_decide(store) -> None:
     """Two processes did one tile with other bits; the one whose pixels are there counts."""
-    one, other = (TileWriter(store, GRID.counts[1]) for _ in range(2))
+    one, other = (TileWriter(store) for _ in range(2))
     write(one, 1)
     write(other, 1, IMAGE + 1)
     write(one, 0)
@@ -194,10 +194,10 @@ def test_where_journals_differ_the_pixels_decide(store) -> None:
 
 def test_a_journal_prevails_over_the_array(store) -> None:
     """As after a repair that was killed before its end."""
-    writer = TileWriter(store, GRID.counts[1])
+    writer = TileWriter(store)
     write(writer, 1)
     settle(place_of(store), StoreReader(store).records.table())
-    write(TileWriter(store, GRID.counts[1]), 1, IMAGE + 1)
+    write(TileWriter(store), 1, IMAGE + 1)
     found = StoreReader(store).record(1)
     assert found is not None
     assert found["max"] == IMAGE[:8, 16:].max() + 1
@@ -205,7 +205,7 @@ def test_a_journal_prevails_over_the_array(store) -> None:
 
 def test_entries_of_a_store_that_was_replaced_are_none(store) -> None:
     """A process that outlived it writes on; its records are not those of the new store."""
-    writer = TileWriter(store, GRID.counts[1])
+    writer = TileWriter(store)
     write(writer, 1)
     attributes = root_of(GRID) | {"started": "later"}
     create_store(store, GRID, attributes, pixel_size=2e-4, overwrite=True)
@@ -221,7 +221,7 @@ def test_threads_share_a_journal(store, monkeypatch) -> None:
     made = Journal(zarr_store, 9)
 
     def add(index: int) -> bool:
-        made.add(index, VALUES)
+        made.add([(index, VALUES)])
         found = [parsed((store / "tiles" / name).read_bytes(), 9) for name in journals(store)]
         return any(index in entries["index"] for entries in found)
 
@@ -240,10 +240,10 @@ def test_an_entry_that_could_not_be_written_may_be_added_again(store, monkeypatc
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda *words: (_ for _ in ()).throw(OSError(5, "no")))
     with pytest.raises(OSError, match="no"):
-        made.add(1, VALUES)
+        made.add([(1, VALUES)])
     monkeypatch.setattr(os, "replace", replace)
-    made.add(1, VALUES)
-    made.add(2, VALUES)
+    made.add([(1, VALUES)])
+    made.add([(2, VALUES)])
     (name,) = journals(store)
     assert parsed((store / "tiles" / name).read_bytes(), 9)["index"].tolist() == [1, 2]
 
@@ -284,7 +284,7 @@ def test_a_million_records_are_read_in_seconds(tmp_path) -> None:
 
 def test_a_root_that_cannot_be_read_for_a_moment(store, monkeypatch) -> None:
     """No entry is written for another store than this one; the tile may be tried again."""
-    writer = TileWriter(store, GRID.counts[1])
+    writer = TileWriter(store)
     monkeypatch.setattr(write_module, "read_root", lambda place: None)
     with pytest.raises(StoreError, match=r"cannot write tile 1 .*the root cannot be read"):
         write(writer, 1)
@@ -299,7 +299,7 @@ def test_a_journal_that_cannot_be_read_for_a_moment_is_read_the_next_time(
 ) -> None:
     """Its stamp alone does not say that it was seen."""
     reader = StoreReader(store)
-    write(TileWriter(store, GRID.counts[1]), 1)
+    write(TileWriter(store), 1)
     monkeypatch.setattr(LocalPlace, "read", lambda *_: None)
     assert not reader.done().any()
     monkeypatch.undo()

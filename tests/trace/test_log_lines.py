@@ -194,6 +194,7 @@ DERIVED = {"version": 1, "pipeline": {}, "source": SOURCE}
     ("attributes", "words"),
     [
         ({"derived": DERIVED}, "with noise or detector effects added"),
+        ({"noise": {"version": 1, "pipeline": {}}}, "with noise or detector effects added"),
         ({"semantics": "c"}, "computed under --semantics c"),
     ],
 )

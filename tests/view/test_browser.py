@@ -218,18 +218,73 @@ def test_reset_shows_the_whole_image_again(tab) -> None:
 
 def test_controls(tab) -> None:
     """Rings and colours follow the controls; the slider acts in the browser itself."""
-    tab.page.get_by_text("resolution rings").click()
+    tab.page.get_by_text("resolution rings, beam").click()
     tab.wait("model('rings').data.xs.length > 0")
     tab.page.get_by_label("colours").select_option("grey, inverted")
     tab.wait("model('log').palette[0] != model('base').id && model('log').palette[0] != '#000003'")
     low = tab.value("model('log').low")
     tab.value("model('contrast').value = [1.0, 2.0]")
-    assert tab.value("[model('log').low, model('linear').high]") == pytest.approx([10.0, 100.0])
+    assert tab.value("[model('log').low, model('log').high]") == pytest.approx([10.0, 100.0])
     assert low != 10.0
-    tab.page.get_by_text("linear").click()
+    tab.page.get_by_text("linear", exact=True).click()
+    tab.wait("model('linear contrast').visible")
+    tab.value("model('linear contrast').value = [0.0, 2000.0]")
     tab.settle()
+    # A linear scale that ends at twice the spots: these are as bright as its middle.
+    middle = tab.colour(SPOTS[0][0] + 3.5, SPOTS[0][1] + 3.5)
+    tab.value("model('linear contrast').value = [0.0, 1000.0]")
+    tab.settle()
+    assert abs(tab.colour(SPOTS[0][0] + 3.5, SPOTS[0][1] + 3.5) - middle) > 150
     tab.page.get_by_text("Provenance").click()
     assert tab.page.get_by_text("fingerprint").is_visible()
+
+
+def test_keys_and_the_address(browser, viewer) -> None:
+    """Keys zoom and choose; the address keeps what is in sight, for another tab."""
+    tab = Tab(browser, viewer.address)
+    whole = tab.value("model('plot').x_range.end - model('plot').x_range.start")
+    tab.page.keyboard.press("l")
+    tab.wait("model('scale').active == 1")
+    tab.page.keyboard.press("f")
+    tab.wait("model('spots').data.x.length >= 3")
+    # The list of spots makes the page another one: keys while it changes may do nothing.
+    tab.settle()
+    for _ in range(2):
+        tab.page.keyboard.press("+")
+    tab.wait(f"model('plot').x_range.end - model('plot').x_range.start < {whole / 3.9}")
+    tab.wait("window.location.hash.includes('scale=linear')")
+    tab.page.wait_for_timeout(700)
+    again = Tab.__new__(Tab)
+    again.page = browser.new_page(viewport={"width": 1100, "height": 760})
+    again.page.goto(tab.page.url)
+    ends = tab.value("[model('plot').y_range.start, model('plot').y_range.end]")
+    again.wait("model('scale').active == 1 && model('plot').inner_width > 0")
+    again.wait(f"Math.abs(model('plot').y_range.start - {ends[0]}) < 0.1")
+    again.wait(f"Math.abs(model('plot').y_range.end - {ends[1]}) < 0.1")
+    tab.page.keyboard.press("g")
+    tab.page.keyboard.type("100 50")
+    tab.page.keyboard.press("Enter")
+    tab.wait("model('goal').data.x[0] == 50 && model('goal').data.y[0] == 100")
+    assert tab.errors == []
+    again.page.close()
+    tab.page.close()
+
+
+def test_a_narrow_page_has_its_controls_below(browser, viewer) -> None:
+    """The image is as wide as 700 pixels allow, and all controls can be reached."""
+    page = browser.new_page(viewport={"width": 700, "height": 900})
+    tab = Tab.__new__(Tab)
+    tab.page = page
+    page.goto(viewer.address)
+    tab.wait("model('plot').inner_width > 400 && model('plot').inner_height > 400")
+    button = page.get_by_text("radial profile")
+    button.scroll_into_view_if_needed()
+    button.click()
+    tab.wait("model('curve') != null && model('curve').data.x.length > 10")
+    box = button.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 700
+    page.close()
 
 
 def test_nobody_else_is_asked(tab, viewer) -> None:

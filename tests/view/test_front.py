@@ -92,7 +92,7 @@ class Page(HTMLParser):
         """Keep what a tag names."""
         values = dict(attrs)
         if tag == "script":
-            self.scripts.append(values["src"] or "")
+            self.scripts += [values["src"] or ""] if "src" in values else []
         if tag == "img":
             self.pictures.append(values["src"] or "")
         if "id" in values:

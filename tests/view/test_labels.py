@@ -7,7 +7,7 @@ import pytest
 
 from nbdask.plan.tiles import Tile
 from nbdask.view.contrast import Contrast
-from nbdask.view.figure import power_text
+from nbdask.view.figure import power_text, write_alike
 from nbdask.view.labels import label_positions
 
 #: A picture of 100 x 200 pixels of an image, each 4 x 4.
@@ -59,3 +59,16 @@ def test_a_line_without_room_has_its_name_in_the_middle() -> None:
 def test_numbers_of_the_colour_bar(value, text) -> None:
     """Powers of ten as they are written by hand."""
     assert power_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("contrast", "texts"),
+    [
+        (Contrast(3.48, 213.0), {10.0: "10", 100.0: "100"}),
+        (Contrast(3000.0, 15000.0), {9000.0: "9000", 1e4: "10000"}),
+        (Contrast(1.0, 1e6), {1.0: "10⁰", 1e3: "10³", 1e5: "10⁵"}),
+    ],
+)
+def test_numbers_of_a_bar_are_alike(contrast, texts) -> None:
+    """All plain, or all powers of ten."""
+    assert {number: write_alike(contrast)(number) for number in texts} == texts

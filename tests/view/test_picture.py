@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import nbdask
 from nbdask.derive.canvas import reduce_image
 from nbdask.derive.pyramid import build_pyramid
 from nbdask.errors import InputError, StoreError
@@ -20,8 +22,10 @@ from nbdask.store.levels import Levels
 from nbdask.store.write import TileWriter
 from nbdask.view.contrast import choose
 from nbdask.view.picture import preview, region_of
+from nbdask.view.scene import Scene
 from nbdask.view.style import Style
 from tests.helpers import root_of
+from tests.panels.several import PANELS, several
 from tests.pictured import SHAPE, forget, image_of, make, set_pixels
 
 #: Where the image begins in a picture [pixels].
@@ -132,7 +136,7 @@ def test_memory_is_bounded(tmp_path) -> None:
     path, shape = tmp_path / "run.zarr", (2048, 2048)
     grid = TileGrid(shape, (256, 256))
     create_store(path, grid, root_of(grid), pixel_size=1e-4)
-    write, pixels = TileWriter(path, 8), np.ones((256, 256), dtype=np.float32)
+    write, pixels = TileWriter(path), np.ones((256, 256), dtype=np.float32)
     for index, tile in enumerate(grid):
         write(index, tile, pixels, EMPTY)
     levels = Levels(path)
@@ -232,8 +236,61 @@ def test_background_is_no_spot(store, tmp_path) -> None:
     assert [(s.slow, s.fast) for s in made.spots] == [(38, 20)]
 
 
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory) -> Path:
+    """A steep smooth slope on a panel with masked gaps."""
+    rectangles = ((40, 44, 0, 80), (0, 70, 36, 39))
+    panel = replace(PANELS[0], n_fast=70, n_slow=80, bad=rectangles)
+    path = tmp_path_factory.mktemp("gaps") / "a.zarr"
+    nbdask.simulate(several((panel,)), path, threads=1)
+    set_pixels(path, slope())
+    return path
+
+
+def slope() -> np.ndarray:
+    """Photons that fall towards (10, 10), 0 in the gaps."""
+    slow, fast = np.indices((80, 70))
+    image = 20.0 + 3.0 * np.hypot(slow - 10.0, fast - 10.0)
+    image[:, 40:44] = image[36:39] = 0.0
+    return image.astype(np.float32)
+
+
+def test_pixels_beside_masked_ones_are_no_spots(gaps, tmp_path) -> None:
+    """In the corner that gaps make a smooth slope has its maximum; the viewer finds none either."""
+    assert preview(gaps, tmp_path / "a.png", style=Style(size=100, spots=5)).spots == ()
+    assert preview(gaps, tmp_path / "b.png", style=Style(size=64, spots=5)).spots == ()
+    assert Scene(gaps).spots(Tile(0, 80, 0, 70), 1, 5) == []
+
+
+def test_a_spot_beside_a_gap_is_one(gaps, tmp_path) -> None:
+    """It is far above all around it."""
+    bright = Path(shutil.copytree(gaps, tmp_path / "a.zarr"))
+    image = slope()
+    image[20, 39] = 1000.0
+    set_pixels(bright, image)
+    made = preview(bright, tmp_path / "a.png", style=Style(size=100, spots=5))
+    assert [(s.slow, s.fast) for s in made.spots] == [(20, 39)]
+    assert [spot[:2] for spot, _ in Scene(bright).spots(Tile(0, 80, 0, 70), 1, 5)] == [(20, 39)]
+
+
+def test_masked_pixels_are_grey_and_not_missing(gaps, tmp_path) -> None:
+    """As the space between panels is, in the viewer too."""
+    made = preview(gaps, tmp_path / "a.png", style=Style(size=80))
+    drawn = np.asarray(Image.open(made.path).convert("RGB"))[60 : 60 + 80, 90 : 90 + 70]
+    grey = (drawn == 128).all(axis=-1)
+    inner = np.s_[2:-2, 2:-2]  # without the frame
+    assert np.array_equal(grey[inner], slope()[inner] == 0.0)
+    assert made.missing == 0.0
+    assert np.array_equal(np.isnan(Scene(gaps).overview("max").values), slope() == 0.0)
+    assert np.array_equal(
+        np.isnan(Scene(gaps).window("mean", Tile(0, 80, 0, 70), 1).values), slope() == 0.0
+    )
+
+
 def test_an_image_of_zeros_is_drawn(store, tmp_path) -> None:
     """Without a pixel above 0, without spots."""
     dark = Path(shutil.copytree(store, tmp_path / "dark.zarr"))
     set_pixels(dark, np.zeros(SHAPE, dtype=np.float32))
-    assert preview(dark, tmp_path / "a.png", style=Style(size=64, spots=3)).spots == ()
+    made = preview(dark, tmp_path / "a.png", style=Style(size=64, spots=3))
+    assert made.spots == ()
+    assert not made.bright

@@ -15,11 +15,13 @@ pytest.importorskip("bokeh")
 
 from bokeh.client import pull_session
 from bokeh.document import Document
-from bokeh.models import Div
+from bokeh.models import Div, Slider
 
+import nbdask
 from nbdask.view.tabs import _serialize
 from tests.helpers import PATIENCE
 from tests.pictured import make
+from tests.view.test_shots import SERIES
 
 
 def test_a_store_is_served_until_ctrl_c(tmp_path: Path) -> None:
@@ -71,3 +73,35 @@ def test_a_page_that_changed_since_it_was_serialized_is_sent_as_it_is() -> None:
         assert ("after" in str(first)) == change
         text.text = "later"
         assert "later" in str(document.to_json())
+
+
+@pytest.mark.long
+def test_the_address_names_a_shot(tmp_path: Path) -> None:
+    """It is shown first; a shot that is not there is one line."""
+    store = tmp_path / "run.zarr"
+    nbdask.simulate(SERIES, store, tile=8, threads=1, progress=False)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbdask", "view", str(store), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with urlopen(f"{address}?shot=3", timeout=PATIENCE) as answer:
+            assert "start.js?shot=3" in answer.read().decode()
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"{address}?shot=9", timeout=PATIENCE)
+        with urlopen(f"{address}/start.js?shot=3", timeout=PATIENCE) as answer:
+            assert "shot=3" in answer.url
+            token = answer.read().decode().split('"token":"')[1].split('"')[0]
+        session = pull_session(url=f"{address}/app", arguments={"shot": "3"})
+        assert token
+        slider = session.document.get_model_by_name("shot")
+        assert isinstance(slider, Slider)
+        assert slider.value == 3
+        session.close()
+    finally:
+        process.kill()
+        process.communicate()

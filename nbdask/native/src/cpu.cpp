@@ -1,23 +1,16 @@
 // The loops of a processor: blocks of pixels inside, which become vector code; outside of them the
 // orientations, sources, sub-pixels and layers of a range of steps.
-#include <stddef.h>
-
 #include "amplitude.h"
+#include "blocks.h"
+#include "cull.h"
 #include "diffuse.h"
 #include "finish.h"
 #include "lattice.h"
 #include "mixed.h"
-#include "rays.h"
-
-#define NB_EXPORT extern "C" __attribute__((visibility("default")))
-#define NB_SIMD _Pragma("omp simd")
 
 namespace {
 
-// Pixels of a block: a multiple of STEP, but not such a power of two that all rows begin at the same
-// place of the cache.  The last block of a tile is filled up with copies of its last pixel to a
-// multiple of STEP, so that loops have no remainder.
-constexpr int BLOCK = 480, STEP = 32;
+constexpr int BLOCK = 480, LEAST_GROUP = 16;
 
 template <int LATTICE, int AMPLITUDE, int FACTORS, int DEGREE>
 struct Version {
@@ -31,6 +24,8 @@ struct Block {
   Row slow, fast, dx, dy, dz, inverse, qx, qy, qz, weight, terms, total, gain, term;
   int place[BLOCK] __attribute__((aligned(64)));
   int counted[BLOCK] __attribute__((aligned(64)));
+  // Where the results of pixels go.
+  int flat[BLOCK];
   int pixels, count;
   long long outside;
 
@@ -38,44 +33,48 @@ struct Block {
   Vector q(int i) const { return {qx[i], qy[i], qz[i]}; }
 };
 
-void place_pixels(const Params& p, const int* listed, int begin, Block& b) {
-  b.pixels = p.count - begin < BLOCK ? p.count - begin : BLOCK;
-  b.count = (b.pixels + STEP - 1) / STEP * STEP;
-  int row = begin / p.width, column = begin % p.width;
-  for (int i = 0; i < b.pixels; ++i) {
-    if (p.listed) {
-      row = listed[begin + i] / p.width;
-      column = listed[begin + i] % p.width;
+// Pixels in the order of the results.
+void place_in_order(const Params& p, const int* listed, int begin, int most, Block& b) {
+  place_pixels(p, listed, begin, most, b);
+  for (int i = 0; i < b.pixels; ++i) b.flat[i] = begin + i;
+}
+
+// Pixels of one band, from one of them on; high: its rows.
+void place_band(const Params& p, int band, int high, int from, int begin, int end, Block& b) {
+  const double slow = p.slow0 + band, fast = p.fast0;
+  const int width = p.width, first = band * width;
+  const bool whole = (high & (high - 1)) == 0;
+  const int places = whole ? __builtin_ctz(high) : 0;
+  if (whole) {
+    // All bands but the last: a division by a power of two.
+    NB_SIMD
+    for (int i = begin; i < end; ++i) {
+      const int number = from + i - begin, column = number >> places, row = number & (high - 1);
+      b.slow[i] = slow + row;
+      b.fast[i] = fast + column;
+      b.flat[i] = first + row * width + column;
     }
-    b.slow[i] = p.slow0 + row;
-    b.fast[i] = p.fast0 + column;
-    if (++column == p.width) {
-      column = 0;
-      ++row;
-    }
+    return;
   }
-  for (int i = b.pixels; i < b.count; ++i) {
-    b.slow[i] = b.slow[b.pixels - 1];
-    b.fast[i] = b.fast[b.pixels - 1];
+  for (int i = begin; i < end; ++i) {
+    const int column = (from + i - begin) / high, row = (from + i - begin) % high;
+    b.slow[i] = slow + row;
+    b.fast[i] = fast + column;
+    b.flat[i] = first + row * width + column;
   }
 }
 
-template <bool CURVED>
-void find_rays_of(const Params& shared, int layer, int sub_slow, int sub_fast, Block& b) {
-  const Params p = shared;
-  NB_SIMD
-  for (int i = 0; i < b.count; ++i) {
-    const Ray ray = find_ray<CURVED>(p, b.slow[i], b.fast[i], layer, sub_slow, sub_fast);
-    b.dx[i] = ray.d.x;
-    b.dy[i] = ray.d.y;
-    b.dz[i] = ray.d.z;
-    b.inverse[i] = ray.inverse;
+// The pixels of a whole tile in bands of a few rows, column after column: neighbours stay together.
+void place_bands(const Params& p, int rows, int begin, int most, Block& b) {
+  b.pixels = p.count - begin < most ? p.count - begin : most;
+  const int height = p.count / p.width;
+  for (int i = 0, end; i < b.pixels; i = end) {
+    const int band = (begin + i) / (rows * p.width) * rows;
+    const int high = height - band < rows ? height - band : rows;
+    const int from = begin + i - band * p.width, left = high * p.width - from;
+    end = b.pixels - i < left ? b.pixels : i + left;
+    place_band(p, band, high, from, i, end, b);
   }
-}
-
-void find_rays(const Params& p, int layer, int sub, Block& b) {
-  const auto find = p.curved ? find_rays_of<true> : find_rays_of<false>;
-  find(p, layer, sub / p.oversample, sub % p.oversample, b);
 }
 
 void weigh_terms(const Params& shared, const Source& light, int layer, Block& b) {
@@ -126,9 +125,9 @@ void end_source(const Params& p, const Source& source, double weight, Block& b) 
 }
 
 // Squared amplitudes of kept terms: the places are looked up in a loop of their own.
-void look_up(const double* __restrict table, Block& b) {
+void look_up(const double* __restrict table, int begin, int end, Block& b) {
   NB_SIMD
-  for (int i = 0; i < b.count; ++i) b.terms[i] = fma(b.term[i], table[b.place[i]], b.terms[i]);
+  for (int i = begin; i < end; ++i) b.terms[i] = fma(b.term[i], table[b.place[i]], b.terms[i]);
 }
 
 // What interpolation needs of some pixels: weights along each axis, and the first neighbour's place,
@@ -161,9 +160,10 @@ void find_neighbours(const V& v, const Params& p, const double* a, int begin, co
 }
 
 template <class V>
-void interpolate(const V& v, const Params& p, const double* a, const double* table, Block& b) {
+void interpolate(const V& v, const Params& p, const double* a, const double* table, int from,
+                 int to, Block& b) {
   Cubic cubic;
-  for (int begin = 0; begin < b.pixels; begin += STEP) {
+  for (int begin = from; begin < to && begin < b.pixels; begin += STEP) {
     find_neighbours(v, p, a, begin, b, cubic);
     for (int j = 0; j < STEP && begin + j < b.pixels; ++j) {
       const int i = begin + j, place = cubic.place[j];
@@ -179,28 +179,46 @@ void interpolate(const V& v, const Params& p, const double* a, const double* tab
   }
 }
 
+// Groups of pixels of a block, and of each which orientations reach it; base: that of the first
+// bit.
+struct Reached {
+  const cull::Bits* bits;
+  int group, count, base;
+
+  // Calls with each of a range of orientations that reaches a group.
+  template <class Called>
+  NB_METHOD void each(int g, int first, int last, const Called& called) const {
+    cull::each_turn(*bits, g, first - base, last - base, [&](int n) { called(base + n); });
+  }
+};
+
 // Adds the squared lattice factors times squared amplitudes of orientations to the row of terms.
 template <class V>
 __attribute__((noinline)) void add_terms(const Params& shared, const double* axes,
-                                         const double* table, int first, int last, Block& b) {
+                                         const double* table, int first, int last,
+                                         const Reached& reached, Block& b) {
   const V v;
   const Params p = shared;
   const double *__restrict qx = b.qx, *__restrict qy = b.qy, *__restrict qz = b.qz;
-  const int count = b.count;
-  for (int o = first; o < last; ++o) {
-    double a[9];
-    for (int i = 0; i < 9; ++i) a[i] = axes[static_cast<ptrdiff_t>(o) * AXES_ROW + i];
-    double* __restrict terms = v.amplitude == CONSTANT ? b.terms : b.term;
-    int* __restrict place = b.place;
-    NB_SIMD
-    for (int i = 0; i < count; ++i) {
-      const Indices at = find_spot(v, p, a, {qx[i], qy[i], qz[i]});
-      const double squared = lattice_factor(v, p, at).squared;
-      terms[i] = v.amplitude == CONSTANT ? terms[i] + squared : squared;
-      if (v.amplitude == NEAREST) place[i] = place_of(p, at);
-    }
-    if (v.amplitude == NEAREST) look_up(table, b);
-    if (v.amplitude == TRICUBIC) interpolate(v, p, a, table, b);
+  double* __restrict terms = v.amplitude == CONSTANT ? b.terms : b.term;
+  int* __restrict place = b.place;
+  for (int g = 0; g < reached.count; ++g) {
+    const int begin = g * reached.group, end = begin + reached.group;
+    reached.each(g, first, last, [&](int o) {
+      double a[9];
+      for (int i = 0; i < 9; ++i) a[i] = axes[static_cast<ptrdiff_t>(o) * AXES_ROW + i];
+      for (int start = begin; start < end; start += LEAST_GROUP) {
+        NB_SIMD
+        for (int i = start; i < start + LEAST_GROUP; ++i) {
+          const Indices at = find_spot(v, p, a, {qx[i], qy[i], qz[i]});
+          const double squared = lattice_factor(v, p, at).squared;
+          terms[i] = v.amplitude == CONSTANT ? terms[i] + squared : squared;
+          if (v.amplitude == NEAREST) place[i] = place_of(p, at);
+        }
+      }
+      if (v.amplitude == NEAREST) look_up(table, begin, end, b);
+      if (v.amplitude == TRICUBIC) interpolate(v, p, a, table, begin, end, b);
+    });
   }
 }
 
@@ -249,7 +267,8 @@ __attribute__((noinline)) void add_diffuse(const Params& shared, const Source& s
   }
 }
 
-typedef void (*AddTerms)(const Params&, const double*, const double*, int, int, Block&);
+typedef void (*AddTerms)(const Params&, const double*, const double*, int, int, const Reached&,
+                         Block&);
 
 template <int LATTICE, int DEGREE = 0>
 AddTerms choose_amplitude(int amplitude) {
@@ -306,40 +325,153 @@ void multiply_terms(const Params& p, const Source& source, const double* axes, c
 }
 
 // What the sums are made with: the loops in float64, or where there is a struct for them, those of
-// the mixed precision, which have a table of orientations of their own.
+// the mixed precision, which have a table of orientations of their own; the test of what spots
+// reach, if any; and the length of scattering vectors from which on all amplitudes are 0.
 struct Loops {
   AddTerms add;
   const Mixed* mixed;
   const double* mixed_axes;
+  const Cull* cull;
+  double beyond;
 };
 
+// What a block's test needs: boxes of its rays, and of the scattering vectors of a source.
+struct Boxes {
+  cull::Ball ball;
+  cull::Groups rays, source;
+  cull::Bits bits;
+};
+
+// Where all pixels are one group, which every orientation reaches.
+constexpr cull::Bits EVERY = {{{~0ull, ~0ull, ~0ull, ~0ull}}};
+
+// Of so many orientations more than this share of groups is reached: those that follow are not
+// tested, which would cost more than it saves.
+constexpr int TRIED = 16;
+constexpr double MUCH = 0.75;
+
+// Pixels of a block in whole groups.
+int block_of(const Cull& cull) {
+  return cull.group ? BLOCK / cull.group * cull.group : BLOCK;
+}
+
+// Whether the one node that may reach a group has an amplitude.
+// S-CULL-10
+bool with_amplitude(const Params& p, const double* table, const double* turn,
+                    const cull::Groups& groups, int g) {
+  if (groups.half[0][g] >= cull::WIDE) return true;
+  const double x = groups.middle[0] + groups.centre[0][g],
+               y = groups.middle[1] + groups.centre[1][g],
+               z = groups.middle[2] + groups.centre[2][g];
+  double whole[3];
+  for (int i = 0; i < 3; ++i) whole[i] = rint(turn[i] * x + turn[4 + i] * y + turn[8 + i] * z);
+  const Indices at = {{0.0, whole[0], 0.0}, {0.0, whole[1], 0.0}, {0.0, whole[2], 0.0}};
+  return table[place_of(p, at)] != 0.0;
+}
+
+// The orientations of a range that reach groups, to the bits of a number and more; table: the
+// source's amplitudes.
+void find_reached(const Params& p, const Cull& cull, const double* table, int first, int last,
+                  int number, Boxes& boxes) {
+  const cull::Groups& groups = boxes.source;
+  cull::find_bits(cull, groups, first, last, number, boxes.bits);
+  if (!cull.absent) return;
+  for (int g = 0; g < groups.count; ++g)
+    cull::each_turn(boxes.bits, g, number, number + last - first, [&](int n) {
+      const double* turn = cull.turns + static_cast<ptrdiff_t>(first + n - number) * cull::TURN_ROW;
+      if (!with_amplitude(p, table, turn, groups, g))
+        boxes.bits.words[g][n / cull::WORD] &= ~(1ull << n % cull::WORD);
+    });
+}
+
+// The same of up to MOST_TURNS of a source.  False: all.
+bool find_all_reached(const Params& p, const Cull& cull, const double* table, int first, int last,
+                      Boxes& boxes) {
+  const int groups = boxes.source.count, tried = last - first < TRIED ? last : first + TRIED;
+  boxes.bits.clear(groups);
+  find_reached(p, cull, table, first, tried, 0, boxes);
+  int found = 0;
+  for (int g = 0; g < groups; ++g) found += __builtin_popcountll(boxes.bits.words[g][0]);
+  if (tried == first + TRIED && found > MUCH * TRIED * groups) return false;
+  find_reached(p, cull, table, tried, last, TRIED, boxes);
+  return true;
+}
+
 void add_mixed_terms(const Params& p, const Loops& loops, const Source& source, const double* axes,
-                     const double* table, int first, int last, Block& b) {
+                     const double* table, int first, int last, const Reached& reached, Block& b) {
   if (p.amplitude != TRICUBIC) {
     Mixed own = *loops.mixed;
     if (own.listed) own.amplitudes += source.amplitudes;
-    add_mixed(own, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
+    if (reached.count > 1)
+      add_mixed_reached(own, b.qx, b.qy, b.qz, axes, first, last, *reached.bits, reached.group,
+                        b.terms, b.count);
+    else
+      add_mixed(own, b.qx, b.qy, b.qz, axes, first, last, b.terms, b.count);
     return;
   }
-  for (int o = first; o < last; ++o) {
-    for (int i = 0; i < b.count; ++i) b.term[i] = 0.0;
-    add_mixed(*loops.mixed, b.qx, b.qy, b.qz, axes, o, o + 1, b.term, b.count);
-    interpolate(Version<GRATING, TRICUBIC, ONCE, 0>(), p, axes + o * AXES_ROW, table, b);
+  for (int g = 0; g < reached.count; ++g) {
+    const int begin = g * reached.group, end = begin + reached.group;
+    reached.each(g, first, last, [&](int o) {
+      for (int i = begin; i < end; ++i) b.term[i] = 0.0;
+      add_mixed(*loops.mixed, b.qx + begin, b.qy + begin, b.qz + begin, axes, o, o + 1,
+                b.term + begin, reached.group);
+      interpolate(Version<GRATING, TRICUBIC, ONCE, 0>(), p, axes + o * AXES_ROW, table, begin, end,
+                  b);
+    });
   }
 }
 
 // All sources of one sub-pixel whose orientations stand in the table of each source.
-void add_lit_terms(const Params& p, const Loops& loops, long low, long high, Block& b) {
+void add_lit_terms(const Params& p, const Loops& loops, const double* sources,
+                   const double* table, long low, long high, Boxes& boxes, Block& b) {
   for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
-  add_mixed(*loops.mixed, b.dx, b.dy, b.dz, loops.mixed_axes, low, high, b.terms, b.count);
+  long last = low;
+  for (long first = low; first < high; first = last) {
+    last = high - first < mixed::MANY_ORIENTATIONS ? high : first + mixed::MANY_ORIENTATIONS;
+    if (!loops.cull) {
+      add_mixed(*loops.mixed, b.dx, b.dy, b.dz, loops.mixed_axes, first, last, b.terms, b.count);
+      continue;
+    }
+    boxes.bits.clear(boxes.rays.count);
+    for (long pair = first, next; pair < last; pair = next) {
+      const int number = static_cast<int>(pair / p.turns), turn = static_cast<int>(pair % p.turns);
+      next = pair - turn + p.turns < last ? pair - turn + p.turns : last;
+      groups_of(*loops.cull, read_source(sources, number), boxes.rays, boxes.source);
+      find_reached(p, *loops.cull, table, turn, turn + static_cast<int>(next - pair),
+                   static_cast<int>(pair - first), boxes);
+    }
+    add_mixed_reached(*loops.mixed, b.dx, b.dy, b.dz, loops.mixed_axes, first, last, boxes.bits,
+                      loops.cull->group, b.terms, b.count);
+  }
   const double height = p.height;
   NB_SIMD
   for (int i = 0; i < b.count; ++i) b.total[i] = fma(b.terms[i], height, b.total[i]);
 }
 
+// Adds orientations of equal weight to the row of terms.
+void add_orientations(const Params& p, const Loops& loops, const Source& source,
+                      const double* axes, const double* table, int first, int last, Boxes& boxes,
+                      Block& b) {
+  const bool tested =
+      loops.cull && find_all_reached(p, *loops.cull, table, first, last, boxes);
+  const Reached reached = tested
+                              ? Reached{&boxes.bits, loops.cull->group, boxes.source.count, first}
+                              : Reached{&EVERY, b.count, 1, first};
+  if (loops.mixed)
+    add_mixed_terms(p, loops, source, axes, table, first, last, reached, b);
+  else if (!p.laue)
+    loops.add(p, axes, table, first, last, reached, b);
+  // One by one, in the order of a card's sum.
+  for (int o = first; p.laue && o < last; ++o) {
+    loops.add(p, axes, table, o, o + 1, reached, b);
+    add_diffuse(p, source, axes, table, o, b);
+  }
+}
+
 // The terms of one source: orientations of equal weight are added before they are weighted.
 void add_source(const Params& p, const Loops& loops, const Source& source, const double* axes,
-                const double* table, int first, int last, Block& b) {
+                const double* table, int first, int last, Boxes& boxes, Block& b) {
+  if (loops.cull) groups_of(*loops.cull, source, boxes.rays, boxes.source);
   for (int begin = first, end = last; begin < last; begin = end) {
     const double weight = weight_of(axes, begin);
     end = last;
@@ -347,14 +479,9 @@ void add_source(const Params& p, const Loops& loops, const Source& source, const
       for (end = begin + 1; end < last && weight_of(axes, end) == weight;) ++end;
     if (begin != first)
       for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
-    if (loops.mixed)
-      add_mixed_terms(p, loops, source, axes, table, begin, end, b);
-    else if (!p.laue)
-      loops.add(p, axes, table, begin, end, b);
-    // One by one, in the order of a card's sum.
-    for (int o = begin; p.laue && o < end; ++o) {
-      loops.add(p, axes, table, o, o + 1, b);
-      add_diffuse(p, source, axes, table, o, b);
+    for (int from = begin, to; from < end; from = to) {
+      to = end - from < mixed::MANY_ORIENTATIONS ? end : from + int{mixed::MANY_ORIENTATIONS};
+      add_orientations(p, loops, source, axes, table, from, to, boxes, b);
     }
     end_source(p, source, weight, b);
   }
@@ -362,31 +489,33 @@ void add_source(const Params& p, const Loops& loops, const Source& source, const
 
 // The sums of a block over the range of steps.
 void sum_block(const Params& p, const double* axes, const double* sources, const double* table,
-               const Loops& loops, Block& b) {
-  const int subs = p.oversample * p.oversample;
+               const Loops& loops, Boxes& boxes, Block& b) {
   for (int outer = p.outer0; outer < p.outer1; ++outer) {
-    const int layer = outer / subs;
-    find_rays(p, layer, outer % subs, b);
-    // The range may begin and end inside a sub-pixel, and inside a source.
-    const bool begins = outer == p.outer0, ends = outer == p.outer1 - 1;
-    const int source0 = begins ? p.source0 : 0, source1 = ends ? p.source1 : p.sources;
-    const int turn0 = begins ? p.turn0 : 0, turn1 = ends ? p.turn1 : p.turns;
+    const Range range(p, outer);
+    find_block_rays(p, range.layer, range.sub, b);
+    if (loops.cull) find_groups(*loops.cull, b.dx, b.dy, b.dz, b.count, boxes.rays);
+    if (loops.beyond > 0.0) boxes.ball = cull::find_ball(b.dx, b.dy, b.dz, b.count);
     if (loops.mixed && loops.mixed->lit) {
-      const long low = static_cast<long>(source0) * p.turns + turn0;
-      add_lit_terms(p, loops, low, static_cast<long>(source1 - 1) * p.turns + turn1, b);
+      bool all = loops.beyond > 0.0;
+      for (int number = range.source0; all && number < range.source1; ++number)
+        all = cull::is_beyond(loops.beyond, boxes.ball, read_source(sources, number));
+      if (all) continue;
+      const long low = static_cast<long>(range.source0) * p.turns + range.turn0;
+      const long high = static_cast<long>(range.source1 - 1) * p.turns + range.turn1;
+      add_lit_terms(p, loops, sources, table, low, high, boxes, b);
       continue;
     }
-    for (int number = source0; number < source1; ++number) {
-      const int first = number == source0 ? turn0 : 0;
-      const int last = number == source1 - 1 ? turn1 : p.turns;
+    for (int number = range.source0; number < range.source1; ++number) {
+      const int first = range.first(number), last = range.last(number);
       const Source source = read_source(sources, number);
       const double* own = table + source.amplitudes;
-      if (!begin_source(p, source, layer, b)) continue;
+      if (cull::is_beyond(loops.beyond, boxes.ball, source)) continue;
+      if (!begin_source(p, source, range.layer, b)) continue;
       if (p.factors == PRODUCTS) {
         multiply_terms(p, source, axes, own, first, last, b);
         continue;
       }
-      add_source(p, loops, source, axes, own, first, last, b);
+      add_source(p, loops, source, axes, own, first, last, boxes, b);
     }
   }
 }
@@ -397,7 +526,7 @@ void find_polarization(const Params& shared, const double* sources, Block& b) {
   const int subs = p.oversample * p.oversample;
   for (int i = 0; i < b.count; ++i) b.terms[i] = 0.0;
   for (int outer = 0; outer < p.layers * subs; ++outer) {
-    find_rays(p, outer / subs, outer % subs, b);
+    find_block_rays(p, outer / subs, outer % subs, b);
     for (int number = 0; number < p.sources; ++number) {
       const Source source = read_source(sources, number);
       NB_SIMD
@@ -417,11 +546,11 @@ void find_polarization(const Params& shared, const double* sources, Block& b) {
 void finish_block(const Params& shared, const double* sources, const double* totals,
                   const double* gains, float* image, Block& b) {
   const Params p = shared;
-  find_rays(p, 0, 0, b);
+  find_block_rays(p, 0, 0, b);
   for (int i = 0; i < b.count; ++i) b.weight[i] = solid_angle(p, b.ray(i));
   if (p.polarized) find_polarization(p, sources, b);
   if (p.depth >= 0.0) {
-    find_rays(p, p.layers - 1, 0, b);
+    find_block_rays(p, p.layers - 1, 0, b);
     NB_SIMD
     for (int i = 0; i < b.count; ++i) b.term[i] = ray_captured(p, p.layers - 1, b.ray(i).d);
   }
@@ -436,24 +565,68 @@ void finish_block(const Params& shared, const double* sources, const double* tot
 // Sums the terms of a range of steps for p.count pixels.
 //
 // axes, sources: rows of AXES_ROW and SOURCE_ROW numbers; table: (squared) amplitudes; listed: flat
-// indices in the tile, read where p.listed; mixed, mixed_axes: null for float64; totals, gains: the
-// effect on each pixel's running sum (gains only for products).  Returns the evaluations whose
-// interpolation left the list.
+// indices in the tile, read where p.listed; mixed, mixed_axes: null for float64; cull: null where
+// nothing is skipped; totals, gains: the effect on each pixel's running sum (gains only for
+// products).  Returns the evaluations whose interpolation left the list.
 NB_EXPORT long long nb_sum(const Params* p, const double* axes, const double* sources,
                            const double* table, const int* listed, const Mixed* mixed,
-                           const double* mixed_axes, double* totals, double* gains) {
+                           const double* mixed_axes, const Cull* cull, double* totals,
+                           double* gains) {
   Block b;
+  Boxes boxes;
   b.outside = 0;
-  const Loops loops = {choose_terms(*p), mixed, mixed_axes};
-  for (int begin = 0; begin < p->count; begin += BLOCK) {
-    place_pixels(*p, listed, begin, b);
-    for (int i = 0; i < b.count; ++i) b.total[i] = 0.0, b.gain[i] = 1.0;
-    sum_block(*p, axes, sources, table, loops, b);
-    for (int i = 0; i < b.pixels; ++i) totals[begin + i] = b.total[i];
+  const Loops loops = {choose_terms(*p), mixed, mixed_axes, cull && cull->group ? cull : nullptr,
+                       cull ? cull->beyond : 0.0};
+  const int most = cull ? block_of(*cull) : BLOCK;
+  for (int begin = 0; begin < p->count; begin += most) {
+    if (cull && !p->listed)
+      place_bands(*p, cull->rows, begin, most, b);
+    else
+      place_in_order(*p, listed, begin, most, b);
+    pad_pixels(cull && cull->group > STEP ? cull->group : STEP, b);
+    for (int i = 0; i < b.count; ++i) b.total[i] = 0.0;
+    for (int i = 0; p->factors == PRODUCTS && i < b.count; ++i) b.gain[i] = 1.0;
+    sum_block(*p, axes, sources, table, loops, boxes, b);
+    for (int i = 0; i < b.pixels; ++i) {
+      totals[b.flat[i]] = b.total[i];
+      // One by one: vectors of numbers that go everywhere are slower.
+      asm volatile("");
+    }
     if (p->factors == PRODUCTS)
       for (int i = 0; i < b.pixels; ++i) gains[begin + i] = b.gain[i];
   }
   return b.outside;
+}
+
+// How many of a tile's pixels are in groups that orientations reach, summed over every
+// source_step-th source and every turn_step-th orientation of the first sub-pixel: for estimates.
+NB_EXPORT long long nb_reached(const Params* p, const double* sources, const Cull* cull,
+                               int source_step, int turn_step) {
+  Block b;
+  Boxes boxes;
+  long long reached = 0;
+  const int most = block_of(*cull);
+  for (int begin = 0; begin < p->count; begin += most) {
+    place_bands(*p, cull->rows, begin, most, b);
+    pad_pixels(cull->group > STEP ? cull->group : STEP, b);
+    find_block_rays(*p, 0, 0, b);
+    boxes.ball = cull::find_ball(b.dx, b.dy, b.dz, b.count);
+    if (cull->group) find_groups(*cull, b.dx, b.dy, b.dz, b.count, boxes.rays);
+    for (int number = 0; number < p->sources; number += source_step) {
+      const Source source = read_source(sources, number);
+      if (cull::is_beyond(cull->beyond, boxes.ball, source)) continue;
+      if (!cull->group) {
+        reached += static_cast<long long>(b.pixels) * ((p->turns - 1) / turn_step + 1);
+        continue;
+      }
+      groups_of(*cull, source, boxes.rays, boxes.source);
+      for (int o = 0; o < p->turns; o += turn_step) {
+        const double* turn = cull->turns + static_cast<ptrdiff_t>(o) * cull::TURN_ROW;
+        reached += __builtin_popcount(cull::reached_groups(turn, boxes.source)) * cull->group;
+      }
+    }
+  }
+  return reached;
 }
 
 // Turns sums over all steps into photons.
@@ -461,7 +634,8 @@ NB_EXPORT void nb_finish(const Params* p, const double* sources, const int* list
                          const double* totals, const double* gains, float* image) {
   Block b;
   for (int begin = 0; begin < p->count; begin += BLOCK) {
-    place_pixels(*p, listed, begin, b);
+    place_pixels(*p, listed, begin, BLOCK, b);
+    pad_pixels(STEP, b);
     const double* gain = p->factors == PRODUCTS ? gains + begin : nullptr;
     finish_block(*p, sources, totals + begin, gain, image + begin, b);
   }

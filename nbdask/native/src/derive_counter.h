@@ -1,4 +1,4 @@
-// Philox4x32-10, a generator without a state: nbdask/derive/counter.py has its description.
+// Philox4x32-10, a generator without a state: nbdask/counter.py has its description.
 #pragma once
 
 #include "derive_elementary.h"

@@ -1,6 +1,6 @@
 // Logarithm, exponential, normal quantile and Poisson probability from + - * / and sqrt alone.
 //
-// The same operations in the same order as nbdask/derive/elementary.py, so the same bits: a product
+// The same operations in the same order as nbdask/elementary.py, so the same bits: a product
 // and a sum are rounded one after the other, here without fma.
 #pragma once
 

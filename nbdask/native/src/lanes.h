@@ -16,6 +16,7 @@
 #endif
 
 #define NB_METHOD __attribute__((always_inline)) inline
+#define NB_SIMD _Pragma("omp simd")
 
 // Ahead of short loops, whose arrays then stay in registers.
 #if defined(__clang__)

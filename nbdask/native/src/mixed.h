@@ -2,6 +2,7 @@
 //
 // Sums of a few orientations are float32, everything beyond float64.
 #pragma once
+#include "cull.h"
 #include "mixed_spots.h"
 
 // g++ keeps two vectors side by side apart, one after the other, unless told to schedule before it
@@ -20,7 +21,7 @@ constexpr int LIT_START = 9, LIT_BIASED = 12, LIT_WEIGHT = 15, LIT_NUMBERS = 16;
 // Orientations that are summed in float32 before their sum goes to float64.
 constexpr long FEW_ORIENTATIONS = 8;
 // Orientations that go over a block before the next: their axes stay in the first cache.
-constexpr long MANY_ORIENTATIONS = 32 * FEW_ORIENTATIONS;
+constexpr long MANY_ORIENTATIONS = cull::MOST_TURNS;
 
 // Vectors that go through the loop side by side, so that one is worked on while the other waits.
 // The widest keep a processor busy by themselves.
@@ -67,12 +68,10 @@ NB_INLINE FLOATS strength(const Mixed& m, const Index (&at)[3]) {
   return gathered(m.amplitudes, place);
 }
 
-// The float32 sum of a few orientations.
+// Adds a few orientations to a float32 sum.
 template <bool SURE, bool LISTED, bool LIT, class Spot>
 NB_INLINE void sum_few(const Mixed& m, Spot& spot, const double* axes, long first, long last,
                        const Pixels (&pixels)[VECTORS], FLOATS (&sum)[VECTORS]) {
-  NB_EACH
-  for (int v = 0; v < VECTORS; ++v) sum[v] = FLOATS{};
   for (long o = first; o < last; ++o) {
     const double* row = axes + o * (LIT ? LIT_NUMBERS : int{AXES_ROW});
     NB_EACH
@@ -90,6 +89,24 @@ NB_INLINE void sum_few(const Mixed& m, Spot& spot, const double* axes, long firs
   }
 }
 
+NB_INLINE void load_pixels(const double* const* q, long first, Pixels (&pixels)[VECTORS]) {
+  NB_EACH
+  for (int v = 0; v < VECTORS; ++v)
+    NB_EACH
+    for (int axis = 0; axis < 3; ++axis)
+      NB_EACH
+      for (int half = 0; half < 2; ++half)
+        pixels[v].q[axis][half] = load(q[axis] + first + v * LANES + half * HALF_LANES);
+}
+
+NB_INLINE void add_totals(const DOUBLES (&total)[VECTORS][2], double* sum) {
+  double terms[VECTORS * LANES];
+  memcpy(terms, total, sizeof terms);
+  for (int v = 0; v < VECTORS; ++v)
+    for (int lane = 0; lane < LANES; ++lane)
+      sum[v * LANES + pixel_of(lane)] += terms[v * LANES + lane];
+}
+
 template <class Spot, bool LISTED, bool LIT>
 static void add_spots(const Mixed& m, const double* const* q, const double* axes, long first,
                       long last, double* sum, long count) {
@@ -97,30 +114,69 @@ static void add_spots(const Mixed& m, const double* const* q, const double* axes
   for (long i = 0; i < count; i += VECTORS * LANES) {
     Pixels pixels[VECTORS];
     DOUBLES total[VECTORS][2] = {};
-    NB_EACH
-    for (int v = 0; v < VECTORS; ++v)
-      NB_EACH
-      for (int axis = 0; axis < 3; ++axis)
-        NB_EACH
-        for (int half = 0; half < 2; ++half)
-          pixels[v].q[axis][half] = load(q[axis] + i + v * LANES + half * HALF_LANES);
+    load_pixels(q, i, pixels);
     for (long start = first; start < last; start += FEW_ORIENTATIONS) {
       const long end = last - start < FEW_ORIENTATIONS ? last : start + FEW_ORIENTATIONS;
-      FLOATS few[VECTORS];
+      FLOATS few[VECTORS] = {};
       if constexpr (Spot::DOUBTS) spot.start();
       sum_few<false, LISTED, LIT>(m, spot, axes, start, end, pixels, few);
       if constexpr (Spot::DOUBTS) {
-        if (__builtin_expect(spot.doubtful(), 0))
+        if (__builtin_expect(spot.doubtful(), 0)) {
+          NB_EACH
+          for (int v = 0; v < VECTORS; ++v) few[v] = FLOATS{};
           sum_few<true, LISTED, LIT>(m, spot, axes, start, end, pixels, few);
+        }
       }
       NB_EACH
       for (int v = 0; v < VECTORS; ++v) add_wide(total[v], few[v]);
     }
-    double terms[VECTORS * LANES];
-    memcpy(terms, total, sizeof terms);
-    for (int v = 0; v < VECTORS; ++v)
-      for (int lane = 0; lane < LANES; ++lane)
-        sum[i + v * LANES + pixel_of(lane)] += terms[v * LANES + lane];
+    add_totals(total, sum + i);
+  }
+}
+
+// The orientations that reach each group, of MANY_ORIENTATIONS, counted from the first of them.
+struct Reaching {
+  unsigned char numbers[cull::MOST_GROUPS][MANY_ORIENTATIONS];
+  int count[cull::MOST_GROUPS] = {};
+
+  Reaching(const cull::Bits& bits, int groups, int turns) {
+    for (int group = 0; group < groups; ++group)
+      cull::each_turn(bits, group, 0, turns, [&](int o) {
+        numbers[group][count[group]++] = static_cast<unsigned char>(o);
+      });
+  }
+};
+
+// The same sums of the orientations that reach each group of pixels: what is left out is 0.
+template <class Spot, bool LISTED, bool LIT>
+static void add_reaching(const Mixed& m, const double* const* q, const double* axes,
+                         const Reaching& reaching, int group, double* sum, long count) {
+  Spot spot(m);
+  for (long i = 0; i < count; i += VECTORS * LANES) {
+    const unsigned char* numbers = reaching.numbers[i / group];
+    const int last = reaching.count[i / group];
+    if (last == 0) continue;
+    Pixels pixels[VECTORS];
+    DOUBLES total[VECTORS][2] = {};
+    load_pixels(q, i, pixels);
+    for (int n = 0, start = 0; n < last; start = n) {
+      const long end = numbers[n] / FEW_ORIENTATIONS * FEW_ORIENTATIONS + FEW_ORIENTATIONS;
+      FLOATS few[VECTORS] = {};
+      if constexpr (Spot::DOUBTS) spot.start();
+      for (; n < last && numbers[n] < end; ++n)
+        sum_few<false, LISTED, LIT>(m, spot, axes, numbers[n], numbers[n] + 1, pixels, few);
+      if constexpr (Spot::DOUBTS) {
+        if (__builtin_expect(spot.doubtful(), 0)) {
+          NB_EACH
+          for (int v = 0; v < VECTORS; ++v) few[v] = FLOATS{};
+          for (int o = start; o < n; ++o)
+            sum_few<true, LISTED, LIT>(m, spot, axes, numbers[o], numbers[o] + 1, pixels, few);
+        }
+      }
+      NB_EACH
+      for (int v = 0; v < VECTORS; ++v) add_wide(total[v], few[v]);
+    }
+    add_totals(total, sum + i);
   }
 }
 
@@ -140,6 +196,16 @@ static void add_listed(const Mixed& m, const double* const* q, const double* axe
     add_lit<Spot, true>(m, q, axes, first, last, sum, count);
   else
     add_lit<Signed, false>(m, q, axes, first, last, sum, count);
+}
+
+template <template <bool> class Spot>
+static void add_reached(const Mixed& m, const double* const* q, const double* axes,
+                        const Reaching& reaching, int group, double* sum, long count) {
+  const auto add = m.listed ? m.lit ? add_reaching<Spot<false>, true, true>
+                                    : add_reaching<Spot<false>, true, false>
+                   : m.lit  ? add_reaching<Spot<true>, false, true>
+                            : add_reaching<Spot<true>, false, false>;
+  add(m, q, axes, reaching, group, sum, count);
 }
 
 }  // namespace mixed
@@ -172,6 +238,9 @@ static void add_mixed(const Mixed& m, const double* q0, const double* q1, const 
       case MIXED_GRATING:
         add_listed<Grating<true>, Grating<false>>(m, q, axes, start, end, sum, count);
         break;
+      case MIXED_MANY:
+        add_listed<ManyCells<true>, ManyCells<false>>(m, q, axes, start, end, sum, count);
+        break;
       case MIXED_GAUSS:
         add_listed<Gauss<true>, Gauss<false>>(m, q, axes, start, end, sum, count);
         break;
@@ -183,4 +252,19 @@ static void add_mixed(const Mixed& m, const double* q0, const double* q1, const 
         break;
     }
   }
+}
+
+// The same of orientations that spots reach groups of pixels with; bits: of up to
+// MANY_ORIENTATIONS.
+static void add_mixed_reached(const Mixed& m, const double* q0, const double* q1, const double* q2,
+                              const double* axes, long first, long last, const cull::Bits& bits,
+                              int group, double* sum, long count) {
+  using namespace mixed;
+  const double* const q[3] = {q0, q1, q2};
+  const Reaching reaching(bits, static_cast<int>(count / group), static_cast<int>(last - first));
+  axes += first * (m.lit ? LIT_NUMBERS : int{AXES_ROW});
+  if (m.lattice == MIXED_TOPHAT)
+    add_reached<Tophat>(m, q, axes, reaching, group, sum, count);
+  else
+    add_reached<Gauss>(m, q, axes, reaching, group, sum, count);
 }

@@ -9,7 +9,16 @@
 #include "lattice.h"
 
 // Kinds of lattice factors.
-enum { MIXED_FEW, MIXED_MORE, MIXED_GRATING, MIXED_GAUSS, MIXED_TOPHAT, MIXED_SPHERE, MIXED_KINDS };
+enum {
+  MIXED_FEW,
+  MIXED_MORE,
+  MIXED_GRATING,
+  MIXED_GAUSS,
+  MIXED_TOPHAT,
+  MIXED_SPHERE,
+  MIXED_MANY,
+  MIXED_KINDS
+};
 
 // What the loops read of a model; made by nbdask/kernels/mixed.py.
 struct Mixed {
@@ -85,19 +94,27 @@ struct Few {
 #endif
 
 // Any number of cells: the quotient of two sines for each axis.
-template <bool SIGNED>
-struct Grating {
+//
+// N times the rounded distance is wrong by N times what that is.  Near a spot this is what keeps
+// the quotient right, elsewhere it spoils the zeros of many cells.  So with MANY the product is
+// rounded itself where the distance is above a quarter of the first zero's.
+// S-NUM-13
+template <bool SIGNED, bool MANY>
+struct AnyGrating {
   static constexpr bool EXACT = true, DOUBTS = false;
   static constexpr double ADDED = SIGNED ? EVEN_BIAS : BIAS;
-  unsigned cells[3];
+  unsigned cells[3], quarter[3];
+  double number[3];
   float tiny[3];
   // Added to a distance, so that 0 / 0 becomes N * TINY / TINY.
   static constexpr float TINY = 1e-12f;
 
-  explicit Grating(const Mixed& m) {
+  explicit AnyGrating(const Mixed& m) {
     NB_EACH
     for (int i = 0; i < 3; ++i) {
       cells[i] = m.cells[i];
+      quarter[i] = (1u << 30) / cells[i];
+      number[i] = m.cells[i];
       tiny[i] = m.cells[i] * TINY;
     }
   }
@@ -107,13 +124,22 @@ struct Grating {
     return x * sine_ratio32(x * x);
   }
 
+  // N times a distance, less whole numbers, in units of 2^-32.
+  NB_METHOD WORDS product(const Index& at, WORDS distance, int i) const {
+    // This wraps around at whole numbers.
+    const WORDS near = distance * cells[i];
+    if constexpr (!MANY) return near;
+    const DOUBLES n = doubles(number[i]), bias = doubles(EVEN_BIAS);
+    const WORDS far = lower_words(fma(at.numbers[0], n, bias), fma(at.numbers[1], n, bias));
+    return distance + quarter[i] < words(2 * quarter[i]) ? near : far;
+  }
+
   NB_METHOD FLOATS term(const Index (&at)[3]) const {
     FLOATS above, below;
     NB_EACH
     for (int i = 0; i < 3; ++i) {
       const WORDS distance = SIGNED ? at[i].low : at[i].low - CENTRE;
-      // The product wraps around at whole numbers: N x less the nearest one is left.
-      const FLOATS many = sine(distance * cells[i], tiny[i]), one = sine(distance, TINY);
+      const FLOATS many = sine(product(at[i], distance, i), tiny[i]), one = sine(distance, TINY);
       above = i ? above * many : many;
       below = i ? below * one : one;
     }
@@ -121,6 +147,11 @@ struct Grating {
     return factor * factor;
   }
 };
+
+template <bool SIGNED>
+using Grating = AnyGrating<SIGNED, false>;
+template <bool SIGNED>
+using ManyCells = AnyGrating<SIGNED, true>;
 
 // |R (dh, dk, dl)|^2 plus a number.
 template <bool SIGNED>

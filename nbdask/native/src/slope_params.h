@@ -3,8 +3,9 @@
 #pragma once
 
 // Most ways in which orientations turn, and numbers that a shape depends on: the cells along each axis
-// (square), terms of the squared radius (round), terms xx, yy, zz, xy, xz, yz of the form (gauss).
-enum { MOST_SPINS = 8, MOST_SHAPE = 6 };
+// (square; few of them: their logarithms), terms of the squared radius (round), terms xx, yy, zz, xy, xz, yz of the form (gauss and
+// spherical).
+enum { MOST_SPINS = 24, MOST_SHAPE = 6 };
 
 // Derivatives for one parameter.
 struct Slope {
@@ -35,10 +36,6 @@ struct Slope {
 
 // What holds for all parameters.
 struct Slopes {
-  // Powers of the slope of a grating near its peak, for each axis.
-  double series[3][4];
-  // Polynomials of cos(N pi x) of few cells.
-  double wave[3][6];
   int parameters;
   int spins;
   // Numbers of the shape that are wanted: 0, 3 or 6.
@@ -46,5 +43,28 @@ struct Slopes {
   // Whether axes turn, and whether anything moves q.
   int turned;
   int moved;
+  // Of a card: pixels of a piece whose products are summed up.
+  int piece;
+  // Of a processor: whether gratings of many cells are computed in float32.
+  int narrow;
   int spare;
+};
+
+// What a card sums up besides, exactly, in whole numbers of two units: per_coarse of the larger ones
+// are 1, fine of the smaller ones are a larger one, most of which a number may have.
+struct Pulls {
+  double per_coarse;
+  double fine;
+  double most;
+  int amplitudes;
+  int sources;
+};
+
+// What is known of the data of normal equations: photons that the model does not hold, the square of
+// the readout noise, the least variance, where residuals begin to count linearly (0: nowhere).
+struct Data {
+  double background;
+  double noise;
+  double least;
+  double robust;
 };

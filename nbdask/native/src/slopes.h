@@ -13,85 +13,99 @@ struct LatticeSlope {
   double shape[MOST_SHAPE];
 };
 
-// One axis of a square crystal: S, dS/dx, dS/dN.
-struct AxisSlope {
-  double squared, by, cells;
-};
-
-// What the shape's part of three axes is divided by: sin(pi x) / x of each.
-struct FewSlope {
-  AxisSlope axis;
-  double ratio;
-};
-
-// The wave cos(N pi x) is, as the factor itself, a polynomial in sin^2(pi x), for odd N times cos(pi x):
-// their product has that cosine once, whatever N is.
-// S-GRAD-05, S-NUM-11
-template <class V>
-NB_INLINE FewSlope few_slope(const V& v, const Params& p, const Slopes& how, int axis, double x) {
-  const double* few = p.few[axis];
-  const double* wave = how.wave[axis];
-  const double u = x * x, ratio = sine_ratio(u), c = cosine(u), even = p.even[axis];
-  const double sine = x * ratio, s = sine * sine, rest = fma(-even, s, 1.0);
-  const double value = polynomial(v, few, s);
-  double steep = 2.0 * few[2], along = wave[3];
-  if (v.degree == 4) {
-    steep = fma(s, fma(s, 4.0 * few[4], 3.0 * few[3]), steep);
-    along = fma(s, fma(s, wave[5], wave[4]), along);
-  }
-  steep = fma(s, steep, few[1]);
-  along = fma(s, fma(s, fma(s, along, wave[2]), wave[1]), wave[0]);
-  const double square = value * value;
-  const double by = fma(2.0 * value * steep, rest, -even * square) * (2.0 * PI * sine * c);
-  return {{square * rest, by, 2.0 * PI * value * along * c}, ratio};
+// (cos(pi x) - 1) / u for u = x * x, x from -1/2 to 1/2; error of the cosine 2.1e-15.
+// S-GRAD-05
+NB_INLINE double cosine_rest(double u) {
+  double p = fma(u, -0.00010045783258113025, 0.001927908606175386);
+  p = fma(u, p, -0.02580654632507807);
+  p = fma(u, p, 0.23533059102642537);
+  p = fma(u, p, -1.3352627664554553);
+  p = fma(u, p, 4.058712126347368);
+  return fma(u, p, -4.934802200544);
 }
 
-// One axis of any number of cells, from both sines and what divides by the lower one.  The signs of
-// sin(N pi x) and cos(N pi x) are left out: they drop out together.
-// S-GRAD-05, S-NUM-12
-NB_INLINE AxisSlope grating_slope(double x, double cells, const double* series, const Sines& sines,
-                                  double over) {
-  const double u = x * x, y = fma(cells, x, -rint(cells * x)), wave = cosine(y * y);
-  const double factor = sines.above * over, squared = factor * factor;
-  const double direct = 2.0 * PI * factor * fma(cells, wave, -factor * cosine(u)) * over;
-  const double log = fma(u, fma(u, fma(u, series[3], series[2]), series[1]), series[0]);
-  const double near = cells * x;
-  const double by = near * near < 4e-4 ? x * log * squared : direct;
-  const double ratio = u < 1e-120 ? 1.0 / PI : x * over;
-  return {squared, by, 2.0 * PI * factor * wave * ratio};
+// One axis of few cells: the factor g as value * sqrt(rest), and the derivatives of its square by x,
+// and by ln N but for the others' factors and for x / sin(pi x), whose inverse is the ratio.
+struct FewSlope {
+  double value, rest, by, cells, ratio;
+};
+
+// The wave N cos(N pi x) follows from the factor P(s) and its slope, s = sin^2(pi x): it is
+// cos(pi x) (P + 2 s P'), for even N cos^2(pi x) (P + 2 s P') - s P.  Times the factor it has that
+// cosine once, whatever N is.
+// S-GRAD-05, S-NUM-11
+template <class V>
+NB_INLINE FewSlope few_slope(const V& v, const Params& p, int axis, double x) {
+  const double* few = p.few[axis];
+  const bool odd = v.lattice == FEW_ODD;
+  const double u = x * x, ratio = sine_ratio(u), even = p.even[axis];
+  const double c = fma(u, cosine_rest(u), 1.0), sine = x * ratio, s = sine * sine;
+  const double rest = odd ? 1.0 : fma(-even, s, 1.0), value = polynomial(v, few, s), twice = 2.0 * PI * value;
+  double steep = 2.0 * few[2];
+  if (v.degree == 4) steep = fma(s, fma(s, 4.0 * few[4], 3.0 * few[3]), steep);
+  steep = fma(s, steep, few[1]);
+  const double turn = fma(s + s, steep, value);
+  const double along = odd ? turn : fma(rest, turn, -even * (s * value));
+  const double slope = odd ? steep + steep : fma(steep + steep, rest, -even * value);
+  return {value, rest, twice * (slope * (sine * c)), twice * (along * c), ratio};
 }
 
 // Products, never quotients by a factor that may be 0.
 // S-GRAD-05
-NB_INLINE LatticeSlope product_slope(const AxisSlope& a, const AxisSlope& b, const AxisSlope& c) {
-  const double ab = a.squared * b.squared, bc = b.squared * c.squared, ac = a.squared * c.squared;
-  return {ab * c.squared,
-          {a.by * bc, b.by * ac, c.by * ab},
-          {a.cells * bc, b.cells * ac, c.cells * ab, 0.0, 0.0, 0.0}};
-}
-
-// S-GRAD-05
 template <class V>
-NB_INLINE LatticeSlope few_slopes(const V& v, const Params& p, const Slopes& how,
-                                  const Indices& at) {
-  FewSlope h = few_slope(v, p, how, 0, at.h.away), k = few_slope(v, p, how, 1, at.k.away);
-  FewSlope l = few_slope(v, p, how, 2, at.l.away);
-  const double over = quotient(1.0, h.ratio * k.ratio * l.ratio);
-  h.axis.cells *= over * (k.ratio * l.ratio);
-  k.axis.cells *= over * (h.ratio * l.ratio);
-  l.axis.cells *= over * (h.ratio * k.ratio);
-  return product_slope(h.axis, k.axis, l.axis);
+NB_INLINE LatticeSlope few_slopes(const V& v, const Params& p, const Indices& at) {
+  const FewSlope h = few_slope(v, p, 0, at.h.away), k = few_slope(v, p, 1, at.k.away);
+  const FewSlope l = few_slope(v, p, 2, at.l.away);
+  const double a = h.value * h.value * h.rest, b = k.value * k.value * k.rest;
+  const double c = l.value * l.value * l.rest, bc = b * c, ac = a * c, ab = a * b;
+  const double kl = k.ratio * l.ratio, hl = h.ratio * l.ratio, hk = h.ratio * k.ratio;
+  const double over = quotient(1.0, h.ratio * kl);
+  return {a * bc,
+          {h.by * bc, k.by * ac, l.by * ab},
+          {h.cells * bc * (over * kl), k.cells * ac * (over * hl), l.cells * ab * (over * hk), 0.0,
+           0.0, 0.0}};
+}
+
+// One axis of any number of cells, z = pi x, Z = N z: both sines, cos z, cos Z, and what is left of
+// N sin z - sin Z and cos Z - cos z without cancellation.  The signs of sin Z and cos Z are left out:
+// they drop out together.
+struct Waves {
+  double x, below, above, slow, fast, lag, fall;
+};
+
+// S-GRAD-05, S-NUM-12
+NB_INLINE Waves find_waves(double x, double cells) {
+  // As find_sines.
+  constexpr double tiny = 1e-100;
+  const double turns = rint(cells * x), y = fma(cells, x, -turns), u = x * x, w = y * y;
+  const double below = u * sine_rest(u), above = w * sine_rest(w);
+  const double low = u * cosine_rest(u), high = w * cosine_rest(w);
+  const double ratio = PI + below;
+  return {x + tiny / PI, fma(x, ratio, tiny), fma(y, PI + above, cells * tiny), 1.0 + low,
+          1.0 + high, fma(turns, ratio, y * (below - above)), high - low};
+}
+
+// What the slope of the factor is to the factor's share of its square, over 2 pi.
+// S-GRAD-05
+NB_INLINE double steepness(const Waves& of, double cells, double over) {
+  return fma(of.slow * of.lag, over, cells * of.fall) * over;
 }
 
 // S-GRAD-05
-NB_INLINE LatticeSlope square_slope(const Params& p, const Slopes& how, const Indices& at) {
-  const Sines h = find_sines(at.h.away, p.cells[0]), k = find_sines(at.k.away, p.cells[1]);
-  const Sines l = find_sines(at.l.away, p.cells[2]);
-  const double over = quotient(1.0, h.below * k.below * l.below);
-  return product_slope(
-      grating_slope(at.h.away, p.cells[0], how.series[0], h, over * (k.below * l.below)),
-      grating_slope(at.k.away, p.cells[1], how.series[1], k, over * (h.below * l.below)),
-      grating_slope(at.l.away, p.cells[2], how.series[2], l, over * (h.below * k.below)));
+NB_INLINE LatticeSlope square_slope(const Params& p, const Indices& at) {
+  const Waves h = find_waves(at.h.away, p.cells[0]), k = find_waves(at.k.away, p.cells[1]);
+  const Waves l = find_waves(at.l.away, p.cells[2]);
+  const double kl = k.below * l.below, hl = h.below * l.below, hk = h.below * k.below;
+  const double over = quotient(1.0, h.below * kl);
+  const double over_h = over * kl, over_k = over * hl, over_l = over * hk;
+  const double a = h.above * over_h, b = k.above * over_k, c = l.above * over_l;
+  const double bc = b * c, factor = a * bc, twice = 2.0 * PI * factor;
+  const double by_h = twice * bc, by_k = twice * (a * c), by_l = twice * (a * b);
+  return {factor * factor,
+          {by_h * steepness(h, p.cells[0], over_h), by_k * steepness(k, p.cells[1], over_k),
+           by_l * steepness(l, p.cells[2], over_l)},
+          {by_h * (h.fast * (h.x * over_h)), by_k * (k.fast * (k.x * over_k)),
+           by_l * (l.fast * (l.x * over_l)), 0.0, 0.0, 0.0}};
 }
 
 // The derivative of (sin X - X cos X) / x^3, X = pi x, by u = x * x: its power series; relative error
@@ -144,15 +158,25 @@ NB_INLINE LatticeSlope gauss_slope(const Params& p, const Indices& at) {
            each * d.y * d.z}};
 }
 
-// S-GRAD-05, S-GRAD-06, S-GRAD-07
+// By fractional indices, from what it is by those of the basis of nodes.
+// S-GRAD-24
+NB_INLINE LatticeSlope node_slope(const Params& p, const Indices& at) {
+  LatticeSlope found = gauss_slope(p, at);
+  const double(*to)[3] = p.to_nodes;
+  const Vector by = found.by;
+  found.by = {fma(to[2][0], by.z, fma(to[1][0], by.y, to[0][0] * by.x)),
+              fma(to[2][1], by.z, fma(to[1][1], by.y, to[0][1] * by.x)),
+              fma(to[2][2], by.z, fma(to[1][2], by.y, to[0][2] * by.x))};
+  return found;
+}
+
+// S-GRAD-05, S-GRAD-06, S-GRAD-07, S-GRAD-24
 template <class V>
-NB_INLINE LatticeSlope lattice_slope(const V& v, const Params& p, const Slopes& how,
-                                     const Indices& at) {
-  if (v.lattice == FEW_ODD || v.lattice == FEW)
-    return few_slopes(v, p, how, at);
-  if (v.lattice == GRATING) return square_slope(p, how, at);
+NB_INLINE LatticeSlope lattice_slope(const V& v, const Params& p, const Indices& at) {
+  if (v.lattice == FEW_ODD || v.lattice == FEW) return few_slopes(v, p, at);
+  if (v.lattice == GRATING) return square_slope(p, at);
   if (v.lattice == SPHERE) return sphere_slope(p, at);
-  return gauss_slope(p, at);
+  return v.lattice == NODES ? node_slope(p, at) : gauss_slope(p, at);
 }
 
 // Derivatives of Lagrange's weights.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from nbdask.derive import counter, elementary
+from nbdask import counter, elementary
 from nbdask.errors import FieldError
 
 

@@ -5,7 +5,7 @@ every processor and in every implementation; a system's own ``log`` may differ i
 that of another, and a last bit decides now and then whether a deviate is accepted.
 
 ``derive_elementary.h`` holds the same in C++: a change here is one there, and of
-:data:`.provenance.VERSION`.
+``derive.provenance.VERSION``.
 """
 
 from __future__ import annotations

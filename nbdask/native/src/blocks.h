@@ -1,0 +1,78 @@
+// Blocks of pixels, over which inner loops become vector code: what all of them share.
+#pragma once
+#include <stddef.h>
+
+#include "rays.h"
+
+#define NB_EXPORT extern "C" __attribute__((visibility("default")))
+#define NB_SIMD _Pragma("omp simd")
+#define NB_APART __attribute__((noinline))
+
+// Blocks are a multiple of STEP pixels long, but not such a power of two that all rows begin at the
+// same place of the cache.  The last block of a tile is filled up with copies of its last pixel to a
+// multiple of STEP, so that loops have no remainder.
+constexpr int STEP = 32;
+
+// A block has rows slow, fast, dx, dy, dz, inverse.  Fills up the last block.
+template <class Block>
+static void pad_pixels(int multiple, Block& b) {
+  b.count = (b.pixels + multiple - 1) / multiple * multiple;
+  for (int i = b.pixels; i < b.count; ++i) {
+    b.slow[i] = b.slow[b.pixels - 1];
+    b.fast[i] = b.fast[b.pixels - 1];
+  }
+}
+
+template <class Block>
+static void place_pixels(const Params& p, const int* listed, int begin, int most, Block& b) {
+  b.pixels = p.count - begin < most ? p.count - begin : most;
+  int row = begin / p.width, column = begin % p.width;
+  for (int i = 0; i < b.pixels; ++i) {
+    if (p.listed) {
+      row = listed[begin + i] / p.width;
+      column = listed[begin + i] % p.width;
+    }
+    b.slow[i] = p.slow0 + row;
+    b.fast[i] = p.fast0 + column;
+    if (++column == p.width) {
+      column = 0;
+      ++row;
+    }
+  }
+}
+
+template <bool CURVED, class Block>
+static void find_block_rays_of(const Params& shared, int layer, int sub, Block& b) {
+  const Params p = shared;
+  const int sub_slow = sub / p.oversample, sub_fast = sub % p.oversample;
+  NB_SIMD
+  for (int i = 0; i < b.count; ++i) {
+    const Ray ray = find_ray<CURVED>(p, b.slow[i], b.fast[i], layer, sub_slow, sub_fast);
+    b.dx[i] = ray.d.x;
+    b.dy[i] = ray.d.y;
+    b.dz[i] = ray.d.z;
+    b.inverse[i] = ray.inverse;
+  }
+}
+
+template <class Block>
+static void find_block_rays(const Params& p, int layer, int sub, Block& b) {
+  (p.curved ? find_block_rays_of<true, Block> : find_block_rays_of<false, Block>)(p, layer, sub, b);
+}
+
+// What a range of steps covers of one sub-pixel: sources, and the orientations of each.
+struct Range {
+  int layer, sub, source0, source1, turn0, turn1, turns;
+
+  Range(const Params& p, int outer) : turns(p.turns) {
+    // The range may begin and end inside a sub-pixel, and inside a source.
+    const int subs = p.oversample * p.oversample;
+    const bool begins = outer == p.outer0, ends = outer == p.outer1 - 1;
+    layer = outer / subs, sub = outer % subs;
+    source0 = begins ? p.source0 : 0, source1 = ends ? p.source1 : p.sources;
+    turn0 = begins ? p.turn0 : 0, turn1 = ends ? p.turn1 : p.turns;
+  }
+
+  int first(int source) const { return source == source0 ? turn0 : 0; }
+  int last(int source) const { return source == source1 - 1 ? turn1 : turns; }
+};

@@ -1,0 +1,1 @@
+"""What is true of images: of each shot, and of each of its reflections."""
