@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ Vector = tuple[float, float, float]
 LEAST, GREATEST = 1e-30, 1e30
 #: Greatest angle [rad]: the sine of a much greater one has lost its digits.
 MOST_ANGLE = 2000.0 * math.pi
+#: Reads what users write by hand.
+_TOML = "nbdask.flags.toml"
 
 
 def number(field: str, value: object, *, allowed: str = "a finite number") -> float:
@@ -93,16 +94,17 @@ def tell(field: str, values: Iterable[float], told: float, units: tuple[str, str
 
 def _outside() -> tuple[int, bool]:
     """Return how far up the caller's stack an experiment's part is made, and if by a user."""
-
-    def name(of: FrameType) -> str:
-        """Return the module of a frame; code that is evaluated may have none."""
-        return str(of.f_globals.get("__name__", ""))
-
     level, frame = 1, sys._getframe(1)
-    while frame.f_back and name(frame).startswith("nbdask.experiment."):
+    file = False
+    while frame.f_back:
+        # Code that is evaluated may be of no module.
+        name = str(frame.f_globals.get("__name__", ""))
+        if not (name.startswith("nbdask.experiment.") or name in ("dataclasses", _TOML)):
+            break
+        file = file or name == _TOML
         level, frame = level + 1, frame.f_back
     # Flags have units of their own, and what is copied was told of before.
-    return level, not name(frame).startswith("nbdask.") or name(frame) == "nbdask.flags.toml"
+    return level, file or not name.startswith("nbdask.")
 
 
 def spread(field: str, value: object) -> float:

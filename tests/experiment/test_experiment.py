@@ -115,8 +115,12 @@ REFUSED_DICTS = [
     ({"structure": {"default_F": 1.0}}, "crystal", "given"),
     ({"crystal": {"cell": CELL}, "structure": [1]}, "structure", "a table of fields"),
     ({"crystal": 5, "structure": {}}, "crystal", "a table of fields"),
-    ({"crystal": {"cell": CELL, "mosaik": 1}}, "crystal.mosaik", "one of the fields cell, matrix"),
-    ({"detektor": {}}, "detektor", "one of the fields crystal"),
+    (
+        {"crystal": {"cell": CELL, "mosaik": 1}},
+        "crystal.mosaik",
+        "mosaic, or another of the fields cell",
+    ),
+    ({"detektor": {}}, "detektor", "detector, or another of the fields crystal"),
     ({"sources": {"points": [{"w": 1}]}}, "sources.points.w", "one of the fields x, y, z"),
 ]
 
