@@ -10,12 +10,13 @@ import click
 
 from nbdask.cli.faults import bar
 from nbdask.cli.groups import GroupedCommand
-from nbdask.cli.running import peak_text, say
+from nbdask.cli.running import say
 from nbdask.cli.streams import one_line
 from nbdask.errors import NbdaskError
 from nbdask.experiment import Experiment
 from nbdask.geometry.difference import semantics_note
 from nbdask.plan.planes import arrays_of
+from nbdask.statistics import peak_text
 
 
 @click.command(name="info", cls=GroupedCommand)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
 from nbdask.plan.planes import arrays_of
 from nbdask.plan.tiles import dims_text, shape_text
-from nbdask.statistics import place_text
+from nbdask.statistics import peak_text
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
 
@@ -127,18 +126,6 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     from nbdask.run import Settings
 
     return {item.name: options[item.name] for item in fields(Settings) if item.name in options}
-
-
-def peak_text(
-    value: float | None, slow: int, fast: int, panel: int | None = None, shot: int | None = None
-) -> str:
-    """Return the brightest pixel and where it is, or that there is none."""
-    place = place_text(slow, fast, panel, shot)
-    if slow < 0:
-        return "no pixel above 0"
-    if value is None or math.isinf(value):
-        return f"max infinite at {place}: pixels exceed single precision"
-    return f"max {value:.7g} at {place}"
 
 
 def dim_notes(statistics: Statistics) -> list[str]:
