@@ -31,7 +31,7 @@ from nbdask.graph.reread import (
     reread_graphs,
 )
 from nbdask.plan.machine import available_cores
-from nbdask.run import simulation_of
+from nbdask.simulation import simulation_of
 from nbdask.statistics import Statistics, combine
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
@@ -136,7 +136,7 @@ def verify(
     progress : callable, optional
         Called with (tiles read, tiles in all).
     **where
-        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.run.Settings`.
+        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.prepare.Settings`.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from PIL import Image
 
 import nbdask
 from nbdask import html
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from tests.helpers import small_experiment
 
 EXPERIMENT = small_experiment()

@@ -25,7 +25,8 @@ from nbdask.graph import tasks
 from nbdask.lazy import image
 from nbdask.parity.compare import compare
 from nbdask.parity.errors import ParityUsageError, ShapeError
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.shards import simulate_shard
 from nbdask.shots import Orientations, Series, Table
 from nbdask.store import schema

@@ -20,7 +20,7 @@ from nbdask.experiment import Experiment
 from nbdask.fill import shard as fill_shard_module
 from nbdask.fill.shard import Share
 from nbdask.plan.shards import Shard
-from nbdask.run import Settings
+from nbdask.prepare import Settings
 from nbdask.shards import finish, simulate_shard, status
 from nbdask.store import create, lock
 from nbdask.store.reader import StoreReader

@@ -123,7 +123,7 @@ def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[st
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parsed options that say how and where the work is done."""
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
 
     return {item.name: options[item.name] for item in fields(Settings) if item.name in options}
 

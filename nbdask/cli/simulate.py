@@ -197,7 +197,7 @@ def _dry_run(
     outputs: Outputs | None,
 ) -> None:
     """Print the plan, and what follows from the experiment."""
-    from nbdask.run import Settings, prepare
+    from nbdask.prepare import Settings, prepare
 
     out = options["out"]
     place = place_of(out, options["durability"]) if out else None
@@ -329,7 +329,7 @@ def _noisy_copy(
     if not path:
         raise click.UsageError("--noise is empty: give the path of the noisy store, as noisy.zarr")
     from nbdask.derive.noise import NoisyCopy, stacked
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
 
     place = place_of(path, options["durability"])
     target = Target(place, options["overwrite"], options["resume"], "--noise")
