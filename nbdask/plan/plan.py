@@ -181,11 +181,6 @@ class Plan:
         }
 
 
-def steps_from_dict(data: Mapping[str, Any]) -> tuple[StepRange, ...]:
-    """Return the step ranges that :meth:`Plan.to_dict` recorded."""
-    return tuple(split_steps(int(data["steps"]), int(data["steps_per_task"])))
-
-
 def parse_tile(value: object) -> tuple[int, int]:
     """Read the size of a tile: ``512``, ``"512"``, ``"512,256"`` or ``(512, 256)`` (slow, fast).
 
