@@ -286,17 +286,21 @@ def new_folder(path: Path, overwrite: bool, *, durable: bool = True) -> Iterator
         yield fresh
         if durable:
             sync_tree(fresh)
-        _take_place(fresh, path, overwrite, mark)
-        if durable:
-            sync(fresh.parent)
+        with _taken(fresh, path, overwrite, mark):
+            if durable:
+                sync(fresh.parent)
     except OSError as error:
         raise StoreError(f"--out {path}: cannot create the store: {reason(error)}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _take_place(fresh: Path, path: Path, overwrite: bool, mark: str) -> None:
-    """Rename ``fresh`` to ``path``; an old store there goes aside first and is deleted last."""
+@contextmanager
+def _taken(fresh: Path, path: Path, overwrite: bool, mark: str) -> Iterator[None]:
+    """Rename ``fresh`` to ``path``; an old store there goes aside first, and is deleted at the end.
+
+    So it can still come back while the new names are not on the disk.
+    """
     check_free(path, overwrite)
     old = path.absolute().with_name(f".{path.name}.{mark}.old")
     if os.path.lexists(path):
@@ -307,4 +311,5 @@ def _take_place(fresh: Path, path: Path, overwrite: bool, mark: str) -> None:
         if old.exists():
             os.rename(old, path)
         raise
+    yield
     shutil.rmtree(old, ignore_errors=True)

@@ -152,7 +152,7 @@ class ObjectPlace:
         others = sorted({name.strip("/") for name in names} - ENTRIES)
         if others:
             raise StoreError(
-                f"--out {self.name} also holds {', '.join(others[:3])}, which is not part of an"
+                f"{flag} {self.name} also holds {', '.join(others[:3])}, which is not part of an"
                 " nbdask store, so --overwrite does not delete it; choose another name"
             )
 
