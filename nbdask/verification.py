@@ -165,8 +165,10 @@ def verify(
     drawn: list[int] = []
     with repeatable(reader.path), open_cluster(spec) as executor:
         _reread(executor, Rereading(reader.place), range(total), take)
-        remarks = _whole(reader) if not faults else ()
-        altered = manifest.alterations(reader)
+        fault = fault_of(reader.place)
+        remarks = _whole(reader, fault) if not faults else _truth(reader, fault)
+        # A truth with a fault is written again as a whole.
+        altered = manifest.alterations(reader, () if fault is None else (schema.TRUTH,))
         if recompute:
             sound = [index for index in range(total) if index not in faults]
             drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
@@ -246,17 +248,21 @@ def _work(reader: StoreReader, threads: int) -> Work:
     return simulation_of(reader, "repair", threads, noise_of(reader, "repair"))
 
 
-def _whole(reader: StoreReader) -> tuple[str, ...]:
-    """Return what is wrong with a store whose tiles are all sound."""
-    wrong = _unclosed(reader)
-    fault = None if wrong else fault_of(reader.place)
-    if fault is not None:
-        asked = owed(reader) is not None
-        again = "nbdask repair" if asked else "nbdask truth --save --overwrite"
-        return (f"{fault}: {again} writes it again",)
+def _whole(reader: StoreReader, fault: str | None) -> tuple[str, ...]:
+    """Return what is wrong with a store whose tiles are all sound; ``fault`` is of its truth."""
+    wrong = (*_unclosed(reader), *_truth(reader, fault))
     if not wrong and owed(reader) is not None:
         return ("the truth that the run was asked for is not there: nbdask repair writes it",)
     return wrong
+
+
+def _truth(reader: StoreReader, fault: str | None) -> tuple[str, ...]:
+    """Return what is wrong with the truth that a store holds, and who writes it again."""
+    if fault is None:
+        return ()
+    asked = owed(reader) is not None
+    again = "nbdask repair" if asked else "nbdask truth --save --overwrite"
+    return (f"{fault}: {again} writes it again",)
 
 
 def _unclosed(reader: StoreReader) -> tuple[str, ...]:
@@ -265,5 +271,7 @@ def _unclosed(reader: StoreReader) -> tuple[str, ...]:
         return ("all tiles are there, but the status is not complete: finish with --resume",)
     expected = end_attributes(combine(reader.summaries(), reader.grid.apart))["statistics"]
     if reader.attributes.get("statistics") != expected:
-        return ("the statistics of the image are not those of its tiles",)
+        return (
+            "the statistics of the image are not those of its tiles: nbdask repair counts again",
+        )
     return ()

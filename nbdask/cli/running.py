@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
     from nbdask.result import Result
+    from nbdask.statistics import Statistics
 
 
 def say(message: str) -> None:
@@ -140,9 +141,9 @@ def peak_text(
     return f"max {value:.7g} at {place}"
 
 
-def dim_notes(result: Result) -> list[str]:
-    """Return a note where no pixel expects a photon; ``result`` is of an image without noise."""
-    brightest = result.statistics.max
+def dim_notes(statistics: Statistics) -> list[str]:
+    """Return a note where no pixel of an image without noise expects a photon."""
+    brightest = statistics.max
     if not 0.0 < brightest < 1.0:
         return []
     return [

@@ -179,7 +179,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(say_unfinished(error, line, ctx.meta[COMMAND_LINE]))
     notes = _print_pixels(outputs, experiment, result.path)
     if not options["quiet"]:
-        dim = dim_notes(result) if treatment is None else []
+        dim = dim_notes(result.statistics) if treatment is None else []
         say_notes([note for note in (*result.notes, *notes, *dim) if note not in line.told])
         say_result(result)
         click.echo("\n".join(_realised(experiment) if series is None else described(series)))

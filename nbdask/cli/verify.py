@@ -53,7 +53,7 @@ def command(store: str, recompute: int, seed: int, as_json: bool, quiet: bool, *
         text += "".join(f", {count} {kind}" for kind, count in counts if count)
         if found.ok:
             text += ", all well"
-        elif found.count(DIFFERENT) < len(found.faults) or found.remarks:
+        elif found.count(DIFFERENT) < len(found.faults):
             text += f"; nbdask repair {store} computes missing and corrupt tiles again"
         if found.altered:
             text += "; what was altered cannot be mended: take a copy, or simulate again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -96,12 +96,19 @@ def covers(reader: StoreReader, names: Iterable[str]) -> bool:
     return isinstance(nodes, Mapping) and all(nodes.get(n) == d for n, d in found.items())
 
 
-def alterations(reader: StoreReader) -> tuple[str, ...]:
-    """Return what of a store is not as it was written, beside its tiles."""
-    return tuple(_alterations(reader))
+def alterations(reader: StoreReader, spared: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what of a store is not as it was written, beside its tiles.
+
+    Parameters
+    ----------
+    reader : StoreReader
+    spared : collection of str
+        Groups that are not looked at.
+    """
+    return tuple(_alterations(reader, spared))
 
 
-def _alterations(reader: StoreReader) -> Iterator[str]:
+def _alterations(reader: StoreReader, spared: Collection[str]) -> Iterator[str]:
     attributes, held = reader.attributes, reader.attributes.get(NAME)
     names: Iterable[str] = _ARRAYS
     if held is not None:
@@ -109,6 +116,7 @@ def _alterations(reader: StoreReader) -> Iterator[str]:
             yield "the root's attributes are not those that were written: their digest differs"
         digests = held.get("nodes")
         names = digests if isinstance(digests, Mapping) and digests else _ARRAYS
+    names = [name for name in names if name.partition("/")[0] not in spared]
     nodes = metadata_of(reader.place, names)
     if held is not None:
         for name in names:

@@ -168,6 +168,12 @@ def test_an_image_without_a_photon_is_told(tmp_path: Path, capsys: Captured) -> 
     assert f"fluence      {fluence}" in capsys.readouterr().out
     assert main(["simulate", *GOOD, "--out", str(tmp_path / "b.zarr")]) == 0
     assert "no pixel expects" not in capsys.readouterr().err
+    told = []
+    for shard in ("1/2", "2/2"):
+        words = [*GOOD, *beam, "--tile", "8", "--out", str(tmp_path / "c.zarr"), "--shard", shard]
+        assert main(["simulate", *words]) == 0
+        told.append("note: no pixel expects more than " in capsys.readouterr().err)
+    assert told == [False, True]  # known with the last one
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,22 @@ def test_repair_writes_what_is_missing(tmp_path, monkeypatch, capsys) -> None:
     assert one.reflections.identical(other.reflections)
     again = ["truth", str(store), "--reflections", "--least", "5", "--save", "--overwrite"]
     assert main([*again, "--quiet"]) == 0
+    assert nbdask.verify(store).ok
+
+
+def test_a_column_without_metadata_is_told_in_one_line(tmp_path, capsys, recwarn) -> None:
+    """S-TRUTH-22: nothing of zarr's own, nor that it cannot be mended; repair does it."""
+    store = tmp_path / "a.zarr"
+    assert main([*ARGV, "--out", str(store), "--quiet"]) == 0
+    (store / "truth" / "photons" / "zarr.json").unlink()
+    shutil.rmtree(store / "image" / "c" / "0")
+    assert main(["verify", str(store)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "truth has no column photons: nbdask repair writes it again" in told[-2]
+    assert told[-1].endswith("computes missing and corrupt tiles again")
+    assert not any("were written" in line for line in told)
+    assert not recwarn.list
+    assert main(["repair", str(store)]) == 0
     assert nbdask.verify(store).ok
 
 
