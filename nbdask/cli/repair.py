@@ -24,9 +24,12 @@ def command(store: str, threads: int | None, quiet: bool, as_json: bool) -> int:
         done = repair(store, threads=threads, progress=progress)
     if as_json:
         faults = [{"tile": f.index, "kind": f.kind, "reason": f.reason} for f in done.faults]
-        click.echo(json.dumps({"store": str(done.path), "repaired": faults}, indent=2))
+        found = {"store": str(done.path), "repaired": faults, "metadata": list(done.mended)}
+        click.echo(json.dumps(found, indent=2))
     elif not quiet:
         say_faults(done.faults)
+        for name in done.mended:
+            click.echo(f"the metadata of {name} were not those that were written: written again")
         for remark in done.altered:
             click.echo(remark)
         truth = ", truth written" if done.truth else ""
