@@ -24,7 +24,7 @@ from nbdask.plan.estimate import (
 from nbdask.plan.machine import total_memory
 from nbdask.plan.planes import Slope, arrays_of
 from nbdask.plan.steps import StepRange, split_steps
-from nbdask.plan.tiles import TileGrid
+from nbdask.plan.tiles import TileGrid, shape_text
 
 #: Sides of automatic tiles [pixels]: usual, greatest, least.
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
@@ -110,6 +110,15 @@ class Plan:
     def image_bytes(self) -> int:
         """Bytes of the float32 image before compression."""
         return 4 * self.grid.pixels
+
+    def __repr__(self) -> str:
+        """Return image, tiles and time in a line; :meth:`describe` has the rest."""
+        shape, time = shape_text(self.grid.image_shape), format_seconds(self.run_seconds)
+        return f"<Plan: {shape} pixels in {len(self.grid)} tiles, about {time}>"
+
+    def __str__(self) -> str:
+        """Return what :meth:`describe` does."""
+        return self.describe()
 
     def describe(self) -> str:
         """Return the plan in a few lines for people."""

@@ -210,8 +210,8 @@ def test_experiments_are_frozen_and_replaceable() -> None:
 def test_pixel_counts_follow_from_sizes() -> None:
     """Counts are rounded as C does: ceil(size / pixel - 0.5)."""
     assert (Detector().n_fast, Detector().n_slow) == (1024, 1024)
-    assert Detector(pixel_size=0.1, size_fast=0.25, size_slow=0.26).n_fast == 2
-    assert Detector(pixel_size=0.1, size_fast=0.25, size_slow=0.26).n_slow == 3
+    detector = Detector(pixel_size=0.01, size_fast=0.025, size_slow=0.026)
+    assert (detector.n_fast, detector.n_slow) == (2, 3)
     assert Detector(pixels_fast=7, size_fast=1.0).n_fast == 7
     assert small(detector=Detector(pixels_fast=7, pixels_slow=5)).shape == (5, 7)
 

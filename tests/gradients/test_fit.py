@@ -60,7 +60,8 @@ def test_a_misoriented_crystal_is_put_right() -> None:
     assert np.abs(ours - right).max() < 1e-3 * np.abs(right).max()
     assert list(found.losses) == sorted(found.losses, reverse=True)
     assert len(told) == len(found.losses) - 1
-    assert "crystal.turn.x" in found.table()
+    assert "crystal.turn.x" in found.table() == str(found)
+    assert repr(found).startswith("<FitResult: chi2 per pixel ")
     assert found.to_dict()["converged"] is True
     assert np.allclose(np.diag(found.correlation), 1.0)
 
