@@ -101,12 +101,14 @@ class _ExportCommand(GroupedCommand):
     is_flag=True,
     help="Export an unfinished store; missing pixels are NaN, -1 or (SMV, PGM) 0.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print a list of the files as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(paths: tuple[str, ...], format_: str | None, **options: Any) -> None:
     """Write the images of one or more STOREs to one or more files OUT."""
     from nbdask.export.formats import check_export, export
 
     quiet, roi, images = options.pop("quiet"), options.pop("roi"), options.pop("images")
+    as_json, made = options.pop("as_json"), []
     if roi is not None:
         options["roi"] = roi
     stores, out = _stores_and_files(paths)
@@ -124,10 +126,14 @@ def command(paths: tuple[str, ...], format_: str | None, **options: Any) -> None
     for path in out:
         with bar(path, quiet) as progress:
             written = export(stores, path, format_, progress=progress, **chosen[path])
+        made.append(dataclasses.asdict(written))
         if not quiet:
-            click.echo(written.describe())
+            if not as_json:
+                show(written.describe())
             for note in _nameless(path, written.format):
                 click.echo(note, err=True)
+    if as_json and not quiet:
+        click.echo(json.dumps(made, indent=2, default=str))
 
 
 def _stores_and_files(paths: tuple[str, ...]) -> tuple[list[str], list[str]]:

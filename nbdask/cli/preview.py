@@ -9,6 +9,7 @@ import click
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
+from nbdask.cli.tables import show
 
 
 @click.command(name="preview", cls=GroupedCommand, own=("log", "shots"))
@@ -73,6 +74,7 @@ from nbdask.cli.startup import import_zarr
 )
 @click.option("--max", "over", flag_value="max", help="Draw each pixel's brightest value of them.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print scale and spots as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
@@ -101,6 +103,19 @@ def command(store: str, output: str, **options: Any) -> None:
     )
     if options["quiet"]:
         return
+    if options["as_json"]:
+        values = dataclasses.asdict(made) | {
+            "path": str(made.path),
+            "region": list(made.region),
+            "contrast": list(made.contrast),
+            "spots": [
+                spot._asdict() | {"label": label}
+                for spot, label in zip(made.spots, made.labels, strict=True)
+            ],
+        }
+        del values["labels"]
+        click.echo(json.dumps(values, indent=2))
+        return
     low, high = made.contrast
     text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
     if not made.bright:
@@ -112,7 +127,7 @@ def command(store: str, output: str, **options: Any) -> None:
     click.echo(text)
     for spot, label in zip(made.spots, made.labels, strict=True):
         where = f"spot at slow {spot.slow}, fast {spot.fast}"
-        click.echo(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+        show(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
 
 
 def _shots(store: str, options: dict[str, Any]) -> range | None:

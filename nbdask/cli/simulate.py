@@ -45,6 +45,7 @@ from nbdask.cli.shot_options import (
     settle_spectrum_seed,
     shot_options,
 )
+from nbdask.cli.tables import show
 from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
@@ -182,7 +183,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         dim = dim_notes(result) if treatment is None else []
         say_notes([note for note in (*result.notes, *notes, *dim) if note not in line.told])
         say_result(result)
-        click.echo("\n".join(_realised(experiment) if series is None else described(series)))
+        show("\n".join(_realised(experiment) if series is None else described(series)))
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
     emit("end", **ended(result))
@@ -210,7 +211,7 @@ def _dry_run(
         click.echo(_plan_json(experiment, series, plan))
         return
     told = _realised(experiment) if series is None else described(series)
-    click.echo("\n".join([plan.describe(), disk, *told]))
+    show("\n".join([plan.describe(), disk, *told]))
 
 
 def _plan_json(experiment: Experiment, series: Series | None, plan: Plan) -> str:
