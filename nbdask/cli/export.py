@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 from typing import Any
@@ -12,6 +14,7 @@ from nbdask.cli.argv import no_such_option
 from nbdask.cli.faults import bar
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
+from nbdask.cli.tables import show
 
 #: Endings of files with images that DIALS reads.
 _READ_BY_DIALS = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv")

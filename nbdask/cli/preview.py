@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,9 @@ from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
 from nbdask.cli.tables import show
+
+if TYPE_CHECKING:
+    from nbdask.view.picture import Preview
 
 
 @click.command(name="preview", cls=GroupedCommand, own=("log", "shots"))
@@ -104,17 +108,7 @@ def command(store: str, output: str, **options: Any) -> None:
     if options["quiet"]:
         return
     if options["as_json"]:
-        values = dataclasses.asdict(made) | {
-            "path": str(made.path),
-            "region": list(made.region),
-            "contrast": list(made.contrast),
-            "spots": [
-                spot._asdict() | {"label": label}
-                for spot, label in zip(made.spots, made.labels, strict=True)
-            ],
-        }
-        del values["labels"]
-        click.echo(json.dumps(values, indent=2))
+        click.echo(json.dumps(_values(made), indent=2))
         return
     low, high = made.contrast
     text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
@@ -128,6 +122,22 @@ def command(store: str, output: str, **options: Any) -> None:
     for spot, label in zip(made.spots, made.labels, strict=True):
         where = f"spot at slow {spot.slow}, fast {spot.fast}"
         show(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+
+
+def _values(made: Preview) -> dict[str, Any]:
+    low, high = made.contrast
+    spots = zip(made.spots, made.labels, strict=True)
+    return {
+        "picture": str(made.path),
+        "slow": [made.region.slow0, made.region.slow1],
+        "fast": [made.region.fast0, made.region.fast1],
+        "factor": made.factor,
+        "low": low,
+        "high": high,
+        "unit": made.unit,
+        "missing": made.missing,
+        "spots": [{**spot._asdict(), "label": label} for spot, label in spots],
+    }
 
 
 def _shots(store: str, options: dict[str, Any]) -> range | None:

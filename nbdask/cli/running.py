@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import sys
@@ -9,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from nbdask.cli import logs
 from nbdask.cli.jsonlines import emit
+from nbdask.cli.jsonlog import ended
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.cli.tables import show
