@@ -9,6 +9,7 @@ import click
 from nbdask.cli.faults import bar, say_faults
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
+from nbdask.cli.tables import show
 
 
 @click.command(name="repair", cls=GroupedCommand)
@@ -31,10 +32,10 @@ def command(store: str, threads: int | None, quiet: bool, as_json: bool) -> int:
         for name in done.mended:
             click.echo(f"the metadata of {name} were not those that were written: written again")
         for remark in done.altered:
-            click.echo(remark)
+            show(remark)
         truth = ", truth written" if done.truth else ""
         text = f"{done.path}: {len(done.faults)} tiles computed again{truth}, complete"
         if done.altered:
             text += "; what was altered cannot be mended: take a copy, or simulate again"
-        click.echo(text)
+        show(text)
     return 1 if done.altered else 0
