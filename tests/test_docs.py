@@ -246,7 +246,7 @@ def test_reference_has_every_public_name_once() -> None:
 @pytest.mark.long
 def test_site_is_built() -> None:
     """Every link leads somewhere, every docstring can be read."""
-    for package in ("material", "mkdocs", "mkdocstrings"):
+    for package in ("material", "mike", "mkdocs", "mkdocstrings"):
         pytest.importorskip(package)
     if not (ROOT / ".git").exists():
         pytest.skip("the pages are those that git knows")

@@ -17,7 +17,8 @@ from nbdask.kernels.planes import planes_of
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.planes import check_backend
 from nbdask.plan.tiles import Tile
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.shards import simulate_shard
 from nbdask.store.address import place_of
 from nbdask.store.reader import StoreReader

@@ -22,7 +22,8 @@ from nbdask.experiment import Crystal, Experiment, Sampling, Scan, StructureFact
 from nbdask.export.floatfile import FloatFile
 from nbdask.flags import parse_args
 from nbdask.kernels.reference import ReferenceKernel
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.store.provenance import git_commit
 from nbdask.store.reader import StoreReader
 from tests.helpers import (

@@ -17,6 +17,7 @@ from nbdask.cli.options import experiment_options, parse_flags
 from nbdask.cli.outputs import check_distinct, inputs_of
 from nbdask.cli.running import resume_command, say, say_notes
 from nbdask.cli.startup import how_ended
+from nbdask.cli.tables import show
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
@@ -142,7 +143,7 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     except KeyboardInterrupt as error:
         ctx.exit(_say_stopped(error, options, ctx.meta[COMMAND_LINE]))
     shown = result if len(shots) > 1 or options["amplitudes"] else result.shots[0]
-    click.echo(shown.table())
+    show(shown.table())
     for (flag, target), one in zip(outs.items(), result.shots, strict=False):
         _write(target, flag, to_toml(one.experiment))
     if options["json_file"] is not None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
+from nbdask.cli.tables import show
+
+if TYPE_CHECKING:
+    from nbdask.view.picture import Preview
 
 
 @click.command(name="preview", cls=GroupedCommand, own=("log", "shots"))
@@ -73,6 +78,7 @@ from nbdask.cli.startup import import_zarr
 )
 @click.option("--max", "over", flag_value="max", help="Draw each pixel's brightest value of them.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print scale and spots as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
@@ -101,6 +107,9 @@ def command(store: str, output: str, **options: Any) -> None:
     )
     if options["quiet"]:
         return
+    if options["as_json"]:
+        click.echo(json.dumps(_values(made), indent=2))
+        return
     low, high = made.contrast
     text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
     if not made.bright:
@@ -112,7 +121,23 @@ def command(store: str, output: str, **options: Any) -> None:
     click.echo(text)
     for spot, label in zip(made.spots, made.labels, strict=True):
         where = f"spot at slow {spot.slow}, fast {spot.fast}"
-        click.echo(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+        show(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+
+
+def _values(made: Preview) -> dict[str, Any]:
+    low, high = made.contrast
+    spots = zip(made.spots, made.labels, strict=True)
+    return {
+        "picture": str(made.path),
+        "slow": [made.region.slow0, made.region.slow1],
+        "fast": [made.region.fast0, made.region.fast1],
+        "factor": made.factor,
+        "low": low,
+        "high": high,
+        "unit": made.unit,
+        "missing": made.missing,
+        "spots": [{**spot._asdict(), "label": label} for spot, label in spots],
+    }
 
 
 def _shots(store: str, options: dict[str, Any]) -> range | None:

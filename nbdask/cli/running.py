@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ import click
 
 from nbdask.cli import logs
 from nbdask.cli.jsonlines import emit
+from nbdask.cli.jsonlog import ended
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
+from nbdask.cli.tables import show
 from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
 from nbdask.plan.planes import arrays_of
@@ -123,7 +126,7 @@ def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[st
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parsed options that say how and where the work is done."""
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
 
     return {item.name: options[item.name] for item in fields(Settings) if item.name in options}
 
@@ -139,10 +142,13 @@ def dim_notes(statistics: Statistics) -> list[str]:
     ]
 
 
-def say_result(result: Result) -> None:
+def say_result(result: Result, as_json: bool = False) -> None:
     """Print what was made."""
     found, shape = result.statistics, result.shape
-    click.echo(
+    if as_json:
+        click.echo(json.dumps({**ended(result), "shape": shape, "notes": result.notes}, indent=2))
+        return
+    show(
         f"{result.path}: {shape_text(shape)} pixels"
         f" ({dims_text(shape, found.max_shot is not None)}) in {result.seconds:.2f} s\n"
         f"{peak_text(found.max, found.max_slow, found.max_fast, found.max_panel, found.max_shot)};"

@@ -23,8 +23,8 @@ from nbdask.plan.shards import Shard
 
 if TYPE_CHECKING:
     from nbdask.result import Output
-    from nbdask.run import Treatment
     from nbdask.shots.series import Series
+    from nbdask.simulation import Treatment
 
 _FILES = ("floatfile", "intfile", "pgmfile", "noisefile")
 #: Seconds between two lines of a log.
@@ -80,7 +80,7 @@ def run_shard(
     made : tuple
         What is done to each tile, and what the last shard makes of the store.
     """
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
     from nbdask.shards import simulate_shard
 
     settings, out = Settings(**run_keywords(options)), options["out"]

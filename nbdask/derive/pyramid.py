@@ -92,7 +92,7 @@ def build_pyramid(
     progress : callable, optional
         Called with (chunks there, chunks in all).
     **where
-        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.run.Settings`.
+        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.prepare.Settings`.
         The files do not depend on it.
 
     Raises

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nbdask.geometry.model import Array
 from nbdask.gradients.normal import Errors, NormalEquations, Sums, add_sums, counted, pixel_sums
 from nbdask.gradients.parameters import Parameter
-from nbdask.gradients.reduce import given, over_tiles, widened
+from nbdask.gradients.reduce import given, given_mask, over_tiles, widened
 from nbdask.gradients.work import Work, planes_of_tile
 
 #: Standard deviations after which the Gaussian ends.
@@ -48,6 +48,7 @@ def blurred_equations(
         Standard deviation of the Gaussian [pixel].
     """
     given("data", data)
+    given_mask(mask)
     margin = math.ceil(_REACH * blur)
     task = partial(_tile, errors=errors, blur=blur, margin=margin)
     sums = over_tiles(work, [data, mask], task, add_sums, margin)

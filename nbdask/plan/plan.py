@@ -30,7 +30,7 @@ from nbdask.plan.tiles import TileGrid, shape_text
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
-#: Most tiles of a store, whose list every run holds in memory (96 bytes for each).
+#: Most tiles of a store, each of which is a file.
 MOST_TILES = 1 << 24
 #: More steps than a pixel has: the steps of a shot of a series are not cut.
 ALL_STEPS = 1 << 53
@@ -190,11 +190,6 @@ class Plan:
         }
 
 
-def steps_from_dict(data: Mapping[str, Any]) -> tuple[StepRange, ...]:
-    """Return the step ranges that :meth:`Plan.to_dict` recorded."""
-    return tuple(split_steps(int(data["steps"]), int(data["steps_per_task"])))
-
-
 def parse_tile(value: object) -> tuple[int, int]:
     """Read the size of a tile: ``512``, ``"512"``, ``"512,256"`` or ``(512, 256)`` (slow, fast).
 
@@ -234,10 +229,11 @@ def recorded_tile(plan: Mapping[str, Any]) -> tuple[int, int]:
 
 def _check_count(grid: TileGrid) -> None:
     if len(grid) > MOST_TILES:
+        fewer = "fewer shots (in several stores)" if grid.shots > 1 else "fewer pixels"
         raise PlanError(
             f"{' x '.join(map(str, grid.image_shape))} pixels in tiles of {grid.tile[0]} x"
             f" {grid.tile[1]} are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater"
-            " --tile, or fewer pixels"
+            f" --tile, or {fewer}"
         )
 
 

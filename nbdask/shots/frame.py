@@ -50,7 +50,7 @@ def table_of_frame(shots: object) -> Table:
 
 def numbers(name: str, values: np.ndarray[Any, Any]) -> Array:
     """Return a column as float64, or refuse what is no list of numbers."""
-    if values.ndim != 1 or values.dtype.kind not in "iufb":
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
         given = f"{values.dtype} of shape {values.shape}"
         raise FieldError(f"column {name}", given, "a number for each shot")
     return values.astype(np.float64)

@@ -21,10 +21,8 @@ from nbdask.shots.frame import table_of_frame
 from nbdask.shots.orientations import Grid, Orientations
 from nbdask.shots.spectra import MeasuredSpectra, SaseSpectra
 from nbdask.shots.tables import Table
-from nbdask.shots.variation import Columns, Variation
+from nbdask.shots.variation import MOST_SHOTS, Columns, Variation
 
-#: Most shots that are believed to be meant.
-MOST_SHOTS = 10**9
 #: Shots among which :meth:`Series.check` looks for the least and the greatest value of a field.
 _LOOKED_AT = 100_000
 #: Shots whose values are drawn at once.

@@ -46,6 +46,8 @@ def read_table(path: str) -> Table:
     found: dict[str, Array] = {}
     for label, values in read_columns(path).items():
         name, unit = header_parts(label)
+        if name in found:
+            raise problem(path, None, f"column {name} twice", "of fields that all differ")
         found[name] = _in_si(path, label, name, unit, values)
     try:
         return Table(found)
@@ -102,7 +104,12 @@ def _in_si(path: str, label: str, name: str, unit: str | None, values: Array) ->
 
 
 def _of_text(path: str) -> dict[str, Array]:
-    lines = [line for line in read_lines(path, WHAT) if line.strip() and line.lstrip()[0] != "#"]
+    numbered = [
+        (number, line)
+        for number, line in enumerate(read_lines(path, WHAT), start=1)
+        if line.strip() and line.lstrip()[0] != "#"
+    ]
+    lines = [line for _, line in numbered]
     if not lines:
         raise problem(path, None, "is empty", WHAT)
     parted = next((mark for mark in ",;\t" if mark in lines[0]), ",")
@@ -110,10 +117,10 @@ def _of_text(path: str) -> dict[str, Array]:
     labels = [label.strip() for label in header]
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
-        raise problem(path, 1, f"column {twice} twice", "headers that all differ")
+        raise problem(path, numbered[0][0], f"column {twice} twice", "headers that all differ")
     values = np.empty((len(rows), len(labels)))
     for number, row in enumerate(rows):
-        where = number + 2
+        where = numbered[number + 1][0] if len(rows) == len(lines) - 1 else None
         if len(row) != len(labels):
             raise problem(path, where, f"{len(row)} values", f"{len(labels)}, one a column")
         for place, word in enumerate(row):

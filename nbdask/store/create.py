@@ -24,10 +24,10 @@ from nbdask.shots import Series
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
 from nbdask.store.coordinates import Coordinate, panel_coordinates, slope_coordinates
+from nbdask.store.ledger import record_chunks
 from nbdask.store.patience import outlast
 from nbdask.store.pixels import COMPRESSIONS, FILLS, Kept
 from nbdask.store.place import ROOT, Place, reason
-from nbdask.store.records import record_chunks
 from nbdask.store.shots import create_shots
 
 _log = logging.getLogger("nbdask.store")

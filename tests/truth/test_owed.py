@@ -10,6 +10,7 @@ import pytest
 
 import nbdask
 from nbdask.cli.main import main
+from nbdask.shards import finish
 from nbdask.store.address import place_of
 from nbdask.store.reader import StoreReader
 from nbdask.truth.stored import stored_truth
@@ -132,11 +133,15 @@ def test_the_last_shard_writes_it(tmp_path) -> None:
     assert nbdask.verify(store).ok
 
 
-def test_finish_writes_it(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("command", [True, False])
+def test_finish_writes_it(tmp_path, monkeypatch, command: bool) -> None:
     """S-TRUTH-22: a store that is complete but for its truth."""
     store = tmp_path / "a.zarr"
     killed(store, monkeypatch)
-    assert main(["finish", str(store), "--quiet"]) == 0
+    if command:
+        assert main(["finish", str(store), "--quiet"]) == 0
+    else:
+        assert finish(store).status == "complete"
     assert stored_truth(place_of(store)) is not None
     assert nbdask.verify(store).ok
 
