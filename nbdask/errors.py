@@ -70,6 +70,11 @@ def shown(given: object) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
+def counted(number: int, what: str, many: str = "s") -> str:
+    """Return a number with what it counts: 1 tile, 2 tiles; ``many`` is added to make several."""
+    return f"{number} {what}{many if number != 1 else ''}"
+
+
 class FlagError(InputError):
     """A nanoBragg argument that cannot be understood."""
 
@@ -112,7 +117,8 @@ class UnfinishedError(NbdaskError):
     def __init__(self, tiles: Sequence[str]) -> None:
         self.tiles = tuple(tiles)
         super().__init__(
-            f"{len(self.tiles)} tile(s) failed on every try, all others are done; --resume tries"
+            f"{counted(len(self.tiles), 'tile')} failed on every try, all others are done;"
+            " --resume tries"
             f" them again: {'; '.join(self.tiles[:_MOST_TOLD])}"
         )
 

@@ -291,7 +291,7 @@ def test_finish_looks_whether_the_pixels_are_there(tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(fill_shard_module, "finish", lambda *_: None)
     run(store, "1/1")
     (store / "image/c/0/1").unlink()
-    with pytest.raises(StoreError, match=r"1 tile\(s\) on record are gone .*first is tile 1\)"):
+    with pytest.raises(StoreError, match=r"1 tile on record are gone .*first is tile 1\)"):
         finish(store)
     assert status(store).status == "running"
 

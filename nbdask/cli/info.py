@@ -13,7 +13,7 @@ from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.running import say
 from nbdask.cli.streams import one_line
 from nbdask.cli.tables import show
-from nbdask.errors import NbdaskError
+from nbdask.errors import NbdaskError, counted
 from nbdask.experiment import Experiment
 from nbdask.geometry.difference import semantics_note
 from nbdask.plan.planes import arrays_of
@@ -147,7 +147,7 @@ def _text(
     if verdicts:
         last = verdicts[-1]
         lines.append(
-            f"parity       {len(verdicts)} comparison(s), the last:"
+            f"parity       {counted(len(verdicts), 'comparison')}, the last:"
             f" {'equal' if last['ok'] else 'different'}, {last['regions']} regions,"
             f" worst deviation {_number(last['max_rel'])}, program sha256"
             f" {last['program_sha256'][:16]}..., {last['date']}"

@@ -10,6 +10,7 @@ from nbdask.cli.faults import bar, say_faults
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.tables import show
+from nbdask.errors import counted
 
 
 @click.command(name="repair", cls=GroupedCommand)
@@ -34,7 +35,7 @@ def command(store: str, threads: int | None, quiet: bool, as_json: bool) -> int:
         for remark in done.altered:
             show(remark)
         truth = ", truth written" if done.truth else ""
-        text = f"{done.path}: {len(done.faults)} tiles computed again{truth}, complete"
+        text = f"{done.path}: {counted(len(done.faults), 'tile')} computed again{truth}, complete"
         if done.altered:
             text += "; what was altered cannot be mended: take a copy, or simulate again"
         show(text)

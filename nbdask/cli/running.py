@@ -17,7 +17,7 @@ from nbdask.cli.jsonlog import ended
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.cli.tables import show
-from nbdask.errors import UnfinishedError
+from nbdask.errors import UnfinishedError, counted
 from nbdask.plan.memory import format_bytes
 from nbdask.plan.planes import arrays_of
 from nbdask.plan.tiles import dims_text, shape_text
@@ -113,7 +113,7 @@ def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str
 def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[str]) -> int:
     """Name the tiles that failed on every try, and say how to go on; return the exit code."""
     line.end_line()
-    say(f"error: {len(error.tiles)} tile(s) failed on every try, all others are done:")
+    say(f"error: {counted(len(error.tiles), 'tile')} failed on every try, all others are done:")
     for text in error.tiles[:MOST_NAMED]:
         print("  " + one_line(text), file=sys.stderr)
     if len(error.tiles) > MOST_NAMED:

@@ -16,7 +16,7 @@ from nbdask.cli.noise_options import given_options
 from nbdask.cli.running import MOST_NAMED, dim_notes, run_keywords, say, say_notes, without_shard
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
-from nbdask.errors import UnfinishedError
+from nbdask.errors import UnfinishedError, counted
 from nbdask.experiment import Experiment
 from nbdask.flags import Outputs
 from nbdask.plan.shards import Shard
@@ -104,7 +104,10 @@ def run_shard(
         print(shlex.join(argv), file=sys.stderr)
         return code
     except UnfinishedError as error:
-        say(f"error: {len(error.tiles)} tile(s) failed on every try, the shard's others are done:")
+        say(
+            f"error: {counted(len(error.tiles), 'tile')} failed on every try, the shard's"
+            " others are done:"
+        )
         for text in error.tiles[:MOST_NAMED]:
             print("  " + one_line(text), file=sys.stderr)
         say("to try them again:")
@@ -114,7 +117,9 @@ def run_shard(
         dim = dim_notes(share.closed.statistics) if share.closed and made[0] is None else []
         say_notes([*share.notes, *dim])
         there = share.tiles - share.computed
-        text = f"{out}: shard {shard}: {share.computed} tiles computed, {there} were there"
+        text = (
+            f"{out}: shard {shard}: {counted(share.computed, 'tile')} computed, {there} were there"
+        )
         click.echo(text + ("; the store is complete" if share.closed else ""))
     return 0
 

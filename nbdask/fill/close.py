@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from nbdask.errors import StoreError
+from nbdask.errors import StoreError, counted
 from nbdask.fill.cutoff import checked_cutoff
 from nbdask.statistics import Statistics, combine
 from nbdask.store.create import update_attributes
@@ -97,7 +97,8 @@ def finish(place: Place, notes: tuple[str, ...] = ()) -> Filled | None:
             lost = lost_tiles(reader, reader.done(), every=False)
             if lost:
                 raise StoreError(
-                    f"{place.name}: the pixels of {len(lost)} tile(s) on record are gone or damaged"
+                    f"{place.name}: the pixels of {counted(len(lost), 'tile')} on record are"
+                    " gone or damaged"
                     f" (the first is tile {lost[0]}): nbdask repair {place.name}, or --resume,"
                     " computes them again"
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nbdask.amplitudes.request import Request
-from nbdask.errors import FlagError
+from nbdask.errors import FlagError, counted
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.sources import SourcePoint
 from nbdask.flags.builder import Builder
@@ -215,6 +215,7 @@ def _doubtful_sources(
     comments = comment_lines(path)
     if comments:
         builder.note(
-            f"{origin}: # begins a comment here, but nanoBragg reads {comments} line(s) with one as"
+            f"{origin}: # begins a comment here, but nanoBragg reads"
+            f" {counted(comments, 'line')} with one as"
             " further numbers or sources (at 0 0 0): delete the comments before you compare images"
         )

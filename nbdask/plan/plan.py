@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbdask import html
-from nbdask.errors import PlanError
+from nbdask.errors import PlanError, counted
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
 from nbdask.plan.cost import Costs
@@ -142,7 +142,8 @@ class Plan:
                 f"tasks     {self.tasks}: {self._pieces()}, at most {longest} steps,"
                 f" about {self.task_seconds:.2g} s each",
                 f"kernel    {self.backend}, {self.precision}, version {self.kernel_version}",
-                f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
+                f"workers   {counted(self.workers.workers, 'process', 'es')} x"
+                f" {counted(self.workers.threads, 'thread')}",
                 f"memory    {memory.format_bytes(self.task_bytes)} per task,"
                 f" {memory.format_bytes(self.process_bytes)} per process",
                 f"time      about {format_seconds(self.run_seconds)}{self._waiting()}, limited by"
@@ -400,8 +401,9 @@ def _fitting_bytes(
     where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
     smallest = base + demand.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
     raise PlanError(
-        f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
-        f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
+        f"a process needs {text(need)} ({text(base)} for itself and its input, and"
+        f" {counted(threads, 'task')} at a time of {text(task)} for tiles of {grid.tile[0]} x"
+        f" {grid.tile[1]} pixels)"
         f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"
         f" --memory-limit (one thread with small tiles needs {text(smallest)})"
     )

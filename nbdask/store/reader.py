@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
-from nbdask.errors import StoreError
+from nbdask.errors import StoreError, counted
 from nbdask.experiment import DetectorPanel, Experiment
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.shots import Series
@@ -244,7 +244,8 @@ class StoreReader:
             return self.at(shot)
         if self.grid.shots:
             raise StoreError(
-                f"{doing}: {self.path} holds {self.grid.shots} shot(s) of a series: --shot must"
+                f"{doing}: {self.path} holds {counted(self.grid.shots, 'shot')} of a series:"
+                " --shot must"
                 f" name one, 0 to {self.grid.shots - 1}"
             )
         return self
@@ -263,7 +264,8 @@ class StoreReader:
         """
         if self.grid.shots:
             raise StoreError(
-                f"{doing}: {self.path} holds {self.grid.shots} shot(s) of a series: must be a store"
+                f"{doing}: {self.path} holds {counted(self.grid.shots, 'shot')} of a series:"
+                " must be a store"
                 " of one image"
             )
 

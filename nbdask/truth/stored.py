@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nbdask.errors import FieldError, StoreError, in_python
+from nbdask.errors import FieldError, StoreError, counted, in_python
 from nbdask.experiment import Experiment
 from nbdask.shots import Series
 from nbdask.store import schema
@@ -72,7 +72,7 @@ class Written(NamedTuple):
 
     def describe(self) -> str:
         """Return it in words."""
-        text = f"{self.path}: truth of {self.shots} shot(s)"
+        text = f"{self.path}: truth of {counted(self.shots, 'shot')}"
         return text if self.reflections is None else f"{text}, {self.reflections} reflections"
 
 

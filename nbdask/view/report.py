@@ -12,7 +12,7 @@ from typing import Any
 
 from nbdask import html
 from nbdask.derive.realised import Realised
-from nbdask.errors import InputError, NbdaskError
+from nbdask.errors import InputError, NbdaskError, counted
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
 from nbdask.flags import to_toml
@@ -177,7 +177,9 @@ def _verification_rows(found: Verification | None) -> Rows:
     if found is None:
         return [("not done", "pixels were not compared with their checksums for this report")]
     word = "all well" if found.ok else "not as it should be"
-    rows: Rows = [("outcome", f"{found.tiles} tiles read against their checksums: {word}")]
+    rows: Rows = [
+        ("outcome", f"{counted(found.tiles, 'tile')} read against their checksums: {word}")
+    ]
     rows += [
         (f"tile {fault.index}", f"{fault.kind}: {fault.reason}") for fault in found.faults[:_FAULTS]
     ]
