@@ -60,20 +60,20 @@ class Result:
     notes: tuple[str, ...]
     seconds: float
 
-
-@dataclass(frozen=True, slots=True)
-class SimulationResult(Result):
-    """What a simulation gave: as :class:`Result`, and the plan."""
-
-    plan: Plan
-
     def __repr__(self) -> str:
         """Return in a line what was made."""
         numbers = self.statistics
         return (
-            f"<SimulationResult {self.path}: {shape_text(self.shape)} pixels, at most"
+            f"<{type(self).__name__} {self.path}: {shape_text(self.shape)} pixels, at most"
             f" {numbers.max:.6g} at {numbers.place}, {self.seconds:.1f} s>"
         )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SimulationResult(Result):
+    """What a simulation gave: as :class:`Result`, and the plan."""
+
+    plan: Plan
 
     def _repr_html_(self) -> str:
         """Show the result in a notebook, with a small picture where the image is not very large."""

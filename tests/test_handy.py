@@ -154,7 +154,8 @@ def test_functions_at_the_top(tmp_path: Path) -> None:
     assert nbdask.preview(store, tmp_path / "a.png").path.exists()
     from nbdask.derive import Pipeline, Poisson
 
-    nbdask.noise(store, tmp_path / "b.zarr", Pipeline((Poisson(),), 1))
+    noisy = nbdask.noise(store, tmp_path / "b.zarr", Pipeline((Poisson(),), 1))
+    assert repr(noisy).startswith(f"<Result {tmp_path / 'b.zarr'}: 12 x 20 pixels, at most ")
     assert nbdask.open(tmp_path / "b.zarr").image.shape == (12, 20)
     assert importlib.import_module("nbdask.plan.tiles").Tile is not None
 

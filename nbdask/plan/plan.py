@@ -113,8 +113,8 @@ class Plan:
 
     def __repr__(self) -> str:
         """Return image, tiles and time in a line; :meth:`describe` has the rest."""
-        shape, time = shape_text(self.grid.image_shape), format_seconds(self.run_seconds)
-        return f"<Plan: {shape} pixels in {len(self.grid)} tiles, about {time}>"
+        shape, tiles = shape_text(self.grid.image_shape), counted(len(self.grid), "tile")
+        return f"<Plan: {shape} pixels in {tiles}, about {format_seconds(self.run_seconds)}>"
 
     def __str__(self) -> str:
         """Return what :meth:`describe` does."""
