@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -68,10 +68,8 @@ from nbdask.cli.startup import import_zarr
     metavar="FIRST:END[:STEP]",
     help="Shots of a series: a contact sheet of them; END is not included.",
 )
-@click.option(
-    "--sum", "over", flag_value="sum", help="Draw the sum of the shots [default: of all shots]."
-)
-@click.option("--max", "over", flag_value="max", help="Draw each pixel's brightest value of them.")
+@click.option("--sum", is_flag=True, help="Draw the sum of the shots [default: of all shots].")
+@click.option("--max", is_flag=True, help="Draw each pixel's brightest value of them.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
@@ -97,7 +95,7 @@ def command(store: str, output: str, **options: Any) -> None:
         style=style,
         overwrite=options["overwrite"],
         shots=_shots(store, options),
-        over=options["over"],
+        over=_over(options),
     )
     if options["quiet"]:
         return
@@ -115,14 +113,21 @@ def command(store: str, output: str, **options: Any) -> None:
         click.echo(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
 
 
+def _over(options: dict[str, Any]) -> Literal["sum", "max"] | None:
+    """Return how shots are put on top of one another; None: they are not."""
+    if options["sum"] and options["max"]:
+        raise click.UsageError("--sum and --max: give one of them")
+    return "sum" if options["sum"] else "max" if options["max"] else None
+
+
 def _shots(store: str, options: dict[str, Any]) -> range | None:
     """Return the shots that are meant; None: what is drawn without a choice."""
     from nbdask.derive.over_shots import parse_shots
     from nbdask.store.reader import StoreReader
 
-    shot, shots = options["shot"], options["shots"]
-    if shot is not None and (shots is not None or options["over"] is not None):
-        other = "--shots" if shots is not None else f"--{options['over']}"
+    shot, shots, over = options["shot"], options["shots"], _over(options)
+    if shot is not None and (shots is not None or over is not None):
+        other = "--shots" if shots is not None else f"--{over}"
         raise click.UsageError(f"--shot and {other}: give one of them")
     if shot is not None:
         StoreReader(store).checked_shot(shot)
