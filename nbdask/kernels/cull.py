@@ -29,8 +29,9 @@ _WIDE_END, _NARROW_END, _EDGE = 1020.0, 126.0, 1.0
 #: Beyond what the loops and the test round: of that length, of an index less a whole number, and of
 #: the rest of an index, which is a float32.
 _RELATIVE, _ABSOLUTE, _ROUGH = 1e-5, 2e-6, 1e-6
-#: Pixels of a group, and rows of pixels that it has.
-_GROUPS = ((16, 4), (32, 4), (32, 8), (64, 8))
+#: Pixels of a group, and rows of pixels that it has: more rows make shorter blocks, whose middle is
+#: closer to each group.
+_GROUPS = ((16, 4), (32, 8), (64, 8))
 #: Groups that interpolation can work on, a multiple of the pixels that it takes at a time.
 _CUBIC_GROUP = 32
 #: Time of testing a group for an orientation, and of making its box, over that of an evaluation.
