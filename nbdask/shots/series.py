@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
@@ -78,6 +78,8 @@ class Series:
         """Check the number of shots, the seed, and that no field varies twice."""
         if not isinstance(self.experiment, Experiment):
             raise FieldError("experiment", self.experiment, "an Experiment")
+        if not isinstance(self.variations, Iterable):
+            raise FieldError("variations", self.variations, "a sequence of variations")
         variations = tuple(self.variations)
         if shots is not None:
             variations += (table_of_frame(shots),)
@@ -234,6 +236,8 @@ def _variations(
 ) -> tuple[Variation, ...]:
     """Build variations from their dict forms."""
     found = []
+    if not isinstance(given, Sequence):
+        raise FieldError("variations", given, "a list")
     for data in given:
         kind = data.get("kind") if isinstance(data, Mapping) else None
         if kind not in KINDS:

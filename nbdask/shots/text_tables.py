@@ -15,7 +15,7 @@ from nbdask.errors import FieldError, InputFileError
 from nbdask.inputs.quantities import CONVERSIONS
 from nbdask.inputs.text import check_regular, problem, read_lines, shown, to_number
 from nbdask.inputs.toml import read_toml
-from nbdask.shots.frame import numbers
+from nbdask.shots.frame import NUMBER, numbers
 from nbdask.shots.names import field_of
 from nbdask.shots.quantities import converted, header_parts
 from nbdask.shots.tables import Table
@@ -25,8 +25,6 @@ from nbdask.shots.variation import Array
 WHAT = "a table: columns of dotted fields with units, such as crystal.cell.a [A], a row for a shot"
 _PARQUET = ("parquet", "needs pandas and pyarrow: install them, or save the table as CSV")
 _SEPARATORS = re.compile(r"[\s,;]+")
-#: Header of a column that only counts the rows.
-_NUMBER = "shot"
 
 
 def read_table(path: str) -> Table:
@@ -83,11 +81,11 @@ def read_columns(path: str) -> dict[str, Array]:
         columns = _of_parquet(path)
     else:
         columns = _of_text(path)
-    count = columns.pop(_NUMBER, None)
+    count = columns.pop(NUMBER, None)
     if not columns:
         raise problem(path, None, "no columns", WHAT)
     if count is not None and not np.array_equal(count, np.arange(len(count))):
-        raise problem(path, None, f"column {_NUMBER} does not count from 0", "0, 1, 2, ...")
+        raise problem(path, None, f"column {NUMBER} does not count from 0", "0, 1, 2, ...")
     return columns
 
 

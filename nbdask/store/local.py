@@ -102,28 +102,28 @@ class LocalPlace:
 
     def stamps(self, prefix: str) -> Iterator[tuple[str, Stamp]]:
         """Yield name, size and time of the files below a folder of the store."""
-        for entry in self._entries(prefix):
-            key = Path(entry.path).relative_to(self.path).as_posix()
+        for key, entry in self._entries(prefix):
             with suppress(FileNotFoundError):
                 seen = entry.stat()
                 yield key, Stamp(seen.st_size, seen.st_mtime)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the files below a folder of the store."""
-        return [Path(e.path).relative_to(self.path).as_posix() for e in self._entries(prefix)]
+        return [key for key, _ in self._entries(prefix)]
 
-    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
-        """Yield the files below a folder of the store."""
+    def _entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yield name and entry of the files below a folder of the store."""
         folders = [prefix]
         while folders:
             folder = folders.pop()
             try:
                 with os.scandir(self.path / folder) as entries:
                     for entry in entries:
+                        key = f"{folder}{entry.name}"
                         if entry.is_dir():
-                            folders.append(f"{folder}{entry.name}/")
+                            folders.append(f"{key}/")
                         else:
-                            yield entry
+                            yield key, entry
             except (FileNotFoundError, NotADirectoryError):
                 continue
 

@@ -95,7 +95,8 @@ def test_tables_in_memory() -> None:
             "beam.flux": ("shot", [1, 2]),
         }
     )
-    for shots in (named, pandas.DataFrame(named), dataset, wanted):
+    counted = pandas.DataFrame({"shot": [0, 1], **named})
+    for shots in (named, pandas.DataFrame(named), counted, dataset, wanted):
         series = Series(BASE, shots=shots)
         assert series.n_shots == 2
         assert series.variations == (wanted,)
@@ -112,6 +113,21 @@ def test_tables_in_memory() -> None:
         ({"crystal.cell.a": np.array(["x", "y"])}, "a number for each shot"),
         ({"crystal.n_cells.a": np.ones(2, dtype=bool)}, "a number for each shot"),
         ({"crystal.cell.a": np.ones((2, 2))}, "a number for each shot"),
+        ({"crystal.n_cells.a": np.ones(2), "shot": [1, 2]}, "shot = .1, 2.: must be 0, 1, 2"),
+        (
+            pandas.DataFrame({"crystal.n_cells.a": [5, 6]}, pandas.Index([1, 0], name="shot")),
+            "shot = .1, 0.: must be 0, 1, 2",
+        ),
+        (
+            xarray.Dataset({"crystal.n_cells.a": ("shot", [5, 6])}, {"shot": [1, 0]}),
+            "shot = .1, 0.: must be 0, 1, 2",
+        ),
+        (
+            xarray.Dataset(
+                {"crystal.n_cells.a": ("shot", [5, 6]), "crystal.n_cells.b": ("x", [5, 6])}
+            ),
+            "several dimensions",
+        ),
         ({"crystal.cell.a": np.ones(2), "beam.flux": np.ones(3)}, "columns of one length"),
         ({"crystal.cell.a [A": np.ones(2)}, "a dotted field and its unit"),
         ({"structure.scale": np.ones(2)}, "share one table of amplitudes"),
