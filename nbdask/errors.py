@@ -62,9 +62,9 @@ class FieldError(InputError):
 
 
 def shown(given: object) -> str:
-    """Return a value for a message: as Python writes it, cut where it is long."""
+    """Return a value for a message: as Python writes it, on one line, cut where it is long."""
     try:
-        text = repr(given)
+        text = re.sub(r"\s*\n\s*", " ", repr(given))
     except (ValueError, RecursionError):  # thousands of digits; brackets in brackets
         return f"a {type(given).__name__} that is too large to show"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -67,6 +67,14 @@ class SimulationResult(Result):
 
     plan: Plan
 
+    def __repr__(self) -> str:
+        """Return in a line what was made."""
+        numbers = self.statistics
+        return (
+            f"<SimulationResult {self.path}: {shape_text(self.shape)} pixels, at most"
+            f" {numbers.max:.6g} at {numbers.place}, {self.seconds:.1f} s>"
+        )
+
     def _repr_html_(self) -> str:
         """Show the result in a notebook, with a small picture where the image is not very large."""
         numbers = self.statistics

@@ -25,6 +25,8 @@ from nbdask.shots import Series
 from nbdask.simulation import Simulation, Treatment, kept_of
 from nbdask.store.address import place_of
 from nbdask.store.place import Place
+from nbdask.store.schema import COMPLETE
+from nbdask.truth.stored import write_owed
 
 
 @in_python
@@ -147,7 +149,7 @@ def _work(
 
 @in_python
 def finish(out: str | os.PathLike[str]) -> Standing:
-    """Close a store whose tiles are all there: records, statistics, status.
+    """Close a store whose tiles are all there: records, statistics, status, and the truth.
 
     Parameters
     ----------
@@ -165,7 +167,10 @@ def finish(out: str | os.PathLike[str]) -> Standing:
     """
     place = place_of(out)
     finish_store(place)
-    return standing(place)
+    found = standing(place)
+    if found.status == COMPLETE:
+        write_owed(out)
+    return found
 
 
 @in_python

@@ -9,10 +9,14 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 import nbdask
 from nbdask import html
+from nbdask.html import log_scaled
 from nbdask.prepare import Settings, prepare
 from tests.helpers import small_experiment
 
@@ -84,3 +88,49 @@ def test_large_pictures_are_reduced_by_their_greatest_pixels() -> None:
     grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(data[1]))))
     assert grey.shape == (100, 50)
     assert np.argwhere(grey < 128).tolist() == [[377 // 6, 211 // 6]]
+
+
+def test_scale_is_logarithmic() -> None:
+    """Equal ratios of photons are equal steps of brightness; faint pixels end at 0."""
+    image = np.array([[1000.0, 100.0, 10.0, 1.0, 0.1, 0.0]])
+    level = log_scaled(image, decades=3.0, percentile=100.0)
+    np.testing.assert_allclose(level, [[1.0, 2 / 3, 1 / 3, 0.0, 0.0, 0.0]], atol=1e-12)
+
+
+def test_empty_and_missing_pixels_are_dark() -> None:
+    """An image of zeros, or of pixels not yet computed, gives a dark picture, no warning."""
+    image = np.full((3, 4), np.nan, dtype=np.float32)
+    image[0] = 0.0
+    assert log_scaled(image).tolist() == np.zeros((3, 4)).tolist()
+
+
+images = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    elements=st.floats(0.0, 1e9, allow_subnormal=False),
+)
+
+
+@given(images, st.floats(0.5, 9.0), st.floats(1e-3, 1e3))
+@settings(max_examples=15, deadline=None)
+def test_levels_do_not_depend_on_the_unit_of_intensity(
+    image: np.ndarray, decades: float, factor: float
+) -> None:
+    """Between 0 and 1, in the order of the photons, the same for an image times a number."""
+    level = log_scaled(image, decades)
+    assert level.shape == image.shape
+    assert level.min() >= 0.0
+    assert level.max() <= 1.0
+    order = np.argsort(image, axis=None)
+    assert (np.diff(level.ravel()[order]) >= 0).all()
+    if image.max() == 0.0 or image[image > 0].min() > 1e-200:
+        np.testing.assert_allclose(log_scaled(image * factor, decades), level, atol=1e-9)
+
+
+def test_a_percentile_lets_the_brightest_pixels_saturate() -> None:
+    """Half of the pixels above 0 are at the top; pixels of 0 and below do not count."""
+    image = np.array([[0.0, -5.0, 1.0, 10.0, 100.0, 1000.0, np.inf]])[:, :6]
+    level = log_scaled(image, decades=2.0, percentile=50.0)
+    top = (10.0 + 100.0) / 2
+    expected = np.clip(1 + np.log10(np.maximum(image, 1e-9) / top) / 2, 0, 1)
+    np.testing.assert_allclose(level, expected, atol=1e-12)

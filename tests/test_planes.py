@@ -226,6 +226,7 @@ def test_the_command_line(tmp_path, capsys) -> None:
     out = tmp_path / "run.zarr"
     for words, said in (
         (["--planes", "energy"], "--planes = 'energy': must be wavelength or hkl"),
+        (["--planes", "hkl,hkl"], "--planes = 'hkl,hkl': must name each once"),
         (["--planes", ""], "--planes = ''"),
         (["--planes", "hkl", "--backend", "cuda", "--dry-run"], "--backend"),
     ):

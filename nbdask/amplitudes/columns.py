@@ -93,7 +93,9 @@ def chosen(path: str | Path, columns: Sequence[Column], asked: str | None, what:
         No such column, or none with any value.
     """
     known = {column.name: column for column in columns}
-    names = ", ".join(known) or "none of amplitudes or intensities"
+    names = ", ".join(known)
+    if not known:
+        raise problem(path, None, "no column of amplitudes or intensities", what)
     if asked is not None:
         name = _named(asked, known)
         if name is None:
@@ -102,7 +104,7 @@ def chosen(path: str | Path, columns: Sequence[Column], asked: str | None, what:
     else:
         usable = [c for c in columns if c.kind in _RANKS and not c.missing().all()]
         if not usable:
-            found = f"columns: {names}" + (" (without values)" if columns else "")
+            found = f"columns: {names} (of maps, or without values)"
             raise problem(path, None, found, what + " (--column names one)")
         first = min(usable, key=lambda c: _RANKS.index(c.kind))
     before = [c for c in columns if c.mate == first.name]
@@ -151,6 +153,9 @@ class Raw:
     block : str
         Name of the mmCIF block, where there are several.
     notes : tuple of str
+    apart : bool
+        Whether rows of h and -h are of different reflections, as in CIF files; in MTZ files types
+        of columns tell.
     """
 
     symmetry: Symmetry
@@ -159,6 +164,7 @@ class Raw:
     status: NDArray[np.str_] | None = None
     block: str = ""
     notes: tuple[str, ...] = ()
+    apart: bool = False
 
 
 def whole_indices(path: str | Path, hkl: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, amplitude_options, apply_all
 from nbdask.cli.outputs import check_distinct
 from nbdask.cli.running import say_notes
+from nbdask.cli.tables import show
 from nbdask.errors import InputError
 from nbdask.files import check_target
 from nbdask.units import from_angstrom, from_degrees
@@ -85,7 +86,7 @@ def command(file: str, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(_values(file, found.made, shown), indent=2))
         return
-    click.echo("\n".join(_lines(file, found.made, shown)))
+    show("\n".join(_lines(file, found.made, shown)))
     for name in (options["out"], options["output"]):
         if name is not None:
             click.echo(f"{name}: written")

@@ -39,7 +39,15 @@ def groups_of(command: click.Command) -> dict[str, list[click.Option]]:
 def options(command: click.Command) -> list[Word]:
     """Return a command's options in the order of its help."""
     found = [option for group in groups_of(command).values() for option in group]
+    if isinstance(command, GroupedCommand):
+        found += command.part_options()
     return [_word(option) for option in found] + [Word(("--help",), "Show the help.", (), False)]
+
+
+def arguments(command: click.Command) -> tuple[str, ...]:
+    """Return what may be given as the first argument of a command, where that is a list."""
+    kinds = [param.type for param in command.params if isinstance(param, click.Argument)]
+    return tuple(kinds[0].choices) if kinds and isinstance(kinds[0], click.Choice) else ()
 
 
 def flags(command: click.Command) -> list[Word]:

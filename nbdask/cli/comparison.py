@@ -13,6 +13,7 @@ import click
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.cli.outputs import check_distinct
+from nbdask.cli.tables import show
 from nbdask.files import check_target, whole_file
 from nbdask.parity.errors import FileError
 from nbdask.parity.outcome import Outcome, Thresholds
@@ -127,7 +128,7 @@ def give(outcome: Outcome, options: dict[str, Any]) -> int:
     if not options["quiet"] and name != "-":
         for note in outcome.notes:
             print("nbdask: note: " + note, file=sys.stderr)
-        click.echo("\n".join(report.table_lines(outcome)))
+        show("\n".join(report.table_lines(outcome)))
     return outcome.exit_code
 
 

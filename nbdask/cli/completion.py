@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from nbdask.cli.catalogue import Word, commands, flags, options
+from nbdask.cli.catalogue import Word, arguments, commands, flags, options
 from nbdask.cli.groups import GroupedCommand
 
 _EPILOG = """\b
@@ -19,6 +19,7 @@ _nbdask() {{
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     words="{names}"
+    [ "${{cur:0:1}}" = "-" ] && words="--help --version"
   else
     case "${{COMP_WORDS[1]}} $prev" in
 {values}
@@ -40,7 +41,8 @@ _nbdask() {{
   local -a found
   if (( CURRENT == 2 )); then
     found=({names})
-    compadd -a found
+    [[ "${{words[CURRENT]}}" == -* ]] && found=(--help --version)
+    compadd -- "${{found[@]}}"
     return
   fi
   case "${{words[2]}} ${{words[CURRENT-1]}}" in
@@ -53,7 +55,12 @@ _nbdask() {{
   fi
   if (( ${{#found}} )); then compadd -- "${{found[@]}}"; else _files; fi
 }}
-(( $+functions[compdef] )) && compdef _nbdask nbdask
+# Loaded by the first completion, this file also has to make it.
+if [[ "${{funcstack[1]}}" == _nbdask ]]; then
+  _nbdask "$@"
+elif (( $+functions[compdef] )); then
+  compdef _nbdask nbdask
+fi
 """
 
 
@@ -76,6 +83,8 @@ def _cases(about: dict[str, str], script: str, assign: str) -> str:
     words, values = [], []
     for name, _, known in commands(about):
         own = options(known)
+        if among := arguments(known):
+            values.append(f'      "{name} {name}") {assign.format(" ".join(among))} ;;')
         words.append(f"        {name}) {assign.format(_listed([*own, *flags(known)]))} ;;")
         for word in own:
             if word.values:
@@ -90,10 +99,15 @@ def _listed(words: Iterable[Word]) -> str:
 
 def _fish(about: dict[str, str]) -> str:
     """Return a script of one line for each command, option and flag."""
-    lines = []
+    lines = [
+        "complete -c nbdask -n __fish_use_subcommand -l help -d 'Show the help'",
+        "complete -c nbdask -n __fish_use_subcommand -l version -d 'Show the version'",
+    ]
     for name, text, known in commands(about):
         lines.append(f"complete -c nbdask -n __fish_use_subcommand -f -a {name} -d {_quoted(text)}")
         when = f"complete -c nbdask -n '__fish_seen_subcommand_from {name}'"
+        if among := arguments(known):
+            lines.append(f"{when} -f -a {_quoted(' '.join(among))}")
         for word in (*options(known), *flags(known)):
             spelt = " ".join(map(_fish_name, word.names))
             values = f" -x -a {_quoted(' '.join(word.values))}" if word.values else ""

@@ -11,7 +11,7 @@ from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.options import run_options
 from nbdask.cli.progress import ProgressLine
 from nbdask.cli.running import run_keywords, say_result
-from nbdask.files import check_outside_stores
+from nbdask.files import check_target
 from nbdask.fill.target import Target
 from nbdask.flags import parse_args
 from nbdask.store.address import place_of
@@ -32,8 +32,10 @@ from nbdask.store.address import place_of
 @run_options
 def command(name: str | None, listing: bool, out: str, png: str | None, **options: Any) -> None:
     """Simulate the bundled crystal NAME and draw its image."""
-    from nbdask.example import picture, write
+    from nbdask.example import write
     from nbdask.run import simulate
+    from nbdask.view.picture import preview
+    from nbdask.view.style import Style
 
     if listing:
         click.echo("\n".join(write.crystals()))
@@ -41,11 +43,13 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
 
     chosen = name or write.DEFAULT
     folder = Path(out)
-    if png is not None and not Path(png).absolute().parent.is_dir() and Path(png).parent != folder:
-        raise click.UsageError(f"--png {png}: the folder {Path(png).parent} does not exist")
-    if png is not None:
-        check_outside_stores(png, "--png", click.UsageError)
     store = folder / f"{chosen}.zarr"
+    drawn = Path(png) if png else store.with_suffix(".png")
+    # Its own folder may be yet to be made.
+    if drawn.parent != folder or folder.is_dir():
+        check_target(drawn, "--png" if png else "--out", click.UsageError, overwrite=True)
+    if drawn.suffix.lower() != ".png":
+        raise click.UsageError(f"--png {png}: the name must end in .png")
     _check(write.example_argv(chosen, out), store, options)
     argv = write.write_example(chosen, out)
     parsed = parse_args(argv)
@@ -59,8 +63,8 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
         notes=parsed.notes,
         progress=False,
     )
-    drawn = Path(png) if png else folder / f"{chosen}.png"
-    picture.write_png(result.path, drawn)
+    # Each of the 512 pixels is two of the picture wide: none looks wider than its neighbours.
+    preview(result.path, drawn, style=Style(rings=True, size=1024), overwrite=True)
     if not options["quiet"]:
         say_result(result)
         click.echo(f"{drawn}: the picture; {folder / 'command.txt'}: the command line")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 from typing import Any
@@ -12,6 +14,7 @@ from nbdask.cli.argv import no_such_option
 from nbdask.cli.faults import bar
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
+from nbdask.cli.tables import show
 
 #: Endings of files with images that DIALS reads.
 _READ_BY_DIALS = (".nxs", ".h5", ".hdf5", ".cbf", ".img", ".smv")
@@ -66,7 +69,11 @@ class _ExportCommand(GroupedCommand):
     type=Number(),
     help="Add this afterwards [default: 40 in SMV, else 0].",
 )
-@click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
+@click.option(
+    "--dtype",
+    metavar="KIND",
+    help="float32 or int32, for nxmx, cxi and tiff [default: int32 for counts, else float32].",
+)
 @click.option(
     "--sensor",
     metavar="MATERIAL:THICKNESS",
@@ -101,12 +108,14 @@ class _ExportCommand(GroupedCommand):
     is_flag=True,
     help="Export an unfinished store; missing pixels are NaN, -1 or (SMV, PGM) 0.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print a list of the files as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(paths: tuple[str, ...], format_: str | None, **options: Any) -> None:
     """Write the images of one or more STOREs to one or more files OUT."""
     from nbdask.export.formats import check_export, export
 
     quiet, roi, images = options.pop("quiet"), options.pop("roi"), options.pop("images")
+    as_json, made = options.pop("as_json"), []
     if roi is not None:
         options["roi"] = roi
     stores, out = _stores_and_files(paths)
@@ -124,10 +133,14 @@ def command(paths: tuple[str, ...], format_: str | None, **options: Any) -> None
     for path in out:
         with bar(path, quiet) as progress:
             written = export(stores, path, format_, progress=progress, **chosen[path])
+        made.append(dataclasses.asdict(written))
         if not quiet:
-            click.echo(written.describe())
+            if not as_json:
+                show(written.describe())
             for note in _nameless(path, written.format):
                 click.echo(note, err=True)
+    if as_json and not quiet:
+        click.echo(json.dumps(made, indent=2, default=str))
 
 
 def _stores_and_files(paths: tuple[str, ...]) -> tuple[list[str], list[str]]:

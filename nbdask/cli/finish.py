@@ -5,23 +5,21 @@ from __future__ import annotations
 import click
 
 from nbdask.cli.groups import GroupedCommand
-from nbdask.cli.status import exit_code, lines
+from nbdask.cli.status import exit_code, tell
 
 
 @click.command(name="finish", cls=GroupedCommand)
 @click.argument("store")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, as status does.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def command(store: str, quiet: bool) -> int:
+def command(store: str, as_json: bool, quiet: bool) -> int:
     """Close STORE, whose tiles shards have computed: records, statistics, status, and the truth.
 
     The last shard does this by itself. The exit code is 1 where tiles are missing.
     """
     from nbdask.shards import finish
-    from nbdask.truth.stored import write_owed
 
     found = finish(store)
-    if exit_code(found) == 0:
-        write_owed(store)
     if not quiet or exit_code(found):
-        click.echo("\n".join(lines(store, found)))
+        tell(store, found, as_json)
     return exit_code(found)

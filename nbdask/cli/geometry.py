@@ -12,6 +12,7 @@ from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.options import lengths_of
 from nbdask.cli.outputs import check_distinct
+from nbdask.cli.tables import show
 from nbdask.files import check_target
 
 _EPILOG = """\b
@@ -73,7 +74,7 @@ def command(file: str, as_json: bool, output: tuple[str, ...], **options: Any) -
             click.echo(f"taken: {text}", err=True)
         click.echo(json.dumps(as_values(found)))
     else:
-        click.echo(as_text(found, file))
+        show(as_text(found, file))
     for text in said:
         assert target is not None
         click.echo(f"{target[1]}: {text}", err=as_json)

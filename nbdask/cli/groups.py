@@ -140,9 +140,9 @@ class GroupedCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options, and those that show a part of the help."""
-        return [*super().get_params(ctx), *self._part_options()]
+        return [*super().get_params(ctx), *self.part_options()]
 
-    def _part_options(self) -> list[click.Option]:
+    def part_options(self) -> list[click.Option]:
         """Return ``--help-GROUP`` for each group that is left out, and ``--help-all``."""
         if not self._left:
             return []
@@ -177,7 +177,7 @@ class GroupedCommand(click.Command):
         for title in self.grouped():
             if title not in self._left:
                 self._write(ctx, formatter, title, shown)
-        rest: list[click.Parameter] = [*self._part_options()]
+        rest: list[click.Parameter] = [*self.part_options()]
         helping = self.get_help_option(ctx)
         if helping is not None:
             rest.append(helping)

@@ -10,12 +10,14 @@ import click
 
 from nbdask.cli.faults import bar
 from nbdask.cli.groups import GroupedCommand
-from nbdask.cli.running import peak_text, say
+from nbdask.cli.running import say
 from nbdask.cli.streams import one_line
+from nbdask.cli.tables import show
 from nbdask.errors import NbdaskError
 from nbdask.experiment import Experiment
 from nbdask.geometry.difference import semantics_note
 from nbdask.plan.planes import arrays_of
+from nbdask.statistics import peak_text
 
 
 @click.command(name="info", cls=GroupedCommand)
@@ -77,7 +79,7 @@ def _show(store: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(summary | {"varies": dict(varies)}, indent=2))
         else:
-            click.echo(_text(store, summary, [*varies, *common(series)], notes))
+            show(_text(store, summary, [*varies, *common(series)], notes))
         return
     realised = None
     # An experiment of another version may mean nothing here; the rest of the store still does.
@@ -93,7 +95,7 @@ def _show(store: str, as_json: bool) -> None:
         values = None if realised is None else realised.to_dict()
         click.echo(json.dumps(summary | {"realised": values}, indent=2))
         return
-    click.echo(_text(store, summary, [] if realised is None else realised.rows(), notes))
+    show(_text(store, summary, [] if realised is None else realised.rows(), notes))
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from nbdask.fill.listen import Listener, Start
 from nbdask.graph.tasks import TileResult
 
 if TYPE_CHECKING:
-    from nbdask.result import SimulationResult
+    from nbdask.result import Result
 
 
 class JsonLog(Listener):
@@ -48,7 +48,7 @@ class JsonLog(Listener):
             emit(news.event, **news.facts, **text)
 
 
-def ended(result: SimulationResult) -> dict[str, Any]:
+def ended(result: Result) -> dict[str, Any]:
     """Return what the last event tells of a run that is complete."""
     statistics = {k: v if v == v else None for k, v in result.statistics._asdict().items()}
     return {

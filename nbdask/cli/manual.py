@@ -60,10 +60,10 @@ def _section(name: str, text: str, known: click.Command) -> list[str]:
     help_text = inspect.cleandoc(known.help or text).replace("\b", "")
     lines = [f".SS nbdask {name}"]
     for paragraph in re.split(r"\n\s*\n", help_text):
-        lines += [*(_text(line) for line in paragraph.strip("\n").splitlines()), ".PP"]
+        lines += [".PP", *(_text(line) for line in paragraph.strip("\n").splitlines())]
     context = click.Context(known, info_name=name)
     for group, options in groups_of(known).items():
-        lines += [f".I {group}"]
+        lines += [".PP", f".I {group}"]
         for option in options:
             record = option.get_help_record(context)
             if record is not None:

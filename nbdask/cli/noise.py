@@ -51,6 +51,7 @@ class _Recorded(GroupedCommand):
 @cluster_options
 @durability_option
 @keeping_options
+@click.option("--json", "as_json", is_flag=True, help="Print statistics of the image as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -84,4 +85,4 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(code)
     if not options["quiet"]:
         say_notes(result.notes)
-        say_result(result)
+        say_result(result, options["as_json"])

@@ -18,6 +18,7 @@ from nbdask.cli.options import (
     parse_flags,
 )
 from nbdask.cli.running import say_notes
+from nbdask.cli.tables import show
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.gradients.parameters import FIELDS, refusal, value_of
@@ -55,10 +56,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(rows, indent=2))
         return
-    for row in rows:
-        value = "-" if row["value"] is None else f"{row['value']:.10g}"
-        state = "yes" if row["refinable"] else f"no: {row['why']}"
-        click.echo(f"{row['name']:24s}{value:>18s}  {row['unit']:11s}{state}")
+    show("\n".join(map(_line, rows)))
+
+
+def _line(row: dict[str, Any]) -> str:
+    value = "-" if row["value"] is None else f"{row['value']:.10g}"
+    state = "yes" if row["refinable"] else f"no: {row['why']}"
+    return f"{row['name']:24s}{value:>18s}  {row['unit']:11s}{state}"
 
 
 def _experiment(argv: list[str], options: dict[str, Any]) -> tuple[Experiment, tuple[str, ...]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.startup import import_zarr
+from nbdask.cli.tables import show
+
+if TYPE_CHECKING:
+    from nbdask.view.picture import Preview
 
 
 @click.command(name="preview", cls=GroupedCommand, own=("log", "shots"))
@@ -68,11 +73,10 @@ from nbdask.cli.startup import import_zarr
     metavar="FIRST:END[:STEP]",
     help="Shots of a series: a contact sheet of them; END is not included.",
 )
-@click.option(
-    "--sum", "over", flag_value="sum", help="Draw the sum of the shots [default: of all shots]."
-)
-@click.option("--max", "over", flag_value="max", help="Draw each pixel's brightest value of them.")
+@click.option("--sum", is_flag=True, help="Draw the sum of the shots [default: of all shots].")
+@click.option("--max", is_flag=True, help="Draw each pixel's brightest value of them.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print scale and spots as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def command(store: str, output: str, **options: Any) -> None:
     """Draw a picture of STORE, finished or not; tiles that are not computed yet are grey."""
@@ -97,9 +101,12 @@ def command(store: str, output: str, **options: Any) -> None:
         style=style,
         overwrite=options["overwrite"],
         shots=_shots(store, options),
-        over=options["over"],
+        over=_over(options),
     )
     if options["quiet"]:
+        return
+    if options["as_json"]:
+        click.echo(json.dumps(_values(made), indent=2))
         return
     low, high = made.contrast
     text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
@@ -112,7 +119,30 @@ def command(store: str, output: str, **options: Any) -> None:
     click.echo(text)
     for spot, label in zip(made.spots, made.labels, strict=True):
         where = f"spot at slow {spot.slow}, fast {spot.fast}"
-        click.echo(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+        show(f"{where}: {spot.photons:.6g} {made.unit}, {label}")
+
+
+def _values(made: Preview) -> dict[str, Any]:
+    low, high = made.contrast
+    spots = zip(made.spots, made.labels, strict=True)
+    return {
+        "picture": str(made.path),
+        "slow": [made.region.slow0, made.region.slow1],
+        "fast": [made.region.fast0, made.region.fast1],
+        "factor": made.factor,
+        "low": low,
+        "high": high,
+        "unit": made.unit,
+        "missing": made.missing,
+        "spots": [{**spot._asdict(), "label": label} for spot, label in spots],
+    }
+
+
+def _over(options: dict[str, Any]) -> Literal["sum", "max"] | None:
+    """Return how shots are put on top of one another; None: they are not."""
+    if options["sum"] and options["max"]:
+        raise click.UsageError("--sum and --max: give one of them")
+    return "sum" if options["sum"] else "max" if options["max"] else None
 
 
 def _shots(store: str, options: dict[str, Any]) -> range | None:
@@ -120,9 +150,9 @@ def _shots(store: str, options: dict[str, Any]) -> range | None:
     from nbdask.derive.over_shots import parse_shots
     from nbdask.store.reader import StoreReader
 
-    shot, shots = options["shot"], options["shots"]
-    if shot is not None and (shots is not None or options["over"] is not None):
-        other = "--shots" if shots is not None else f"--{options['over']}"
+    shot, shots, over = options["shot"], options["shots"], _over(options)
+    if shot is not None and (shots is not None or over is not None):
+        other = "--shots" if shots is not None else f"--{over}"
         raise click.UsageError(f"--shot and {other}: give one of them")
     if shot is not None:
         StoreReader(store).checked_shot(shot)

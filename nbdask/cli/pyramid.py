@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import Any
 
 import click
@@ -31,6 +33,7 @@ from nbdask.cli.startup import how_ended
     help="Build levels of these shots of a series only, END not included [default: of all].",
 )
 @cluster_options
+@click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def command(
@@ -40,6 +43,7 @@ def command(
     kind: str,
     rebuild: bool,
     shots: str | None,
+    as_json: bool,
     quiet: bool,
     **where: Any,
 ) -> None:
@@ -66,6 +70,9 @@ def command(
         say(f"{word}; {again} builds what is missing")
         ctx.exit(code)
     if quiet:
+        return
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(made) | {"path": str(made.path)}, indent=2))
         return
     if not made.shapes:
         click.echo(f"{made.path}: the image needs no coarser levels")

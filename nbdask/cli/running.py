@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,13 +13,15 @@ import click
 
 from nbdask.cli import logs
 from nbdask.cli.jsonlines import emit
+from nbdask.cli.jsonlog import ended
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
+from nbdask.cli.tables import show
 from nbdask.errors import UnfinishedError
 from nbdask.plan.memory import format_bytes
 from nbdask.plan.planes import arrays_of
 from nbdask.plan.tiles import dims_text, shape_text
-from nbdask.statistics import place_text
+from nbdask.statistics import peak_text
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
     from nbdask.result import Result
+    from nbdask.statistics import Statistics
 
 
 def say(message: str) -> None:
@@ -128,21 +131,9 @@ def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     return {item.name: options[item.name] for item in fields(Settings) if item.name in options}
 
 
-def peak_text(
-    value: float | None, slow: int, fast: int, panel: int | None = None, shot: int | None = None
-) -> str:
-    """Return the brightest pixel and where it is, or that there is none."""
-    place = place_text(slow, fast, panel, shot)
-    if slow < 0:
-        return "no pixel above 0"
-    if value is None or math.isinf(value):
-        return f"max infinite at {place}: pixels exceed single precision"
-    return f"max {value:.7g} at {place}"
-
-
-def dim_notes(result: Result) -> list[str]:
-    """Return a note where no pixel expects a photon; ``result`` is of an image without noise."""
-    brightest = result.statistics.max
+def dim_notes(statistics: Statistics) -> list[str]:
+    """Return a note where no pixel of an image without noise expects a photon."""
+    brightest = statistics.max
     if not 0.0 < brightest < 1.0:
         return []
     return [
@@ -151,10 +142,13 @@ def dim_notes(result: Result) -> list[str]:
     ]
 
 
-def say_result(result: Result) -> None:
+def say_result(result: Result, as_json: bool = False) -> None:
     """Print what was made."""
     found, shape = result.statistics, result.shape
-    click.echo(
+    if as_json:
+        click.echo(json.dumps({**ended(result), "shape": shape, "notes": result.notes}, indent=2))
+        return
+    show(
         f"{result.path}: {shape_text(shape)} pixels"
         f" ({dims_text(shape, found.max_shot is not None)}) in {result.seconds:.2f} s\n"
         f"{peak_text(found.max, found.max_slow, found.max_fast, found.max_panel, found.max_shot)};"

@@ -13,7 +13,7 @@ import click
 from nbdask.cli.faults import bar
 from nbdask.cli.jsonlog import JsonLog
 from nbdask.cli.noise_options import given_options
-from nbdask.cli.running import MOST_NAMED, run_keywords, say, say_notes, without_shard
+from nbdask.cli.running import MOST_NAMED, dim_notes, run_keywords, say, say_notes, without_shard
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError
@@ -111,7 +111,8 @@ def run_shard(
         print(shlex.join(argv), file=sys.stderr)
         return error.exit_code
     if not options["quiet"]:
-        say_notes(share.notes)
+        dim = dim_notes(share.closed.statistics) if share.closed and made[0] is None else []
+        say_notes([*share.notes, *dim])
         there = share.tiles - share.computed
         text = f"{out}: shard {shard}: {share.computed} tiles computed, {there} were there"
         click.echo(text + ("; the store is complete" if share.closed else ""))

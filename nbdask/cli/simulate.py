@@ -45,6 +45,7 @@ from nbdask.cli.shot_options import (
     settle_spectrum_seed,
     shot_options,
 )
+from nbdask.cli.tables import show
 from nbdask.errors import UnfinishedError
 from nbdask.experiment import Experiment
 from nbdask.fill.target import Target, check_outside
@@ -103,7 +104,12 @@ Example: nbdask simulate -mat A.mat -hkl P1.hkl -N 20 -lambda 0.9768 --out run.z
     help="Keep in the store what is true of its images: crystal and beam; every reflection too.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print the plan as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print what was made, or the plan, as JSON.",
+)
 @click.option(
     "--noise",
     metavar="PATH",
@@ -142,8 +148,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         _noisy_copy(experiment, options, [], None if outputs is None else outputs.seed)
         _dry_run(experiment, series, options, 1 if shard is None else shard.count, notes, outputs)
         return
-    if options["as_json"]:
-        raise click.UsageError("--json goes with --dry-run; --log json tells of a run")
+    if options["as_json"] and shard is not None:
+        raise click.UsageError("--json: no shard has all of the image; --log json tells of its run")
     if options["out"] is None:
         raise click.UsageError("--out is missing: name the store to write, such as --out run.zarr")
     _check_images(subject, outputs)
@@ -177,12 +183,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(say_stopped(error, line, ctx.meta[COMMAND_LINE]))
     except UnfinishedError as error:
         ctx.exit(say_unfinished(error, line, ctx.meta[COMMAND_LINE]))
-    notes = _print_pixels(outputs, experiment, result.path)
+    notes = _print_pixels(outputs, experiment, result.path, options["as_json"])
     if not options["quiet"]:
-        dim = dim_notes(result) if treatment is None else []
+        dim = dim_notes(result.statistics) if treatment is None else []
         say_notes([note for note in (*result.notes, *notes, *dim) if note not in line.told])
-        say_result(result)
-        click.echo("\n".join(_realised(experiment) if series is None else described(series)))
+        say_result(result, options["as_json"])
+        if not options["as_json"]:
+            show("\n".join(_realised(experiment) if series is None else described(series)))
         for file in files:
             say(f"{file.flag} {file.path}: {', '.join(['written', *file.remarks])}")
     emit("end", **ended(result))
@@ -210,7 +217,7 @@ def _dry_run(
         click.echo(_plan_json(experiment, series, plan))
         return
     told = _realised(experiment) if series is None else described(series)
-    click.echo("\n".join([plan.describe(), disk, *told]))
+    show("\n".join([plan.describe(), disk, *told]))
 
 
 def _plan_json(experiment: Experiment, series: Series | None, plan: Plan) -> str:
@@ -385,7 +392,7 @@ def _outputs(outputs: Outputs | None) -> list[FlagFile]:
 
 
 def _print_pixels(
-    outputs: Outputs | None, experiment: Experiment, store: Path | str
+    outputs: Outputs | None, experiment: Experiment, store: Path | str, aside: bool
 ) -> tuple[str, ...]:
     """Print what -printout and -printout_pixel ask for; return notes."""
     if outputs is None or not outputs.printout:
@@ -394,5 +401,5 @@ def _print_pixels(
 
     text, notes = printout(experiment, store, outputs.printout_pixel, report=say)
     if text:
-        click.echo(text)
+        click.echo(text, err=aside)
     return notes

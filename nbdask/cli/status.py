@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbdask.cli.groups import GroupedCommand
+from nbdask.cli.tables import show
 
 if TYPE_CHECKING:
     from nbdask.fill.standing import Standing
@@ -26,20 +27,25 @@ def command(store: str, as_json: bool) -> int:
     from nbdask.shards import status
 
     found = status(store)
-    if as_json:
-        groups = {name: getattr(found, name) for name in ("complete", "begun", "missing")}
-        shards = None if found.shards is None else {"count": found.shards, **groups}
-        text = {
-            "store": store,
-            "status": found.status,
-            "tiles": {"done": found.done, "total": found.total},
-            "shards": shards,
-            "commands": commands(store, found),
-        }
-        click.echo(json.dumps(text, indent=2))
-    else:
-        click.echo("\n".join(lines(store, found)))
+    tell(store, found, as_json)
     return exit_code(found)
+
+
+def tell(store: str, found: Standing, as_json: bool) -> None:
+    """Print how far a store is."""
+    if not as_json:
+        show("\n".join(lines(store, found)))
+        return
+    groups = {name: getattr(found, name) for name in ("complete", "begun", "missing")}
+    shards = None if found.shards is None else {"count": found.shards, **groups}
+    text = {
+        "store": store,
+        "status": found.status,
+        "tiles": {"done": found.done, "total": found.total},
+        "shards": shards,
+        "commands": commands(store, found),
+    }
+    click.echo(json.dumps(text, indent=2))
 
 
 def exit_code(found: Standing) -> int:

@@ -14,6 +14,7 @@ from nbdask.cli.numbers import Number, Whole, whole
 from nbdask.cli.options import EXPERIMENT, Decorator, experiment_options, flags_of, parse_flags
 from nbdask.cli.outputs import check_distinct, files_among, inputs_of
 from nbdask.cli.running import say, say_notes
+from nbdask.cli.tables import show
 from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
@@ -150,9 +151,9 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     if target is not None:
         _write_json(trace, found, target)
     if found is not None:
-        click.echo(report(trace, found), err=target == "-")
+        show(report(trace, found), err=target == "-")
     elif target != "-":
-        click.echo(describe(trace, options["limit"]))
+        show(describe(trace, options["limit"]))
     same = store is None or _same_as_stored(store, trace, experiment, options["shot"])
     return 0 if same and (found is None or found.first is None) else 1
 

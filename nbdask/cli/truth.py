@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nbdask.cli import tables
 from nbdask.cli.faults import bar
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Number, Whole
@@ -81,7 +82,10 @@ def command(store: str, **options: Any) -> None:
         write_mtz(truth, options["mtz"])
     if options["quiet"]:
         return
-    click.echo(json.dumps(show.plain(truth), indent=1) if options["as_json"] else show.text(truth))
+    if options["as_json"]:
+        click.echo(json.dumps(show.plain(truth), indent=1))
+    else:
+        tables.show(show.text(truth))
     for name in (options["out"], options["mtz"]):
         if name is not None:
             click.echo(f"{name}: written", err=options["as_json"])

@@ -11,6 +11,7 @@ from nbdask.cli.faults import bar, say_faults
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.options import cluster_options
+from nbdask.cli.tables import show
 
 if TYPE_CHECKING:
     from nbdask.verification import Verification
@@ -43,9 +44,9 @@ def command(store: str, recompute: int, seed: int, as_json: bool, quiet: bool, *
     elif not quiet:
         say_faults(found.faults)
         for remark in (*found.remarks, *found.altered):
-            click.echo(remark)
+            show(remark)
         for note in found.notes:
-            click.echo(f"note: {note}")
+            show(f"note: {note}")
         text = f"{found.path}: {found.tiles} tiles read"
         if recompute:
             text += f", {found.recomputed} recomputed"
@@ -53,11 +54,11 @@ def command(store: str, recompute: int, seed: int, as_json: bool, quiet: bool, *
         text += "".join(f", {count} {kind}" for kind, count in counts if count)
         if found.ok:
             text += ", all well"
-        elif found.count(DIFFERENT) < len(found.faults) or found.remarks:
+        elif found.count(DIFFERENT) < len(found.faults):
             text += f"; nbdask repair {store} computes missing and corrupt tiles again"
         if found.altered:
             text += "; what was altered cannot be mended: take a copy, or simulate again"
-        click.echo(text)
+        show(text)
     return 0 if found.ok else 1
 
 

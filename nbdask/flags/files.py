@@ -16,7 +16,7 @@ from nbdask.experiment.sources import SourcePoint
 from nbdask.flags.builder import Builder
 from nbdask.flags.headers import apply_header
 from nbdask.flags.parse import Given
-from nbdask.flags.ways import check_image, check_list
+from nbdask.flags.ways import check_image, check_list, check_matrix
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.smv import SmvHeader, open_mask, read_header
@@ -79,6 +79,7 @@ def read_files(
     if matrix is not None:
         path = files.use(matrix)
         origin = builder.origins["files.matrix"]
+        check_matrix(origin, path)
         builder.set("crystal.matrix", read_matrix(path), origin)
         builder.set("crystal.matrix_file", path, origin)
     if amplitudes is not None and amplitudes.given():

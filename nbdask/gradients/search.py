@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 
 from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment
+from nbdask.experiment.checks import integer, positive
 from nbdask.geometry.model import Array
 from nbdask.gradients import strengths
 from nbdask.gradients.arrow import Arrow, Step
 from nbdask.gradients.blurred import blurred_equations
-from nbdask.gradients.change import stepped, within
+from nbdask.gradients.bounds import Bounds, check_starts, checked_bounds, room_of, within
+from nbdask.gradients.change import stepped
 from nbdask.gradients.columns import Columns, Indices
 from nbdask.gradients.normal import Errors, NormalEquations, equations_of
 from nbdask.gradients.saved import Standing, StateFile, restored, values_of
@@ -31,6 +33,8 @@ _log = logging.getLogger("nbdask.gradients")
 #: chance does.
 _ENOUGH = 1e-4
 _MOST_DAMPING = 1e12
+#: Widest blur [pixel].
+_MOST_BLUR = 100
 #: How well the loss of a state must be met again.
 _SAME_LOSS = 1e-6
 _CONVERGED = "converged"
@@ -124,17 +128,32 @@ class How:
     """
 
     robust: float | None = None
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
     blur: tuple[float, ...] = ()
     iterations: int = 50
     backend: str | None = None
     tile: int | tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Check the blurs."""
-        for blur in self.blur:
-            if isinstance(blur, bool) or not isinstance(blur, (int, float)) or not 0 < blur <= 100:
-                raise FieldError("blur", self.blur, "numbers of pixels above 0, at most 100")
+        """Check what was given."""
+        integer("--iterations", self.iterations, low=0)
+        object.__setattr__(self, "bounds", checked_bounds(self.bounds))
+
+
+def checked_blurs(given: Any) -> tuple[float, ...]:
+    """Return blurs [pixel] from one number or several.
+
+    Raises
+    ------
+    FieldError
+    """
+    try:
+        found = tuple(given) if isinstance(given, Iterable) else (given,)
+        if all(positive("--blur", blur) <= _MOST_BLUR for blur in found):
+            return tuple(map(float, found))
+    except FieldError:
+        pass
+    raise FieldError("--blur", given, f"numbers of pixels above 0, at most {_MOST_BLUR}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +224,7 @@ class Search:
         if resume and self.state is not None:
             standing = self.state.read()
             experiments = self._restored(experiments, standing)
+        check_starts(self.how.bounds, self.columns.parameters, experiments)
         stages = (*self.how.blur, 0.0)
         for stage in range(standing.stage, len(stages)):
             if stage > standing.stage:
@@ -239,7 +259,8 @@ class Search:
             if self.amplitudes and not blur:
                 # First: a turn would take the place of what amplitudes explain.
                 now, gained = self._strengthen(now)
-            step = Arrow.of(self.columns, now.equations).step(standing.damping)
+            room = room_of(self.how.bounds, self.columns, now.experiments)
+            step = Arrow.of(self.columns, now.equations).step(standing.damping, room)
             wanted = step.promised >= enough
             after = self._try(now.experiments, step, blur) if wanted else None
             if wanted and (after is None or not after.loss < now.loss):
@@ -269,6 +290,8 @@ class Search:
             if not found.pixels:
                 allowed = "an image with numbers where it is computed"
                 raise FieldError("data" + of, "no pixel that counts", allowed)
+            if not np.isfinite(found.loss + found.chi2):
+                raise FieldError("data" + of, "too large", "photons whose squares are numbers")
             diagonal = np.diag(found.hessian)
             for place in part.own:
                 weights[found.names[place] + of] = diagonal[place]
@@ -342,7 +365,7 @@ class Search:
             for index, experiment in enumerate(experiments):
                 change = self.columns.at(index, step.own[index], step.common)
                 moved = stepped(experiment, self.columns.parameters, change)
-                there.append(within(moved, self.how.bounds)[0])
+                there.append(within(moved, self.how.bounds))
             found = self._at(there, blur)
         except InputError:
             return None

@@ -172,7 +172,7 @@ def _table(instrument: Instrument) -> list[str]:
     unit = "d [A]" if instrument.beam.wavelength is not None else "2 theta"
     width = max(5, *(len(one_line(panel.name)) for panel in instrument.panels))
     lines = [
-        f"{'panel':{width}s}  fast x slow   pitch                x          y          z"
+        f"{'panel':{width}s}  fast x slow  pitch                       x          y          z"
         f"    tilt    turn    skew      gap  {unit} edges, corners"
     ]
     for panel, gap in zip(instrument.panels, gaps, strict=True):

@@ -24,13 +24,13 @@ from nbdask.plan.estimate import (
 from nbdask.plan.machine import total_memory
 from nbdask.plan.planes import Slope, arrays_of
 from nbdask.plan.steps import StepRange, split_steps
-from nbdask.plan.tiles import TileGrid
+from nbdask.plan.tiles import TileGrid, shape_text
 
 #: Sides of automatic tiles [pixels]: usual, greatest, least.
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
-#: Most tiles of a store, whose list every run holds in memory (96 bytes for each).
+#: Most tiles of a store, each of which is a file.
 MOST_TILES = 1 << 24
 #: More steps than a pixel has: the steps of a shot of a series are not cut.
 ALL_STEPS = 1 << 53
@@ -110,6 +110,15 @@ class Plan:
     def image_bytes(self) -> int:
         """Bytes of the float32 image before compression."""
         return 4 * self.grid.pixels
+
+    def __repr__(self) -> str:
+        """Return image, tiles and time in a line; :meth:`describe` has the rest."""
+        shape, time = shape_text(self.grid.image_shape), format_seconds(self.run_seconds)
+        return f"<Plan: {shape} pixels in {len(self.grid)} tiles, about {time}>"
+
+    def __str__(self) -> str:
+        """Return what :meth:`describe` does."""
+        return self.describe()
 
     def describe(self) -> str:
         """Return the plan in a few lines for people."""
@@ -220,10 +229,11 @@ def recorded_tile(plan: Mapping[str, Any]) -> tuple[int, int]:
 
 def _check_count(grid: TileGrid) -> None:
     if len(grid) > MOST_TILES:
+        fewer = "fewer shots (in several stores)" if grid.shots > 1 else "fewer pixels"
         raise PlanError(
             f"{' x '.join(map(str, grid.image_shape))} pixels in tiles of {grid.tile[0]} x"
             f" {grid.tile[1]} are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater"
-            " --tile, or fewer pixels"
+            f" --tile, or {fewer}"
         )
 
 

@@ -100,14 +100,12 @@ class LocalPlace:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def stamps(self, prefix: str) -> dict[str, Stamp]:
-        """Return size and time of the files below a folder of the store."""
-        found = {}
+    def stamps(self, prefix: str) -> Iterator[tuple[str, Stamp]]:
+        """Yield name, size and time of the files below a folder of the store."""
         for key, entry in self._entries(prefix):
             with suppress(FileNotFoundError):
                 seen = entry.stat()
-                found[key] = Stamp(seen.st_size, seen.st_mtime)
-        return found
+                yield key, Stamp(seen.st_size, seen.st_mtime)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the files below a folder of the store."""

@@ -61,7 +61,8 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
         raise StoreError(f"{reader.path} is damaged: xarray cannot open it ({error})") from error
     if reader.journaled and reader.attributes["status"] != schema.COMPLETE:
         tiles = dataset["tiles"]
-        dataset["tiles"] = tiles.copy(data=reader.records.table().reshape(tiles.shape))
+        records = reader.records.rows(0, len(reader.grid))
+        dataset["tiles"] = tiles.copy(data=records.reshape(tiles.shape))
     if check:
         for name in reader.arrays:
             dataset[name] = dataset[name].copy(data=checked_pixels(reader, name))

@@ -126,7 +126,10 @@ class StoreReader:
             tiles = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
         except Exception as error:  # whatever zarr raises for damaged metadata
             text = " ".join(str(error).split())
-            raise FormatError(f"the metadata of its arrays cannot be read ({text})") from error
+            raise FormatError(
+                f"the metadata of its arrays cannot be read ({text}); nbdask repair writes them"
+                " again where the root has a copy of them"
+            ) from error
         check_arrays(self.place, arrays, tiles, self.attributes)
         self.arrays = {name: StoredImage(array) for name, array in arrays.items()}
         plan, is_series = self.attributes["plan"], SERIES in self.attributes
@@ -320,22 +323,13 @@ class StoreReader:
 
         One that cannot be read, or cannot be right, is that of a tile that is not finished: NaN.
         """
-        table = self.records.table()
+        self.records.refresh()
         for start in range(0, len(self.grid), _BLOCK):
             stop = min(start + _BLOCK, len(self.grid))
-            values = table[start:stop]
+            values = self.records.rows(start, stop)
             wrong = wrong_fields(values, self.fields, bounds_of(self.grid, start, stop))
             bad = np.any(list(wrong.values()), axis=0)
             yield np.where(bad[:, None], np.nan, values) if bad.any() else values
-
-    def all_records(self) -> NDArray[np.float64]:
-        """Return all records in one piece, (tiles, fields) float64; NaN: not finished."""
-        found = np.empty((len(self.grid), len(self.fields)))
-        start = 0
-        for block in self.record_blocks():
-            found[start : start + len(block)] = block
-            start += len(block)
-        return found
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished.

@@ -47,23 +47,26 @@ def label_positions(
     -------
     list of (2,) arrays
         (slow, fast) for each ring: a point of its longest line, where a name does not reach beyond
-        the picture and covers no other one, if there is such a point.
+        the picture and covers no other one, if there is such a point; else the middle of the line,
+        moved into the picture.
     """
     sums = _sums(values, contrast)
+    first = np.array([region.slow0, region.fast0]) - 0.5
+    last = np.array([region.slow1, region.fast1]) - 0.5
     step = (region.shape[0] / values.shape[0], region.shape[1] / values.shape[1])
     points: list[Point] = []
     kept = [np.array(point, dtype=np.float64) for point in taken]
     for lines in rings:
         line = max(lines, key=len)
         half = np.array(size) / 2.0
-        low = line - half - (region.slow0 - 0.5, region.fast0 - 0.5)
+        low = line - half - first
         corner = np.floor(low / step).astype(np.intp)
         span = np.maximum(1, np.ceil(np.array(size) / step)).astype(np.intp)
         inside = (corner >= 0).all(axis=1) & (corner + span < sums.shape).all(axis=1)
         for other in kept:
             inside &= (np.abs(line - other) > np.array(size) * 1.1).any(axis=1)
         if not inside.any():
-            point = line[len(line) // 2]
+            point = np.clip(line[len(line) // 2], first + half, last - half)
         else:
             (s0, f0), (s1, f1) = corner[inside].T, (corner[inside] + span).T
             bright = (sums[s1, f1] - sums[s0, f1] - sums[s1, f0] + sums[s0, f0]) / span.prod()

@@ -18,6 +18,7 @@ from nbdask.view.choosing import StoreControls
 from nbdask.view.columns import columns, marked
 from nbdask.view.contrasts import Contrasts
 from nbdask.view.finding import Finding
+from nbdask.view.keys import FIT
 from nbdask.view.labels import label_positions
 from nbdask.view.marks import Marks
 from nbdask.view.rivals import DIFFERENCE, Stores, combined
@@ -96,7 +97,7 @@ class Page:
         self.kind = _KINDS[0][0]
         self._wanted: Ends | None = None
         self._sides: dict[str, int] = {}
-        self._fitted = self._moving = False
+        self._moving = False
         self._busy = False
         self._pointer: tuple[float, float] | None = None
         self._pointer_busy = False
@@ -184,7 +185,9 @@ class Page:
             for end in ("start", "end"):
                 axis.on_change(end, self._moved)
         self.plot.on_event(events.MouseMove, self._hovered)
+        fit = models.CustomJS(args={"plot": self.plot, "fast": fast, "slow": slow}, code=FIT)
         for side in ("inner_width", "inner_height"):
+            self.plot.js_on_change(side, fit)
             self.plot.on_change(side, self._resized)
 
     def _make_controls(self) -> None:
@@ -229,28 +232,10 @@ class Page:
         self._again()
 
     def _resized(self, name: str, old: object, new: int) -> None:
-        """Give both axes one scale: at first for the whole image, then that of the visible part."""
+        """Read what is in sight of the frame's new size, to which the browser has set the axes."""
         self._sides[name] = new
-        if len(self._sides) < 2:
-            return
-        width, height = self._frame()
-        x, y = self.plot.x_range, self.plot.y_range
-        slow, fast = self.scene.shape
-        whole = max(fast / width, slow / height)
-        middles = ((fast - 1) / 2, (slow - 1) / 2)
-        halves = (whole * width / 2, -whole * height / 2)
-        for axis, middle, half in zip((x, y), middles, halves, strict=True):
-            axis.update(reset_start=middle - half, reset_end=middle + half)
-        if not self._fitted:
-            self._fitted = True
-            for axis in (x, y):
-                axis.update(start=axis.reset_start, end=axis.reset_end)
-        else:
-            # The numbers along the axis below change the width as one zooms, never the height.
-            middle = (x.start + x.end) / 2
-            half = abs(y.end - y.start) / height * width / 2
-            x.update(start=middle - half, end=middle + half)
-        self._again()
+        if len(self._sides) == 2:
+            self._moved(name, old, new)
 
     def _hovered(self, event: Any) -> None:
         """Note where the pointer is, and tell what is there."""

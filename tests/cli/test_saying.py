@@ -240,16 +240,55 @@ def test_what_was_mended_as_json(tmp_path: Path, capsys: Captured) -> None:
     assert (tile["tile"], tile["kind"]) == (2, "missing")
 
 
-def test_the_plan_as_json(capsys: Captured) -> None:
-    """With --dry-run alone."""
+def test_the_plan_and_the_image_as_json(tmp_path: Path, capsys: Captured) -> None:
+    """The plan with --dry-run, else what was made; no shard has the whole image."""
     words = ["-cell", "70", "-default_F", "100", "-N", "5", "-detpixels", "64", "--json"]
     assert main(["simulate", *words, "--dry-run"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["plan"]["shape"] == [64, 64]
     assert told["realised"]["n_cells"] == [5, 5, 5]
     assert len(told["fingerprint"]) == 64
-    assert main(["simulate", *words, "--out", "run.zarr"]) == 2
-    assert "--json goes with --dry-run" in capsys.readouterr().err
+    out, noisy = str(tmp_path / "run.zarr"), str(tmp_path / "noisy.zarr")
+    assert main(["simulate", *words, "--out", out, "--shard", "1/2"]) == 2
+    assert "--json: no shard" in capsys.readouterr().err
+    assert main(["simulate", *words, "--out", out, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["simulate", *words, "--out", out, "--overwrite", "-printout"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert expected["shape"] == [64, 64]
+    assert expected["statistics"]["max"] > 0.0
+    assert main(["noise", out, "--out", noisy, "--seed", "1", "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["store"] == noisy
+    assert counted["statistics"]["max"] != expected["statistics"]["max"]
+
+
+def test_what_was_made_as_json(tmp_path: Path, capsys: Captured) -> None:
+    """Of finish, preview, export and pyramid; nothing with --quiet."""
+    store = str(make(tmp_path / "run.zarr", tile=32))
+    picture, *files = (str(tmp_path / name) for name in ("a.png", "a_1.img", "a.bin"))
+    found = []
+    for words in (
+        ["finish", store],
+        ["preview", store, "-o", picture, "--spots", "2", "--size", "64"],
+        ["export", store, *files],
+        ["pyramid", store],
+    ):
+        assert main([*words, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+        again = {"preview": ["--overwrite"], "export": ["--overwrite"]}.get(words[0], [])
+        assert main([*words, "--json", "--quiet", *again]) == 0
+        assert capsys.readouterr().out == ""
+    finished, drawn, written, built = found
+    assert (finished["status"], finished["commands"]) == ("complete", [])
+    assert (drawn["picture"], drawn["factor"], drawn["missing"]) == (picture, 2, 0.0)
+    assert [spot["label"][:6] for spot in drawn["spots"]] == ["h k l "] * 2
+    assert drawn["high"] > drawn["low"] > 0.0
+    assert [(file["path"], file["format"]) for file in written] == list(
+        zip(files, ("smv", "float"), strict=True)
+    )
+    assert [file["size"] for file in written] == [Path(file).stat().st_size for file in files]
+    assert built["kinds"] == ["max", "mean"]
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -1,4 +1,4 @@
-"""Laws of the bundled minerals' amplitudes, and of the pictures made of images."""
+"""Laws of the bundled minerals' amplitudes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,11 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
-from PIL import Image
 
-import nbdask
-from nbdask.errors import InputError, StoreError
 from nbdask.example.amplitudes import amplitudes, small_structure
 from nbdask.example.crystals import MINERALS
-from nbdask.example.picture import coloured, write_png
 from nbdask.example.write import hkl_text, write_example
-from nbdask.html import log_scaled
 from nbdask.inputs.hkl import read_hkl
-from tests.helpers import image_of, small_experiment
 
 COARSE = 1.6
 
@@ -99,69 +90,3 @@ def test_an_example_is_written_over_itself(tmp_path: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == ["command.txt", "halite.hkl"]
     (line,) = (folder / "command.txt").read_text().splitlines()
     assert shlex.split(line)[2:-2] == argv
-
-
-# Pictures.
-
-images = arrays.arrays(
-    np.float64,
-    st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    elements=st.floats(0.0, 1e9, allow_subnormal=False),
-)
-
-
-@given(images, st.floats(0.5, 9.0), st.floats(1e-3, 1e3))
-@settings(max_examples=15, deadline=None)
-def test_levels_do_not_depend_on_the_unit_of_intensity(
-    image: np.ndarray, decades: float, factor: float
-) -> None:
-    """Between 0 and 1, in the order of the photons, the same for an image times a number."""
-    level = log_scaled(image, decades)
-    assert level.shape == image.shape
-    assert level.min() >= 0.0
-    assert level.max() <= 1.0
-    order = np.argsort(image, axis=None)
-    assert (np.diff(level.ravel()[order]) >= 0).all()
-    if image.max() == 0.0 or image[image > 0].min() > 1e-200:
-        np.testing.assert_allclose(log_scaled(image * factor, decades), level, atol=1e-9)
-
-
-def test_a_percentile_lets_the_brightest_pixels_saturate() -> None:
-    """Half of the pixels above 0 are at the top; pixels of 0 and below do not count."""
-    image = np.array([[0.0, -5.0, 1.0, 10.0, 100.0, 1000.0, np.inf]])[:, :6]
-    level = log_scaled(image, decades=2.0, percentile=50.0)
-    top = (10.0 + 100.0) / 2
-    expected = np.clip(1 + np.log10(np.maximum(image, 1e-9) / top) / 2, 0, 1)
-    np.testing.assert_allclose(level, expected, atol=1e-12)
-
-
-def test_colours_are_bytes_of_red_green_and_blue() -> None:
-    """From the darkest to the brightest of the scale, and between neighbours on it."""
-    level = np.array([[0.0, 1.0], [0.5, 1 / 16]])
-    colour = coloured(level)
-    assert (colour.shape, colour.dtype) == ((2, 2, 3), np.uint8)
-    assert colour[0].tolist() == [[0, 0, 3], [252, 254, 164]]
-    assert colour[1].tolist() == [[187, 55, 84], [10, 7, 35]]
-
-
-def test_the_picture_of_a_store_is_that_of_its_image(tmp_path: Path) -> None:
-    """By path, as text too; a path without a store is refused and nothing is written."""
-    experiment = small_experiment()
-    nbdask.simulate(experiment, tmp_path / "a.zarr", backend="numpy", threads=1)
-    write_png(tmp_path / "a.zarr", tmp_path / "a.png", decades=2.0)
-    write_png(str(tmp_path / "a.zarr"), tmp_path / "b.png", decades=2.0)
-    write_png(image_of(experiment), tmp_path / "c.png", decades=2.0)
-    pictures = [(tmp_path / f"{name}.png").read_bytes() for name in "abc"]
-    assert pictures[0] == pictures[1] == pictures[2]
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.size == (24, 32)
-    with pytest.raises(StoreError, match="does not exist"):
-        write_png(tmp_path / "absent.zarr", tmp_path / "d.png")
-    assert not (tmp_path / "d.png").exists()
-
-
-def test_a_folder_in_the_way_of_a_picture(tmp_path: Path) -> None:
-    """In one line, with the reason."""
-    with pytest.raises(InputError) as caught:
-        write_png(np.ones((2, 2)), tmp_path)
-    assert str(caught.value) == f"picture {tmp_path}: cannot be written: Is a directory"

@@ -270,6 +270,26 @@ def test_keys_and_the_address(browser, viewer) -> None:
     tab.page.close()
 
 
+def test_keys_count_while_the_page_changes_form(browser, viewer) -> None:
+    """What is pressed before the server has heard of the new form is not undone by it."""
+    tab = Tab(browser, viewer.address)
+    height = "model('plot').y_range.start - model('plot').y_range.end"
+    before, width = tab.value(height), tab.value("model('plot').inner_width")
+    viewer.process.send_signal(signal.SIGSTOP)
+    try:
+        tab.page.set_viewport_size({"width": 700, "height": 900})
+        tab.wait(f"model('plot').inner_width < {width - 50}")
+        tab.page.keyboard.press("+")
+    finally:
+        viewer.process.send_signal(signal.SIGCONT)
+    tab.settle()
+    assert tab.value(height) == pytest.approx(before / 2)
+    across = tab.value("model('plot').x_range.end - model('plot').x_range.start")
+    frame = tab.value("[model('plot').inner_width, model('plot').inner_height]")
+    assert across / frame[0] == pytest.approx(before / 2 / frame[1])
+    tab.page.close()
+
+
 def test_a_narrow_page_has_its_controls_below(browser, viewer) -> None:
     """The image is as wide as 700 pixels allow, and all controls can be reached."""
     page = browser.new_page(viewport={"width": 700, "height": 900})
@@ -284,6 +304,7 @@ def test_a_narrow_page_has_its_controls_below(browser, viewer) -> None:
     box = button.bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 700
+    page.locator("#first").wait_for(state="detached")  # it would lie under the controls
     page.close()
 
 

@@ -122,10 +122,10 @@ void look_up(const Job& job, const Source& source, double weight, Part part, Blo
   NB_SIMD
   for (int i = part.begin; i < part.end; ++i) b.sum[i] = weight * b.drag[i] * t.squared[i];
   // Neighbours have the same place mostly, and each sum would wait for the one before: so pixels from
-  // four places take turns.  What fills the block up is not pulled.
-  const int quarter = (part.end - part.begin) / 4;
-  for (int i = part.begin; i < part.begin + quarter; ++i)
-    for (int j = i; j < part.end; j += quarter) pulled[t.place[j]] += b.sum[j];
+  // eight places take turns.  What fills the block up is not pulled.
+  const int eighth = (part.end - part.begin) / 8;
+  for (int i = part.begin; i < part.begin + eighth; ++i)
+    for (int j = i; j < part.end; j += eighth) pulled[t.place[j]] += b.sum[j];
 }
 
 // Sums of a pixel while terms are added.
