@@ -24,7 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    BuildHookInterface = object
+
+    class BuildHookInterface:
+        """What is used of hatchling's."""
+
+        target_name: str
+
 else:
     try:
         from hatchling.builders.hooks.plugin.interface import BuildHookInterface
