@@ -31,7 +31,7 @@ from nbdask.shards import simulate_shard
 from nbdask.shots import Orientations, Series, Table
 from nbdask.store import schema
 from nbdask.store.create import update_attributes
-from nbdask.store.open import open_store
+from nbdask.store.open import open_store, read_summary
 from nbdask.store.reader import StoreReader
 from nbdask.verification import repair, verify
 from tests.helpers import lose_records
@@ -292,6 +292,7 @@ def test_counts_alone_are_those_of_two_steps(finished: Path, tmp_path: Path, dty
     assert pixels(tmp_path / "c.zarr").max() == 50.0
     assert both[0].attributes["statistics"] == both[1].attributes["statistics"]
     assert {reader.image.stored.dtype.name for reader in both} == {dtype}
+    assert read_summary(tmp_path / "c.zarr")["dtype"] == dtype
     assert open_store(tmp_path / "c.zarr")["image"].dtype == np.float32
     lose_records(tmp_path / "c.zarr", 3)
     (tmp_path / "c.zarr" / "image" / "c" / "0" / "1" / "0").unlink()

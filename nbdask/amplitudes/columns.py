@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,11 @@ class Column:
     values: NDArray[np.float64]
     sigma: NDArray[np.float64] | None
     mate: str
+
+    def rows(self, kept: NDArray[np.bool_]) -> Column:
+        """Return the column with some of its rows."""
+        sigma = None if self.sigma is None else self.sigma[kept]
+        return replace(self, values=self.values[kept], sigma=sigma)
 
     def missing(self) -> NDArray[np.bool_]:
         """Return True where there is no value: not a number, or 0 with a sigma of 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gemmi
@@ -32,6 +33,9 @@ _ITEMS = {
     "pdbx_FWT": ("W", "", ""),
     "pdbx_DELFWT": ("W", "", ""),
 }
+
+#: Items that tell the data sets of one loop apart.
+_SETS = ("wavelength_id", "crystal_id", "scale_group_code")
 
 
 def from_cif(
@@ -68,8 +72,30 @@ def from_cif(
             status = np.array([gemmi.cif.as_string(v) for v in found])
         many = sum(bool(b.find_values(prefix + "index_h")) for b in content.blocks) > 1
         name = block.name if many else ""
-        return Raw(symmetry, whole_indices(path, hkl), columns, status, name, apart=True)
+        whole = Raw(symmetry, whole_indices(path, hkl), columns, status, name, apart=True)
+        return _of_first(path, block, prefix, whole)
     raise first or problem(path, None, "no _refln.index_h", what)
+
+
+def _of_first(path: str | Path, block: gemmi.cif.Block, prefix: str, raw: Raw) -> Raw:
+    """Return the rows of the first crystal and wavelength, where a loop holds several."""
+    kept, notes = np.ones(len(raw.hkl), dtype=np.bool_), []
+    for item in _SETS:
+        values = np.array(list(block.find_values(prefix + item)))
+        if len(values) != len(kept) or (values == values[0]).all():
+            continue
+        others = int((values != values[0]).sum())
+        notes.append(f"{path}: rows of {item} {values[0]} are used, {others} others are not")
+        kept &= values == values[0]
+    if not notes:
+        return raw
+    return replace(
+        raw,
+        hkl=raw.hkl[kept],
+        columns=tuple(column.rows(kept) for column in raw.columns),
+        status=None if raw.status is None else raw.status[kept],
+        notes=(*raw.notes, *notes),
+    )
 
 
 def _cif_columns(path: str | Path, block: gemmi.cif.Block, prefix: str) -> tuple[Column, ...]:

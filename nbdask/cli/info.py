@@ -113,7 +113,7 @@ def _text(
     names = (*(["shots"] if is_series else []), *names)
     sides = " x ".join(f"{side} ({name})" for side, name in zip(shape, names, strict=True))
     lines = [
-        f"{store}: image {sides} float32 [{summary['unit']}]",
+        f"{store}: image {sides} {summary['dtype']} [{summary['unit']}]",
         f"status       {attributes['status']}, {tiles['done']} of {tiles['total']} tiles of"
         f" {tiles['shape'][0]} x {tiles['shape'][1]}",
     ]

@@ -33,6 +33,9 @@ _log = logging.getLogger("nbdask.gradients")
 #: chance does.
 _ENOUGH = 1e-4
 _MOST_DAMPING = 1e12
+#: How much more than that may be promised beside a jump of the image: a tenth of a standard
+#: deviation; and what keeps such a step finite where parameters cannot be told apart.
+_NEAR, _HARDLY = 100.0, 1e-9
 #: Widest blur [pixel].
 _MOST_BLUR = 100
 #: How well the loss of a state must be met again.
@@ -253,20 +256,19 @@ class Search:
         enough = _ENOUGH * len(self.shots)
         if self.amplitudes:
             enough += _ENOUGH * len(experiments[0].structure.reflections)
-        converged, message = False, f"stopped after {self.how.iterations} steps"
+        converged, message = False, None
         while len(standing.losses) <= self.how.iterations:
             gained = 0.0
             if self.amplitudes and not blur:
                 # First: a turn would take the place of what amplitudes explain.
                 now, gained = self._strengthen(now)
-            room = room_of(self.how.bounds, self.columns, now.experiments)
-            step = Arrow.of(self.columns, now.equations).step(standing.damping, room)
+            step = self._step(now, standing.damping)
             wanted = step.promised >= enough
             after = self._try(now.experiments, step, blur) if wanted else None
             if wanted and (after is None or not after.loss < now.loss):
                 standing = replace(standing, damping=standing.damping * 10.0)
                 if standing.damping > _MOST_DAMPING:
-                    message = "no step lowers the loss any more"
+                    converged = self._is_near(now, enough)
                     break
                 continue
             promised = step.promised + gained
@@ -274,13 +276,23 @@ class Search:
                 now, standing = after, self._moved(standing, step)
             if promised < enough:
                 # A step that is short for its damping alone promises little too.
-                converged = standing.damping <= 1.0
-                message = _CONVERGED if converged else "no step lowers the loss any more"
+                converged = standing.damping <= 1.0 or self._is_near(now, enough)
                 break
             standing = self._took(now, standing, promised, blur)
+        else:
+            message = f"stopped after {self.how.iterations} steps"
         if self.state is not None:
             self.state.write(self._kept(now, standing))
+        message = message or (_CONVERGED if converged else "no step lowers the loss any more")
         return Outcome(now, standing, converged, message)
+
+    def _step(self, now: Point, damping: float) -> Step:
+        room = room_of(self.how.bounds, self.columns, now.experiments)
+        return Arrow.of(self.columns, now.equations).step(damping, room)
+
+    def _is_near(self, now: Point, enough: float) -> bool:
+        """Whether the loss is at its least but for a jump that no step leads across."""
+        return self._step(now, _HARDLY).promised < _NEAR * enough
 
     def _check(self, equations: list[NormalEquations]) -> None:
         """Refuse shots without pixels, and parameters on which no pixel depends."""

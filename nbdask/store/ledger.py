@@ -102,22 +102,29 @@ class Ledger:
             first = self._first(index)
             self._to_change(first)[index - first] = np.nan
 
-    def apply(self, entries: NDArray[Any], fits: Callable[[int, Table], bool]) -> None:
-        """Take the entries of a journal; where another one differs, the pixels decide.
+    def apply(self, journals: Sequence[NDArray[Any]], fits: Callable[[int, Table], bool]) -> None:
+        """Take the entries of journals; where two of them differ, the pixels decide.
 
         Parameters
         ----------
-        entries : array of :func:`~.journal.entry_type`
-            Of each tile one.
+        journals : sequence of arrays of :func:`~.journal.entry_type`
+            Each has one entry of a tile.
         fits : callable
             (tile, record) -> whether the pixels are those of the record.
         """
-        inside = (entries["index"] >= 0) & (entries["index"] < len(self._applied))
-        entries = entries[inside]
-        firsts = self._first(entries["index"])
-        for first in np.unique(firsts).tolist():
-            part = entries[firsts == first]
-            self._apply(first, part["index"], np.ascontiguousarray(part["values"]), fits)
+        if not journals:
+            return
+        joined = np.concatenate(journals)
+        # At once, which is quick, where no tile is in two of them.
+        alone = len(np.unique(joined["index"])) == len(joined)
+        for entries in [joined] if alone else journals:
+            inside = (entries["index"] >= 0) & (entries["index"] < len(self._applied))
+            ordered = entries[inside][np.argsort(entries["index"][inside], kind="stable")]
+            firsts = self._first(ordered["index"])
+            for part in np.split(ordered, np.flatnonzero(np.diff(firsts)) + 1):
+                if len(part):
+                    values = np.ascontiguousarray(part["values"])
+                    self._apply(int(self._first(part["index"][0])), part["index"], values, fits)
 
     def _apply(
         self,

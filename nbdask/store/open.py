@@ -98,8 +98,8 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``attributes``, ``unit``, ``shape`` ([shot,] [panel,] slow, fast), and ``tiles`` with
-        ``done``, ``total`` and ``shape``.
+        ``attributes``, ``unit``, ``dtype`` (of the stored pixels), ``shape`` ([shot,] [panel,]
+        slow, fast), and ``tiles`` with ``done``, ``total`` and ``shape``.
 
     Raises
     ------
@@ -113,6 +113,7 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         "attributes": reader.attributes,
         "unit": reader.unit,
+        "dtype": reader.image.stored.dtype.name,
         "shape": list(reader.grid.image_shape),
         "tiles": {"done": done, "total": len(reader.grid), "shape": list(reader.grid.tile)},
     }

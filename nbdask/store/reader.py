@@ -40,7 +40,7 @@ from nbdask.store.shots import series_of
 from nbdask.store.write import checksum
 
 #: Tiles whose records are looked at at a time.
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)

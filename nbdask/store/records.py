@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import prod
 from threading import RLock
@@ -17,8 +17,8 @@ from nbdask.store.ledger import Ledger, Table
 from nbdask.store.patience import outlast
 from nbdask.store.place import Place, Stamp, reason
 
-#: Looks at files that go meanwhile.
-_LOOKS = 3
+#: Looks at files that go meanwhile; journals that are read at a time.
+_LOOKS, _TOGETHER = 3, 64
 
 
 class Records(Protocol):
@@ -171,19 +171,23 @@ class JournaledRecords:
         others = {key: stamp for key, stamp in stamps.items() if f"{schema.TILES}/c/" in key}
         if others != self._others or not self._seen.keys() <= journals.keys():
             self._ledger, self._others, self._seen = Ledger(self._place, self._array), others, {}
-        changed = [key for key, stamp in journals.items() if self._seen.get(key) != stamp]
+        changed = _in_turn(key for key, stamp in journals.items() if self._seen.get(key) != stamp)
         # One that could not be read is read next time; if it went meanwhile, it is in the array,
         # which the next look finds changed.
-        gone = {key for key in changed if not self._applied(key, self._ledger)}
+        gone = self._apply(changed, self._ledger)
         self._seen = {key: journals[key] for key in journals if key not in gone}
         return not gone
 
-    def _applied(self, key: str, ledger: Ledger) -> bool:
-        """Take the entries of a journal; return whether it could be read."""
-        data = self._place.read(key)
-        if data is not None:
-            ledger.apply(parsed(data, self._seed, self._array.shape[-1]), self._fits)
-        return data is not None
+    def _apply(self, keys: Sequence[str], ledger: Ledger) -> set[str]:
+        """Take the entries of journals, some at a time; return those that could not be read."""
+        gone: set[str] = set()
+        for start in range(0, len(keys), _TOGETHER):
+            some = {key: self._place.read(key) for key in keys[start : start + _TOGETHER]}
+            there = [data for data in some.values() if data is not None]
+            fields = self._array.shape[-1]
+            ledger.apply([parsed(data, self._seed, fields) for data in there], self._fits)
+            gone |= {key for key, data in some.items() if data is None}
+        return gone
 
     def settle(self) -> None:
         """Write what is in journals into the array, chunk by chunk, then delete them."""
@@ -195,13 +199,12 @@ class JournaledRecords:
             ) from error
 
     def _settle(self) -> None:
-        # The n-th files of all processes hold tiles that are near one another.
-        journals = sorted(_journals(self._place), key=lambda key: int(key.rpartition(".")[2]))
-        ledger = Ledger.to_write(self._place)
-        read = [key for key in journals if self._applied(key, ledger)]
+        journals, ledger = _in_turn(_journals(self._place)), Ledger.to_write(self._place)
+        gone = self._apply(journals, ledger)
         ledger.flush()
-        for key in read:
-            self._place.remove(key)
+        for key in journals:
+            if key not in gone:
+                self._place.remove(key)
 
 
 class PartOfRecords:
@@ -248,6 +251,11 @@ def drop_journals(place: Place) -> None:
             place.remove(key)
     except OSError as error:
         raise StoreError(f"{place.name}: journals cannot be deleted: {reason(error)}") from error
+
+
+def _in_turn(journals: Iterable[str]) -> list[str]:
+    """Return the n-th files of all processes together: their tiles are near one another."""
+    return sorted(journals, key=lambda key: int(key.rpartition(".")[2]))
 
 
 def _journals(place: Place) -> list[str]:

@@ -16,24 +16,27 @@ HELP = (
     ("d", "alone, side by side, difference"),
     ("space", "play a series"),
 )
-#: Gives both axes one scale when the frame has a size: at first for the whole image, then that of
-#: the visible part.  The browser does it, as the server would undo what was pressed meanwhile.
+#: Gives both axes one scale when the frame has a size: for the whole image, once one has zoomed or
+#: moved that of the visible part.  The browser does it, as the server would undo what was pressed
+#: meanwhile.
 FIT = """
 const {inner_width: width, inner_height: height, x_range: x, y_range: y} = plot
 if (!(width > 0 && height > 0)) return
+const untouched = !plot.fitted
+  || [x, y].every((range) => range.start == range.reset_start && range.end == range.reset_end)
 const whole = Math.max(fast / width, slow / height) / 2
 const reset = (range, middle, half) => {
   range.setv({reset_start: middle - half, reset_end: middle + half})
 }
 reset(x, (fast - 1) / 2, whole * width)
 reset(y, (slow - 1) / 2, -whole * height)
-if (plot.fitted) {
+plot.fitted = true
+if (untouched) {
+  for (const range of [x, y]) range.setv({start: range.reset_start, end: range.reset_end})
+} else {
   // The numbers along the axis below change the width as one zooms, never the height.
   const middle = (x.start + x.end) / 2, half = Math.abs(y.end - y.start) / height * width / 2
   x.setv({start: middle - half, end: middle + half})
-} else {
-  plot.fitted = true
-  for (const range of [x, y]) range.setv({start: range.reset_start, end: range.reset_end})
 }
 """
 #: Keys act where nothing is typed, and no slider has them.

@@ -427,7 +427,7 @@ class Page:
             return
         slow, fast = self._pointer
         self._pointer, self._pointer_busy = None, True
-        work = partial(pointer_text, self.scene, slow, fast)
+        work = partial(pointer_text, self.scene, slow, fast, self._other)
         self.away(work, partial(setattr, self.pointer, "text"), self._told)
 
     def _told(self) -> None:

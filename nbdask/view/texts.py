@@ -34,7 +34,7 @@ _SHOWN = (
 )
 
 
-def pointer_text(scene: Scene, slow: float, fast: float) -> str:
+def pointer_text(scene: Scene, slow: float, fast: float, other: Scene | None = None) -> str:
     """Return what is under the pointer: pixel, photons, resolution, Miller indices.
 
     Parameters
@@ -42,6 +42,8 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
     scene : Scene
     slow, fast : float
         Pixel coordinates.
+    other : Scene, optional
+        What is shown beside it: its photons are told too.
     """
     row, column = math.floor(slow + 0.5), math.floor(fast + 0.5)
     if not (0 <= row < scene.shape[0] and 0 <= column < scene.shape[1]):
@@ -53,25 +55,29 @@ def pointer_text(scene: Scene, slow: float, fast: float) -> str:
             return "<b>between the panels</b>"
         name = scene.levels.reader.panels[found[0]].name
         on_panel = [("panel", name), ("its pixel", f"{round(found[1])}, {round(found[2])}")]
-    photons = scene.photons(row, column)
-    value = f"{photons:.6g} {scene.levels.reader.unit}"
-    if scene.tile_at(row, column) in scene.damage.tiles:
-        value = "damaged"
-    elif math.isnan(photons):
-        value = "not computed yet"
-    elif photons == 0.0 and masked_pixels(scene.levels, Tile(row, row + 1, column, column + 1), 1):
-        value = "0, masked"
     d = float(scene.geometry.resolution(slow, fast)) * 1e10
     h, k, el = (float(x) for x in scene.geometry.miller(slow, fast))
     rotated = " (mid-rotation)" if scene.geometry.model.n_phi > 1 else ""
     rows = [
         ("slow, fast", f"{row}, {column}"),
         *on_panel,
-        ("intensity", value),
+        ("intensity", _photons_text(scene, row, column)),
+        *([] if other is None else [("of the other", _photons_text(other, row, column))]),
         ("resolution", f"{d:.4g} Å"),
         ("h, k, l" + rotated, f"{h:.3f}, {k:.3f}, {el:.3f}"),
     ]
     return table_text(rows)
+
+
+def _photons_text(scene: Scene, row: int, column: int) -> str:
+    photons = scene.photons(row, column)
+    if scene.tile_at(row, column) in scene.damage.tiles:
+        return "damaged"
+    if math.isnan(photons):
+        return "not computed yet"
+    if photons == 0.0 and masked_pixels(scene.levels, Tile(row, row + 1, column, column + 1), 1):
+        return "0, masked"
+    return f"{photons:.6g} {scene.levels.reader.unit}"
 
 
 def title_text(scene: Scene, name: str) -> str:

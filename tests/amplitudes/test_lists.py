@@ -163,6 +163,16 @@ def test_mates_in_rows_of_cif(tmp_path: Path) -> None:
     assert as_dict(centric)[1, 2, 3] == 6
 
 
+def test_data_sets_in_rows_of_cif(tmp_path: Path) -> None:
+    """Those of the first wavelength are taken, and said, not a mean over all."""
+    rows = ["1 2 3 1 o 5 1", "1 2 4 1 x 6 1", "1 2 3 2 o 50 1", "1 2 5 2 o 60 1"]
+    text = refln("wavelength_id status F_meas_au F_meas_sigma_au", rows)
+    found = read_reflections(write(tmp_path / "a.cif", text))
+    assert {abs(el): f for (_, _, el), f in as_dict(found).items()} == {3: 5}
+    assert found.counts["dropped"] == 1
+    assert any("rows of wavelength_id 1 are used, 2 others are not" in n for n in found.notes)
+
+
 @pytest.mark.parametrize(
     "given",
     ["_space_group.name_H-M_alt 'P 1 21 1'", "_space_group_IT_number 4",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import gemmi
@@ -129,6 +130,17 @@ def test_a_table_without_element_is_of_the_heaviest(tmp_path: Path) -> None:
     assert settled.structure.recipe is not None
     assert ("Se", -6.0, 3.0) in settled.structure.recipe.dispersion
     assert any("taken for Se" in note for note in settled.notes)
+
+
+def test_elements_that_the_table_lacks_are_said(tmp_path: Path) -> None:
+    """It ends with uranium; a user's table serves others."""
+    path = write(tmp_path / "m.pdb", pdb().replace("          SE", "          CM"))
+    request = Request(model=str(path), dmin=4.0, energy=9000.0)
+    told = "f', f'' of Cm are not tabulated: 0"
+    assert any(told in note for note in settle(request).notes)
+    own = write(tmp_path / "own.txt", "Cm -5 9\n")
+    notes = settle(replace(request, fprime=(str(own),))).notes
+    assert not any(told in note for note in notes)
 
 
 @pytest.mark.parametrize("group", ["P 1", "C 1 2 1", "P 21 21 21", "I 2 2 2", "P 43 21 2"])

@@ -24,7 +24,7 @@ from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.gradients import compiled
 from nbdask.gradients.basis import Basis, basis_of
-from nbdask.gradients.compiled import CpuSlopes
+from nbdask.gradients.compiled import CpuSlopes, Pull
 from nbdask.gradients.normal import Errors
 from nbdask.gradients.pack import SLOPE, SLOPES, fits
 from nbdask.gradients.parameters import FIELDS, parameters_of, refusal
@@ -124,7 +124,9 @@ def test_every_level_has_the_same_bits(level: str) -> None:
     first, second = (kernel.planes(model, basis, tile, None) for kernel in kernels)
     assert np.array_equal(first, second)
     pull = np.random.default_rng(3).random(tile.shape)
-    first, second = (kernel.pulled(model, basis, tile, None, pull).values for kernel in kernels)
+    first, second = (
+        kernel.pulled(model, basis, tile, None, Pull(pull)).values for kernel in kernels
+    )
     assert np.array_equal(first, second)
     for robust in (None, 3.0):
         data = Errors(background=1.0, robust=robust).numbers()
@@ -162,7 +164,7 @@ def test_what_is_skipped_changes_no_bit(interpolate: bool) -> None:
         assert found[1:].any(axis=(1, 2)).all()
     pull = np.ones(tile.shape)
     tables = [
-        kernel.pulled(model, basis, tile, mask, pull, amplitudes=True).table
+        kernel.pulled(model, basis, tile, mask, Pull(pull, amplitudes=True)).table
         for kernel in (skips, all_)
     ]
     assert tables[0] is not None
@@ -203,7 +205,7 @@ def test_sums_by_what_pulls_pixels() -> None:
     pull = np.random.default_rng(2).normal(size=tile.shape)
     kernel = CpuSlopes()
     planes = kernel.planes(model, basis, tile, None)
-    found = kernel.pulled(model, basis, tile, None, pull, amplitudes=True, sources=True)
+    found = kernel.pulled(model, basis, tile, None, Pull(pull, amplitudes=True, sources=True))
     terms = planes[1:] * pull
     assert np.allclose(
         found.values,

@@ -76,6 +76,20 @@ def test_a_misoriented_crystal_is_put_right() -> None:
     assert np.allclose(np.diag(found.correlation), 1.0)
 
 
+def test_a_fit_beside_a_jump_has_converged() -> None:
+    """Where the nearest indices of a pixel change, no step lowers the loss; little is left."""
+    truth = TRUE.replace(crystal=replace(TRUE.crystal, n_cells=(5, 5, 5)))
+    data = np.random.default_rng(10).poisson(image64(truth) + 2.0)
+    start = turned(truth, np.radians([0.15, -0.1, 0.12]))
+    found = nbdask.fit(start, data, "crystal.turn", background=2.0)
+    end = found.equations
+    left = float(end.gradient @ np.linalg.solve(end.hessian, end.gradient))
+    # More than a fit ends with where nothing is in its way.
+    assert 1e-4 < left < 1e-2
+    assert found.converged
+    assert found.message == "converged"
+
+
 def test_perfect_data_are_where_a_fit_stays() -> None:
     """Nothing is promised, nothing is done."""
     found = nbdask.fit(TRUE, image64(TRUE) + 2.0, NAMES, background=2.0)

@@ -94,8 +94,8 @@ def test_of_those_that_are_not_written_all_stay(tmp_path, monkeypatch) -> None:
     ledger = Ledger(place, array)
     entries = np.zeros(80, dtype=entry_type(FIELDS))
     entries["index"], entries["values"] = np.arange(80), [record(index) for index in range(80)]
-    ledger.apply(entries, lambda *_: pytest.fail("nothing differs"))
-    ledger.apply(entries, lambda *_: pytest.fail("nothing differs"))
+    ledger.apply([entries], lambda *_: pytest.fail("nothing differs"))
+    ledger.apply([entries], lambda *_: pytest.fail("nothing differs"))
     assert np.array_equal(ledger.rows(0, 80), entries["values"])
     assert np.isnan(stored(place)).all()
 
@@ -106,11 +106,11 @@ def test_what_is_there_is_not_written_again(tmp_path, monkeypatch) -> None:
     entries = np.zeros(80, dtype=entry_type(FIELDS))
     entries["index"], entries["values"] = np.arange(80), [record(index) for index in range(80)]
     first = Ledger.to_write(place)
-    first.apply(entries, lambda *_: False)
+    first.apply([entries], lambda *_: False)
     first.flush()
     monkeypatch.setattr(Ledger, "_put", lambda *_: pytest.fail("written again"))
     again = Ledger.to_write(place)
-    again.apply(entries, lambda *_: False)
+    again.apply([entries], lambda *_: False)
     again.flush()
 
 

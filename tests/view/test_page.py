@@ -80,6 +80,18 @@ def test_two_stores_side_by_side_and_their_difference(page: Page) -> None:
     assert seen_scale(page) is page.contrasts.log
 
 
+def test_the_pointer_tells_both_stores(page: Page) -> None:
+    """Where two are shown; alone, one."""
+    page._hovered(SimpleNamespace(x=20.0, y=30.0))
+    assert "500 photons" in page.pointer.text
+    assert "of the other" not in page.pointer.text
+    page.choices.group.active = 2
+    page._hovered(SimpleNamespace(x=20.0, y=30.0))
+    assert "500 photons" in page.pointer.text
+    assert "of the other" in page.pointer.text
+    assert "501 photons" in page.pointer.text
+
+
 def test_spots_are_listed_and_gone_to(page: Page) -> None:
     """With indices and photons; labels can be left out."""
     page.asking.find_spots()

@@ -215,6 +215,20 @@ NB_INLINE Interpolated interpolated_slope(const Params& p, const double* first, 
   return {weighted(l, value), {weighted(l, by_h), weighted(l, by_k), weighted(dl, value)}};
 }
 
+// Calls with where each of the 64 neighbours of indices stands behind the first one, and its weight.
+// S-INT-15
+template <class Called>
+NB_INLINE void each_neighbour(const Params& p, const Indices& at, const Called& called) {
+  const Weights h = cubic_weights(at.h.h), k = cubic_weights(at.k.h), l = cubic_weights(at.l.h);
+  const double hs[] = {h.a, h.b, h.c, h.d}, ks[] = {k.a, k.b, k.c, k.d};
+  const double ls[] = {l.a, l.b, l.c, l.d};
+  for (int i = 0; i < 4; ++i)
+    for (int j = 0; j < 4; ++j)
+      for (int m = 0; m < 4; ++m)
+        called(static_cast<long long>(i) * p.stride_h + static_cast<long long>(j) * p.stride_k + m,
+               hs[i] * ks[j] * ls[m]);
+}
+
 // How a sub-pixel's place changes [m]: f and s its distances along the detector's axes.
 // S-GRAD-10
 NB_INLINE Vector place_slope(const Slope& slope, double f, double s, double layer) {
