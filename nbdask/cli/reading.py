@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import click
-import numpy as np
 
 from nbdask.cli.numbers import Number
 from nbdask.cli.options import Decorator, apply_all
@@ -35,13 +34,9 @@ class Reading(NamedTuple):
         """Return the photons of an image, lazy; NaN where a pixel is saturated."""
         if self == Reading():
             return data
-        import dask.array as da
+        from nbdask.gradients.photons import in_photons
 
-        held = getattr(data, "data", data) if hasattr(data, "dims") else data
-        array = held if isinstance(held, da.Array) else da.from_array(held)
-        if self.saturation is not None:
-            array = da.where(array < self.saturation, array, np.nan)
-        return (array - self.offset) / self.gain
+        return in_photons(data, self.gain, self.offset, self.saturation)
 
     def check(self, path: str) -> None:
         """Refuse the detector units of a store where nothing says what they are.
