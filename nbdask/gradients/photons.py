@@ -8,8 +8,8 @@ import dask.array as da
 import numpy as np
 
 
-def in_photons(data: Any, gain: float, offset: float, saturation: float | None) -> da.Array:
-    """Return the photons of an image, lazy.
+def in_photons(data: Any, gain: float, offset: float, saturation: float | None) -> Any:
+    """Return the photons of an image, a lazy dask array.
 
     Parameters
     ----------
