@@ -119,7 +119,6 @@ INNER = {
         ("cli.preview", "nbdask.derive"),
         ("cli.preview", "nbdask.store"),
         ("cli.preview", "nbdask.view"),
-        ("cli.reading", "nbdask.gradients.photons"),
         ("cli.pyramid", "nbdask.derive"),
         ("cli.pyramid", "nbdask.store"),
         ("cli.repair", "nbdask.verification"),

@@ -16,7 +16,7 @@ from nbdask.cli.config import experiment_of
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import experiment_options, parse_flags
 from nbdask.cli.outputs import check_distinct, inputs_of
-from nbdask.cli.reading import reading_of, reading_options
+from nbdask.cli.reading import check_unit, reading_of, reading_options
 from nbdask.cli.running import resume_command, say, say_notes
 from nbdask.cli.startup import how_ended
 from nbdask.cli.tables import show
@@ -188,7 +188,7 @@ def _shots(
     }
     for path in paths:
         if not path.endswith(".npy"):
-            reading.check(path)
+            check_unit(reading, path)
     many = [path for path in paths if not path.endswith(".npy") and is_series(path)]
     if many and len(paths) > 1:
         raise click.UsageError(f"{many[0]} holds many shots: fit it without other DATA")

@@ -1,57 +1,33 @@
-"""Photons from what a detector reads: gain, offset and saturation of the data of a fit."""
+"""Options of what a detector reads: gain, offset and saturation of the data of a fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from nbdask.cli.numbers import Number
 from nbdask.cli.options import Decorator, apply_all
 from nbdask.errors import FieldError, StoreError
+from nbdask.gradients.reading import Reading
 from nbdask.store.reader import StoreReader
 
 
-class Reading(NamedTuple):
-    """How a detector reads photons.
+def check_unit(reading: Reading, path: str) -> None:
+    """Refuse the detector units of a store where nothing says what they are.
 
-    Attributes
-    ----------
-    gain : float
-        Units per photon.
-    offset : float
-        Units that are added.
-    saturation : float or None
-        What a pixel holds that has seen too much, or more.
+    Raises
+    ------
+    StoreError
+        With the options that undo what made the store.
     """
-
-    gain: float = 1.0
-    offset: float = 0.0
-    saturation: float | None = None
-
-    def photons(self, data: Any) -> Any:
-        """Return the photons of an image, lazy; NaN where a pixel is saturated."""
-        if self == Reading():
-            return data
-        from nbdask.gradients.photons import in_photons
-
-        return in_photons(data, self.gain, self.offset, self.saturation)
-
-    def check(self, path: str) -> None:
-        """Refuse the detector units of a store where nothing says what they are.
-
-        Raises
-        ------
-        StoreError
-            With the options that undo what made the store.
-        """
-        reader = StoreReader(path)
-        if reader.unit == "photons" or self != Reading():
-            return
-        raise StoreError(
-            f"{path} holds detector units, not photons: give --gain and --offset{_recorded(reader)}"
-        )
+    reader = StoreReader(path)
+    if reader.unit == "photons" or reading != Reading():
+        return
+    raise StoreError(
+        f"{path} holds detector units, not photons: give --gain and --offset{_recorded(reader)}"
+    )
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:

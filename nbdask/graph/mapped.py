@@ -7,6 +7,7 @@ memory is short.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 import stat
 import tempfile
@@ -78,7 +79,7 @@ def _written(table: NDArray[np.float64], file: str) -> Path:
 def forget_amplitudes(run: str) -> None:
     """Remove the file of a run; processes that have it mapped keep what they see."""
     with suppress(OSError):
-        for path in _folder().glob(f"*/{run}-*"):
+        for path in _folder().glob(f"*/{glob.escape(run)}-*"):
             if path.name.endswith(tuple(_FILES.values())):
                 path.unlink(missing_ok=True)
                 with suppress(OSError):  # other runs of its process have files there

@@ -109,7 +109,7 @@ def test_tables_in_memory() -> None:
         ([1, 2], "a mapping, a pandas.DataFrame"),
         ({}, "without columns"),
         ({"crystal.cell.a [mm]": np.ones(2), "crystal.cell.a": np.ones(2)}, "twice"),
-        ({"crystal.cell.a [deg]": np.ones(2)}, "one of the units m, mm"),
+        ({"crystal.cell.a [deg]": np.ones(2)}, "one of the units m, cm, mm"),
         ({"crystal.cell.a": np.array(["x", "y"])}, "a number for each shot"),
         ({"crystal.n_cells.a": np.ones(2, dtype=bool)}, "a number for each shot"),
         ({"crystal.cell.a": np.ones((2, 2))}, "a number for each shot"),
