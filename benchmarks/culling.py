@@ -174,7 +174,10 @@ def rates(case: Case, model: Model, precision: str, repeats: int) -> dict[str, A
 
 
 def with_cutoff(case: Case, experiment: Experiment, precision: str, repeats: int) -> dict[str, Any]:
-    """Return the same of loops that leave terms out, and the most that a pixel lacks of X."""
+    """Return the same of loops that leave terms out, and the most that a pixel lacks of X.
+
+    done: of a sample of the whole detector; done there: of the strip that is measured.
+    """
     cutting, plain = CpuKernel(precision), CpuKernel(precision, skips=False)
     sampling = replace(experiment.sampling, cutoff=None)
     models = [build_model(experiment), build_model(experiment.replace(sampling=sampling))]
@@ -196,6 +199,7 @@ def with_cutoff(case: Case, experiment: Experiment, precision: str, repeats: int
     lacking = (sums[1] - sums[0]) * (one.astype(np.float64) / 1e9)
     return {
         "done": cutting.share(models[0])[0],
+        "done there": _kept(cutting, models[0], tile),
         "skipping [ns]": ours,
         "all [ns]": all_of_it,
         "ratio": all_of_it / ours,
@@ -203,6 +207,15 @@ def with_cutoff(case: Case, experiment: Experiment, precision: str, repeats: int
         "most lacking, of what is allowed": float((lacking / most).max()),
         "within the cutoff": bool((lacking <= most).all()),
     }
+
+
+def _kept(kernel: CpuKernel, model: Model, tile: Tile) -> float:
+    """Return the share of a tile's evaluations that is done with a cutoff."""
+    inputs = kernel._cutoff(model)
+    if inputs is None:
+        return 1.0
+    done = kernel._sum_cut(model, inputs, tile, StepRange(0, model.n_steps), None)[1]
+    return done / (tile.pixels * model.n_steps)
 
 
 def c_rate(binary: str, words: list[str], evaluations: int) -> float:

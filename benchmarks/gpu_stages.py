@@ -35,7 +35,7 @@ from nbdask.kernels.registry import get_kernel
 from nbdask.native.library import missing_note
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from nbdask.statistics import combine
 
 Record = dict[str, Any]

@@ -33,7 +33,7 @@ from nbdask.experiment import (
 )
 from nbdask.geometry.build import build_model
 from nbdask.gradients.basis import basis_of
-from nbdask.gradients.compiled import CpuSlopes
+from nbdask.gradients.compiled import CpuSlopes, Pull
 from nbdask.gradients.normal import Errors, tile_sums
 from nbdask.gradients.parameters import parameters_of
 from nbdask.gradients.work import Work
@@ -130,7 +130,7 @@ def measure(experiment: Experiment) -> dict[str, float]:
                 lambda work=work: tile_sums(work, 0, data, None, Errors(background=1.0))  # type: ignore[misc]
             )
             found["adjoint, 13, 24389 amplitudes"] = per * best(
-                lambda basis=basis: slopes.pulled(model, basis, tile, None, data, True)  # type: ignore[misc]
+                lambda basis=basis: slopes.pulled(model, basis, tile, None, Pull(data, True))  # type: ignore[misc]
             )
     return found
 

@@ -29,7 +29,7 @@ from nbdask.flags import from_args
 from nbdask.kernels.registry import default_costs, get_kernel
 from nbdask.plan.cost import SHAPES, amplitudes_of, load_costs, save_costs
 from nbdask.plan.plan import Plan, make_plan
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from nbdask.store.address import place_of
 
 COMMON = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -distance 500 -pixel 0.05"

@@ -34,7 +34,7 @@ from nbdask.kernels.interface import Mask, Partial
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from nbdask.store.create import create_store
 from nbdask.store.provenance import opening
 from nbdask.store.write import TileWriter

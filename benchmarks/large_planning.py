@@ -34,7 +34,7 @@ from nbdask.graph.build import tile_graphs
 from nbdask.graph.context import RunContext, Setup
 from nbdask.graph.tasks import TileResult
 from nbdask.plan.machine import resident_bytes
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from nbdask.statistics import TileSummary
 
 FLAGS = "-cell 70 80 90 75 85 95 -default_F 100 -N 5 -distance 5000 -pixel 0.05 -oversample 1"

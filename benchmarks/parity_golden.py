@@ -21,7 +21,7 @@ from nbdask.parity.binary import Binary, find_binary
 from nbdask.parity.outcome import Outcome
 from nbdask.parity.regions import Choice
 from nbdask.parity.verbatim import verbatim
-from nbdask.run import Settings
+from nbdask.prepare import Settings
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 #: Edge of the windows [pixels].

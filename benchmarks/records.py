@@ -25,10 +25,8 @@ from benchmarks.machine import facts
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import TileSummary
 from nbdask.store import journal, schema
-from nbdask.store.address import place_of
 from nbdask.store.create import create_store
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import settle
 from tests.helpers import root_of
 
 #: Pixels along an edge of a made-up tile.
@@ -91,8 +89,7 @@ def synthetic(folder: Path, tiles: int, writers: int) -> dict[str, Any]:
     _, making = timed(lambda: make(path, tiles, writers))
     found: dict[str, Any] = {"tiles": tiles, "writers": writers, "seconds_making": making}
     found["journals"] = {**files_of(path), **reading(path)}
-    table = StoreReader(path).all_records()
-    _, settling = timed(lambda: settle(place_of(path), table))
+    _, settling = timed(StoreReader(path).records.settle)
     found["array"] = {**files_of(path), "seconds_settling": settling, **reading(path)}
     found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return found

@@ -32,6 +32,7 @@ from nbdask.shards import status
 from nbdask.store import journal, records
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
+from tests.helpers import records_of
 
 _FLAGS = "-cell 70 80 90 80 95 100 -default_F 10 -lambda 1 -N 5 -oversample 1 -phi 3 -osc 1"
 #: Longest time that each step of a shard is slowed down by [s].
@@ -164,7 +165,7 @@ def _compare(out: Storm, folder: Path, argv: list[str]) -> None:
     assert command([*argv, "--out", str(other), "--quiet"]) == 0
     one, two = StoreReader(store), StoreReader(other)
     column = one.fields.index("seconds")
-    tables = [np.delete(reader.records.table(), column, axis=1) for reader in (one, two)]
+    tables = [np.delete(records_of(at), column, axis=1) for at in (store, other)]
     out.equal = (
         np.asarray(one.image[:]).tobytes() == np.asarray(two.image[:]).tobytes()
         and tables[0].tobytes() == tables[1].tobytes()

@@ -37,6 +37,7 @@ from benchmarks.large_memory import descendants, peak, stored_bytes
 from benchmarks.machine import facts
 from nbdask.errors import NbdaskError
 from nbdask.store.reader import StoreReader
+from tests.helpers import all_records
 
 _CRYSTAL = "-cell 60 70 80 90 90 90 -default_F 100 -N 8 -gauss_xtal -oversample 1 -fluence 1e26"
 _SHOTS = "--orientations random --shot-seed 1 --quiet"
@@ -166,7 +167,7 @@ def differences(first: Path, second: Path) -> list[str]:
         if one.image[shot : shot + 1].tobytes() != two.image[shot : shot + 1].tobytes()
     ]
     column = one.fields.index("seconds")
-    tables = [np.delete(reader.all_records(), column, axis=1) for reader in (one, two)]
+    tables = [np.delete(all_records(reader), column, axis=1) for reader in (one, two)]
     if np.isnan(tables[0]).any() or tables[0].tobytes() != tables[1].tobytes():
         found.append("records")
     for name in ("statistics", "status", "fingerprint"):

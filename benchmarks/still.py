@@ -31,7 +31,8 @@ from nbdask.graph.tasks import compute_tile
 from nbdask.kernels.planes import planes_of
 from nbdask.kernels.registry import get_kernel
 from nbdask.physics.shadow import beside_the_crystal
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.store.address import place_of
 from nbdask.store.create import create_store
 from nbdask.store.provenance import start_attributes

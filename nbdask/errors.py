@@ -62,12 +62,17 @@ class FieldError(InputError):
 
 
 def shown(given: object) -> str:
-    """Return a value for a message: as Python writes it, cut where it is long."""
+    """Return a value for a message: as Python writes it, on one line, cut where it is long."""
     try:
-        text = repr(given)
+        text = re.sub(r"\s*\n\s*", " ", repr(given))
     except (ValueError, RecursionError):  # thousands of digits; brackets in brackets
         return f"a {type(given).__name__} that is too large to show"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def counted(number: int, what: str, many: str = "s") -> str:
+    """Return a number with what it counts: 1 tile, 2 tiles; ``many`` is added to make several."""
+    return f"{number} {what}{many if number != 1 else ''}"
 
 
 class FlagError(InputError):
@@ -112,7 +117,8 @@ class UnfinishedError(NbdaskError):
     def __init__(self, tiles: Sequence[str]) -> None:
         self.tiles = tuple(tiles)
         super().__init__(
-            f"{len(self.tiles)} tile(s) failed on every try, all others are done; --resume tries"
+            f"{counted(len(self.tiles), 'tile')} failed on every try, all others are done;"
+            " --resume tries"
             f" them again: {'; '.join(self.tiles[:_MOST_TOLD])}"
         )
 

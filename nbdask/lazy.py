@@ -19,7 +19,7 @@ from nbdask.graph.context import RunContext
 from nbdask.graph.tasks import compute_on_device, compute_tile
 from nbdask.kernels.cuda_device import to_device
 from nbdask.plan.plan import Plan
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from nbdask.shots import Series
 from nbdask.shots.cutoff import with_cutoff
 from nbdask.store.coordinates import panel_coordinates
@@ -46,7 +46,7 @@ def image(
     ----------
     experiment : Experiment
     backend, precision, tile, steps_per_task
-        See :class:`nbdask.run.Settings`.
+        See :class:`nbdask.prepare.Settings`.
     cutoff : float or "auto", optional
         Photons that each pixel may lack; it replaces ``sampling.cutoff`` of the experiment.
     array : str
@@ -199,7 +199,7 @@ def plan(experiment: Experiment, **settings: Any) -> Plan:
     ----------
     experiment : Experiment
     **settings
-        Fields of :class:`nbdask.run.Settings`, as :func:`simulate` takes them.
+        Fields of :class:`nbdask.prepare.Settings`, as :func:`simulate` takes them.
 
     Returns
     -------

@@ -60,8 +60,16 @@ class Result:
     notes: tuple[str, ...]
     seconds: float
 
+    def __repr__(self) -> str:
+        """Return in a line what was made."""
+        numbers = self.statistics
+        return (
+            f"<{type(self).__name__} {self.path}: {shape_text(self.shape)} pixels, at most"
+            f" {numbers.max:.6g} at {numbers.place}, {self.seconds:.1f} s>"
+        )
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class SimulationResult(Result):
     """What a simulation gave: as :class:`Result`, and the plan."""
 

@@ -19,12 +19,14 @@ from nbdask.fill.shard import Share, begin, fill_shard, is_there
 from nbdask.fill.standing import Standing, standing
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
 from nbdask.plan.shards import Shard
+from nbdask.prepare import Settings, as_recorded, prepare
 from nbdask.result import Output, recorded
-from nbdask.run import Settings, Simulation, Treatment, as_recorded, prepare
 from nbdask.shots import Series
+from nbdask.simulation import Simulation, Treatment, kept_of
 from nbdask.store.address import place_of
-from nbdask.store.pixels import Kept
 from nbdask.store.place import Place
+from nbdask.store.schema import COMPLETE
+from nbdask.truth.stored import write_owed
 
 
 @in_python
@@ -131,9 +133,7 @@ def _work(
     told: _Told,
 ) -> tuple[Simulation, AbstractContextManager[Executor]]:
     """Return the work of a shard, and the threads that do it."""
-    treatment = told.treatment
-    counts, whole = treatment is not None, treatment is not None and treatment.whole
-    kept = Kept.of(settings.dtype, settings.compression, counts=counts, whole=whole)
+    kept = kept_of(settings, told.treatment)
     if there:
         settings = as_recorded(place, settings)
     model, plan, spec = prepare(experiment, settings, shards=shard.count)
@@ -142,14 +142,14 @@ def _work(
     remarks = (*told.notes, *model.notes)
     work = Simulation(name, experiment, model, plan, place, remarks, told.command, spec.kind)
     work.kept, work.more = kept, told.more
-    if treatment is not None:
-        work.treat(treatment)
+    if told.treatment is not None:
+        work.treat(told.treatment)
     return work, open_cluster(spec)
 
 
 @in_python
 def finish(out: str | os.PathLike[str]) -> Standing:
-    """Close a store whose tiles are all there: records, statistics, status.
+    """Close a store whose tiles are all there: records, statistics, status, and the truth.
 
     Parameters
     ----------
@@ -167,7 +167,10 @@ def finish(out: str | os.PathLike[str]) -> Standing:
     """
     place = place_of(out)
     finish_store(place)
-    return standing(place)
+    found = standing(place)
+    if found.status == COMPLETE:
+        write_owed(out)
+    return found
 
 
 @in_python

@@ -98,6 +98,18 @@ def place_text(slow: int, fast: int, panel: int | None = None, shot: int | None 
     return f"{''.join(named)}slow {slow}, fast {fast}"
 
 
+def peak_text(
+    value: float | None, slow: int, fast: int, panel: int | None = None, shot: int | None = None
+) -> str:
+    """Return the brightest pixel and where it is, or that there is none."""
+    place = place_text(slow, fast, panel, shot)
+    if slow < 0:
+        return "no pixel above 0"
+    if value is None or math.isinf(value):
+        return f"max infinite at {place}: pixels exceed single precision"
+    return f"max {value:.7g} at {place}"
+
+
 class Apart(NamedTuple):
     """How the tiles of an image follow one another: shot by shot, panel by panel.
 

@@ -31,15 +31,14 @@ from nbdask.graph.reread import (
     reread_graphs,
 )
 from nbdask.plan.machine import available_cores
-from nbdask.run import simulation_of
+from nbdask.simulation import simulation_of
 from nbdask.statistics import Statistics, combine
 from nbdask.store import manifest, schema
-from nbdask.store.address import place_of
+from nbdask.store.address import place_of, read_root
 from nbdask.store.create import update_attributes
 from nbdask.store.lock import Lock
 from nbdask.store.provenance import end_attributes, now
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import settle
 from nbdask.truth.stored import fault_of, owed, write_owed
 
 __all__ = ["CORRUPT", "DIFFERENT", "MISSING", "Fault", "Repair", "Verification", "repair", "verify"]
@@ -105,6 +104,8 @@ class Repair:
         Whether the truth that the run was asked for was missing, and has been written.
     altered : tuple of str
         What else of the store is not as it was written, which cannot be mended.
+    mended : tuple of str
+        Arrays whose metadata were damaged or altered, and have been written again.
     """
 
     path: Path | str
@@ -112,6 +113,7 @@ class Repair:
     statistics: Statistics
     truth: bool = False
     altered: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 def verify(
@@ -136,7 +138,7 @@ def verify(
     progress : callable, optional
         Called with (tiles read, tiles in all).
     **where
-        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.run.Settings`.
+        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.prepare.Settings`.
 
     Raises
     ------
@@ -165,10 +167,13 @@ def verify(
     drawn: list[int] = []
     with repeatable(reader.path), open_cluster(spec) as executor:
         _reread(executor, Rereading(reader.place), range(total), take)
-        remarks = _whole(reader) if not faults else ()
-        altered = manifest.alterations(reader)
+        fault = fault_of(reader.place)
+        remarks = _whole(reader, fault) if not faults else _truth(reader, fault)
+        # A truth with a fault is written again as a whole.
+        altered = manifest.alterations(reader, () if fault is None else (schema.TRUTH,))
         if recompute:
-            sound = [index for index in range(total) if index not in faults]
+            every = range(total)
+            sound = [index for index in every if index not in faults] if faults else every
             drawn = sorted(random.Random(seed).sample(sound, min(recompute, len(sound))))
         if drawn:
             treatment = noise_of(reader, "verify")
@@ -196,7 +201,8 @@ def repair(
 ) -> Repair:
     """Compute the missing and corrupt tiles of a store again.
 
-    Records, statistics and status are brought up to date; sound tiles are not touched.
+    Records, statistics and status are brought up to date; sound tiles are not touched.  Damaged
+    metadata of arrays are written again from the copies that the root has.
 
     Parameters
     ----------
@@ -214,9 +220,11 @@ def repair(
         are not those that the store was made with.
     """
     place = place_of(path)
-    StoreReader(place)  # A missing store is named as such, not as a lock that cannot be written.
+    if read_root(place) is None:
+        StoreReader(place)  # says so, in place of a lock that cannot be written
     with Lock(place) as lock:
         place.sweep()
+        mended = manifest.mended(place)
         faults = verify(place.name, cluster="threads", threads=threads).faults
         reader, count = StoreReader(place), threads or available_cores()
         notes: tuple[str, ...] = ()
@@ -224,8 +232,7 @@ def repair(
             work = _work(reader, count)
             notes = work.notes
             Filler(work, place, lock).repair([fault.index for fault in faults], count, progress)
-        if reader.journaled:
-            settle(place, reader.all_records())
+        reader.records.settle()
         statistics = combine(reader.summaries(), reader.grid.apart)
         if faults or _unclosed(reader):
             changed = {
@@ -236,7 +243,7 @@ def repair(
             update_attributes(place, changed)
     truth = write_owed(place.name, threads)
     altered = manifest.alterations(StoreReader(place))
-    return Repair(place.name, faults, statistics, truth, altered)
+    return Repair(place.name, faults, statistics, truth, altered, mended)
 
 
 def _work(reader: StoreReader, threads: int) -> Work:
@@ -246,17 +253,21 @@ def _work(reader: StoreReader, threads: int) -> Work:
     return simulation_of(reader, "repair", threads, noise_of(reader, "repair"))
 
 
-def _whole(reader: StoreReader) -> tuple[str, ...]:
-    """Return what is wrong with a store whose tiles are all sound."""
-    wrong = _unclosed(reader)
-    fault = None if wrong else fault_of(reader.place)
-    if fault is not None:
-        asked = owed(reader) is not None
-        again = "nbdask repair" if asked else "nbdask truth --save --overwrite"
-        return (f"{fault}: {again} writes it again",)
+def _whole(reader: StoreReader, fault: str | None) -> tuple[str, ...]:
+    """Return what is wrong with a store whose tiles are all sound; ``fault`` is of its truth."""
+    wrong = (*_unclosed(reader), *_truth(reader, fault))
     if not wrong and owed(reader) is not None:
         return ("the truth that the run was asked for is not there: nbdask repair writes it",)
     return wrong
+
+
+def _truth(reader: StoreReader, fault: str | None) -> tuple[str, ...]:
+    """Return what is wrong with the truth that a store holds, and who writes it again."""
+    if fault is None:
+        return ()
+    asked = owed(reader) is not None
+    again = "nbdask repair" if asked else "nbdask truth --save --overwrite"
+    return (f"{fault}: {again} writes it again",)
 
 
 def _unclosed(reader: StoreReader) -> tuple[str, ...]:
@@ -265,5 +276,7 @@ def _unclosed(reader: StoreReader) -> tuple[str, ...]:
         return ("all tiles are there, but the status is not complete: finish with --resume",)
     expected = end_attributes(combine(reader.summaries(), reader.grid.apart))["statistics"]
     if reader.attributes.get("statistics") != expected:
-        return ("the statistics of the image are not those of its tiles",)
+        return (
+            "the statistics of the image are not those of its tiles: nbdask repair counts again",
+        )
     return ()

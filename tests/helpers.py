@@ -25,8 +25,8 @@ from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.store import schema
 from nbdask.store.address import place_of
+from nbdask.store.ledger import Ledger
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import settle
 
 #: What has to be on the path of a process that uses the tests' modules.
 ROOT = Path(__file__).parents[1]
@@ -78,9 +78,21 @@ def small_experiment(**parts: Any) -> Experiment:
 
 def lose_records(store: Path | str, *tiles: int) -> None:
     """Take the records of tiles away from a store, and its journals."""
-    table = StoreReader(store).all_records()
-    table[list(tiles)] = np.nan
-    settle(place_of(store), table)
+    StoreReader(store).records.settle()
+    ledger = Ledger.to_write(place_of(store))
+    ledger.drop(tiles)
+    ledger.flush()
+
+
+def records_of(store: Path | str) -> NDArray[np.float64]:
+    """Return the records of a store, (tiles, fields)."""
+    return all_records(StoreReader(store))
+
+
+def all_records(reader: StoreReader) -> NDArray[np.float64]:
+    """Return all records as they are now, (tiles, fields)."""
+    reader.records.refresh()
+    return reader.records.rows(0, len(reader.grid))
 
 
 def root_of(grid: TileGrid, experiment: Experiment | None = None, **more: Any) -> dict[str, Any]:

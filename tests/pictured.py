@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 import nbdask
 from nbdask.experiment import Crystal, Detector, Experiment, Sampling, StructureFactors
-from nbdask.store.address import place_of
 from nbdask.store.create import quiet_zarr
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import settle
 from nbdask.store.write import TileWriter, checksum
 from tests.helpers import lose_records
 
@@ -68,7 +66,7 @@ def set_pixels(path: Path, values: NDArray[np.float32]) -> None:
 
 def forget(path: Path, *tiles: int) -> dict[Path, bytes]:
     """Take away records and pixels of tiles; return the files, so that they can be put back."""
-    settle(place_of(path), StoreReader(path).records.table())
+    StoreReader(path).records.settle()
     columns = StoreReader(path).grid.counts[1]
     kept = {}
     for index in tiles:

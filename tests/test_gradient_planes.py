@@ -14,7 +14,8 @@ from nbdask.errors import FieldError, InputError, PlanError, StoreError
 from nbdask.experiment import Background, Sampling
 from nbdask.gradients.parameters import Parameter, parameters_of
 from nbdask.plan.planes import check_backend
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.shards import simulate_shard
 from nbdask.shots import Orientations, Series, Table
 from nbdask.store.address import place_of

@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,50 @@ def test_degrees_by_mistake_are_told() -> None:
     assert "radians" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: nbdask.Crystal.from_cell(70, misset=(10, 0.5, 30)),
+            "crystal.misset = 10, 30: radians are meant; 10 degrees are 0.17453",
+        ),
+        (lambda: nbdask.Scan(osc=1), "scan.osc = 1: radians are meant; 1 degrees are 0.017453"),
+        (
+            lambda: nbdask.Beam(wavelength=1.3),
+            "beam.wavelength = 1.3: metres are meant; 1.3 Angstrom are 1.3e-10",
+        ),
+        (
+            lambda: nbdask.Crystal(cell=(70, 80, 90, 1.5, 1.5, 1.5)),
+            "crystal.cell = 70, 80, 90: metres are meant; 70 Angstrom are 7e-09",
+        ),
+        (
+            lambda: nbdask.Detector(pixel_size=0.1),
+            "detector.pixel_size = 0.1: metres are meant; 0.1 mm are 0.0001",
+        ),
+        (
+            lambda: nbdask.Detector(distance=100),
+            "detector.distance = 100: metres are meant; 100 mm are 0.1",
+        ),
+    ],
+)
+def test_other_units_by_mistake_are_told(make: Any, message: str) -> None:
+    """In one warning at the line that gives them; flags have units of their own."""
+    with pytest.warns(UserWarning, match=" are meant; ") as told:
+        make()
+    assert [(str(one.message), one.filename) for one in told] == [(message, __file__)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        words = "-cell 70 -default_F 1 -lambda 1e8 -distance 1e5 -pixel 100"
+        nbdask.from_args(words.split())
+
+
+def test_metres_and_radians_by_mistake_are_refused() -> None:
+    """Where users' units are meant: no cell is as small, or as flat."""
+    for keywords in ({"a": 7e-9}, {"a": 70, "gamma": 1.5708}):
+        with pytest.raises(FieldError, match="in Angstrom and degrees"):
+            nbdask.Crystal.from_cell(**keywords)
+
+
 def test_short_forms() -> None:
     """Only what is no default, as Python that makes the same."""
     assert repr(nbdask.Beam()) == "Beam()"
@@ -92,17 +137,25 @@ def test_short_forms() -> None:
 def test_functions_at_the_top(tmp_path: Path) -> None:
     """Each does its work; folders of the same name stay folders."""
     store = tmp_path / "a.zarr"
-    nbdask.simulate(SMALL, out=store, progress=False)
+    result = nbdask.simulate(SMALL, out=store, progress=False)
+    assert repr(result).startswith(f"<SimulationResult {store}: 12 x 20 pixels, at most ")
+    assert len(repr(result)) < 120 + len(str(store))
     plan: Any = nbdask.plan
     export: Any = nbdask.export
-    assert plan(SMALL, tile=8).grid.tile == (8, 8)
+    made = plan(SMALL, tile=8)
+    assert made.grid.tile == (8, 8)
+    assert repr(made).startswith("<Plan: 12 x 20 pixels in 6 tiles, about ")
+    assert str(made) == made.describe()
     assert export(store, tmp_path / "a.bin").describe()
     assert (tmp_path / "a.bin").stat().st_size == 4 * 12 * 20
-    assert nbdask.compare(store, store).ok
+    same = nbdask.compare(store, store)
+    assert same.ok
+    assert repr(same).endswith(" within thresholds, worst deviation 0.00e+00>")
     assert nbdask.preview(store, tmp_path / "a.png").path.exists()
     from nbdask.derive import Pipeline, Poisson
 
-    nbdask.noise(store, tmp_path / "b.zarr", Pipeline((Poisson(),), 1))
+    noisy = nbdask.noise(store, tmp_path / "b.zarr", Pipeline((Poisson(),), 1))
+    assert repr(noisy).startswith(f"<Result {tmp_path / 'b.zarr'}: 12 x 20 pixels, at most ")
     assert nbdask.open(tmp_path / "b.zarr").image.shape == (12, 20)
     assert importlib.import_module("nbdask.plan.tiles").Tile is not None
 

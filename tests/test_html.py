@@ -17,7 +17,7 @@ from PIL import Image
 import nbdask
 from nbdask import html
 from nbdask.html import log_scaled
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from tests.helpers import small_experiment
 
 EXPERIMENT = small_experiment()

@@ -17,7 +17,8 @@ from nbdask.kernels.planes import planes_of
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.planes import check_backend
 from nbdask.plan.tiles import Tile
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.shards import simulate_shard
 from nbdask.store.address import place_of
 from nbdask.store.reader import StoreReader
@@ -225,6 +226,7 @@ def test_the_command_line(tmp_path, capsys) -> None:
     out = tmp_path / "run.zarr"
     for words, said in (
         (["--planes", "energy"], "--planes = 'energy': must be wavelength or hkl"),
+        (["--planes", "hkl,hkl"], "--planes = 'hkl,hkl': must name each once"),
         (["--planes", ""], "--planes = ''"),
         (["--planes", "hkl", "--backend", "cuda", "--dry-run"], "--backend"),
     ):

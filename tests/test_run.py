@@ -22,7 +22,7 @@ from nbdask.experiment import Crystal, Experiment, Sampling, Scan, StructureFact
 from nbdask.export.floatfile import FloatFile
 from nbdask.flags import parse_args
 from nbdask.kernels.reference import ReferenceKernel
-from nbdask.run import Settings, prepare, simulate
+from nbdask.run import simulate
 from nbdask.store.provenance import git_commit
 from nbdask.store.reader import StoreReader
 from tests.helpers import (
@@ -378,14 +378,6 @@ def test_interpolation_outside_the_grid(tmp_path) -> None:
     assert StoreReader(tmp_path / "a.zarr").attributes["notes"] == list(result.notes)
     with pytest.raises(SemanticsError, match="timing"):
         run(tmp_path / "b.zarr", experiment.replace(semantics="c"))
-
-
-def test_prepare_writes_nothing(tmp_path, monkeypatch) -> None:
-    """Model, plan and cluster without a store."""
-    monkeypatch.chdir(tmp_path)
-    model, plan, spec = prepare(EXPERIMENT, Settings(backend="numpy", tile=8, threads=3))
-    assert (model.n_steps, len(plan.grid), spec.threads) == (24, 12, 3)
-    assert os.listdir(tmp_path) == []
 
 
 _INTERRUPTED = """

@@ -23,7 +23,8 @@ from nbdask.experiment import Background, Material, Scan
 from nbdask.export.formats import export
 from nbdask.flags import from_toml, to_args, to_toml
 from nbdask.lazy import image
-from nbdask.run import Settings, simulate
+from nbdask.prepare import Settings
+from nbdask.run import simulate
 from nbdask.shards import simulate_shard
 from nbdask.store import schema
 from nbdask.store.checked import CheckedImage

@@ -23,7 +23,7 @@ from benchmarks.large_kill_job import HOLD
 from nbdask.cli.main import main
 from nbdask.errors import StoreError
 from nbdask.export.floatfile import FloatFile
-from nbdask.run import Settings
+from nbdask.prepare import Settings
 from nbdask.shards import simulate_shard, status
 from nbdask.store import lock as lock_module
 from nbdask.store.address import place_of, read_root

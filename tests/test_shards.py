@@ -20,11 +20,11 @@ from nbdask.experiment import Experiment
 from nbdask.fill import shard as fill_shard_module
 from nbdask.fill.shard import Share
 from nbdask.plan.shards import Shard
-from nbdask.run import Settings
+from nbdask.prepare import Settings
 from nbdask.shards import finish, simulate_shard, status
 from nbdask.store import create, lock
 from nbdask.store.reader import StoreReader
-from tests.helpers import ROOT, lose_records, small_experiment
+from tests.helpers import ROOT, lose_records, records_of, small_experiment
 
 SETTINGS = Settings(backend="numpy", tile=8, threads=2)
 TILES = 12
@@ -291,7 +291,7 @@ def test_finish_looks_whether_the_pixels_are_there(tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(fill_shard_module, "finish", lambda *_: None)
     run(store, "1/1")
     (store / "image/c/0/1").unlink()
-    with pytest.raises(StoreError, match=r"1 tile\(s\) on record are gone .*first is tile 1\)"):
+    with pytest.raises(StoreError, match=r"1 tile on record are gone .*first is tile 1\)"):
         finish(store)
     assert status(store).status == "running"
 
@@ -303,13 +303,13 @@ def test_what_a_double_leaves_in_a_complete_store_goes(tmp_path) -> None:
     (journal,) = (store / "tiles").glob("journal.*")
     kept = journal.read_bytes()
     run(store, "2/2")
-    before = StoreReader(store).records.table().copy()
+    before = records_of(store)
     journal.write_bytes(kept)
-    assert np.array_equal(StoreReader(store).records.table(), before)
+    assert np.array_equal(records_of(store), before)
     assert nbdask.verify(store).ok
     finish(store)
     assert not journal.exists()
-    assert np.array_equal(StoreReader(store).records.table(), before)
+    assert np.array_equal(records_of(store), before)
 
 
 def test_how_far_it_is(tmp_path) -> None:

@@ -11,7 +11,8 @@ from nbdask.cli.main import main
 from nbdask.errors import BackendError
 from nbdask.kernels import registry
 from nbdask.native import library, sources
-from nbdask.run import Settings, prepare, simulate
+from nbdask.prepare import Settings, prepare
+from nbdask.run import simulate
 from nbdask.store.reader import StoreReader
 from tests.helpers import small_experiment
 

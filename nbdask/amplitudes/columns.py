@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,11 @@ class Column:
     values: NDArray[np.float64]
     sigma: NDArray[np.float64] | None
     mate: str
+
+    def rows(self, kept: NDArray[np.bool_]) -> Column:
+        """Return the column with some of its rows."""
+        sigma = None if self.sigma is None else self.sigma[kept]
+        return replace(self, values=self.values[kept], sigma=sigma)
 
     def missing(self) -> NDArray[np.bool_]:
         """Return True where there is no value: not a number, or 0 with a sigma of 0."""
@@ -93,7 +98,9 @@ def chosen(path: str | Path, columns: Sequence[Column], asked: str | None, what:
         No such column, or none with any value.
     """
     known = {column.name: column for column in columns}
-    names = ", ".join(known) or "none of amplitudes or intensities"
+    names = ", ".join(known)
+    if not known:
+        raise problem(path, None, "no column of amplitudes or intensities", what)
     if asked is not None:
         name = _named(asked, known)
         if name is None:
@@ -102,7 +109,7 @@ def chosen(path: str | Path, columns: Sequence[Column], asked: str | None, what:
     else:
         usable = [c for c in columns if c.kind in _RANKS and not c.missing().all()]
         if not usable:
-            found = f"columns: {names}" + (" (without values)" if columns else "")
+            found = f"columns: {names} (of maps, or without values)"
             raise problem(path, None, found, what + " (--column names one)")
         first = min(usable, key=lambda c: _RANKS.index(c.kind))
     before = [c for c in columns if c.mate == first.name]
@@ -151,6 +158,9 @@ class Raw:
     block : str
         Name of the mmCIF block, where there are several.
     notes : tuple of str
+    apart : bool
+        Whether rows of h and -h are of different reflections, as in CIF files; in MTZ files types
+        of columns tell.
     """
 
     symmetry: Symmetry
@@ -159,6 +169,7 @@ class Raw:
     status: NDArray[np.str_] | None = None
     block: str = ""
     notes: tuple[str, ...] = ()
+    apart: bool = False
 
 
 def whole_indices(path: str | Path, hkl: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -17,6 +17,8 @@ Row = tuple[str, float, float]
 #: Energies of the built-in table [eV].
 LOWEST, HIGHEST = 1000.0, 200000.0
 TABLE = "Cromer-Liberman (gemmi)"
+#: Its last element: uranium.
+_LAST = 92
 _WHAT = "f' and f'': lines of [element] energy[eV] f' f'', or element f' f''"
 #: A comment that names the element of the lines below.
 _TITLE = re.compile(r"#\s*(?:element\s*[:=]?\s*)?([A-Za-z]{1,2})\s*", re.IGNORECASE)
@@ -68,6 +70,8 @@ def dispersion(
                 f"--energy {energy:g}: must be from {LOWEST:g} to {HIGHEST:g} eV, the range of f'"
                 " and f'' (--fprime gives others, --energy off leaves them out)"
             )
+        if element.atomic_number > _LAST:
+            notes.append(f"f', f'' of {element.name} are not tabulated: 0 (--fprime gives them)")
         first, second = gemmi.cromer_liberman(z=element.atomic_number, energy=energy)
         rows.append((element.name, first, second))
     return tuple(rows), "; ".join([*sources, TABLE]), tuple(notes)

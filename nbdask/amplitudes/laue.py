@@ -15,7 +15,7 @@ def laue_rotations(name: str) -> NDArray[np.int64]:
     Parameters
     ----------
     name : str
-        Of a space group, or of a point group such as ``4/mmm``.
+        Of a point group such as ``4/mmm``, ``222`` or ``-31m``, or of a space group.
 
     Returns
     -------
@@ -27,7 +27,9 @@ def laue_rotations(name: str) -> NDArray[np.int64]:
     FieldError
         gemmi knows no such group.
     """
-    group = gemmi.find_spacegroup_by_name(name) or _of_point_group(name)
+    # A number that is a point group's name, such as 222, is not that of a space group.
+    group = _of_point_group(name) or gemmi.find_spacegroup_by_name(name)
+    group = group or gemmi.find_spacegroup_by_name("P" + name)
     if group is None:
         raise FieldError("crystal.diffuse.laue", name, "a space group such as P 43 21 2, or 4/mmm")
     found: dict[bytes, NDArray[np.int64]] = {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import gemmi
 import numpy as np
@@ -16,7 +18,7 @@ from nbdask.amplitudes.columns import Choice, Column, Raw, chosen, whole_indices
 from nbdask.amplitudes.content import Content, content_of
 from nbdask.amplitudes.refln import from_cif
 from nbdask.amplitudes.symmetry import settle
-from nbdask.amplitudes.table import Table, expanded
+from nbdask.amplitudes.table import Table, expanded, has_mates
 from nbdask.errors import InputFileError
 from nbdask.inputs.text import problem, unreadable
 
@@ -82,7 +84,7 @@ def read_reflections(
     if not content.has_reflections:
         raise problem(path, None, f"holds {content.what}", WHAT)
     if content.kind == "mtz":
-        raw = _from_mtz(path, cell, space_group)
+        raw = _from_mtz(path, column, cell, space_group)
     elif content.kind == "cif":
         raw = from_cif(path, content, column, cell, space_group, WHAT)
     else:
@@ -110,7 +112,8 @@ def _merged(path: str | Path, raw: Raw, choice: Choice) -> Reflections:
     values, hkl = np.concatenate(parts), np.concatenate(indices)
     if len(values) == 0 or not hkl.any():
         raise problem(path, None, f"no value in column {choice.names[0]}", "one or more")
-    table, merge = expanded(raw.symmetry, hkl, values, mates=choice.anomalous)
+    apart = choice.anomalous or (raw.apart and has_mates(raw.symmetry, hkl))
+    table, merge = expanded(raw.symmetry, hkl, values, mates=apart)
     if choice.intensity:
         root = np.sqrt(np.maximum(table.F, 0.0))
         table = Table(table.hkl, root, table.symmetry, table.anomalous)
@@ -122,6 +125,8 @@ def _merged(path: str | Path, raw: Raw, choice: Choice) -> Reflections:
     said = f"{path}: {kind} from column {names}{where}"
     if choice.others:
         said += f" (--column chooses another: {', '.join(choice.others)})"
+    if apart and not choice.anomalous:
+        said += ", both Friedel mates, which its rows hold"
     return Reflections(table, choice.names, (said, *raw.notes, *_told(path, counts)), counts)
 
 
@@ -139,9 +144,11 @@ def _told(path: str | Path, counts: dict[str, int]) -> list[str]:
     return [f"{path}: {'; '.join(found)}"] if found else []
 
 
-def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str | None) -> Raw:
+def _from_mtz(
+    path: str | Path, column: str | None, cell: Sequence[float] | None, space_group: str | None
+) -> Raw:
     try:
-        return _of_mtz(path, gemmi.read_mtz_file(str(path)), cell, space_group)
+        return _of_mtz(path, gemmi.read_mtz_file(str(path)), column, cell, space_group)
     except InputFileError:
         raise
     except OSError as error:
@@ -152,43 +159,85 @@ def _from_mtz(path: str | Path, cell: Sequence[float] | None, space_group: str |
 
 
 def _of_mtz(
-    path: str | Path, mtz: gemmi.Mtz, cell: Sequence[float] | None, space_group: str | None
+    path: str | Path,
+    mtz: gemmi.Mtz,
+    column: str | None,
+    cell: Sequence[float] | None,
+    space_group: str | None,
 ) -> Raw:
-    """Return what an MTZ file holds; of calculated columns those are told by name."""
+    """Return what an MTZ file holds, with the cell of the data set of the column that is taken."""
     if len(mtz.columns) < 3 or mtz.nreflections == 0:
         raise problem(path, None, "an MTZ file without reflections", WHAT)
     data = np.array(mtz.array, dtype=np.float64).reshape(mtz.nreflections, -1)
     # Old files mark missing values by a number.
     data[:, 3:][data[:, 3:] == mtz.valm] = np.nan
-    stated = list(mtz.cell.parameters)
-    datasets = [list(d.cell.parameters) for d in mtz.datasets if d.cell.a > 1.0]
-    if stated[0] <= 1.0 and datasets:
-        stated = datasets[-1]
-    name = space_group or (mtz.spacegroup.xhm() if mtz.spacegroup else mtz.spacegroup_name)
-    symmetry = settle(path, cell or stated, name, mtz.spacegroup_number)
-    labels = [(item.label, item.type) for item in mtz.columns]
+    labels = _labels(mtz)
     columns = tuple(
         _mtz_column(labels, place, data)
         for place in range(3, len(labels))
-        if labels[place][1] in tuple("FGJK")
+        if labels[place].kind in tuple("FGJK")
     )
+    first = chosen(path, columns, column, WHAT).names[0]
+    of = next(label for label in labels if label.name == first)
+    stated = next((c for c in (of.cell, mtz.cell, *_cells(mtz)) if c.a > 1.0), mtz.cell)
+    name = space_group or (mtz.spacegroup.xhm() if mtz.spacegroup else mtz.spacegroup_name)
+    symmetry = settle(path, cell or list(stated.parameters), name, mtz.spacegroup_number)
     return Raw(symmetry, whole_indices(path, data[:, :3]), columns)
 
 
-def _mtz_column(labels: Sequence[tuple[str, str]], place: int, data: NDArray[np.float64]) -> Column:
-    """Return one column with its sigma and its mate."""
-    (label, kind), after = labels[place], labels[place + 1 :]
-    follower = after[0][1] if after else ""
-    sigma = data[:, place + 1] if follower in tuple("QLM") else None
+class _Label(NamedTuple):
+    """A column of an MTZ file: its name, which no other has, as labelled, type, data set, cell."""
+
+    name: str
+    label: str
+    kind: str
+    dataset: int
+    cell: gemmi.UnitCell
+
+
+def _cells(mtz: gemmi.Mtz) -> list[gemmi.UnitCell]:
+    return [dataset.cell for dataset in mtz.datasets]
+
+
+def _labels(mtz: gemmi.Mtz) -> list[_Label]:
+    """Return the columns; those of equal labels in several data sets have both names."""
+    count = Counter(item.label for item in mtz.columns)
+    return [
+        _Label(
+            item.label if count[item.label] == 1 else f"{item.dataset.dataset_name}/{item.label}",
+            item.label,
+            item.type,
+            item.dataset_id,
+            item.dataset.cell,
+        )
+        for item in mtz.columns
+    ]
+
+
+def _mtz_column(labels: Sequence[_Label], place: int, data: NDArray[np.float64]) -> Column:
+    """Return one column with its sigma and its mate; calculated ones are told by name."""
+    name, label, kind, dataset, _ = labels[place]
+    beside = [n for n, other in enumerate(labels) if other.dataset == dataset]
+    follower = labels[place + 1].kind if place + 1 < len(labels) else ""
+    own = [n for n in beside if labels[n].label == f"SIG{label}"]
+    after = [place + 1] if follower in tuple("QLM") else []
+    sigma = next((data[:, n] for n in own + after), None)
     mate = ""
     if kind == "F" and _CALCULATED.fullmatch(label):
         kind = "C"
     elif kind == "F" and follower == "P" and not _OBSERVED.fullmatch(label):
         kind = "W"
-    elif kind in "GK":
-        rest = [other for other, same in after if same == kind]
-        mate = rest[0] if rest and _stem(rest[0]) == _stem(label) else ""
-    return Column(label, kind, data[:, place], sigma, mate)
+    elif kind in "GK" and not _is_minus(label):
+        same = [labels[n] for n in beside if labels[n].kind == kind]
+        mates = [m.name for m in same if _is_minus(m.label) and _stem(m.label) == _stem(label)]
+        mate = mates[0] if mates else ""
+    return Column(name, kind, data[:, place], sigma, mate)
+
+
+def _is_minus(label: str) -> bool:
+    """Return whether a label is that of -h."""
+    signs = re.findall(r"\(([+-])\)", label) or re.findall(r"(?i)(plus|minus)", label)
+    return (signs or re.findall(r"[+-]", label) or [""])[-1].casefold() in ("-", "minus")
 
 
 def _stem(label: str) -> str:
@@ -204,6 +253,9 @@ def _from_text(
     group = space_group or found.space_group
     if group is None and found.plain:
         group = "P 1"
+    if group is None and found.odd:
+        allowed = "a space group that gemmi knows (--space-group names one)"
+        raise problem(path, None, found.odd, allowed)
     if group is None:
         group = "P 1"
         notes.append(f"{path}: no symmetry found: taken as P 1 (--space-group names another)")

@@ -9,6 +9,7 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.amplitudes.cif_crystal import crystal_of
 from nbdask.amplitudes.content import Content, content_of
 from nbdask.amplitudes.symmetry import Symmetry, settle
 from nbdask.inputs.text import problem, shown, to_number
@@ -97,11 +98,10 @@ def read_model(path: str | Path, content: Content | None = None) -> Model:
     try:
         structure = gemmi.read_structure_string(content.text, merge_chain_parts=False)
     except (RuntimeError, ValueError, IndexError) as error:
-        raise problem(path, None, str(error).split("\n")[0], WHAT) from None
+        raise problem(path, None, str(error).split("\n")[0].rstrip(";"), WHAT) from None
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise problem(path, None, "no atom found", WHAT)
-    numbers = _stated_cell(path, content, structure)
-    symmetry = settle(path, numbers, structure.spacegroup_hm)
+    symmetry = _symmetry(path, content, structure)
     structure.cell = symmetry.cell
     notes = []
     if len(structure) > 1:
@@ -109,26 +109,24 @@ def read_model(path: str | Path, content: Content | None = None) -> Model:
     if any(not ncs.given for ncs in structure.ncs):
         structure.expand_ncs(gemmi.HowToNameCopiedChain.Dup)
         notes.append(f"{path}: copies by strict NCS (MTRIX records) are added")
-    if content.kind == "cif" and (count := _without_b(content)):
-        notes.append(f"{path}: {count} atoms without B take 20 Angstrom^2")
+    notes += [f"{path}: {count} {text}" for text, count in _left_out(content).items() if count]
     atoms = _by_element(path, structure[0], symmetry)
     return Model(
         str(path), symmetry, atoms, structure[0], (*notes, *_remarks(path, structure[0], symmetry))
     )
 
 
-def _stated_cell(path: str | Path, content: Content, structure: gemmi.Structure) -> list[float]:
-    """Return the cell, which gemmi replaces by one of 1 Angstrom where it is missing."""
-    if content.kind == "cif":
-        block = _block(content)
-        tags = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
-        values = [gemmi.cif.as_number(block.find_value(f"_cell.{tag}") or "?") for tag in tags]
-        if not np.isfinite(values).all():
-            raise problem(path, None, "no cell", "a crystal: six numbers in _cell")
-        return values
-    if not structure.cell.is_crystal():
-        raise problem(path, None, "no cell", "a crystal: a record CRYST1 with its cell")
-    return list(structure.cell.parameters)
+def _symmetry(path: str | Path, content: Content, structure: gemmi.Structure) -> Symmetry:
+    """Return cell and space group, neither of which gemmi's defaults stand for."""
+    if content.kind == "pdb":
+        if not structure.cell.is_crystal():
+            raise problem(path, None, "no cell", "a crystal: a record CRYST1 with its cell")
+        return settle(path, structure.cell.parameters, structure.spacegroup_hm, model=True)
+    block = _block(content)
+    numbers, name, number = crystal_of((block,))
+    if not numbers:
+        raise problem(path, None, "no cell", "a crystal: six numbers in _cell")
+    return settle(path, numbers, name, number, model=True)
 
 
 def _block(content: Content) -> gemmi.cif.Block:
@@ -136,13 +134,22 @@ def _block(content: Content) -> gemmi.cif.Block:
     return next(block for block in content.blocks if block.find_values("_atom_site.Cartn_x"))
 
 
-def _without_b(content: Content) -> int:
-    """Count atoms of a CIF file without B, for which gemmi takes 20."""
+def _left_out(content: Content) -> dict[str, int]:
+    """Count the atoms of which a file does not say all: what is taken instead -> their number."""
+    if content.kind == "pdb":
+        atoms = [x for x in content.text.splitlines() if x.startswith(("ATOM  ", "HETATM"))]
+        bare = sum(not line[76:78].strip() for line in atoms)
+        return {"atoms without an element take the one that their name begins with": bare}
     block = _block(content)
-    values = block.find_values("_atom_site.B_iso_or_equiv")
-    if not values:
-        return len(block.find_values("_atom_site.Cartn_x"))
-    return sum(value in ("?", ".") for value in values)
+    whole = len(block.find_values("_atom_site.Cartn_x"))
+    found = {}
+    for tag, text in (
+        ("occupancy", "atoms without an occupancy take 1"),
+        ("B_iso_or_equiv", "atoms without B take 20 Angstrom^2"),
+    ):
+        values = block.find_values(f"_atom_site.{tag}")
+        found[text] = sum(value in ("?", ".") for value in values) if values else whole
+    return found
 
 
 def _check_lines(path: str | Path, text: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.amplitudes.cif_crystal import crystal_of
 from nbdask.amplitudes.columns import Column, Raw, chosen, whole_indices
 from nbdask.amplitudes.content import Content
 from nbdask.amplitudes.symmetry import settle
@@ -31,6 +33,9 @@ _ITEMS = {
     "pdbx_FWT": ("W", "", ""),
     "pdbx_DELFWT": ("W", "", ""),
 }
+
+#: Items that tell the data sets of one loop apart.
+_SETS = ("wavelength_id", "crystal_id", "scale_group_code")
 
 
 def from_cif(
@@ -57,7 +62,7 @@ def from_cif(
         if len({*map(len, indices), *(len(c.values) for c in columns)}) > 1:
             raise problem(path, None, "columns of different lengths", "one loop of reflections")
         hkl = np.stack(indices, axis=1)
-        numbers, name, number = _cif_crystal(content, block)
+        numbers, name, number = crystal_of((block, *content.blocks))
         symmetry = settle(path, cell or numbers, space_group or name, number)
         found = block.find_values(prefix + "status") or block.find_values(
             prefix + "observed_status"
@@ -66,51 +71,31 @@ def from_cif(
         if len(found) == len(hkl):
             status = np.array([gemmi.cif.as_string(v) for v in found])
         many = sum(bool(b.find_values(prefix + "index_h")) for b in content.blocks) > 1
-        return Raw(symmetry, whole_indices(path, hkl), columns, status, block.name if many else "")
+        name = block.name if many else ""
+        whole = Raw(symmetry, whole_indices(path, hkl), columns, status, name, apart=True)
+        return _of_first(path, block, prefix, whole)
     raise first or problem(path, None, "no _refln.index_h", what)
 
 
-def _cif_crystal(
-    content: Content, block: gemmi.cif.Block
-) -> tuple[list[float], str | None, int | None]:
-    """Return cell, space group and its number of a block, or of the first that has them."""
-    numbers: list[float] = []
-    name, number = None, None
-    for one in (block, *content.blocks):
-        for dot in (".", "_"):
-            tags = [
-                f"_cell{dot}{x}_{y}"
-                for x, y in (
-                    ("length", "a"),
-                    ("length", "b"),
-                    ("length", "c"),
-                    ("angle", "alpha"),
-                    ("angle", "beta"),
-                    ("angle", "gamma"),
-                )
-            ]
-            values = [gemmi.cif.as_number(one.find_value(tag) or "?") for tag in tags]
-            if not numbers and np.isfinite(values).all():
-                numbers = values
-        for tag in (
-            "_symmetry.space_group_name_H-M",
-            "_space_group.name_H-M_alt",
-            "_symmetry_space_group_name_H-M",
-            "_space_group_name_H-M_alt",
-        ):
-            text = one.find_value(tag)
-            if name is None and text and text not in ("?", "."):
-                name = gemmi.cif.as_string(text)
-        for tag in (
-            "_symmetry.Int_Tables_number",
-            "_space_group.IT_number",
-            "_symmetry_Int_Tables_number",
-            "_space_group_IT_number",
-        ):
-            text = one.find_value(tag)
-            if number is None and text and text.isdigit():
-                number = int(text)
-    return numbers, name, number
+def _of_first(path: str | Path, block: gemmi.cif.Block, prefix: str, raw: Raw) -> Raw:
+    """Return the rows of the first crystal and wavelength, where a loop holds several."""
+    kept, notes = np.ones(len(raw.hkl), dtype=np.bool_), []
+    for item in _SETS:
+        values = np.array(list(block.find_values(prefix + item)))
+        if len(values) != len(kept) or (values == values[0]).all():
+            continue
+        others = int((values != values[0]).sum())
+        notes.append(f"{path}: rows of {item} {values[0]} are used, {others} others are not")
+        kept &= values == values[0]
+    if not notes:
+        return raw
+    return replace(
+        raw,
+        hkl=raw.hkl[kept],
+        columns=tuple(column.rows(kept) for column in raw.columns),
+        status=None if raw.status is None else raw.status[kept],
+        notes=(*raw.notes, *notes),
+    )
 
 
 def _cif_columns(path: str | Path, block: gemmi.cif.Block, prefix: str) -> tuple[Column, ...]:

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.amplitudes.columns import Column
+from nbdask.amplitudes.symmetry import symbol_of
 from nbdask.inputs.text import problem, shown, to_number
 
 _WHAT = "a line of SHELX (h k l in 4 columns each, F^2 and sigma in 8) or h k l F"
@@ -35,6 +35,8 @@ class Parsed:
     space_group : str or None
     plain : bool
         A list of h k l F of the P1 cell, as nanoBragg reads it.
+    odd : str
+        What is stated of a space group that is not known.
     """
 
     hkl: NDArray[np.float64]
@@ -42,6 +44,34 @@ class Parsed:
     cell: list[float] | None
     space_group: str | None
     plain: bool
+    odd: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instructions:
+    """What SHELX instructions say of a list.
+
+    Attributes
+    ----------
+    cell : list of 6 floats or None
+        [Angstrom, degrees]
+    space_group : str or None
+    odd : str
+        What is stated of a space group that is not known.
+    amplitudes : bool
+        Whether it holds F (HKLF 3), not F^2 (HKLF 4).
+    scale : float
+        Factor on the values.
+    matrix : (3, 3) float64 array or None
+        New indices = matrix @ those of the list.
+    """
+
+    cell: list[float] | None = None
+    space_group: str | None = None
+    odd: str = ""
+    amplitudes: bool = False
+    scale: float = 1.0
+    matrix: NDArray[np.float64] | None = None
 
 
 def parse(path: str | Path, text: str) -> Parsed:
@@ -82,12 +112,14 @@ def parse(path: str | Path, text: str) -> Parsed:
     if plain:
         column = Column("F", "G", table[:, 3], None, "")
         return Parsed(table[:, :3], (column,), None, None, True)
-    cell, group = _instructions(path, rest)
-    # Without a word, the numbers are F^2 (HKLF 4).
+    said = _instructions(path, rest)
+    hkl = table[:, :3] if said.matrix is None else np.round(table[:, :3] @ said.matrix.T, 4)
+    kinds = (("F", "G"), ("F2", "K")) if said.amplitudes else (("F2", "K"), ("F", "H"))
     columns = tuple(
-        Column(name, kind, table[:, 3], table[:, 4], "") for name, kind in (("F2", "K"), ("F", "H"))
+        Column(name, kind, said.scale * table[:, 3], said.scale * table[:, 4], "")
+        for name, kind in kinds
     )
-    return Parsed(table[:, :3], columns, cell, group, False)
+    return Parsed(hkl, columns, said.cell, said.space_group, False, said.odd)
 
 
 def _fixed(line: str) -> list[float] | None:
@@ -104,23 +136,22 @@ def _free(line: str, count: int) -> list[float] | None:
     return [float(v or 0.0) for v in values]
 
 
-def _instructions(path: str | Path, rest: list[str]) -> tuple[list[float] | None, str | None]:
-    """Return cell and space group of SHELX instructions."""
+def _instructions(path: str | Path, rest: list[str]) -> Instructions:
+    """Return what SHELX instructions behind the list or in a file beside it say."""
     name = re.sub(r"\.gz$", "", str(path))
     beside = [Path(name).with_suffix(suffix) for suffix in (".ins", ".res")]
-    found = [_read(rest), *(_read(_lines(p)) for p in beside if p.is_file())]
-    cell = next((c for c, _ in found if c), None)
-    group = next((g for c, g in found if c and g), None)
-    return cell, group
+    texts = [(path, rest), *((p, _lines(p)) for p in beside if p.is_file())]
+    found = [_read(of, lines) for of, lines in texts]
+    return next((one for one in found if one.cell), Instructions())
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="latin-1").splitlines()
 
 
-def _read(lines: list[str]) -> tuple[list[float] | None, str | None]:
+def _read(path: str | Path, lines: list[str]) -> Instructions:
     cell: list[float] | None = None
-    lattice, triplets = 1, ["x,y,z"]
+    lattice, triplets, form = 1, ["x,y,z"], [4.0]
     for line in lines:
         words = line.split()
         if not words:
@@ -133,15 +164,26 @@ def _read(lines: list[str]) -> tuple[list[float] | None, str | None]:
             lattice = int(numbers[0])
         elif key == "SYMM":
             triplets.append("".join(words[1:]).lower())
-    if cell is None or abs(lattice) not in _CENTRING:
-        return cell, None
-    if lattice > 0:
-        triplets.append("-x,-y,-z")
-    triplets += [t for t in _CENTRING[abs(lattice)].split(";") if t]
-    try:
-        ops = gemmi.GroupOps([gemmi.Op(t) for t in triplets])
-        ops.add_missing_elements()
-        group = gemmi.find_spacegroup_by_ops(ops)
-    except (RuntimeError, ValueError):
-        return cell, None
-    return cell, None if group is None else group.xhm()
+        elif key == "HKLF" and numbers:
+            form = numbers
+    if cell is None:
+        return Instructions()
+    triplets += ["-x,-y,-z"] if lattice > 0 else []
+    centring = _CENTRING.get(abs(lattice))
+    triplets += [t for t in (centring or "").split(";") if t]
+    group = symbol_of(triplets) if centring is not None else None
+    odd = "" if group else f"LATT {lattice} with {len(triplets)} operators"
+    return Instructions(cell, group, odd, *_form(path, form))
+
+
+def _form(path: str | Path, numbers: list[float]) -> tuple[bool, float, NDArray[np.float64] | None]:
+    """Return what HKLF says: whether the list holds F, its scale, and the matrix of its indices."""
+    kind = abs(numbers[0])
+    matrix = np.array(numbers[2:11]).reshape(3, 3) if len(numbers) >= 11 else None
+    if kind not in (3.0, 4.0):
+        raise problem(
+            path, None, f"HKLF {numbers[0]:g}", "HKLF 3 (F) or 4 (F^2), of single crystals"
+        )
+    if matrix is not None and not np.linalg.det(matrix) > 0.0:
+        raise problem(path, None, "a matrix behind HKLF", "one with a determinant above 0")
+    return kind == 3.0, numbers[1] if len(numbers) > 1 else 1.0, matrix

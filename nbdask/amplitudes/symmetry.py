@@ -20,6 +20,9 @@ MOST = 5 * 10**7
 #: How far a cell may be from what its space group demands (of a length squared).
 _SLACK = 0.02
 _CELL = "six numbers: three lengths above 0 [Angstrom], three angles that make a cell [degrees]"
+_GROUP = "a known symbol, such as 'P 21 21 21'"
+#: How a list, which need not have them, is given a cell and a space group.
+_LIST = (" (-cell or --cell gives them)", " (--space-group)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +68,12 @@ class Symmetry:
 
 
 def settle(
-    path: str | Path, numbers: Sequence[float], name: str | None, number: int | None = None
+    path: str | Path,
+    numbers: Sequence[float],
+    name: str | None,
+    number: int | None = None,
+    *,
+    model: bool = False,
 ) -> Symmetry:
     """Return cell and space group of a file; of R groups the setting that its cell asks for.
 
@@ -79,13 +87,16 @@ def settle(
         Hermann-Mauguin symbol as the file has it.
     number : int, optional
         Of the space group, where there is no usable name.
+    model : bool
+        Whether it is that of a model, which must state both itself.
 
     Raises
     ------
     InputFileError
         No cell, or no known space group, or both do not go together.
     """
-    cell = _cell(path, numbers)
+    ways = (" (of CRYST1 or _cell)", " (of CRYST1 or _symmetry)") if model else _LIST
+    cell = _cell(path, numbers, ways[0])
     group = None
     if name and name.strip():
         group = gemmi.find_spacegroup_by_name(name.strip(), cell.alpha, cell.gamma)
@@ -93,7 +104,7 @@ def settle(
         group = gemmi.find_spacegroup_by_number(number)
     if group is None:
         found = f"space group {shown(name)}" if name and name.strip() else "no space group"
-        raise problem(path, None, found, "a known symbol, such as 'P 21 21 21' (--space-group)")
+        raise problem(path, None, found, _GROUP + ways[1])
     if not _fits(cell, group):
         others = [s for s in gemmi.spacegroup_table() if s.number == group.number]
         fitting = [s for s in others if group.ext in ("H", "R") and _fits(cell, s)]
@@ -104,14 +115,25 @@ def settle(
     return Symmetry(cell, group)
 
 
-def _cell(path: str | Path, numbers: Sequence[float]) -> gemmi.UnitCell:
+def symbol_of(triplets: Sequence[str]) -> str | None:
+    """Return the symbol of the space group of operators such as ``-x,y+1/2,-z``; None: unknown."""
+    try:
+        ops = gemmi.GroupOps([gemmi.Op(triplet) for triplet in triplets])
+        ops.add_missing_elements()
+        group = gemmi.find_spacegroup_by_ops(ops)
+    except (RuntimeError, ValueError):
+        return None
+    return None if group is None else group.xhm()
+
+
+def _cell(path: str | Path, numbers: Sequence[float], way: str) -> gemmi.UnitCell:
     values = np.array(numbers, dtype=np.float64)
     good = values.shape == (6,) and np.isfinite(values).all() and (values > 0.0).all()
     cell = gemmi.UnitCell(*values) if good and (values[3:] < 180.0).all() else None
     # A cell of 1 A stands for "no crystal" in PDB files.
     if cell is None or not cell.volume > 1e-3 * values[:3].prod() or max(values[:3]) <= 1.0:
         found = "no cell" if not good else "cell " + " ".join(f"{x:g}" for x in values)
-        raise problem(path, None, found, _CELL)
+        raise problem(path, None, found, _CELL + way)
     return cell
 
 

@@ -88,6 +88,14 @@ def expanded(
     return Table(spread.hkl, spread.values(values), symmetry, mates), spread.counts
 
 
+def has_mates(symmetry: Symmetry, hkl: NDArray[np.integer]) -> bool:
+    """Return whether both h and -h are among indices (n, 3), not counting equivalent ones."""
+    images = np.einsum("ni,oij->onj", np.asarray(hkl, dtype=np.int64), symmetry.rotations)
+    most = int(np.abs(images).max(initial=1))
+    own, opposite = codes(images, most).max(axis=0), codes(-images, most).max(axis=0)
+    return bool(np.isin(opposite[own != opposite], own).any())
+
+
 class Expansion:
     """How values of observations become those of all reflections of the P1 cell.
 

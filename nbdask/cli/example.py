@@ -72,7 +72,7 @@ def command(name: str | None, listing: bool, out: str, png: str | None, **option
 
 def _check(argv: list[str], store: Path, options: dict[str, Any]) -> None:
     """Refuse what the run would refuse, before its amplitude list is written."""
-    from nbdask.run import Settings, prepare
+    from nbdask.prepare import Settings, prepare
 
     like = parse_args(["-default_F", "1", *argv[2:]])
     prepare(like.experiment, Settings(**run_keywords(options)))

@@ -69,7 +69,11 @@ class _ExportCommand(GroupedCommand):
     type=Number(),
     help="Add this afterwards [default: 40 in SMV, else 0].",
 )
-@click.option("--dtype", metavar="KIND", help="float32 [default] or int32, for nxmx and tiff.")
+@click.option(
+    "--dtype",
+    metavar="KIND",
+    help="float32 or int32, for nxmx, cxi and tiff [default: int32 for counts, else float32].",
+)
 @click.option(
     "--sensor",
     metavar="MATERIAL:THICKNESS",

@@ -18,11 +18,8 @@ def command(store: str, as_json: bool, quiet: bool) -> int:
     The last shard does this by itself. The exit code is 1 where tiles are missing.
     """
     from nbdask.shards import finish
-    from nbdask.truth.stored import write_owed
 
     found = finish(store)
-    if exit_code(found) == 0:
-        write_owed(store)
     if not quiet or exit_code(found):
         tell(store, found, as_json)
     return exit_code(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from nbdask.cli.config import experiment_of
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import experiment_options, parse_flags
 from nbdask.cli.outputs import check_distinct, inputs_of
+from nbdask.cli.reading import check_unit, reading_of, reading_options
 from nbdask.cli.running import resume_command, say, say_notes
 from nbdask.cli.startup import how_ended
 from nbdask.cli.tables import show
@@ -42,7 +44,12 @@ class _FitCommand(FlagCommand):
         return ["DATA... [NANOBRAGG FLAGS] [OPTIONS]"]
 
 
-@click.command(name="fit", cls=_FitCommand, epilog=_EPILOG)
+@click.command(
+    name="fit",
+    cls=_FitCommand,
+    epilog=_EPILOG,
+    own=("readout", "gain", "offset", "saturation"),
+)
 @click.option("--refine", metavar="NAMES", help="Parameters: names that nbdask parameters lists.")
 @click.option(
     "--shared",
@@ -69,7 +76,8 @@ class _FitCommand(FlagCommand):
     default=0.0,
     help="Photons per pixel that the model does not hold.",
 )
-@click.option("--readout", type=Number(0.0), default=0.0, help="Readout noise [photons].")
+@click.option("--readout", type=Number(0.0), default=0.0, help="Readout noise [units of DATA].")
+@reading_options
 @click.option(
     "--robust",
     type=Number(0.1),
@@ -116,9 +124,10 @@ class _FitCommand(FlagCommand):
 def command(ctx: click.Context, /, **options: Any) -> int:
     """Refine numbers of an experiment so that its image becomes that of DATA.
 
-    DATA is a store or a .npy file of photons, NaN where there are none.  Without flags and
-    --config the store's own experiment is what the fit starts from.  Several DATA are fitted at
-    once, as are the shots of a store.  The exit code is 1 where the fit did not converge.
+    DATA is a store or a .npy file of photons, or of detector units with --gain and --offset; NaN
+    where there are none.  Without flags and --config the store's own experiment is what the fit
+    starts from.  Several DATA are fitted at once, as are the shots of a store.  The exit code is 1
+    where the fit did not converge.
     """
     from nbdask.gradients.report import check_report
     from nbdask.gradients.search import labels_of
@@ -182,7 +191,14 @@ def _shots(
     from nbdask.gradients.search import Shot
     from nbdask.shot_data import is_series, read_shots
 
-    errors = {"background": options["background_photons"], "readout": options["readout"]}
+    reading = reading_of(options)
+    errors = {
+        "background": options["background_photons"],
+        "readout": options["readout"] / reading.gain,
+    }
+    for path in paths:
+        if not path.endswith(".npy"):
+            check_unit(reading, path)
     many = [path for path in paths if not path.endswith(".npy") and is_series(path)]
     if many and len(paths) > 1:
         raise click.UsageError(f"{many[0]} holds many shots: fit it without other DATA")
@@ -195,9 +211,13 @@ def _shots(
         notes: tuple[str, ...] = ()
         if flags or options["config"] is not None:
             given, notes = _experiment(many[0], flags, options)
-        return read_shots(many[0], options["shots"], experiment=given, **errors), list(notes)
+        shots = read_shots(many[0], options["shots"], experiment=given, **errors)
+        return [replace(shot, data=reading.photons(shot.data)) for shot in shots], list(notes)
     found = [_experiment(path, flags, options) for path in paths]
-    shots = [Shot(e, _data(path), **errors) for path, (e, _) in zip(paths, found, strict=True)]
+    shots = [
+        Shot(experiment, reading.photons(_data(path)), **errors)
+        for path, (experiment, _) in zip(paths, found, strict=True)
+    ]
     return shots, [note for _, notes in found for note in notes]
 
 

@@ -10,13 +10,14 @@ import click
 
 from nbdask.cli.faults import bar
 from nbdask.cli.groups import GroupedCommand
-from nbdask.cli.running import peak_text, say
+from nbdask.cli.running import say
 from nbdask.cli.streams import one_line
 from nbdask.cli.tables import show
-from nbdask.errors import NbdaskError
+from nbdask.errors import NbdaskError, counted
 from nbdask.experiment import Experiment
 from nbdask.geometry.difference import semantics_note
 from nbdask.plan.planes import arrays_of
+from nbdask.statistics import peak_text
 
 
 @click.command(name="info", cls=GroupedCommand)
@@ -112,7 +113,7 @@ def _text(
     names = (*(["shots"] if is_series else []), *names)
     sides = " x ".join(f"{side} ({name})" for side, name in zip(shape, names, strict=True))
     lines = [
-        f"{store}: image {sides} float32 [{summary['unit']}]",
+        f"{store}: image {sides} {summary['dtype']} [{summary['unit']}]",
         f"status       {attributes['status']}, {tiles['done']} of {tiles['total']} tiles of"
         f" {tiles['shape'][0]} x {tiles['shape'][1]}",
     ]
@@ -146,7 +147,7 @@ def _text(
     if verdicts:
         last = verdicts[-1]
         lines.append(
-            f"parity       {len(verdicts)} comparison(s), the last:"
+            f"parity       {counted(len(verdicts), 'comparison')}, the last:"
             f" {'equal' if last['ok'] else 'different'}, {last['regions']} regions,"
             f" worst deviation {_number(last['max_rel'])}, program sha256"
             f" {last['program_sha256'][:16]}..., {last['date']}"

@@ -21,7 +21,7 @@ from nbdask.parity.outcome import Outcome
 from nbdask.parity.record import record
 from nbdask.parity.regions import Choice
 from nbdask.parity.verbatim import verbatim
-from nbdask.run import Settings
+from nbdask.prepare import Settings
 
 __all__ = ["check_outputs", "outcome_of", "record"]
 

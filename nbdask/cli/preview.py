@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -73,10 +73,8 @@ if TYPE_CHECKING:
     metavar="FIRST:END[:STEP]",
     help="Shots of a series: a contact sheet of them; END is not included.",
 )
-@click.option(
-    "--sum", "over", flag_value="sum", help="Draw the sum of the shots [default: of all shots]."
-)
-@click.option("--max", "over", flag_value="max", help="Draw each pixel's brightest value of them.")
+@click.option("--sum", is_flag=True, help="Draw the sum of the shots [default: of all shots].")
+@click.option("--max", is_flag=True, help="Draw each pixel's brightest value of them.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print scale and spots as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
@@ -103,7 +101,7 @@ def command(store: str, output: str, **options: Any) -> None:
         style=style,
         overwrite=options["overwrite"],
         shots=_shots(store, options),
-        over=options["over"],
+        over=_over(options),
     )
     if options["quiet"]:
         return
@@ -140,14 +138,21 @@ def _values(made: Preview) -> dict[str, Any]:
     }
 
 
+def _over(options: dict[str, Any]) -> Literal["sum", "max"] | None:
+    """Return how shots are put on top of one another; None: they are not."""
+    if options["sum"] and options["max"]:
+        raise click.UsageError("--sum and --max: give one of them")
+    return "sum" if options["sum"] else "max" if options["max"] else None
+
+
 def _shots(store: str, options: dict[str, Any]) -> range | None:
     """Return the shots that are meant; None: what is drawn without a choice."""
     from nbdask.derive.over_shots import parse_shots
     from nbdask.store.reader import StoreReader
 
-    shot, shots = options["shot"], options["shots"]
-    if shot is not None and (shots is not None or options["over"] is not None):
-        other = "--shots" if shots is not None else f"--{options['over']}"
+    shot, shots, over = options["shot"], options["shots"], _over(options)
+    if shot is not None and (shots is not None or over is not None):
+        other = "--shots" if shots is not None else f"--{over}"
         raise click.UsageError(f"--shot and {other}: give one of them")
     if shot is not None:
         StoreReader(store).checked_shot(shot)

@@ -10,6 +10,7 @@ from nbdask.cli.faults import bar, say_faults
 from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.tables import show
+from nbdask.errors import counted
 
 
 @click.command(name="repair", cls=GroupedCommand)
@@ -25,13 +26,16 @@ def command(store: str, threads: int | None, quiet: bool, as_json: bool) -> int:
         done = repair(store, threads=threads, progress=progress)
     if as_json:
         faults = [{"tile": f.index, "kind": f.kind, "reason": f.reason} for f in done.faults]
-        click.echo(json.dumps({"store": str(done.path), "repaired": faults}, indent=2))
+        found = {"store": str(done.path), "repaired": faults, "metadata": list(done.mended)}
+        click.echo(json.dumps(found, indent=2))
     elif not quiet:
         say_faults(done.faults)
+        for name in done.mended:
+            click.echo(f"the metadata of {name} were not those that were written: written again")
         for remark in done.altered:
             show(remark)
         truth = ", truth written" if done.truth else ""
-        text = f"{done.path}: {len(done.faults)} tiles computed again{truth}, complete"
+        text = f"{done.path}: {counted(len(done.faults), 'tile')} computed again{truth}, complete"
         if done.altered:
             text += "; what was altered cannot be mended: take a copy, or simulate again"
         show(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,11 +17,11 @@ from nbdask.cli.jsonlog import ended
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.cli.tables import show
-from nbdask.errors import UnfinishedError
+from nbdask.errors import UnfinishedError, counted
 from nbdask.plan.memory import format_bytes
 from nbdask.plan.planes import arrays_of
 from nbdask.plan.tiles import dims_text, shape_text
-from nbdask.statistics import place_text
+from nbdask.statistics import peak_text
 from nbdask.store.address import place_of
 from nbdask.store.space import check_space, most_bytes
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from nbdask.cli.progress import ProgressLine
     from nbdask.plan.plan import Plan
     from nbdask.result import Result
+    from nbdask.statistics import Statistics
 
 
 def say(message: str) -> None:
@@ -113,7 +113,7 @@ def say_stopped(error: KeyboardInterrupt, line: ProgressLine, argv: Sequence[str
 def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[str]) -> int:
     """Name the tiles that failed on every try, and say how to go on; return the exit code."""
     line.end_line()
-    say(f"error: {len(error.tiles)} tile(s) failed on every try, all others are done:")
+    say(f"error: {counted(len(error.tiles), 'tile')} failed on every try, all others are done:")
     for text in error.tiles[:MOST_NAMED]:
         print("  " + one_line(text), file=sys.stderr)
     if len(error.tiles) > MOST_NAMED:
@@ -126,26 +126,14 @@ def say_unfinished(error: UnfinishedError, line: ProgressLine, argv: Sequence[st
 
 def run_keywords(options: dict[str, Any]) -> dict[str, Any]:
     """Return those of the parsed options that say how and where the work is done."""
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
 
     return {item.name: options[item.name] for item in fields(Settings) if item.name in options}
 
 
-def peak_text(
-    value: float | None, slow: int, fast: int, panel: int | None = None, shot: int | None = None
-) -> str:
-    """Return the brightest pixel and where it is, or that there is none."""
-    place = place_text(slow, fast, panel, shot)
-    if slow < 0:
-        return "no pixel above 0"
-    if value is None or math.isinf(value):
-        return f"max infinite at {place}: pixels exceed single precision"
-    return f"max {value:.7g} at {place}"
-
-
-def dim_notes(result: Result) -> list[str]:
-    """Return a note where no pixel expects a photon; ``result`` is of an image without noise."""
-    brightest = result.statistics.max
+def dim_notes(statistics: Statistics) -> list[str]:
+    """Return a note where no pixel of an image without noise expects a photon."""
+    brightest = statistics.max
     if not 0.0 < brightest < 1.0:
         return []
     return [

@@ -13,18 +13,18 @@ import click
 from nbdask.cli.faults import bar
 from nbdask.cli.jsonlog import JsonLog
 from nbdask.cli.noise_options import given_options
-from nbdask.cli.running import MOST_NAMED, run_keywords, say, say_notes, without_shard
+from nbdask.cli.running import MOST_NAMED, dim_notes, run_keywords, say, say_notes, without_shard
 from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
-from nbdask.errors import UnfinishedError
+from nbdask.errors import UnfinishedError, counted
 from nbdask.experiment import Experiment
 from nbdask.flags import Outputs
 from nbdask.plan.shards import Shard
 
 if TYPE_CHECKING:
     from nbdask.result import Output
-    from nbdask.run import Treatment
     from nbdask.shots.series import Series
+    from nbdask.simulation import Treatment
 
 _FILES = ("floatfile", "intfile", "pgmfile", "noisefile")
 #: Seconds between two lines of a log.
@@ -80,7 +80,7 @@ def run_shard(
     made : tuple
         What is done to each tile, and what the last shard makes of the store.
     """
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
     from nbdask.shards import simulate_shard
 
     settings, out = Settings(**run_keywords(options)), options["out"]
@@ -104,16 +104,22 @@ def run_shard(
         print(shlex.join(argv), file=sys.stderr)
         return code
     except UnfinishedError as error:
-        say(f"error: {len(error.tiles)} tile(s) failed on every try, the shard's others are done:")
+        say(
+            f"error: {counted(len(error.tiles), 'tile')} failed on every try, the shard's"
+            " others are done:"
+        )
         for text in error.tiles[:MOST_NAMED]:
             print("  " + one_line(text), file=sys.stderr)
         say("to try them again:")
         print(shlex.join(argv), file=sys.stderr)
         return error.exit_code
     if not options["quiet"]:
-        say_notes(share.notes)
+        dim = dim_notes(share.closed.statistics) if share.closed and made[0] is None else []
+        say_notes([*share.notes, *dim])
         there = share.tiles - share.computed
-        text = f"{out}: shard {shard}: {share.computed} tiles computed, {there} were there"
+        text = (
+            f"{out}: shard {shard}: {counted(share.computed, 'tile')} computed, {there} were there"
+        )
         click.echo(text + ("; the store is complete" if share.closed else ""))
     return 0
 

@@ -185,7 +185,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(say_unfinished(error, line, ctx.meta[COMMAND_LINE]))
     notes = _print_pixels(outputs, experiment, result.path, options["as_json"])
     if not options["quiet"]:
-        dim = dim_notes(result) if treatment is None else []
+        dim = dim_notes(result.statistics) if treatment is None else []
         say_notes([note for note in (*result.notes, *notes, *dim) if note not in line.told])
         say_result(result, options["as_json"])
         if not options["as_json"]:
@@ -204,7 +204,7 @@ def _dry_run(
     outputs: Outputs | None,
 ) -> None:
     """Print the plan, and what follows from the experiment."""
-    from nbdask.run import Settings, prepare
+    from nbdask.prepare import Settings, prepare
 
     out = options["out"]
     place = place_of(out, options["durability"]) if out else None
@@ -336,7 +336,7 @@ def _noisy_copy(
     if not path:
         raise click.UsageError("--noise is empty: give the path of the noisy store, as noisy.zarr")
     from nbdask.derive.noise import NoisyCopy, stacked
-    from nbdask.run import Settings
+    from nbdask.prepare import Settings
 
     place = place_of(path, options["durability"])
     target = Target(place, options["overwrite"], options["resume"], "--noise")

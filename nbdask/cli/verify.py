@@ -12,6 +12,7 @@ from nbdask.cli.groups import GroupedCommand
 from nbdask.cli.numbers import Whole
 from nbdask.cli.options import cluster_options
 from nbdask.cli.tables import show
+from nbdask.errors import counted
 
 if TYPE_CHECKING:
     from nbdask.verification import Verification
@@ -47,14 +48,14 @@ def command(store: str, recompute: int, seed: int, as_json: bool, quiet: bool, *
             show(remark)
         for note in found.notes:
             show(f"note: {note}")
-        text = f"{found.path}: {found.tiles} tiles read"
+        text = f"{found.path}: {counted(found.tiles, 'tile')} read"
         if recompute:
             text += f", {found.recomputed} recomputed"
         counts = [(kind, found.count(kind)) for kind in (MISSING, CORRUPT, DIFFERENT)]
         text += "".join(f", {count} {kind}" for kind, count in counts if count)
         if found.ok:
             text += ", all well"
-        elif found.count(DIFFERENT) < len(found.faults) or found.remarks:
+        elif found.count(DIFFERENT) < len(found.faults):
             text += f"; nbdask repair {store} computes missing and corrupt tiles again"
         if found.altered:
             text += "; what was altered cannot be mended: take a copy, or simulate again"

@@ -6,7 +6,7 @@ have another nbdask, or none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from socket import gethostname
@@ -27,20 +27,12 @@ _BY_DASK, _BY_SYSTEM = "worker-restart-memory", "nbdask-out-of-memory"
 _LOOK = 500
 
 
-def make_plugin(run: str) -> Any:
-    """Return the plugin by which nannies report what the system killed in their control group.
+#: Gives the control group of a process, the processes killed in it and its limit in bytes.
+_Group = Callable[[], tuple[str, int | None, int | None]]
 
-    Parameters
-    ----------
-    run : str
-        Name of the run.
 
-    Returns
-    -------
-    distributed.NannyPlugin
-        Pickled by value.
-    """
-    topic, interval, label = _BY_SYSTEM, _LOOK, f"{_BY_SYSTEM}-{run}"
+def _make_group() -> _Group:
+    """Return a function that is pickled by value, being local."""
 
     def number(path: str, name: str = "") -> int | None:
         """Return the number in a file, or after a name in it."""
@@ -52,7 +44,7 @@ def make_plugin(run: str) -> Any:
             return None
 
     def group() -> tuple[str, int | None, int | None]:
-        """Return the control group, the processes killed in it and its limit in bytes."""
+        """Return the first control group that counts memory."""
         try:
             with open("/proc/self/cgroup") as file:
                 lines = [line.rstrip("\n").split(":", 2) for line in file]
@@ -72,6 +64,25 @@ def make_plugin(run: str) -> Any:
                 if kills is not None:
                     return folder, kills, limit
         return "", None, None
+
+    return group
+
+
+def make_plugin(run: str) -> Any:
+    """Return the plugin by which nannies report what the system killed in their control group.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+
+    Returns
+    -------
+    distributed.NannyPlugin
+        Pickled by value.
+    """
+    topic, interval, label = _BY_SYSTEM, _LOOK, f"{_BY_SYSTEM}-{run}"
+    group = _make_group()
 
     class Report(NannyPlugin):
         name = label

@@ -26,7 +26,7 @@ from nbdask.cluster.distributed import (
 from nbdask.cluster.options import Asked
 from nbdask.cluster.security import temporary_security
 from nbdask.cluster.spec import ClusterSpec
-from nbdask.errors import ClusterError
+from nbdask.errors import ClusterError, counted
 
 _PREFIX = "distributed.comm."
 _started: list[int] = []
@@ -89,7 +89,8 @@ def start(threads: int, interface: str | None, tls: bool, dashboard: bool = Fals
     ranks = MPI.COMM_WORLD
     if ranks.Get_size() < 3:
         raise ClusterError(
-            f"--cluster mpi was started with {ranks.Get_size()} rank(s) but needs 3 or more"
+            f"--cluster mpi was started with {counted(ranks.Get_size(), 'rank')} but needs 3 or"
+            " more"
             " (scheduler, leading process, workers): mpirun -np N nbdask simulate --cluster mpi ..."
         )
     os.environ.update(ENVIRONMENT)

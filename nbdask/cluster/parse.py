@@ -17,7 +17,7 @@ _OWN = ("workers", "threads", "tls", "dashboard", "worker-timeout")
 
 
 class Where(TypedDict, total=False):
-    """Where tasks run, as :class:`nbdask.run.Settings` has it."""
+    """Where tasks run, as :class:`nbdask.prepare.Settings` has it."""
 
     cluster: str | None
     workers: int | None

@@ -16,7 +16,7 @@ from nbdask.cluster.distributed import DistributedExecutor, ask_all, connect, qu
 from nbdask.cluster.gate import make_facts
 from nbdask.cluster.options import Asked
 from nbdask.cluster.spec import ClusterSpec
-from nbdask.errors import ClusterError, InputFileError
+from nbdask.errors import ClusterError, InputFileError, counted
 from nbdask.inputs.text import check_regular
 
 #: Seconds in which a scheduler must answer.
@@ -86,7 +86,8 @@ def look(kind: str, address: str, least: int, wait: float) -> Found:
         while len(client.nthreads()) < least:
             if time.monotonic() > end:
                 raise ClusterError(
-                    f"--cluster {address}: {len(client.nthreads())} of {least} worker(s) came"
+                    f"--cluster {address}: {len(client.nthreads())} of"
+                    f" {counted(least, 'worker')} came"
                     f" within {wait:.0f} s: start workers, or wait longer (nbdask.worker-timeout)"
                 )
             time.sleep(0.2)

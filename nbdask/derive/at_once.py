@@ -18,7 +18,7 @@ from nbdask.store.reader import StoreReader
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What is done to each tile before it is written; see :class:`nbdask.run.Treatment`.
+    """What is done to each tile before it is written; see :class:`nbdask.simulation.Treatment`.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ from nbdask.fill.work import Work
 from nbdask.graph.tasks import TileResult, written
 from nbdask.native.library import missing_note
 from nbdask.plan.plan import parse_tile
+from nbdask.prepare import Settings
 from nbdask.result import Result
-from nbdask.run import Settings
 from nbdask.shots import Series
 from nbdask.store.address import place_of
 from nbdask.store.pixels import Kept
@@ -46,7 +46,7 @@ _MOST_ROWS = 2**31 - 1
 
 
 class NoiseSettings(TypedDict, total=False):
-    """Those of :class:`nbdask.run.Settings` that noise has."""
+    """Those of :class:`nbdask.prepare.Settings` that noise has."""
 
     tile: int | str | tuple[int, int] | None
     backend: str | None
@@ -93,7 +93,7 @@ def noise(
     **settings
         ``tile`` (None: as in the source), ``backend`` (``"cpu"``, which is compiled, or
         ``"numpy"``), ``cluster``, ``workers``, ``threads``, ``jobs``, ``durability``,
-        ``compression`` and ``dtype``, as in :class:`nbdask.run.Settings`.
+        ``compression`` and ``dtype``, as in :class:`nbdask.prepare.Settings`.
 
     Returns
     -------

@@ -30,9 +30,10 @@ from nbdask.fill.listen import Listener, Progress, Start
 from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult
 from nbdask.store.address import place_of
-from nbdask.store.levels import KINDS, LAYOUT, SMALLEST, Flags, Levels, create_levels
+from nbdask.store.levels import KINDS, LAYOUT, SMALLEST, Flags, Levels
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
+from nbdask.store.pyramid import create_levels
 from nbdask.store.reader import StoreReader
 
 _log = logging.getLogger("nbdask.derive")
@@ -92,7 +93,7 @@ def build_pyramid(
     progress : callable, optional
         Called with (chunks there, chunks in all).
     **where
-        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.run.Settings`.
+        ``cluster``, ``workers``, ``threads`` and ``jobs``, as in :class:`nbdask.prepare.Settings`.
         The files do not depend on it.
 
     Raises

@@ -11,6 +11,7 @@ import numpy as np
 
 from nbdask import units
 from nbdask.derive.directions import Array, Directions
+from nbdask.errors import counted
 from nbdask.experiment import Experiment
 from nbdask.experiment.summary import fluence_from
 from nbdask.geometry.build import domain_count, finest_oversample
@@ -168,8 +169,9 @@ class Realised:
             (
                 "steps",
                 f"{self.steps} per pixel: {self.oversample} x {self.oversample} sub-pixels"
-                f" ({chosen}), {self.layers} layers, {self.sources} sources, {self.phi_steps}"
-                f" rotation steps, {self.domains} mosaic domains",
+                f" ({chosen}), {counted(self.layers, 'layer')}, {counted(self.sources, 'source')},"
+                f" {counted(self.phi_steps, 'rotation step')},"
+                f" {counted(self.domains, 'mosaic domain')}",
             ),
         ]
 

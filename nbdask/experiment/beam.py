@@ -53,9 +53,11 @@ class Beam:
                 raise FieldError("beam.energy_keV", energy_keV, "left out beside a wavelength")
             energy = checks.positive("beam.energy_keV", energy_keV)
             checks.assign(self, wavelength=units.from_ev(1000.0 * energy))
+        wavelength = checks.size("beam.wavelength", self.wavelength)
+        checks.tell("beam.wavelength", [wavelength], 1e-3, ("metres", "Angstrom", units.angstrom))
         checks.assign(
             self,
-            wavelength=checks.size("beam.wavelength", self.wavelength),
+            wavelength=wavelength,
             fluence=checks.not_negative("beam.fluence", self.fluence),
             flux=checks.not_negative("beam.flux", self.flux),
             exposure=checks.number("beam.exposure", self.exposure),

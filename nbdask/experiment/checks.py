@@ -20,6 +20,8 @@ Vector = tuple[float, float, float]
 LEAST, GREATEST = 1e-30, 1e30
 #: Greatest angle [rad]: the sine of a much greater one has lost its digits.
 MOST_ANGLE = 2000.0 * math.pi
+#: Reads what users write by hand.
+_TOML = "nbdask.flags.toml"
 
 
 def number(field: str, value: object, *, allowed: str = "a finite number") -> float:
@@ -51,24 +53,58 @@ def size(field: str, value: object) -> float:
     return result
 
 
-def angle(field: str, value: object) -> float:
-    """Return ``value`` as an angle [rad] of at most 1000 turns, or refuse it."""
-    result = number(field, value)
-    if abs(result) > MOST_ANGLE:
-        raise FieldError(field, value, "at most 1000 turns (360000 degrees)")
-    if abs(result) > 2.0 * math.pi and round(result, 3) == result:
-        # What is converted from degrees is no round number.
-        meant = f"radians are meant; {result:g} degrees are {math.radians(result):.5g}"
-        warnings.warn(f"{field} = {result:g}: {meant}", stacklevel=_level_outside())
-    return result
+def angle(field: str, value: object, told: float = 2.0 * math.pi) -> float:
+    """Return ``value`` as an angle [rad] of at most 1000 turns, or refuse it.
+
+    Round numbers from ``told`` on are taken for degrees, with a warning.
+    """
+    return angles(field, (value,), told)[0]
 
 
-def _level_outside() -> int:
-    """Return how far up the stack of the caller is what makes an experiment's part."""
+def angles(field: str, values: Iterable[object], told: float = 2.0 * math.pi) -> tuple[float, ...]:
+    """Return ``values`` as angles [rad], as :func:`angle` does, with one warning for all."""
+    results = tuple(number(field, value) for value in values)
+    for result in results:
+        if abs(result) > MOST_ANGLE:
+            raise FieldError(field, result, "at most 1000 turns (360000 degrees)")
+    tell(field, results, told, ("radians", "degrees", math.radians(1.0)))
+    return results
+
+
+def tell(field: str, values: Iterable[float], told: float, units: tuple[str, str, float]) -> None:
+    """Warn of numbers that were most likely given in another unit.
+
+    Parameters
+    ----------
+    field : str
+    values : iterable of float
+    told : float
+        The least that is told of.  Only round numbers are: what is converted is none.
+    units : tuple
+        The unit of the field, the one that was taken for it, and what it is in the field's.
+    """
+    own, other, factor = units
+    likely = [x for x in values if abs(x) >= told and round(x, 3) == x]
+    level, by_hand = _outside()
+    if likely and by_hand:
+        given = ", ".join(f"{x:g}" for x in likely)
+        meant = f"{own} are meant; {likely[0]:g} {other} are {likely[0] * factor:.5g}"
+        warnings.warn(f"{field} = {given}: {meant}", stacklevel=level)
+
+
+def _outside() -> tuple[int, bool]:
+    """Return how far up the caller's stack an experiment's part is made, and if by a user."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals["__name__"].startswith("nbdask.experiment."):
+    file = False
+    while frame.f_back:
+        # Code that is evaluated may be of no module.
+        name = str(frame.f_globals.get("__name__", ""))
+        if not (name.startswith("nbdask.experiment.") or name in ("dataclasses", _TOML)):
+            break
+        file = file or name == _TOML
         level, frame = level + 1, frame.f_back
-    return level
+    # Flags have units of their own, and what is copied was told of before.
+    return level, file or not name.startswith("nbdask.")
 
 
 def spread(field: str, value: object) -> float:

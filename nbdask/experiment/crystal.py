@@ -105,11 +105,12 @@ class Crystal:
         **fields
             The other fields, in their own units: see the class.
         """
-        lengths = [a if length is None else length for length in (a, b, c)]
-        cell = (
-            *(units.from_angstrom(checks.number("crystal.cell", x)) for x in lengths),
-            *(units.from_degrees(checks.number("crystal.cell", x)) for x in (alpha, beta, gamma)),
-        )
+        given = [a if length is None else length for length in (a, b, c)] + [alpha, beta, gamma]
+        values = [checks.number("crystal.cell", x) for x in given]
+        # No cell is as small, or as flat.
+        if any(0.0 < x < 1e-3 for x in values[:3]) or any(0.0 < x < math.pi for x in values[3:]):
+            raise FieldError("crystal.cell", tuple(given), "in Angstrom and degrees")
+        cell = (*map(units.from_angstrom, values[:3]), *map(units.from_degrees, values[3:]))
         return cls(cell=cell, **fields)
 
     def __post_init__(self) -> None:
@@ -171,6 +172,7 @@ def _checked_cell(cell: object) -> tuple[float, ...]:
         raise FieldError("crystal.cell", values, allowed)
     for length in values[:3]:
         checks.size("crystal.cell", length)
+    checks.tell("crystal.cell", values[:3], 1e-3, ("metres", "Angstrom", units.angstrom))
     alpha, beta, gamma = values[3:]
     half = (alpha + beta + gamma) / 2
     # Each of the four must be positive, or no triangle of directions has these angles.
@@ -234,7 +236,7 @@ def _check_misset(crystal: Crystal) -> None:
             raise FieldError("crystal.misset_seed", None, "given with a random misset")
     elif misset is not None:
         angles = checks.vector("crystal.misset", misset)
-        checks.assign(crystal, misset=tuple(checks.angle("crystal.misset", x) for x in angles))
+        checks.assign(crystal, misset=checks.angles("crystal.misset", angles))
     if crystal.misset_seed is not None:
         seed = checks.integer("crystal.misset_seed", crystal.misset_seed)
         checks.assign(crystal, misset_seed=seed)

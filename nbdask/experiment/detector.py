@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 
+from nbdask import units
 from nbdask.errors import FieldError
 from nbdask.experiment import checks
 from nbdask.experiment.checks import Vector
@@ -111,6 +112,9 @@ class Detector:
                 )
                 checks.assign(self, **{name: count})
         checks.assign(self, distance=checks.number("detector.distance", self.distance))
+        for name, told in (("pixel_size", 0.07), ("distance", 50.0)):
+            field = f"detector.{name}"
+            checks.tell(field, [getattr(self, name)], told, ("metres", "mm", units.mm))
         for name in ("rotx", "roty", "rotz", "twotheta"):
             checks.assign(self, **{name: checks.angle(f"detector.{name}", getattr(self, name))})
         for name in ("curved", "point_pixel"):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from nbdask import html
-from nbdask.errors import FieldError
+from nbdask.errors import FieldError, nearest
 from nbdask.experiment import checks
 from nbdask.experiment.background import Background
 from nbdask.experiment.beam import Beam
@@ -270,7 +270,9 @@ def _build(cls: type, data: Any, prefix: str) -> Any:
     known = {item.name: item for item in dataclasses.fields(cls)}
     unknown = [key for key in data if key not in known]
     if unknown:
-        allowed = "one of the fields " + ", ".join(known)
+        close = nearest(str(unknown[0]), known)
+        allowed = f"{close[0]}, or another" if close else "one"
+        allowed += f" of the fields {', '.join(known)}"
         raise FieldError(prefix + str(unknown[0]), data[unknown[0]], allowed)
     values = {}
     for key, content in data.items():

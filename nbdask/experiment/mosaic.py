@@ -75,7 +75,8 @@ class Mosaic:
             if abs(math.hypot(*row[:4]) - 1.0) > 1e-9:
                 raise FieldError(f"{name}domains[{i}]", row[:4], "a quaternion of length 1")
             checks.not_negative(f"{name}domains[{i}]", row[4])
-        if self.domains and not sum(row[4] for row in self.domains) > 0.0:
-            raise FieldError(name + "domains", 0.0, "weights with a sum above 0")
+        total = sum(row[4] for row in self.domains)
+        if self.domains and not 0.0 < total < math.inf:
+            raise FieldError(name + "domains", total, "weights with a finite sum above 0")
         if self.domains and (self.model, self.sampling) != ("cap", "random"):
             raise FieldError(name + "domains", self.model, "left out beside a model or a sampling")

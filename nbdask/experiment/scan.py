@@ -35,6 +35,7 @@ class Scan:
         checks.assign(self, phi0=checks.angle("scan.phi0", self.phi0))
         for name in ("osc", "step"):
             value = checks.optional(checks.not_negative, f"scan.{name}", getattr(self, name))
-            checks.optional(checks.angle, f"scan.{name}", value)
+            if value is not None:
+                checks.angle(f"scan.{name}", value, told=1.0)
         if self.count is not None:
             checks.assign(self, count=checks.integer("scan.count", self.count, low=0))

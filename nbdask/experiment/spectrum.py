@@ -167,7 +167,8 @@ def _bell(offsets: NDArray[np.float64], fwhm: float) -> NDArray[np.float64]:
 
 def _normal(seed: int, shot: int, count: int) -> NDArray[np.complex128]:
     """Return complex normal deviates of variance 1, by Box and Muller, of the generator Philox."""
-    raw = np.random.Philox(key=[seed % 2**64, shot]).random_raw(2 * count)
+    key = np.array([seed % 2**64, shot], dtype=np.uint64)
+    raw = np.random.Philox(key=key).random_raw(2 * count)
     # 53 bits each, above 0.
     uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     radius = np.sqrt(-np.log(uniform[:count]))

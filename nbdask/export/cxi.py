@@ -30,7 +30,7 @@ _JOULE = 1.602176634e-19
 def write_cxi(series: Series, target: Target, options: Options) -> list[str]:
     """Write the images, and ``NAME.geom`` beside them.
 
-    ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given.
+    ``dtype``: int32 for counts, else float32; ``scale`` and ``adc``: 1 and 0 unless given.
     """
     path = target.path.with_suffix(".geom")
     target.check(path)

@@ -6,7 +6,7 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -23,6 +23,7 @@ from nbdask.export.series import Series, StorePath
 from nbdask.export.smv import check_seed
 from nbdask.export.smv_adsc import not_held
 from nbdask.export.target import Target
+from nbdask.export.values import INT32_MAX
 from nbdask.files import check_target
 from nbdask.fill.listen import Progress
 from nbdask.plan.memory import format_bytes
@@ -128,6 +129,19 @@ def _check_options(format_: Format, options: Options) -> None:
         check_seed(options.seed, "--seed")
 
 
+def _settled(format_: Format, options: Options, series: Series) -> Options:
+    """Return the options with the kind of pixels: int32 for whole numbers that stay whole."""
+    if options.dtype is not None or "dtype" not in format_.takes:
+        return options
+    first, factor, offset = series.first, options.factor, options.offset
+    pictures = series.pictures if series.of_shots is None else [first]
+    stay = factor.is_integer() and offset.is_integer() and offset >= 0.0
+    whole = stay and all(
+        picture.whole and picture.scales.max * factor + offset <= INT32_MAX for picture in pictures
+    )
+    return replace(options, dtype="int32" if whole else "float32")
+
+
 def _file_bytes(format_: Format, picture: Picture) -> int:
     """Return the bytes that a file will have, 0 where compression decides."""
     module = importlib.import_module(format_.module)
@@ -179,6 +193,7 @@ def check_export(
     if chosen.unit == SERIES or "://" in str(path):
         check_target(path, "output", StoreError, overwrite=overwrite)
     series = Series(store, roi, incomplete, shots)
+    options = _settled(chosen, options, series)
     _check_panels(chosen, series, path, roi)
     paths, per_file = _files(chosen, series, Path(path), options)
     for one in paths:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nbdask.experiment import Experiment
 from nbdask.export.picture import Picture
 from nbdask.geometry.detector_frame import DetectorFrame, place_detector, place_panel
 from nbdask.geometry.rotation import settle_scan
@@ -74,7 +73,9 @@ def geometry_of(picture: Picture) -> Geometry:
         frame = place_detector(experiment.frame, detector, experiment.semantics)
     whole = (rows, columns) == experiment.shape and not detector.panels
     ds, df = picture.corner[0] * p_slow, picture.corner[1] * p
-    x_shift, y_shift = _shifts(experiment, picture, ds, df)
+    # Not a whole number of pixels where the size was given in mm.
+    extent = detector.extent_slow if whole else rows * p_slow
+    x_shift, y_shift = _shifts(experiment.frame.convention, ds, df, detector.extent_slow - extent)
     origin = frame.origin + df * frame.fast + ds * frame.slow
     f_spot, s_spot, distance = _spot(frame, origin)
     _, osc, step = settle_scan(experiment.scan)
@@ -84,8 +85,7 @@ def geometry_of(picture: Picture) -> Geometry:
         columns=columns,
         pixel=p,
         pixel_slow=p_slow,
-        # Not a whole number of pixels where the size was given in mm.
-        extent_slow=detector.extent_slow if whole else rows * p_slow,
+        extent_slow=extent,
         origin=origin,
         f_beam=frame.f_beam - df,
         s_beam=frame.s_beam - ds,
@@ -112,13 +112,20 @@ def _spot(frame: DetectorFrame, origin: Array) -> tuple[float, float, float]:
     return float(f), float(s), float(d)
 
 
-def _shifts(experiment: Experiment, picture: Picture, ds: float, df: float) -> tuple[float, float]:
-    """Return how far the beam centre moves in the convention's own axes."""
-    convention = experiment.frame.convention
+def _shifts(convention: str, ds: float, df: float, less: float) -> tuple[float, float]:
+    """Return how far the beam centre moves in the convention's own axes.
+
+    Parameters
+    ----------
+    convention : str
+    ds, df : float
+        Place of the picture's first corner along slow and fast [m].
+    less : float
+        By so much the picture is shorter along slow than the detector [m].
+    """
     if convention in ("MOSFLM", "DENZO"):
         return ds, df
     if convention == "ADXV":
         # Counted from the far edge of the slow axis.
-        detector = experiment.detector
-        return df, detector.extent_slow - picture.shape[0] * detector.pixel_size - ds
+        return df, less - ds
     return df, ds

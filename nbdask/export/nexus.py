@@ -34,8 +34,8 @@ SPECTRUM = "incident_wavelength_1Dspectrum"
 def write_nexus(series: Series, target: Target, options: Options) -> list[str]:
     """Write an NXmx file with one frame for each image.
 
-    ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given; ``sensor`` and
-    ``compression`` as their description says.
+    ``dtype``: int32 for counts, else float32; ``scale`` and ``adc``: 1 and 0 unless given;
+    ``sensor`` and ``compression`` as their description says.
     """
     picture = series.first
     experiment, geometry = picture.experiment, geometry_of(picture)

@@ -40,7 +40,8 @@ class Options:
         deviations become 250; else 1 and 0 (``smv-noise``: 40).  Always 1 and 0 where pixels are
         counts already (a store with photon noise or in detector units).
     dtype : str or None
-        ``"float32"`` (default) or ``"int32"``, for ``nxmx`` and ``tiff``.
+        ``"float32"`` or ``"int32"``, for ``nxmx``, ``cxi`` and ``tiff``.  Default: int32 where the
+        store holds whole numbers only and they stay whole, such as counts; else float32.
     seed : int or None
         Seed of ``smv-noise``, nanoBragg's own noise; None: from the clock.
     sensor : str or None

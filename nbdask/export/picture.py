@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbdask.derive.pipeline import Pipeline
 from nbdask.errors import InputError, InputFileError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.experiment.sampling import Roi
@@ -161,6 +162,15 @@ class Picture:
             return True
         steps = (step for steps in self._pipelines() for step in steps)
         return any(step["step"] in _COUNTING for step in steps)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all pixels are whole numbers of at least 0: photons that were counted, mostly."""
+        steps = next(self._pipelines(), None)
+        if not steps or any(step["step"] == "readout" for step in steps):
+            return False
+        below = any(step["step"] == "offset" and step["value"] < 0.0 for step in steps)
+        return not below and Pipeline.from_dict({"steps": steps}).whole
 
     def _pipelines(self) -> Iterator[list[dict[str, Any]]]:
         """Yield the steps that pixels went through after their photons, those of the last first."""

@@ -36,7 +36,7 @@ def _tile(side: int) -> int:
 def write_tiff(picture: Picture, path: Path, options: Options) -> list[str]:
     """Write a tiled BigTIFF.
 
-    ``dtype``: float32 unless given; ``scale`` and ``adc``: 1 and 0 unless given.
+    ``dtype``: int32 for counts, else float32; ``scale`` and ``adc``: 1 and 0 unless given.
     """
     g = geometry_of(picture)
     whole = options.dtype == "int32"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nbdask.errors import ClusterError, StoreError, UnfinishedError
+from nbdask.errors import ClusterError, StoreError, UnfinishedError, counted
 
 #: Reasons that are told.
 _MOST = 3
@@ -32,7 +32,8 @@ def repeatable(name: object) -> Iterator[None]:
     except UnfinishedError as error:
         why = "; ".join(error.tiles[:_MOST])
         raise StoreError(
-            f"{name}: {len(error.tiles)} part(s) failed on every try: {why}; the same command"
+            f"{name}: {counted(len(error.tiles), 'part')} failed on every try: {why}; the same"
+            " command"
             " tries them again"
         ) from error
     except ClusterError as error:

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from nbdask.errors import StoreError
+from nbdask.errors import StoreError, counted
 from nbdask.fill.cutoff import checked_cutoff
-from nbdask.statistics import Apart, Statistics, combine
+from nbdask.statistics import Statistics, combine
 from nbdask.store.create import update_attributes
 from nbdask.store.journal import is_journal
 from nbdask.store.lock import Lock, Locked
 from nbdask.store.place import Place
 from nbdask.store.provenance import end_attributes
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import Table, settle
-from nbdask.store.schema import COMPLETE, FIELDS, TILES, is_journaled, summary_of
+from nbdask.store.schema import COMPLETE, FIELDS, TILES
 from nbdask.store.trust import lost_tiles
 
 
@@ -30,23 +29,17 @@ class Filled(NamedTuple):
 
 def close(
     place: Place,
-    records: tuple[Table, Apart | None],
-    attributes: Mapping[str, Any],
     notes: tuple[str, ...],
     *,
     changed: bool,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Filled:
-    """Put records where they stay, and mark a store complete.
+    """Mark a store complete whose records are all where they stay.
 
     Parameters
     ----------
     place : Place
         Its lock is held.
-    records : tuple
-        Those of all tiles, (tiles, fields) float64; how these follow one another.
-    attributes : mapping
-        Of the root.
     notes : tuple of str
         To be added to those on record.
     changed : bool
@@ -54,11 +47,10 @@ def close(
     more : mapping
         Further attributes.
     """
-    table, apart = records
-    if is_journaled(attributes):
-        settle(place, table)
-    statistics = combine((summary_of(row) for row in table), apart)
-    outside = int(table[:, FIELDS.index("outside")].sum())
+    reader = StoreReader(place)
+    attributes, column = reader.attributes, FIELDS.index("outside")
+    statistics = combine(reader.summaries(), reader.grid.apart)
+    outside = int(sum(block[:, column].sum() for block in reader.record_blocks()))
     if outside:
         notes += (
             f"{outside} evaluations needed structure factors outside the grid of the list for"
@@ -101,17 +93,16 @@ def finish(place: Place, notes: tuple[str, ...] = ()) -> Filled | None:
             reader = StoreReader(place)
             if not _is_due(reader):
                 return None
-            table = reader.all_records()
-            done = table[:, 0] == 1.0
-            lost = lost_tiles(reader, done, every=False)
+            reader.records.settle()
+            lost = lost_tiles(reader, reader.done(), every=False)
             if lost:
                 raise StoreError(
-                    f"{place.name}: the pixels of {len(lost)} tile(s) on record are gone or damaged"
+                    f"{place.name}: the pixels of {counted(len(lost), 'tile')} on record are"
+                    " gone or damaged"
                     f" (the first is tile {lost[0]}): nbdask repair {place.name}, or --resume,"
                     " computes them again"
                 )
-            records = (table, reader.grid.apart)
-            return close(place, records, reader.attributes, notes, changed=False)
+            return close(place, notes, changed=False)
     except Locked:
         return None
 

@@ -16,7 +16,7 @@ from nbdask.counter import key_words, philox
 from nbdask.errors import NbdaskError
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model, Share
-from nbdask.kernels.cutoff import allowed_photons, even_photons
+from nbdask.kernels.cutoff import most_lacking
 from nbdask.kernels.interface import Kernel
 from nbdask.kernels.lattices import image_of
 from nbdask.kernels.registry import get_kernel
@@ -135,7 +135,5 @@ def _compare(
     kernel: Kernel, models: tuple[Model, Model], shot: int, tile: Tile, rounding: float
 ) -> _Found:
     cut, full = (float(image_of(kernel, model, tile, None)[0][0, 0]) for model in models)
-    allowed, cutoff = allowed_photons(kernel, models[0], tile), models[0].cutoff
-    assert cutoff is not None
-    most = even_photons(cutoff) if allowed is None else float(allowed[0, 0])
+    most = most_lacking(kernel, models[0], tile)
     return _Found(shot, tile, full - cut, most, rounding * max(abs(full), abs(cut)))

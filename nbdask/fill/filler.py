@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +22,21 @@ from nbdask.fill.work import Work
 from nbdask.graph.context import Setup
 from nbdask.graph.tasks import TileResult, each, written
 from nbdask.store.create import create_store, update_attributes
+from nbdask.store.ledger import Ledger
 from nbdask.store.lock import Lock
 from nbdask.store.place import Place
 from nbdask.store.provenance import now
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import settle
-from nbdask.store.schema import FIELDS, RUNNING, fields_with
+from nbdask.store.records import drop_journals
+from nbdask.store.schema import FIELDS, RUNNING, is_journaled
 from nbdask.store.space import check_space
 from nbdask.store.trust import lost_tiles
 
 _log = logging.getLogger("nbdask.fill")
 
 T = TypeVar("T")
-#: Items per thread that are handed out at a time.
-_WINDOW = 16
+#: Items per thread that are handed out at a time; tiles that are looked through at a time.
+_WINDOW, _BLOCK = 16, 1 << 16
 
 
 def fill(
@@ -75,13 +75,6 @@ def fill(
         return filler.close()
 
 
-class _Begun(NamedTuple):
-    """What is to be known of a store that was begun before."""
-
-    attributes: Mapping[str, Any]
-    journaled: bool
-
-
 class Filler:
     """A store under its lock: its tiles, their summaries, what is missing.
 
@@ -96,16 +89,14 @@ class Filler:
     def __init__(self, work: Work, place: Place, lock: Lock) -> None:
         self.work, self.place, self.lock = work, place, lock
         self.notes = work.notes
-        count = len(work.grid)
-        # One row per tile rather than objects: a million finished tiles are 96 MB.  Of zeros, since
-        # the system gives memory to those rows only that are written.
-        self.table: NDArray[np.float64] = np.zeros((count, len(fields_with(work.planes))))
-        self.missing: Iterable[int] = range(count)
-        self.finished = 0
+        self.missing: Iterable[int] = range(len(work.grid))
+        #: Tiles that are there, those of them that touch the region of interest, and those whose
+        #: records are of no use.
+        self.finished = self.working = 0
+        self.lost: Sequence[int] = ()
         self.computed = False
-        self.begun: _Begun | None = None
-        #: Of the root, as a run wrote them that began it.
-        self.root: Mapping[str, Any] = {}
+        #: The root's attributes of a store that was begun before.
+        self.begun: Mapping[str, Any] | None = None
         self.made = Made({})
 
     def reopen(self, *, every: bool = False) -> None:
@@ -117,24 +108,19 @@ class Filler:
             Read all tiles on record against their checksums, not only the newest.
         """
         reader = StoreReader(self.place)
-        self.begun = _Begun(reader.attributes, reader.journaled)
-        self.made = Made(reader.attributes)
+        self.begun, self.made = reader.attributes, Made(reader.attributes)
         self.notes += self.work.check_same(reader)
-        done = self._take(reader)
-        lost = lost_tiles(reader, done, every=every)
-        if lost:
-            done[lost], self.table[lost] = False, 0.0
+        reader.records.settle()
+        done, working = _flags(reader)
+        self.lost = lost_tiles(reader, done, every=every)
+        if self.lost:
+            done[self.lost] = working[self.lost] = False
             self.notes += (
-                f"tiles on record whose pixels were gone or damaged, computed again: {len(lost)}"
-                f" (the first is tile {lost[0]})",
+                "tiles on record whose pixels were gone or damaged, computed again:"
+                f" {len(self.lost)} (the first is tile {self.lost[0]})",
             )
-        if reader.journaled:
-            settle(self.place, self.table, done)
-        self.missing = (int(index) for index in np.flatnonzero(~done))
-        self.finished = int(done.sum())
-        # The reader holds the records of all tiles, and a reference to itself.
-        del reader
-        gc.collect()
+        self.missing = _unset(done)
+        self.finished, self.working = int(done.sum()), int(working.sum())
 
     def check_space(self) -> None:
         """Refuse what cannot fit on the disk; note what may not."""
@@ -153,30 +139,48 @@ class Filler:
             with followed(listeners, self._start(None)):
                 return
 
+        tiles = len(self.work.grid)
+        ledger: Ledger | None = None
+
         def done(result: TileResult) -> None:
             """Count a finished tile; stop where another run took the store over."""
-            self.table[result.index] = result.record[: self.table.shape[1]]
             self.made.add(result)
             self.finished += 1
             self.lock.check()
-            _log.debug("tile %d done, %d of %d", result.index, self.finished, len(self.table))
+            if ledger is not None:
+                ledger.put(result.index, result.record)
+            _log.debug("tile %d done, %d of %d", result.index, self.finished, tiles)
             for listener in listeners:
                 listener.tile(result, self.finished)
 
         setup = Setup(self.work.run, self.work.context)
         graphs = self.work.graphs(self.missing)
-        _log.info("%d of %d tiles to compute", len(self.table) - self.finished, len(self.table))
+        _log.info("%d of %d tiles to compute", tiles - self.finished, tiles)
         self.computed = True
         with opened as executor:
             executor.hear = heard_by(listeners)
             executor.check(setup)
             self._begin(overwrite)
+            ledger = self._ledger()
             with followed(listeners, self._start(dashboard_of(executor))):
                 try:
                     executor.run(setup, graphs, each(done))
                 except (KeyboardInterrupt, UnfinishedError, ClusterError):
                     self._keep_made()
                     raise
+        if ledger is not None:
+            ledger.flush()
+            drop_journals(self.place)
+
+    def _ledger(self) -> Ledger | None:
+        """Return the records, without those of lost tiles; None: each is in a file of its own."""
+        if not is_journaled(self.begun or {}):
+            return None
+        ledger = Ledger.to_write(self.place)
+        ledger.drop(self.lost)
+        # Before other tiles are written: later these would no longer be among the newest.
+        ledger.flush()
+        return ledger
 
     def _keep_made(self) -> None:
         """Put on record where tiles were made, as far as that works, when a run ends early."""
@@ -187,14 +191,13 @@ class Filler:
     def _begin(self, overwrite: bool) -> None:
         """Make the store without pixels, or put the time of resumption on record."""
         if self.begun is not None:
-            times = [*self.begun.attributes.get("resumed", []), now()]
+            times = [*self.begun.get("resumed", []), now()]
             update_attributes(self.place, {"status": RUNNING, "resumed": times})
             return
-        self.root = self.work.attributes() | {"notes": list(self.notes)}
         create_store(
             self.place,
             self.work.grid,
-            self.root,
+            self.work.attributes() | {"notes": list(self.notes)},
             pixel_size=self.work.pixel_size,
             overwrite=overwrite,
             image=self.work.image,
@@ -205,33 +208,15 @@ class Filler:
 
     def _start(self, dashboard: Dashboard | None) -> Start:
         """Return how things stand before the first tile."""
-        columns = [FIELDS.index(name) for name in ("n_evaluated", "n_masked")]
-        working = int((self.table[:, columns] > 0).any(axis=1).sum()) if self.finished else 0
-        tiles = len(self.table)
-        return Start(self.place.name, tiles, self.finished, working, dashboard, self.work.plan)
+        counts = (len(self.work.grid), self.finished, self.working)
+        return Start(self.place.name, *counts, dashboard, self.work.plan)
 
     def close(self) -> Filled:
         """Mark the store complete."""
         changed = self.computed or self.begun is None
-        begun = self.begun
-        attributes = {**self.root, "status": RUNNING} if begun is None else begun.attributes
-        records = (self.table, self.work.grid.apart)
         notes = self.notes + self.made.notes(self.work.same_bits)
         made = self.made.attributes() if changed else {}
-        return close(self.place, records, attributes, notes, changed=changed, more=made)
-
-    def _take(self, reader: StoreReader) -> NDArray[np.bool_]:
-        """Take the records that a store has; return which tiles have one."""
-        # Records of earlier formats have fewer fields.
-        self.table = np.zeros((len(self.work.grid), len(reader.fields)))
-        done = np.zeros(len(self.table), dtype=np.bool_)
-        start = 0
-        for block in reader.record_blocks():
-            stop = start + len(block)
-            finished = done[start:stop] = block[:, 0] == 1.0
-            self.table[start:stop][finished] = block[finished]
-            start = stop
-        return done
+        return close(self.place, notes, changed=changed, more=made)
 
     def repair(
         self, indices: Sequence[int], threads: int, progress: Progress | None = None
@@ -254,6 +239,24 @@ class Filler:
         for done, _ in enumerate(mapped(again, indices, threads), 1):
             if progress is not None:
                 progress(done, len(indices))
+
+
+def _flags(reader: StoreReader) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which tiles are on record, and which of them touch the region of interest."""
+    done, working = np.zeros((2, len(reader.grid)), dtype=np.bool_)
+    columns, start = [FIELDS.index(name) for name in ("n_evaluated", "n_masked")], 0
+    for block in reader.record_blocks():
+        part = slice(start, start + len(block))
+        done[part] = block[:, 0] == 1.0
+        working[part] = (block[:, columns] > 0).any(axis=1)
+        start = part.stop
+    return done, working
+
+
+def _unset(flags: NDArray[np.bool_]) -> Iterator[int]:
+    """Yield where flags are not set; all numbers at once would take eight bytes for each."""
+    for start in range(0, len(flags), _BLOCK):
+        yield from (start + np.flatnonzero(~flags[start : start + _BLOCK])).tolist()
 
 
 def mapped(function: Callable[[Any], T], items: Iterable[Any], threads: int) -> Iterator[T]:

@@ -26,6 +26,7 @@ from nbdask.experiment.structure import StructureFactors
 from nbdask.flags.apply import apply
 from nbdask.flags.builder import Builder
 from nbdask.flags.crystals import parse_crystals
+from nbdask.flags.diffuse import DIFFUSE
 from nbdask.flags.files import InputFiles, read_files, read_headers
 from nbdask.flags.geometry_request import GeometryRequest
 from nbdask.flags.headers import note_header
@@ -364,4 +365,8 @@ def in_flags(error: FieldError) -> str:
 
 def _flag_of_field() -> dict[str, str]:
     found = {target: flag.name for flag in reversed(TABLE) for target in flag.targets}
-    return found | {name: f"--{name}" for name in ("energy", "dtype", "compression")}
+    found |= {name: f"--{name}" for name in ("energy", "dtype", "compression")}
+    found |= {
+        f"crystal.{name.replace('_', '.')}": "--" + name.replace("_", "-") for name in DIFFUSE
+    }
+    return found | {"crystal.mosaic.tolerance": "--domains auto:ERROR"}

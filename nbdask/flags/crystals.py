@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nbdask.amplitudes.request import Request
-from nbdask.errors import FieldError, FlagError, InputError
+from nbdask.errors import FieldError, FlagError, InputError, counted
 from nbdask.experiment.lattice import Lattice
 from nbdask.flags.parse import parse as parse_words
 from nbdask.flags.parsed import Parsed
@@ -70,7 +70,7 @@ def parse_crystals(path: str, parse: Callable[[Sequence[str], Request | None], P
     except FieldError as error:
         raise FlagError(f"--crystals {path}: {error}") from None
     weights = " ".join(f"{share:g}" for _, share in found)
-    told = f"--crystals {path}: {len(found)} crystal(s), weights {weights}"
+    told = f"--crystals {path}: {counted(len(found), 'crystal')}, weights {weights}"
     return Parsed(whole, first.outputs, (told, *notes), tuple(files))
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from nbdask.amplitudes.request import Request
-from nbdask.errors import FlagError
+from nbdask.errors import FlagError, counted
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.sources import SourcePoint
 from nbdask.flags.builder import Builder
 from nbdask.flags.headers import apply_header
 from nbdask.flags.parse import Given
-from nbdask.flags.ways import check_image, check_list
+from nbdask.flags.ways import check_image, check_list, check_matrix
 from nbdask.inputs.checksum import sha256_of
 from nbdask.inputs.matrix import read_matrix
 from nbdask.inputs.smv import SmvHeader, open_mask, read_header
@@ -79,6 +79,7 @@ def read_files(
     if matrix is not None:
         path = files.use(matrix)
         origin = builder.origins["files.matrix"]
+        check_matrix(origin, path)
         builder.set("crystal.matrix", read_matrix(path), origin)
         builder.set("crystal.matrix_file", path, origin)
     if amplitudes is not None and amplitudes.given():
@@ -214,6 +215,7 @@ def _doubtful_sources(
     comments = comment_lines(path)
     if comments:
         builder.note(
-            f"{origin}: # begins a comment here, but nanoBragg reads {comments} line(s) with one as"
+            f"{origin}: # begins a comment here, but nanoBragg reads"
+            f" {counted(comments, 'line')} with one as"
             " further numbers or sources (at 0 0 0): delete the comments before you compare images"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nbdask.errors import FlagError
+from nbdask.errors import FieldError, FlagError
 from nbdask.experiment.checks import MOST_ANGLE
 from nbdask.experiment.mosaic import LEAST_TOLERANCE, Mosaic
 from nbdask.flags.builder import Builder
@@ -44,10 +44,16 @@ def set_mosaic(
         values |= _of_model(builder, model)
     if domains is not None:
         values |= _of_domains(builder, domains, use)
+    if model is not None and "domains" in values:
+        raise FlagError(f"--mosaic-model {model}: leave out beside --domains {domains}")
     if not values:
         return
     origin = f"--mosaic-model {model}" if domains is None else f"--domains {domains}"
-    builder.set("crystal.mosaic", Mosaic(**values), origin)  # type: ignore[arg-type]
+    try:
+        mosaic = Mosaic(**values)  # type: ignore[arg-type]
+    except FieldError as error:
+        raise FlagError(f"{origin}: must be {error.allowed}") from None
+    builder.set("crystal.mosaic", mosaic, origin)
 
 
 def _of_model(builder: Builder, asked: str) -> dict[str, object]:
@@ -93,10 +99,9 @@ def _of_domains(builder: Builder, asked: str, use: Callable[[str], str]) -> dict
                 f"{origin}: {rest!r} must be a relative error from {LEAST_TOLERANCE:g} to below 1"
             )
         return {"sampling": "sobol", "tolerance": error}
-    if colon and not Path(asked).exists():
-        raise FlagError(f"{origin}: must be {_DOMAINS}")
-    for field in ("crystal.mosaic_spread",):
-        if builder.get(field) is not None:
-            raise FlagError(f"{builder.origins[field]}: leave out beside {origin}")
     path = use(asked)
+    if not Path(path).exists():
+        raise FlagError(f"{origin}: no such file: must be {_DOMAINS}")
+    if builder.get("crystal.mosaic_spread") is not None:
+        raise FlagError(f"{builder.origins['crystal.mosaic_spread']}: leave out beside {origin}")
     return {"domains": read_domains(path), "file": path}

@@ -14,9 +14,9 @@ _INDENT = 28
 _INTRODUCTION = """\
 # nanoBragg flags
 
-This page is generated from the table that also drives parsing and `--help`.
+Every flag of nanoBragg with its unit and default, from the table that parsing and `--help` use too.
 
-nbdask takes nanoBragg's flags unchanged: one dash, the values after a blank, later flags win.
+nbdask takes the flags unchanged: one dash, the values after a blank, later flags win.
 Units are those of the table; inside, everything is SI. Flags with two dashes are nbdask's own.
 
 - Where the table says "longer spellings too", a longer argument (`-wavelength`, `-pixel_size`) is

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nbdask import units
-from nbdask.errors import FieldError, FlagError
+from nbdask.errors import FieldError, FlagError, counted
 from nbdask.experiment.beam import Beam
 from nbdask.experiment.spectrum import (
     MOST_POINTS,
@@ -97,7 +97,7 @@ def put_spectrum(builder: Builder, spectrum: Spectrum, origin: str) -> None:
     builder.set("sources.spectrum", spectrum, origin)
     waves = spectrum.wavelengths
     builder.note(
-        f"{origin}: {len(waves)} wavelength(s), {_energy(max(waves)):.7g} to"
+        f"{origin}: {counted(len(waves), 'wavelength')}, {_energy(max(waves)):.7g} to"
         f" {_energy(min(waves)):.7g} eV, mean {_energy(spectrum.mean_wavelength):.7g} eV"
     )
 

@@ -100,10 +100,19 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 
 def _listed(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data with a list of materials in its full form."""
+    """Return the data with a list of materials, and a beam's energy, in their full form."""
     if isinstance(data.get("background"), list):
-        return {**data, "background": {"materials": data["background"]}}
-    return data
+        data = {**data, "background": {"materials": data["background"]}}
+    beam = data.get("beam")
+    if not (isinstance(beam, dict) and "energy" in beam):
+        return data
+    energy = beam["energy"]
+    if "wavelength" in beam:
+        raise FieldError("beam.energy", energy, "left out beside a wavelength")
+    if not (isinstance(energy, str) and energy.endswith("eV")):
+        raise FieldError("beam.energy", energy, 'a number with its unit, such as "12.4 keV"')
+    rest = {key: value for key, value in beam.items() if key != "energy"}
+    return {**data, "beam": {**rest, "wavelength": energy}}
 
 
 def _from_flags(data: Mapping[str, Any], folder: Path) -> Experiment:

@@ -15,8 +15,8 @@ WAYS = {
     ),
     **dict.fromkeys(
         ("-frames", "-nframes", "-images", "-n_images"),
-        "one run is one image: give each its -phi and -osc; nbdask export takes several stores as a"
-        " series",
+        "--scan 0:10:1 makes an image for each degree from 0 to 10, --shots N as many stills, in"
+        " one store",
     ),
     "-mtz": "--reflections FILE takes amplitudes from an MTZ file",
     "-pdb": "--model FILE --dmin D computes amplitudes of an atomic model",
@@ -43,6 +43,12 @@ _IMAGES = {
     **dict.fromkeys((".cbf", ".tif", ".tiff", ".cxi", ".pgm", ".bin", ".float"), _NO_HEADER),
 }
 
+#: Ending -> what takes such a file instead of -mat.
+_MATRICES = dict.fromkeys(
+    (".expt", ".json"),
+    "--geometry {} --geometry-use detector,crystal takes cell and orientation from it",
+)
+
 
 def check_list(flag: str, path: str) -> None:
     """Refuse a file that -hkl does not read and another option does.
@@ -68,6 +74,18 @@ def check_image(flag: str, path: str) -> None:
     way = _IMAGES.get(Path(path).suffix.lower())
     if way is not None and Path(path).is_file() and _beginning(path)[:1] != b"{":
         raise FlagError(f"{flag}: must be an SMV image; {_said(way, path)}")
+
+
+def check_matrix(flag: str, path: str) -> None:
+    """Refuse a file that -mat does not read and another option does.
+
+    Raises
+    ------
+    FlagError
+    """
+    way = _MATRICES.get(Path(path).suffix.lower())
+    if way is not None and Path(path).is_file() and not _begins_with_number(path):
+        raise FlagError(f"{flag}: must be a matrix of MOSFLM, nine numbers; {_said(way, path)}")
 
 
 def stray_way(arg: str) -> str | None:

@@ -85,25 +85,23 @@ def in_si(data: Any, prefix: str = "") -> Any:
     FieldError
         A text that is not numbers with units of its field.
     """
-    if isinstance(data, Mapping):
-        start = f"{prefix}." if prefix else ""
-        return {key: in_si(value, f"{start}{key}") for key, value in data.items()}
-    if prefix in WRITTEN:
-        return _value(prefix, data)
-    if isinstance(data, list) and data and all(isinstance(item, Mapping) for item in data):
-        return [in_si(item, prefix) for item in data]
-    return data
+    return _each(data, prefix, _value)
 
 
 def by_hand(data: Any, prefix: str = "") -> Any:
     """Return the dict form with the units of users, where :func:`in_si` gives back every bit."""
+    return _each(data, prefix, _text)
+
+
+def _each(data: Any, prefix: str, convert: Callable[[str, Any], Any]) -> Any:
+    """Return the dict form with the fields of :data:`WRITTEN` converted."""
     if isinstance(data, Mapping):
         start = f"{prefix}." if prefix else ""
-        return {key: by_hand(value, f"{start}{key}") for key, value in data.items()}
+        return {key: _each(value, f"{start}{key}", convert) for key, value in data.items()}
     if prefix in WRITTEN:
-        return _text(prefix, data)
+        return convert(prefix, data)
     if isinstance(data, list) and data and all(isinstance(item, Mapping) for item in data):
-        return [by_hand(item, prefix) for item in data]
+        return [_each(item, prefix, convert) for item in data]
     return data
 
 

@@ -27,8 +27,9 @@ _MOST = 10_000
 def node_basis(star: Array, centring: str) -> Array:
     """Return a basis of the allowed indices that Selling's reduction made short.
 
-    With the vector that makes the sum 0 no two of them are at an acute angle; the node next to any
-    point is then a corner of the basis' parallelepiped around it.
+    With the vector that makes the sum 0 no two of them are at an acute angle.  The node nearest to
+    a point is then a corner of the basis' parallelepiped around it, but for about one point in
+    2000, where the nearest corner is up to 1.2 times as far away; all of these are far from nodes.
 
     Parameters
     ----------

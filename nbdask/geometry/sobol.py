@@ -51,6 +51,8 @@ def sobol(count: int, dimensions: int = 3, seed: int | None = None) -> NDArray[n
                 chosen = (number >> np.uint64(bit)) & np.uint64(1)
                 points[:, dimension] ^= chosen * np.uint64(direction)
     if seed is not None:
-        shift = np.random.Philox(key=[seed % 2**64, 0]).random_raw(dimensions)
+        shift = np.random.Philox(key=np.array([seed % 2**64, 0], dtype=np.uint64)).random_raw(
+            dimensions
+        )
         points ^= shift >> np.uint64(64 - _BITS)
     return (points.astype(np.float64) + 0.5) * 2.0**-_BITS

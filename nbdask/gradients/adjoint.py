@@ -13,7 +13,7 @@ from nbdask.errors import BackendError, FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.geometry.model import Array, Model
 from nbdask.gradients.card import CardSlopes
-from nbdask.gradients.compiled import CpuSlopes, Pulled
+from nbdask.gradients.compiled import CpuSlopes, Pull, Pulled
 from nbdask.gradients.parameters import Parameter
 from nbdask.gradients.reduce import given, inside, over_tiles, strips
 from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient, region_of
@@ -110,10 +110,10 @@ def adjoint(
     )
 
 
-def _crystals(model: Model) -> list[tuple[float | None, Model]]:
-    """Return the models of all crystals, and of several what multiplies their own photons."""
+def _crystals(model: Model) -> list[tuple[float, Model]]:
+    """Return what multiplies the photons of each crystal, and its model."""
     if not model.lattices:
-        return [(None, model)]
+        return [(1.0, model)]
     # Factors are relative to the first one's scale.
     return [(factor * model.scale / own.scale, own) for factor, own in model.lattices]
 
@@ -161,13 +161,12 @@ def _in_one(
     if found is None:
         return np.zeros(len(work.basis.slopes)), (), None
     part, mask = found
-    pull = np.asarray(inside(pixels, tile, part), dtype=np.float64)
+    cotangent = np.asarray(inside(pixels, tile, part), dtype=np.float64)
     values, tables, light = np.zeros(len(work.basis.slopes)), [], None
     bases = work.basis.lattices or (work.basis,)
     for number, ((share, own), basis) in enumerate(zip(_crystals(work.model), bases, strict=True)):
-        pulled = kernel.pulled(
-            own, basis, part, mask, pull, amplitudes, sources, share, background=number == 0
-        )
+        pull = Pull(cotangent, amplitudes, sources, share, background=number == 0)
+        pulled = kernel.pulled(own, basis, part, mask, pull)
         values += pulled.values
         if pulled.table is not None:
             tables.append(pulled.table)

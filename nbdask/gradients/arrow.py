@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nbdask.geometry.model import Array
 from nbdask.gradients.columns import Columns
@@ -18,6 +19,20 @@ from nbdask.gradients.normal import NormalEquations
 
 #: Least eigenvalue that rounding leaves of a matrix whose diagonal was 1.
 _LEAST = 1e-13
+
+
+class Room(NamedTuple):
+    """How far parameters may change: down (0 or less) and up (0 or more).
+
+    Attributes
+    ----------
+    own : list of two (n,) float64 arrays
+        For each shot.
+    common : two (m,) float64 arrays
+    """
+
+    own: list[tuple[Array, Array]]
+    common: tuple[Array, Array]
 
 
 class Step(NamedTuple):
@@ -83,12 +98,20 @@ class Arrow:
             )
         return cls(size, common / np.outer(size, size), slope / size, blocks)
 
-    def step(self, damping: float) -> Step:
-        """Return the step with the diagonal made longer by a fraction of itself."""
-        more = np.eye(len(self.size)) * damping
-        matrix, slope = self.common + more, self.slope.copy()
+    def step(self, damping: float, room: Room | None = None) -> Step:
+        """Return the step with the diagonal made longer by a fraction of itself.
+
+        Parameters
+        ----------
+        damping : float
+        room : Room or None
+            Parameters that stand at a bound and would go beyond stay; others end at theirs.
+        """
+        arrow = self if room is None else self._holding(room)
+        more = np.eye(len(arrow.size)) * damping
+        matrix, slope = arrow.common + more, arrow.slope.copy()
         solved = []
-        for units, own, cross, towards in self.blocks:
+        for units, own, cross, towards in arrow.blocks:
             inner = own + damping * np.eye(len(units))
             both = np.linalg.solve(inner, np.column_stack([cross, towards]))
             matrix -= cross.T @ both[:, :-1]
@@ -96,11 +119,28 @@ class Arrow:
             solved.append(both)
         common = np.linalg.solve(matrix, slope)
         changes = [both[:, -1] - both[:, :-1] @ common for both in solved]
-        promised = float(common @ self.slope) + sum(
-            float(change @ block[3]) for change, block in zip(changes, self.blocks, strict=True)
+        if room is not None:
+            common = np.clip(common, *(way * self.size for way in room.common))
+            changes = [
+                np.clip(change, *(way * block[0] for way in ways))
+                for change, block, ways in zip(changes, self.blocks, room.own, strict=True)
+            ]
+        promised = float(common @ arrow.slope) + sum(
+            float(change @ block[3]) for change, block in zip(changes, arrow.blocks, strict=True)
         )
         scaled = [change / block[0] for change, block in zip(changes, self.blocks, strict=True)]
         return Step(scaled, common / self.size, promised)
+
+    def _holding(self, room: Room) -> Arrow:
+        """Return the sums in which what stands at a bound and would go beyond does not move."""
+        held = _stuck(self.slope, room.common)
+        blocks = []
+        for (units, own, cross, towards), ways in zip(self.blocks, room.own, strict=True):
+            stuck = _stuck(towards, ways)
+            cross = np.where(stuck[:, None] | held, 0.0, cross)
+            blocks.append((units, _alone(own, stuck), cross, np.where(stuck, 0.0, towards)))
+        slope = np.where(held, 0.0, self.slope)
+        return Arrow(self.size, _alone(self.common, held), slope, blocks)
 
     def covariance(self) -> Array:
         """Return the covariance of the common columns, (m, m)."""
@@ -130,6 +170,18 @@ class Arrow:
             whole[np.ix_(part.common, part.common)] = common[np.ix_(part.column, part.column)]
             found.append(whole / np.outer(size, size))
         return found
+
+
+def _stuck(slope: Array, ways: tuple[Array, Array]) -> NDArray[np.bool_]:
+    """Return what would go where there is no way."""
+    low, high = ways
+    found: NDArray[np.bool_] = ((slope > 0.0) & (high == 0.0)) | ((slope < 0.0) & (low == 0.0))
+    return found
+
+
+def _alone(matrix: Array, some: NDArray[np.bool_]) -> Array:
+    """Return a matrix in which some columns have nothing to do with the others."""
+    return np.where(some[:, None] | some, np.eye(len(some)), matrix)
 
 
 def _inverse(matrix: Array) -> Array:

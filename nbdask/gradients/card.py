@@ -16,7 +16,7 @@ import numpy as np
 from nbdask.errors import BackendError
 from nbdask.geometry.model import Array, Model
 from nbdask.gradients.basis import Basis
-from nbdask.gradients.compiled import Pulled, scattered, weaken
+from nbdask.gradients.compiled import Pull, Pulled, scattered, weaken
 from nbdask.gradients.pack import DATA, PULLS, PackedBasis, pack_basis
 from nbdask.kernels.cuda_kernel import CudaKernel, Ready
 from nbdask.kernels.cuda_launch import Argument, Buffer, Module, Program, Task
@@ -119,37 +119,27 @@ class CardSlopes:
             return scattered(planes.reshape(1 + len(basis.slopes), -1), tile, active)
 
     def pulled(
-        self,
-        model: Model,
-        basis: Basis,
-        tile: Tile,
-        mask: Mask | None,
-        pull: Array,
-        amplitudes: bool = False,
-        sources: bool = False,
-        share: float | None = None,
-        background: bool = True,
+        self, model: Model, basis: Basis, tile: Tile, mask: Mask | None, pull: Pull
     ) -> Pulled:
         """Return sums over pixels; see :meth:`.compiled.CpuSlopes.pulled`."""
         active, count = active_pixels(tile, mask), len(basis.slopes)
-        pixels = np.ascontiguousarray(chosen(pull, active), dtype=np.float64).reshape(-1)
-        weaker = (1.0 if share is None else share, background)
-        with self._on(model, basis, tile, active, None, sources, amplitudes, weaker) as on:
+        pixels = np.ascontiguousarray(chosen(pull.pixels, active), dtype=np.float64).reshape(-1)
+        with self._on(model, basis, tile, active, pull=pull) as on:
             weights = on.task.upload(pixels)
             drags = _drags(on, weights)
             units = np.zeros((), PULLS)
-            if amplitudes:
+            if pull.amplitudes:
                 units = _units(on, model, on.task.download(drags))
-            units["amplitudes"], units["sources"] = amplitudes, sources
+            units["amplitudes"], units["sources"] = pull.amplitudes, pull.sources
             found = _sums(on, units[()], drags)
             _photons(on, found.planes)
             values = on.task.empty(on.blocks() * count, np.float64)
             on.launch("nb_slope_values", on.pixels, (on.how, found.planes, weights, values))
             return Pulled(
                 _in_order(on.task.download(values), count),
-                _whole(on.task.download(found.pulled), units) if amplitudes else None,
+                _whole(on.task.download(found.pulled), units) if pull.amplitudes else None,
                 _in_order(on.task.download(found.light), 2 * model.n_sources).reshape(-1, 2)
-                if sources
+                if pull.sources
                 else None,
             )
 
@@ -190,21 +180,20 @@ class CardSlopes:
         tile: Tile,
         active: Any,
         steps: StepRange | None = None,
-        pulled: bool = False,
-        tables: bool = False,
-        weaker: tuple[float, bool] = (1.0, True),
+        pull: Pull | None = None,
     ) -> Iterator[_Tile]:
         """Return a task with the tables of model and basis on the device."""
-        made = pack_basis(model, basis, tile.panel, pulled)
+        made = pack_basis(model, basis, tile.panel, bool(pull and pull.sources))
         # What is told may be changed; what is packed is shared.
         slopes = made._replace(how=made.how.copy(), slopes=made.slopes.copy())
         count = tile.pixels if active is None else active.size
-        size = _bytes(model, slopes, count, tables)
+        size = _bytes(model, slopes, count, bool(pull and pull.amplitudes))
         with self.kernel.task(model, size) as (task, ready):
             values, every = ready.packed.values, StepRange(0, model.n_steps)
             module = self.kernel.launcher.compile(slope_program(values, slopes.how))
             told = arguments(values, tile, steps or every, active)
-            weaken(told, slopes.slopes, *weaker)
+            if pull is not None:
+                weaken(told, slopes.slopes, pull)
             listed = task.empty(1, np.int32) if active is None else task.upload(active)
             parameters = task.upload(slopes.slopes.view(np.float64))
             yield _Tile(task, ready, told, slopes, module, count, parameters, listed)

@@ -6,13 +6,15 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from nbdask.experiment import Experiment
+from nbdask.experiment import Crystal, Experiment
+from nbdask.experiment.lattice import Lattice
 from nbdask.geometry.build import build_model
 from nbdask.geometry.crystal_frame import orient_crystal
-from nbdask.geometry.model import Array
+from nbdask.geometry.model import Array, Model
 from nbdask.geometry.vectors import rotate_about, rotate_xyz
 from nbdask.gradients.parameters import (
     FIELDS,
@@ -27,17 +29,34 @@ from nbdask.gradients.parameters import (
 def frozen(experiment: Experiment) -> Experiment:
     """Return an experiment whose whole numbers are given, so that no step changes them.
 
-    Sub-pixels, cells that follow from the sample's size, and whether amplitudes are interpolated.
+    Sub-pixels, cells that follow from the sample's size, rotation steps, mosaic domains; whether
+    amplitudes are interpolated.
     """
     model = build_model(experiment)
-    crystal = experiment.crystal
-    sampling = dataclasses.replace(
-        experiment.sampling, oversample=model.oversample, interpolate=model.interpolate
+    models = [share.model for share in model.lattices] or [model]
+    sampling = dataclasses.replace(experiment.sampling, oversample=model.oversample)
+    if len({one.interpolate for one in models}) == 1:
+        sampling = dataclasses.replace(sampling, interpolate=model.interpolate)
+    scan = experiment.scan
+    if scan.osc is not None and scan.step:
+        scan = dataclasses.replace(scan, count=model.n_phi)
+    lattices = tuple(
+        dataclasses.replace(lattice, crystal=_counted(lattice.crystal, one))
+        for lattice, one in zip(experiment.lattices, models[1:], strict=True)
     )
+    crystal = _counted(experiment.crystal, models[0])
+    return experiment.replace(crystal=crystal, lattices=lattices, sampling=sampling, scan=scan)
+
+
+def _counted(crystal: Crystal, model: Model) -> Crystal:
+    """Return a crystal whose numbers of cells and domains are given."""
     if any(crystal.size):
         counts = tuple(int(n) for n in model.n_cells)
         crystal = dataclasses.replace(crystal, size=(0.0, 0.0, 0.0), n_cells=counts)
-    return experiment.replace(crystal=crystal, sampling=sampling)
+    if crystal.mosaic.tolerance is not None:
+        mosaic = dataclasses.replace(crystal.mosaic, tolerance=None)
+        crystal = dataclasses.replace(crystal, mosaic=mosaic, mosaic_domains=model.n_domains)
+    return crystal
 
 
 def stepped(
@@ -97,8 +116,16 @@ def with_values(experiment: Experiment, values: Mapping[str, float]) -> Experime
         result = with_value(result, name, value)
     # Built again, so that every value is checked.
     parts = {FIELDS[name].part for name in values if not FIELDS[name].lattice}
-    checked = {part: dataclasses.replace(getattr(result, part)) for part in parts}
+    checked: dict[str, Any] = {part: dataclasses.replace(getattr(result, part)) for part in parts}
+    if any(FIELDS[name].lattice for name in values):
+        checked["lattices"] = tuple(map(_checked, result.lattices))
     return result.replace(**checked)
+
+
+def _checked(lattice: Lattice) -> Lattice:
+    """Return a further crystal whose values are checked."""
+    own = lattice.structure and dataclasses.replace(lattice.structure)
+    return dataclasses.replace(lattice, crystal=dataclasses.replace(lattice.crystal), structure=own)
 
 
 def turned(experiment: Experiment, turn: Array) -> Experiment:
@@ -122,16 +149,3 @@ def turned(experiment: Experiment, turn: Array) -> Experiment:
     )
     crystal = dataclasses.replace(experiment.crystal, misset=angles, misset_seed=None)
     return experiment.replace(crystal=crystal)
-
-
-def within(
-    experiment: Experiment, bounds: Mapping[str, tuple[float, float]]
-) -> tuple[Experiment, tuple[str, ...]]:
-    """Return an experiment with fields brought back into bounds, and their names."""
-    moved = []
-    for name, (low, high) in bounds.items():
-        value = value_of(experiment, name)
-        if value is not None and not low <= value <= high:
-            experiment = with_value(experiment, name, min(max(value, low), high))
-            moved.append(name)
-    return experiment, tuple(moved)

@@ -24,6 +24,28 @@ from nbdask.plan.tiles import Tile
 MOST_NARROW = 1000
 
 
+class Pull(NamedTuple):
+    """What pulls the pixels of a tile, and what is summed up.
+
+    Attributes
+    ----------
+    pixels : (n_slow, n_fast) float64 array
+        What multiplies the photons of each pixel.
+    amplitudes, sources : bool
+        Whether sums by them are wanted.
+    share : float
+        What multiplies all terms, of one crystal of several.
+    background : bool
+        Whether the background counts, as it does for one of them.
+    """
+
+    pixels: Array
+    amplitudes: bool = False
+    sources: bool = False
+    share: float = 1.0
+    background: bool = True
+
+
 class Pulled(NamedTuple):
     """Sums over pixels and terms, each times what pulls its pixel.
 
@@ -77,42 +99,19 @@ class CpuSlopes:
         return _Call(self, model, basis, tile, mask).planes()
 
     def pulled(
-        self,
-        model: Model,
-        basis: Basis,
-        tile: Tile,
-        mask: Mask | None,
-        pull: Array,
-        amplitudes: bool = False,
-        sources: bool = False,
-        share: float | None = None,
-        background: bool = True,
+        self, model: Model, basis: Basis, tile: Tile, mask: Mask | None, pull: Pull
     ) -> Pulled:
-        """Return sums over all pixels of derivatives times what pulls each pixel.
-
-        Parameters
-        ----------
-        model, basis, tile, mask
-            As for :func:`~.planes.tile_planes`.
-        pull : (n_slow, n_fast) float64 array
-            What multiplies the photons of each pixel.
-        amplitudes, sources : bool
-            Whether sums by them are wanted.
-        share : float or None
-            What multiplies all terms, of one crystal of several.
-        background : bool
-            Whether the background counts, as it does for one of them.
-        """
-        call = _Call(self, model, basis, tile, mask, pulled=sources)
+        """Return sums over all pixels of derivatives times what pulls each pixel."""
+        call = _Call(self, model, basis, tile, mask, pulled=pull.sources)
         slopes = call.slopes.slopes.copy()
         call.slopes = call.slopes._replace(slopes=slopes)
-        weaken(call.told, slopes, 1.0 if share is None else share, background)
+        weaken(call.told, slopes, pull)
         found = Pulled(
             np.zeros(len(basis.slopes)),
-            np.zeros(call.packed.table.size) if amplitudes else None,
-            np.zeros((model.n_sources, 2)) if sources else None,
+            np.zeros(call.packed.table.size) if pull.amplitudes else None,
+            np.zeros((model.n_sources, 2)) if pull.sources else None,
         )
-        call.run(pull=chosen(pull, call.active), values=found.values, table=found.table,
+        call.run(pull=chosen(pull.pixels, call.active), values=found.values, table=found.table,
                  sources=found.sources)  # fmt: skip
         return found
 
@@ -245,19 +244,17 @@ class _Call:
         )
 
 
-def weaken(told: Any, slopes: Any, share: float, background: bool) -> None:
-    """Multiply all terms of a call; leave the background to another one.
+def weaken(told: Any, slopes: Any, pull: Pull) -> None:
+    """Multiply all terms of a call by its share; leave the background to another one.
 
     Parameters
     ----------
     told, slopes : structures
         ``Params`` and ``Slope`` of the parameters, changed in place.
-    share : float
-    background : bool
-        Whether the background counts.
+    pull : Pull
     """
-    told["height"] *= share
-    if not background:
+    told["height"] *= pull.share
+    if not pull.background:
         told["background"] = slopes["background"] = 0.0
 
 

@@ -17,9 +17,9 @@ from nbdask.gradients.asked import shown_value
 from nbdask.gradients.change import frozen
 from nbdask.gradients.columns import Columns, Names, columns_of
 from nbdask.gradients.found import FitResult, JointResult, common_of, end_of
-from nbdask.gradients.parameters import known
 from nbdask.gradients.saved import StateFile
-from nbdask.gradients.search import How, Outcome, Search, Shot, shots_of
+from nbdask.gradients.search import How, Outcome, Search, Shot, checked_blurs, shots_of
+from nbdask.gradients.work import check_experiment
 from nbdask.shots import Series
 
 _Path = str | os.PathLike[str]
@@ -36,7 +36,7 @@ def fit(
     mask: Any = None,
     robust: float | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    blur: Sequence[float] = (),
+    blur: float | Sequence[float] = (),
     iterations: int = 50,
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
@@ -62,8 +62,9 @@ def fit(
     background, readout, robust, mask
         As for :func:`nbdask.normal_equations`.
     bounds : mapping of str to (float, float), optional
-        Least and greatest value of fields.
-    blur : sequence of float
+        Least and greatest value of fields that are fitted, also of those that are tied; turns and
+        shifts have no value.  What is at a bound stays there while it would go beyond.
+    blur : float or sequence of float
         Data and model are first fitted blurred by these standard deviations [pixel], such as
         ``(4, 2)``, one after another, and then as they are.
     iterations : int
@@ -88,7 +89,7 @@ def fit(
     NbdaskError
         A parameter that cannot be refined, or that no pixel depends on; a state of another fit.
     """
-    how = How(robust, bounds or {}, _blurs(blur), iterations, backend, tile)
+    how = How(robust, bounds or {}, checked_blurs(blur), iterations, backend, tile)
     shot = Shot(experiment, data, mask, background, readout)
     columns = columns_of(1, parameters, (), {})
     found = _fitted([shot], columns, how, False, (state, resume, overwrite), report)
@@ -106,7 +107,7 @@ def fit_joint(
     amplitudes: bool = False,
     robust: float | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    blur: Sequence[float] = (),
+    blur: float | Sequence[float] = (),
     iterations: int = 50,
     backend: str | None = None,
     tile: int | tuple[int, int] | None = None,
@@ -156,7 +157,7 @@ def fit_joint(
     listed = [shot if isinstance(shot, Shot) else _shot(shot) for shot in shots]
     if not listed:
         raise InputError("shots = []: must be at least one (experiment, data)")
-    how = How(robust, bounds or {}, _blurs(blur), iterations, backend, tile)
+    how = How(robust, bounds or {}, checked_blurs(blur), iterations, backend, tile)
     columns = columns_of(len(listed), each, shared, groups or {})
     kept = (state, resume, overwrite)
     return _fitted(listed, columns, how, amplitudes, kept, report)
@@ -170,10 +171,6 @@ def _shot(given: Any) -> Shot:
     if not isinstance(experiment, Experiment):
         raise InputError("shots: each must be an nbdask.Shot or a pair of experiment and data")
     return Shot(experiment, data)
-
-
-def _blurs(blur: Any) -> tuple[float, ...]:
-    return (blur,) if isinstance(blur, (int, float)) else tuple(blur)
 
 
 def _state(
@@ -203,8 +200,8 @@ def _fitted(
 ) -> JointResult:
     """Do the work of both; ``kept`` is state, resume and overwrite."""
     path, resume, overwrite = kept
-    for name in how.bounds:
-        known(name)
+    for shot in shots:
+        check_experiment(shot.experiment)
     state = _state(path, shots, columns, how, amplitudes)
     if state is not None:
         state.check(resume=resume, overwrite=overwrite)

@@ -58,6 +58,14 @@ class FitResult:
     message: str
     shot: Shot
 
+    def __repr__(self) -> str:
+        """Return in a line how it ended; :meth:`table` has the parameters."""
+        return f"<FitResult: {self.table().splitlines()[1 + len(self.parameters)]}>"
+
+    def __str__(self) -> str:
+        """Return what :meth:`table` does."""
+        return self.table()
+
     @property
     def sigma(self) -> Array:
         """Standard deviations of the parameters, from the data's errors alone."""
@@ -174,6 +182,14 @@ class JointResult:
     losses: tuple[float, ...]
     converged: bool
     message: str
+
+    def __repr__(self) -> str:
+        """Return in a line how it ended; :meth:`table` has the parameters."""
+        return f"<JointResult: {self.table().splitlines()[-1]}>"
+
+    def __str__(self) -> str:
+        """Return what :meth:`table` does."""
+        return self.table()
 
     @property
     def sigma(self) -> Array:

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 #: N x below which the slope of a grating is a series: the difference of two large numbers else.
 _SERIES = 0.02
+#: Relative size of what rounding leaves of sums that are 0.
+_ROUNDING = 1e-14
 
 
 class LatticeSlopes(NamedTuple):
@@ -195,15 +197,19 @@ def form_slope(model: Model, slopes: Slopes) -> Array | None:
     (3, 3) float64 array or None
         Symmetric.
     """
-    if model.nodes is not None and slopes.star is not None:
-        star, turned = model.star, slopes.star @ model.star.T
-        edge = np.cbrt(model.n_cells_total / abs(np.linalg.det(star)))
-        shrunk = -2.0 / 3.0 * float(np.trace(np.linalg.solve(star.T, slopes.star.T)))
-        own: Array = edge**2 * (model.nodes.T @ (turned + turned.T) @ model.nodes)
-        result: Array = own + shrunk * (model.spot_form.T @ model.spot_form)
-        return result
-    if model.shape != GAUSS or model.cells_matrix is not None or slopes.star is None:
+    spots = model.nodes is not None or (model.shape == GAUSS and model.cells_matrix is None)
+    if not spots or slopes.star is None:
         return None
-    product = slopes.star @ model.star.T * model.n_cells_total**2
-    form: Array = product + product.T
-    return form
+    star = model.star
+    turned, most = slopes.star @ star.T, (np.abs(slopes.star) @ np.abs(star).T).max()
+    both: Array = turned + turned.T
+    # A turn leaves lengths and angles as they are: nothing is left but rounding.
+    if np.abs(both).max() <= _ROUNDING * most:
+        return None
+    if model.nodes is None:
+        return both * model.n_cells_total**2
+    edge = np.cbrt(model.n_cells_total / abs(np.linalg.det(star)))
+    shrunk = -2.0 / 3.0 * float(np.trace(np.linalg.solve(star.T, slopes.star.T)))
+    own: Array = edge**2 * (model.nodes.T @ both @ model.nodes)
+    result: Array = own + shrunk * (model.spot_form.T @ model.spot_form)
+    return result

@@ -15,7 +15,7 @@ from nbdask.geometry.model import Array
 from nbdask.gradients.card import CardSlopes
 from nbdask.gradients.compiled import CpuSlopes
 from nbdask.gradients.parameters import Parameter
-from nbdask.gradients.reduce import given, inside, over_tiles, strips
+from nbdask.gradients.reduce import given, given_mask, inside, over_tiles, strips
 from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient, region_of
 from nbdask.kernels.interface import Mask
 from nbdask.plan.tiles import Tile
@@ -68,7 +68,7 @@ class Errors:
     Parameters
     ----------
     background : float
-        Photons per pixel that the model does not hold; or an image of them is given besides.
+        Photons per pixel that the model does not hold.
     readout : float
         Standard deviation of what is added to each pixel [photons].
     robust : float or None
@@ -145,6 +145,7 @@ def equations_of(
         return tile_sums(work, index, data, mask, errors)
 
     given("data", data)
+    given_mask(mask)
     return NormalEquations.of(parameters, over_tiles(work, [data, mask], task, add_sums))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import numpy as np
 from dask.base import compute
 from dask.delayed import delayed
 
-from nbdask.errors import InputError
+from nbdask.errors import FieldError, InputError
 from nbdask.geometry.model import Array
 from nbdask.gradients.work import Work
 from nbdask.plan.tiles import Tile
@@ -59,14 +60,30 @@ def over_tiles(
 
 
 def given(name: str, image: Any) -> None:
-    """Refuse None where an image is needed.
+    """Refuse None, and the path of a file, where an image is needed.
 
     Raises
     ------
-    InputError
+    FieldError
     """
-    if image is None:
-        raise InputError(f"{name} = None: must be an array of the image's shape")
+    if image is None or isinstance(image, (str, bytes, os.PathLike)):
+        allowed = "an array of the image's shape, as numpy.load or nbdask.open give it"
+        raise FieldError(name, image, allowed)
+
+
+def given_mask(mask: Any) -> None:
+    """Refuse a mask of anything but truth values.
+
+    Raises
+    ------
+    FieldError
+    """
+    if mask is None:
+        return
+    given("mask", mask)
+    kind = mask.dtype if hasattr(mask, "dtype") else np.asarray(mask).dtype
+    if getattr(kind, "kind", "b") not in "biu":
+        raise FieldError("mask", f"an array of {kind}", "of bool, True where a pixel counts")
 
 
 def _blocks(image: Any, work: Work, margin: int) -> list[Any] | None:
@@ -78,10 +95,8 @@ def _blocks(image: Any, work: Work, margin: int) -> list[Any] | None:
     if tuple(held.shape) != work.grid.image_shape:
         sizes = zip(work.grid.image_shape[::-1], ("fast", "slow", "panel"), strict=False)
         wanted = " x ".join(f"{count} ({axis})" for count, axis in reversed(list(sizes)))
-        raise InputError(
-            f"an image of {' x '.join(map(str, held.shape))} pixels: must have the experiment's"
-            f" {wanted}"
-        )
+        has = " x ".join(map(str, held.shape)) or "no"
+        raise InputError(f"an image of {has} pixels: must have the experiment's {wanted}")
     kind = getattr(held.dtype, "kind", "f")
     if kind not in "biuf":
         raise InputError(f"an image of {held.dtype}: must hold real numbers")

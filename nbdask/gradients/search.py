@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 
 from nbdask.errors import FieldError, InputError
 from nbdask.experiment import Experiment
+from nbdask.experiment.checks import integer, positive
 from nbdask.geometry.model import Array
 from nbdask.gradients import strengths
 from nbdask.gradients.arrow import Arrow, Step
 from nbdask.gradients.blurred import blurred_equations
-from nbdask.gradients.change import stepped, within
+from nbdask.gradients.bounds import Bounds, check_starts, checked_bounds, room_of, within
+from nbdask.gradients.change import stepped
 from nbdask.gradients.columns import Columns, Indices
 from nbdask.gradients.normal import Errors, NormalEquations, equations_of
 from nbdask.gradients.saved import Standing, StateFile, restored, values_of
@@ -31,6 +33,11 @@ _log = logging.getLogger("nbdask.gradients")
 #: chance does.
 _ENOUGH = 1e-4
 _MOST_DAMPING = 1e12
+#: How much more than that may be promised beside a jump of the image: a tenth of a standard
+#: deviation; and what keeps such a step finite where parameters cannot be told apart.
+_NEAR, _HARDLY = 100.0, 1e-9
+#: Widest blur [pixel].
+_MOST_BLUR = 100
 #: How well the loss of a state must be met again.
 _SAME_LOSS = 1e-6
 _CONVERGED = "converged"
@@ -124,17 +131,32 @@ class How:
     """
 
     robust: float | None = None
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
     blur: tuple[float, ...] = ()
     iterations: int = 50
     backend: str | None = None
     tile: int | tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Check the blurs."""
-        for blur in self.blur:
-            if isinstance(blur, bool) or not isinstance(blur, (int, float)) or not 0 < blur <= 100:
-                raise FieldError("blur", self.blur, "numbers of pixels above 0, at most 100")
+        """Check what was given."""
+        integer("--iterations", self.iterations, low=0)
+        object.__setattr__(self, "bounds", checked_bounds(self.bounds))
+
+
+def checked_blurs(given: Any) -> tuple[float, ...]:
+    """Return blurs [pixel] from one number or several.
+
+    Raises
+    ------
+    FieldError
+    """
+    try:
+        found = tuple(given) if isinstance(given, Iterable) else (given,)
+        if all(positive("--blur", blur) <= _MOST_BLUR for blur in found):
+            return tuple(map(float, found))
+    except FieldError:
+        pass
+    raise FieldError("--blur", given, f"numbers of pixels above 0, at most {_MOST_BLUR}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +227,7 @@ class Search:
         if resume and self.state is not None:
             standing = self.state.read()
             experiments = self._restored(experiments, standing)
+        check_starts(self.how.bounds, self.columns.parameters, experiments)
         stages = (*self.how.blur, 0.0)
         for stage in range(standing.stage, len(stages)):
             if stage > standing.stage:
@@ -233,19 +256,19 @@ class Search:
         enough = _ENOUGH * len(self.shots)
         if self.amplitudes:
             enough += _ENOUGH * len(experiments[0].structure.reflections)
-        converged, message = False, f"stopped after {self.how.iterations} steps"
+        converged, message = False, None
         while len(standing.losses) <= self.how.iterations:
             gained = 0.0
             if self.amplitudes and not blur:
                 # First: a turn would take the place of what amplitudes explain.
                 now, gained = self._strengthen(now)
-            step = Arrow.of(self.columns, now.equations).step(standing.damping)
+            step = self._step(now, standing.damping)
             wanted = step.promised >= enough
             after = self._try(now.experiments, step, blur) if wanted else None
             if wanted and (after is None or not after.loss < now.loss):
                 standing = replace(standing, damping=standing.damping * 10.0)
                 if standing.damping > _MOST_DAMPING:
-                    message = "no step lowers the loss any more"
+                    converged = self._is_near(now, enough)
                     break
                 continue
             promised = step.promised + gained
@@ -253,13 +276,23 @@ class Search:
                 now, standing = after, self._moved(standing, step)
             if promised < enough:
                 # A step that is short for its damping alone promises little too.
-                converged = standing.damping <= 1.0
-                message = _CONVERGED if converged else "no step lowers the loss any more"
+                converged = standing.damping <= 1.0 or self._is_near(now, enough)
                 break
             standing = self._took(now, standing, promised, blur)
+        else:
+            message = f"stopped after {self.how.iterations} steps"
         if self.state is not None:
             self.state.write(self._kept(now, standing))
+        message = message or (_CONVERGED if converged else "no step lowers the loss any more")
         return Outcome(now, standing, converged, message)
+
+    def _step(self, now: Point, damping: float) -> Step:
+        room = room_of(self.how.bounds, self.columns, now.experiments)
+        return Arrow.of(self.columns, now.equations).step(damping, room)
+
+    def _is_near(self, now: Point, enough: float) -> bool:
+        """Whether the loss is at its least but for a jump that no step leads across."""
+        return self._step(now, _HARDLY).promised < _NEAR * enough
 
     def _check(self, equations: list[NormalEquations]) -> None:
         """Refuse shots without pixels, and parameters on which no pixel depends."""
@@ -269,6 +302,8 @@ class Search:
             if not found.pixels:
                 allowed = "an image with numbers where it is computed"
                 raise FieldError("data" + of, "no pixel that counts", allowed)
+            if not np.isfinite(found.loss + found.chi2):
+                raise FieldError("data" + of, "too large", "photons whose squares are numbers")
             diagonal = np.diag(found.hessian)
             for place in part.own:
                 weights[found.names[place] + of] = diagonal[place]
@@ -342,7 +377,7 @@ class Search:
             for index, experiment in enumerate(experiments):
                 change = self.columns.at(index, step.own[index], step.common)
                 moved = stepped(experiment, self.columns.parameters, change)
-                there.append(within(moved, self.how.bounds)[0])
+                there.append(within(moved, self.how.bounds))
             found = self._at(there, blur)
         except InputError:
             return None

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nbdask.errors import BackendError, FieldError, InputError
+from nbdask.errors import BackendError, FieldError, InputError, shown
 from nbdask.experiment import Experiment
 from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Array, Model
@@ -152,11 +152,7 @@ def prepare_gradient(
     NbdaskError
         A parameter that cannot be refined, or an experiment that cannot be computed.
     """
-    if not isinstance(experiment, Experiment):
-        raise InputError(
-            f"experiment = {experiment!r}: must be an nbdask.Experiment, such as"
-            " nbdask.from_args(argv) or nbdask.from_toml(path)"
-        )
+    check_experiment(experiment)
     chosen = parameters_of(parameters)
     model = build_model(experiment)
     basis = basis_of(experiment, model, chosen)
@@ -165,6 +161,20 @@ def prepare_gradient(
     backend = choose_backend(backend, model, basis)
     check_precision(precision, backend)
     return Work(model, basis, grid, backend, precision), chosen
+
+
+def check_experiment(given: object) -> None:
+    """Refuse what is no experiment.
+
+    Raises
+    ------
+    InputError
+    """
+    if not isinstance(given, Experiment):
+        raise InputError(
+            f"experiment = {shown(given)}: must be an nbdask.Experiment, such as"
+            " nbdask.from_args(argv) or nbdask.from_toml(path)"
+        )
 
 
 def check_precision(precision: str, backend: str) -> None:

@@ -11,6 +11,8 @@ import glob
 import os
 import stat
 import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from nbdask.files import whole_file
 from nbdask.geometry.model import Model
+from nbdask.leftovers import mark, sweep
 from nbdask.plan.memory import MAPPED_BYTES
 
 #: Fields of the model, and ends of the names of their files.
@@ -53,10 +56,8 @@ def map_amplitudes(model: Model, run: str) -> Model:
         if array.nbytes < MAPPED_BYTES or is_mapped(array):
             continue
         try:
-            path = _folder() / f"{run}-{ending}"
-            if not path.exists():
-                with whole_file(path, durable=False) as fresh:
-                    np.save(fresh, array, allow_pickle=False)
+            file = f"{run}-{ending}"
+            path = next(_folder().glob(f"*/{file}"), None) or _written(array, file)
             table = np.load(path, mmap_mode="r", allow_pickle=False)
         except OSError:
             continue
@@ -65,14 +66,24 @@ def map_amplitudes(model: Model, run: str) -> Model:
     return dataclasses.replace(model, **found) if found else model
 
 
+def _written(table: NDArray[np.float64], file: str) -> Path:
+    """Write a table into this process's folder; those of killed processes are removed before."""
+    sweep(_folder(), "")
+    path = _folder() / _own() / file
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with whole_file(path, durable=False) as fresh:
+        np.save(fresh, table, allow_pickle=False)
+    return path
+
+
 def forget_amplitudes(run: str) -> None:
     """Remove the file of a run; processes that have it mapped keep what they see."""
-    try:
-        for path in _folder().glob(f"{glob.escape(run)}-*"):
+    with suppress(OSError):
+        for path in _folder().glob(f"*/{glob.escape(run)}-*"):
             if path.name.endswith(tuple(_FILES.values())):
                 path.unlink(missing_ok=True)
-    except OSError:
-        return
+                with suppress(OSError):  # other runs of its process have files there
+                    path.parent.rmdir()
 
 
 def is_mapped(table: NDArray[np.float64]) -> bool:
@@ -83,6 +94,12 @@ def is_mapped(table: NDArray[np.float64]) -> bool:
             return True
         base = base.base
     return False
+
+
+@cache
+def _own() -> str:
+    """Return the name of this process's folder, which says whose it is."""
+    return mark()
 
 
 def _folder() -> Path:

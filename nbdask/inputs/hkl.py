@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nbdask.inputs.amplitudes import AmplitudeGrid
 from nbdask.inputs.text import check_regular, problem, read_lines, shown, to_number
 
 _WHAT = "reflections, one a line: h k l F"
+_BARE = re.compile(rb"(?:[ \t]*(?:[+-]?[0-9]+[ \t]+){3}[0-9eE.+-]+[ \t]*\r?\n)*")
 
 
 def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
@@ -33,11 +35,30 @@ def read_hkl(path: str | Path, default_F: float) -> AmplitudeGrid:
         A missing or empty file, a line that is not h k l F, an index that is not a whole number,
         or indices that span an absurdly large grid.
     """
+    return amplitudes.from_reflections(read_rows(path), default_F, source=str(path))
+
+
+def read_rows(path: str | Path) -> NDArray[np.float64]:
+    """Read the lines of a list; see :func:`read_hkl`.
+
+    Returns
+    -------
+    (n, 4) float64 array
+        h, k, l and F [electrons], in the order of the file.
+    """
     check_regular(path, _WHAT)
     table = _read_fast(path)
-    if table is None:
-        table = _read_slowly(path)
-    return amplitudes.from_reflections(table, default_F, source=str(path))
+    return _read_slowly(path) if table is None else table
+
+
+def is_bare(path: str | Path) -> bool:
+    """Whether a list holds h k l F and nothing else: C reads on from there up to what is else.
+
+    Raises
+    ------
+    OSError
+    """
+    return _BARE.fullmatch(Path(path).read_bytes()) is not None
 
 
 def _read_fast(path: str | Path) -> NDArray[np.float64] | None:

@@ -25,6 +25,7 @@ def _same(value: _Value) -> _Value:
 CONVERSIONS: dict[str, dict[str, Callable[..., object]]] = {
     "m": {
         "m": _same,
+        "cm": _times(1e-2),
         "mm": units.from_mm,
         "um": units.from_um,
         "nm": _times(1e-9),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask import units
-from nbdask.errors import InputFileError
+from nbdask.errors import InputFileError, counted
 from nbdask.inputs.text import problem, read_lines, shown, to_number
 
 #: Units of the first column, as they are written behind the name of a file.
@@ -71,7 +71,7 @@ def read_spectrum(
         notes.append(f"{path}: its first column is taken for {unit} (:eV or :A behind the name)")
     negative = int((heights < 0.0).sum())
     if negative:
-        notes.append(f"{path}: {negative} weight(s) below 0 count as 0")
+        notes.append(f"{path}: {counted(negative, 'weight')} below 0, counted as 0")
     used = heights > 0.0
     return (
         tuple(_metres(x, unit) for x in points[used]),

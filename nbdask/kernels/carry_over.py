@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,10 @@ def carry_over_parts(model: Model, first: FirstEvaluation) -> list[tuple[Model, 
     ]
 
 
-@lru_cache(maxsize=8)
+#: By model, as long as somebody else has it; every tile of a panel asks.
+_firsts: WeakKeyDictionary[Model, FirstEvaluation | None] = WeakKeyDictionary()
+
+
 def find_first_evaluation(model: Model) -> FirstEvaluation | None:
     """Return the first evaluation in raster order that ROI, mask and dmin let through.
 
@@ -126,6 +129,12 @@ def find_first_evaluation(model: Model) -> FirstEvaluation | None:
     FirstEvaluation or None
         None where nothing is evaluated.
     """
+    if model not in _firsts:
+        _firsts[model] = _search(model)
+    return _firsts[model]
+
+
+def _search(model: Model) -> FirstEvaluation | None:
     slow0, slow1, fast0, fast1 = model.roi
     for slow in range(slow0, slow1 + 1):
         row = Tile(slow, slow + 1, fast0, fast1 + 1)

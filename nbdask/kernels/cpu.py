@@ -104,7 +104,7 @@ class CpuKernel(Kernel):
         if active is not None and cull is not None:
             active = banded(active, tile.shape[1], cull.struct.rows)
         count = tile.pixels if active is None else active.size
-        total, gain = np.zeros(count), np.ones(count if running else 0)
+        total, gain = np.empty(count), np.ones(count if running else 0)
         told = arguments(values, tile, steps, active)
         tables = (told, packed.axes, packed.sources, packed.table)
         outside = self._library.nb_sum(
@@ -123,7 +123,7 @@ class CpuKernel(Kernel):
         if active is not None:
             active = banded(active, tile.shape[1], cutoff_rows(model))
             allowed = chosen(allowed, active) if allowed is not None else None
-        total = np.zeros(tile.pixels if active is None else active.size)
+        total = np.empty(tile.pixels if active is None else active.size)
         told = arguments(packed.values, tile, steps, active)
         tables = (told, packed.axes, packed.sources, packed.table, active)
         done = self._library.nb_sum_cut(*pointers(*tables, cutoff.struct, allowed, total))

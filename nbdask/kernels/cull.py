@@ -29,8 +29,9 @@ _WIDE_END, _NARROW_END, _EDGE = 1020.0, 126.0, 1.0
 #: Beyond what the loops and the test round: of that length, of an index less a whole number, and of
 #: the rest of an index, which is a float32.
 _RELATIVE, _ABSOLUTE, _ROUGH = 1e-5, 2e-6, 1e-6
-#: Pixels of a group, and rows of pixels that it has.
-_GROUPS = ((16, 4), (32, 4), (32, 8), (64, 8))
+#: Pixels of a group, and rows of pixels that it has: more rows make shorter blocks, whose middle is
+#: closer to each group.
+_GROUPS = ((16, 4), (32, 8), (64, 8))
 #: Groups that interpolation can work on, a multiple of the pixels that it takes at a time.
 _CUBIC_GROUP = 32
 #: Time of testing a group for an orientation, and of making its box, over that of an evaluation.
@@ -161,16 +162,25 @@ def _spots(model: Model, narrow: bool, forward: Array) -> CullInputs | None:
     tables = turns.reshape(-1, 2, 3, 4)
     tables[:, 0, :, :3] = forward.transpose(0, 2, 1)
     tables[:, 1, :, :3] = back
-    lanes = _side_by_side(forward, back)
+    lanes = side_by_side(forward, back)
     struct = Cull(rows, group, reach, _rough(forward, back), widest)
     struct.turns, struct.lanes = turns.ctypes.data, lanes.ctypes.data
     return CullInputs(struct, turns, lanes, share)
 
 
-def _side_by_side(forward: Array, back: Array) -> NDArray[np.void]:
-    """Return rows of ``TurnLanes`` of ``cull.h``."""
+def side_by_side(forward: Array, back: Array | None = None) -> NDArray[np.void]:
+    """Return rows of ``TurnLanes`` of ``cull.h``.
+
+    Parameters
+    ----------
+    forward, back : (n, 3, 3) float64 arrays
+        Of each orientation the matrix from scattering vectors to indices [m], and its inverse
+        [1/m]; None: zeros.
+    """
     lanes = np.zeros(-(-len(forward) // _TURN_LANES), dtype=_LANES)
     for matrices, names in ((forward, ("forward", "narrow")), (back, ("back",))):
+        if matrices is None:
+            continue
         padded = np.zeros((lanes.size * _TURN_LANES, 9))
         padded[: len(matrices)] = matrices.reshape(-1, 9)
         for name in names:

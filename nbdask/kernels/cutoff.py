@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbdask.geometry.model import ROUND, SQUARE, TOPHAT, Cutoff, Model
+from nbdask.kernels.cull import side_by_side
 from nbdask.kernels.interface import Kernel, Partial
 from nbdask.kernels.pack import Packed, pack, spot_triangle
 from nbdask.kernels.params import CODES
@@ -59,7 +60,8 @@ class CutoffStruct(Structure):
         ("spread", c_double * 3),
         ("close_spread", c_double),
         ("mean", c_double * 9),
-        ("turns", c_void_p),
+        ("rows", c_void_p),
+        ("lanes", c_void_p),
         ("close", c_void_p),
         ("far", c_void_p),
     )
@@ -73,16 +75,19 @@ class CutoffInputs:
     ----------
     struct : CutoffStruct
         It points into the arrays.
-    turns : (n, 12) float64 array
+    rows : (n, 12) float32 array
         Of each orientation x, y, z of a, b, c [m], of spherical spots in the basis of nodes; a zero
         after each three.
+    lanes : structured array
+        The same of 16 orientations each; see :func:`~.cull.side_by_side`.
     close, far : (n,) float32 arrays or None
         Of each place of the table the greatest squared amplitude of it and the next node along each
         axis, and of all that any orientation may take there; None without a list.
     """
 
     struct: CutoffStruct
-    turns: Array
+    rows: NDArray[np.float32]
+    lanes: NDArray[np.void]
     close: NDArray[np.float32] | None
     far: NDArray[np.float32] | None
 
@@ -120,8 +125,8 @@ def _make(model: Model, packed: Packed) -> CutoffInputs | None:
     axes_of: Array = np.array(model.axes, dtype=np.float64).reshape(-1, 3, 3)
     if model.nodes is not None:
         axes_of = np.asarray(np.linalg.inv(model.nodes) @ axes_of)
-    turns = np.zeros((len(axes_of), 12))
-    turns.reshape(-1, 3, 4)[:, :, :3] = axes_of.transpose(0, 2, 1)
+    rows, lanes = np.zeros((len(axes_of), 12), dtype=np.float32), side_by_side(axes_of)
+    rows.reshape(-1, 3, 4)[:, :, :3] = axes_of.transpose(0, 2, 1)
     longest_q = 2.0 / float(np.min(model.wavelength))
     rounding = _ROUNDING * longest_q * float(np.linalg.norm(axes_of, axis=2).max())
     axes, slack = _bound(model, packed, rounding)
@@ -134,7 +139,7 @@ def _make(model: Model, packed: Packed) -> CutoffInputs | None:
     assert model.cutoff is not None
     struct = CutoffStruct(
         photons=even_photons(model.cutoff),
-        shares=weights * len(turns) * model.layers * model.oversample**2,
+        shares=weights * len(rows) * model.layers * model.oversample**2,
         slack=slack * _ROUNDED,
         polar=max(1.0, 0.5 * (1.0 + abs(model.kahn))),
         axes=tuple(axes),
@@ -142,11 +147,12 @@ def _make(model: Model, packed: Packed) -> CutoffInputs | None:
         spread=tuple(spread),
         close_spread=_CLOSE if model.nodes is None else 0.0,
         mean=tuple(mean.reshape(-1)),
-        turns=turns.ctypes.data,
+        rows=rows.ctypes.data,
+        lanes=lanes.ctypes.data,
         close=None if close is None else close.ctypes.data,
         far=None if far is None else far.ctypes.data,
     )
-    return CutoffInputs(struct, turns, close, far)
+    return CutoffInputs(struct, rows, lanes, close, far)
 
 
 def _bound(model: Model, packed: Packed, rounding: float) -> tuple[Array, float]:
@@ -265,16 +271,34 @@ def allowed_photons(kernel: Kernel, model: Model, tile: Tile) -> Array | None:
     assert cutoff is not None
     if cutoff.photons is not None or (cutoff.water == 0.0 and not model.amorphous):
         return None
-    background = np.zeros(tile.shape)
+    photons = _amorphous(model.at(tile.panel), tile) if model.amorphous else np.zeros(tile.shape)
     if cutoff.water != 0.0:
         # Of several crystals that of the first counts, whose scale may differ.
         own = model.scale * model.background
         empty = Partial(np.zeros(tile.shape), None, 0)
-        background += kernel.finish(model, tile, empty, None) * (cutoff.water / own)
-    if model.amorphous:
-        background += _amorphous(model.at(tile.panel), tile)
-    noise = OF_NOISE * np.sqrt(np.maximum(background, 0.0))
-    return np.maximum(noise, FAINT) * cutoff.share
+        photons += kernel.finish(model, tile, empty, None) * (cutoff.water / own)
+    # In place: new memory takes longer than this arithmetic.
+    np.sqrt(np.maximum(photons, 0.0, out=photons), out=photons)
+    photons *= OF_NOISE
+    np.maximum(photons, FAINT, out=photons)
+    photons *= cutoff.share
+    return photons
+
+
+def most_lacking(kernel: Kernel, model: Model, pixel: Tile) -> float:
+    """Return the most photons that a pixel may lack [photons]; 0 without a cutoff.
+
+    Parameters
+    ----------
+    kernel, model
+        As of :func:`allowed_photons`.
+    pixel : Tile
+        One pixel.
+    """
+    if model.cutoff is None:
+        return 0.0
+    allowed = allowed_photons(kernel, model, pixel)
+    return even_photons(model.cutoff) if allowed is None else float(allowed[0, 0])
 
 
 def _amorphous(model: Model, tile: Tile) -> Array:
@@ -285,8 +309,10 @@ def _amorphous(model: Model, tile: Tile) -> Array:
     rows = np.repeat(_CELL * slow + middle, len(fast))
     columns = np.tile(_CELL * fast + middle, len(slow))
     photons = photons_at(replace(model, oversample=1), rows, columns).photons
-    seen = photons.reshape(len(slow), len(fast))
-    whole = np.repeat(np.repeat(seen, _CELL, axis=0), _CELL, axis=1)
+    seen = photons.reshape(len(slow), 1, len(fast), 1)
+    whole = np.broadcast_to(seen, (len(slow), _CELL, len(fast), _CELL))
     low, left = tile.slow0 % _CELL, tile.fast0 % _CELL
-    found: Array = whole[low : low + tile.shape[0], left : left + tile.shape[1]]
-    return found
+    found: Array = whole.reshape(_CELL * len(slow), _CELL * len(fast))[
+        low : low + tile.shape[0], left : left + tile.shape[1]
+    ]
+    return np.ascontiguousarray(found)

@@ -27,7 +27,7 @@ from nbdask.parity.semantics import expected_differences, thread_notes, unique
 from nbdask.parity.tasks import Job, region_graph
 from nbdask.plan.plan import recorded_tile
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from nbdask.store.earlier import backend_of
 from nbdask.store.provenance import input_files, now
 from nbdask.store.reader import StoreReader

@@ -199,6 +199,12 @@ def _open_both(
 ) -> tuple[Source, Source]:
     """Open both images, of equal shape; a bare float file takes the other's."""
     names = (os.fspath(image), os.fspath(reference))
+    for name in names:
+        if not (name.startswith(SCHEME) or os.path.exists(name)):
+            raise FileError(
+                f"{name}: no such file or directory: must be a store, a NumPy file or a bare float"
+                " file"
+            )
     bare = [_is_bare(name) for name in names]
     if not any(bare) and shape is not None:
         raise ParityUsageError(

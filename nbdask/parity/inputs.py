@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from nbdask.errors import InputFileError
 from nbdask.experiment import Experiment, SourcePoint
 from nbdask.geometry.conventions import directions
 from nbdask.geometry.vectors import array, unit
+from nbdask.inputs.hkl import is_bare, read_rows
 from nbdask.inputs.smv import open_mask
 from nbdask.plan.tiles import Tile
 
@@ -39,21 +41,23 @@ def place_inputs(experiment: Experiment, folder: Path, region: Tile | None = Non
     """
     structure, crystal, sources = experiment.structure, experiment.crystal, experiment.sources
     if structure.reflections:
-        lines = [f"{h} {k} {el} {f!r}\n" for h, k, el, f in structure.reflections]
-        (folder / "amplitudes.hkl").write_text("".join(lines))
+        _write_list(structure.reflections, folder)
         structure = replace(structure, reflections=(), path="amplitudes.hkl")
     elif structure.recipe is not None:
         from nbdask.amplitudes.make import made
 
         table = made(structure).table
         pairs = zip(table.hkl.tolist(), table.F.tolist(), strict=True)
-        lines = [f"{h} {k} {el} {f!r}\n" for (h, k, el), f in pairs]
-        (folder / "amplitudes.hkl").write_text("".join(lines))
+        _write_list(((*hkl, f) for hkl, f in pairs), folder)
         structure = replace(structure, path="amplitudes.hkl", format="hkl", recipe=None)
     elif structure.path is not None:
         # Not the name that C itself writes to.
         name = "amplitudes.hkl" if structure.format == "hkl" else "amplitudes.bin"
         link(structure.path, folder / name)
+        if structure.format == "hkl" and not is_bare(structure.path):
+            # C would end its reading at a further column or a comment, and say nothing.
+            (folder / name).unlink()
+            _write_list(read_rows(structure.path).tolist(), folder)
         structure = replace(structure, path=name)
     if crystal.matrix is not None:
         rows = (crystal.matrix[i : i + 3] for i in (0, 3, 6))
@@ -70,6 +74,12 @@ def place_inputs(experiment: Experiment, folder: Path, region: Tile | None = Non
     return experiment.replace(
         structure=structure, crystal=crystal, sources=sources, sampling=sampling
     )
+
+
+def _write_list(reflections: Iterable[Sequence[float]], folder: Path) -> None:
+    """Write h, k, l and F of reflections for C, F with all digits."""
+    lines = (f"{int(h)} {int(k)} {int(el)} {float(f)!r}\n" for h, k, el, f in reflections)
+    (folder / "amplitudes.hkl").write_text("".join(lines))
 
 
 def link(source: str | Path, target: Path) -> None:

@@ -208,6 +208,12 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the verdict in a line."""
+        verdict = "within thresholds" if self.ok else "beyond thresholds"
+        worst = f"worst deviation {self.total.max_rel:.2e}"
+        return f"<Outcome: {self.image} and {self.reference}, {verdict}, {worst}>"
+
     @property
     def total(self) -> Measures:
         """The comparison of all regions together."""

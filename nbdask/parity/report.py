@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from string import Template
 
+from nbdask.errors import counted
 from nbdask.html import data_uri
 from nbdask.parity.measures import Measures
 from nbdask.parity.outcome import Outcome, RegionResult
@@ -154,7 +155,7 @@ def _facts(outcome: Outcome) -> list[_Pair]:
     program = facts.get("program")
     if program:
         rows += [
-            ("program", f"{program['path']}, {program['threads']} thread(s)"),
+            ("program", f"{program['path']}, {counted(program['threads'], 'thread')}"),
             ("its SHA-256", program["sha256"]),
         ]
     names = {

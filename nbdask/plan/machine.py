@@ -5,40 +5,59 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+#: The control groups of the machine, and which of them this process is in.
+_CGROUP, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 #: glibc's number of the option, and the bytes from which a block is the system's at once.
 _M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 1 << 20
 
 
 def available_cores() -> int:
-    """Return the cores that this process may use (affinity and container quota respected)."""
+    """Return the cores that this process may use, by its affinity and its control groups."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on this platform
         cores = os.cpu_count() or 1
-    try:
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
+    for group in _groups("cpu"):
+        with suppress(OSError, ValueError):  # where nothing is limited, there is no number
+            quota, period = map(int, (group / "cpu.max").read_text().split())
+            cores = min(cores, quota // period)
     return max(1, cores)
 
 
 def total_memory() -> int:
-    """Return the bytes of memory that this process may use (container limit respected)."""
+    """Return the bytes of memory that this process may use, by the machine and its groups."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         total = 8 << 30
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            total = min(total, int((_CGROUP / name).read_text()))
-        except (OSError, ValueError):
-            continue
+    for group in _groups("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with suppress(OSError, ValueError):
+                total = min(total, int((group / name).read_text()))
     return total
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    """Yield the folders of the control groups whose limits hold for this process.
+
+    A container sees its own as that of the machine; a job or a service is in one below, and the
+    limits of all above it hold too.
+    """
+    yield _CGROUP
+    yield _CGROUP / controller
+    with suppress(OSError, ValueError):
+        for line in _OWN.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and controller not in controllers.split(","):
+                continue
+            folder = _CGROUP / controller if controllers else _CGROUP
+            for part in Path(path.lstrip("/")).parts:
+                folder /= part
+                yield folder
 
 
 def cpu_name() -> str:

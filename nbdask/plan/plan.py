@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbdask import html
-from nbdask.errors import PlanError
+from nbdask.errors import PlanError, counted
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
 from nbdask.plan.cost import Costs
@@ -24,13 +24,13 @@ from nbdask.plan.estimate import (
 from nbdask.plan.machine import total_memory
 from nbdask.plan.planes import Slope, arrays_of
 from nbdask.plan.steps import StepRange, split_steps
-from nbdask.plan.tiles import TileGrid
+from nbdask.plan.tiles import TileGrid, shape_text
 
 #: Sides of automatic tiles [pixels]: usual, greatest, least.
 USUAL_SIDE, GREATEST_SIDE, LEAST_SIDE = 1024, 2048, 64
 #: Least side that a user may ask for, where the detector has it.
 LEAST_ASKED = 8
-#: Most tiles of a store, whose list every run holds in memory (96 bytes for each).
+#: Most tiles of a store, each of which is a file.
 MOST_TILES = 1 << 24
 #: More steps than a pixel has: the steps of a shot of a series are not cut.
 ALL_STEPS = 1 << 53
@@ -111,6 +111,15 @@ class Plan:
         """Bytes of the float32 image before compression."""
         return 4 * self.grid.pixels
 
+    def __repr__(self) -> str:
+        """Return image, tiles and time in a line; :meth:`describe` has the rest."""
+        shape, tiles = shape_text(self.grid.image_shape), counted(len(self.grid), "tile")
+        return f"<Plan: {shape} pixels in {tiles}, about {format_seconds(self.run_seconds)}>"
+
+    def __str__(self) -> str:
+        """Return what :meth:`describe` does."""
+        return self.describe()
+
     def describe(self) -> str:
         """Return the plan in a few lines for people."""
         rows, columns = self.grid.counts
@@ -133,7 +142,8 @@ class Plan:
                 f"tasks     {self.tasks}: {self._pieces()}, at most {longest} steps,"
                 f" about {self.task_seconds:.2g} s each",
                 f"kernel    {self.backend}, {self.precision}, version {self.kernel_version}",
-                f"workers   {self.workers.workers} process(es) x {self.workers.threads} thread(s)",
+                f"workers   {counted(self.workers.workers, 'process', 'es')} x"
+                f" {counted(self.workers.threads, 'thread')}",
                 f"memory    {memory.format_bytes(self.task_bytes)} per task,"
                 f" {memory.format_bytes(self.process_bytes)} per process",
                 f"time      about {format_seconds(self.run_seconds)}{self._waiting()}, limited by"
@@ -181,11 +191,6 @@ class Plan:
         }
 
 
-def steps_from_dict(data: Mapping[str, Any]) -> tuple[StepRange, ...]:
-    """Return the step ranges that :meth:`Plan.to_dict` recorded."""
-    return tuple(split_steps(int(data["steps"]), int(data["steps_per_task"])))
-
-
 def parse_tile(value: object) -> tuple[int, int]:
     """Read the size of a tile: ``512``, ``"512"``, ``"512,256"`` or ``(512, 256)`` (slow, fast).
 
@@ -225,10 +230,11 @@ def recorded_tile(plan: Mapping[str, Any]) -> tuple[int, int]:
 
 def _check_count(grid: TileGrid) -> None:
     if len(grid) > MOST_TILES:
+        fewer = "fewer shots (in several stores)" if grid.shots > 1 else "fewer pixels"
         raise PlanError(
             f"{' x '.join(map(str, grid.image_shape))} pixels in tiles of {grid.tile[0]} x"
             f" {grid.tile[1]} are {len(grid)} tiles: must be at most {MOST_TILES}: give a greater"
-            " --tile, or fewer pixels"
+            f" --tile, or {fewer}"
         )
 
 
@@ -395,8 +401,9 @@ def _fitting_bytes(
     where = "--memory-limit is" if limit is not None else "a process's share of this machine is"
     smallest = base + demand.task_bytes(min(LEAST_SIDE**2, grid.tile[0] * grid.tile[1]), ranges)
     raise PlanError(
-        f"a process needs {text(need)} ({text(base)} for itself and its input, and {threads}"
-        f" task(s) at a time of {text(task)} for tiles of {grid.tile[0]} x {grid.tile[1]} pixels)"
+        f"a process needs {text(need)} ({text(base)} for itself and its input, and"
+        f" {counted(threads, 'task')} at a time of {text(task)} for tiles of {grid.tile[0]} x"
+        f" {grid.tile[1]} pixels)"
         f" but {where} {text(demand.limit)}: give a smaller --tile, fewer --threads, or a greater"
         f" --memory-limit (one thread with small tiles needs {text(smallest)})"
     )

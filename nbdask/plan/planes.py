@@ -43,7 +43,7 @@ class Slope(NamedTuple):
 
 
 def parse_planes(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the planes that are asked for, each once, in the order of :data:`PLANES`.
+    """Return the planes that are asked for, in the order of :data:`PLANES`.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def parse_planes(value: str | Sequence[str] | None) -> tuple[str, ...]:
     Raises
     ------
     PlanError
-        Another word.
+        Another word, or one twice.
     """
     words = value.split(",") if isinstance(value, str) else list(value or ())
     asked = [word.strip() if isinstance(word, str) else word for word in words]
@@ -61,6 +61,8 @@ def parse_planes(value: str | Sequence[str] | None) -> tuple[str, ...]:
         raise PlanError(
             f"--planes = {value!r}: must be {' or '.join(PLANES)}, or both: {','.join(PLANES)}"
         )
+    if len(set(asked)) < len(asked):
+        raise PlanError(f"--planes = {value!r}: must name each once")
     return tuple(name for name in PLANES if name in asked)
 
 

@@ -64,14 +64,16 @@ def with_values(experiment: Experiment, values: Mapping[str, float]) -> Experime
         if not energy > 0.0:
             raise FieldError(_ENERGY, energy, "a number above 0")
         left["beam.wavelength"] = units.from_ev(energy)
-    quaternion, star = _taken(left, QUATERNION), _taken(left, STAR)
+    quaternion, star = (_taken(left, n) if n[0] in left else () for n in _TOGETHER)
     turn, shift, tilt = (_taken(left, names) for names in (TURN, SHIFT, TILT))
     panels = _taken(left, DETECTOR_TURN)
     scale = left.pop(_SCALE, None)
     shot = _with_fields(experiment, left)
-    if any(star):
+    if star:
         shot = shot.replace(crystal=reoriented(shot.crystal, star, shot.beam))
-    if any(quaternion):
+    if quaternion:
+        if not any(quaternion):
+            raise FieldError("crystal.orientation", quaternion, "a quaternion that is not 0")
         shot = turned(shot, matrices(np.array(quaternion)))
     if any(turn):
         shot = turned(shot, turn_matrix(np.array(turn)))

@@ -69,9 +69,10 @@ class Distribution(Variation):
     def __post_init__(self) -> None:
         """Check numbers and limits."""
         checks.one_of("variations.form", self.form, tuple(FORMS))
+        given: object = self.fields
         fields = tuple(self.fields)
-        if not fields:
-            raise FieldError("variations.fields", fields, "one or more dotted fields")
+        if not fields or isinstance(given, str):
+            raise FieldError("variations.fields", given, "a tuple of one or more dotted fields")
         known = [field_of(name) for name in fields]
         numbers = checks.vector(fields[0], self.numbers, length=_COUNTS[self.form])
         low = max([item.low for item in known] + ([] if self.low is None else [self.low]))

@@ -55,7 +55,7 @@ def read_orientations(path: str, experiment: Experiment) -> Table:
     """
     several = sorted(glob.glob(path)) if glob.has_magic(path) else []
     if several and not Path(path).exists():
-        return _of_matrices(np.array([read_matrix(name) for name in several]), experiment)
+        return _of_matrices(path, np.array([read_matrix(name) for name in several]), experiment)
     check_regular(path, WHAT)
     try:
         with open(path, "rb") as file:
@@ -68,7 +68,7 @@ def read_orientations(path: str, experiment: Experiment) -> Table:
     if text[:1] in ("{", "["):
         return _of_list(path, experiment)
     if Path(path).suffix.lower() == ".mat":
-        return _of_matrices(np.array([read_matrix(path)]), experiment)
+        return _of_matrices(path, np.array([read_matrix(path)]), experiment)
     if Path(path).suffix.lower() in (".toml", ".parquet", ".pq") or "crystal." in text:
         return read_table(path)
     return _of_rows(path, read_rows(path, WHAT, 3), experiment)
@@ -101,11 +101,14 @@ def _of_rows(path: str, rows: Array, experiment: Experiment) -> Table:
     off = np.abs(found @ found.transpose(0, 2, 1) - np.eye(3)).max()
     if off < _ROTATION and (np.linalg.det(found) > 0.0).all():
         return Table(dict(zip(QUATERNION, quaternions(found).T, strict=True)))
-    return _of_matrices(rows, experiment)
+    return _of_matrices(path, rows, experiment)
 
 
-def _of_matrices(rows: Array, experiment: Experiment) -> Table:
+def _of_matrices(path: str, rows: Array, experiment: Experiment) -> Table:
     """Return the table of MOSFLM matrices in units of 1/wavelength, (n, 9)."""
+    flat = np.linalg.matrix_rank(rows.reshape(-1, 3, 3)) < 3
+    if flat.any():
+        raise problem(path, None, f"matrix {int(flat.argmax())} has no volume", "all of rank 3")
     star = rows.reshape(-1, 3, 3).transpose(0, 2, 1) / experiment.beam.wavelength
     return _of_star(star.reshape(-1, 9))
 

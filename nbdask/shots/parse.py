@@ -20,7 +20,7 @@ from nbdask.shots.orientations import Grid, Orientations
 from nbdask.shots.quantities import converted, quantity
 from nbdask.shots.tables import Table
 from nbdask.shots.text_tables import read_column, read_rows
-from nbdask.shots.variation import Variation
+from nbdask.shots.variation import MOST_SHOTS, Variation
 
 Use = Callable[[str], str]
 _CELLS = "cells, one a line: a b c [Angstrom] alpha beta gamma [degrees]"
@@ -113,6 +113,8 @@ def _numbers(
         sigma, part = _plain(name, words[-1])
         return (middle, sigma)
     sigma, part = quantity(name, words[-1])
+    if part and middle == 0.0:
+        raise FieldError(name, "0", "another value where a part of it is asked for")
     return (middle, sigma * abs(middle) if part else sigma)
 
 
@@ -151,6 +153,8 @@ def parse_scan(experiment: Experiment, text: str) -> tuple[Experiment, Steps]:
             " other way is its reverse"
         )
     images = (stop - start) / width
+    if images > MOST_SHOTS:
+        raise FlagError(f"{origin}: {images:.6g} images: must be at most {MOST_SHOTS}")
     count = round(images)
     if count < 1 or abs(images - count) > _STEPS_OFF * max(count, 1):
         raise FlagError(f"{origin}: {images:.6g} images: must be a whole number of them")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
@@ -21,10 +21,8 @@ from nbdask.shots.frame import table_of_frame
 from nbdask.shots.orientations import Grid, Orientations
 from nbdask.shots.spectra import MeasuredSpectra, SaseSpectra
 from nbdask.shots.tables import Table
-from nbdask.shots.variation import Columns, Variation
+from nbdask.shots.variation import MOST_SHOTS, Columns, Variation
 
-#: Most shots that are believed to be meant.
-MOST_SHOTS = 10**9
 #: Shots among which :meth:`Series.check` looks for the least and the greatest value of a field.
 _LOOKED_AT = 100_000
 #: Shots whose values are drawn at once.
@@ -80,6 +78,8 @@ class Series:
         """Check the number of shots, the seed, and that no field varies twice."""
         if not isinstance(self.experiment, Experiment):
             raise FieldError("experiment", self.experiment, "an Experiment")
+        if not isinstance(self.variations, Iterable):
+            raise FieldError("variations", self.variations, "a sequence of variations")
         variations = tuple(self.variations)
         if shots is not None:
             variations += (table_of_frame(shots),)
@@ -236,6 +236,8 @@ def _variations(
 ) -> tuple[Variation, ...]:
     """Build variations from their dict forms."""
     found = []
+    if not isinstance(given, Sequence):
+        raise FieldError("variations", given, "a list")
     for data in given:
         kind = data.get("kind") if isinstance(data, Mapping) else None
         if kind not in KINDS:

@@ -15,7 +15,7 @@ from nbdask.errors import FieldError, InputFileError
 from nbdask.inputs.quantities import CONVERSIONS
 from nbdask.inputs.text import check_regular, problem, read_lines, shown, to_number
 from nbdask.inputs.toml import read_toml
-from nbdask.shots.frame import numbers
+from nbdask.shots.frame import NUMBER, numbers
 from nbdask.shots.names import field_of
 from nbdask.shots.quantities import converted, header_parts
 from nbdask.shots.tables import Table
@@ -25,8 +25,6 @@ from nbdask.shots.variation import Array
 WHAT = "a table: columns of dotted fields with units, such as crystal.cell.a [A], a row for a shot"
 _PARQUET = ("parquet", "needs pandas and pyarrow: install them, or save the table as CSV")
 _SEPARATORS = re.compile(r"[\s,;]+")
-#: Header of a column that only counts the rows.
-_NUMBER = "shot"
 
 
 def read_table(path: str) -> Table:
@@ -46,6 +44,8 @@ def read_table(path: str) -> Table:
     found: dict[str, Array] = {}
     for label, values in read_columns(path).items():
         name, unit = header_parts(label)
+        if name in found:
+            raise problem(path, None, f"column {name} twice", "of fields that all differ")
         found[name] = _in_si(path, label, name, unit, values)
     try:
         return Table(found)
@@ -81,11 +81,11 @@ def read_columns(path: str) -> dict[str, Array]:
         columns = _of_parquet(path)
     else:
         columns = _of_text(path)
-    count = columns.pop(_NUMBER, None)
+    count = columns.pop(NUMBER, None)
     if not columns:
         raise problem(path, None, "no columns", WHAT)
     if count is not None and not np.array_equal(count, np.arange(len(count))):
-        raise problem(path, None, f"column {_NUMBER} does not count from 0", "0, 1, 2, ...")
+        raise problem(path, None, f"column {NUMBER} does not count from 0", "0, 1, 2, ...")
     return columns
 
 
@@ -102,7 +102,12 @@ def _in_si(path: str, label: str, name: str, unit: str | None, values: Array) ->
 
 
 def _of_text(path: str) -> dict[str, Array]:
-    lines = [line for line in read_lines(path, WHAT) if line.strip() and line.lstrip()[0] != "#"]
+    numbered = [
+        (number, line)
+        for number, line in enumerate(read_lines(path, WHAT), start=1)
+        if line.strip() and line.lstrip()[0] != "#"
+    ]
+    lines = [line for _, line in numbered]
     if not lines:
         raise problem(path, None, "is empty", WHAT)
     parted = next((mark for mark in ",;\t" if mark in lines[0]), ",")
@@ -110,10 +115,10 @@ def _of_text(path: str) -> dict[str, Array]:
     labels = [label.strip() for label in header]
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
-        raise problem(path, 1, f"column {twice} twice", "headers that all differ")
+        raise problem(path, numbered[0][0], f"column {twice} twice", "headers that all differ")
     values = np.empty((len(rows), len(labels)))
     for number, row in enumerate(rows):
-        where = number + 2
+        where = numbered[number + 1][0] if len(rows) == len(lines) - 1 else None
         if len(row) != len(labels):
             raise problem(path, where, f"{len(row)} values", f"{len(labels)}, one a column")
         for place, word in enumerate(row):

@@ -14,6 +14,8 @@ from nbdask.experiment import Experiment
 Array = NDArray[np.float64]
 #: Name of a field -> its values, one for each shot.
 Columns = dict[str, Array]
+#: Most shots that are believed to be meant.
+MOST_SHOTS = 10**9
 #: Shots by number.
 Shots = NDArray[np.int64]
 

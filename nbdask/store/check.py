@@ -14,9 +14,9 @@ from nbdask.plan.planes import GRADIENT, PLANES
 from nbdask.plan.tiles import TileGrid
 from nbdask.statistics import Statistics
 from nbdask.store import schema
+from nbdask.store.ledger import record_chunks
 from nbdask.store.pixels import FILLS
 from nbdask.store.place import Place
-from nbdask.store.records import record_chunks
 
 
 class FormatError(StoreError):

@@ -24,10 +24,10 @@ from nbdask.shots import Series
 from nbdask.store import manifest, schema
 from nbdask.store.address import place_of
 from nbdask.store.coordinates import Coordinate, panel_coordinates, slope_coordinates
+from nbdask.store.ledger import record_chunks
 from nbdask.store.patience import outlast
 from nbdask.store.pixels import COMPRESSIONS, FILLS, Kept
 from nbdask.store.place import ROOT, Place, reason
-from nbdask.store.records import record_chunks
 from nbdask.store.shots import create_shots
 
 _log = logging.getLogger("nbdask.store")
@@ -43,9 +43,13 @@ _CODEC = CODECS["lz4"]
 
 @contextmanager
 def quiet_zarr() -> Iterator[None]:
-    """Keep zarr from warning that consolidated metadata is not yet in the zarr v3 standard."""
+    """Keep zarr from warning of what is no fault here, or is told in our own words.
+
+    Consolidated metadata, which are not yet in the zarr v3 standard; an array without metadata.
+    """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        for message in ("Consolidated metadata is currently not part", "Object at .* not recogni"):
+            warnings.filterwarnings("ignore", message=message)
         yield
 
 

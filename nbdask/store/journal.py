@@ -46,10 +46,6 @@ def entry_type(fields: int) -> np.dtype[Any]:
     return np.dtype([("index", "<i8"), ("values", "<f8", (fields,)), ("crc32c", "<u4")])
 
 
-#: An entry of a store without planes.
-ENTRY = entry_type(len(schema.FIELDS))
-
-
 def entry(index: int, values: Sequence[float], seed: int) -> bytes:
     """Return the bytes of an entry: the record of one tile."""
     made = np.zeros((), dtype=entry_type(len(values)))

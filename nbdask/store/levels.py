@@ -1,28 +1,24 @@
-"""The multiscale pyramid of a store: arrays of coarser levels, their chunks, OME-Zarr metadata."""
+"""The multiscale pyramid of a store: its coarser levels and their chunks, read and written."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import Store
-from zarr.codecs import Crc32cCodec
 
 import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
 from nbdask.errors import StoreError
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.store import manifest, schema
+from nbdask.store import schema
 from nbdask.store.address import place_of
 from nbdask.store.check import FormatError
 from nbdask.store.checked import CheckedImage, DamageError, common, overlapping
-from nbdask.store.create import CODECS, quiet_zarr, update_attributes
-from nbdask.store.ome import ome_image, root_metadata
 from nbdask.store.pixels import StoredImage
 from nbdask.store.place import Place, reason
 from nbdask.store.reader import StoreReader
@@ -38,12 +34,8 @@ SMALLEST = 512
 #: Layout of pyramids built now; 1, which has no record of it, had all levels in one group.
 LAYOUT = 2
 
-_GROUP = schema.PYRAMID
-#: Dimensions of the levels.  Not those of the image: xarray wants one size for each name in a
-#: group and all groups below it.
-_AXES = ("y", "x")
-_NAMES = {MAX: "brightest pixel", MEAN: "mean"}
-_TYPES = {MAX: "maximum", MEAN: "mean"}
+#: The group of all levels.
+GROUP = schema.PYRAMID
 
 
 def level_grid(grid: TileGrid, level: int) -> TileGrid:
@@ -91,7 +83,7 @@ def level_path(kind: str, level: int, layout: int = LAYOUT) -> str:
     """Return the array of a level within the store; level 0 is the image."""
     if level == 0:
         return schema.IMAGE
-    return f"{_GROUP}/{kind}/{level}" + ("" if layout == 1 else f"/{schema.IMAGE}")
+    return f"{GROUP}/{kind}/{level}" + ("" if layout == 1 else f"/{schema.IMAGE}")
 
 
 class Levels:
@@ -340,7 +332,7 @@ def _all_counts(grid: TileGrid) -> tuple[int, ...]:
 
 def pyramid_attributes(place: Place) -> dict[str, Any] | None:
     """Return kinds, number of levels and layout of the pyramid of a store; None without one."""
-    data = place.read(f"{_GROUP}/zarr.json")
+    data = place.read(f"{GROUP}/zarr.json")
     if data is None:
         return None
     try:
@@ -352,143 +344,3 @@ def pyramid_attributes(place: Place) -> dict[str, Any] | None:
         }
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{place.name}: the metadata of its pyramid is damaged") from error
-
-
-def create_levels(
-    place: Place, kinds: Sequence[str], smallest: int = SMALLEST, *, rebuild: bool = False
-) -> Levels:
-    """Give a store the arrays of a pyramid that it lacks, and OME-Zarr metadata.
-
-    What exists already stays, with all its chunks and the number of levels.
-
-    Parameters
-    ----------
-    place : Place
-        The caller holds its lock.
-    kinds : sequence of str
-    smallest : int
-        Levels are added until both sides are at most so long [pixels].
-    rebuild : bool
-        Begin anew, with the kinds that are there too.
-
-    Returns
-    -------
-    Levels
-        Writable.
-
-    Raises
-    ------
-    StoreError
-        There is no store, it cannot be written, or a kind would join others of an earlier layout.
-    """
-    levels = Levels(place, writable=True)
-    if rebuild:
-        kinds = [*kinds, *levels.kinds]
-        _forget(place)
-        levels = Levels(place, writable=True)
-    before = set(levels.kinds)
-    if before >= set(kinds):
-        if not _is_noted(levels):
-            _note(levels, levels.kinds, levels.count)
-        return levels
-    if levels.layout != LAYOUT:
-        raise StoreError(
-            f"{place.name}: its pyramid has an earlier layout, to which no kind can be added:"
-            f" nbdask pyramid {place.name} --rebuild builds it anew"
-        )
-    count = levels.count if before else level_count(levels.grid, smallest)
-    every = [kind for kind in KINDS if kind in before | set(kinds)]
-    store = place.zarr_store(read_only=False)
-    try:
-        place.check_alive()
-        for kind in every:
-            if kind not in before:
-                _create_kind(store, levels, kind, count)
-        # Last of the arrays' metadata: where this file is, all of them are.
-        group = zarr.open_group(store, path=_GROUP, mode="a", zarr_format=3)
-        group.update_attributes({"kinds": every, "levels": count, "layout": LAYOUT})
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{place.name}: cannot add a pyramid to the store: {reason(error)}"
-        ) from error
-    _note(levels, every, count)
-    return Levels(place, writable=True)
-
-
-def _is_noted(levels: Levels) -> bool:
-    """Whether the root knows of the pyramid, which a kill may have prevented."""
-    attributes = levels.reader.attributes
-    nodes = _nodes(levels.kinds, levels.count, levels.layout)
-    return "ome" in attributes and manifest.covers(levels.reader, nodes)
-
-
-def _note(levels: Levels, kinds: Sequence[str], count: int) -> None:
-    """Put the pyramid into the root: OME-Zarr metadata, and its arrays into the manifest."""
-    changes = {"ome": root_metadata(levels.grid.dims, levels.pixel_size)}
-    try:
-        with quiet_zarr():
-            zarr.consolidate_metadata(levels.place.zarr_store(read_only=False))
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"{levels.place.name}: cannot add a pyramid to the store: {reason(error)}"
-        ) from error
-    update_attributes(levels.place, changes, _nodes(kinds, count, LAYOUT))
-
-
-def _nodes(kinds: Sequence[str], count: int, layout: int) -> list[str]:
-    """Return the groups and arrays of a pyramid."""
-    found = [_GROUP]
-    for kind in kinds:
-        found.append(f"{_GROUP}/{kind}")
-        for level in range(1, count + 1):
-            found += dict.fromkeys([f"{_GROUP}/{kind}/{level}", level_path(kind, level, layout)])
-    return found
-
-
-def _forget(place: Place) -> None:
-    """Take a pyramid off the record; what it leaves goes when its kinds are made again."""
-    try:
-        place.check_alive()
-        place.remove(f"{_GROUP}/zarr.json")
-    except OSError as error:
-        raise StoreError(f"{place.name}: cannot remove its pyramid: {reason(error)}") from error
-
-
-def _create_kind(store: Store, levels: Levels, kind: str, count: int) -> None:
-    """Make the group of a kind with one array for each level."""
-    path = f"{_GROUP}/{kind}"
-    about = {**schema.PHOTONS, **levels.reader.image.attrs.asdict()}
-    axes = (*levels.grid.dims[:-2], *_AXES)
-    paths = {level: f"{level}/{schema.IMAGE}" for level in range(1, count + 1)}
-    what = {
-        "type": _TYPES[kind],
-        "metadata": {
-            "description": f"each level is the {_TYPES[kind]} of 2 x 2 pixels of the one before",
-            "method": f"nbdask pyramid --kind {kind}",
-        },
-    }
-    ome = ome_image(_NAMES[kind], axes, paths, levels.pixel_size, what)
-    zarr.create_group(
-        store, path=path, zarr_format=3, overwrite=True, attributes={"ome": ome} if paths else {}
-    )
-    for level in range(1, count + 1):
-        here = level_grid(levels.grid, level)
-        chunks = schema.image_chunks(here)
-        block = f"{2**level} x {2**level} pixels"
-        zarr.create_group(store, path=f"{path}/{level}", zarr_format=3)
-        zarr.create_array(
-            store,
-            name=level_path(kind, level),
-            shape=here.image_shape,
-            chunks=chunks.chunks,
-            shards=chunks.shards,
-            dtype="float32",
-            fill_value=np.nan,
-            compressors=(CODECS["lz4"], Crc32cCodec()),
-            zarr_format=3,
-            dimension_names=axes,
-            attributes={
-                "long_name": f"{about['long_name']}, {_NAMES[kind]} of {block}",
-                "units": about["units"],
-            },
-        )

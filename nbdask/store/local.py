@@ -100,32 +100,30 @@ class LocalPlace:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def stamps(self, prefix: str) -> dict[str, Stamp]:
-        """Return size and time of the files below a folder of the store."""
-        found = {}
-        for entry in self._entries(prefix):
-            key = Path(entry.path).relative_to(self.path).as_posix()
+    def stamps(self, prefix: str) -> Iterator[tuple[str, Stamp]]:
+        """Yield name, size and time of the files below a folder of the store."""
+        for key, entry in self._entries(prefix):
             with suppress(FileNotFoundError):
                 seen = entry.stat()
-                found[key] = Stamp(seen.st_size, seen.st_mtime)
-        return found
+                yield key, Stamp(seen.st_size, seen.st_mtime)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the files below a folder of the store."""
-        return [Path(e.path).relative_to(self.path).as_posix() for e in self._entries(prefix)]
+        return [key for key, _ in self._entries(prefix)]
 
-    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
-        """Yield the files below a folder of the store."""
+    def _entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yield name and entry of the files below a folder of the store."""
         folders = [prefix]
         while folders:
             folder = folders.pop()
             try:
                 with os.scandir(self.path / folder) as entries:
                     for entry in entries:
+                        key = f"{folder}{entry.name}"
                         if entry.is_dir():
-                            folders.append(f"{folder}{entry.name}/")
+                            folders.append(f"{key}/")
                         else:
-                            yield entry
+                            yield key, entry
             except (FileNotFoundError, NotADirectoryError):
                 continue
 
@@ -286,17 +284,21 @@ def new_folder(path: Path, overwrite: bool, *, durable: bool = True) -> Iterator
         yield fresh
         if durable:
             sync_tree(fresh)
-        _take_place(fresh, path, overwrite, mark)
-        if durable:
-            sync(fresh.parent)
+        with _taken(fresh, path, overwrite, mark):
+            if durable:
+                sync(fresh.parent)
     except OSError as error:
         raise StoreError(f"--out {path}: cannot create the store: {reason(error)}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _take_place(fresh: Path, path: Path, overwrite: bool, mark: str) -> None:
-    """Rename ``fresh`` to ``path``; an old store there goes aside first and is deleted last."""
+@contextmanager
+def _taken(fresh: Path, path: Path, overwrite: bool, mark: str) -> Iterator[None]:
+    """Rename ``fresh`` to ``path``; an old store there goes aside first, and is deleted at the end.
+
+    So it can still come back while the new names are not on the disk.
+    """
     check_free(path, overwrite)
     old = path.absolute().with_name(f".{path.name}.{mark}.old")
     if os.path.lexists(path):
@@ -307,4 +309,5 @@ def _take_place(fresh: Path, path: Path, overwrite: bool, mark: str) -> None:
         if old.exists():
             os.rename(old, path)
         raise
+    yield
     shutil.rmtree(old, ignore_errors=True)

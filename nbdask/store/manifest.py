@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import zarr
 
+from nbdask.errors import StoreError
 from nbdask.store import schema
+from nbdask.store.chunk import put
 from nbdask.store.coordinates import Coordinate, panel_coordinates, slope_coordinates
-from nbdask.store.place import ROOT, Place
+from nbdask.store.place import ROOT, Place, reason
 from nbdask.store.provenance import fingerprint_of
 from nbdask.store.reader import StoreReader
 from nbdask.store.shots import altered_shots
@@ -96,12 +98,55 @@ def covers(reader: StoreReader, names: Iterable[str]) -> bool:
     return isinstance(nodes, Mapping) and all(nodes.get(n) == d for n, d in found.items())
 
 
-def alterations(reader: StoreReader) -> tuple[str, ...]:
-    """Return what of a store is not as it was written, beside its tiles."""
-    return tuple(_alterations(reader))
+def mended(place: Place) -> tuple[str, ...]:
+    """Write metadata that are not those of the manifest again where the root has a sound copy.
+
+    Parameters
+    ----------
+    place : Place
+        Its lock is held.
+
+    Returns
+    -------
+    tuple of str
+        Groups and arrays whose metadata were written.
+
+    Raises
+    ------
+    StoreError
+        They cannot be written.
+    """
+    try:
+        root = json.loads(place.read(ROOT) or b"")
+        held = dict(root["attributes"][NAME]["nodes"])
+        copies = dict(root["consolidated_metadata"]["metadata"])
+    except (ValueError, KeyError, TypeError):
+        return ()
+    own = _digests(metadata_of(place, held))
+    sound = {name: _plain(copies.get(name)) for name in held if own.get(name) != held[name]}
+    sound = {name: data for name, data in sound.items() if digest_of(data) == held[name]}
+    try:
+        for name, data in sound.items():
+            store = place.zarr_store(read_only=False)
+            put(store, f"{name}/{ROOT}", json.dumps(data, indent=2).encode())
+    except OSError as error:
+        raise StoreError(f"{place.name}: metadata cannot be written: {reason(error)}") from error
+    return tuple(sound)
 
 
-def _alterations(reader: StoreReader) -> Iterator[str]:
+def alterations(reader: StoreReader, spared: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what of a store is not as it was written, beside its tiles.
+
+    Parameters
+    ----------
+    reader : StoreReader
+    spared : collection of str
+        Groups that are not looked at.
+    """
+    return tuple(_alterations(reader, spared))
+
+
+def _alterations(reader: StoreReader, spared: Collection[str]) -> Iterator[str]:
     attributes, held = reader.attributes, reader.attributes.get(NAME)
     names: Iterable[str] = _ARRAYS
     if held is not None:
@@ -109,6 +154,7 @@ def _alterations(reader: StoreReader) -> Iterator[str]:
             yield "the root's attributes are not those that were written: their digest differs"
         digests = held.get("nodes")
         names = digests if isinstance(digests, Mapping) and digests else _ARRAYS
+    names = [name for name in names if name.partition("/")[0] not in spared]
     nodes = metadata_of(reader.place, names)
     if held is not None:
         for name in names:

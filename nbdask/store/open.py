@@ -61,7 +61,8 @@ def open_store(out: str | os.PathLike[str], *, check: bool = False) -> xarray.Da
         raise StoreError(f"{reader.path} is damaged: xarray cannot open it ({error})") from error
     if reader.journaled and reader.attributes["status"] != schema.COMPLETE:
         tiles = dataset["tiles"]
-        dataset["tiles"] = tiles.copy(data=reader.records.table().reshape(tiles.shape))
+        records = reader.records.rows(0, len(reader.grid))
+        dataset["tiles"] = tiles.copy(data=records.reshape(tiles.shape))
     if check:
         for name in reader.arrays:
             dataset[name] = dataset[name].copy(data=checked_pixels(reader, name))
@@ -97,8 +98,8 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``attributes``, ``unit``, ``shape`` ([shot,] [panel,] slow, fast), and ``tiles`` with
-        ``done``, ``total`` and ``shape``.
+        ``attributes``, ``unit``, ``dtype`` (of the stored pixels), ``shape`` ([shot,] [panel,]
+        slow, fast), and ``tiles`` with ``done``, ``total`` and ``shape``.
 
     Raises
     ------
@@ -112,6 +113,7 @@ def read_summary(out: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         "attributes": reader.attributes,
         "unit": reader.unit,
+        "dtype": reader.image.stored.dtype.name,
         "shape": list(reader.grid.image_shape),
         "tiles": {"done": done, "total": len(reader.grid), "shape": list(reader.grid.tile)},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -76,8 +76,8 @@ class Place(Protocol):
     def size(self, key: str) -> int | None:
         """Return the bytes of a file of the store, or None where there is none."""
 
-    def stamps(self, prefix: str) -> dict[str, Stamp]:
-        """Return size and time of all files below a prefix that ends with a slash."""
+    def stamps(self, prefix: str) -> Iterator[tuple[str, Stamp]]:
+        """Yield name, size and time of all files below a prefix that ends with a slash."""
 
     def remove(self, key: str) -> None:
         """Delete a file of the store if it is there."""

@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 import nbdask.store.blosc  # noqa: F401  (every chunk is checked)
-from nbdask.errors import StoreError
+from nbdask.errors import StoreError, counted
 from nbdask.experiment import DetectorPanel, Experiment
 from nbdask.plan.tiles import Tile, TileGrid
 from nbdask.shots import Series
@@ -40,7 +40,7 @@ from nbdask.store.shots import series_of
 from nbdask.store.write import checksum
 
 #: Tiles whose records are looked at at a time.
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,10 @@ class StoreReader:
             tiles = zarr.open_array(store, path=schema.TILES, mode="r", zarr_format=3)
         except Exception as error:  # whatever zarr raises for damaged metadata
             text = " ".join(str(error).split())
-            raise FormatError(f"the metadata of its arrays cannot be read ({text})") from error
+            raise FormatError(
+                f"the metadata of its arrays cannot be read ({text}); nbdask repair writes them"
+                " again where the root has a copy of them"
+            ) from error
         check_arrays(self.place, arrays, tiles, self.attributes)
         self.arrays = {name: StoredImage(array) for name, array in arrays.items()}
         plan, is_series = self.attributes["plan"], SERIES in self.attributes
@@ -241,7 +244,8 @@ class StoreReader:
             return self.at(shot)
         if self.grid.shots:
             raise StoreError(
-                f"{doing}: {self.path} holds {self.grid.shots} shot(s) of a series: --shot must"
+                f"{doing}: {self.path} holds {counted(self.grid.shots, 'shot')} of a series:"
+                " --shot must"
                 f" name one, 0 to {self.grid.shots - 1}"
             )
         return self
@@ -260,7 +264,8 @@ class StoreReader:
         """
         if self.grid.shots:
             raise StoreError(
-                f"{doing}: {self.path} holds {self.grid.shots} shot(s) of a series: must be a store"
+                f"{doing}: {self.path} holds {counted(self.grid.shots, 'shot')} of a series:"
+                " must be a store"
                 " of one image"
             )
 
@@ -320,22 +325,13 @@ class StoreReader:
 
         One that cannot be read, or cannot be right, is that of a tile that is not finished: NaN.
         """
-        table = self.records.table()
+        self.records.refresh()
         for start in range(0, len(self.grid), _BLOCK):
             stop = min(start + _BLOCK, len(self.grid))
-            values = table[start:stop]
+            values = self.records.rows(start, stop)
             wrong = wrong_fields(values, self.fields, bounds_of(self.grid, start, stop))
             bad = np.any(list(wrong.values()), axis=0)
             yield np.where(bad[:, None], np.nan, values) if bad.any() else values
-
-    def all_records(self) -> NDArray[np.float64]:
-        """Return all records in one piece, (tiles, fields) float64; NaN: not finished."""
-        found = np.empty((len(self.grid), len(self.fields)))
-        start = 0
-        for block in self.record_blocks():
-            found[start : start + len(block)] = block
-            start += len(block)
-        return found
 
     def record(self, index: int) -> dict[str, float] | None:
         """Return the record of a tile as field -> value, or None where it is not finished.

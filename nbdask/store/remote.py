@@ -101,13 +101,10 @@ class ObjectPlace:
         except FileNotFoundError:
             return None
 
-    def stamps(self, prefix: str) -> dict[str, Stamp]:
-        """Return size and time of the objects below a prefix."""
-        found = self._do(lambda: obstore.list(self.client, prefix).collect())
-        return {
-            str(item["path"]): Stamp(int(item["size"]), item["last_modified"].timestamp())
-            for item in found
-        }
+    def stamps(self, prefix: str) -> Iterator[tuple[str, Stamp]]:
+        """Yield name, size and time of the objects below a prefix."""
+        for item in self._do(lambda: obstore.list(self.client, prefix).collect()):
+            yield str(item["path"]), Stamp(int(item["size"]), item["last_modified"].timestamp())
 
     def remove(self, key: str) -> None:
         """Delete an object of the store if it is there."""
@@ -152,7 +149,7 @@ class ObjectPlace:
         others = sorted({name.strip("/") for name in names} - ENTRIES)
         if others:
             raise StoreError(
-                f"--out {self.name} also holds {', '.join(others[:3])}, which is not part of an"
+                f"{flag} {self.name} also holds {', '.join(others[:3])}, which is not part of an"
                 " nbdask store, so --overwrite does not delete it; choose another name"
             )
 

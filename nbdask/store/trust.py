@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,34 +38,38 @@ def lost_tiles(reader: StoreReader, done: NDArray[np.bool_], *, every: bool) -> 
     StoreError
         The files cannot be listed or read.
     """
+    wrong, times = ~done, np.zeros(len(done))
+    for name in reader.arrays:
+        sizes, written = _files(reader, name)
+        wrong |= sizes == 0
+        for start, known in _sizes(reader, name):
+            here = slice(start, start + len(known))
+            wrong[here] |= known != sizes[here]
+        np.maximum(times, written, out=times)
+    newest = times >= times.max() - NEWEST
+    read = np.flatnonzero(~wrong & (newest | every)).tolist()
+    wrong[read] = True
+    wrong[sound_tiles(reader, read)] = False
+    found: list[int] = np.flatnonzero(wrong & done).tolist()
+    return found
+
+
+def _files(reader: StoreReader, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the size of the file of each tile (0: there is none), and when it was written [s].
+
+    Arrays, since an object for each of a million files would take hundreds of megabytes.
+    """
+    sizes, times = np.zeros(len(reader.grid), dtype=np.int64), np.zeros(len(reader.grid))
+    lead = int(schema.is_deep(reader.arrays[name]))
     try:
-        stamps = {
-            key: stamp
-            for name in reader.arrays
-            for key, stamp in reader.place.stamps(f"{name}/").items()
-        }
+        for key, stamp in reader.place.stamps(f"{name}/c/"):
+            with suppress(ValueError):  # no tile's file
+                index = reader.grid.number([int(part) for part in key.split("/")[2 + lead :]])
+                if 0 <= index < len(sizes):
+                    sizes[index], times[index] = stamp
     except OSError as error:
         raise StoreError(f"{reader.path}: cannot be listed: {reason(error)}") from error
-    last = max((stamp.time for stamp in stamps.values()), default=0.0)
-    sizes = {name: _sizes(reader, name) for name in reader.arrays}
-    lost: list[int] = []
-    read: list[int] = []
-    for index in np.flatnonzero(done).tolist():
-        place, newest = reader.grid.place(index), 0.0
-        for name, array in reader.arrays.items():
-            stamp, known = stamps.get(schema.chunk_key(array, place)), sizes[name]
-            if (
-                stamp is None
-                or stamp.size == 0
-                or (known is not None and stamp.size != known[index])
-            ):
-                lost.append(index)
-                break
-            newest = max(newest, stamp.time)
-        else:
-            if every or newest >= last - NEWEST:
-                read.append(index)
-    return sorted({*lost, *read} - set(sound_tiles(reader, read)))
+    return sizes, times
 
 
 def sound_tiles(reader: StoreReader, indices: Iterable[int]) -> list[int]:
@@ -81,13 +86,17 @@ def sound_tiles(reader: StoreReader, indices: Iterable[int]) -> list[int]:
         return [index for index, good in zip(listed, sound, strict=True) if good]
 
 
-def _sizes(reader: StoreReader, name: str) -> NDArray[np.float64] | None:
-    """Return the recorded sizes of all tiles of an array; None where the format has none."""
+def _sizes(reader: StoreReader, name: str) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield the recorded sizes of some tiles after another, behind the number of the first.
+
+    Nothing where the format has none.
+    """
     field = schema.field_of("bytes", name)
-    if field not in reader.fields:
-        return None
-    column = reader.fields.index(field)
-    return np.concatenate([block[:, column] for block in reader.record_blocks()])
+    if field in reader.fields:
+        column, start = reader.fields.index(field), 0
+        for block in reader.record_blocks():
+            yield start, block[:, column]
+            start += len(block)
 
 
 def _is_sound(reader: StoreReader, index: int) -> bool:

@@ -7,6 +7,8 @@ import os
 import numpy as np
 
 from nbdask.experiment import Experiment
+from nbdask.kernels.cutoff import most_lacking
+from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import get_kernel
 from nbdask.plan.steps import split_steps
 from nbdask.plan.tiles import Tile
@@ -59,15 +61,12 @@ def compare_stored(
     scale = max(abs(float(stored)), abs(float(ours)))
     apart = abs(float(stored) - float(ours)) / scale
     line += f", {apart:.1e} from the traced pixel"
-    if apart <= _TOLERANCE.get(precision, 0.0):
+    tolerance, model = _TOLERANCE.get(precision, 0.0), trace.model
+    if apart <= tolerance:
         return True, line + " (rounding)"
-    if (
-        0.0
-        < float(ours) - float(stored)
-        <= attributes.get("cutoff_check", {}).get("most_allowed", 0.0)
-    ):
+    allowed = most_lacking(ReferenceKernel(), model, pixel) + tolerance * scale
+    if model.cutoff is not None and 0.0 < float(ours) - float(stored) <= allowed:
         return True, line + f" (--cutoff {experiment.sampling.cutoff})"
-    model = trace.model
     if is_evaluated(model, trace.slow, trace.fast):
         kernel = get_kernel(backend_of(attributes), precision)
         ranges = split_steps(model.n_steps, attributes["plan"]["steps_per_task"])

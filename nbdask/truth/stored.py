@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nbdask.errors import FieldError, StoreError, in_python
-from nbdask.experiment import Experiment
+from nbdask.errors import FieldError, StoreError, counted, in_python
+from nbdask.experiment import Experiment, checks
 from nbdask.shots import Series
 from nbdask.store import schema
 from nbdask.store.address import place_of
@@ -72,7 +72,7 @@ class Written(NamedTuple):
 
     def describe(self) -> str:
         """Return it in words."""
-        text = f"{self.path}: truth of {self.shots} shot(s)"
+        text = f"{self.path}: truth of {counted(self.shots, 'shot')}"
         return text if self.reflections is None else f"{text}, {self.reflections} reflections"
 
 
@@ -270,7 +270,7 @@ def stored_truth(place: Place) -> Truth | None:
 def ground_truth(
     source: str | os.PathLike[str] | Experiment | Series,
     *,
-    shots: int | slice | list[int] | None = None,
+    shots: int | slice | Iterable[int] | None = None,
     reflections: bool = False,
     least: float | None = None,
     threads: int | None = None,
@@ -282,7 +282,7 @@ def ground_truth(
     source : store, Experiment or Series
         Of a store, by its path or address, what it holds of its truth is read and the rest computed
         from the experiment on record.  Pixels are never read.
-    shots : int, slice or list of int, optional
+    shots : int, slice or sequence of int, optional
         Numbers of the shots; None: all.
     reflections : bool
         Also every reflection.
@@ -331,7 +331,7 @@ def _serves(held: Truth, reflections: bool, least: float | None) -> bool:
     return held.reflections is not None and least in (None, held.shots.attrs["least_photons"])
 
 
-def _numbers(shots: int | slice | list[int] | None, count: int) -> list[int] | range:
+def _numbers(shots: int | slice | Iterable[int] | None, count: int) -> list[int] | range:
     """Return the numbers of the shots that are meant.
 
     Raises
@@ -342,9 +342,8 @@ def _numbers(shots: int | slice | list[int] | None, count: int) -> list[int] | r
     if shots is None:
         return range(count)
     if isinstance(shots, slice):
-        return range(count)[shots]
-    numbers = [shots] if isinstance(shots, int) else list(shots)
-    for number in numbers:
-        if not isinstance(number, int) or not 0 <= number < count:
-            raise FieldError("shots", number, f"from 0 to {count - 1}")
-    return numbers
+        shots = range(count)[shots]
+    given: list[object] = list(shots) if isinstance(shots, Iterable) else [shots]
+    if not given:
+        raise FieldError("shots", shots, "one or more numbers of shots")
+    return [checks.integer("shots", number, low=0, high=count - 1) for number in given]

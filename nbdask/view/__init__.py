@@ -1,1 +1,4 @@
-"""Pictures of stores, and the viewer."""
+"""Pictures of stores, and the viewer.
+
+Called, it is :func:`nbdask.view.notebook.view`.
+"""

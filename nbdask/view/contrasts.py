@@ -95,25 +95,17 @@ class Contrasts:
 
     def _make_sliders(self, unit: str, width: int) -> None:
         """Make one for each scale; colours follow them in the browser, without the server."""
+        whole: Any = {"start": 0.0, "end": 1.0, "value": (0.0, 1.0), "width": width}
         self.slider = models.RangeSlider(
-            title=f"contrast [log10 {unit}]",
-            start=0.0,
-            end=1.0,
-            step=0.05,
-            value=(0.0, 1.0),
-            name="contrast",
-            width=width,
+            title=f"contrast [log10 {unit}]", step=0.05, name="contrast", **whole
         )
         self.linear_slider = models.RangeSlider(
             title=f"contrast [{unit}]",
-            start=0.0,
-            end=1.0,
             step=0.001,
-            value=(0.0, 1.0),
             format="0.[000]a",
             visible=False,
             name="linear contrast",
-            width=width,
+            **whole,
         )
         logarithmic = "mapper.setv({low: 10 ** low, high: 10 ** Math.max(high, low + 0.05)})"
         linear = "mapper.setv({low, high: Math.max(high, low + cb_obj.step)})"

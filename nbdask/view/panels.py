@@ -16,8 +16,6 @@ from nbdask.files import whole_file
 from nbdask.panels.model import Instrument
 from nbdask.view.style import SPOTS
 
-#: Endings of files that can be written.
-PICTURES = (".png", ".svg", ".pdf")
 _SIZE, _DPI = 9.0, 110
 #: Panels whose names still fit.
 _NAMED = 300

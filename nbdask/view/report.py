@@ -12,12 +12,13 @@ from typing import Any
 
 from nbdask import html
 from nbdask.derive.realised import Realised
-from nbdask.errors import InputError, NbdaskError
+from nbdask.errors import InputError, NbdaskError, counted
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
 from nbdask.flags import to_toml
 from nbdask.plan.memory import format_bytes
 from nbdask.shots.describe import describe
+from nbdask.statistics import peak_text
 from nbdask.store.open import read_summary
 from nbdask.store.reader import StoreReader
 from nbdask.verification import Verification, verify
@@ -123,9 +124,12 @@ def _image_rows(summary: dict[str, Any]) -> Rows:
         ("pixels", f"{sides}, {summary['unit']}"),
         ("status", f"{attributes['status']}, {tiles['done']} of {tiles['total']} tiles"),
     ]
-    for name, value in (attributes.get("statistics") or {}).items():
-        if value is not None:
-            rows.append((name, f"{value:.6g}" if isinstance(value, float) else value))
+    found = attributes.get("statistics")
+    if found:
+        place = (found.get(f"max_{name}") for name in ("slow", "fast", "panel", "shot"))
+        rows.append(("brightest", peak_text(found["max"], *place).removeprefix("max ")))
+        numbers = [(name, found.get(name)) for name in ("mean", "rms", "rmsd")]
+        rows += [(name, "infinite" if x is None else f"{x:.6g}") for name, x in numbers]
     return rows
 
 
@@ -173,7 +177,9 @@ def _verification_rows(found: Verification | None) -> Rows:
     if found is None:
         return [("not done", "pixels were not compared with their checksums for this report")]
     word = "all well" if found.ok else "not as it should be"
-    rows: Rows = [("outcome", f"{found.tiles} tiles read against their checksums: {word}")]
+    rows: Rows = [
+        ("outcome", f"{counted(found.tiles, 'tile')} read against their checksums: {word}")
+    ]
     rows += [
         (f"tile {fault.index}", f"{fault.kind}: {fault.reason}") for fault in found.faults[:_FAULTS]
     ]

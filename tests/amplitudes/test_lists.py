@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pytest
 
@@ -106,6 +107,83 @@ def test_missing_mates_take_the_other_value(tmp_path: Path) -> None:
     assert values[1, 2, 5] == values[-1, -2, -5] == 9
     assert found.counts["filled"] == 4
     assert found.table.anomalous
+
+
+def test_mates_are_told_by_their_labels(tmp_path: Path) -> None:
+    """Whatever the order of the columns; sigmas go by name."""
+    minus_first = [("F(-)", "G"), ("SIGF(-)", "L"), ("F(+)", "G"), ("SIGF(+)", "L")]
+    values = as_dict(
+        read_reflections(write_mtz(tmp_path / "a.mtz", minus_first, [(1, 2, 3, 6, 1, 5, 1)]))
+    )
+    assert (values[1, 2, 3], values[-1, -2, -3]) == (5, 6)
+    sigmas_last = [("F(+)", "G"), ("F(-)", "G"), ("SIGF(+)", "L"), ("SIGF(-)", "L")]
+    rows = [(1, 2, 3, 5, 6, 1, 0), (1, 2, 4, 0, 0, 0, 0), (1, 2, 5, 0, 8, 0, 1)]
+    found = read_reflections(write_mtz(tmp_path / "b.mtz", sigmas_last, rows))
+    values = as_dict(found)
+    assert (values[1, 2, 3], values[-1, -2, -3], values[1, 2, 5]) == (5, 6, 8)
+    assert (1, 2, 4) not in values
+    assert found.counts["missing"] == 3
+
+
+def test_data_sets_of_mtz(tmp_path: Path) -> None:
+    """Each has its own cell; equal labels are told apart by the names of their data sets."""
+    path = write_mtz(tmp_path / "a.mtz", (*FP, ("FPH", "F"), *FP), [(1, 2, 3, 5, 1, 7, 9, 1)])
+    mtz = gemmi.read_mtz_file(str(path))
+    for number, name in ((2, "der"), (3, "third")):
+        mtz.add_dataset(name).cell = gemmi.UnitCell(23.4, 17.2, 29.3, 90, 101.5, 90)
+        assert mtz.datasets[-1].id == number
+    for place, number in ((5, 2), (6, 3), (7, 3)):
+        mtz.columns[place].dataset_id = number
+    mtz.write_to_file(str(path))
+    first, other = read_reflections(path), read_reflections(path, column="third/FP")
+    assert "own/FP" in first.notes[0]
+    assert as_dict(first)[1, 2, 3] == 5
+    assert as_dict(other)[1, 2, 3] == 9
+    assert other.table.symmetry.numbers == pytest.approx((23.4, 17.2, 29.3, 90, 101.5, 90))
+    assert first.table.symmetry.numbers == pytest.approx(CELL)
+    assert read_reflections(path, column="FPH").table.symmetry.numbers[0] == pytest.approx(23.4)
+    with pytest.raises(InputError, match="no column 'FP': must be one of: own/FP, FPH, third/FP"):
+        read_reflections(path, column="FP")
+
+
+def test_mates_in_rows_of_cif(tmp_path: Path) -> None:
+    """h and -h of a CIF file are different reflections, but in centric ones and zones."""
+    rows = ["1 2 3 5", "-1 -2 -3 7", "1 0 4 6", "-1 0 -4 8", "2 2 2 9"]
+    path = write(tmp_path / "a.cif", refln("F_meas_au", rows))
+    found = read_reflections(path)
+    values = as_dict(found)
+    assert found.table.anomalous
+    assert (values[1, 2, 3], values[-1, -2, -3], values[1, -2, 3]) == (5, 7, 7)
+    assert values[1, 0, 4] == values[-1, 0, -4] == 7
+    assert values[2, 2, 2] == values[-2, -2, -2] == 9
+    assert (found.counts["merged"], found.counts["filled"]) == (1, 2)
+    assert "both Friedel mates" in found.notes[0]
+    centric = read_reflections(path, space_group="P 1 21/m 1")
+    assert not centric.table.anomalous
+    assert as_dict(centric)[1, 2, 3] == 6
+
+
+def test_data_sets_in_rows_of_cif(tmp_path: Path) -> None:
+    """Those of the first wavelength are taken, and said, not a mean over all."""
+    rows = ["1 2 3 1 o 5 1", "1 2 4 1 x 6 1", "1 2 3 2 o 50 1", "1 2 5 2 o 60 1"]
+    text = refln("wavelength_id status F_meas_au F_meas_sigma_au", rows)
+    found = read_reflections(write(tmp_path / "a.cif", text))
+    assert {abs(el): f for (_, _, el), f in as_dict(found).items()} == {3: 5}
+    assert found.counts["dropped"] == 1
+    assert any("rows of wavelength_id 1 are used, 2 others are not" in n for n in found.notes)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["_space_group.name_H-M_alt 'P 1 21 1'", "_space_group_IT_number 4",
+     "loop_\n_space_group_symop_operation_xyz\n'x,y,z'\n'-x,y+1/2,-z'"],
+)  # fmt: skip
+def test_symmetry_of_cif(given: str, tmp_path: Path) -> None:
+    """By symbol, number, or operators, in the spelling of new and old dictionaries."""
+    stated = "_symmetry.space_group_name_H-M 'P 1 21 1'"
+    text = refln("F_meas_au", ["1 2 3 5"]).replace(stated, given)
+    found = read_reflections(write(tmp_path / "a.cif", text))
+    assert found.table.symmetry.group.xhm() == "P 1 21 1"
 
 
 def test_duplicates_are_merged_by_mean_before_the_root(tmp_path: Path) -> None:
@@ -213,6 +291,26 @@ def test_own_lists(tmp_path: Path) -> None:
     assert as_dict(read_reflections(write(path, wide), cell=CELL)) == expected
 
 
+def test_instructions_say_what_a_shelx_list_holds(tmp_path: Path) -> None:
+    """HKLF 3 is F; scale and matrix are applied; other kinds and odd operators are refused."""
+    path = write(tmp_path / "a.hkl", HKLF4)
+    write(tmp_path / "a.ins", INS + "HKLF 3\n")
+    assert as_dict(read_reflections(path))[1, 2, 3] == 25.0
+    write(tmp_path / "a.ins", INS + "HKLF 4 0.25 0 1 0 1 0 0 0 0 -1\n")
+    values = as_dict(read_reflections(path))
+    assert (values[2, 1, -3], values[-2, -1, 3]) == (2.5, 3.0)
+    for text, said in (
+        (INS + "HKLF 5\n", "HKLF 5: must be HKLF 3"),
+        (INS + "HKLF 4 1 -1 0 0 0 1 0 0 0 1\n", "a determinant above 0"),
+        (INS.replace("0.5+Y", "1/3+Y"), "LATT -1 with 2 operators"),
+    ):
+        write(tmp_path / "a.ins", text)
+        with pytest.raises(InputError, match=r"a\.(ins|hkl)") as caught:
+            read_reflections(path)
+        assert said in str(caught.value)
+    assert len(read_reflections(path, space_group="P 21").table) == 4
+
+
 GOOD = refln("F_meas F_meas_sigma", ["1 2 3 5 1"])
 
 
@@ -222,8 +320,8 @@ GOOD = refln("F_meas F_meas_sigma", ["1 2 3 5 1"])
         ("a.mtz", b"MTZ ", "damaged MTZ"),
         ("a.mtz", b"MTZ " + b"\xff" * 400, "damaged MTZ"),
         ("a.mtz.gz", gzip.compress(b"MTZ " * 100, mtime=0)[:20], "damaged gzip"),
-        ("a.cif", GOOD.replace("F_meas", "F_odd").encode(), "columns: none"),
-        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 ? ?").encode(), "without values"),
+        ("a.cif", GOOD.replace("F_meas", "F_odd").encode(), "no column of amplitudes"),
+        ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 ? ?").encode(), "or without values"),
         ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 x 5 1").encode(), "index_l of reflection 1"),
         ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3.5 5 1").encode(), "indices of reflection 1"),
         ("a.cif", GOOD.replace("1 2 3 5 1", "1 2 3 five 1").encode(), "F_meas of reflection 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import gemmi
@@ -131,6 +132,17 @@ def test_a_table_without_element_is_of_the_heaviest(tmp_path: Path) -> None:
     assert any("taken for Se" in note for note in settled.notes)
 
 
+def test_elements_that_the_table_lacks_are_said(tmp_path: Path) -> None:
+    """It ends with uranium; a user's table serves others."""
+    path = write(tmp_path / "m.pdb", pdb().replace("          SE", "          CM"))
+    request = Request(model=str(path), dmin=4.0, energy=9000.0)
+    told = "f', f'' of Cm are not tabulated: 0"
+    assert any(told in note for note in settle(request).notes)
+    own = write(tmp_path / "own.txt", "Cm -5 9\n")
+    notes = settle(replace(request, fprime=(str(own),))).notes
+    assert not any(told in note for note in notes)
+
+
 @pytest.mark.parametrize("group", ["P 1", "C 1 2 1", "P 21 21 21", "I 2 2 2", "P 43 21 2"])
 def test_maps_agree_with_sums(group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To 2e-5 of the rms, in groups with and without centring."""
@@ -174,6 +186,9 @@ def test_what_a_file_leaves_doubtful_is_said(tmp_path: Path) -> None:
     assert "1 atoms with a charge" in notes_of(write(tmp_path / "c.pdb", charged))
     bare = mmcif().replace("0.8 20.0", "? ?")
     assert "1 atoms without B take 20" in notes_of(write(tmp_path / "d.cif", bare))
+    assert "1 atoms without an occupancy take 1" in notes_of(tmp_path / "d.cif")
+    old = pdb().replace("          SE", "")
+    assert "1 atoms without an element take" in notes_of(write(tmp_path / "f.pdb", old))
     ncs = "".join(
         f"MTRIX{n}   2{row}\n"
         for n, row in enumerate(("  1.000000  0.000000  0.000000        0.00000",
@@ -183,6 +198,16 @@ def test_what_a_file_leaves_doubtful_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "e.pdb", pdb(extra=ncs))
     assert "copies by strict NCS" in notes_of(path)
     assert read_model(path).count == 2 * len(ATOMS)
+
+
+@pytest.mark.parametrize(
+    "given", ["_space_group.name_H-M_alt 'P 21'", "_symmetry.Int_Tables_number 4"]
+)
+def test_symmetry_of_mmcif_models(given: str, tmp_path: Path) -> None:
+    """By the items of other dictionaries, and by number."""
+    text = mmcif().replace("_symmetry.space_group_name_H-M 'P 1 21 1'", given)
+    found = read_model(write(tmp_path / "m.cif", text))
+    assert found.symmetry.group.xhm() == "P 1 21 1"
 
 
 def test_solvent_weakens_low_resolution_alone(tmp_path: Path) -> None:
@@ -221,7 +246,7 @@ def test_rhombohedral_cells_ask_for_their_setting(tmp_path: Path) -> None:
         ("HEADER\x00", "binary data"),
         (pdb(atoms=()), "no atom found"),
         (pdb().replace("P 1 21 1", "P 1 99 1"), "space group 'P 1 99 1'"),
-        (pdb(group=""), "no space group"),
+        (pdb(group=""), "'P 21 21 21' (of CRYST1 or _symmetry)"),
         (pdb(group="P 41"), "a cell with that symmetry"),
         (pdb(cell=(1, 1, 1, 90, 90, 90)), "no cell: must be a crystal: a record CRYST1"),
         (pdb(cell=(20, 20, 20, 90, 90, 190)), "cell 20 20 20 90 90 190"),

@@ -87,7 +87,8 @@ def test_traces_show_what_is_added(capsys: Captured) -> None:
         (["--diffuse-gamma", "1,2", "--diffuse-sigma", "1"], "one or three lengths above 0"),
         (["--diffuse-gamma", "60", "--diffuse-sigma", "-1"], "one or three lengths above 0"),
         ([*MOVING, "--diffuse-scale", "big"], "a number of at least 0, or physical"),
-        ([*MOVING[:4], "--diffuse-laue", "P 6"], "a group whose symmetry the cell has"),
+        ([*MOVING[:4], "--diffuse-laue", "P 6"], "--diffuse-laue (P 6): must be a group whose"),
+        ([*MOVING[:4], "--diffuse-laue", "P6x"], "--diffuse-laue (P6x): must be a space group"),
         ([*MOVING, "--diffuse-stencil", "4"], "--diffuse-stencil"),
     ],
 )

@@ -47,7 +47,7 @@ def test_a_log_file_holds_everything(tmp_path: Path, capsys: Captured) -> None:
     (note,) = (x for x in capsys.readouterr().err.splitlines() if "note: -cell: the angles" in x)
     assert main([*GOOD, "--out", "", "-N", "x", "--log-file", str(log)]) == 2
     text = log.read_text()
-    assert "DEBUG nbdask.run: plan: tiles" in text
+    assert "DEBUG nbdask.prepare: plan: tiles" in text
     assert f"INFO nbdask.cli: {note.removeprefix('nbdask: ')}" in text
     assert "ERROR nbdask.cli: -N: n is 'x': must be a whole number" in text
 

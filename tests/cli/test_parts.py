@@ -21,13 +21,14 @@ from nbdask.cli.faults import MOST, bar, say_faults
 from nbdask.cli.noise_options import given_options, noise_options, pipeline_of
 from nbdask.cli.numbers import Number
 from nbdask.cli.outputs import check_distinct, files_among, inputs_of
-from nbdask.cli.running import peak_text, resume_command, say_notes
+from nbdask.cli.running import resume_command, say_notes
 from nbdask.errors import (
     NbdaskError,
 )
 from nbdask.experiment import Sampling, StructureFactors
 from nbdask.parity import errors
 from nbdask.parity.outcome import Thresholds
+from nbdask.statistics import peak_text
 from tests.helpers import small_experiment
 
 QUICK = settings(max_examples=40, deadline=None)

@@ -258,7 +258,7 @@ def test_tiles_that_fail_are_named_with_the_command_that_resumes(
     argv += [str(tmp_path / "a.zarr"), "--quiet"]
     assert main(argv) == 1
     said, *named, again, command = capsys.readouterr().err.splitlines()
-    assert said == "nbdask: error: 2 tile(s) failed on every try, all others are done:"
+    assert said == "nbdask: error: 2 tiles failed on every try, all others are done:"
     assert [text.split(",")[0] for text in sorted(named)] == [
         "  tile 6 (slow 8 to 16",
         "  tile 7 (slow 8 to 16",

@@ -129,8 +129,8 @@ def test_info_of_verdicts(store: Path, capsys: Captured) -> None:
     }
     good = {**verdict, "ok": True, "max_rel": 1.25e-8}
     for verdicts, argv in (
-        ([verdict], "1 comparison(s), the last: different, 3 regions, worst deviation nan"),
-        ([verdict, good], "2 comparison(s), the last: equal, 3 regions, worst deviation 1.25e-08"),
+        ([verdict], "1 comparison, the last: different, 3 regions, worst deviation nan"),
+        ([verdict, good], "2 comparisons, the last: equal, 3 regions, worst deviation 1.25e-08"),
     ):
         update_attributes(place_of(store), {"parity": verdicts})
         rows = lines_of(told(capsys, "info", store))
@@ -310,6 +310,6 @@ def test_verify_repair_and_pyramid(quiet: bool, tmp_path: Path, capsys: Captured
         assert said == [""] * 4
         return
     assert f"{path}: 6 tiles read, 1 missing; nbdask repair {path} computes missing" in said[0]
-    assert f"{path}: 1 tiles computed again, complete" in said[1]
+    assert f"{path}: 1 tile computed again, complete" in said[1]
     assert f"{path}: 6 tiles read, 1 recomputed, all well" in said[2]
     assert str(path) in said[3]

@@ -140,7 +140,7 @@ def test_a_log_tells_how_far_a_shard_is(tmp_path, capsys, monkeypatch) -> None:
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "nbdask: interrupted; the store keeps all finished tiles"),
-        (UnfinishedError(["tile 3: no luck"]), 1, "nbdask: error: 1 tile(s) failed on every try"),
+        (UnfinishedError(["tile 3: no luck"]), 1, "nbdask: error: 1 tile failed on every try"),
     ],
     ids=["stopped", "unfinished"],
 )

@@ -150,10 +150,10 @@ def test_a_shot_is_compared_with_the_c_program(stills: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("trace 1 1 {}", "trace: {} holds 3 shot(s) of a series: --shot must name one, 0 to 2"),
+        ("trace 1 1 {}", "trace: {} holds 3 shots of a series: --shot must name one, 0 to 2"),
         ("trace 1 1 {} --shot 3", "--shot 3: {} holds 3 shots: must be a whole number from 0 to 2"),
         ("trace 1 1 --shot 0 -- -N 5", "--shot 0 goes with a STORE of a series only"),
-        ("parity {} --c-bin /bin/true", "parity: {} holds 3 shot(s) of a series: --shot must name"),
+        ("parity {} --c-bin /bin/true", "parity: {} holds 3 shots of a series: --shot must name"),
         ("parity --shot 1 --c-bin /bin/true -- -N 5", "--shot 1 goes with a STORE of a series"),
         ("pyramid {} --shots 2:5", "--shots 2:5: {} holds 3 shots: must be FIRST:END"),
         ("pyramid {} --shots 2", "--shots 2: {} holds 3 shots: must be FIRST:END"),

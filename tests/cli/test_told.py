@@ -154,6 +154,16 @@ def test_what_verify_finds_as_json(tmp_path: Path, capsys: Captured) -> None:
     assert [(fault["tile"], fault["kind"]) for fault in found["faults"]] == [(2, "missing")]
 
 
+def test_another_unit_by_mistake_is_a_note(tmp_path: Path, capsys: Captured) -> None:
+    """Of a file; once, though parts of it are copied."""
+    path = tmp_path / "a.toml"
+    path.write_text('[crystal]\ncell = "70 A"\nmisset = [10, 0, 0]\n[structure]\ndefault_F = 1\n')
+    assert main(["simulate", "--config", str(path), "--dry-run"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "are meant" in line]
+    meant = "crystal.misset = 10: radians are meant; 10 degrees are 0.17453"
+    assert told == [f"nbdask: note: {path}: {meant}"]
+
+
 def test_an_image_without_a_photon_is_told(tmp_path: Path, capsys: Captured) -> None:
     """By a note that names what raises it; not for a bright one."""
     store = tmp_path / "a.zarr"
@@ -168,6 +178,12 @@ def test_an_image_without_a_photon_is_told(tmp_path: Path, capsys: Captured) -> 
     assert f"fluence      {fluence}" in capsys.readouterr().out
     assert main(["simulate", *GOOD, "--out", str(tmp_path / "b.zarr")]) == 0
     assert "no pixel expects" not in capsys.readouterr().err
+    told = []
+    for shard in ("1/2", "2/2"):
+        words = [*GOOD, *beam, "--tile", "8", "--out", str(tmp_path / "c.zarr"), "--shard", shard]
+        assert main(["simulate", *words]) == 0
+        told.append("note: no pixel expects more than " in capsys.readouterr().err)
+    assert told == [False, True]  # known with the last one
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_it_is_kept_in_the_store(store: str, capsys: pytest.CaptureFixture[str])
     assert main(["truth", store, "--save"]) == 2
     assert "--overwrite replaces it" in capsys.readouterr().err
     assert main(["truth", store, "--save", "--overwrite"]) == 0
-    assert "truth of 1 shot(s)" in capsys.readouterr().err
+    assert "truth of 1 shot" in capsys.readouterr().err
 
 
 def test_files_of_it(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

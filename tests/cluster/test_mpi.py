@@ -130,7 +130,7 @@ def test_too_few_ranks(tmp_path: Path) -> None:
     """Without mpirun there is one rank."""
     done = run(tmp_path / "a.zarr", "--cluster", "mpi")
     assert done.returncode == 2
-    assert "started with 1 rank(s) but needs 3 or more" in done.stderr
+    assert "started with 1 rank but needs 3 or more" in done.stderr
 
 
 def test_mpi_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,14 @@ from nbdask.experiment import (
 
 positive = st.floats(1e-12, 1e3)
 signed = st.floats(-1e3, 1e3, allow_subnormal=False)
-#: Not round numbers of more than a turn, which are told to be degrees.
-turned = signed.filter(lambda x: abs(x) < 6.2 or round(x, 3) != x)
-spread = positive.filter(lambda x: x < 6.2 or round(x, 3) != x)
+
+
+def unlikely(strategy: st.SearchStrategy[float], told: float) -> st.SearchStrategy[float]:
+    """Leave out round numbers from some value on, which are told to be of another unit."""
+    return strategy.filter(lambda x: abs(x) < told or round(x, 3) != x)
+
+
+turned, spread = unlikely(signed, 6.2), unlikely(positive, 6.2)
 count = st.integers(1, 50)
 vector = st.tuples(signed, signed, st.floats(0.5, 1e3))
 length = st.floats(1e-9, 1e-7)
@@ -62,7 +67,7 @@ detectors = st.builds(
     pixel_size=st.floats(1e-5, 1e-3),
     pixels_fast=maybe(count),
     pixels_slow=maybe(count),
-    distance=positive,
+    distance=unlikely(positive, 50.0),
     close_distance=maybe(positive),
     beam_x=maybe(signed),
     org_y=maybe(signed),
@@ -100,11 +105,13 @@ experiments = st.builds(
     Experiment,
     crystal=crystals,
     structure=structures,
-    beam=st.builds(Beam, wavelength=positive, flux=positive, polarized=st.booleans()),
+    beam=st.builds(
+        Beam, wavelength=unlikely(positive, 1e-3), flux=positive, polarized=st.booleans()
+    ),
     frame=frames,
     detector=detectors,
     sources=sources,
-    scan=st.builds(Scan, phi0=turned, osc=maybe(spread), count=maybe(count)),
+    scan=st.builds(Scan, phi0=turned, osc=maybe(unlikely(positive, 1.0)), count=maybe(count)),
     background=st.builds(Background, water=positive),
     sampling=st.builds(
         Sampling,

@@ -115,8 +115,12 @@ REFUSED_DICTS = [
     ({"structure": {"default_F": 1.0}}, "crystal", "given"),
     ({"crystal": {"cell": CELL}, "structure": [1]}, "structure", "a table of fields"),
     ({"crystal": 5, "structure": {}}, "crystal", "a table of fields"),
-    ({"crystal": {"cell": CELL, "mosaik": 1}}, "crystal.mosaik", "one of the fields cell, matrix"),
-    ({"detektor": {}}, "detektor", "one of the fields crystal"),
+    (
+        {"crystal": {"cell": CELL, "mosaik": 1}},
+        "crystal.mosaik",
+        "mosaic, or another of the fields cell",
+    ),
+    ({"detektor": {}}, "detektor", "detector, or another of the fields crystal"),
     ({"sources": {"points": [{"w": 1}]}}, "sources.points.w", "one of the fields x, y, z"),
 ]
 
@@ -210,8 +214,8 @@ def test_experiments_are_frozen_and_replaceable() -> None:
 def test_pixel_counts_follow_from_sizes() -> None:
     """Counts are rounded as C does: ceil(size / pixel - 0.5)."""
     assert (Detector().n_fast, Detector().n_slow) == (1024, 1024)
-    assert Detector(pixel_size=0.1, size_fast=0.25, size_slow=0.26).n_fast == 2
-    assert Detector(pixel_size=0.1, size_fast=0.25, size_slow=0.26).n_slow == 3
+    detector = Detector(pixel_size=0.01, size_fast=0.025, size_slow=0.026)
+    assert (detector.n_fast, detector.n_slow) == (2, 3)
     assert Detector(pixels_fast=7, size_fast=1.0).n_fast == 7
     assert small(detector=Detector(pixels_fast=7, pixels_slow=5)).shape == (5, 7)
 

@@ -54,6 +54,13 @@ def test_shots_depend_on_seed_and_shot_alone():
 PEAK = 85
 
 
+def test_negative_seeds_differ():
+    """They count as their remainder by 2^64, to the last bit."""
+    shots = [Sase(0.004, 0.0004, 151).shot(WAVE, seed, 0).weights for seed in (-1, -2, 2**64 - 1)]
+    assert shots[0] != shots[1]
+    assert shots[0] == shots[2]
+
+
 def test_mean_of_shots_is_the_envelope():
     """And a channel's intensity is distributed as that of chaotic light: exponentially."""
     sase = Sase(0.004, 0.001, 45)

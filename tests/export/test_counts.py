@@ -63,15 +63,47 @@ def test_files_hold_the_counts_of_the_store(run: Path, steps: tuple, tmp_path: P
     assert np.array_equal(fabio.open(str(tmp_path / "a.img")).data, image)
     export(store, tmp_path / "a.cbf")
     assert np.array_equal(fabio.open(str(tmp_path / "a.cbf")).data, image)
-    export(store, tmp_path / "a.tif", dtype="int32")
-    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), image)
-    export(store, tmp_path / "a.h5", dtype="int32")
-    with h5py.File(tmp_path / "a.h5") as file:
-        assert np.array_equal(file["entry/data/data"][0], image)
+    for dtype in (None, "int32", "float32"):
+        export(store, tmp_path / "a.tif", dtype=dtype, overwrite=True)
+        assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), image)
+        export(store, tmp_path / "a.h5", dtype=dtype, overwrite=True)
+        with h5py.File(tmp_path / "a.h5") as file:
+            assert np.array_equal(file["entry/data/data"][0], image)
     grey = export(store, tmp_path / "a.pgm")
     over = int((image > 255).sum())
     assert grey.remarks == ("scale 1", f"{over} pixels above 255 set to 255")
     assert np.array_equal(greys(tmp_path / "a.pgm", image.shape), np.minimum(image, 255))
+
+
+@pytest.mark.parametrize(
+    ("steps", "choices", "kind"),
+    [
+        ((derive.Poisson(),), {}, "int32"),
+        ((derive.PoissonC(),), {}, "int32"),
+        ((derive.Poisson(), derive.GaussianPSF(1.5), derive.Rounding()), {}, "int32"),
+        ((derive.Poisson(), derive.Offset(30.0), derive.Saturation(500.0)), {}, "int32"),
+        ((derive.Poisson(),), {"scale": 2.0, "adc": 40.0}, "int32"),
+        ((derive.Poisson(),), {"scale": 1.5}, "float32"),
+        ((derive.Poisson(),), {"adc": -1.0}, "float32"),
+        ((derive.Poisson(),), {"scale": 1e9}, "float32"),
+        ((derive.Poisson(),), {"dtype": "float32"}, "float32"),
+        ((derive.Poisson(), derive.GaussianPSF(1.5)), {}, "float32"),
+        ((derive.Poisson(), derive.Offset(-3.0)), {}, "float32"),
+        ((derive.Poisson(), derive.Readout(2.0), derive.Rounding()), {}, "float32"),
+        ((), {}, "float32"),
+    ],
+)
+def test_counts_are_int32_where_nothing_is_lost(
+    run: Path, steps: tuple, choices: dict, kind: str, tmp_path: Path
+) -> None:
+    """Expected photons, fractions, and what may be below 0 or beyond int32 stay float32."""
+    store = noisy(run, *steps) if steps else run
+    export(store, tmp_path / "a.h5", **choices)
+    wanted = pixels(store) * np.float32(choices.get("scale", 1)) + np.float32(choices.get("adc", 0))
+    with h5py.File(tmp_path / "a.h5") as file:
+        data = file["entry/data/data"]
+        assert data.dtype == kind
+        assert np.array_equal(data[0], wanted)
 
 
 def test_fractions_are_rounded_everywhere(run: Path, tmp_path: Path) -> None:

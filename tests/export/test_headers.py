@@ -20,6 +20,7 @@ from nbdask.export.pgm import pgm_header
 from nbdask.export.picture import Picture
 from nbdask.export.smv import automatic_scale, check_seed, smv_header
 from nbdask.export.smv_adsc import file_bytes
+from nbdask.flags import parse_args
 from tests.export.stores import experiment_of, picture_of, rounded, store_of
 from tests.helpers import small_experiment
 
@@ -62,6 +63,25 @@ def test_smv_header_says_where_everything_is(flat: Path) -> None:
     assert (found["PHI"], found["OSC_START"], found["OSC_RANGE"]) == ("30", "30", "0.5")
     assert (found["TYPE"], found["BYTE_ORDER"]) == ("unsigned_short", "little_endian")
     assert found["TWOTHETA"] == "0"
+
+
+def test_the_beam_is_counted_from_an_edge_inside_a_pixel_as_in_c(
+    tmp_path,
+) -> None:
+    """ADXV counts from the far edge, which C takes from the size in mm."""
+    argv = "-cell 30 -default_F 1 -adxv -pixel 0.5 -detsize_s 15.1 -detsize_f 22 -Ybeam 6.25"
+    experiment = parse_args(argv.split()).experiment
+    store = store_of(tmp_path / "a.zarr", experiment, picture_of(SHAPE), (16, 16))
+    whole = entries(smv_header(experiment, geometry_of(Picture(store))))
+    assert (whole["SIZE2"], whole["BEAM_CENTER_Y"], whole["ADXV_CENTER_Y"]) == (
+        "30",
+        "6.25",
+        "6.25",
+    )
+    part = Picture(store, roi=(4, 20, 0, 43))
+    found = entries(smv_header(experiment, geometry_of(part)))
+    assert float(found["BEAM_CENTER_Y"]) == pytest.approx(6.25 - (15.1 - 0.5 * 21))
+    assert found["BEAM_CENTER_Y"] == found["ADXV_CENTER_Y"]
 
 
 def test_beam_centres_of_different_programs_agree(flat: Path) -> None:

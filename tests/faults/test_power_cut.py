@@ -119,6 +119,23 @@ def test_fast_syncs_nothing_of_a_store(tmp_path) -> None:
         run(tmp_path / "b.zarr", durability="never")
 
 
+def test_a_store_that_is_replaced_is_there_until_the_new_one_is(tmp_path) -> None:
+    """Names in the folder of stores may be older on the disk than those in the stores."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "side").mkdir()
+    recorder = Recorder(tmp_path / "disk", tmp_path / "side")
+    store = tmp_path / "disk" / "a.zarr"
+    with recorder.recording():
+        run(store)
+        first = len(recorder.moments)
+        run(store, overwrite=True)
+    for moment in recorder.moments[first:]:
+        names = {**moment.names, recorder.root: moment.synced[recorder.root]}
+        left = files(moment, recorder.root, defaultdict(dict, names).__getitem__)
+        roots = [path for path in left if path.endswith(("a.zarr/zarr.json", ".old/zarr.json"))]
+        assert roots, f"no store after {moment.call}"
+
+
 @pytest.mark.parametrize(
     ("start", "count"), [(0, 10), pytest.param(10, 200, marks=pytest.mark.long)]
 )

@@ -20,6 +20,6 @@ def test_nobody_is_told_of_an_option_that_is_not_there() -> None:
     with pytest.raises(StoreError) as failed, repeatable("a.zarr"):
         raise UnfinishedError(["tile 3: no", "tile 4: no"])
     assert str(failed.value) == (
-        "a.zarr: 2 part(s) failed on every try: tile 3: no; tile 4: no; the same command tries"
+        "a.zarr: 2 parts failed on every try: tile 3: no; tile 4: no; the same command tries"
         " them again"
     )

@@ -19,6 +19,8 @@ from nbdask.parity.binary import Binary
 from nbdask.parity.errors import ParityUsageError
 from nbdask.shards import simulate_shard
 from nbdask.store.reader import StoreReader
+from nbdask.trace.stored import compare_stored
+from nbdask.trace.walk import trace_pixel
 from tests.helpers import lose_records, reflections, small_experiment
 
 PLAIN = small_experiment(
@@ -202,3 +204,24 @@ def test_a_traced_pixel_is_the_stored_one_but_for_the_cutoff(store, capsys):
     slow, fast = np.unravel_index(np.argmax((full - cut) / full), full.shape)
     assert main(["trace", str(slow), str(fast), str(store)]) == 0
     assert "(--cutoff 0.3)" in capsys.readouterr().err
+
+
+def test_a_trace_knows_the_cutoff_of_its_own_pixel(tmp_path, monkeypatch):
+    """With its precision's rounding, in a store that was never checked."""
+
+    def cut_off(place, attributes):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nbdask.fill.close.checked_cutoff", cut_off)
+    path = tmp_path / "cut.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        nbdask.simulate(CUT, path, precision="mixed", progress=None)
+    assert CUTOFF not in StoreReader(path).attributes
+    held = pixels(path)
+    slow, fast = np.unravel_index(np.argmax(held), held.shape)
+    trace, most = trace_pixel(CUT, int(slow), int(fast)), float(held.max())
+    assert 2e-5 * most < 0.3
+    for lacks, same in ((0.2, True), (0.3 + 0.9e-5 * most, True), (0.3 + 2e-5 * most, False)):
+        one = dataclasses.replace(trace, pixel=most + lacks)
+        assert compare_stored(path, one, CUT)[0] == same
+    assert not compare_stored(path, dataclasses.replace(trace, pixel=most - 0.2), CUT)[0]

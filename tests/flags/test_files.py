@@ -194,8 +194,8 @@ def test_the_header_file_is_on_record(tmp_path: Path) -> None:
     [
         ("0.97 1\n0.98 2\n", "its two columns are read as x and y of sources"),
         ("0.97 1\n0.98 2 3\n", None),
-        ("# x y z\n-10 0 0 1 1e-10\n", "reads 1 line(s) with one as further numbers or sources"),
-        ("-10 0 0 # on axis\n#\n", "reads 2 line(s)"),
+        ("# x y z\n-10 0 0 1 1e-10\n", "reads 1 line with one as further numbers or sources"),
+        ("-10 0 0 # on axis\n#\n", "reads 2 lines with"),
         ("-10 0 0 1 1e-10 # on axis\n", None),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -76,14 +77,24 @@ def test_matrix_of_cells(tmp_path):
         (("-mosaic", "1"), {"domains": "sobol:0"}, "'0' must be a whole number from 1"),
         (("-mosaic", "1"), {"domains": "auto:2"}, "'2' must be a relative error"),
         (("-mosaic", "1"), {"domains": "sobel:8"}, "must be a number, sobol:N, auto:ERROR"),
+        (("-mosaic", "1"), {"domains": "sobol"}, "--domains sobol: no such file: must be a number"),
+        (
+            (),
+            {"domains": "DOMAINS", "mosaic_model": "gauss:1,1,1"},
+            "gauss:1,1,1: leave out",
+        ),
+        ((), {"domains": "HUGE"}, "weights with a finite sum above 0"),
         (("-mosaic_dom", "5"), {"domains": "8"}, "-mosaic_dom 5: leave out beside --domains 8"),
         (("-mosaic", "1"), {"domains": __file__}, "-mosaic 1: leave out beside --domains"),
         (("-N", "5"), {"cells_matrix": (1.0,) * 9}, "-N 5: leave out beside --cells-matrix"),
         ((), {"cells_matrix": (1.0,) * 9}, 'only with shape "gauss"'),
     ],
 )
-def test_what_is_refused(more, own, said):
+def test_what_is_refused(more, own, said, tmp_path, monkeypatch):
     """In one line that names the flag."""
+    monkeypatch.chdir(tmp_path)
+    Path("DOMAINS").write_text("0 0 0 1\n")
+    Path("HUGE").write_text("0 0 0 1e308\n0 0 1 1e308\n")
     with pytest.raises(FlagError, match=re.escape(said)) as caught:
         crystal_of(*more, **own)
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ CELL = ["-cell", "70", "-default_F", "1", "-detpixels", "8"]
 
 @pytest.mark.parametrize(
     ("flag", "way"),
-    [("-geom", "--geometry FILE"), ("-frames", "-phi and -osc"), ("-mtz", "--reflections FILE")],
+    [("-geom", "--geometry FILE"), ("-frames", "--scan 0:10:1"), ("-mtz", "--reflections FILE")],
 )
 def test_flags_of_others_name_the_way(flag: str, way: str) -> None:
     """The error says which option does it; none of them is a flag of nanoBragg."""
@@ -63,6 +63,17 @@ def test_images_of_another_kind(name: str, way: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x89HDF")
     with pytest.raises(FlagError, match=f"-img .*{name}: must be an SMV image; {way}"):
         parse_args([*CELL, "-img", str(tmp_path / name)])
+
+
+def test_matrices_of_another_kind(tmp_path: Path) -> None:
+    """-mat says how the crystal of an experiment list is taken; one of its ending may be read."""
+    path = tmp_path / "a.expt"
+    path.write_text('{"__id__": "ExperimentList"}')
+    way = "--geometry a.expt --geometry-use detector,crystal"
+    with pytest.raises(FlagError, match=f"-mat .*a.expt: must be a matrix of MOSFLM.*; {way}"):
+        parse_args([*CELL, "-mat", str(path)])
+    path.write_text("0.01 0 0 0 0.01 0 0 0 0.01")
+    assert parse_args([*CELL, "-mat", str(path)]).experiment.crystal.matrix is not None
 
 
 def test_an_image_may_have_any_ending(tmp_path: Path) -> None:

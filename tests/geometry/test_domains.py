@@ -57,6 +57,7 @@ def test_sobol_is_the_known_sequence():
         for axis in points.T:
             assert sorted((axis * 16).astype(int)) == list(range(16))
     assert not np.allclose(sobol(8, seed=3), sobol(8, seed=4))
+    assert not np.allclose(sobol(8, seed=-3), sobol(8, seed=-4))
 
 
 @pytest.mark.parametrize("sampling", ["random", "sobol"])

@@ -117,7 +117,7 @@ def test_distance_is_along_the_beam_and_close_distance_along_the_normal(
     by_distance = place_detector(LabFrame("MOSFLM"), replace(FLAT, distance=distance, roty=roty))
     close = distance * math.cos(roty)
     by_close = place_detector(
-        LabFrame("MOSFLM"), replace(FLAT, distance=77.0, close_distance=close, roty=roty)
+        LabFrame("MOSFLM"), replace(FLAT, distance=7.0, close_distance=close, roty=roty)
     )
     assert by_distance.close_distance == pytest.approx(close)
     assert by_close.distance == pytest.approx(distance)

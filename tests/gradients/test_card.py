@@ -14,7 +14,7 @@ import nbdask
 from nbdask.errors import BackendError
 from nbdask.experiment import Experiment, Lattice, Sampling, Scan, StructureFactors
 from nbdask.gradients.card import CardSlopes, slope_program
-from nbdask.gradients.compiled import CpuSlopes
+from nbdask.gradients.compiled import CpuSlopes, Pull
 from nbdask.gradients.pack import pack_basis
 from nbdask.gradients.planes import tile_planes
 from nbdask.gradients.work import card_slopes
@@ -102,13 +102,13 @@ def test_sums_by_amplitudes_have_the_same_bits_in_any_order() -> None:
     model, basis, _ = everything(DOMAINS)
     kernel, tile = card_slopes(HOST), whole(model)
     pull = np.random.default_rng(2).normal(size=tile.shape)
-    first = kernel.pulled(model, basis, tile, None, pull, amplitudes=True)
+    first = kernel.pulled(model, basis, tile, None, Pull(pull, amplitudes=True))
     assert np.array_equal(
-        first.table, kernel.pulled(model, basis, tile, None, pull, amplitudes=True).table
+        first.table, kernel.pulled(model, basis, tile, None, Pull(pull, amplitudes=True)).table
     )
     several = CardSlopes(CudaKernel("float64", HostLauncher()))
     assert np.array_equal(
-        first.table, several.pulled(model, basis, tile, None, pull, amplitudes=True).table
+        first.table, several.pulled(model, basis, tile, None, Pull(pull, amplitudes=True)).table
     )
 
 
@@ -123,7 +123,7 @@ def test_threads_of_a_block_sum_up_the_same() -> None:
     assert np.array_equal(several.planes(model, basis, tile, None), planes)
     pull = np.random.default_rng(2).normal(size=tile.shape)
     one, other = (
-        k.pulled(model, basis, tile, None, pull, amplitudes=True, sources=True)
+        k.pulled(model, basis, tile, None, Pull(pull, amplitudes=True, sources=True))
         for k in (several, kernel)
     )
     assert np.array_equal(one.table, other.table)

@@ -9,12 +9,22 @@ import numpy as np
 import pytest
 
 import nbdask
-from nbdask.errors import FieldError
-from nbdask.experiment import Beam, Crystal, Detector, Experiment, Sampling, StructureFactors
+from nbdask.errors import FieldError, InputError
+from nbdask.experiment import (
+    Beam,
+    Crystal,
+    Detector,
+    Experiment,
+    Mosaic,
+    Sampling,
+    Scan,
+    StructureFactors,
+)
+from nbdask.experiment.lattice import Lattice
 from nbdask.geometry.build import build_model
 from nbdask.gradients.change import frozen, stepped, turned
 from nbdask.gradients.parameters import parameters_of
-from tests.gradients.support import BASE, KINDS, image64, with_crystal
+from tests.gradients.support import BASE, CELL, KINDS, image64, with_crystal
 from tests.helpers import reflections
 
 RIGHT = math.pi / 2
@@ -60,9 +70,24 @@ def test_a_misoriented_crystal_is_put_right() -> None:
     assert np.abs(ours - right).max() < 1e-3 * np.abs(right).max()
     assert list(found.losses) == sorted(found.losses, reverse=True)
     assert len(told) == len(found.losses) - 1
-    assert "crystal.turn.x" in found.table()
+    assert "crystal.turn.x" in found.table() == str(found)
+    assert repr(found).startswith("<FitResult: chi2 per pixel ")
     assert found.to_dict()["converged"] is True
     assert np.allclose(np.diag(found.correlation), 1.0)
+
+
+def test_a_fit_beside_a_jump_has_converged() -> None:
+    """Where the nearest indices of a pixel change, no step lowers the loss; little is left."""
+    truth = TRUE.replace(crystal=replace(TRUE.crystal, n_cells=(5, 5, 5)))
+    data = np.random.default_rng(10).poisson(image64(truth) + 2.0)
+    start = turned(truth, np.radians([0.15, -0.1, 0.12]))
+    found = nbdask.fit(start, data, "crystal.turn", background=2.0)
+    end = found.equations
+    left = float(end.gradient @ np.linalg.solve(end.hessian, end.gradient))
+    # More than a fit ends with where nothing is in its way.
+    assert 1e-4 < left < 1e-2
+    assert found.converged
+    assert found.message == "converged"
 
 
 def test_perfect_data_are_where_a_fit_stays() -> None:
@@ -125,6 +150,54 @@ def test_whole_numbers_are_frozen() -> None:
     assert not any(found.crystal.size)
 
 
+def several() -> Experiment:
+    """Return two crystals of which one has few cells, the other as many as fit its size."""
+    other = Lattice(Crystal(cell=CELL, size=(5e-8, 4e-8, 3e-8), n_cells=(9, 9, 9)))
+    few = with_crystal(n_cells=(2, 2, 2))
+    return replace(
+        few, lattices=(other,), structure=StructureFactors(reflections=reflections(4))
+    ).replace(sampling=Sampling())
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        several(),
+        replace(BASE, scan=Scan(osc=0.03, step=0.01)),
+        replace(BASE, scan=Scan(osc=0.03)),
+        replace(BASE, scan=Scan(osc=0.03, step=0.0)),
+        with_crystal(
+            mosaic_spread=0.02, mosaic=Mosaic(model="gauss", sampling="sobol", tolerance=0.1)
+        ),
+    ],
+    ids=["crystals", "steps", "range", "no step", "domains"],
+)
+def test_what_is_frozen_has_the_same_image(experiment: Experiment) -> None:
+    """Bit for bit; and it is frozen."""
+    found = frozen(experiment)
+    assert np.array_equal(image64(found), image64(experiment))
+    assert frozen(found) == found
+
+
+def test_steps_of_a_fit_change_no_whole_number() -> None:
+    """Rotation steps, domains, cells of all crystals."""
+    found = frozen(replace(BASE, scan=Scan(osc=0.03, step=0.01)))
+    longer = stepped(found, parameters_of("scan.step"), [-1e-4])
+    assert build_model(found).n_phi == build_model(longer).n_phi
+    lattices = [share.model for share in build_model(frozen(several())).lattices]
+    bigger = stepped(frozen(several()), parameters_of("lattices.0.crystal.cell.a"), [-1e-9])
+    after = [share.model for share in build_model(bigger).lattices]
+    for one, other in zip(lattices, after, strict=True):
+        assert np.array_equal(one.n_cells, other.n_cells)
+        assert one.interpolate == other.interpolate
+
+
+def test_values_of_further_crystals_are_checked() -> None:
+    """As those of the first one are."""
+    with pytest.raises(FieldError, match="three lengths above 0"):
+        stepped(several(), parameters_of("lattices.0.crystal.cell.a"), [-1e-8])
+
+
 @pytest.mark.parametrize(
     ("experiment", "names", "said"),
     [
@@ -139,6 +212,28 @@ def test_what_cannot_be_fitted_is_refused(experiment: object, names: str, said: 
     """In one line."""
     with pytest.raises(FieldError, match=said):
         nbdask.fit(experiment, np.ones(BASE.shape), names)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"data": "data.npy"}, r"data = 'data\.npy': must be an array of the image's shape"),
+        ({"data": 3.0}, r"an image of no pixels: must have the experiment's"),
+        ({"data": np.full(BASE.shape, 1e200)}, "too large"),
+        ({"mask": np.full(BASE.shape, np.nan)}, "mask = 'an array of float64': must be of bool"),
+        ({"experiment": "a"}, "experiment = 'a': must be an nbdask.Experiment"),
+        ({"iterations": -1}, "--iterations = -1: must be a whole number of at least 0"),
+        ({"blur": None}, "--blur = None: must be numbers of pixels"),
+        ({"blur": (4.0, 101.0)}, "--blur = .*: must be numbers of pixels"),
+        ({"background": np.ones((9, 9))}, "background = array.*: must be a number"),
+    ],
+)
+def test_what_is_no_fit_is_refused_in_one_line(given: dict[str, object], said: str) -> None:
+    """With what is allowed."""
+    asked = {"experiment": BASE, "data": np.ones(BASE.shape), "parameters": "crystal.turn"} | given
+    with pytest.raises(InputError, match=said) as caught:
+        nbdask.fit(**asked)
+    assert "\n" not in str(caught.value)
 
 
 def test_data_without_a_number_are_refused() -> None:

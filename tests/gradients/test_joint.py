@@ -82,7 +82,8 @@ def test_what_shots_have_in_common_is_found() -> None:
         wrong()[0].experiment, DATA[0], f"{EACH},{SHARED}", background=2.0, iterations=20
     )
     assert (found.sigma < alone.sigma[4:]).all()
-    assert "detector.roty" in found.table()
+    assert "detector.roty" in found.table() == str(found)
+    assert repr(found).startswith("<JointResult: chi2 per pixel ")
     assert len(found.to_dict()["shots"]) == SHOTS
 
 

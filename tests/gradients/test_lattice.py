@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from nbdask.geometry.build import build_model
-from nbdask.gradients.lattice import grating_slopes, lattice_slopes, sphere_slope
+from nbdask.gradients.basis import basis_of
+from nbdask.gradients.lattice import form_slope, grating_slopes, lattice_slopes, sphere_slope
+from nbdask.gradients.parameters import parameters_of
 from nbdask.physics.lattice import lattice_factor
 from tests.gradients.support import KINDS
 
@@ -112,3 +114,13 @@ def test_a_peak_is_flat(kind: str) -> None:
     found = lattice_slopes(model, *(np.array([1.0]) for _ in range(3)))
     assert not np.any(found.by_index)
     assert np.isfinite([*found.by_cells, found.by_fudge, found.by_form]).all()
+
+
+@pytest.mark.parametrize("kind", ["gauss", "spherical"])
+def test_turns_leave_spots_as_they_are(kind: str) -> None:
+    """What rounding leaves of a change is none."""
+    model, turns = build_model(KINDS[kind]), "crystal.misset,crystal.turn"
+    cell = basis_of(KINDS[kind], model, parameters_of("crystal.cell")).slopes
+    assert all(form_slope(model, entry) is not None for entry in cell)
+    for entry in basis_of(KINDS[kind], model, parameters_of(turns)).slopes:
+        assert form_slope(model, entry) is None

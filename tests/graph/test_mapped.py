@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from nbdask.geometry.model import Model
 from nbdask.graph import mapped, tasks
 from nbdask.graph.context import RunContext, Setup, context_of
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.leftovers import mark
 from nbdask.plan import memory
 from nbdask.plan.plan import make_plan
 from nbdask.run import simulate
@@ -55,6 +58,25 @@ def test_a_large_table_is_mapped_once_and_forgotten(folder) -> None:
     assert files(folder) == []
     assert np.array_equal(ours.f_grid, first.f_grid)
     mapped.forget_amplitudes("run-m")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes apart")
+def test_files_of_killed_processes_are_removed_by_the_next_that_writes_one(folder) -> None:
+    """Those of living processes stay, and are mapped by the others of their run."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here, own, token = mark().split("-")
+    for number in (ended.pid, own):
+        made = mapped._folder() / f"{here}-{number}-{token}"
+        made.mkdir()
+        (made / f"run-{number}-amplitudes.npy").write_bytes(b"x")
+    model = mapped.map_amplitudes(model_of_list(), "run-k")
+    assert mapped.is_mapped(model.f_grid)
+    assert [path.name for path in files(folder) if "run-k" not in path.name] == [
+        f"run-{own}-amplitudes.npy"
+    ]
+    mapped.forget_amplitudes("run-k")
+    assert len(files(folder)) == 1
 
 
 def test_a_small_table_stays_in_memory(tmp_path, monkeypatch) -> None:

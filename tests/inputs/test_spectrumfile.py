@@ -39,7 +39,7 @@ def test_noise_below_zero_counts_as_zero_and_is_said(tmp_path):
     """Detectors of spectra have an offset."""
     found, _, notes = read_spectrum(written(tmp_path, "9500 1\n9501 -0.1\n9502 2\n"))
     assert len(found) == 2
-    assert "1 weight(s) below 0 count as 0" in notes[1]
+    assert "1 weight below 0, counted as 0" in notes[1]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from nbdask.kernels.registry import BACKENDS, kernel_facts
 from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs
 from nbdask.plan.estimate import Workers
 from nbdask.plan.plan import make_plan
-from nbdask.run import Settings, prepare
+from nbdask.prepare import Settings, prepare
 from tests.helpers import COSTS, small_experiment
 from tests.kernels.cupy_standin import Array, install
 

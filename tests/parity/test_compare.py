@@ -94,6 +94,7 @@ def test_blocks_of_images_without_tiles(tmp_path: Path) -> None:
     [
         (("a.npy", "no.npy"), 2, "no.npy: no such file or directory"),
         (("a.npy", "no.zarr"), 2, "no.zarr: no such file"),
+        (("no.zarr", "nor.zarr"), 2, "no.zarr: no such file or directory: must be a store"),
         (("a.npy", "wide.npy"), 4, "a.npy has 6 x 8 pixels (slow x fast), wide.npy has 8 x 6"),
         (("a.npy", "short.bin"), 4, "short.bin: has 100 bytes"),
         (("short.bin", "short.bin"), 2, "give --shape SLOW FAST"),

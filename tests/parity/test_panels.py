@@ -22,7 +22,8 @@ from nbdask.parity.errors import ParityUsageError, ShapeError
 from nbdask.parity.regions import Choice, choose_panels
 from nbdask.parity.window import for_c, of_panel
 from nbdask.plan.tiles import Tile, TileGrid
-from nbdask.run import Settings, simulate
+from nbdask.prepare import Settings
+from nbdask.run import simulate
 from nbdask.store.reader import StoreReader
 from tests.helpers import deviation
 from tests.panels.samples import INPUTS

@@ -201,7 +201,7 @@ def test_verdicts_are_appended_to_the_store(run: Run, stored: Stored) -> None:
     assert first["date"] <= second["date"]
     code, said, _ = run("info", store)
     assert code == 0
-    assert "2 comparison(s), the last: equal" in said
+    assert "2 comparisons, the last: equal" in said
 
 
 @pytest.mark.usefixtures("recorded")

@@ -22,6 +22,7 @@ from nbdask.experiment import (
     StructureFactors,
 )
 from nbdask.inputs.checksum import sha256_of
+from nbdask.inputs.hkl import is_bare
 from nbdask.inputs.smv import open_mask
 from nbdask.parity.binary import VARIABLE, find_binary
 from nbdask.parity.errors import ParityUsageError
@@ -211,6 +212,21 @@ def test_amplitude_files_get_short_names(tmp_path: Path, format_: str, wanted: s
     placed = place_inputs(small_experiment(structure=structure), tmp_path / "run")
     assert placed.structure.path == wanted
     assert (tmp_path / "run" / wanted).read_text() == "1 2 3 4\n"
+
+
+def test_a_list_that_c_would_not_read_to_its_end_is_written_anew(tmp_path: Path) -> None:
+    """C stops at the first word that is none of h k l F."""
+    (tmp_path / "a.hkl").write_text("# h k l F sigma\n1 2 3 4.25 0.5\n\n-1.0 2 3 1e2 7 # far\n")
+    (tmp_path / "run").mkdir()
+    structure = StructureFactors(path=str(tmp_path / "a.hkl"))
+    place_inputs(small_experiment(structure=structure), tmp_path / "run")
+    assert (tmp_path / "run" / "amplitudes.hkl").read_text() == "1 2 3 4.25\n-1 2 3 100.0\n"
+    for text in ("1 2 3 4\n", " -1\t+2  3 1.5e+02 \r\n0 0 0 -.5\n"):
+        (tmp_path / "a.hkl").write_bytes(text.encode())
+        assert is_bare(tmp_path / "a.hkl")
+    for text in ("1 2 3 4 5\n", "\n1 2 3 4\n", "1 2 3.0 4\n", "1 2 3\n4 5 6 7 8\n"):
+        (tmp_path / "a.hkl").write_text(text)
+        assert not is_bare(tmp_path / "a.hkl")
 
 
 def test_sources_are_written_in_full(tmp_path: Path) -> None:

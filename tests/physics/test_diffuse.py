@@ -121,7 +121,8 @@ def test_equivalent_places_scatter_alike(group: str) -> None:
 @pytest.mark.parametrize(
     ("name", "count"),
     [("P 1", 1), ("2/m", 2), ("P 3", 3), ("-3m", 6), ("P 3 1 2", 6), ("4/mmm", 8), ("6/mmm", 12),
-     ("m-3m", 24), ("R 3 2 :H", 6), ("I 41", 4)],
+     ("m-3m", 24), ("R 3 2 :H", 6), ("I 41", 4), ("222", 4), ("3", 3),
+     ("23", 12), ("32", 6), ("6", 6), ("2", 2), ("m", 2), ("-31m", 6), ("-3m1", 6), ("321", 6)],
 )  # fmt: skip
 def test_rotations_form_a_group(name: str, count: int) -> None:
     """As many as the Laue group has without the inversion; products are among them."""

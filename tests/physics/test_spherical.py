@@ -61,6 +61,30 @@ def test_nearest_node_is_the_nearest_of_all(cell, centring):
         assert np.linalg.norm((place - found) @ model.star) <= lengths.min() * (1.0 + 1e-12)
 
 
+def test_few_places_have_a_nearer_node_than_the_corners():
+    """Fewer than one in 1000, by up to a fifth, and none that is close to a node."""
+    random = np.random.default_rng(7)
+    around, corners = (np.array(list(product(x, repeat=3))) for x in (range(-1, 3), range(2)))
+    seen, ratios = 0, []
+    for number in range(60):
+        star = np.linalg.inv(np.diag(random.uniform(5.0, 25.0, 3)))
+        if number % 2:
+            star = star + random.uniform(-0.04, 0.04, (3, 3))
+        basis = node_basis(star, CENTRINGS[number % 7]).T @ star
+        shortest = np.linalg.norm(basis, axis=1).min()
+        places = random.random((200, 3))
+        found, least = (
+            np.linalg.norm((places[:, None] - nodes) @ basis, axis=2).min(axis=1)
+            for nodes in (corners, around)
+        )
+        seen += len(places)
+        beyond = found > least * (1.0 + 1e-9)
+        ratios += (found / least)[beyond].tolist()
+        assert (least[beyond] > 0.3 * shortest).all()
+    assert 0 < len(ratios) < seen / 1000
+    assert max(ratios) < 1.2
+
+
 @pytest.mark.parametrize("centring", ["P", "I", "F"])
 def test_equivalent_reflections_have_equal_spots(centring):
     """All 48 images of a place in a cubic cell, node and lattice factor."""

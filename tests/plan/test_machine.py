@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from nbdask.plan import machine
 from nbdask.plan.machine import available_cores, release_large_blocks, resident_bytes, total_memory
 from tests.helpers import ROOT
 
@@ -35,6 +37,56 @@ def test_the_machine_has_something() -> None:
     assert total_memory() > 1 << 28
     if LINUX:
         assert 1 << 23 < resident_bytes() < total_memory()
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "memory", "cores"),
+    [
+        ("0::/\n", {"memory.max": "2147483648", "cpu.max": "300000 100000"}, 2 << 30, 3),
+        (
+            "0::/job_7/step_0\n",
+            {
+                "memory.max": "max",
+                "cpu.max": "max 100000",
+                "job_7/memory.max": "1073741824",
+                "job_7/step_0/memory.max": "max",
+                "job_7/step_0/cpu.max": "50000 100000",
+            },
+            1 << 30,
+            1,
+        ),
+        (
+            "4:memory:/slurm/uid_5\n1:name=systemd:/\n",
+            {"memory/slurm/uid_5/memory.limit_in_bytes": "536870912"},
+            1 << 29,
+            None,
+        ),
+        ("0::/elsewhere/container\n", {"memory.max": "max"}, None, None),
+        ("odd\n", {}, None, None),
+        (None, {"memory/memory.limit_in_bytes": "4294967296"}, 4 << 30, None),
+    ],
+    ids=["container", "job", "version 1", "hidden", "odd", "no list"],
+)
+def test_limits_of_control_groups_hold(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: str | None,
+    files: dict[str, str],
+    memory: int | None,
+    cores: int | None,
+) -> None:
+    """Those of the process's own group and of all above it."""
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda name: 1 << 20 if "PHYS" in name else 1 << 14)
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        (tmp_path / "cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cgroup" / name).write_text(text + "\n")
+    assert total_memory() == (memory or 16 << 30)
+    assert available_cores() == (cores or 8)
 
 
 @pytest.mark.skipif(not LINUX, reason="glibc only")

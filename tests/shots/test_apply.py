@@ -212,6 +212,8 @@ def test_a_background_is_scaled() -> None:
         ({"background.scale": 2.0}, "no background"),
         ({"crystal.orientation.w": 1.0}, "all of crystal.orientation.w"),
         ({"crystal.a_star.x": 1.0}, "all of crystal.a_star.x"),
+        ({name: 0.0 for name in QUATERNION}, "a quaternion that is not 0"),
+        ({name: 0.0 for name in STAR}, "crystal.matrix"),
         ({"crystal.cell.a": -1.0}, "crystal.cell"),
         ({"crystal.n_cells.a": 2.5}, "crystal.n_cells"),
         ({"detector.pix0.x": 0.1}, "no such part"),

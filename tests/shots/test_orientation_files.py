@@ -150,6 +150,8 @@ def test_a_table_may_be_orientations(tmp_path: Path) -> None:
         ("a", "1 2 3 4 5\n", "5 numbers a line"),
         ("a", "1 2 3\n4 5\n", "line 2"),
         ("a", "0 0 0 0\n", "quaternion 0 is 0"),
+        ("a", "1 0 0 0 1 0 0 0 1\n" + "0 " * 9, "matrix 1 has no volume"),
+        ("a", "1 0 0 1 0 0 0 0 1\n", "matrix 0 has no volume"),
         ("a", "", "no numbers"),
         ("a.expt", "{", "line 1"),
         ("a.expt", "{}", "a list of experiments"),

@@ -13,7 +13,7 @@ import pytest
 import nbdask
 from nbdask.errors import FieldError
 from nbdask.geometry.crystal_frame import orient_crystal
-from nbdask.shots import Orientations, Series, Table
+from nbdask.shots import Distribution, Orientations, Series, Table
 from nbdask.shots.rotations import matrices
 from tests.helpers import RIGHT
 
@@ -117,7 +117,10 @@ def test_a_refused_value_names_shot_and_field() -> None:
         (lambda: RANDOM.values(3, 21), "a range within 0 to 20"),
         (lambda: Series(BASE), "n_shots"),
         (lambda: Series(BASE, 3, ("x",)), "a sequence of variations"),
+        (lambda: Series(BASE, 3, Orientations()), "a sequence of variations"),  # type: ignore[arg-type]
+        (lambda: Distribution("beam.flux", "constant", (1.0,)), "a tuple of one"),  # type: ignore[arg-type]
         (lambda: Series.from_dict({}), "experiment"),
+        (lambda: Series.from_dict({**RANDOM.to_dict(), "variations": 3}), "a list"),
         (lambda: Series.from_dict({**RANDOM.to_dict(), "variations": [{"kind": "x"}]}), "one of"),
         (
             lambda: Series.from_dict({**RANDOM.to_dict(), "variations": [{"kind": "grid"}]}),

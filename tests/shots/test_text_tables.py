@@ -95,7 +95,8 @@ def test_tables_in_memory() -> None:
             "beam.flux": ("shot", [1, 2]),
         }
     )
-    for shots in (named, pandas.DataFrame(named), dataset, wanted):
+    counted = pandas.DataFrame({"shot": [0, 1], **named})
+    for shots in (named, pandas.DataFrame(named), counted, dataset, wanted):
         series = Series(BASE, shots=shots)
         assert series.n_shots == 2
         assert series.variations == (wanted,)
@@ -108,9 +109,25 @@ def test_tables_in_memory() -> None:
         ([1, 2], "a mapping, a pandas.DataFrame"),
         ({}, "without columns"),
         ({"crystal.cell.a [mm]": np.ones(2), "crystal.cell.a": np.ones(2)}, "twice"),
-        ({"crystal.cell.a [deg]": np.ones(2)}, "one of the units m, mm"),
+        ({"crystal.cell.a [deg]": np.ones(2)}, "one of the units m, cm, mm"),
         ({"crystal.cell.a": np.array(["x", "y"])}, "a number for each shot"),
+        ({"crystal.n_cells.a": np.ones(2, dtype=bool)}, "a number for each shot"),
         ({"crystal.cell.a": np.ones((2, 2))}, "a number for each shot"),
+        ({"crystal.n_cells.a": np.ones(2), "shot": [1, 2]}, "shot = .1, 2.: must be 0, 1, 2"),
+        (
+            pandas.DataFrame({"crystal.n_cells.a": [5, 6]}, pandas.Index([1, 0], name="shot")),
+            "shot = .1, 0.: must be 0, 1, 2",
+        ),
+        (
+            xarray.Dataset({"crystal.n_cells.a": ("shot", [5, 6])}, {"shot": [1, 0]}),
+            "shot = .1, 0.: must be 0, 1, 2",
+        ),
+        (
+            xarray.Dataset(
+                {"crystal.n_cells.a": ("shot", [5, 6]), "crystal.n_cells.b": ("x", [5, 6])}
+            ),
+            "several dimensions",
+        ),
         ({"crystal.cell.a": np.ones(2), "beam.flux": np.ones(3)}, "columns of one length"),
         ({"crystal.cell.a [A": np.ones(2)}, "a dotted field and its unit"),
         ({"structure.scale": np.ones(2)}, "share one table of amplitudes"),
@@ -133,6 +150,13 @@ def test_wrong_tables_in_memory_are_refused(shots: object, message: str) -> None
         ("t.csv", "crystal.cell.a [A]\n50\nx\n", "line 3: found?.*'x'|line 3: 'x'"),
         ("t.csv", "crystal.cell.a [A], beam.flux [photon/s]\n50\n", "line 2: 1 values"),
         ("t.csv", "crystal.cell.a [A], crystal.cell.a [A]\n50, 51\n", "twice"),
+        (
+            "t.csv",
+            "crystal.cell.a [A], crystal.cell.a [nm]\n50, 5\n",
+            "column crystal.cell.a twice",
+        ),
+        ("t.csv", "# a\n\ncrystal.cell.a [A]\n# b\nx\n", "line 5: 'x'"),
+        ("t.csv", "# a\nbeam.flux [photon/s], beam.flux [photon/s]\n1, 1\n", "line 2: .*twice"),
         ("t.csv", "shot\n0\n", "no columns"),
         ("t.csv", "shot, beam.exposure [s]\n1, 1\n", "does not count from 0"),
         ("t.csv", "beam.exposure [s]\n", "columns of one length"),

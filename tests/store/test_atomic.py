@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbdask.store.address import place_of
 from nbdask.store.local import LocalPlace
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import settle
 from tests.store.test_store import make, write
 
 
@@ -91,7 +89,7 @@ def test_damaged_files_do_not_keep_a_tile_from_being_written(tmp_path, content) 
     for index in range(len(grid)):
         write(writer, grid, index, image)
     store = tmp_path / "a.zarr"
-    settle(place_of(store), StoreReader(store).records.table())
+    StoreReader(store).records.settle()
     for name in ("image/c/1/1", "tiles/c/0/0/0"):
         (store / name).write_bytes(content)
     assert not StoreReader(store).done().any()
@@ -99,6 +97,6 @@ def test_damaged_files_do_not_keep_a_tile_from_being_written(tmp_path, content) 
         write(writer, grid, index, image)
     reader = StoreReader(store)
     assert reader.done().all()
-    settle(place_of(store), reader.records.table())
+    reader.records.settle()
     assert StoreReader(store).done().all()
     assert np.array_equal(np.asarray(reader.image[:]), image)

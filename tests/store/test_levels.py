@@ -23,13 +23,13 @@ from nbdask.store.levels import (
     MAX,
     MEAN,
     Levels,
-    create_levels,
     level_count,
     level_grid,
     level_path,
     pyramid_attributes,
 )
 from nbdask.store.ome import root_metadata
+from nbdask.store.pyramid import create_levels
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 from tests.helpers import root_of

@@ -122,6 +122,36 @@ def test_other_metadata_of_an_array(store, array) -> None:
     )
 
 
+@pytest.mark.parametrize("array", ["image", "tiles", "slow", "pyramid", "pyramid/mean/1/image"])
+@pytest.mark.parametrize("change", ["gone", "cut", "other"])
+def test_metadata_are_written_again(store, made, capsys, array, change) -> None:
+    """S-STORE-85: from the copy in the root, which has the digest on record; pixels stay."""
+    file = store / array / "zarr.json"
+    if change == "gone":
+        file.unlink()
+    elif change == "cut":
+        file.write_bytes(file.read_bytes()[:40])
+    else:
+        edit(file, lambda data: data["attributes"].update(units="adu"))
+    assert main(["repair", str(store)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"the metadata of {array} were not those that were written: written again"
+    assert told[1].endswith("0 tiles computed again, complete")
+    assert nbdask.verify(store).ok
+    assert json.loads(file.read_text()) == json.loads((made / array / "zarr.json").read_text())
+    assert nbdask.repair(store).mended == ()
+
+
+def test_metadata_without_a_sound_copy_stay(store) -> None:
+    """S-STORE-85: what is on record tells what they were, and neither the file nor the copy is."""
+    edit(store / "zarr.json", ROOTS["consolidated"][0])
+    file = store / "image" / "zarr.json"
+    file.write_text("{")
+    with pytest.raises(nbdask.NbdaskError, match="metadata of its arrays cannot be read"):
+        nbdask.repair(store)
+    assert file.read_text() == "{"
+
+
 def test_a_change_does_not_vouch_for_an_earlier_one(store) -> None:
     """A digest that is wrong stays wrong when nbdask changes another attribute."""
     edit(store / "zarr.json", ROOTS["backend"][0])

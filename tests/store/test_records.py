@@ -24,12 +24,12 @@ from nbdask.store import schema
 from nbdask.store import write as write_module
 from nbdask.store.address import place_of
 from nbdask.store.create import create_store
-from nbdask.store.journal import ENTRY, Journal, entry, is_journal, parsed, seed_of
+from nbdask.store.journal import Journal, entry, entry_type, is_journal, parsed, seed_of
+from nbdask.store.ledger import record_chunks
 from nbdask.store.local import LocalPlace
 from nbdask.store.reader import StoreReader
-from nbdask.store.records import record_chunks, settle
 from nbdask.store.write import TileWriter
-from tests.helpers import root_of, small_experiment
+from tests.helpers import all_records, records_of, root_of, small_experiment
 
 GRID = TileGrid((20, 30), (8, 16))
 IMAGE = np.arange(600, dtype=np.float32).reshape(20, 30)
@@ -117,7 +117,7 @@ def test_each_process_keeps_a_journal_and_the_reader_sees_all(store) -> None:
     assert np.isnan(array(store)[...]).all()
     write(second, 5)
     assert reader.done().tolist() == [True, False, False, True, True, True]
-    assert nbdask.open(store)["tiles"].values[2].tolist() == reader.records.table()[4:].tolist()
+    assert nbdask.open(store)["tiles"].values[2].tolist() == all_records(reader)[4:].tolist()
 
 
 def test_settling_may_be_done_again_and_by_several(store) -> None:
@@ -125,17 +125,17 @@ def test_settling_may_be_done_again_and_by_several(store) -> None:
     reader, writer = StoreReader(store), TileWriter(store)
     for index in range(len(GRID)):
         write(writer, index)
-    before = reader.records.table().copy()
+    before = all_records(reader)
     for _ in range(2):
-        settle(place_of(store), before)
+        reader.records.settle()
         assert journals(store) == []
         assert np.array_equal(np.asarray(array(store)[...]).reshape(before.shape), before)
-        assert np.array_equal(reader.records.table(), before)
+        assert np.array_equal(all_records(reader), before)
     write(writer, 2)
     assert journals(store) != []
-    settle(place_of(store), reader.records.table())
+    StoreReader(store).records.settle()
     assert journals(store) == []
-    assert np.array_equal(reader.records.table(), before)
+    assert np.array_equal(all_records(reader), before)
 
 
 class Killed(BaseException):
@@ -149,7 +149,7 @@ def test_a_kill_while_settling_loses_nothing(store, monkeypatch, call, number) -
     writers = [TileWriter(store) for _ in range(2)]
     for index in range(len(GRID)):
         write(writers[index % 2], index)
-    before, calls = StoreReader(store).records.table().copy(), []
+    before, calls = records_of(store), []
     original: Callable[..., Any] = getattr(os, call)
 
     def killed(*words: Any, **options: Any) -> Any:
@@ -160,11 +160,11 @@ def test_a_kill_while_settling_loses_nothing(store, monkeypatch, call, number) -
 
     monkeypatch.setattr(os, call, killed)
     with pytest.raises(Killed) if call == "unlink" or number == 1 else _nothing():
-        settle(place_of(store), before)
+        StoreReader(store).records.settle()
     monkeypatch.undo()
-    assert np.array_equal(StoreReader(store).records.table(), before)
-    settle(place_of(store), StoreReader(store).records.table())
-    assert np.array_equal(StoreReader(store).records.table(), before)
+    assert np.array_equal(records_of(store), before)
+    StoreReader(store).records.settle()
+    assert np.array_equal(records_of(store), before)
     assert journals(store) == []
 
 
@@ -196,7 +196,7 @@ def test_a_journal_prevails_over_the_array(store) -> None:
     """As after a repair that was killed before its end."""
     writer = TileWriter(store)
     write(writer, 1)
-    settle(place_of(store), StoreReader(store).records.table())
+    StoreReader(store).records.settle()
     write(TileWriter(store), 1, IMAGE + 1)
     found = StoreReader(store).record(1)
     assert found is not None
@@ -269,7 +269,7 @@ def test_a_complete_store_is_plain_zarr_with_few_files(tmp_path) -> None:
     ]  # fmt: skip
     assert len(files) == 12 + 8
     assert (np.asarray(array(tmp_path / "a.zarr")[..., 0]) == 1).all()
-    assert ENTRY.itemsize == 108
+    assert entry_type(len(schema.FIELDS)).itemsize == 108
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import nbdask
 from nbdask.cli.main import main
+from nbdask.shards import finish
 from nbdask.store.address import place_of
 from nbdask.store.reader import StoreReader
 from nbdask.truth.stored import stored_truth
@@ -65,6 +67,22 @@ def test_repair_writes_what_is_missing(tmp_path, monkeypatch, capsys) -> None:
     assert nbdask.verify(store).ok
 
 
+def test_a_column_without_metadata_is_told_in_one_line(tmp_path, capsys, recwarn) -> None:
+    """S-TRUTH-22: nothing of zarr's own, nor that it cannot be mended; repair does it."""
+    store = tmp_path / "a.zarr"
+    assert main([*ARGV, "--out", str(store), "--quiet"]) == 0
+    (store / "truth" / "photons" / "zarr.json").unlink()
+    shutil.rmtree(store / "image" / "c" / "0")
+    assert main(["verify", str(store)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "truth has no column photons: nbdask repair writes it again" in told[-2]
+    assert told[-1].endswith("computes missing and corrupt tiles again")
+    assert not any("were written" in line for line in told)
+    assert not recwarn.list
+    assert main(["repair", str(store)]) == 0
+    assert nbdask.verify(store).ok
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["photons/c/0", "energy/c/0", "F_squared/zarr.json"])
 @pytest.mark.parametrize("change", ["flip", "cut", "gone"])
@@ -115,11 +133,15 @@ def test_the_last_shard_writes_it(tmp_path) -> None:
     assert nbdask.verify(store).ok
 
 
-def test_finish_writes_it(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("command", [True, False])
+def test_finish_writes_it(tmp_path, monkeypatch, command: bool) -> None:
     """S-TRUTH-22: a store that is complete but for its truth."""
     store = tmp_path / "a.zarr"
     killed(store, monkeypatch)
-    assert main(["finish", str(store), "--quiet"]) == 0
+    if command:
+        assert main(["finish", str(store), "--quiet"]) == 0
+    else:
+        assert finish(store).status == "complete"
     assert stored_truth(place_of(store)) is not None
     assert nbdask.verify(store).ok
 

@@ -166,13 +166,17 @@ def test_shots_are_found_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     table = some.to_pandas(reflections=True)
     assert set(table["shot"]) == {1, 3}
     assert len(table) == len(table[table["shot"] == 3]) + whole.shots["n_reflections"].values[1]
-    for wrong in (5, -1):
-        with pytest.raises(FieldError, match="from 0 to 4"):
-            ground_truth(path, shots=wrong)
+    for wrong in (5, -1, 1.5, True, "1", [0, 5]):
+        with pytest.raises(FieldError, match="at least 0 and at most 4"):
+            ground_truth(path, shots=wrong)  # type: ignore[arg-type]
+    with pytest.raises(FieldError, match="one or more numbers of shots"):
+        ground_truth(path, shots=[])
 
 
 def test_a_series_needs_no_store() -> None:
-    """Any of its shots, also with spectra of their own."""
+    """Any of its shots, also with spectra of their own, and by numbers of any kind."""
+    for shots in (np.int64(1), [1], np.array([1]), range(1, 2)):
+        assert ground_truth(TURNING, shots=shots).shots["phi"].values == pytest.approx([7.0])
     some = ground_truth(TURNING, shots=slice(1, 3))
     assert some.shots["phi"].values == pytest.approx([7.0, 14.0])
     assert some.shots["spectrum_index"].values.tolist() == [-1, -1]

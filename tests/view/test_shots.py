@@ -99,6 +99,7 @@ def test_sheets_hold_all_shots(count: int) -> None:
         ("--shots a:b", "must be FIRST:END"),
         ("--shot 5", "must be a whole number from 0 to 4"),
         ("--shot 1 --max", "--shot and --max: give one of them"),
+        ("--sum --max", "--sum and --max: give one of them"),
         ("--shots 0:2 --spots 1", "--spots: is for the picture of one shot"),
         ("--shots 0:2 --resolution-rings", "--resolution-rings: is for the picture of one shot"),
     ],

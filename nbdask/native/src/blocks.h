@@ -41,6 +41,53 @@ static void place_pixels(const Params& p, const int* listed, int begin, int most
   }
 }
 
+// Pixels in the order of the results.
+template <class Block>
+static void place_in_order(const Params& p, const int* listed, int begin, int most, Block& b) {
+  place_pixels(p, listed, begin, most, b);
+  for (int i = 0; i < b.pixels; ++i) b.flat[i] = begin + i;
+}
+
+// Pixels of one band, from one of them on; high: its rows.
+template <class Block>
+static void place_band(const Params& p, int band, int high, int from, int begin, int end, Block& b) {
+  const double slow = p.slow0 + band, fast = p.fast0;
+  const int width = p.width, first = band * width;
+  const bool whole = (high & (high - 1)) == 0;
+  const int places = whole ? __builtin_ctz(high) : 0;
+  if (whole) {
+    // All bands but the last: a division by a power of two.
+    NB_SIMD
+    for (int i = begin; i < end; ++i) {
+      const int number = from + i - begin, column = number >> places, row = number & (high - 1);
+      b.slow[i] = slow + row;
+      b.fast[i] = fast + column;
+      b.flat[i] = first + row * width + column;
+    }
+    return;
+  }
+  for (int i = begin; i < end; ++i) {
+    const int column = (from + i - begin) / high, row = (from + i - begin) % high;
+    b.slow[i] = slow + row;
+    b.fast[i] = fast + column;
+    b.flat[i] = first + row * width + column;
+  }
+}
+
+// The pixels of a whole tile in bands of a few rows, column after column: neighbours stay together.
+template <class Block>
+static void place_bands(const Params& p, int rows, int begin, int most, Block& b) {
+  b.pixels = p.count - begin < most ? p.count - begin : most;
+  const int height = p.count / p.width;
+  for (int i = 0, end; i < b.pixels; i = end) {
+    const int band = (begin + i) / (rows * p.width) * rows;
+    const int high = height - band < rows ? height - band : rows;
+    const int from = begin + i - band * p.width, left = high * p.width - from;
+    end = b.pixels - i < left ? b.pixels : i + left;
+    place_band(p, band, high, from, i, end, b);
+  }
+}
+
 template <bool CURVED, class Block>
 static void find_block_rays_of(const Params& shared, int layer, int sub, Block& b) {
   const Params p = shared;

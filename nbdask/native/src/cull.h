@@ -363,33 +363,45 @@ NB_INLINE void each_turn(const Bits& bits, int group, int first, int last, const
   }
 }
 
-// What the test makes of a vector of orientations.
+// Of a vector of orientations the indices of a block's middle [1/m] less whole numbers.
 // S-CULL-06
-NB_INLINE void turn_lanes(const TurnLanes& lanes, const Groups& groups, int from, Turned& t) {
+NB_INLINE void start_lanes(const TurnLanes& lanes, const double (&middle)[3], int from,
+                           FLOATS (&start)[3]) {
   constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
-  const double *m = groups.middle, *f = groups.frame;
-  NB_EACH
-  for (int i = 0; i < 9; ++i) t.forward[i] = load(lanes.narrow[i] + from);
   NB_EACH
   for (int i = 0; i < 3; ++i) {
     DOUBLES rest[2];
     NB_EACH
     for (int half = 0; half < 2; ++half) {
       const int at = from + half * HALF_LANES;
-      const DOUBLES middle = m[0] * load(lanes.forward[3 * i] + at) +
-                             m[1] * load(lanes.forward[3 * i + 1] + at) +
-                             m[2] * load(lanes.forward[3 * i + 2] + at);
-      rest[half] = middle - ((middle + round) - round);
+      const DOUBLES index = middle[0] * load(lanes.forward[3 * i] + at) +
+                            middle[1] * load(lanes.forward[3 * i + 1] + at) +
+                            middle[2] * load(lanes.forward[3 * i + 2] + at);
+      rest[half] = index - ((index + round) - round);
     }
-    t.start[i] = narrowed(rest[0], rest[1]);
+    start[i] = narrowed(rest[0], rest[1]);
+  }
+}
+
+// Vectors, one in each lane, along an axis of a frame.
+NB_INLINE FLOATS along_axis(const double* axis, FLOATS x, FLOATS y, FLOATS z) {
+  const float u = static_cast<float>(axis[0]), v = static_cast<float>(axis[1]),
+              w = static_cast<float>(axis[2]);
+  return fma(floats(w), z, fma(floats(v), y, u * x));
+}
+
+// What the test makes of a vector of orientations.
+// S-CULL-06
+NB_INLINE void turn_lanes(const TurnLanes& lanes, const Groups& groups, int from, Turned& t) {
+  start_lanes(lanes, groups.middle, from, t.start);
+  NB_EACH
+  for (int i = 0; i < 9; ++i) t.forward[i] = load(lanes.narrow[i] + from);
+  NB_EACH
+  for (int i = 0; i < 3; ++i) {
     const FLOATS x = load(lanes.back[i] + from), y = load(lanes.back[3 + i] + from),
                  z = load(lanes.back[6 + i] + from);
     NB_EACH
-    for (int j = 0; j < 3; ++j) {
-      const float u = static_cast<float>(f[3 * j]), v = static_cast<float>(f[3 * j + 1]),
-                  w = static_cast<float>(f[3 * j + 2]);
-      t.along[3 * j + i] = fma(floats(w), z, fma(floats(v), y, u * x));
-    }
+    for (int j = 0; j < 3; ++j) t.along[3 * j + i] = along_axis(groups.frame + 3 * j, x, y, z);
   }
 }
 

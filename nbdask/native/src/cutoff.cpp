@@ -2,47 +2,26 @@
 //
 // Whether a term is left out depends on its sub-pixel, source and orientation alone, so that no bit
 // of an image depends on tiles and masks.  Groups of sub-pixels only find out faster.
+#include <math.h>
 #include <stdlib.h>
 
-#include "amplitude.h"
-#include "blocks.h"
-#include "cutoff.h"
+#include "cutoff_block.h"
 #include "lattice.h"
 
 namespace {
 
-// Lanes of a block, each a sub-pixel of a pixel, and of a group; pairs of a lane and an orientation
-// that are evaluated together.
-constexpr int BLOCK = 480, GROUP = 16, PAIRS = 1024;
+// Pairs of a lane and an orientation that are evaluated together, and how many make whole vectors.
+constexpr int PAIRS = 1024, FILLED = 8;
 
 template <int LATTICE, int AMPLITUDE, int DEGREE>
 struct Version {
   static constexpr int lattice = LATTICE, amplitude = AMPLITUDE, degree = DEGREE;
 };
 
-typedef double Row[BLOCK] __attribute__((aligned(64)));
-typedef float NarrowRow[BLOCK] __attribute__((aligned(64)));
-
-// Pixels of a block (slow, fast, where their results go, their sums and what D is times for each
-// unit of a squared amplitude), and its lanes: sub-pixels of a square of a pixel, pixel by pixel.
-struct Block {
-  Row slow, fast, dx, dy, dz, inverse, per_amplitude, total;
-  Row lane_slow, lane_fast, qx, qy, qz, weight, terms, spread;
-  NarrowRow x, y, z, factor, need, sums[cutoff::LEVELS];
-  int flat[BLOCK], place[BLOCK], counted[BLOCK];
-  int pixels, count, lanes, edge, layer;
-  long long done;
-
-  // Sub-pixels of a pixel.
-  int each() const { return edge * edge; }
-  Ray ray(int i) const { return {{dx[i], dy[i], dz[i]}, inverse[i]}; }
-  Vector q(int i) const { return {qx[i], qy[i], qz[i]}; }
-};
-
-// Pairs that are kept: lanes, and the indices there.
+// Pairs that are kept: lanes, and the indices there; behind them room for what is written in vain.
 struct Pairs {
-  double h[PAIRS] __attribute__((aligned(64))), k[PAIRS], l[PAIRS], term[PAIRS];
-  int lane[PAIRS + 32], place[PAIRS];
+  double h[PAIRS + FILLED], k[PAIRS + FILLED], l[PAIRS + FILLED], term[PAIRS];
+  int lane[PAIRS + 2 * FILLED], place[PAIRS];
   int count;
 };
 
@@ -50,214 +29,45 @@ struct Pairs {
 // edges along the frame's axes, and what the lane that needs most of a group needs.
 struct Boxes {
   cull::Groups rays;
-  float centre[3][cull::MOST_GROUPS] __attribute__((aligned(64)));
-  float half[3][cull::MOST_GROUPS] __attribute__((aligned(64)));
-  float need[cull::MOST_GROUPS] __attribute__((aligned(64)));
+  float centre[3][cull::MOST_GROUPS], half[3][cull::MOST_GROUPS], need[cull::MOST_GROUPS];
   double middle[3];
 };
 
-// Of orientations that share a budget: the groups that were looked at (number of the orientation
-// times MOST_GROUPS, and group), where terms are above an even share and above each level; and of
-// groups which lanes are at each of these.
+// Of orientations that share a budget: the groups that they may keep terms of, and the lanes of each
+// group of which they do.
 struct Chosen {
-  typedef unsigned short Above[cutoff::LEVELS + 1];
-  int entries[cutoff::TOGETHER * cull::MOST_GROUPS + 32];
-  int begin[cutoff::TOGETHER + 1];
-  float rows[cutoff::TOGETHER][3][4];
-  Above above[cutoff::TOGETHER * cull::MOST_GROUPS];
-  Above at[cull::MOST_GROUPS];
+  typedef unsigned short Lanes;
+  static_assert(GROUP == 8 * sizeof(Lanes), "one bit for each lane of a group");
+  cull::Bits looked_at;
+  Lanes kept[cutoff::TOGETHER][cull::MOST_GROUPS] __attribute__((aligned(64)));
 };
 
-struct Loops {
-  const Params& p;
-  const Cutoff& cutoff;
-  const double *axes, *sources, *table;
+// Of a group the orientations that keep more than even shares allow to leave out: their numbers,
+// which lanes, and the bounds there over even shares, else 0.
+struct Weighed {
+  float over[cutoff::TOGETHER][GROUP] __attribute__((aligned(64)));
+  int number[cutoff::TOGETHER];
+  cull::Mask lanes[cutoff::TOGETHER];
+  int count;
 };
 
 struct Scratch {
   Block b;
   Boxes boxes;
   Chosen chosen;
+  Weighed weighed;
   Pairs pairs;
 };
 
-// Sub-pixels along the edge of a square whose sub-pixels stay together: a group then is small.
-int edge_of(int oversample) { return oversample > 5 || oversample == 4 ? 4 : oversample > 1 ? 2 : 1; }
+// What bounds read of a cutoff.
+struct Bound {
+  FLOATS axes[3], rounding;
 
-// The pixels of a whole tile in bands of a few rows, column after column.
-void place_bands(const Params& p, int rows, int begin, int most, Block& b) {
-  b.pixels = p.count - begin < most ? p.count - begin : most;
-  const int height = p.count / p.width;
-  int band = begin / (rows * p.width) * rows;
-  int high = height - band < rows ? height - band : rows;
-  const int from = begin - band * p.width;
-  int column = from / high, row = from % high;
-  for (int i = 0; i < b.pixels; ++i) {
-    b.slow[i] = p.slow0 + band + row;
-    b.fast[i] = p.fast0 + column;
-    b.flat[i] = (band + row) * p.width + column;
-    if (++row < high) continue;
-    row = 0;
-    if (++column < p.width) continue;
-    column = 0;
-    band += rows;
-    high = height - band < rows ? height - band : rows;
+  NB_METHOD explicit Bound(const Cutoff& cutoff) {
+    for (int i = 0; i < 3; ++i) axes[i] = floats(static_cast<float>(cutoff.axes[i]));
+    rounding = floats(static_cast<float>(cutoff.rounding));
   }
-}
-
-void place_listed(const Params& p, const int* listed, int begin, int most, Block& b) {
-  place_pixels(p, listed, begin, most, b);
-  for (int i = 0; i < b.pixels; ++i) b.flat[i] = begin + i;
-}
-
-// What D is at least for a term to be left out, for each unit of a squared amplitude.
-// S-CUT-03
-template <bool CURVED>
-void find_limits(const Loops& loops, const double* allowed, Block& b) {
-  const Params p = loops.p;
-  const Cutoff& c = loops.cutoff;
-  // Half of the budget is for even shares.
-  const double factor = 2.0 * p.scale * p.height * c.polar * c.shares * c.slack;
-  for (int i = 0; i < b.count; ++i)
-    b.total[i] = allowed ? allowed[b.flat[i < b.pixels ? i : b.pixels - 1]] : c.photons;
-  NB_SIMD
-  for (int i = 0; i < b.count; ++i) {
-    b.inverse[i] = find_ray<CURVED>(p, b.slow[i], b.fast[i], 0, 0, 0).inverse;
-    b.per_amplitude[i] = factor / b.total[i];
-    b.total[i] = 0.0;
-  }
-  if (p.each_omega) return;
-  NB_SIMD
-  for (int i = 0; i < b.count; ++i)
-    b.per_amplitude[i] *= solid_angle(p, {{0.0, 0.0, 0.0}, b.inverse[i]});
-}
-
-// The sub-pixels of lanes, and whether they are in a range; false: none is.
-bool place_lanes(const Params& p, int outer0, int outer1, int square, Block& b) {
-  const int n = p.oversample, squares = (n + b.edge - 1) / b.edge, each = b.each();
-  const int slow = square / squares * b.edge, fast = square % squares * b.edge;
-  double sub_slow[GROUP], sub_fast[GROUP];
-  int inside[GROUP], any = 0;
-  for (int j = 0; j < each; ++j) {
-    const int s = slow + j / b.edge, f = fast + j % b.edge;
-    const int outer = (b.layer * n + s) * n + f;
-    inside[j] = s < n && f < n && outer >= outer0 && outer < outer1;
-    sub_slow[j] = s < n ? s : n - 1, sub_fast[j] = f < n ? f : n - 1;
-    any |= inside[j];
-  }
-  if (!any) return false;
-  for (int j = 0; j < each; ++j) {
-    const double own_slow = sub_slow[j], own_fast = sub_fast[j];
-    const bool own = inside[j];
-    for (int pixel = 0; pixel < b.count; ++pixel) {
-      const int i = pixel * each + j;
-      b.lane_slow[i] = b.slow[pixel] * n + own_slow;
-      b.lane_fast[i] = b.fast[pixel] * n + own_fast;
-      b.factor[i] = own ? static_cast<float>(b.per_amplitude[pixel]) : -1.0f;
-    }
-  }
-  return true;
-}
-
-// A sub-pixel numbered along the detector's edge is that of a pixel of such size.
-template <bool CURVED>
-void find_rays(const Params& shared, Block& b) {
-  Params p = shared;
-  p.oversample = 1;
-  NB_SIMD
-  for (int i = 0; i < b.lanes; ++i) {
-    const Ray ray = find_ray<CURVED>(p, b.lane_slow[i], b.lane_fast[i], b.layer, 0, 0);
-    b.dx[i] = ray.d.x;
-    b.dy[i] = ray.d.y;
-    b.dz[i] = ray.d.z;
-    b.inverse[i] = ray.inverse;
-  }
-}
-
-// The greatest squared amplitude that any orientation takes at a lane's scattering vector.
-// S-CUT-03
-void find_amplitudes(const Loops& loops, const Source& source, Block& b) {
-  const Params p = loops.p;
-  const Cutoff& c = loops.cutoff;
-  if (!c.close) {
-    for (int i = 0; i < b.lanes; ++i) b.need[i] = 1.0f;
-    return;
-  }
-  const float *close = c.close + source.amplitudes, *far = c.far + source.amplitudes;
-  const double *m = c.mean, *s = c.spread, limit = c.close_spread;
-  const double most = s[0] > s[1] ? (s[0] > s[2] ? s[0] : s[2]) : (s[1] > s[2] ? s[1] : s[2]);
-  NB_SIMD
-  for (int i = 0; i < b.lanes; ++i) {
-    const Vector q = {b.qx[i], b.qy[i], b.qz[i]};
-    const double spread = most * sqrt(square_length(q));
-    const double h = dot(m, q), k = dot(m + 3, q), l = dot(m + 6, q);
-    const bool near = spread < limit;
-    // The first of two nodes, or the nearest one.
-    const double back = near ? limit + 0.5 : 0.0;
-    const Indices at = {{0.0, near ? ceil(h - back) : rint(h), 0.0},
-                        {0.0, near ? ceil(k - back) : rint(k), 0.0},
-                        {0.0, near ? ceil(l - back) : rint(l), 0.0}};
-    b.place[i] = place_of(p, at);
-    b.spread[i] = spread;
-  }
-  NB_SIMD
-  for (int i = 0; i < b.lanes; ++i) {
-    const float near = close[b.place[i]], wide = far[b.place[i]];
-    b.need[i] = b.spread[i] < limit ? near : wide;
-  }
-}
-
-// What D has to be for a term to be left out; those outside the range are.
-// S-CUT-03
-void find_needs(const Loops& loops, Block& b) {
-  const Params& p = loops.p;
-  NB_SIMD
-  for (int i = 0; i < b.lanes; ++i)
-    b.need[i] = b.factor[i] < 0.0f ? -1.0f : b.need[i] * b.factor[i] * 1.000001f;
-  for (int i = 0; p.each_omega && i < b.lanes; ++i)
-    b.need[i] = static_cast<float>(b.need[i] * solid_angle(p, b.ray(i)));
-  for (int i = 0; p.dmin > 0.0 && i < b.lanes; ++i)
-    b.need[i] = b.counted[i] ? b.need[i] : -1.0f;
-}
-
-void begin_source(const Loops& loops, const Source& light, Block& b) {
-  const Params& p = loops.p;
-  const Source source = light;
-  NB_SIMD
-  for (int i = 0; i < b.lanes; ++i) {
-    const Vector q = scatter(source, {b.dx[i], b.dy[i], b.dz[i]});
-    b.qx[i] = q.x, b.qy[i] = q.y, b.qz[i] = q.z;
-    b.x[i] = static_cast<float>(q.x);
-    b.y[i] = static_cast<float>(q.y);
-    b.z[i] = static_cast<float>(q.z);
-    b.terms[i] = 0.0;
-  }
-  for (int i = 0; p.dmin > 0.0 && i < b.lanes; ++i) b.counted[i] = within_dmin(p.dmin, b.q(i));
-  for (int i = 0; p.factors != ONCE && i < b.lanes; ++i)
-    b.weight[i] = term_factors(p, source, b.layer, b.ray(i));
-  find_amplitudes(loops, source, b);
-  find_needs(loops, b);
-}
-
-// Adds the lanes of each pixel, and empties them.
-void end_source(const Params& p, const Source& source, double weight, Block& b) {
-  const double constant = source.weight * weight * p.height;
-  for (int i = 0; p.factors != ONCE && i < b.lanes; ++i) b.terms[i] *= b.weight[i];
-  const int each = b.each();
-  if (each == 1) {
-    NB_SIMD
-    for (int i = 0; i < b.count; ++i) {
-      b.total[i] = fma(b.terms[i], constant, b.total[i]);
-      b.terms[i] = 0.0;
-    }
-    return;
-  }
-  for (int pixel = 0; pixel < b.count; ++pixel)
-    for (int i = pixel * each; i < (pixel + 1) * each; ++i) {
-      b.total[pixel] = fma(b.terms[i], constant, b.total[pixel]);
-      b.terms[i] = 0.0;
-    }
-}
+};
 
 // S-CUT-05
 void find_boxes(const Source& source, const Block& b, Boxes& boxes) {
@@ -281,134 +91,126 @@ void find_boxes(const Source& source, const Block& b, Boxes& boxes) {
     boxes.middle[j] = (boxes.rays.middle[j] - incident[j]) * source.per_wavelength;
 }
 
-// An orientation as the test of groups reads it: indices of the block's middle less whole numbers,
-// rows, and what they are along the axes of the frame, without signs.
-struct Turn {
-  typedef float Narrow[4];
-  Narrow start, row[3], along[3];
-
-  Turn(const double* turn, const Boxes& boxes) {
-    using cull::Four;
-    constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
-    Four columns[3], at;
-    memcpy(columns, turn, sizeof columns);
-    cull::combine(boxes.middle, columns, at);
-    put(cull::narrowed(at - ((at + round) - round)), start);
-    for (int j = 0; j < 3; ++j) {
-      put(cull::narrowed(columns[j]), row[j]);
-      cull::combine(boxes.rays.frame + 3 * j, columns, at);
-      put(cull::narrowed(at > 0.0 ? at : -at) * 1.00001f, along[j]);
-    }
-  }
-
-  static void put(const cull::NarrowFour& from, Narrow& to) { memcpy(to, &from, sizeof to); }
-};
-
-// The groups of which a pixel may keep a term of an orientation.
+// Of orientations side by side, to bits of a number and more, the groups of which a lane may keep a
+// term.
 // S-CUT-05
 template <int LATTICE>
-NB_INLINE cull::Mask kept_groups(const Cutoff& cutoff, const Turn& turn, const Boxes& boxes) {
-  FLOATS axes[3];
-  for (int i = 0; i < 3; ++i) axes[i] = floats(static_cast<float>(cutoff.axes[i]));
-  const FLOATS rounding = floats(static_cast<float>(2.0 * cutoff.rounding));
-  cull::Mask mask = 0;
-  for (int g = 0; g < boxes.rays.count; g += LANES) {
-    FLOATS least[3];
+NB_INLINE void test_turns(const Cutoff& cutoff, const TurnLanes& lanes, int count,
+                          const Boxes& boxes, int number, cull::Bits& bits) {
+  const Bound bound(cutoff);
+  const FLOATS rounding = 2.0f * bound.rounding;
+  for (int from = 0; from < count; from += LANES) {
+    const cull::Mask real = count - from < LANES ? (cull::Mask{1} << (count - from)) - 1 : ~0u;
+    FLOATS start[3], row[9], along[9];
+    cull::start_lanes(lanes, boxes.middle, from, start);
     NB_EACH
-    for (int i = 0; i < 3; ++i) {
-      FLOATS at = floats(turn.start[i]), reach = rounding;
+    for (int i = 0; i < 9; ++i) row[i] = load(lanes.narrow[i] + from);
+    NB_EACH
+    for (int i = 0; i < 3; ++i)
       NB_EACH
-      for (int j = 0; j < 3; ++j) {
-        at = fma(floats(turn.row[j][i]), load(boxes.centre[j] + g), at);
-        reach = fma(floats(turn.along[j][i]), load(boxes.half[j] + g), reach);
+      for (int j = 0; j < 3; ++j)
+        along[3 * i + j] = 1.00001f * cutoff::size_of(cull::along_axis(
+                               boxes.rays.frame + 3 * j, row[3 * i], row[3 * i + 1], row[3 * i + 2]));
+    for (int g = 0; g < boxes.rays.count; ++g) {
+      FLOATS least[3];
+      NB_EACH
+      for (int i = 0; i < 3; ++i) {
+        FLOATS at = start[i], reach = rounding;
+        NB_EACH
+        for (int j = 0; j < 3; ++j) {
+          at = fma(row[3 * i + j], floats(boxes.centre[j][g]), at);
+          reach = fma(along[3 * i + j], floats(boxes.half[j][g]), reach);
+        }
+        least[i] = cutoff::greater(cutoff::size_of(cutoff::rest_of(at)) - reach, FLOATS{});
       }
-      least[i] = cutoff::greater(cutoff::size_of(cutoff::rest_of(at)) - reach, FLOATS{});
+      const FLOATS found = cutoff::of_lattice<LATTICE>(bound.axes, least, rounding);
+      bits.put(g, number + from, cutoff::not_reached(found, floats(boxes.need[g])) & real);
     }
-    const FLOATS found = cutoff::of_lattice<LATTICE>(axes, least, rounding);
-    mask |= cutoff::not_reached(found, load(boxes.need + g)) << g;
   }
-  return mask;
 }
 
-// Finds where the terms of an orientation are above an even share and each level, in a group, and
-// adds their bounds to the sums.  Without branches, which could not be foretold.
+// Finds where in a group the terms of orientations are above even shares.
 // S-CUT-04
 template <int LATTICE>
-NB_INLINE void weigh_group(const FLOATS (&axes)[3], FLOATS rounding, const float (&row)[3][4],
-                           int begin, Chosen::Above& above, Block& b) {
-  cull::Mask masks[cutoff::LEVELS + 1] = {};
+NB_INLINE void weigh_group(const Cutoff& cutoff, const float* rows, int turns,
+                           const cull::Bits& bits, int g, const Block& b, Weighed& weighed) {
+  const Bound bound(cutoff);
+  constexpr int VECTORS = GROUP / LANES;
+  FLOATS x[VECTORS], y[VECTORS], z[VECTORS], need[VECTORS];
   NB_EACH
-  for (int i = 0; i < GROUP; i += LANES) {
-    const int from = begin + i;
-    const FLOATS x = load(b.x + from), y = load(b.y + from), z = load(b.z + from);
-    FLOATS away[3];
-    NB_EACH
-    for (int j = 0; j < 3; ++j) {
-      const FLOATS first = row[0][j] * x;
-      away[j] = cutoff::rest_of(
-          fma_exact(floats(row[2][j]), z, fma_exact(floats(row[1][j]), y, first)));
-    }
-    const FLOATS found = cutoff::of_lattice<LATTICE>(axes, away, rounding);
-    const FLOATS need = load(b.need + from), over = need * cutoff::inverse_above(found);
-    const cull::Mask first = cutoff::not_reached(found, need);
-    masks[0] |= first << i;
-    NB_EACH
-    for (int k = 0; k < cutoff::LEVELS; ++k) {
-      const cull::Mask beyond = cutoff::not_reached(floats(cutoff::LEVEL[k]), over) & first;
-      masks[k + 1] |= beyond << i;
-      cutoff::add_where(b.sums[k] + from, over, first & ~beyond);
-    }
+  for (int v = 0; v < VECTORS; ++v) {
+    const int from = g * GROUP + v * LANES;
+    x[v] = load(b.x + from), y[v] = load(b.y + from), z[v] = load(b.z + from);
+    need[v] = load(b.need + from);
   }
-  NB_EACH
-  for (int k = 0; k <= cutoff::LEVELS; ++k) above[k] = static_cast<unsigned short>(masks[k]);
+  int count = 0;
+  cull::each_turn(bits, g, 0, turns, [&](int number) {
+    const float* row = rows + number * cutoff::ROW;
+    cull::Mask lanes = 0;
+    NB_EACH
+    for (int v = 0; v < VECTORS; ++v) {
+      FLOATS away[3];
+      NB_EACH
+      for (int j = 0; j < 3; ++j) {
+        const FLOATS first = row[j] * x[v];
+        away[j] = cutoff::rest_of(
+            fma_exact(floats(row[8 + j]), z[v], fma_exact(floats(row[4 + j]), y[v], first)));
+      }
+      const FLOATS found = cutoff::of_lattice<LATTICE>(bound.axes, away, bound.rounding);
+      const FLOATS over = need[v] * cutoff::inverse_above(found);
+      lanes |= cutoff::not_reached(found, need[v]) << v * LANES;
+      const FLOATS kept = found >= need[v] ? FLOATS{} : over;
+      memcpy(weighed.over[count] + v * LANES, &kept, sizeof kept);
+    }
+    weighed.number[count] = number, weighed.lanes[count] = lanes;
+    // Without branches, which could not be foretold.
+    count += lanes != 0;
+  });
+  weighed.count = count;
 }
 
-// The level up to which each lane leaves terms out: the last one whose sum is within a budget of as
-// many even shares as there are orientations.
+// Up to which bounds over even shares each lane of a group leaves terms out: the last level whose sum
+// is within a budget of as many even shares as there are orientations.
 // S-CUT-04
-void choose_levels(const Block& b, int orientations, Chosen& chosen) {
-  const FLOATS budget = floats(0.999f * static_cast<float>(orientations));
-  for (int g = 0; g < b.lanes / GROUP; ++g) {
-    cull::Mask left = 0xffff;
-    for (int k = cutoff::LEVELS; k > 0; --k) {
-      cull::Mask beyond = 0;
-      for (int i = 0; i < GROUP; i += LANES)
-        beyond |= cutoff::not_reached(budget, load(b.sums[k - 1] + g * GROUP + i)) << i;
-      chosen.at[g][k] = static_cast<unsigned short>(left & ~beyond);
-      left &= beyond;
-    }
-    chosen.at[g][0] = static_cast<unsigned short>(left);
+NB_INLINE FLOATS choose_level(const Weighed& weighed, int first, FLOATS budget) {
+  FLOATS sums[cutoff::LEVELS] = {}, level = floats(-INFINITY);
+  for (int e = 0; e < weighed.count; ++e) {
+    const FLOATS over = load(weighed.over[e] + first);
+    NB_EACH
+    for (int k = 0; k < cutoff::LEVELS; ++k)
+      sums[k] += over <= cutoff::LEVEL[k] ? over : FLOATS{};
   }
+  NB_EACH
+  for (int k = 0; k < cutoff::LEVELS; ++k)
+    level = sums[k] <= budget ? floats(cutoff::LEVEL[k]) : level;
+  return level;
 }
 
 // Finds of orientations that share a budget which terms are kept.
 // S-CUT-04
 template <int LATTICE>
-NB_APART void choose_terms(const Cutoff& shared, int first, int last, const Boxes& boxes,
-                           Chosen& chosen, Block& b) {
+NB_APART void choose_terms(const Cutoff& shared, int first, int last, Scratch& s) {
   const Cutoff cutoff = shared;
-  for (auto& sums : b.sums)
-    for (int i = 0; i < b.lanes; ++i) sums[i] = 0.0f;
-  int count = 0;
-  for (int o = first; o < last; ++o) {
-    const Turn turn(cutoff.turns + static_cast<ptrdiff_t>(o) * cutoff::TURN_ROW, boxes);
-    const int number = o - first;
-    memcpy(chosen.rows[number], turn.row, sizeof turn.row);
-    chosen.begin[number] = count;
-    const cull::Mask groups = kept_groups<LATTICE>(cutoff, turn, boxes);
-    count += cutoff::write_bits(groups, number * cull::MOST_GROUPS, chosen.entries + count);
+  const int turns = last - first, groups = s.boxes.rays.count;
+  const FLOATS budget = floats(0.999f * static_cast<float>(turns));
+  Chosen& chosen = s.chosen;
+  chosen.looked_at.clear(groups);
+  for (int o = 0; o < turns; o += TURN_LANES)
+    test_turns<LATTICE>(cutoff, cutoff.lanes[(first + o) / TURN_LANES],
+                        turns - o < TURN_LANES ? turns - o : TURN_LANES, s.boxes, o,
+                        chosen.looked_at);
+  memset(chosen.kept, 0, sizeof chosen.kept[0] * static_cast<size_t>(turns));
+  for (int g = 0; g < groups; ++g) {
+    Weighed& weighed = s.weighed;
+    weigh_group<LATTICE>(cutoff, cutoff.rows + static_cast<ptrdiff_t>(first) * cutoff::ROW, turns,
+                         chosen.looked_at, g, s.b, weighed);
+    for (int from = 0; from < GROUP; from += LANES) {
+      const FLOATS level = choose_level(weighed, from, budget);
+      for (int e = 0; e < weighed.count; ++e)
+        chosen.kept[weighed.number[e]][g] |= static_cast<Chosen::Lanes>(
+            weighed.lanes[e] & cutoff::not_reached(level, load(weighed.over[e] + from)) << from);
+    }
   }
-  chosen.begin[last - first] = count;
-  FLOATS axes[3];
-  for (int i = 0; i < 3; ++i) axes[i] = floats(static_cast<float>(cutoff.axes[i]));
-  const FLOATS rounding = floats(static_cast<float>(cutoff.rounding));
-  for (int e = 0; e < count; ++e) {
-    const unsigned entry = static_cast<unsigned>(chosen.entries[e]);
-    const unsigned number = entry / cull::MOST_GROUPS, group = entry % cull::MOST_GROUPS;
-    weigh_group<LATTICE>(axes, rounding, chosen.rows[number], static_cast<int>(group * GROUP),
-                         chosen.above[e], b);
-  }
-  choose_levels(b, last - first, chosen);
 }
 
 // Adds the terms of pairs to the rows of terms, in order.
@@ -439,23 +241,27 @@ NB_APART void add_pairs(const V& v, const Params& shared, const double* table, P
 NB_INLINE void keep_pairs(const Chosen& chosen, int number, const double* axes, const Block& b,
                           Pairs& pairs) {
   const int begin = pairs.count;
-  for (int e = chosen.begin[number]; e < chosen.begin[number + 1]; ++e) {
-    const int g = static_cast<int>(static_cast<unsigned>(chosen.entries[e]) % cull::MOST_GROUPS);
-    unsigned kept = 0;
-    NB_EACH
-    for (int k = 0; k <= cutoff::LEVELS; ++k) kept |= chosen.above[e][k] & chosen.at[g][k];
+  constexpr int each = cull::WORD / GROUP;
+  for (int g = 0; g < cull::MOST_GROUPS; g += each) {
+    unsigned long long kept = 0;
+    for (int i = 0; i < each; ++i)
+      kept |= static_cast<unsigned long long>(chosen.kept[number][g + i]) << i * GROUP;
     pairs.count += cutoff::write_bits(kept, g * GROUP, pairs.lane + pairs.count);
   }
+  // To whole vectors: a remainder would take as long as some of them.
+  for (int i = 0; i < FILLED; ++i) pairs.lane[pairs.count + i] = 0;
   double a[9];
   for (int i = 0; i < 9; ++i) a[i] = axes[i];
   const double *__restrict qx = b.qx, *__restrict qy = b.qy, *__restrict qz = b.qz;
-  const int* __restrict lane = pairs.lane;
-  double *__restrict h = pairs.h, *__restrict k = pairs.k, *__restrict l = pairs.l;
-  const int end = pairs.count;
-  NB_SIMD
-  for (int i = begin; i < end; ++i) {
-    const Vector q = {qx[lane[i]], qy[lane[i]], qz[lane[i]]};
-    h[i] = dot(a, q), k[i] = dot(a + 3, q), l[i] = dot(a + 6, q);
+  for (int from = begin; from < pairs.count; from += FILLED) {
+    const int* __restrict lane = pairs.lane + from;
+    double *__restrict h = pairs.h + from, *__restrict k = pairs.k + from,
+           *__restrict l = pairs.l + from;
+    NB_SIMD
+    for (int i = 0; i < FILLED; ++i) {
+      const Vector q = {qx[lane[i]], qy[lane[i]], qz[lane[i]]};
+      h[i] = dot(a, q), k[i] = dot(a + 3, q), l[i] = dot(a + 6, q);
+    }
   }
 }
 
@@ -468,7 +274,7 @@ NB_APART void add_turns(const Loops& loops, const double* table, int first, int 
     const int start = o / cutoff::TOGETHER * cutoff::TOGETHER;
     if (o == first || o == start) {
       const int end = p.turns - start < cutoff::TOGETHER ? p.turns : start + cutoff::TOGETHER;
-      choose_terms<V::lattice>(loops.cutoff, start, end, s.boxes, s.chosen, s.b);
+      choose_terms<V::lattice>(loops.cutoff, start, end, s);
     }
     keep_pairs(s.chosen, o - start, loops.axes + static_cast<ptrdiff_t>(o) * AXES_ROW, s.b,
                s.pairs);
@@ -580,7 +386,7 @@ NB_EXPORT long long nb_sum_cut(const Params* p, const double* axes, const double
   const int most = BLOCK / b.each();
   for (int begin = 0; begin < p->count; begin += most) {
     if (p->listed)
-      place_listed(*p, listed, begin, most, b);
+      place_in_order(*p, listed, begin, most, b);
     else
       place_bands(*p, 4 / b.edge, begin, most, b);
     pad_pixels(STEP / b.each(), b);

@@ -23,8 +23,9 @@ struct Cutoff {
   double close_spread;
   double mean[9];  // of all orientations: a, b, c [m]
   // Of each orientation x, y, z of a, b, c [m] (of spherical spots in the basis of nodes), with a
-  // zero after each three.
-  const double* turns;
+  // zero after each three; and TURN_LANES of them side by side, with zeros after the last of all.
+  const float* rows;
+  const TurnLanes* lanes;
   // The greatest squared amplitude of each node and its next ones, and within the reach of all
   // orientations; null: there is no list.
   const float* close;
@@ -36,7 +37,8 @@ namespace cutoff {
 using cull::Mask;
 
 // A row of the table of orientations; orientations that share a budget, from a multiple of that on.
-constexpr int TURN_ROW = 12, TOGETHER = 128;
+constexpr int ROW = 12, TOGETHER = 128;
+static_assert(TOGETHER % TURN_LANES == 0 && TOGETHER <= cull::MOST_TURNS, "whole vectors, one Bits");
 // Bounds over a pixel's even share up to which terms may be left out if their sum allows it.
 constexpr int LEVELS = 3;
 constexpr float LEVEL[] = {4.0f, 16.0f, 64.0f};
@@ -60,25 +62,28 @@ NB_INLINE FLOATS greater(FLOATS a, FLOATS b) {
 
 NB_INLINE FLOATS size_of(FLOATS x) { return float_of(bits_of(x) & 0x7fffffffu); }
 
-// Writes the numbers of the bits of a mask, and first to each; up to 32 places are written, of which
-// the mask's count.
-NB_INLINE int write_bits(Mask mask, int first, int* to) {
+// Writes the numbers of the bits of a mask, and first to each; up to 15 places more than the mask's
+// count are written.  Several at a time, since a processor cannot foresee how many there are.
+NB_INLINE int write_bits(unsigned long long mask, int first, int* to) {
+  if (!mask) return 0;
+  const int count = __builtin_popcountll(mask);
 #if NB_VECTOR == 64
   const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i at = _mm512_add_epi32(numbers, _mm512_set1_epi32(first));
-  const auto low = static_cast<__mmask16>(mask), high = static_cast<__mmask16>(mask >> 16);
-  _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(low, at));
-  const int count = __builtin_popcount(low);
-  if (mask >> 16) {
-    const __m512i beyond = _mm512_add_epi32(at, _mm512_set1_epi32(16));
-    _mm512_storeu_si512(to + count, _mm512_maskz_compress_epi32(high, beyond));
+  NB_EACH
+  for (int i = 0; i < 64; i += LANES) {
+    const auto part = static_cast<__mmask16>(mask >> i);
+    const __m512i at = _mm512_add_epi32(numbers, _mm512_set1_epi32(first + i));
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(part, at));
+    to += __builtin_popcount(part);
   }
-  return __builtin_popcount(mask);
 #else
-  int count = 0;
-  for (; mask; mask &= mask - 1) to[count++] = first + __builtin_ctz(mask);
-  return count;
+  constexpr unsigned long long highest = 1ull << 63;
+  do {
+    NB_EACH
+    for (int i = 0; i < 8; ++i, mask &= mask - 1) *to++ = first + __builtin_ctzll(mask | highest);
+  } while (mask);
 #endif
+  return count;
 }
 
 // At least 1 / x, and at most 1.13 times that; x normal.
@@ -97,17 +102,6 @@ NB_INLINE Mask not_reached(FLOATS a, FLOATS b) {
   for (int i = 0; i < LANES; ++i) mask |= static_cast<Mask>(less[i] & 1) << i;
   return mask;
 #endif
-#endif
-}
-
-// Adds where a bit is set.
-NB_INLINE void add_where(float* sums, FLOATS x, Mask where) {
-#if NB_VECTOR == 64
-  const __m512 sum = _mm512_load_ps(sums);
-  _mm512_store_ps(sums, _mm512_mask_add_ps(sum, static_cast<__mmask16>(where), sum, x));
-#else
-  for (int i = 0; i < LANES; ++i)
-    if (where >> i & 1) sums[i] += x[i];
 #endif
 }
 

@@ -46,13 +46,13 @@ NB_INLINE double sphere_part(double u) {
   return fma(u, p, 10.33542556009994);
 }
 
-// 2^x for x up to 1000; 0 below -1020, less than any float32 pixel can tell from 0; relative error
-// 4e-16.
+// 2^x for x up to 1000; 0 below the least x, -1020, less than any float32 pixel can tell from 0; relative
+// error 4e-16.
 // S-NUM-07
-NB_INLINE double power_of_two(double x) {
+NB_INLINE double power_of_two(double x, double least = -1020.0) {
   // Adding this rounds to a whole number, which then stands in the lowest bits.
   constexpr double round = 1.5 * 4503599627370496.0;
-  const double bounded = x > -1020.0 ? x : -1020.0;
+  const double bounded = x > least ? x : least;
   const double shifted = bounded + round;
   const double f = bounded - (shifted - round);
   double p = fma(f, 4.435285856334136e-10, 7.074105809748144e-09);
@@ -68,7 +68,7 @@ NB_INLINE double power_of_two(double x) {
   const unsigned long long exponent = static_cast<unsigned long long>(bits_of(shifted)) << 52;
   const unsigned long long mantissa = static_cast<unsigned long long>(bits_of(fma(f, p, 1.0)));
   const double power = double_of(static_cast<long long>(mantissa + exponent));
-  return x > -1020.0 ? power : 0.0;
+  return x > least ? power : 0.0;
 }
 
 // exp(x); infinite from 690, 0 below -707; relative error (4 + |x|) * 1e-16.

@@ -66,6 +66,15 @@ NB_INLINE FLOATS fma_exact(FLOATS a, FLOATS b, FLOATS c) {
 #endif
 }
 
+NB_INLINE DOUBLES fma_exact(DOUBLES a, DOUBLES b, DOUBLES c) {
+#if NB_VECTOR > 16 || defined(__aarch64__)
+  return fma(a, b, c);
+#else
+  for (int i = 0; i < HALF_LANES; ++i) c[i] = fma(a[i], b[i], c[i]);
+  return c;
+#endif
+}
+
 // The words of two vectors of float64: lanes of both in turn within each 128 bits, which takes one
 // instruction.
 #if NB_VECTOR == 64

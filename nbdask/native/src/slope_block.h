@@ -93,10 +93,8 @@ void find_rays(const Params& shared, int layer, int sub, Block& b) {
   }
 }
 
-void clear(Row* rows, int number, int count) {
-  for (int row = 0; row < number; ++row)
-    for (int i = 0; i < count; ++i) rows[row][i] = 0.0;
-}
+// Whole rows, which is one call for all of them.
+void clear(Row* rows, int number) { memset(rows, 0, number * sizeof(Row)); }
 
 void add_row(double times, const double* __restrict row, double* __restrict plane, int count) {
   NB_SIMD

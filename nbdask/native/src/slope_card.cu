@@ -129,7 +129,9 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS)
     const unsigned number = pixel_number(j);
     if (number >= static_cast<unsigned>(p.count)) continue;
     const Column column = {planes + number, p.count};
-    const Residual found = residual_of(data, plane_of(column, 0), seen[number]);
+    const double model = plane_of(column, 0), given = seen[number];
+    const Residual found = data.robust > 0.0 ? residual_of<true>(data, model, given)
+                                             : residual_of<false>(data, model, given);
     loss += found.loss;
     square += found.square;
     pixels += found.counts;

@@ -102,21 +102,6 @@ NB_INLINE void begin_light(const Version& v, const Params& p, const Source& sour
   spot.v = {0.0, 0.0, 0.0};
 }
 
-// Adds to the sums by the 64 amplitudes around indices.
-NB_INLINE void pull_around(const Params& p, const Pulls& pulls, long long first, const Indices& at,
-                           double value, unsigned long long* sums) {
-  const Weights h = cubic_weights(at.h.h), k = cubic_weights(at.k.h), l = cubic_weights(at.l.h);
-  const double hs[] = {h.a, h.b, h.c, h.d}, ks[] = {k.a, k.b, k.c, k.d};
-  const double ls[] = {l.a, l.b, l.c, l.d};
-  for (int i = 0; i < 4; ++i)
-    for (int j = 0; j < 4; ++j)
-      for (int m = 0; m < 4; ++m)
-        add_exactly(pulls,
-                    first + static_cast<long long>(i) * p.stride_h +
-                        static_cast<long long>(j) * p.stride_k + m,
-                    value * (hs[i] * ks[j] * ls[m]), sums);
-}
-
 // Indices as they are where amplitudes are interpolated.
 struct Plain {
   static constexpr int lattice = GRATING, amplitude = TRICUBIC;
@@ -133,9 +118,11 @@ NB_INLINE void interpolate_spot(const Params& p, const Pulls& pulls, const Table
     const long long place = source.amplitudes + first_neighbour(p, at);
     value = interpolated_slope(p, tables.amplitudes + place, at);
     strength = value.value * value.value;
+    const double pulled = weight * spot.drag * 2.0 * value.value * found.squared;
     if (pulls.amplitudes)
-      pull_around(p, pulls, place, at, weight * spot.drag * 2.0 * value.value * found.squared,
-                  tables.pulled);
+      each_neighbour(p, at, [&](long long to, double share) {
+        add_exactly(pulls, place + to, pulled * share, tables.pulled);
+      });
   }
   const double twice = 2.0 * value.value * found.squared;
   found.by = {fma(twice, value.by.x, strength * found.by.x),

@@ -39,7 +39,7 @@ NB_APART void polarize(const Params& shared, const Source& light, const Mover& h
 bool find_polarization(const Job& job, Block& b) {
   const Params& p = job.p;
   const int subs = p.oversample * p.oversample;
-  clear(&b.polar, 1, b.count);
+  clear(&b.polar, 1);
   for (int outer = 0; outer < p.layers * subs; ++outer) {
     find_rays(p, outer / subs, outer % subs, b);
     const Mover mover = mover_of(p, outer / subs, outer % subs);
@@ -136,29 +136,30 @@ struct Taken {
 Taken find_factors(const Job& job, Block& b) {
   const Params& p = job.p;
   const int last = p.layers - 1;
-  clear(b.bent, 9, b.count);
-  clear(b.turned, 3, b.count);
-  clear(b.turned_at, 3, b.count);
-  clear(b.sunk, 3, b.count);
+  clear(b.bent, 9);
+  clear(b.turned, 3);
+  clear(b.turned_at, 3);
+  clear(b.sunk, 3);
   for (int i = 0; i < b.count; ++i) b.polar[i] = b.share[i] = 1.0;
   const bool polar_at_front = !p.polarized || find_polarization(job, b), thick = p.depth >= 0.0;
   if (thick) {
     find_rays(p, last, 0, b);
     capture(p, last, b);
   }
-  find_rays(p, 0, 0, b);
+  // Where the polarization was taken last.
+  if (thick || !p.polarized || !polar_at_front) find_rays(p, 0, 0, b);
   weigh_bends(p, job.plane(0), polar_at_front, b);
   return {polar_at_front, thick};
 }
 
 NB_APART void finish_plane(const Params& given, const Slope& steep, const double* __restrict total,
-                           double* __restrict plane, Block& b) {
+                           const double* plane, double* to, Block& b) {
   const Params p = given;
   const Slope slope = steep;
   NB_SIMD
   for (int i = 0; i < b.count; ++i)
-    plane[i] = photon_slope(p, slope, b.start_factor[i], b.terms_factor[i], total[i], plane[i],
-                            b.sum[i]);
+    to[i] = photon_slope(p, slope, b.start_factor[i], b.terms_factor[i], total[i], plane[i],
+                         b.sum[i]);
 }
 
 // Which sums of moves a plane still lacks: none, those of the first sub-pixel's place, or all.
@@ -168,7 +169,8 @@ enum Moves { NO_MOVES, FRONT, ALL };
 // finish_plane do one after the other.
 template <Moves MOVES>
 NB_APART void finish_placed(const Params& given, const Slope& steep,
-                            const double* __restrict total, double* __restrict plane, Block& b) {
+                            const double* __restrict total, const double* plane, double* to,
+                            Block& b) {
   const Params p = given;
   const Slope slope = steep;
   const Mover front = mover_of(p, 0, 0);
@@ -190,32 +192,42 @@ NB_APART void finish_placed(const Params& given, const Slope& steep,
       sum = fma(slope.deep[2], b.moves[11][i], sum);
     }
     const double bent = bent_by(b.bend(i), slope, move) + b.sum[i];
-    plane[i] = photon_slope(p, slope, b.start_factor[i], b.terms_factor[i], total[i], sum, bent);
+    to[i] = photon_slope(p, slope, b.start_factor[i], b.terms_factor[i], total[i], sum, bent);
   }
 }
 
+// Where photons and derivatives of a block go.
+struct Rows {
+  double* first;
+  ptrdiff_t step;
+
+  double* row(int number) const { return first + number * step; }
+};
+
 // The rows of planes become photons and their derivatives.
-void finish_block(const Job& job, Moves moves, Block& b) {
+void finish_block(const Job& job, Moves moves, const Rows& to, Block& b) {
   const Params& p = job.p;
   const Taken taken = find_factors(job, b);
   const Mover front = mover_of(p, 0, 0), back = mover_of(p, p.layers - 1, 0);
   const auto finish = moves == NO_MOVES ? finish_placed<NO_MOVES>
                       : moves == FRONT  ? finish_placed<FRONT>
                                         : finish_placed<ALL>;
-  double* __restrict total = job.plane(0);
-  for (int k = 0; k < job.how.parameters; ++k) {
-    const Slope& slope = job.slopes[k];
-    clear(&b.sum, 1, b.count);
+  const double* total = job.plane(0);
+  clear(&b.sum, 1);
+  for (int k = 1; k <= job.how.parameters; ++k) {
+    const Slope& slope = job.slopes[k - 1];
     if (slope.placed) {
       add_elsewhere(slope, back, taken.polar_at_front, taken.thick, b);
-      finish(p, slope, total, job.plane(k + 1), b);
-      continue;
+      finish(p, slope, total, job.plane(k), to.row(k), b);
+    } else {
+      if (bends(slope)) add_bent(slope, front, b.sum, b);
+      finish_plane(p, slope, total, job.plane(k), to.row(k), b);
     }
-    if (bends(slope)) add_bent(slope, front, b.sum, b);
-    finish_plane(p, slope, total, job.plane(k + 1), b);
+    if (bends(slope)) clear(&b.sum, 1);
   }
+  double* photons = to.row(0);
   for (int i = 0; i < b.count; ++i)
-    total[i] = p.scale * fma(p.background, b.start_factor[i], total[i] * b.terms_factor[i]);
+    photons[i] = p.scale * fma(p.background, b.start_factor[i], total[i] * b.terms_factor[i]);
 }
 
 }  // namespace

@@ -37,21 +37,25 @@ struct Residual {
 
 // Pixels that do not count are not numbers.  Without branches.
 // S-GRAD-18
+template <bool ROBUST>
 NB_INLINE Residual residual_of(const Data& data, double model, double given) {
   const bool counts = given - given == 0.0;
   const double whole = model + data.background, raw = whole + data.noise;
   const double seen = counts ? given : whole;
   const double variance = raw > data.least ? raw : data.least, away = seen - whole;
   const double weight = 1.0 / variance, square = away * away * weight;
+  const double one = counts ? 1.0 : 0.0;
+  if (ROBUST) {
+    const double pull = sqrt(square);
+    const bool far = pull > data.robust;
+    const double loss = far ? data.robust * (2.0 * pull - data.robust) : square;
+    const double root = sqrt(far ? weight * (data.robust / pull) : weight);
+    return {one, one * loss, one * square, one * root, one * (away * root)};
+  }
   const double shifted = seen + data.noise > 0.0 ? seen + data.noise : 0.0;
-  const double ratio = shifted * weight;
+  const double ratio = shifted * weight, root = sqrt(weight);
   // x ln x is 0 at 0, and at what is too small to be normal.
   const double logs = ratio > 1e-300 ? shifted * logarithm(ratio) : 0.0;
-  const double deviance = 2.0 * (variance - shifted + logs);
-  const double pull = sqrt(square);
-  const bool robust = data.robust > 0.0, far = robust && pull > data.robust;
-  const double huber = far ? data.robust * (2.0 * pull - data.robust) : square;
-  const double root = sqrt(far ? weight * (data.robust / pull) : weight);
-  const double one = counts ? 1.0 : 0.0;
-  return {one, one * (robust ? huber : deviance), one * square, one * root, one * (away * root)};
+  return {one, one * (2.0 * (variance - shifted + logs)), one * square, one * root,
+          one * (away * root)};
 }

@@ -68,18 +68,6 @@ Evaluate choose(const Params& p, bool shaped, bool narrow) {
   return p.lattice == NODES ? choose_amplitude<NODES>(p, shaped) : choose_amplitude<GAUSS>(p, shaped);
 }
 
-// Adds to the sums by the 64 amplitudes around indices.
-void pull_neighbours(const Job& job, double* first, const Indices& at, double pulled) {
-  const Weights h = cubic_weights(at.h.h), k = cubic_weights(at.k.h), l = cubic_weights(at.l.h);
-  const double hs[] = {h.a, h.b, h.c, h.d}, ks[] = {k.a, k.b, k.c, k.d};
-  const double ls[] = {l.a, l.b, l.c, l.d};
-  for (int i = 0; i < 4; ++i)
-    for (int j = 0; j < 4; ++j)
-      for (int m = 0; m < 4; ++m)
-        first[static_cast<ptrdiff_t>(i) * job.p.stride_h + j * job.p.stride_k + m] +=
-            pulled * (hs[i] * ks[j] * ls[m]);
-}
-
 // Interpolated amplitudes, which change with the indices as well, and what multiplies the rows of a
 // term, whose own slopes by the indices become those of the whole.
 void interpolate(const Job& job, const Source& source, const double* axes, double weight,
@@ -96,9 +84,10 @@ void interpolate(const Job& job, const Source& source, const double* axes, doubl
       const int place = first_neighbour(p, at);
       found = interpolated_slope(p, table + place, at);
       strength = found.value * found.value;
-      if (job.pulled)
-        pull_neighbours(job, job.pulled + source.amplitudes + place, at,
-                        weight * b.drag[i] * 2.0 * found.value * t.squared[i]);
+      double* first = job.pulled ? job.pulled + source.amplitudes + place : nullptr;
+      const double pulled = weight * b.drag[i] * 2.0 * found.value * t.squared[i];
+      if (first)
+        each_neighbour(p, at, [=](long long to, double share) { first[to] += pulled * share; });
     }
     const double twice = 2.0 * found.value * t.squared[i];
     t.gx[i] = fma(twice, found.by.x, strength * t.gx[i]);
@@ -122,10 +111,10 @@ void look_up(const Job& job, const Source& source, double weight, Part part, Blo
   NB_SIMD
   for (int i = part.begin; i < part.end; ++i) b.sum[i] = weight * b.drag[i] * t.squared[i];
   // Neighbours have the same place mostly, and each sum would wait for the one before: so pixels from
-  // four places take turns.  What fills the block up is not pulled.
-  const int quarter = (part.end - part.begin) / 4;
-  for (int i = part.begin; i < part.begin + quarter; ++i)
-    for (int j = i; j < part.end; j += quarter) pulled[t.place[j]] += b.sum[j];
+  // eight places take turns.  What fills the block up is not pulled.
+  const int eighth = (part.end - part.begin) / 8;
+  for (int i = part.begin; i < part.begin + eighth; ++i)
+    for (int j = i; j < part.end; j += eighth) pulled[t.place[j]] += b.sum[j];
 }
 
 // Sums of a pixel while terms are added.

@@ -33,8 +33,8 @@ bool begin_source(const Job& job, const Source& light, int layer, Block& b) {
     b.factor[i] = b.counted[i] ? constant * weight : 0.0;
     b.drag[i] = b.pull[i] * b.factor[i];
   }
-  clear(&b.terms, 1, b.count);
-  if (job.how.moved) clear(&b.vx, 3, b.count);
+  clear(&b.terms, 1);
+  if (job.how.moved) clear(&b.vx, 3);
   return true;
 }
 
@@ -137,12 +137,11 @@ void add_parameters(const Job& job, bool finish, Block& b) {
 void sum_block(const Job& job, bool finish, Block& b) {
   const Params& p = job.p;
   const Chosen chosen = {choose(p, job.how.shaped, job.how.narrow), choose_sums(job.how)};
-  if (job.how.turned) clear(b.turns, 9, b.count);
-  if (job.how.moved) clear(b.moves, 12, b.count);
-  clear(b.shape, job.how.shaped, b.count);
-  clear(b.spins, job.how.spins, b.count);
-  for (int k = 0; k <= job.how.parameters; ++k)
-    for (int i = 0; i < b.count; ++i) job.plane(k)[i] = 0.0;
+  if (job.how.turned) clear(b.turns, 9);
+  if (job.how.moved) clear(b.moves, 12);
+  clear(b.shape, job.how.shaped);
+  clear(b.spins, job.how.spins);
+  memset(job.planes, 0, (1 + job.how.parameters) * sizeof(Row));
   for (int outer = p.outer0; outer < p.outer1; ++outer) {
     const Range range(p, outer);
     find_rays(p, range.layer, range.sub, b);
@@ -189,6 +188,7 @@ NB_EXPORT void nb_slopes(const Params* p, const Slopes* how, const Slope* slopes
   Block b;
   const Job job = {*p, *how, slopes, axes, frames, spins, waves, sources, table,
                    pulled, pulled_sources, rows, cull};
+  const Moves moves = p->oversample == 1 && p->layers == 1 ? FRONT : ALL;
   // Whole groups.
   const int most = cull ? BLOCK / cull->group * cull->group : BLOCK;
   for (int begin = 0; begin < p->count; begin += most) {
@@ -196,10 +196,12 @@ NB_EXPORT void nb_slopes(const Params* p, const Slopes* how, const Slope* slopes
     pad_pixels(cull && cull->group > STEP ? cull->group : STEP, b);
     find_pull(job, pull ? pull + begin : nullptr, b);
     sum_block(job, finish, b);
-    if (finish) finish_block(job, job.p.oversample == 1 && job.p.layers == 1 ? FRONT : ALL, b);
-    for (int k = 0; planes && k <= how->parameters; ++k)
-      memcpy(planes + static_cast<ptrdiff_t>(k) * p->count + begin, job.plane(k),
-             static_cast<size_t>(b.pixels) * sizeof(double));
+    // Straight to where they are wanted, unless that has no room for what fills the block up.
+    const Rows own = {job.planes, BLOCK}, wanted = {planes + (planes ? begin : 0), p->count};
+    const bool straight = finish && planes && b.pixels == b.count && !values && !equations;
+    if (finish) finish_block(job, moves, straight ? wanted : own, b);
+    for (int k = 0; planes && !straight && k <= how->parameters; ++k)
+      memcpy(wanted.row(k), own.row(k), static_cast<size_t>(b.pixels) * sizeof(double));
     if (values) add_values(job, pull + begin, values, b);
     if (equations) add_equations(job, *data, seen + begin, equations, b);
   }
@@ -219,7 +221,7 @@ NB_EXPORT void nb_finish_slopes(const Params* p, const Slopes* how, const Slope*
       for (int i = 0; i < b.count; ++i)
         job.plane(k)[i] = planes[static_cast<ptrdiff_t>(k) * p->count + begin +
                                  (i < b.pixels ? i : b.pixels - 1)];
-    finish_block(job, NO_MOVES, b);
+    finish_block(job, NO_MOVES, {job.planes, BLOCK}, b);
     for (int k = 0; k <= how->parameters; ++k)
       for (int i = 0; i < b.pixels; ++i)
         planes[static_cast<ptrdiff_t>(k) * p->count + begin + i] = job.plane(k)[i];

@@ -24,15 +24,13 @@ NB_INLINE double cosine_rest(double u) {
   return fma(u, p, -4.934802200544);
 }
 
-// One axis of few cells: the factor g as value * sqrt(rest), and the derivatives of its square by x,
-// and by ln N but for the others' factors and for x / sin(pi x), whose inverse is the ratio.
+// One axis of few cells: the factor g as value * sqrt(rest), the derivative of its square by x,
+// cos(pi x) and sin(pi x) / x.
 struct FewSlope {
-  double value, rest, by, cells, ratio;
+  double value, rest, by, cosine, ratio;
 };
 
-// The wave N cos(N pi x) follows from the factor P(s) and its slope, s = sin^2(pi x): it is
-// cos(pi x) (P + 2 s P'), for even N cos^2(pi x) (P + 2 s P') - s P.  Times the factor it has that
-// cosine once, whatever N is.
+// The slope of P(s), s = sin^2(pi x), and of the cosine besides where the number is even.
 // S-GRAD-05, S-NUM-11
 template <class V>
 NB_INLINE FewSlope few_slope(const V& v, const Params& p, int axis, double x) {
@@ -40,30 +38,30 @@ NB_INLINE FewSlope few_slope(const V& v, const Params& p, int axis, double x) {
   const bool odd = v.lattice == FEW_ODD;
   const double u = x * x, ratio = sine_ratio(u), even = p.even[axis];
   const double c = fma(u, cosine_rest(u), 1.0), sine = x * ratio, s = sine * sine;
-  const double rest = odd ? 1.0 : fma(-even, s, 1.0), value = polynomial(v, few, s), twice = 2.0 * PI * value;
+  const double rest = odd ? 1.0 : fma(-even, s, 1.0), value = polynomial(v, few, s);
   double steep = 2.0 * few[2];
   if (v.degree == 4) steep = fma(s, fma(s, 4.0 * few[4], 3.0 * few[3]), steep);
   steep = fma(s, steep, few[1]);
-  const double turn = fma(s + s, steep, value);
-  const double along = odd ? turn : fma(rest, turn, -even * (s * value));
-  const double slope = odd ? steep + steep : fma(steep + steep, rest, -even * value);
-  return {value, rest, twice * (slope * (sine * c)), twice * (along * c), ratio};
+  const double slope = odd ? steep : fma(steep, rest, -0.5 * even * value);
+  return {value, rest, 4.0 * PI * value * (slope * (sine * c)), c, ratio};
 }
 
-// Products, never quotients by a factor that may be 0.
+// Products, never quotients by a factor that may be 0.  By ln N: x dS/dx + 2 S pi x cot(pi x) of an
+// axis, whatever N is.
 // S-GRAD-05
 template <class V>
 NB_INLINE LatticeSlope few_slopes(const V& v, const Params& p, const Indices& at) {
-  const FewSlope h = few_slope(v, p, 0, at.h.away), k = few_slope(v, p, 1, at.k.away);
-  const FewSlope l = few_slope(v, p, 2, at.l.away);
+  const double x = at.h.away, y = at.k.away, z = at.l.away;
+  const FewSlope h = few_slope(v, p, 0, x), k = few_slope(v, p, 1, y), l = few_slope(v, p, 2, z);
   const double a = h.value * h.value * h.rest, b = k.value * k.value * k.rest;
-  const double c = l.value * l.value * l.rest, bc = b * c, ac = a * c, ab = a * b;
+  const double c = l.value * l.value * l.rest, bc = b * c, squared = a * bc;
+  const Vector by = {h.by * bc, k.by * (a * c), l.by * (a * b)};
   const double kl = k.ratio * l.ratio, hl = h.ratio * l.ratio, hk = h.ratio * k.ratio;
-  const double over = quotient(1.0, h.ratio * kl);
-  return {a * bc,
-          {h.by * bc, k.by * ac, l.by * ab},
-          {h.cells * bc * (over * kl), k.cells * ac * (over * hl), l.cells * ab * (over * hk), 0.0,
-           0.0, 0.0}};
+  const double over = quotient(2.0 * PI * squared, h.ratio * kl);
+  return {squared,
+          by,
+          {fma(x, by.x, over * (h.cosine * kl)), fma(y, by.y, over * (k.cosine * hl)),
+           fma(z, by.z, over * (l.cosine * hk)), 0.0, 0.0, 0.0}};
 }
 
 // One axis of any number of cells, z = pi x, Z = N z: both sines, cos z, cos Z, and what is left of
@@ -143,13 +141,14 @@ NB_INLINE LatticeSlope sphere_slope(const Params& p, const Indices& at) {
            steep * at.l.away * at.l.away, 0.0, 0.0, 0.0}};
 }
 
+// Spots end where products with their slopes would be no normal numbers, which takes processors long.
 // S-GRAD-07
 NB_INLINE LatticeSlope gauss_slope(const Params& p, const Indices& at) {
-  constexpr double LN2 = 0.6931471805599453;
+  constexpr double LN2 = 0.6931471805599453, LEAST_POWER = -900.0;
   const double* r = p.triangle;
   const Vector d = {at.h.away, at.k.away, at.l.away};
   const Vector v = {dot(r, d), fma(r[4], d.z, r[3] * d.y), r[5] * d.z};
-  const double squared = power_of_two(-p.sign * square_length(v));
+  const double squared = power_of_two(-p.sign * square_length(v), LEAST_POWER);
   const double each = -LN2 * squared, twice = 2.0 * p.sign * each;
   return {squared,
           {twice * (r[0] * v.x), twice * fma(r[1], v.x, r[3] * v.y),
@@ -214,6 +213,20 @@ NB_INLINE Interpolated interpolated_slope(const Params& p, const double* first, 
     by_k = add_weighted(along[i], weighted_rows(plane, p.stride_k, dk), by_k);
   }
   return {weighted(l, value), {weighted(l, by_h), weighted(l, by_k), weighted(dl, value)}};
+}
+
+// Calls with where each of the 64 neighbours of indices stands behind the first one, and its weight.
+// S-INT-15
+template <class Called>
+NB_INLINE void each_neighbour(const Params& p, const Indices& at, const Called& called) {
+  const Weights h = cubic_weights(at.h.h), k = cubic_weights(at.k.h), l = cubic_weights(at.l.h);
+  const double hs[] = {h.a, h.b, h.c, h.d}, ks[] = {k.a, k.b, k.c, k.d};
+  const double ls[] = {l.a, l.b, l.c, l.d};
+  for (int i = 0; i < 4; ++i)
+    for (int j = 0; j < 4; ++j)
+      for (int m = 0; m < 4; ++m)
+        called(static_cast<long long>(i) * p.stride_h + static_cast<long long>(j) * p.stride_k + m,
+               hs[i] * ks[j] * ls[m]);
 }
 
 // How a sub-pixel's place changes [m]: f and s its distances along the detector's axes.
