@@ -39,9 +39,14 @@ def test_values_are_printed_and_written(
     assert "step 1" in said.err
     found = nbdask.from_toml(out)
     assert found.crystal.misset[0] == pytest.approx(np.radians(20.0), abs=1e-6)
-    assert json.loads(numbers.read_text())["converged"]
+    held = json.loads(numbers.read_text())
+    assert held["converged"]
     assert main(["fit", str(data), *WRONG, *REFINE, *files]) == 2
     assert "exists already" in capsys.readouterr().err
+    assert main(["fit", str(data), *WRONG, *REFINE, "--json", "-"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["parameters"] == held["parameters"]
+    assert "crystal.misset.x" in said.err
 
 
 def test_a_store_brings_its_experiment(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
