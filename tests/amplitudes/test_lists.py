@@ -349,6 +349,15 @@ def test_malformed_lists_are_refused(tmp_path: Path, name: str, data: bytes, sai
     assert "\n" not in str(caught.value)
 
 
+def test_zarr_folders_of_amplitudes_are_refused(tmp_path: Path) -> None:
+    """With the command that makes a file of one."""
+    folder = tmp_path / "A.zarr"
+    folder.mkdir()
+    write(folder / "zarr.json", "{}")
+    with pytest.raises(InputError, match=r"A\.zarr --out F\.mtz writes its amplitudes to one"):
+        read_reflections(folder)
+
+
 def test_unknown_columns_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     """The option is named."""
     path = write_mtz(tmp_path / "a.mtz", FP, [(1, 2, 3, 5, 1)])
