@@ -55,6 +55,9 @@ def content_of(path: str | Path) -> Content:
     InputFileError
         It is missing, unreadable, damaged, or none of the formats.
     """
+    if (Path(path) / "zarr.json").is_file():
+        allowed = f"a file: nbdask amplitudes {path} --out F.mtz writes its amplitudes to one"
+        raise problem(path, None, "is a zarr folder", allowed)
     data = _bytes(path)
     if data[:4] == b"MTZ ":
         _check_mtz(path, data)

@@ -202,16 +202,14 @@ def _cells(mtz: gemmi.Mtz) -> list[gemmi.UnitCell]:
 def _labels(mtz: gemmi.Mtz) -> list[_Label]:
     """Return the columns; those of equal labels in several data sets have both names."""
     count = Counter(item.label for item in mtz.columns)
-    return [
-        _Label(
-            item.label if count[item.label] == 1 else f"{item.dataset.dataset_name}/{item.label}",
-            item.label,
-            item.type,
-            item.dataset_id,
-            item.dataset.cell,
-        )
-        for item in mtz.columns
-    ]
+    # Old files name data sets that they do not describe.
+    known = {dataset.id: (dataset.dataset_name, dataset.cell) for dataset in mtz.datasets}
+    found = []
+    for item in mtz.columns:
+        dataset, cell = known.get(item.dataset_id, (str(item.dataset_id), mtz.cell))
+        name = item.label if count[item.label] == 1 else f"{dataset}/{item.label}"
+        found.append(_Label(name, item.label, item.type, item.dataset_id, cell))
+    return found
 
 
 def _mtz_column(labels: Sequence[_Label], place: int, data: NDArray[np.float64]) -> Column:

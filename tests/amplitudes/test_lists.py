@@ -146,6 +146,18 @@ def test_data_sets_of_mtz(tmp_path: Path) -> None:
         read_reflections(path, column="FP")
 
 
+def test_columns_of_no_described_data_set(tmp_path: Path) -> None:
+    """As old files have them: the file's own cell."""
+    path = write_mtz(tmp_path / "a.mtz", FP, [(1, 2, 3, 5, 1)])
+    data = path.read_bytes()
+    old = data.replace(b"00    1COLUMN", b"00    7COLUMN").replace(b"00    1NDIF", b"00    7NDIF")
+    assert old != data
+    path.write_bytes(old)
+    found = read_reflections(path)
+    assert found.table.symmetry.numbers == pytest.approx(CELL)
+    assert as_dict(found)[1, 2, 3] == 5
+
+
 def test_mates_in_rows_of_cif(tmp_path: Path) -> None:
     """h and -h of a CIF file are different reflections, but in centric ones and zones."""
     rows = ["1 2 3 5", "-1 -2 -3 7", "1 0 4 6", "-1 0 -4 8", "2 2 2 9"]
@@ -347,6 +359,15 @@ def test_malformed_lists_are_refused(tmp_path: Path, name: str, data: bytes, sai
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_zarr_folders_of_amplitudes_are_refused(tmp_path: Path) -> None:
+    """With the command that makes a file of one."""
+    folder = tmp_path / "A.zarr"
+    folder.mkdir()
+    write(folder / "zarr.json", "{}")
+    with pytest.raises(InputError, match=r"A\.zarr --out F\.mtz writes its amplitudes to one"):
+        read_reflections(folder)
 
 
 def test_unknown_columns_are_refused_with_the_known_ones(tmp_path: Path) -> None:
