@@ -158,7 +158,7 @@ def test_a_store_deleted_under_a_running_run(tmp_path, cluster) -> None:
     store = tmp_path / "a.zarr"
     gone = at_tile(3, lambda: shutil.rmtree(store, ignore_errors=True))
     errors = (StoreError, UnfinishedError)
-    with pytest.raises(errors, match=r"cannot write tile|cannot update"):
+    with pytest.raises(errors, match=r"cannot write tile|records cannot be written"):
         run(store, tile=8, threads=1, cluster=cluster, workers=1, progress=gone)
     assert not (store / "zarr.json").exists()
     run(tmp_path / "b.zarr", tile=8)
@@ -168,7 +168,7 @@ def test_a_root_truncated_under_a_running_run(tmp_path) -> None:
     """The run does not call such a store complete; afterwards it is told what it is not."""
     store = tmp_path / "a.zarr"
     cut = at_tile(3, lambda: os.truncate(store / "zarr.json", 40))
-    with pytest.raises(StoreError, match="cannot update the root's attributes"):
+    with pytest.raises(StoreError, match="is not an nbdask store"):
         run(store, tile=8, threads=1, progress=cut)
     for action in (lambda: run(store, resume=True), lambda: verify(store), lambda: repair(store)):
         with pytest.raises(StoreError, match="is not an nbdask store"):
