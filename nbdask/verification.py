@@ -168,7 +168,13 @@ def verify(
     with repeatable(reader.path), open_cluster(spec) as executor:
         _reread(executor, Rereading(reader.place), range(total), take)
         remarks = _whole(reader) if not faults else ()
-        altered = manifest.alterations(reader)
+        mendable = manifest.copies(reader.place)
+        remarks += tuple(
+            f"the metadata of {name} are not those that were written: nbdask repair writes them"
+            " again"
+            for name in mendable
+        )
+        altered = manifest.alterations(reader, mendable)
         if recompute:
             every = range(total)
             sound = [index for index in every if index not in faults] if faults else every
