@@ -29,7 +29,8 @@ import nbdask
 from benchmarks.machine import facts
 from nbdask.cli.main import main as command
 from nbdask.shards import status
-from nbdask.store import journal, records
+from nbdask.store import journal
+from nbdask.store.ledger import Ledger
 from nbdask.store.reader import StoreReader
 from nbdask.store.write import TileWriter
 from tests.helpers import records_of
@@ -97,7 +98,7 @@ def start(argv: list[str], log: Path, seed: int) -> int:
         draw = random.Random(seed)
         TileWriter._write = slowed(TileWriter._write, draw)  # type: ignore[method-assign]
         journal.Journal.add = slowed(journal.Journal.add, draw)  # type: ignore[method-assign]
-        records._put = slowed(records._put, draw)
+        Ledger._put = slowed(Ledger._put, draw)  # type: ignore[method-assign]
         code = command(argv)
     except BaseException:  # whatever it is, the process must not go on as its parent
         traceback.print_exc()

@@ -169,8 +169,15 @@ def verify(
         _reread(executor, Rereading(reader.place), range(total), take)
         fault = fault_of(reader.place)
         remarks = _whole(reader, fault) if not faults else _truth(reader, fault)
+        mendable = manifest.copies(reader.place)
+        remarks += tuple(
+            f"the metadata of {name} are not those that were written: nbdask repair writes them"
+            " again"
+            for name in mendable
+        )
         # A truth with a fault is written again as a whole.
-        altered = manifest.alterations(reader, () if fault is None else (schema.TRUTH,))
+        spared = mendable if fault is None else (*mendable, schema.TRUTH)
+        altered = manifest.alterations(reader, spared)
         if recompute:
             every = range(total)
             sound = [index for index in every if index not in faults] if faults else every

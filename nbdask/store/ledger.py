@@ -212,6 +212,8 @@ class Ledger:
 
         def write() -> None:
             """Do so; may be done again."""
+            # zarr would make missing folders anew, and records without a store around them.
+            self._place.check_alive()
             with suppress(ValueError, RuntimeError, KeyError):
                 if np.asarray(self._array[part]).tobytes() == values.tobytes():
                     return

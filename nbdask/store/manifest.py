@@ -98,6 +98,19 @@ def covers(reader: StoreReader, names: Iterable[str]) -> bool:
     return isinstance(nodes, Mapping) and all(nodes.get(n) == d for n, d in found.items())
 
 
+def copies(place: Place) -> dict[str, Any]:
+    """Return metadata that are not those of the manifest as the root has a sound copy of them."""
+    try:
+        root = json.loads(place.read(ROOT) or b"")
+        held = dict(root["attributes"][NAME]["nodes"])
+        inside = dict(root["consolidated_metadata"]["metadata"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    own = _digests(metadata_of(place, held))
+    sound = {name: _plain(inside.get(name)) for name in held if own.get(name) != held[name]}
+    return {name: data for name, data in sound.items() if digest_of(data) == held[name]}
+
+
 def mended(place: Place) -> tuple[str, ...]:
     """Write metadata that are not those of the manifest again where the root has a sound copy.
 
@@ -116,15 +129,7 @@ def mended(place: Place) -> tuple[str, ...]:
     StoreError
         They cannot be written.
     """
-    try:
-        root = json.loads(place.read(ROOT) or b"")
-        held = dict(root["attributes"][NAME]["nodes"])
-        copies = dict(root["consolidated_metadata"]["metadata"])
-    except (ValueError, KeyError, TypeError):
-        return ()
-    own = _digests(metadata_of(place, held))
-    sound = {name: _plain(copies.get(name)) for name in held if own.get(name) != held[name]}
-    sound = {name: data for name, data in sound.items() if digest_of(data) == held[name]}
+    sound = copies(place)
     try:
         for name, data in sound.items():
             store = place.zarr_store(read_only=False)
@@ -141,7 +146,7 @@ def alterations(reader: StoreReader, spared: Collection[str] = ()) -> tuple[str,
     ----------
     reader : StoreReader
     spared : collection of str
-        Groups that are not looked at.
+        Arrays and groups that are passed over.
     """
     return tuple(_alterations(reader, spared))
 
@@ -154,7 +159,7 @@ def _alterations(reader: StoreReader, spared: Collection[str]) -> Iterator[str]:
             yield "the root's attributes are not those that were written: their digest differs"
         digests = held.get("nodes")
         names = digests if isinstance(digests, Mapping) and digests else _ARRAYS
-    names = [name for name in names if name.partition("/")[0] not in spared]
+    names = [name for name in names if not {name, name.partition("/")[0]} & set(spared)]
     nodes = metadata_of(reader.place, names)
     if held is not None:
         for name in names:
@@ -162,7 +167,7 @@ def _alterations(reader: StoreReader, spared: Collection[str]) -> Iterator[str]:
             if not isinstance(held.get("nodes"), Mapping) or held["nodes"].get(name) != digest:
                 yield f"the metadata of {name} are not those that were written"
     yield from _consolidated(reader.place, nodes)
-    yield from _recomputed(reader)
+    yield from _recomputed(reader, mendable)
 
 
 def _consolidated(place: Place, nodes: Mapping[str, Any]) -> Iterator[str]:
@@ -181,7 +186,7 @@ def _plain(data: Any) -> Any:
     return {k: v for k, v in data.items() if k != "consolidated_metadata"} if data else data
 
 
-def _recomputed(reader: StoreReader) -> Iterator[str]:
+def _recomputed(reader: StoreReader, mendable: Container[str]) -> Iterator[str]:
     """Yield what does not follow from the experiment."""
     attributes, experiment, series = reader.attributes, reader.experiment, reader.series
     whole = experiment if series is None else series
@@ -192,12 +197,14 @@ def _recomputed(reader: StoreReader) -> Iterator[str]:
     if series is not None:
         if series.n_shots != reader.grid.shots:
             yield f"the image does not hold the {series.n_shots} shots of the series"
-        yield from altered_shots(reader.place, series)
+        yield from altered_shots(reader.place, series, mendable)
     grid = reader.grid
     if experiment.shape != grid.shape or experiment.n_panels != grid.panels:
         yield f"the image is not of the experiment's shape, {experiment.shape}"
     store = reader.place.zarr_store(read_only=True)
     for name, side in zip((schema.SLOW, schema.FAST), reader.grid.shape, strict=True):
+        if name in mendable:
+            continue
         try:
             array: Any = zarr.open_array(store, path=name, mode="r", zarr_format=3)
             same = np.array_equal(np.asarray(array[...]), np.arange(side))
@@ -209,6 +216,8 @@ def _recomputed(reader: StoreReader) -> Iterator[str]:
         elif size != experiment.detector.pixel_size:
             yield f"the pixel size of {name} is not the experiment's"
     for name, place, whose in _along(reader):
+        if name in mendable:
+            continue
         try:
             array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
             same = np.array_equal(np.asarray(array[...]), place.values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,14 +103,14 @@ def read_tables(place: Place) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(array[...]) for name, array in group.arrays()}
 
 
-def altered_shots(place: Place, series: Series) -> Iterator[str]:
-    """Yield which coordinates are not those of the series' shots."""
+def altered_shots(place: Place, series: Series, mendable: Container[str] = ()) -> Iterator[str]:
+    """Yield which coordinates are not those of the series' shots, but for some arrays."""
     store = place.zarr_store(read_only=True)
     opened: dict[str, Any] = {}
     wrong: list[str] = []
     for start, block in _blocks(series):
         for name, column in block.items():
-            if name in wrong:
+            if name in wrong or _path(name) in mendable:
                 continue
             try:
                 if name not in opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def make(folder: Path, counts: tuple[int, ...], monkeypatch, room: int = 8) -> L
         fill_value=np.nan,
         zarr_format=3,
     )
+    (folder / "zarr.json").write_text("{}")
     return LocalPlace(folder)
 
 
@@ -150,3 +152,14 @@ def test_a_disk_without_room(tmp_path, monkeypatch) -> None:
             ledger.put(7, record(7))
     ledger.flush()
     assert not np.isnan(stored(place)[:8]).any()
+
+
+def test_a_store_that_is_gone_is_not_made_anew(tmp_path, monkeypatch) -> None:
+    """One line; no folder of records comes back."""
+    place = make(tmp_path, (20,), monkeypatch)
+    ledger = Ledger.to_write(place)
+    ledger.put(1, record(1))
+    shutil.rmtree(tmp_path)
+    with pytest.raises(StoreError, match="records cannot be written: No such file"):
+        ledger.flush()
+    assert not tmp_path.exists()
