@@ -180,14 +180,11 @@ def _shots(
     from nbdask.gradients.search import Shot
     from nbdask.shot_data import is_series, read_shots
 
-    reading = reading_of(options)
+    reading = reading_of(options, paths)
     errors = {
         "background": options["background_photons"],
         "readout": options["readout"] / reading.gain,
     }
-    for path in paths:
-        if not path.endswith(".npy"):
-            reading.check(path)
     many = [path for path in paths if not path.endswith(".npy") and is_series(path)]
     if many and len(paths) > 1:
         raise click.UsageError(f"{many[0]} holds many shots: fit it without other DATA")

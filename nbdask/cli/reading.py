@@ -1,62 +1,18 @@
-"""Photons from what a detector reads: gain, offset and saturation of the data of a fit."""
+"""Options for data that a detector has read: gain, offset and saturation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from nbdask.cli.numbers import Number
 from nbdask.cli.options import Decorator, apply_all
-from nbdask.errors import FieldError, StoreError
-from nbdask.store.reader import StoreReader
+from nbdask.errors import StoreError
 
-
-class Reading(NamedTuple):
-    """How a detector reads photons.
-
-    Attributes
-    ----------
-    gain : float
-        Units per photon.
-    offset : float
-        Units that are added.
-    saturation : float or None
-        What a pixel holds that has seen too much, or more.
-    """
-
-    gain: float = 1.0
-    offset: float = 0.0
-    saturation: float | None = None
-
-    def photons(self, data: Any) -> Any:
-        """Return the photons of an image, lazy; NaN where a pixel is saturated."""
-        if self == Reading():
-            return data
-        import dask.array as da
-
-        held = getattr(data, "data", data) if hasattr(data, "dims") else data
-        array = held if isinstance(held, da.Array) else da.from_array(held)
-        if self.saturation is not None:
-            array = da.where(array < self.saturation, array, np.nan)
-        return (array - self.offset) / self.gain
-
-    def check(self, path: str) -> None:
-        """Refuse the detector units of a store where nothing says what they are.
-
-        Raises
-        ------
-        StoreError
-            With the options that undo what made the store.
-        """
-        reader = StoreReader(path)
-        if reader.unit == "photons" or self != Reading():
-            return
-        raise StoreError(
-            f"{path} holds detector units, not photons: give --gain and --offset{_recorded(reader)}"
-        )
+if TYPE_CHECKING:
+    from nbdask.gradients.reading import Reading
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,21 +38,33 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply_all(options, function)
 
 
-def reading_of(options: dict[str, Any]) -> Reading:
-    """Return what the options say.
+def reading_of(options: dict[str, Any], paths: Sequence[str]) -> Reading:
+    """Return what the options say of some data.
 
     Raises
     ------
     FieldError
+        A gain of nothing.
+    StoreError
+        A store of detector units of which nothing is said; with the options that undo what it was
+        made with.
     """
-    if options["gain"] <= 0.0:
-        raise FieldError("--gain", options["gain"], "a number above 0")
-    return Reading(options["gain"], options["offset"], options["saturation"])
+    from nbdask.gradients.reading import Reading
+    from nbdask.store.reader import StoreReader
+
+    reading = Reading(options["gain"], options["offset"], options["saturation"])
+    for path in paths if reading == Reading() else ():
+        if not path.endswith(".npy") and (reader := StoreReader(path)).unit != "photons":
+            raise StoreError(
+                f"{path} holds detector units, not photons: give --gain and --offset"
+                f"{_recorded(reader.attributes)}"
+            )
+    return reading
 
 
-def _recorded(reader: StoreReader) -> str:
+def _recorded(attributes: Mapping[str, Any]) -> str:
     """Return the options that go with what a store has on record of its making."""
-    derived = reader.attributes.get("derived") or {}
+    derived = attributes.get("derived") or {}
     steps = {step["step"]: step for step in derived.get("pipeline", {}).get("steps", [])}
     found = []
     for step, field, option in (
