@@ -15,19 +15,14 @@ if TYPE_CHECKING:
     from nbdask.gradients.reading import Reading
 
 
+_OPTIONS = ("gain", "offset", "saturation")
+
+
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command."""
     options: list[Decorator] = [
-        click.option(
-            "--gain", type=Number(), default=1.0, show_default=True, help="Units per photon."
-        ),
-        click.option(
-            "--offset",
-            type=Number(),
-            default=0.0,
-            show_default=True,
-            help="Units that a pixel holds without a photon.",
-        ),
+        click.option("--gain", type=Number(), help="Units of DATA per photon [default: 1]."),
+        click.option("--offset", type=Number(), help="Units without a photon [default: 0]."),
         click.option(
             "--saturation",
             metavar="MAX",
@@ -52,8 +47,9 @@ def reading_of(options: dict[str, Any], paths: Sequence[str]) -> Reading:
     from nbdask.gradients.reading import Reading
     from nbdask.store.reader import StoreReader
 
-    reading = Reading(options["gain"], options["offset"], options["saturation"])
-    for path in paths if reading == Reading() else ():
+    given = {name: options[name] for name in _OPTIONS if options[name] is not None}
+    reading = Reading(**given)
+    for path in () if given else paths:
         if not path.endswith(".npy") and (reader := StoreReader(path)).unit != "photons":
             raise StoreError(
                 f"{path} holds detector units, not photons: give --gain and --offset"
