@@ -104,6 +104,8 @@ INNER = {
         ("cli.fit", "nbdask.store"),
         ("cli.geometry", "nbdask.panels"),
         ("cli.geometry", "nbdask.view"),
+        ("cli.reading", "nbdask.gradients"),
+        ("cli.reading", "nbdask.store"),
         ("cli.info", "nbdask.derive"),
         ("cli.info", "nbdask.shots"),
         ("cli.info", "nbdask.store"),

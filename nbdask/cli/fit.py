@@ -16,10 +16,9 @@ from nbdask.cli.config import experiment_of
 from nbdask.cli.numbers import Number, Whole
 from nbdask.cli.options import experiment_options, parse_flags
 from nbdask.cli.outputs import check_distinct, inputs_of
-from nbdask.cli.reading import check_unit, reading_of, reading_options
+from nbdask.cli.reading import reading_of, reading_options
 from nbdask.cli.running import resume_command, say, say_notes
 from nbdask.cli.startup import how_ended
-from nbdask.cli.tables import show
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
@@ -108,12 +107,7 @@ class _FitCommand(FlagCommand):
     metavar="FILE",
     help="Write the refined experiment as TOML; of several DATA or shots FILE-0.toml and so on.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    help="Write values, covariance, losses; -: to standard output.",
-)
+@click.option("--json", "json_file", metavar="FILE", help="Write values, covariance, losses.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--quiet", is_flag=True, help="Print the table alone.")
 @click.option(
@@ -144,9 +138,7 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     used = {name: None for shot in shots for name in inputs_of(shot.experiment)}
     inputs = (*paths, options["config"], *used)
     outs = _outs(options["out"], labels_of(shots))
-    printed = options["json_file"] == "-"
-    table = None if printed else options["json_file"]
-    files = {"--json": table, "--report": options["report"], **outs}
+    files = {"--json": options["json_file"], "--report": options["report"], **outs}
     check_distinct({**files, "--state": options["state"]}, inputs)
     for flag, target in files.items():
         if target is not None:
@@ -159,14 +151,11 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     except KeyboardInterrupt as error:
         ctx.exit(_say_stopped(error, options, ctx.meta[COMMAND_LINE]))
     shown = result if len(shots) > 1 or options["amplitudes"] else result.shots[0]
-    show(shown.table(), err=printed)
+    click.echo(shown.table())
     for (flag, target), one in zip(outs.items(), result.shots, strict=False):
         _write(target, flag, to_toml(one.experiment))
-    values = json.dumps(shown.to_dict(), indent=1) + "\n"
-    if table is not None:
-        _write(table, "--json", values)
-    elif printed:
-        click.echo(values, nl=False)
+    if options["json_file"] is not None:
+        _write(options["json_file"], "--json", json.dumps(shown.to_dict(), indent=1) + "\n")
     if options["report"] is not None:
         shown.report(options["report"], overwrite=options["overwrite"])
     return 0 if result.converged else 1
@@ -191,14 +180,11 @@ def _shots(
     from nbdask.gradients.search import Shot
     from nbdask.shot_data import is_series, read_shots
 
-    reading = reading_of(options)
+    reading = reading_of(options, paths)
     errors = {
         "background": options["background_photons"],
         "readout": options["readout"] / reading.gain,
     }
-    for path in paths:
-        if not path.endswith(".npy"):
-            check_unit(reading, path)
     many = [path for path in paths if not path.endswith(".npy") and is_series(path)]
     if many and len(paths) > 1:
         raise click.UsageError(f"{many[0]} holds many shots: fit it without other DATA")

@@ -1,48 +1,28 @@
-"""Options of what a detector reads: gain, offset and saturation of the data of a fit."""
+"""Options for data that a detector has read: gain, offset and saturation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbdask.cli.numbers import Number
 from nbdask.cli.options import Decorator, apply_all
-from nbdask.errors import FieldError, StoreError
-from nbdask.gradients.reading import Reading
-from nbdask.store.reader import StoreReader
+from nbdask.errors import StoreError
+
+if TYPE_CHECKING:
+    from nbdask.gradients.reading import Reading
 
 
-def check_unit(reading: Reading, path: str) -> None:
-    """Refuse the detector units of a store where nothing says what they are.
-
-    Raises
-    ------
-    StoreError
-        With the options that undo what made the store.
-    """
-    reader = StoreReader(path)
-    if reader.unit == "photons" or reading != Reading():
-        return
-    raise StoreError(
-        f"{path} holds detector units, not photons: give --gain and --offset{_recorded(reader)}"
-    )
+_OPTIONS = ("gain", "offset", "saturation")
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command."""
     options: list[Decorator] = [
-        click.option(
-            "--gain", type=Number(), default=1.0, show_default=True, help="Units per photon."
-        ),
-        click.option(
-            "--offset",
-            type=Number(),
-            default=0.0,
-            show_default=True,
-            help="Units that a pixel holds without a photon.",
-        ),
+        click.option("--gain", type=Number(), help="Units of DATA per photon [default: 1]."),
+        click.option("--offset", type=Number(), help="Units without a photon [default: 0]."),
         click.option(
             "--saturation",
             metavar="MAX",
@@ -53,21 +33,34 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply_all(options, function)
 
 
-def reading_of(options: dict[str, Any]) -> Reading:
-    """Return what the options say.
+def reading_of(options: dict[str, Any], paths: Sequence[str]) -> Reading:
+    """Return what the options say of some data.
 
     Raises
     ------
     FieldError
+        A gain of nothing.
+    StoreError
+        A store of detector units of which nothing is said; with the options that undo what it was
+        made with.
     """
-    if options["gain"] <= 0.0:
-        raise FieldError("--gain", options["gain"], "a number above 0")
-    return Reading(options["gain"], options["offset"], options["saturation"])
+    from nbdask.gradients.reading import Reading
+    from nbdask.store.reader import StoreReader
+
+    given = {name: options[name] for name in _OPTIONS if options[name] is not None}
+    reading = Reading(**given)
+    for path in () if given else paths:
+        if not path.endswith(".npy") and (reader := StoreReader(path)).unit != "photons":
+            raise StoreError(
+                f"{path} holds detector units, not photons: give --gain and --offset"
+                f"{_recorded(reader.attributes)}"
+            )
+    return reading
 
 
-def _recorded(reader: StoreReader) -> str:
+def _recorded(attributes: Mapping[str, Any]) -> str:
     """Return the options that go with what a store has on record of its making."""
-    derived = reader.attributes.get("derived") or {}
+    derived = attributes.get("derived") or {}
     steps = {step["step"]: step for step in derived.get("pipeline", {}).get("steps", [])}
     found = []
     for step, field, option in (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -130,9 +131,7 @@ FIELDS = _Fields(
     }
 )
 
-_NOT_MODELLED = (
-    "crystal.mosaic_spread", "detector.thickness", "background.water", "beam.flux",
-)  # fmt: skip
+_NOT_MODELLED = ("crystal.mosaic_spread", "detector.thickness", "background.water", "beam.flux")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ def _named(text: str) -> list[Parameter]:
         if "=" in word:
             result.append(_tied(word))
             continue
-        names = [*FIELDS, *_moves_of(word)]
+        names = [*FIELDS, *_moves_of(word), *_of_lattice(word)]
         below = [name for name in names if name == word or name.startswith(word + ".")]
         result += [Parameter(name, {name: 1.0}) for name in below or [word]]
     return result
@@ -250,6 +249,13 @@ def _moves_of(word: str) -> list[str]:
     if not word.startswith("panel.") or word.endswith(tuple(f".{axis}" for axis in _XYZ)):
         return []
     return [f"{panel}.{move}.{axis}" for move in MOVES for axis in _XYZ]
+
+
+def _of_lattice(word: str) -> list[str]:
+    """Return the names of a further crystal, from the beginning of one of them."""
+    start = re.match(r"lattices\.[0-9]+\.", word)
+    own = [name for name in FIELDS if name.startswith(("crystal.", "structure."))]
+    return [start[0] + name for name in own] if start else []
 
 
 def value_of(experiment: Experiment, name: str) -> float | None:
@@ -450,8 +456,7 @@ def check_refinable(experiment: Experiment, parameters: Sequence[Parameter]) -> 
     """
     for parameter in parameters:
         for name in parameter.fields:
-            why = refusal(experiment, name)
-            if why is not None:
+            if (why := refusal(experiment, name)) is not None:
                 raise FieldError("parameter", name, f"one that can be refined here ({why})")
 
 

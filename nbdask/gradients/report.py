@@ -19,13 +19,15 @@ from nbdask.geometry.model import Array
 from nbdask.gradients.normal import LEAST_VARIANCE, counted
 from nbdask.gradients.parameters import Parameter
 from nbdask.gradients.reduce import over_tiles
-from nbdask.gradients.search import Shot
+from nbdask.gradients.search import Shot, labels_of
 from nbdask.gradients.work import Work, planes_of_tile, prepare_gradient
 from nbdask.html import data_uri, log_scaled, png
 
 #: Most pixels along an edge of a picture, and shots that are shown.
 _SIDE = 512
 _SHOTS = 8
+#: Edge that small pictures are magnified to, and what is left white between them.
+_SMALL, _GAP = 256, 8
 #: Pulls are shown up to so many standard deviations.
 _PULLS = 5.0
 _TITLES = ("data", "model and background", "residual", "pulls, -5 (blue) to 5 (red)")
@@ -90,10 +92,10 @@ def write_report(
     worst = sorted(range(len(results)), key=lambda n: -results[n].chi2_per_pixel)[:_SHOTS]
     shown = sorted(worst)
     if Path(path).suffix == ".png":
-        rows = [np.concatenate(_pictures(results[n]), axis=1) for n in shown]
-        content = png(_below(rows))
+        content = png(_below([_beside(_pictures(results[n])) for n in shown]))
     else:
-        content = _page([(n, results[n]) for n in shown], tables).encode()
+        labels = labels_of([result.shot for result in results])
+        content = _page([(labels[n], results[n]) for n in shown], tables).encode()
     with whole_file(path, "--report", InputError) as fresh:
         fresh.write_bytes(content)
 
@@ -103,6 +105,14 @@ def check_report(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     if Path(path).suffix not in (".html", ".png"):
         raise InputError(f"--report {path}: must end in .html or .png")
     check_target(path, "--report", InputError, overwrite=overwrite)
+
+
+def _beside(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return pictures of one size beside each other, small ones magnified, white between them."""
+    times = max(1, _SMALL // max(pictures[0].shape[:2]))
+    large = [picture.repeat(times, axis=0).repeat(times, axis=1) for picture in pictures]
+    edges = ((_GAP, 0), (_GAP, 0), (0, 0))
+    return np.concatenate([np.pad(one, edges, constant_values=255) for one in large], axis=1)
 
 
 def _below(rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from nbdask.errors import InputError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
 from nbdask.gradients.change import with_values
-from nbdask.gradients.parameters import FIELDS, Parameter, value_of
+from nbdask.gradients.parameters import FIELDS, Parameter, of_crystal, value_of
 
 _FORMAT = "nbdask fit 1"
 _PANELS, _VECTORS = "panels.", ("origin", "fast", "slow")
-_MISSET = tuple(f"crystal.misset.{axis}" for axis in "xyz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +123,42 @@ class StateFile:
 def values_of(experiment: Experiment, parameters: Sequence[Parameter]) -> dict[str, float]:
     """Return what parameters change, by name; turns as misset angles, panels by their vectors."""
     names = dict.fromkeys(name for parameter in parameters for name in parameter.fields)
-    moves = {FIELDS[name].part for name in names if FIELDS[name].is_move}
+    moving = [FIELDS[name] for name in names if FIELDS[name].is_move]
     fields = [name for name in names if not FIELDS[name].is_move]
-    if "crystal" in moves:
-        fields += _MISSET
+    for number in sorted({entry.lattice for entry in moving if entry.part == "crystal"}):
+        fields += _angles_of(number)
     held = {name: value_of(experiment, name) for name in fields}
     # A random orientation that was not turned yet has no angles.
     values = {name: value for name, value in held.items() if value is not None}
-    for number, panel in enumerate(experiment.detector.panels if "detector" in moves else ()):
+    panels = experiment.detector.panels
+    if not any(entry.part == "detector" for entry in moving):
+        panels = ()
+    for number, panel in enumerate(panels):
         for vector in _VECTORS:
             for place, value in enumerate(getattr(panel, vector)):
                 values[f"{_PANELS}{number}.{vector}.{place}"] = value
     return values
 
 
+def _angles_of(number: int) -> list[str]:
+    """Return the names of the misset angles of a crystal."""
+    whose = "" if number == 0 else f"lattices.{number - 1}."
+    return [f"{whose}crystal.misset.{axis}" for axis in "xyz"]
+
+
+def _set(experiment: Experiment, angles: tuple[float, ...]) -> Experiment:
+    """Return an experiment whose crystal has misset angles, whatever it had before."""
+    crystal = dataclasses.replace(experiment.crystal, misset=angles, misset_seed=None)
+    return experiment.replace(crystal=crystal)
+
+
 def restored(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
     """Return an experiment with values that :func:`values_of` gave."""
-    if all(name in values for name in _MISSET):
-        angles = tuple(values[name] for name in _MISSET)
-        crystal = dataclasses.replace(experiment.crystal, misset=angles, misset_seed=None)
-        experiment = experiment.replace(crystal=crystal)
+    for number in range(len(experiment.singles)):
+        names = _angles_of(number)
+        if all(name in values for name in names):
+            angles = tuple(values[name] for name in names)
+            experiment = of_crystal(experiment, number, partial(_set, angles=angles))
     fields = {name: value for name, value in values.items() if not name.startswith(_PANELS)}
     experiment = with_values(experiment, fields)
     if len(fields) == len(values):

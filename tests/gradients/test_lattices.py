@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,3 +131,22 @@ def test_amplitudes_are_those_of_all_crystals_that_take_them(interpolate: bool) 
     light = np.sum([one.source_wavelengths for one in alone], axis=0)
     assert found.source_wavelengths is not None
     assert np.allclose(found.source_wavelengths, light, rtol=1e-11, atol=0.0)
+
+
+@needs_library
+@pytest.mark.parametrize("seed", [None, 5], ids=["angles", "random"])
+def test_a_stopped_fit_keeps_the_turns_of_each_crystal(tmp_path: Path, seed: int | None) -> None:
+    """S-GRAD-34: it goes on with the bits of one that was not stopped."""
+    names = "crystal.turn,lattices.0.crystal.turn,lattices.0.crystal.cell.a"
+    second = SECOND if seed is None else replace(SECOND, misset="random", misset_seed=seed)
+    truth = BASE.replace(lattices=(Lattice(second, 0.5),))
+    data = image_of(truth)
+    start = stepped(truth, parameters_of("crystal.turn.x,crystal.turn.z"), [2e-3, -1e-3])
+    if seed is None:
+        start = stepped(start, parameters_of("lattices.0.crystal.turn.y"), [2e-3])
+    whole = nbdask.fit(start, data, names, background=1.0, iterations=4)
+    state = tmp_path / "fit.json"
+    nbdask.fit(start, data, names, background=1.0, iterations=2, state=state)
+    again = nbdask.fit(start, data, names, background=1.0, iterations=4, state=state, resume=True)
+    assert len(whole.losses) > 3
+    assert again.to_dict() == whole.to_dict()

@@ -27,6 +27,9 @@ def test_a_name_may_be_the_beginning_of_several() -> None:
     found = [p.name for p in parameters_of("detector.distance, crystal.turn")]
     assert found == ["detector.distance", "crystal.turn.x", "crystal.turn.y", "crystal.turn.z"]
     assert len(parameters_of("crystal.cell")) == 6
+    further = [p.name for p in parameters_of("lattices.1.crystal.turn,panel.a.b.shift")]
+    assert further[:3] == [f"lattices.1.crystal.turn.{axis}" for axis in "xyz"]
+    assert further[3:] == [f"panel.a.b.shift.{axis}" for axis in "xyz"]
     tie = Parameter("edge", {"crystal.cell.a": 1.0, "crystal.cell.b": 1.0})
     assert parameters_of([tie, "scan.phi0"])[0] is tie
     assert tie.shown_unit == "m"
@@ -38,6 +41,8 @@ def test_a_name_may_be_the_beginning_of_several() -> None:
         ("distance", r"did you mean detector\.distance\?"),
         ("cell", r"did you mean crystal\.cell\?"),
         ("crystal.cel.a", "did you mean crystal.cell.a"),
+        ("lattices.0.beam", "a name that `nbdask parameters` lists"),
+        ("lattices.x.crystal.turn", "a name that `nbdask parameters` lists"),
         ("crystal.turn,crystal.turn.x", "named once"),
         ("", "at least one name"),
         ([3], "a name, or a Parameter"),

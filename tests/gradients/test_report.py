@@ -49,13 +49,17 @@ def test_pages_hold_pictures_and_tables(found: FitResult, tmp_path: Path) -> Non
 
 
 def test_png_files_hold_the_pictures_alone(found: FitResult, tmp_path: Path) -> None:
-    """Four beside each other; pulls are coloured, NaN is grey."""
+    """Four beside each other, magnified; pulls are coloured, NaN is grey, gaps are white."""
     found.report(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         pixels = np.asarray(picture)
-    assert pixels.shape == (48, 4 * 48, 3)
-    assert tuple(pixels[5, 3 * 48 + 7]) == (178, 178, 178)
-    assert np.ptp(pixels[:, 3 * 48 :].astype(int), axis=2).max() > 100
+    edge = 5 * 48
+    assert pixels.shape == (8 + edge, 4 * (8 + edge), 3)
+    assert (pixels[:8] == 255).all()
+    assert (pixels[:, 8 + edge : 16 + edge] == 255).all()
+    pulls = pixels[8:, 32 + 3 * edge :]
+    assert (pulls[25:30, 35:40] == 178).all()
+    assert np.ptp(pulls.astype(int), axis=2).max() > 100
 
 
 def test_joint_fits_show_the_shots_that_agree_least(tmp_path: Path) -> None:
@@ -63,11 +67,14 @@ def test_joint_fits_show_the_shots_that_agree_least(tmp_path: Path) -> None:
     data = noisy()
     bad = data.copy()
     bad[10:20, 10:20] += 50.0
-    shots = [nbdask.Shot(TRUE, image, background=2.0, readout=1.5) for image in (data, bad)]
+    shots = [
+        nbdask.Shot(TRUE, image, background=2.0, readout=1.5, number=number)
+        for number, image in ((7, data), (12, bad))
+    ]
     joint = nbdask.fit_joint(shots, "beam.fluence", iterations=1)
     joint.report(tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
-    assert page.index("shot 0") < page.index("shot 1")
+    assert page.index("<h2>shot 7<") < page.index("<h2>shot 12<")
     assert joint.shots[1].chi2_per_pixel > joint.shots[0].chi2_per_pixel
 
 
