@@ -49,7 +49,7 @@ PLACE = "detector.distance,detector.beam_x,detector.beam_y"
 TILT = "detector.rotx,detector.roty,detector.rotz"
 MOST = "crystal.misset,crystal.cell,crystal.n_cells,beam.fluence"
 #: How often each thing is measured.
-ROUNDS = 12
+ROUNDS = 24
 #: Parameters by what the table calls them.
 SETS = {
     "3 misset": "crystal.misset",
