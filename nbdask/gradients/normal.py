@@ -186,9 +186,9 @@ def _in_one(
     if found is None:
         return 0.0, 0.0, 0, np.zeros(count), np.zeros((count, count))
     part, evaluated = found
-    seen = np.array(inside(data, tile, part), dtype=np.float64)
+    seen = np.asarray(inside(data, tile, part), dtype=np.float64)
     if mask is not None:
-        seen[~np.asarray(inside(mask, tile, part), dtype=np.bool_)] = np.nan
+        seen = np.where(np.asarray(inside(mask, tile, part), dtype=np.bool_), seen, np.nan)
     sums, gradient, hessian = kernel.equations(
         work.model, work.basis, part, evaluated, seen, errors.numbers()
     )

@@ -196,6 +196,14 @@ NB_APART void finish_placed(const Params& given, const Slope& steep,
   }
 }
 
+// Which of these sums a parameter needs: where the axes stay, all sub-pixels move as the first one does.
+Moves moves_of(const Slope& slope, Moves most) {
+  bool stay = true;
+  for (int i = 0; i < 3; ++i)
+    stay &= slope.fast[i] == 0.0 && slope.slow[i] == 0.0 && slope.deep[i] == 0.0;
+  return most == ALL && stay ? FRONT : most;
+}
+
 // Where photons and derivatives of a block go.
 struct Rows {
   double* first;
@@ -209,16 +217,15 @@ void finish_block(const Job& job, Moves moves, const Rows& to, Block& b) {
   const Params& p = job.p;
   const Taken taken = find_factors(job, b);
   const Mover front = mover_of(p, 0, 0), back = mover_of(p, p.layers - 1, 0);
-  const auto finish = moves == NO_MOVES ? finish_placed<NO_MOVES>
-                      : moves == FRONT  ? finish_placed<FRONT>
-                                        : finish_placed<ALL>;
+  constexpr decltype(&finish_placed<ALL>) finish[] = {finish_placed<NO_MOVES>, finish_placed<FRONT>,
+                                                      finish_placed<ALL>};
   const double* total = job.plane(0);
   clear(&b.sum, 1);
   for (int k = 1; k <= job.how.parameters; ++k) {
     const Slope& slope = job.slopes[k - 1];
     if (slope.placed) {
       add_elsewhere(slope, back, taken.polar_at_front, taken.thick, b);
-      finish(p, slope, total, job.plane(k), to.row(k), b);
+      finish[moves_of(slope, moves)](p, slope, total, job.plane(k), to.row(k), b);
     } else {
       if (bends(slope)) add_bent(slope, front, b.sum, b);
       finish_plane(p, slope, total, job.plane(k), to.row(k), b);
