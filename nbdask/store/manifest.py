@@ -167,7 +167,7 @@ def _alterations(reader: StoreReader, spared: Collection[str]) -> Iterator[str]:
             if not isinstance(held.get("nodes"), Mapping) or held["nodes"].get(name) != digest:
                 yield f"the metadata of {name} are not those that were written"
     yield from _consolidated(reader.place, nodes)
-    yield from _recomputed(reader, mendable)
+    yield from _recomputed(reader, spared)
 
 
 def _consolidated(place: Place, nodes: Mapping[str, Any]) -> Iterator[str]:
@@ -186,7 +186,7 @@ def _plain(data: Any) -> Any:
     return {k: v for k, v in data.items() if k != "consolidated_metadata"} if data else data
 
 
-def _recomputed(reader: StoreReader, mendable: Container[str]) -> Iterator[str]:
+def _recomputed(reader: StoreReader, spared: Collection[str]) -> Iterator[str]:
     """Yield what does not follow from the experiment."""
     attributes, experiment, series = reader.attributes, reader.experiment, reader.series
     whole = experiment if series is None else series
@@ -197,13 +197,13 @@ def _recomputed(reader: StoreReader, mendable: Container[str]) -> Iterator[str]:
     if series is not None:
         if series.n_shots != reader.grid.shots:
             yield f"the image does not hold the {series.n_shots} shots of the series"
-        yield from altered_shots(reader.place, series, mendable)
+        yield from altered_shots(reader.place, series, spared)
     grid = reader.grid
     if experiment.shape != grid.shape or experiment.n_panels != grid.panels:
         yield f"the image is not of the experiment's shape, {experiment.shape}"
     store = reader.place.zarr_store(read_only=True)
     for name, side in zip((schema.SLOW, schema.FAST), reader.grid.shape, strict=True):
-        if name in mendable:
+        if name in spared:
             continue
         try:
             array: Any = zarr.open_array(store, path=name, mode="r", zarr_format=3)
@@ -216,7 +216,7 @@ def _recomputed(reader: StoreReader, mendable: Container[str]) -> Iterator[str]:
         elif size != experiment.detector.pixel_size:
             yield f"the pixel size of {name} is not the experiment's"
     for name, place, whose in _along(reader):
-        if name in mendable:
+        if name in spared:
             continue
         try:
             array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
