@@ -108,7 +108,7 @@ def test_where_the_beam_is_in_a_reduced_region() -> None:
 @QUICK
 @given(st.data())
 def test_names_of_rings_lie_on_their_lines(data: Any) -> None:
-    """Each is on the ring's longest line, or is its middle, moved inside, where there is no room."""
+    """Each is on the ring's longest line, or its middle, moved inside, where there is no room."""
     region = Tile(10, 110, 20, 180)
     rings = []
     for _ in range(data.draw(st.integers(1, 4))):
