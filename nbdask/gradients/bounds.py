@@ -12,11 +12,19 @@ from nbdask.errors import FieldError
 from nbdask.experiment import Experiment
 from nbdask.gradients.arrow import Room
 from nbdask.gradients.columns import Columns
-from nbdask.gradients.parameters import Parameter, known, value_of, with_value
+from nbdask.gradients.parameters import Field, Parameter, known, value_of, with_value
 
 #: Field -> least and greatest value.
 Bounds = Mapping[str, tuple[float, float]]
 _FIELD = "--bounds"
+#: Bounds that a field has by what it is.
+_OWN = {"beam.polarization": (-1.0, 1.0)}
+#: Fields above 0: a step leaves a tenth of one, so that it may become as small as it likes.
+_ABOVE_NOTHING = (
+    "crystal.mosaic_spread", "crystal.fudge", "beam.fluence", "beam.flux", "detector.thickness",
+    "detector.attenuation", "scan.osc", "scan.step", "background.water",
+)  # fmt: skip
+_LEFT = 0.1
 
 
 def checked_bounds(given: Any) -> dict[str, tuple[float, float]]:
@@ -45,9 +53,26 @@ def checked_bounds(given: Any) -> dict[str, tuple[float, float]]:
         if not low <= high:
             allowed = f"two numbers for {name}, the least and the greatest value"
             raise FieldError(_FIELD, pair, allowed)
-        if known(name).is_move:
+        if _known(name).is_move:
             raise FieldError(_FIELD, name, "of a field that has a value; a turn or shift has none")
         found[name] = (low, high)
+    return found
+
+
+def _known(name: str) -> Field:
+    """Return what a name stands for; the message is of bounds where there is none such."""
+    try:
+        return known(name)
+    except FieldError as error:
+        raise FieldError(_FIELD, name, error.allowed) from None
+
+
+def with_own(bounds: Bounds, parameters: Sequence[Parameter]) -> Bounds:
+    """Return bounds together with those that fitted fields have by what they are."""
+    found = dict(bounds)
+    for name in {name for parameter in parameters for name in parameter.fields} & _OWN.keys():
+        (low, high), (least, most) = found.get(name, _OWN[name]), _OWN[name]
+        found[name] = (max(low, least), min(high, most))
     return found
 
 
@@ -73,10 +98,8 @@ def check_starts(
                 raise FieldError(_FIELD, (low, high), allowed)
 
 
-def room_of(bounds: Bounds, columns: Columns, experiments: Sequence[Experiment]) -> Room | None:
-    """Return how far parameters may change from where they are; None: as far as they like."""
-    if not bounds:
-        return None
+def room_of(bounds: Bounds, columns: Columns, experiments: Sequence[Experiment]) -> Room:
+    """Return how far parameters may change from where they are."""
     own, common = [], (np.full(len(columns.names), -np.inf), np.full(len(columns.names), np.inf))
     for part, experiment in zip(columns.parts, experiments, strict=True):
         low, high = np.array([_ways(bounds, p, experiment) for p in columns.parameters]).T
@@ -91,10 +114,14 @@ def _ways(bounds: Bounds, parameter: Parameter, experiment: Experiment) -> tuple
     """Return how far down and up a parameter may change until one of its fields meets a bound."""
     low, high = -math.inf, math.inf
     for name, factor in parameter.fields.items():
-        value = value_of(experiment, name)
-        if name in bounds and factor and value is not None:
-            ends = sorted((end - value) / factor for end in bounds[name])
-            low, high = max(low, ends[0]), min(high, ends[1])
+        entry, value = known(name), value_of(experiment, name)
+        if not factor or value is None:
+            continue
+        least, most = bounds.get(name, (-math.inf, math.inf))
+        if f"{entry.part}.{entry.field}" in _ABOVE_NOTHING:
+            least = max(least, _LEFT * value)
+        ends = sorted((end - value) / factor for end in (least, most))
+        low, high = max(low, ends[0]), min(high, ends[1])
     return min(low, 0.0), max(high, 0.0)
 
 

@@ -18,7 +18,7 @@ from nbdask.geometry.model import Array
 from nbdask.gradients import strengths
 from nbdask.gradients.arrow import Arrow, Step
 from nbdask.gradients.blurred import blurred_equations
-from nbdask.gradients.bounds import Bounds, check_starts, checked_bounds, room_of, within
+from nbdask.gradients.bounds import Bounds, check_starts, checked_bounds, room_of, with_own, within
 from nbdask.gradients.change import stepped
 from nbdask.gradients.columns import Columns, Indices
 from nbdask.gradients.normal import Errors, NormalEquations, equations_of
@@ -209,6 +209,7 @@ class Search:
     ) -> None:
         self.shots, self.columns, self.how = shots, columns, how
         self.amplitudes, self.state = amplitudes, state
+        self.bounds = with_own(how.bounds, columns.parameters)
         self.report = report or (lambda text: None)
         self.labels = labels_of(shots)
         self.errors = [Errors(s.background, s.readout, how.robust) for s in shots]
@@ -287,7 +288,7 @@ class Search:
         return Outcome(now, standing, converged, message)
 
     def _step(self, now: Point, damping: float) -> Step:
-        room = room_of(self.how.bounds, self.columns, now.experiments)
+        room = room_of(self.bounds, self.columns, now.experiments)
         return Arrow.of(self.columns, now.equations).step(damping, room)
 
     def _is_near(self, now: Point, enough: float) -> bool:
@@ -377,7 +378,7 @@ class Search:
             for index, experiment in enumerate(experiments):
                 change = self.columns.at(index, step.own[index], step.common)
                 moved = stepped(experiment, self.columns.parameters, change)
-                there.append(within(moved, self.how.bounds))
+                there.append(within(moved, self.bounds))
             found = self._at(there, blur)
         except InputError:
             return None

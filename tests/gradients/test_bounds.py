@@ -11,9 +11,10 @@ import pytest
 import nbdask
 from nbdask.errors import FieldError
 from nbdask.gradients.arrow import Arrow, Room
-from nbdask.gradients.bounds import checked_bounds
+from nbdask.gradients.bounds import checked_bounds, with_own
 from nbdask.gradients.columns import columns_of
 from nbdask.gradients.normal import NormalEquations
+from nbdask.gradients.parameters import parameters_of
 from tests.gradients.support import image64
 from tests.gradients.test_fit import NAMES, TRUE, noisy, put_wrong
 
@@ -71,7 +72,7 @@ def test_what_shots_have_in_common_meets_a_bound_in_all_of_them() -> None:
         ({CELL: (math.nan, 1.0)}, "the least and the greatest"),
         ({CELL: 3.0}, "the least and the greatest"),
         ({"crystal.turn.x": (-1.0, 1.0)}, "a turn or shift has none"),
-        ({"cell": (0.0, 1.0)}, "did you mean crystal.cell"),
+        ({"cell": (0.0, 1.0)}, "--bounds = 'cell': .*did you mean crystal.cell"),
         ([(CELL, 1.0, 2.0)], "must be a dict"),
     ],
 )
@@ -133,3 +134,27 @@ def test_a_step_without_room_is_a_step_of_the_rest() -> None:
     assert held.own[1] == pytest.approx(right.own[1], rel=1e-9)
     assert held.common[1] == pytest.approx(right.common[0], rel=1e-9)
     assert held.promised == pytest.approx(right.promised, rel=1e-9)
+
+
+def test_a_polarization_ends_where_there_is_no_more() -> None:
+    """A bound of its own, within those that are given."""
+    assert with_own({}, parameters_of("beam.polarization")) == {"beam.polarization": (-1.0, 1.0)}
+    given = {"beam.polarization": (0.5, 3.0), CELL: (0.0, 1.0)}
+    assert with_own(given, parameters_of("beam.polarization"))["beam.polarization"] == (0.5, 1.0)
+    assert with_own({}, parameters_of(CELL)) == {}
+    wide = replace(TRUE.detector, distance=20e-3)
+    truth = TRUE.replace(beam=replace(TRUE.beam, polarization=1.0), detector=wide)
+    # Data that want more than there is.
+    more = image64(truth) + (image64(truth) - image64(truth.replace(beam=TRUE.beam))) * 0.2
+    start = truth.replace(beam=replace(TRUE.beam, polarization=0.9))
+    found = nbdask.fit(start, more, "beam.polarization", background=1.0)
+    assert found.converged
+    assert found.value.tolist() == [1.0]
+
+
+def test_what_is_above_nothing_stays_so() -> None:
+    """Water that is not there becomes as little as the data tell."""
+    wet = TRUE.replace(background=replace(TRUE.background, water=3e-8))
+    found = nbdask.fit(wet, image64(TRUE) + 1.0, "background.water", background=1.0)
+    assert found.converged
+    assert 0.0 < found.value[0] < 3e-9
