@@ -174,7 +174,7 @@ def test_other_values_under_a_right_checksum_are_found(tmp_path) -> None:
     changed = json.loads(metadata.read_text())
     changed["attributes"]["units"] = "m"
     metadata.write_text(json.dumps(changed))
-    assert any("metadata of h" in text for text in verify(made).altered)
+    assert any("metadata of h " in text for text in verify(made).remarks)
 
 
 def test_resume_computes_what_is_missing(store, tmp_path) -> None:

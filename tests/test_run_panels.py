@@ -204,7 +204,7 @@ def test_altered_coordinates_are_found(store: Path) -> None:
     (line,) = verify(store).altered
     assert line == "the coordinates origin are not those of the experiment's panels"
     shutil.rmtree(store / "n_slow")
-    assert any("n_slow" in line for line in verify(store).altered)
+    assert any("n_slow" in line for line in verify(store).remarks)
 
 
 def test_resume_computes_what_is_missing(store: Path, finished: Path) -> None:

@@ -19,6 +19,7 @@ from nbdask.cli.outputs import check_distinct, inputs_of
 from nbdask.cli.reading import reading_of, reading_options
 from nbdask.cli.running import resume_command, say, say_notes
 from nbdask.cli.startup import how_ended
+from nbdask.cli.tables import show
 from nbdask.errors import FieldError, InputError, InputFileError
 from nbdask.experiment import Experiment
 from nbdask.files import check_target, whole_file
@@ -107,7 +108,12 @@ class _FitCommand(FlagCommand):
     metavar="FILE",
     help="Write the refined experiment as TOML; of several DATA or shots FILE-0.toml and so on.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="Write values, covariance, losses.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write values, covariance, losses; -: to standard output.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--quiet", is_flag=True, help="Print the table alone.")
 @click.option(
@@ -138,7 +144,9 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     used = {name: None for shot in shots for name in inputs_of(shot.experiment)}
     inputs = (*paths, options["config"], *used)
     outs = _outs(options["out"], labels_of(shots))
-    files = {"--json": options["json_file"], "--report": options["report"], **outs}
+    printed = options["json_file"] == "-"
+    table = None if printed else options["json_file"]
+    files = {"--json": table, "--report": options["report"], **outs}
     check_distinct({**files, "--state": options["state"]}, inputs)
     for flag, target in files.items():
         if target is not None:
@@ -151,11 +159,14 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     except KeyboardInterrupt as error:
         ctx.exit(_say_stopped(error, options, ctx.meta[COMMAND_LINE]))
     shown = result if len(shots) > 1 or options["amplitudes"] else result.shots[0]
-    click.echo(shown.table())
+    show(shown.table(), err=printed)
     for (flag, target), one in zip(outs.items(), result.shots, strict=False):
         _write(target, flag, to_toml(one.experiment))
-    if options["json_file"] is not None:
-        _write(options["json_file"], "--json", json.dumps(shown.to_dict(), indent=1) + "\n")
+    values = json.dumps(shown.to_dict(), indent=1) + "\n"
+    if table is not None:
+        _write(table, "--json", values)
+    elif printed:
+        click.echo(values, nl=False)
     if options["report"] is not None:
         shown.report(options["report"], overwrite=options["overwrite"])
     return 0 if result.converged else 1

@@ -61,7 +61,7 @@ def test_what_fails_on_every_try_is_set_aside() -> None:
     """The rest is done; the error of the run names each tile once."""
     found: list[int] = []
     task = failing(lambda n: n in (3, 7), TileError("tile X: no luck"))
-    with pytest.raises(UnfinishedError, match=r"2 tile\(s\) failed on every try") as caught:
+    with pytest.raises(UnfinishedError, match=r"2 tiles failed on every try") as caught:
         ThreadsExecutor(2).run(Mark("t", 0), items(task, "t", 30), found.append)
     assert sorted(found) == sorted(set(range(30)) - {3, 7})
     assert caught.value.tiles == ("tile X: no luck",) * 2
