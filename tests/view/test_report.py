@@ -39,7 +39,7 @@ def test_the_report_of_a_run(
     for part in ("Image", "Experiment", "Plan", "Provenance", "Verification", "Spots that stand"):
         assert f"<strong>{part}" in page
     assert "tiles read against their checksums: all well" in page
-    assert re.search(r"brightest<.*> at slow \d+, fast \d+<", page)
+    assert re.search(r"brightest<.*>[\d.e+]+ at slow \d+, fast \d+", page)
     assert 'src="data:image/png;base64,' in page
     assert nbdask.open(store).attrs["fingerprint"] in page
     assert "<script" not in page
