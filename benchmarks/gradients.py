@@ -2,7 +2,7 @@
 
 Of gratings of many cells also in mixed precision, against the same image in float64.
 
-python -m benchmarks.gradients [--out FILE]
+python -m benchmarks.gradients [--edge PIXELS] [--out FILE]
 
 One thread, its own processor time (so that other programs matter little), best of several rounds.
 Prints a table and writes results as JSON.
@@ -35,19 +35,21 @@ from nbdask.geometry.build import build_model
 from nbdask.geometry.model import Model
 from nbdask.gradients.basis import Basis, basis_of
 from nbdask.gradients.compiled import CpuSlopes, Pull
-from nbdask.gradients.normal import Errors, tile_sums
+from nbdask.gradients.normal import Errors
 from nbdask.gradients.parameters import parameters_of
-from nbdask.gradients.work import Work
 from nbdask.kernels.cpu import CpuKernel
 from nbdask.kernels.pack import pack
 from nbdask.kernels.params import CODES
-from nbdask.plan.tiles import Tile, TileGrid
+from nbdask.plan.tiles import Tile
 
 RIGHT = math.pi / 2
 CELL = (4.1e-9, 4.7e-9, 5.3e-9, RIGHT, RIGHT, RIGHT)
 PLACE = "detector.distance,detector.beam_x,detector.beam_y"
 TILT = "detector.rotx,detector.roty,detector.rotz"
+#: Pixels of the image along each axis.
+EDGE = 128
 MOST = "crystal.misset,crystal.cell,crystal.n_cells,beam.fluence"
+THIRTEEN = "13 and cells, fluence"
 #: How often each thing is measured.
 ROUNDS = 24
 #: Parameters by what the table calls them.
@@ -56,7 +58,7 @@ SETS = {
     "3 detector": PLACE,
     "6 cell": "crystal.cell",
     "9 misset, cell": "crystal.misset,crystal.cell",
-    "13 and cells, fluence": MOST,
+    THIRTEEN: MOST,
     "21 and detector, wavelength": f"{MOST},{PLACE},{TILT},beam.wavelength,beam.polarization",
 }
 
@@ -68,8 +70,8 @@ def amplitudes() -> tuple[tuple[int, int, int, float], ...]:
     return tuple((int(h), int(k), int(el), random.uniform(5, 150)) for h, k, el in places)
 
 
-def cases() -> dict[str, Experiment]:
-    """Return what is measured."""
+def cases(edge: int = EDGE) -> dict[str, Experiment]:
+    """Return what is measured, of so many pixels along each axis."""
     many = Experiment(
         crystal=Crystal(
             cell=CELL,
@@ -80,7 +82,7 @@ def cases() -> dict[str, Experiment]:
         ),
         structure=StructureFactors(reflections=amplitudes()),
         beam=Beam(wavelength=1.2e-10, fluence=1e24),
-        detector=Detector(pixels_fast=128, pixels_slow=128, distance=50e-3),
+        detector=Detector(pixels_fast=edge, pixels_slow=edge, distance=50e-3),
         scan=Scan(osc=0.01, count=2),
         sampling=Sampling(oversample=1),
     )
@@ -138,9 +140,8 @@ def jobs(experiment: Experiment, model: Model, tile: Tile) -> dict[str, Callable
         if name.startswith("9") and pack(model).values["lattice"] == CODES["GRATING"]:
             found["9, mixed"] = planes(mixed, basis)
     most = basis_of(experiment, model, parameters_of(MOST))
-    work, errors = Work(model, most, TileGrid(tile.shape, tile.shape), "cpu"), Errors(1.0)
-    pull = Pull(data, amplitudes=True)
-    found["normal equations, 13"] = lambda: tile_sums(work, 0, data, None, errors)
+    errors, pull = Errors(1.0).numbers(), Pull(data, amplitudes=True)
+    found["normal equations, 13"] = lambda: slopes.equations(model, most, tile, None, data, errors)
     found["adjoint, 13, 24389 amplitudes"] = lambda: slopes.pulled(model, most, tile, None, pull)
     return found
 
@@ -148,12 +149,13 @@ def jobs(experiment: Experiment, model: Model, tile: Tile) -> dict[str, Callable
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--edge", type=int, default=EDGE)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    results = {name: measure(experiment) for name, experiment in cases().items()}
+    results = {name: measure(experiment) for name, experiment in cases(options.edge).items()}
     print(table(results))
     if options.out is not None:
-        made = {"machine": facts(), "ns_per_evaluation": results}
+        made = {"machine": facts(), "edge": options.edge, "ns_per_evaluation": results}
         options.out.write_text(json.dumps(made, indent=1) + "\n")
 
 
@@ -169,10 +171,12 @@ def table(results: dict[str, dict[str, float]]) -> str:
     ]
     for name in rows:
         ratios = (
-            f"{found[name] / found['image']:.1f}" if name in found else "-"
+            f"{found[name] / found['image']:.2f}" if name in found else "-"
             for found in results.values()
         )
         lines.append(f"| {name} | " + " | ".join(ratios) + " |")
+    over = (f"{f['normal equations, 13'] / f[THIRTEEN]:.2f}" for f in results.values())
+    lines.append("| normal equations over the planes of 13 | " + " | ".join(over) + " |")
     return "\n".join(lines)
 
 

@@ -240,12 +240,15 @@ def _sums(on: _Tile, units: Any = None, drags: Buffer = None) -> _Sums:
         task.zeros(1 + 2 * on.amplitudes if units["amplitudes"] else 1, np.uint64),
         task.zeros(light, np.float64),
     )
+    # The axes are there already.
+    shared = slopes.leads is ready.packed.axes
+    leads = ready.axes if shared else task.upload(_flat(slopes.leads))
     tables = [task.upload(_flat(t)) for t in (slopes.frames, slopes.spins, slopes.waves)]
     on.launch(
         "nb_slope_sums",
         on.pixels,
-        (on.how, units, on.parameters, ready.axes, *tables, ready.sources, ready.table, on.listed,
-         task.empty(1, np.float64) if drags is None else drags, *found),
+        (on.how, units, on.parameters, ready.axes, leads, *tables, ready.sources, ready.table,
+         on.listed, task.empty(1, np.float64) if drags is None else drags, *found),
     )  # fmt: skip
     return found
 

@@ -85,7 +85,7 @@ class CpuSlopes:
     ) -> None:
         self.skips, self.precision = skips, precision
         self.library = native.load(level or native.level())
-        self._block = int(self.library.nb_slopes_block())
+        self.library.nb_slopes_room.restype = ctypes.c_longlong
 
     def sums(
         self, model: Model, basis: Basis, tile: Tile, steps: StepRange, mask: Mask | None
@@ -149,8 +149,7 @@ class CpuSlopes:
         for name, value in data.items():
             told[name] = value
         call.run(data=told, seen=chosen(seen, call.active), equations=found)
-        lower = found[3 + count :].reshape(count, count)
-        return found[:3], found[3 : 3 + count], lower + np.tril(lower, -1).T
+        return found[:3], found[3 : 3 + count], found[3 + count :].reshape(count, count)
 
     def finish(
         self, model: Model, basis: Basis, tile: Tile, sums: Array, mask: Mask | None
@@ -170,7 +169,7 @@ class CpuSlopes:
 
     def rows(self, slopes: PackedBasis) -> Array:
         """Return scratch memory."""
-        return np.zeros((1 + int(slopes.how["parameters"])) * self._block)
+        return np.zeros(self.library.nb_slopes_room(int(slopes.how["parameters"])))
 
 
 class _Call:
@@ -226,8 +225,8 @@ class _Call:
         rows = self.kernel.rows(slopes)
         self.kernel.library.nb_slopes(
             *pointers(
-                *(self.told, slopes.how, slopes.slopes, packed.axes, slopes.frames, slopes.spins),
-                *(slopes.waves, packed.sources, packed.table, self.active, rows),
+                *(self.told, slopes.how, slopes.slopes, packed.axes, slopes.leads, slopes.frames),
+                *(slopes.spins, slopes.waves, packed.sources, packed.table, self.active, rows),
                 *(
                     self.cull and self.cull.struct,
                     planes,

@@ -11,7 +11,7 @@ from nbdask.geometry.model import GAUSS, ROUND, SPHERICAL, SQUARE, Array, Model
 from nbdask.geometry.slopes import Slopes
 from nbdask.gradients.basis import Basis
 from nbdask.gradients.lattice import form_slope, spot_width
-from nbdask.kernels.pack import lattice_values
+from nbdask.kernels.pack import Packed, lattice_values, pack
 from nbdask.kernels.params import CODES, read_codes, read_struct
 
 _HEADER = "slope_params.h"
@@ -22,7 +22,6 @@ DATA = read_struct(_HEADER, "Data")
 #: In what units a GPU sums up by amplitudes.
 PULLS = read_struct(_HEADER, "Pulls")
 MOST_SPINS = read_codes(_HEADER)["MOST_SPINS"]
-_LOG2_E = 1.4426950408889634
 _PLACED = ("origin", "fast", "slow", "deep", "normal", "close_distance", "depth")
 
 
@@ -35,6 +34,9 @@ class PackedBasis(NamedTuple):
         Of :data:`SLOPES`.
     slopes : (parameters,) structured array
         Of :data:`SLOPE`.
+    leads : (n, AXES_ROW) float64 array
+        What takes slopes by indices to those by the scattering vector [m]: the axes of each
+        orientation; of spots whose slopes are S d (see :func:`_by_distance`), what takes these.
     frames : (n, 3, 3) float64 array
     spins : (spins, n, 3) float64 array
     waves : (parameters, sources) float64 array
@@ -43,6 +45,7 @@ class PackedBasis(NamedTuple):
 
     how: Any
     slopes: Any
+    leads: Array
     frames: Array
     spins: Array
     waves: Array
@@ -61,13 +64,17 @@ def pack_basis(model: Model, basis: Basis, panel: int = 0, pulled: bool = False)
     pulled : bool
         Whether sums over wavelengths are wanted.
     """
+    packed = pack(model)
     model, basis = model.at(panel), basis.at(model, panel)
+    by_distance = _by_distance(packed)
     count = len(basis.slopes)
     slopes = np.zeros(max(count, 1), SLOPE)
     waves = np.zeros((count, model.n_sources))
     spins: list[Array] = []
     for row, entry, wave in zip(slopes, basis.slopes, waves, strict=False):
         _fill(row, model, entry)
+        if by_distance is not None:
+            row["axes"] = (by_distance.T @ row["axes"].reshape(3, 3)).reshape(-1)
         row["spin"] = -1
         if entry.spin is not None:
             row["spin"] = len(spins)
@@ -82,7 +89,32 @@ def pack_basis(model: Model, basis: Basis, panel: int = 0, pulled: bool = False)
     how["turned"] = bool(count) and slopes["turned"].any()
     how["moved"] = pulled or (bool(count) and (slopes["placed"] | slopes["lit"]).any())
     table = np.array(spins) if spins else np.zeros((1, 1, 3))
-    return PackedBasis(how, slopes, np.ascontiguousarray(basis.frames), table, waves)
+    leads = packed.axes
+    if by_distance is not None:
+        leads = leads.copy()
+        leads[:, :9] = (by_distance.T @ leads[:, :9].reshape(-1, 3, 3)).reshape(-1, 9)
+    return PackedBasis(how, slopes, leads, np.ascontiguousarray(basis.frames), table, waves)
+
+
+def _by_distance(packed: Packed) -> Array | None:
+    """Return what takes S d to the slope of S by the indices; None: the loops find that.
+
+    Of gauss and spherical spots, S = 2^-(sign |R d|^2), it is the same for all evaluations:
+    S-GRAD-07, S-GRAD-24.  ``by_distance`` of ``slopes.h`` says the same.
+
+    Returns
+    -------
+    (3, 3) float64 array
+    """
+    told = packed.values
+    if told["lattice"] not in (CODES["GAUSS"], CODES["NODES"]):
+        return None
+    if told["amplitude"] == CODES["TRICUBIC"]:
+        return None
+    triangle = np.zeros((3, 3))
+    triangle[np.triu_indices(3)] = told["triangle"]
+    found: Array = -2.0 * np.log(2.0) * told["sign"] * triangle.T @ triangle
+    return told["to_nodes"].T @ found if told["lattice"] == CODES["NODES"] else found
 
 
 def fits(model: Model, basis: Basis) -> bool:
@@ -128,7 +160,7 @@ def _shape(model: Model, entry: Slopes) -> tuple[Array, float]:
     own = form_slope(model, entry)
     if own is not None:
         change = change + model.fudge * own
-    change = change * (width * _LOG2_E)
+    change = -width * change
     shape[:3] = np.diag(change)
     shape[3:] = 2.0 * change[[0, 0, 1], [1, 2, 2]]
     return shape, log

@@ -26,17 +26,22 @@ static void pad_pixels(int multiple, Block& b) {
 template <class Block>
 static void place_pixels(const Params& p, const int* listed, int begin, int most, Block& b) {
   b.pixels = p.count - begin < most ? p.count - begin : most;
-  int row = begin / p.width, column = begin % p.width;
-  for (int i = 0; i < b.pixels; ++i) {
-    if (p.listed) {
-      row = listed[begin + i] / p.width;
-      column = listed[begin + i] % p.width;
+  if (p.listed) {
+    for (int i = 0; i < b.pixels; ++i) {
+      b.slow[i] = p.slow0 + listed[begin + i] / p.width;
+      b.fast[i] = p.fast0 + listed[begin + i] % p.width;
     }
-    b.slow[i] = p.slow0 + row;
-    b.fast[i] = p.fast0 + column;
-    if (++column == p.width) {
-      column = 0;
-      ++row;
+    return;
+  }
+  int row = begin / p.width, column = begin % p.width;
+  for (int i = 0, end; i < b.pixels; i = end, ++row, column = 0) {
+    const int left = p.width - column, first = column - i;
+    end = b.pixels - i < left ? b.pixels : i + left;
+    const double slow = p.slow0 + row, fast = p.fast0;
+    NB_SIMD
+    for (int j = i; j < end; ++j) {
+      b.slow[j] = slow;
+      b.fast[j] = fast + (first + j);
     }
   }
 }

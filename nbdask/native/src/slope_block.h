@@ -31,9 +31,11 @@ struct Block {
   Row turns[9], shape[MOST_SHAPE], spins[MOST_SPINS], moves[12];
   // Derivatives of a pixel's factors: by the place of the first sub-pixel, by the normal, by distance,
   // depth and Kahn's factor; by the place where the polarization is taken, and that place; by the place
-  // in the last layer.  Factors of background and terms.
-  Row bent[9], turned[3], turned_at[3], sunk[3], polar, share, start_factor, terms_factor;
-  int counted[BLOCK] __attribute__((aligned(64)));
+  // in the last layer.  Photons over the scale, and the factors of background and terms;
+  // see weigh_factors.
+  Row bent[9], turned[3], turned_at[3], sunk[3], polar, share, whole, start, lift;
+  // Zeros.
+  Row none;
   int pixels, count;
   // Of what is skipped: boxes of rays, and of the scattering vectors of a source.
   cull::Groups boxes, lit;
@@ -62,21 +64,37 @@ struct Part {
   int begin, end;
 };
 
+// Whether a parameter changes the factors of a pixel.
+bool bends(const Slope& slope) { return slope.placed || slope.kahn != 0.0; }
+
+bool bends_any(const Slopes& how, const Slope* slopes) {
+  bool any = false;
+  for (int k = 0; k < how.parameters; ++k) any |= bends(slopes[k]);
+  return any;
+}
+
 // Everything that a call is told.
 struct Job {
   const Params& p;
   const Slopes& how;
   const Slope* slopes;
-  const double *axes, *frames, *spins, *waves, *sources, *table;
+  const double *axes, *leads, *frames, *spins, *waves, *sources, *table;
   // Sums of derivatives by squared amplitudes (interpolated: by amplitudes), by weights and by
   // wavelengths of sources, times what pulls the pixels; null: not wanted.
   double *pulled, *pulled_sources;
-  // Rows of a block: the sum itself, then one of each parameter.
+  // Rows of a block: the sum itself, then one of each parameter; behind them room for sums over pixels.
   double* planes;
   // Null: nothing is skipped.
   const Cull* cull;
+  // Whether any parameter changes the factors of a pixel.
+  bool bent;
 
+  double* room() const { return plane(1 + how.parameters); }
   double* plane(int number) const { return planes + static_cast<ptrdiff_t>(number) * BLOCK; }
+  // Whether there are sums in the plane of a parameter before its share of those of everything.
+  bool grows(const Slope& slope) const {
+    return slope.lit || slope.spin >= 0 || (p.factors == EACH && bends(slope));
+  }
 };
 
 void find_rays(const Params& shared, int layer, int sub, Block& b) {
@@ -100,9 +118,6 @@ void add_row(double times, const double* __restrict row, double* __restrict plan
   NB_SIMD
   for (int i = 0; i < count; ++i) plane[i] = fma(times, row[i], plane[i]);
 }
-
-// Whether a parameter changes the factors of a pixel.
-bool bends(const Slope& slope) { return slope.placed || slope.kahn != 0.0; }
 
 // Adds the change of a pixel's factors with a parameter.
 NB_APART void add_bent(const Slope& steep, const Mover& how, double* __restrict sum, Block& b) {

@@ -8,14 +8,15 @@ NB_INLINE unsigned pixel_number(int j) {
 
 // Sums of a range of steps for p.count pixels, and their derivatives: 1 + how.parameters rows.
 //
-// axes, sources, table, listed: as for nb_sum; slopes, frames, spins, waves: as for nb_slopes; drags:
+// axes, sources, table, listed: as for nb_sum; slopes, leads, frames, spins, waves: as for nb_slopes; drags:
 // what nb_slope_pull makes; pulled: how often a sum was out of range, then for each amplitude of the
 // table the two whole numbers of its sum; light: for each block, sums by weight and by wavelength of
 // each source.
 extern "C" __global__ void __launch_bounds__(NB_THREADS)
     nb_slope_sums(const __grid_constant__ Params p, const __grid_constant__ Slopes how,
                   const __grid_constant__ Pulls pulls, const Slope* __restrict__ slopes,
-                  const double* __restrict__ axes, const double* __restrict__ frames,
+                  const double* __restrict__ axes, const double* __restrict__ leads,
+                  const double* __restrict__ frames,
                   const double* __restrict__ spins, const double* __restrict__ waves,
                   const double* __restrict__ sources, const double* __restrict__ table,
                   const int* __restrict__ listed, const double* __restrict__ drags,
@@ -24,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS)
   __shared__ double room[NB_THREADS];
   const Version v = version_of(p);
   const Wanted want = wanted_of(how);
-  const Tables tables = {slopes, axes, frames, spins, waves, sources, table, pulled};
+  const Tables tables = {slopes, axes, leads, frames, spins, waves, sources, table, pulled};
   const int subs = p.oversample * p.oversample;
   for (int j = 0; j < NB_PIXELS; ++j) {
     Spot spot = {};
@@ -95,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(NB_THREADS)
     const double share =
         p.depth >= 0.0 ? captured_slope(p, last, spot_ray(p, spot, last, 0)).value : 1.0;
     const double omega = solid_angle_slope(p, spot_ray(p, spot, 0, 0)).value;
-    drags[number] = pull[number] * p.scale * weigh_factors(p, omega, polar, share, 0.0).terms;
+    drags[number] = pull[number] * weigh_factors(p, omega, polar, share, 0.0).lift;
   }
 }
 

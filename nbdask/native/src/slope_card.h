@@ -39,7 +39,7 @@ struct Spot {
 // The buffers of a call.
 struct Tables {
   const Slope* slopes;
-  const double *axes, *frames, *spins, *waves, *sources, *amplitudes;
+  const double *axes, *leads, *frames, *spins, *waves, *sources, *amplitudes;
   unsigned long long* pulled;
 };
 
@@ -133,10 +133,13 @@ NB_INLINE void interpolate_spot(const Params& p, const Pulls& pulls, const Table
 }
 
 // As accumulate of slope_terms.h.
-NB_INLINE void add_sums(const Wanted& want, const double* a, const double* __restrict__ frame,
-                        double strength, const LatticeSlope& found, Spot& spot) {
-  const double x = strength * found.by.x, y = strength * found.by.y, z = strength * found.by.z;
-  spot.terms = fma(strength, found.squared, spot.terms);
+NB_INLINE void add_sums(const Version& v, const Wanted& want, const double* a,
+                        const double* __restrict__ frame, double strength,
+                        const LatticeSlope& found, Spot& spot) {
+  const Vector& by = found.by;
+  const double x = strength * by.x, y = strength * by.y, z = strength * by.z;
+  const bool distant = by_distance(v);
+  spot.terms = distant ? spot.terms + strength : fma(strength, found.squared, spot.terms);
   if (want.moved) {
     spot.v.x = fma(a[0], x, fma(a[3], y, fma(a[6], z, spot.v.x)));
     spot.v.y = fma(a[1], x, fma(a[4], y, fma(a[7], z, spot.v.y)));
@@ -150,6 +153,12 @@ NB_INLINE void add_sums(const Wanted& want, const double* a, const double* __res
       spot.turns[3 + j] = fma(y, seen[j], spot.turns[3 + j]);
       spot.turns[6 + j] = fma(z, seen[j], spot.turns[6 + j]);
     }
+  }
+  if (distant && want.shaped) {
+    const double ways[6][2] = {{x, by.x}, {y, by.y}, {z, by.z}, {x, by.y}, {x, by.z}, {y, by.z}};
+    NB_UNROLL
+    for (int j = 0; j < 6; ++j) spot.shape[j] = fma(ways[j][0], ways[j][1], spot.shape[j]);
+    return;
   }
   NB_UNROLL
   for (int j = 0; j < MOST_SHAPE; ++j)
@@ -177,7 +186,10 @@ NB_INLINE void add_turn(const Version& v, const Wanted& want, const Params& p, c
   }
   if (v.amplitude == TRICUBIC)
     interpolate_spot(p, pulls, tables, source, a, weight, found, spot);
-  add_sums(want, a, tables.frames + static_cast<long long>(o) * 9, strength, found, spot);
+  if (by_distance(v)) strength *= found.squared;
+  NB_UNROLL
+  for (int i = 0; i < 9; ++i) a[i] = tables.leads[static_cast<long long>(o) * AXES_ROW + i];
+  add_sums(v, want, a, tables.frames + static_cast<long long>(o) * 9, strength, found, spot);
   for (int number = 0; number < want.spins; ++number) {
     const double* w = tables.spins + (static_cast<long long>(number) * p.turns + o) * 3;
     spot.spins[number] = fma(strength, spin_slope(a, {w[0], w[1], w[2]}, found.by, spot.q),
@@ -255,14 +267,14 @@ NB_INLINE void end_sums(const Wanted& want, const Params& p, const Slopes& how, 
   for (int k = 0; k < how.parameters; ++k) {
     const Slope& slope = slopes[k];
     double sum = plane_of(planes, k + 1);
+    for (int number = 0; number < want.spins; ++number)
+      if (slope.spin == number) sum += spot.spins[number];
     if (slope.log != 0.0) sum = fma(slope.log, total, sum);
     if (want.turned && slope.turned)
       for (int j = 0; j < 9; ++j) sum = fma(slope.axes[j], spot.turns[j], sum);
     NB_UNROLL
     for (int j = 0; j < MOST_SHAPE; ++j)
       if (j < want.shaped && slope.shaped) sum = fma(slope.shape[j], spot.shape[j], sum);
-    for (int number = 0; number < want.spins; ++number)
-      if (slope.spin == number) sum += spot.spins[number];
     if (want.moved && slope.placed) sum = placed_sum(p, slope, spot, sum);
     plane_of(planes, k + 1) = sum;
   }
@@ -331,8 +343,8 @@ NB_INLINE void finish_spot(const Params& p, const Slopes& how, const Slope* slop
       more += inner(share.place, found.by_share, move_of(back, slope, spot.slow, spot.fast));
     if (slope.placed || slope.kahn != 0.0)
       more = bent_by(bent, slope, move_of(front, slope, spot.slow, spot.fast)) + more;
-    plane_of(planes, k + 1) = photon_slope(p, slope, found.start, found.terms, total,
+    plane_of(planes, k + 1) = photon_slope(p, slope, found.start, found.lift, found.whole,
                                            plane_of(planes, k + 1), more);
   }
-  plane_of(planes, 0) = p.scale * fma(p.background, found.start, total * found.terms);
+  plane_of(planes, 0) = p.scale * found.whole;
 }

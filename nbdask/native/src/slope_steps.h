@@ -103,10 +103,10 @@ NB_INLINE Bend bend_of(const FactorSlope& found, double times) {
            times * found.close_distance, times * found.depth, times * found.kahn}};
 }
 
-// Factors of background and terms, and what changes of solid angle, polarization and captured share
-// count: photons over the scale.
+// Photons over the scale; factors of background and terms, the latter times the scale; what changes of
+// solid angle, polarization and captured share count.
 struct Weighed {
-  double start, terms, by_omega, by_polar, by_share;
+  double whole, start, lift, by_omega, by_polar, by_share;
 };
 
 // S-GRAD-11, S-GRAD-12
@@ -117,17 +117,25 @@ NB_INLINE Weighed weigh_factors(const Params& p, double omega, double polar, dou
   const double o1 = fma(omega_once, omega, 1.0 - omega_once);
   const double l1 = fma(polar_once, polar, 1.0 - polar_once);
   const double c1 = fma(share_once, share, 1.0 - share_once);
-  return {omega * polar * share, o1 * l1 * c1,
-          fma(p.background, polar * share, total * (omega_once * l1 * c1)),
-          fma(p.background, omega * share, total * (polar_once * o1 * c1)),
-          fma(p.background, omega * polar, total * (share_once * o1 * l1))};
+  const double start = omega * polar * share, terms = o1 * l1 * c1;
+  return {fma(p.background, start, total * terms),
+          start,
+          p.scale * terms,
+          p.scale * fma(p.background, polar * share, total * (omega_once * l1 * c1)),
+          p.scale * fma(p.background, omega * share, total * (polar_once * o1 * c1)),
+          p.scale * fma(p.background, omega * polar, total * (share_once * o1 * l1))};
 }
 
-// The derivative of photons: total and sum before factors, bent what the factors change.
+// Whether a parameter changes neither background nor scale.
 // S-GRAD-12
-NB_INLINE double photon_slope(const Params& p, const Slope& slope, double start, double terms,
-                              double total, double sum, double bent) {
-  const double whole = fma(p.background, start, total * terms);
-  const double change = fma(slope.background, start, fma(sum, terms, bent));
-  return fma(slope.scale, whole, p.scale * change);
+NB_INLINE bool is_plain(const Slope& slope) {
+  return slope.background == 0.0 && slope.scale == 0.0;
+}
+
+// The derivative of photons: sum before factors, bent what the factors change.
+// S-GRAD-12
+NB_INLINE double photon_slope(const Params& p, const Slope& slope, double start, double lift,
+                              double whole, double sum, double bent) {
+  const double rest = fma(p.scale * slope.background, start, bent);
+  return fma(lift, sum, fma(slope.scale, whole, rest));
 }

@@ -27,12 +27,12 @@ NB_APART void evaluate(const Job& job, const double* axes, Part part, const Bloc
     t.gx[i] = found.by.x;
     t.gy[i] = found.by.y;
     t.gz[i] = found.by.z;
-    if (SHAPED) {
+    if (SHAPED && !by_distance(v)) {
       t.now[0][i] = found.shape[0];
       t.now[1][i] = found.shape[1];
       t.now[2][i] = found.shape[2];
     }
-    if (SHAPED && (v.lattice == GAUSS || v.lattice == NODES)) {
+    if (SHAPED && !by_distance(v) && (v.lattice == GAUSS || v.lattice == NODES)) {
       t.now[3][i] = found.shape[3];
       t.now[4][i] = found.shape[4];
       t.now[5][i] = found.shape[5];
@@ -48,7 +48,9 @@ Evaluate choose_amplitude(const Params& p, bool shaped) {
   if (p.amplitude == CONSTANT)
     return shaped ? evaluate<Version<LATTICE, CONSTANT, DEGREE>, true>
                   : evaluate<Version<LATTICE, CONSTANT, DEGREE>, false>;
-  // Interpolation finds its neighbours itself.
+  if (p.amplitude == TRICUBIC)
+    return shaped ? evaluate<Version<LATTICE, TRICUBIC, DEGREE>, true>
+                  : evaluate<Version<LATTICE, TRICUBIC, DEGREE>, false>;
   return shaped ? evaluate<Version<LATTICE, NEAREST, DEGREE>, true>
                 : evaluate<Version<LATTICE, NEAREST, DEGREE>, false>;
 }
@@ -124,12 +126,13 @@ struct Held {
   double turns[9], shape[MOST_SHAPE];
 };
 
-template <bool MOVED, bool TURNED, int SHAPED>
+// DISTANT: by_distance, and S is in the strength already.
+template <bool MOVED, bool TURNED, int SHAPED, bool DISTANT>
 NB_INLINE void add_term(const double* a, const double* f, const Vector& q, const Term& t, int i,
                         Held& sum) {
   const double strength = t.strength[i];
   const double x = strength * t.gx[i], y = strength * t.gy[i], z = strength * t.gz[i];
-  sum.terms = fma(strength, t.squared[i], sum.terms);
+  sum.terms = DISTANT ? sum.terms + strength : fma(strength, t.squared[i], sum.terms);
   if (MOVED) {
     sum.v.x = fma(a[0], x, fma(a[3], y, fma(a[6], z, sum.v.x)));
     sum.v.y = fma(a[1], x, fma(a[4], y, fma(a[7], z, sum.v.y)));
@@ -147,12 +150,21 @@ NB_INLINE void add_term(const double* a, const double* f, const Vector& q, const
     sum.turns[7] = fma(z, q1, sum.turns[7]);
     sum.turns[8] = fma(z, q2, sum.turns[8]);
   }
-  if (SHAPED) {
+  if (SHAPED && DISTANT) {
+    const double dy = t.gy[i], dz = t.gz[i];
+    sum.shape[0] = fma(x, t.gx[i], sum.shape[0]);
+    sum.shape[1] = fma(y, dy, sum.shape[1]);
+    sum.shape[2] = fma(z, dz, sum.shape[2]);
+    sum.shape[3] = fma(x, dy, sum.shape[3]);
+    sum.shape[4] = fma(x, dz, sum.shape[4]);
+    sum.shape[5] = fma(y, dz, sum.shape[5]);
+  }
+  if (SHAPED && !DISTANT) {
     sum.shape[0] = fma(strength, t.now[0][i], sum.shape[0]);
     sum.shape[1] = fma(strength, t.now[1][i], sum.shape[1]);
     sum.shape[2] = fma(strength, t.now[2][i], sum.shape[2]);
   }
-  if (SHAPED == 6) {
+  if (SHAPED == 6 && !DISTANT) {
     sum.shape[3] = fma(strength, t.now[3][i], sum.shape[3]);
     sum.shape[4] = fma(strength, t.now[4][i], sum.shape[4]);
     sum.shape[5] = fma(strength, t.now[5][i], sum.shape[5]);
@@ -160,11 +172,11 @@ NB_INLINE void add_term(const double* a, const double* f, const Vector& q, const
 }
 
 // Adds the terms of COUNT orientations that follow one another.
-template <bool MOVED, bool TURNED, int SHAPED, int COUNT>
-NB_APART void accumulate(const double* axes, const double* frames, Part part, Block& b) {
+template <bool MOVED, bool TURNED, int SHAPED, bool DISTANT, int COUNT>
+NB_APART void accumulate(const double* leads, const double* frames, Part part, Block& b) {
   double a[COUNT][9], f[COUNT][9];
   for (int n = 0; n < COUNT; ++n)
-    for (int i = 0; i < 9; ++i) a[n][i] = axes[n * AXES_ROW + i], f[n][i] = frames[n * 9 + i];
+    for (int i = 0; i < 9; ++i) a[n][i] = leads[n * AXES_ROW + i], f[n][i] = frames[n * 9 + i];
   NB_SIMD
   for (int i = part.begin; i < part.end; ++i) {
     const Vector q = {b.qx[i], b.qy[i], b.qz[i]};
@@ -174,8 +186,9 @@ NB_APART void accumulate(const double* axes, const double* frames, Part part, Bl
                  b.turns[5][i], b.turns[6][i], b.turns[7][i], b.turns[8][i]},
                 {b.shape[0][i], b.shape[1][i], b.shape[2][i], b.shape[3][i], b.shape[4][i],
                  b.shape[5][i]}};
-    add_term<MOVED, TURNED, SHAPED>(a[0], f[0], q, b.term[0], i, sum);
-    if (COUNT > 1) add_term<MOVED, TURNED, SHAPED>(a[COUNT - 1], f[COUNT - 1], q, b.term[1], i, sum);
+    const auto add = add_term<MOVED, TURNED, SHAPED, DISTANT>;
+    add(a[0], f[0], q, b.term[0], i, sum);
+    if (COUNT > 1) add(a[COUNT - 1], f[COUNT - 1], q, b.term[1], i, sum);
     b.terms[i] = sum.terms;
     if (MOVED) b.vx[i] = sum.v.x, b.vy[i] = sum.v.y, b.vz[i] = sum.v.z;
     if (TURNED) {
@@ -197,27 +210,34 @@ struct Adders {
   Accumulate one, two;
 };
 
-template <bool MOVED, bool TURNED, int SHAPED>
+template <bool MOVED, bool TURNED, int SHAPED, bool DISTANT>
 Adders adders() {
-  return {accumulate<MOVED, TURNED, SHAPED, 1>, accumulate<MOVED, TURNED, SHAPED, 2>};
+  return {accumulate<MOVED, TURNED, SHAPED, DISTANT, 1>,
+          accumulate<MOVED, TURNED, SHAPED, DISTANT, 2>};
 }
 
 template <bool MOVED, bool TURNED>
-Adders choose_shaped(const Slopes& how) {
-  if (!how.shaped) return adders<MOVED, TURNED, 0>();
-  return how.shaped == 3 ? adders<MOVED, TURNED, 3>() : adders<MOVED, TURNED, 6>();
+Adders choose_shaped(int shaped, bool distant) {
+  if (distant)
+    return shaped ? adders<MOVED, TURNED, 6, true>() : adders<MOVED, TURNED, 0, true>();
+  if (!shaped) return adders<MOVED, TURNED, 0, false>();
+  return shaped == 3 ? adders<MOVED, TURNED, 3, false>() : adders<MOVED, TURNED, 6, false>();
 }
 
-Adders choose_sums(const Slopes& how) {
-  if (how.moved) return how.turned ? choose_shaped<true, true>(how) : choose_shaped<true, false>(how);
-  return how.turned ? choose_shaped<false, true>(how) : choose_shaped<false, false>(how);
+Adders choose_sums(const Slopes& how, bool distant) {
+  const int shaped = how.shaped;
+  if (how.moved)
+    return how.turned ? choose_shaped<true, true>(shaped, distant)
+                      : choose_shaped<true, false>(shaped, distant);
+  return how.turned ? choose_shaped<false, true>(shaped, distant)
+                    : choose_shaped<false, false>(shaped, distant);
 }
 
 // What orientations share that turn in one way: omega . (V x q).
-void add_spins(const Job& job, const double* axes, int orientation, Part part, const Term& t,
+void add_spins(const Job& job, const double* leads, int orientation, Part part, const Term& t,
                Block& b) {
   double a[9];
-  for (int i = 0; i < 9; ++i) a[i] = axes[i];
+  for (int i = 0; i < 9; ++i) a[i] = leads[i];
   for (int number = 0; number < job.how.spins; ++number) {
     const double* w =
         job.spins + (static_cast<ptrdiff_t>(number) * job.p.turns + orientation) * 3;
@@ -236,19 +256,27 @@ void add_spins(const Job& job, const double* axes, int orientation, Part part, c
 struct Chosen {
   Evaluate evaluate;
   Adders add;
+  bool distant;
 };
+
+Chosen choose_loops(const Params& p, const Slopes& how) {
+  const bool distant = by_distance(p);
+  return {choose(p, how.shaped, how.narrow), choose_sums(how, distant), distant};
+}
 
 // Finds the terms of an orientation, and adds what is not common to all.
 void find_term(const Job& job, const Source& source, const Chosen& chosen, int o, Part part,
                Term& t, Block& b) {
-  const double* axes = job.axes + static_cast<ptrdiff_t>(o) * AXES_ROW;
-  const double weight = weight_of(job.axes, o);
+  const ptrdiff_t row = static_cast<ptrdiff_t>(o) * AXES_ROW;
+  const double *axes = job.axes + row, weight = weight_of(job.axes, o);
   chosen.evaluate(job, axes, part, b, t);
   if (job.p.amplitude == NEAREST) look_up(job, source, weight, part, b, t);
   if (job.p.amplitude == TRICUBIC) interpolate(job, source, axes, weight, part, b, t);
   if (job.p.amplitude == CONSTANT)
     for (int i = part.begin; i < part.end; ++i) t.strength[i] = weight * b.factor[i];
-  add_spins(job, axes, o, part, t, b);
+  if (chosen.distant)
+    for (int i = part.begin; i < part.end; ++i) t.strength[i] *= t.squared[i];
+  add_spins(job, job.leads + row, o, part, t, b);
 }
 
 // What some orientations, at most TOGETHER, add to some pixels.
@@ -257,7 +285,7 @@ void add_orientations_of(const Job& job, const Source& source, const Chosen& cho
   for (int n = 0; n < count; ++n)
     find_term(job, source, chosen, first + n, part, b.term[n], b);
   const auto add = count == TOGETHER ? chosen.add.two : chosen.add.one;
-  add(job.axes + static_cast<ptrdiff_t>(first) * AXES_ROW,
+  add(job.leads + static_cast<ptrdiff_t>(first) * AXES_ROW,
       job.frames + static_cast<ptrdiff_t>(first) * 9, part, b);
 }
 

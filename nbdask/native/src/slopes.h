@@ -143,18 +143,23 @@ NB_INLINE LatticeSlope sphere_slope(const Params& p, const Indices& at) {
 
 // Spots end where products with their slopes would be no normal numbers, which takes processors long.
 // S-GRAD-07
+NB_INLINE double spot_squared(const Params& p, const Vector& away) {
+  constexpr double LEAST_POWER = -900.0;
+  return power_of_two(-p.sign * spot_length(p.triangle, away), LEAST_POWER);
+}
+
+// S-GRAD-07
 NB_INLINE LatticeSlope gauss_slope(const Params& p, const Indices& at) {
-  constexpr double LN2 = 0.6931471805599453, LEAST_POWER = -900.0;
+  constexpr double LN2 = 0.6931471805599453;
   const double* r = p.triangle;
   const Vector d = {at.h.away, at.k.away, at.l.away};
   const Vector v = {dot(r, d), fma(r[4], d.z, r[3] * d.y), r[5] * d.z};
-  const double squared = power_of_two(-p.sign * square_length(v), LEAST_POWER);
-  const double each = -LN2 * squared, twice = 2.0 * p.sign * each;
+  const double squared = spot_squared(p, d), twice = -2.0 * LN2 * p.sign * squared;
   return {squared,
           {twice * (r[0] * v.x), twice * fma(r[1], v.x, r[3] * v.y),
            twice * fma(r[2], v.x, fma(r[4], v.y, r[5] * v.z))},
-          {each * d.x * d.x, each * d.y * d.y, each * d.z * d.z, each * d.x * d.y, each * d.x * d.z,
-           each * d.y * d.z}};
+          {squared * d.x * d.x, squared * d.y * d.y, squared * d.z * d.z, squared * d.x * d.y,
+           squared * d.x * d.z, squared * d.y * d.z}};
 }
 
 // By fractional indices, from what it is by those of the basis of nodes.
@@ -169,12 +174,28 @@ NB_INLINE LatticeSlope node_slope(const Params& p, const Indices& at) {
   return found;
 }
 
+// Whether slopes are S times the distance d from a node, times what all orientations share: sums are
+// then those of S d and S d d, and parameters know the rest; see nbdask/gradients/pack.py.
+// S-GRAD-07, S-GRAD-24
+template <class V>
+NB_INLINE bool by_distance(const V& v) {
+  return (v.lattice == GAUSS || v.lattice == NODES) && v.amplitude != TRICUBIC;
+}
+
+// S and d.
+// S-GRAD-07, S-GRAD-24
+NB_INLINE LatticeSlope distance_slope(const Params& p, const Indices& at) {
+  const Vector d = {at.h.away, at.k.away, at.l.away};
+  return {spot_squared(p, d), d, {0.0, 0.0, 0.0, 0.0, 0.0, 0.0}};
+}
+
 // S-GRAD-05, S-GRAD-06, S-GRAD-07, S-GRAD-24
 template <class V>
 NB_INLINE LatticeSlope lattice_slope(const V& v, const Params& p, const Indices& at) {
   if (v.lattice == FEW_ODD || v.lattice == FEW) return few_slopes(v, p, at);
   if (v.lattice == GRATING) return square_slope(p, at);
   if (v.lattice == SPHERE) return sphere_slope(p, at);
+  if (by_distance(v)) return distance_slope(p, at);
   return v.lattice == NODES ? node_slope(p, at) : gauss_slope(p, at);
 }
 
