@@ -18,7 +18,7 @@ from nbdask.geometry.model import Array
 from nbdask.geometry.slopes import MOVES
 from nbdask.gradients.adjoint import adjoint
 from nbdask.gradients.change import moved, with_values
-from nbdask.gradients.parameters import FIELDS, known
+from nbdask.gradients.parameters import FIELDS, known, value_of
 from nbdask.gradients.work import image_of
 
 _XYZ = "xyz"
@@ -61,6 +61,8 @@ class Rendering:
         for name in self.names:
             entry = known(name)
             if not entry.is_move:
+                if value_of(self.experiment, name) is None:
+                    raise FieldError("parameters", name, "a field that has a number here")
                 continue
             if entry.lattice:
                 raise FieldError("parameters", name, "a turn of the first crystal")

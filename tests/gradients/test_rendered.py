@@ -96,6 +96,7 @@ def test_a_turn_after_a_turn() -> None:
         (BASE, ("detector.shift.x",), None, "left out without panels"),
         (several(), ("panel.nowhere.shift.x",), None, "a panel that there is"),
         (BASE, ("lattices.0.crystal.turn.x",), None, "a turn of the first crystal"),
+        (KINDS["matrix, sample pivot"], ("crystal.cell.a",), None, "has a number here"),
         (KINDS["square"], (), (3,), "different structure.reflections"),
     ],
 )
