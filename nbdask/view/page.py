@@ -280,8 +280,10 @@ class Page:
         if self._other is not None:
             overview = self._combined(overview, self._other.overview(self.kind))
         self.base.data = columns(overview)
-        name = self.stores.names[self.choices.shown]
-        self.title.text = title_text(self.scene, name)
+        names, beside = self.stores.names, self.choices.beside
+        other = None if self._other is None or beside is None else names[beside]
+        sign = "\N{MINUS SIGN}" if self.choices.mode == DIFFERENCE else "|"
+        self.title.text = title_text(self.scene, names[self.choices.shown], other, sign)
         self.status.text = progress_text(self.scene)
         self.marks.damaged.data = marked(self.scene)
         self.provenance.text = provenance_text(self.scene.levels.reader.attributes)

@@ -80,16 +80,22 @@ def _photons_text(scene: Scene, row: int, column: int) -> str:
     return f"{photons:.6g} {scene.levels.reader.unit}"
 
 
-def title_text(scene: Scene, name: str) -> str:
-    """Return name and size of what is shown.
+def title_text(scene: Scene, name: str, other: str | None = None, between: str = "|") -> str:
+    """Return names and size of what is shown.
 
     Parameters
     ----------
     scene : Scene
     name : str
         Of the store, as the user gave it; its place is told when the pointer is over it.
+    other : str or None
+        Of the store beside it, or of what is taken from it.
+    between : str
+        The sign between both names.
     """
     short, place = html.escape(Path(name).name), html.escape(str(scene.levels.place.name))
+    if other is not None:
+        short += f" {between} {html.escape(Path(other).name)}"
     shot = "" if scene.shot is None else f", shot {scene.shot}"
     slow, fast = scene.shape
     return (

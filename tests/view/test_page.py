@@ -72,11 +72,14 @@ def test_two_stores_side_by_side_and_their_difference(page: Page) -> None:
     page.choices.group.active = 1
     shown = page.detail.data["image"][0]
     assert (shown[0, 0], shown[0, -1]) == (1.0, 2.0)
+    assert "a.zarr | b.zarr" in page.title.text
     page.choices.group.active = 2
+    assert "a.zarr \N{MINUS SIGN} b.zarr" in page.title.text
     assert (page.detail.data["image"][0] == -1.0).all()
     assert seen_scale(page) is page.contrasts.difference
     assert (page.contrasts.difference.low, page.contrasts.difference.high) == (-1.0, 1.0)
     page.choices.group.active = 0
+    assert "b.zarr" not in page.title.text
     assert seen_scale(page) is page.contrasts.log
 
 
