@@ -95,7 +95,7 @@ def sigmas_off(found: nbdask.FitResult, truth: Experiment) -> dict[str, float]:
 
 def turn_between(one: Experiment, other: Experiment) -> list[float]:
     """Return the small turn from the orientation of one crystal to that of another [rad]."""
-    first, second = (rotation(*e.crystal.misset) for e in (one, other))
+    first, second = (rotation(e.crystal) for e in (one, other))
     turn = first @ second.T
     return [
         float(turn[2, 1] - turn[1, 2]) / 2,
@@ -104,9 +104,10 @@ def turn_between(one: Experiment, other: Experiment) -> list[float]:
     ]
 
 
-def rotation(x: float, y: float, z: float) -> np.ndarray:
-    """Return the matrix that turns about x, then y, then z [rad]."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos([x, y, z]), np.sin([x, y, z])
+def rotation(crystal: Crystal) -> np.ndarray:
+    """Return the matrix that turns a crystal about x, then y, then z, by its misset."""
+    assert isinstance(crystal.misset, tuple)
+    (cx, cy, cz), (sx, sy, sz) = np.cos(crystal.misset), np.sin(crystal.misset)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])

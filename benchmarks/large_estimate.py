@@ -28,6 +28,7 @@ from nbdask import calibrate
 from nbdask.flags import from_args
 from nbdask.kernels.registry import default_costs, get_kernel
 from nbdask.plan.cost import SHAPES, amplitudes_of, load_costs, save_costs
+from nbdask.plan.demand import Resources
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.prepare import Settings, prepare
 from nbdask.store.address import place_of
@@ -128,11 +129,9 @@ def measure(name: str, case: Case, folder: Path, words: dict[str, str]) -> Row:
     estimate = make_plan(
         model,
         get_kernel(plan.backend, plan.precision),
-        load_costs(default_costs()),
+        Resources(load_costs(default_costs()), plan.workers, storage=plan.estimate.storage),
         tile=plan.grid.tile,
         steps_per_task=longest(plan),
-        workers=plan.workers,
-        storage=plan.estimate.storage,
         outputs=outputs,
     ).estimate
     return Row(name, estimate.total, seconds, estimate.parts(), estimate.limit)

@@ -61,7 +61,9 @@ def _float_rows(path: Path, columns: int, row: int) -> Any:
 
 
 def _smv_rows(path: Path, columns: int, row: int) -> Any:
-    return np.fromfile(path, "<u2", _ROWS * columns, offset=512 + 2 * row * columns)
+    with open(path, "rb") as handle:
+        head = int(handle.read(64).split(b"HEADER_BYTES=")[1].split(b";")[0])
+    return np.fromfile(path, "<u2", _ROWS * columns, offset=head + 2 * row * columns)
 
 
 def _pgm_rows(path: Path, columns: int, row: int) -> Any:

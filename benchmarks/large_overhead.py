@@ -55,7 +55,7 @@ def _stretched(
     return result
 
 
-def _setup(folder: Path, name: str, count: int) -> Setup:
+def _setup(folder: Path, name: str, count: int) -> Setup[RunContext]:
     """Return a run of ``count`` tiles with a store of its own."""
     flags = f"{FLAGS} -detpixels_x {EDGE * count} -detpixels_y {EDGE}"
     settings = Settings(backend="numpy", tile=EDGE)
@@ -65,7 +65,7 @@ def _setup(folder: Path, name: str, count: int) -> Setup:
     return Setup(name, RunContext.of(model, plan, TileWriter(store)))
 
 
-def plain(setup: Setup, count: int) -> float:
+def plain(setup: Setup[RunContext], count: int) -> float:
     """Return the seconds of all tasks on plain threads."""
     setup.install()
     start = time.perf_counter()
@@ -77,7 +77,7 @@ def plain(setup: Setup, count: int) -> float:
     return seconds
 
 
-def by_dask(executor: Executor, setup: Setup, count: int) -> float:
+def by_dask(executor: Executor, setup: Setup[RunContext], count: int) -> float:
     """Return the seconds of all tasks through an executor."""
     results: list[Any] = []
     start = time.perf_counter()

@@ -85,7 +85,8 @@ def _graphs(run: str, count: int, seconds: float) -> Iterator[Graph]:
 
 def cost(client: Client, run: str, tiles: int, seconds: float) -> float:
     """Return the milliseconds of processor time that this process spends on a tile."""
-    executor, found = DistributedExecutor(client, 1), []
+    executor = DistributedExecutor(client, 1)
+    found: list[Any] = []
     before = time.process_time()
     executor.run(Nothing(run), _graphs(run, tiles, seconds), found.append)
     spent = time.process_time() - before

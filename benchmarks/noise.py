@@ -61,7 +61,7 @@ def statistics(side: int) -> list[dict[str, Any]]:
 def costs(pixels: int) -> list[dict[str, Any]]:
     """Return the processor time of a simulation and of the noise that is added to it."""
     argv = [*FLAGS.split(), *SCAN.split(), "-detpixels"]
-    records = []
+    records: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for side in (64, pixels):  # The first compiles.
             experiment = nbdask.from_args([*argv, str(side)])

@@ -33,7 +33,6 @@ from tests.background.test_images import cases, images_of
 
 #: Of the rms of F, by method.
 WITHIN = {"direct": 1e-6, "map": 2e-5}
-Terms = dict[str, tuple[float, float]]
 
 
 class Line(NamedTuple):

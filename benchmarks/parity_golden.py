@@ -10,6 +10,7 @@ centre and two drawn squares.  FOLDER (default ``benchmarks/results``) gets ``pa
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -83,7 +84,9 @@ def table(rows: list[dict[str, Any]], binary: Binary, date: str) -> str:
 
 def main() -> int:
     """Run all cases and write the table."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks/results")
+    parser = argparse.ArgumentParser(description="Golden cases against the C program.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("benchmarks/results"))
+    folder: Path = parser.parse_args().folder
     binary = find_binary(None)
     cases = json.loads((GOLDEN / "cases.json").read_text())
     rows, date = [], ""

@@ -5,8 +5,8 @@ python -m benchmarks.parity_slim OUTCOME.json benchmarks/results/NAME.json
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 DROPPED = ("stdout", "stderr", "arguments")
@@ -14,8 +14,11 @@ DROPPED = ("stdout", "stderr", "arguments")
 
 def main() -> None:
     """Read, drop, write."""
-    source, target = (Path(name) for name in sys.argv[1:])
-    outcome = json.loads(source.read_text())
+    parser = argparse.ArgumentParser(description="Make an outcome of nbdask parity small.")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    options = parser.parse_args()
+    outcome = json.loads(options.source.read_text())
     for region in outcome["regions"]:
         for key in DROPPED:
             region.pop(key, None)
@@ -27,7 +30,7 @@ def main() -> None:
         item["path"] = Path(item["path"]).name
     rows = ",\n  ".join(json.dumps(region) for region in outcome.pop("regions"))
     head = json.dumps(outcome, indent=1)[:-2]
-    target.write_text(f'{head},\n "regions": [\n  {rows}\n ]\n}}\n')
+    options.target.write_text(f'{head},\n "regions": [\n  {rows}\n ]\n}}\n')
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def measure(experiment: Experiment, folder: Path) -> Parts:
     kernel, out = get_kernel("cpu"), folder / "parts.zarr"
     attributes = start_attributes(experiment, plan, None, "threads")
     create_store(out, plan.grid, attributes, pixel_size=experiment.detector.pixel_size)
-    writer = TileWriter(place_of(out, "fast"), plan.grid.counts[1])
+    writer = TileWriter(place_of(out, "fast"))
     context = RunContext.of(model, plan)
     for tile in plan.grid:
         with parts.timed("the crystal: all wavelengths and domains"):

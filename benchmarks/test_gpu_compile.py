@@ -71,7 +71,7 @@ TARGETS = [
 
 @compiled
 @pytest.mark.parametrize(("name", "arch"), TARGETS)
-def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name, arch):
+def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name: str, arch: str) -> None:
     """No local memory: no spills, no indexed arrays, no library trigonometry."""
     code, log = compile_program(VERSIONS[name], f"sm_{arch}")
     found = entries(log)
@@ -88,7 +88,7 @@ def test_registers_leave_room_for_two_blocks_and_nothing_is_spilled(name, arch):
 
 @compiled
 @pytest.mark.parametrize("name", VERSIONS)
-def test_no_slow_paths(name):
+def test_no_slow_paths(name: str) -> None:
     """Neither calls nor local memory, nor sines of the library."""
     ptx = compile_program(VERSIONS[name], "compute_90")[0].decode()
     assert "ld.global.nc.f64" in ptx  # orientations, amplitudes and sources by the read-only path
@@ -98,7 +98,7 @@ def test_no_slow_paths(name):
 
 @compiled
 @pytest.mark.parametrize("name", VERSIONS)
-def test_quotients_of_the_innermost_loop(name):
+def test_quotients_of_the_innermost_loop(name: str) -> None:
     """One of each evaluation where the lattice factor has one, none with the quick ones."""
     program = VERSIONS[name]
     wanted = name.startswith(("square, any", "square, list", "round"))
@@ -111,14 +111,14 @@ def test_quotients_of_the_innermost_loop(name):
 
 @compiled
 @pytest.mark.parametrize("name", BUDGET)
-def test_float64_operations_of_an_evaluation(name):
+def test_float64_operations_of_an_evaluation(name: str) -> None:
     """As many as the page about the GPU says, and no more."""
     assert float64_operations(VERSIONS[name]) <= BUDGET[name]
 
 
 @compiled
 @pytest.mark.parametrize("name", FUSED)
-def test_multiply_adds_are_those_of_the_text(name):
+def test_multiply_adds_are_those_of_the_text(name: str) -> None:
     """The compiler neither makes nor loses one: the bits are those of a processor."""
     program = VERSIONS[name]
     ptx = compile_program(program, "compute_90")[0].decode()
@@ -126,7 +126,7 @@ def test_multiply_adds_are_those_of_the_text(name):
     assert loop["fma.rn.f64"] == FUSED[name] * program.pixels
 
 
-def test_the_loop_that_does_the_work_is_found():
+def test_the_loop_that_does_the_work_is_found() -> None:
     """The innermost one with most of the wanted instructions."""
     outer, inner, other = "$L1", "$L2", "$L3"
     lines = [
@@ -145,7 +145,7 @@ def test_the_loop_that_does_the_work_is_found():
 
 @compiled
 @pytest.mark.parametrize("capability", [75, 90])
-def test_loops_of_the_units_compile(capability):
+def test_loops_of_the_units_compile(capability: int) -> None:
     """Those that measure what a GPU does at most; matrices from compute capability 8.0 on."""
     for use_quick in (False, True):
         program = gpu_peak.program(use_quick, matrices=capability >= 80)

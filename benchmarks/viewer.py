@@ -28,10 +28,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.large_memory import peak
 from benchmarks.machine import facts
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
 
 FLAGS = [
     "--no-sandbox",
@@ -42,7 +45,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SIZE = {"width": 1280, "height": 900}
+SIZE: ViewportSize = {"width": 1280, "height": 900}
 #: Seconds to the first view, and for a step, that are quick enough.
 FIRST, STEP = 2.0, 0.3
 _TIMES = (

@@ -22,6 +22,8 @@ from nbdask.kernels.registry import (
     kernel_facts,
 )
 from nbdask.plan.cost import load_costs
+from nbdask.plan.demand import Resources
+from nbdask.plan.estimate import Storage
 from nbdask.plan.memory import parse_bytes
 from nbdask.plan.plan import Plan, make_plan, recorded_tile
 from nbdask.plan.planes import check_backend, parse_planes
@@ -157,12 +159,14 @@ def prepare(
     plan = make_plan(
         model,
         kernel,
-        load_costs(default_costs()),
+        Resources(
+            load_costs(default_costs()),
+            spec.layout.times(shards),
+            limit,
+            Storage() if place is None else measured_storage(place),
+        ),
         tile=s.tile,
         steps_per_task=s.steps_per_task,
-        workers=spec.layout.times(shards),
-        memory_limit=limit,
-        storage=None if place is None else measured_storage(place),
         outputs=outputs,
         planes=planes,
         slopes=asked_slopes(experiment, model, s.gradient),

@@ -14,7 +14,7 @@ from nbdask.cluster.open import open_cluster
 from nbdask.errors import ClusterError, in_python
 from nbdask.experiment import Experiment
 from nbdask.fill.close import finish as finish_store
-from nbdask.fill.listen import Listener, Progress, listening
+from nbdask.fill.listen import Listener
 from nbdask.fill.shard import Share, begin, fill_shard, is_there
 from nbdask.fill.standing import Standing, standing
 from nbdask.graph.mapped import forget_amplitudes, map_amplitudes
@@ -37,7 +37,6 @@ def simulate_shard(
     settings: Settings | None = None,
     *,
     command: Sequence[str] | None = None,
-    progress: Progress | None = None,
     listeners: Sequence[Listener] = (),
     notes: Sequence[str] = (),
     treatment: Treatment | None = None,
@@ -59,10 +58,8 @@ def simulate_shard(
         The same for all shards; on threads of this process.
     command : sequence of str, optional
         The command line without its shard, for the record.
-    progress : callable, optional
-        Called with (tiles of the shard that are there, tiles of the shard).
     listeners : sequence of Listener
-        Hear of the shard in more detail.
+        Hear of the shard; tiles are counted of the shard alone.
     notes : sequence of str
         The caller's remarks for the record.
     treatment : Treatment, optional
@@ -87,7 +84,7 @@ def simulate_shard(
     for output in outputs:
         output.check()
     told = _Told(command, notes, treatment, recorded(outputs))
-    share = _filled(experiment, place, settings, shard, told, listening(progress, listeners))
+    share = _filled(experiment, place, settings, shard, told, listeners)
     if share.closed is not None:
         for output in outputs:
             output.write(place.name)

@@ -18,6 +18,7 @@ import nbdask
 from nbdask.errors import ClusterError, NbdaskError, PlanError, StoreError
 from nbdask.experiment import Experiment
 from nbdask.fill import shard as fill_shard_module
+from nbdask.fill.listen import listening
 from nbdask.fill.shard import Share
 from nbdask.plan.shards import Shard
 from nbdask.prepare import Settings
@@ -221,7 +222,7 @@ def test_a_store_that_is_replaced_meanwhile_stops_the_shard(tmp_path) -> None:
             store,
             "2/3",
             Settings(backend="numpy", threads=1),
-            progress=replace,
+            listeners=listening(replace),
         )
     assert not StoreReader(store).done().any()
 

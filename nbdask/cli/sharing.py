@@ -18,6 +18,7 @@ from nbdask.cli.startup import how_ended
 from nbdask.cli.streams import one_line
 from nbdask.errors import UnfinishedError, counted
 from nbdask.experiment import Experiment
+from nbdask.fill.listen import listening
 from nbdask.flags import Outputs
 from nbdask.plan.shards import Shard
 
@@ -84,16 +85,17 @@ def run_shard(
     from nbdask.shards import simulate_shard
 
     settings, out = Settings(**run_keywords(options)), options["out"]
+    as_json = options["log"] == "json"
     try:
         with bar(f"shard {shard}", options["quiet"]) as progress:
+            told = progress or _in_lines(shard, options["quiet"] or as_json)
             share = simulate_shard(
                 experiment,
                 out,
                 shard,
                 settings,
                 command=without_shard(argv),
-                progress=progress or _in_lines(shard, options["quiet"] or options["log"] == "json"),
-                listeners=[JsonLog()] if options["log"] == "json" else [],
+                listeners=listening(told, [JsonLog()] if as_json else []),
                 notes=notes,
                 treatment=made[0],
                 outputs=made[1],

@@ -42,8 +42,6 @@ _NO_PAGES: dict[str, Any] = {
 
 Answer = TypeVar("Answer")
 
-logger = logging.getLogger("nbdask")
-
 
 def as_variables(settings: dict[str, Any]) -> dict[str, str]:
     """Return settings of dask as environment variables, for workers that a shell starts."""

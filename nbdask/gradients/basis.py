@@ -11,7 +11,7 @@ from nbdask.geometry.slopes import Slopes, turned_frames
 from nbdask.gradients.parameters import Parameter, check_refinable, parameter_slopes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Basis:
     """Derivatives of a model.  Picklable.
 

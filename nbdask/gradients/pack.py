@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from threading import Lock
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,6 +24,10 @@ DATA = read_struct(_HEADER, "Data")
 PULLS = read_struct(_HEADER, "Pulls")
 MOST_SPINS = read_codes(_HEADER)["MOST_SPINS"]
 _PLACED = ("origin", "fast", "slow", "deep", "normal", "close_distance", "depth")
+#: Panels of a model and basis that are kept, so that tasks of one tile share what they read.
+_KEPT = 16
+
+_making = Lock()
 
 
 class PackedBasis(NamedTuple):
@@ -51,10 +56,8 @@ class PackedBasis(NamedTuple):
     waves: Array
 
 
-# One for each of the tasks' models and bases: strips of a tile share them.
-@lru_cache(maxsize=16)
 def pack_basis(model: Model, basis: Basis, panel: int = 0, pulled: bool = False) -> PackedBasis:
-    """Return what the loops read.
+    """Return what the loops read, made when it is first asked for: strips of a tile share it.
 
     Parameters
     ----------
@@ -64,6 +67,23 @@ def pack_basis(model: Model, basis: Basis, panel: int = 0, pulled: bool = False)
     pulled : bool
         Whether sums over wavelengths are wanted.
     """
+    key = (panel, pulled)
+    with _making:
+        made = _made.setdefault(basis, WeakKeyDictionary()).setdefault(model, {})
+        if key not in made:
+            if len(made) == _KEPT:
+                del made[next(iter(made))]
+            made[key] = _pack_basis(model, basis, panel, pulled)
+        return made[key]
+
+
+#: What was made of bases and their models, for as long as both live.
+_made: WeakKeyDictionary[Basis, WeakKeyDictionary[Model, dict[tuple[int, bool], PackedBasis]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _pack_basis(model: Model, basis: Basis, panel: int, pulled: bool) -> PackedBasis:
     packed = pack(model)
     model, basis = model.at(panel), basis.at(model, panel)
     by_distance = _by_distance(packed)

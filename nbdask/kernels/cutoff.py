@@ -129,7 +129,7 @@ def _make(model: Model, packed: Packed) -> CutoffInputs | None:
     rows.reshape(-1, 3, 4)[:, :, :3] = axes_of.transpose(0, 2, 1)
     longest_q = 2.0 / float(np.min(model.wavelength))
     rounding = _ROUNDING * longest_q * float(np.linalg.norm(axes_of, axis=2).max())
-    axes, slack = _bound(model, packed, rounding)
+    axes, slack = _bound(model, rounding)
     if not slack <= _MOST_SLACK:
         return None
     mean = model.axes.mean(axis=0)
@@ -155,7 +155,7 @@ def _make(model: Model, packed: Packed) -> CutoffInputs | None:
     return CutoffInputs(struct, rows, lanes, close, far)
 
 
-def _bound(model: Model, packed: Packed, rounding: float) -> tuple[Array, float]:
+def _bound(model: Model, rounding: float) -> tuple[Array, float]:
     """Return what a bound knows of each axis, and what an index' rounding may do to the bound."""
     if model.shape == SQUARE:
         # From a third of 1 / N the distance counts, whose relative error is then 3 N times that.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
 from nbdask.plan.cost import Costs
 from nbdask.plan.estimate import STORED, Pieces, Storage, Workers
 from nbdask.plan.leading import least_seconds, most_tasks
+from nbdask.plan.machine import total_memory
 from nbdask.plan.planes import arrays_of
 from nbdask.plan.tiles import Tile, TileGrid
 
@@ -70,6 +71,32 @@ class Shots:
         """Return what all shots cost, from the mean of the sample."""
         mean = sum(map(cost, self.sample)) / len(self.sample)
         return max(1, self.count) * mean
+
+
+class Resources(NamedTuple):
+    """What a run is given: how fast it computes, with how many tasks, how much memory, where to.
+
+    Parameters
+    ----------
+    costs : Costs
+    workers : Workers
+    memory_limit : int or str, optional
+        Bytes that each process may use.  None: its share of 70 % of what the machine has.
+    storage : Storage
+        How fast the store's place is; by default, what is usual.
+    """
+
+    costs: Costs
+    workers: Workers = Workers()
+    memory_limit: int | str | None = None
+    storage: Storage = Storage()
+
+    @property
+    def limit(self) -> int:
+        """Bytes that each process may use."""
+        if self.memory_limit is None:
+            return int(memory.DEFAULT_SHARE * total_memory() / self.workers.processes)
+        return memory.parse_bytes(self.memory_limit)
 
 
 @dataclass(frozen=True)

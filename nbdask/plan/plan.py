@@ -12,16 +12,8 @@ from nbdask import html
 from nbdask.errors import PlanError, counted
 from nbdask.geometry.model import Model
 from nbdask.plan import memory
-from nbdask.plan.cost import Costs
-from nbdask.plan.demand import Demand, KernelFacts, Shots
-from nbdask.plan.estimate import (
-    Estimate,
-    Storage,
-    Workers,
-    estimate,
-    format_seconds,
-)
-from nbdask.plan.machine import total_memory
+from nbdask.plan.demand import Demand, KernelFacts, Resources, Shots
+from nbdask.plan.estimate import Estimate, Workers, estimate, format_seconds
 from nbdask.plan.planes import Slope, arrays_of
 from nbdask.plan.steps import StepRange, split_steps
 from nbdask.plan.tiles import TileGrid, shape_text
@@ -241,13 +233,10 @@ def _check_count(grid: TileGrid) -> None:
 def make_plan(
     model: Model,
     kernel: KernelFacts,
-    costs: Costs,
+    resources: Resources,
     *,
     tile: object = None,
     steps_per_task: int | None = None,
-    workers: Workers | None = None,
-    memory_limit: int | str | None = None,
-    storage: Storage | None = None,
     outputs: int = 0,
     planes: tuple[str, ...] = (),
     slopes: tuple[Slope, ...] = (),
@@ -260,17 +249,11 @@ def make_plan(
     model : Model
         Of a series, that of shot 0.
     kernel : KernelFacts
-    costs : Costs
+    resources : Resources
     tile : int, str or tuple of int, optional
         Pixels of a tile (slow, fast); clipped to the detector.  None: chosen.
     steps_per_task : int, optional
         Most steps of one task.  None: chosen.
-    workers : Workers, optional
-        None: one process with one thread.
-    memory_limit : int or str, optional
-        Bytes that each process may use.  None: its share of 70 % of what the machine has.
-    storage : Storage, optional
-        How fast the store's place is.  None: what is usual.
     outputs : int
         Files that are made of the finished store.
     planes : tuple of str
@@ -285,9 +268,8 @@ def make_plan(
     PlanError
         A size that is not allowed, or a run that does not fit the memory.
     """
-    workers, costs = workers or Workers(), costs.of_gpu(kernel.costs)
-    storage = storage or Storage()
-    limit = _limit(memory_limit, workers)
+    workers, storage = resources.workers, resources.storage
+    costs, limit = resources.costs.of_gpu(kernel.costs), resources.limit
     several = shots or Shots(0, (model,))
     demand = Demand(model, kernel, costs, workers, storage, limit, several, planes, len(slopes))
     per_task = _checked_steps(steps_per_task)
@@ -301,7 +283,7 @@ def make_plan(
         per_task = ALL_STEPS
     steps = tuple(split_steps(model.n_steps, per_task))
     together = _choose_together(demand, grid, len(steps))
-    task, need = _fitting_bytes(demand, grid, len(steps), memory_limit)
+    task, need = _fitting_bytes(demand, grid, len(steps), resources.memory_limit)
     return Plan(
         grid=grid,
         steps=steps,
@@ -380,12 +362,6 @@ def _checked_steps(value: int | None) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise PlanError(f"--steps-per-task = {value!r}: must be a whole number of at least 1")
     return value
-
-
-def _limit(memory_limit: int | str | None, workers: Workers) -> int:
-    if memory_limit is None:
-        return int(memory.DEFAULT_SHARE * total_memory() / workers.processes)
-    return memory.parse_bytes(memory_limit)
 
 
 def _fitting_bytes(

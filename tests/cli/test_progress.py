@@ -23,6 +23,7 @@ from nbdask.fill.listen import Start
 from nbdask.geometry.build import build_model
 from nbdask.graph.tasks import TileResult
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.demand import Resources
 from nbdask.plan.plan import Plan, make_plan
 from nbdask.statistics import EMPTY
 from nbdask.store.local import LocalPlace
@@ -58,7 +59,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def plan_of(**parts) -> Plan:
     """Return a plan of 4 x 3 tiles of 8 x 8 pixels."""
-    return make_plan(build_model(small_experiment(**parts)), ReferenceKernel(), COSTS, tile=8)
+    return make_plan(
+        build_model(small_experiment(**parts)), ReferenceKernel(), Resources(COSTS), tile=8
+    )
 
 
 def start_of(

@@ -18,6 +18,7 @@ from nbdask.graph.context import RunContext, Setup, context_of
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.leftovers import mark
 from nbdask.plan import memory
+from nbdask.plan.demand import Resources
 from nbdask.plan.plan import make_plan
 from nbdask.run import simulate
 from nbdask.store.reader import StoreReader
@@ -98,7 +99,7 @@ def test_without_a_folder_of_ones_own_the_table_stays_in_memory(folder) -> None:
 def test_an_installed_setup_holds_the_mapped_table_only(folder) -> None:
     """A worker that unpickles a run maps its table; pickling it again carries the values."""
     model = model_of_list()
-    plan = make_plan(model, ReferenceKernel(), COSTS, tile=8)
+    plan = make_plan(model, ReferenceKernel(), Resources(COSTS), tile=8)
     sent = pickle.dumps(Setup("run-i", RunContext.of(model, plan)))
     setup = pickle.loads(sent)
     setup.install()

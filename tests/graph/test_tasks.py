@@ -21,6 +21,7 @@ from nbdask.graph.context import RunContext, Setup, context_of
 from nbdask.kernels import registry
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.demand import Resources
 from nbdask.plan.plan import make_plan
 from tests.helpers import COSTS, image_of, reflections, small_experiment
 
@@ -30,7 +31,8 @@ DETECTOR = Detector(pixels_fast=24, pixels_slow=32, pixel_size=4e-4)
 def context_for(experiment, tile=8, steps_per_task=None, write_tile=None) -> RunContext:
     """Return the context of a run with the reference kernel."""
     model = build_model(experiment)
-    plan = make_plan(model, ReferenceKernel(), COSTS, tile=tile, steps_per_task=steps_per_task)
+    resources = Resources(COSTS)
+    plan = make_plan(model, ReferenceKernel(), resources, tile=tile, steps_per_task=steps_per_task)
     return RunContext.of(model, plan, write_tile)
 
 

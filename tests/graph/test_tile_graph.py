@@ -19,6 +19,7 @@ from nbdask.graph.build import Graph, tile_graph, tile_graphs
 from nbdask.graph.context import RunContext, Setup, context_of
 from nbdask.kernels.interface import Partial
 from nbdask.kernels.reference import ReferenceKernel
+from nbdask.plan.demand import Resources
 from nbdask.plan.plan import make_plan
 from nbdask.plan.steps import split_steps
 from nbdask.plan.tiles import Tile, TileGrid
@@ -32,7 +33,7 @@ def context_for(experiment: Experiment = EXPERIMENT, **options: Any) -> RunConte
     """Return the context of a run with the reference kernel."""
     model = build_model(experiment)
     write = options.pop("write_tile", None)
-    plan = make_plan(model, ReferenceKernel(), COSTS, **{"tile": 16, **options})
+    plan = make_plan(model, ReferenceKernel(), Resources(COSTS), **{"tile": 16, **options})
     return RunContext.of(model, plan, write)
 
 

@@ -20,6 +20,7 @@ from nbdask.kernels.cuda_cupy import GpuKernel
 from nbdask.kernels.cuda_facts import GpuFacts
 from nbdask.kernels.registry import BACKENDS, kernel_facts
 from nbdask.plan.cost import AMPLITUDES, SHAPES, Costs
+from nbdask.plan.demand import Resources
 from nbdask.plan.estimate import Workers
 from nbdask.plan.plan import make_plan
 from nbdask.prepare import Settings, prepare
@@ -38,10 +39,9 @@ def detector_model(side: int, oversample: int = 1):
     )
 
 
-def plan_of(model, **options):
+def plan_of(model, workers=FOUR, memory_limit="64GiB"):
     """Return a plan for a GPU with plenty of memory beside it."""
-    options = {"workers": FOUR, "costs": COSTS, "memory_limit": "64GiB", **options}
-    return make_plan(model, GpuFacts("float64"), **options)
+    return make_plan(model, GpuFacts("float64"), Resources(COSTS, workers, memory_limit))
 
 
 def test_long_runs_are_cut_into_pieces_that_fill_a_gpu() -> None:
@@ -90,7 +90,7 @@ def test_costs_follow_the_gpu(monkeypatch) -> None:
     install(monkeypatch)
     kernel = GpuKernel()
     assert kernel.costs[key] == pytest.approx(usual[key])
-    plan = make_plan(detector_model(4096, 3), kernel, costs=Costs({}, {key: 1e6}), workers=FOUR)
+    plan = make_plan(detector_model(4096, 3), kernel, Resources(Costs({}, {key: 1e6}), FOUR))
     assert plan.run_seconds < 10
     assert plan.costs == "estimated from a GPU's clock and units"
 

@@ -17,7 +17,7 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.reference import ReferenceKernel
 from nbdask.kernels.registry import default_costs
 from nbdask.plan.cost import Costs
-from nbdask.plan.demand import Shots
+from nbdask.plan.demand import Resources, Shots
 from nbdask.plan.estimate import Workers
 from nbdask.plan.plan import Plan, make_plan, parse_tile
 from nbdask.plan.steps import split_steps
@@ -40,10 +40,9 @@ def model_of(n_slow: int, n_fast: int | None = None, oversample: int = 1, **samp
     )
 
 
-def plan_of(model: Model, **options) -> Plan:
+def plan_of(model: Model, workers=TWO, costs=COSTS, memory_limit="64GiB", **options) -> Plan:
     """Return a plan from the default cost figures for two threads and plenty of memory."""
-    options = {"workers": TWO, "costs": COSTS, "memory_limit": "64GiB", **options}
-    return make_plan(model, FastKernel(), **options)
+    return make_plan(model, FastKernel(), Resources(costs, workers, memory_limit), **options)
 
 
 def test_a_usual_run_has_square_tiles_of_1024() -> None:

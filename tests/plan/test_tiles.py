@@ -19,6 +19,7 @@ from nbdask.geometry.model import Model
 from nbdask.kernels.registry import default_costs
 from nbdask.plan import memory
 from nbdask.plan.cost import EACH_TERM_FACTOR, Costs, load_costs, save_costs
+from nbdask.plan.demand import Resources
 from nbdask.plan.estimate import Workers, format_seconds
 from nbdask.plan.plan import Plan, make_plan, parse_tile
 from nbdask.plan.steps import StepRange, split_steps
@@ -56,9 +57,16 @@ def model_of(slow: int, fast: int, **sampling: Any) -> Model:
     )
 
 
-def plan_of(model: Model, kernel: Facts | None = None, **options: Any) -> Plan:
+def plan_of(
+    model: Model,
+    kernel: Facts | None = None,
+    workers: Workers = Workers(),  # noqa: B008
+    memory_limit: int | str = "1TiB",
+    **options: Any,
+) -> Plan:
     """Return a plan with plenty of memory."""
-    return make_plan(model, kernel or Facts(), COSTS, **{"memory_limit": "1TiB", **options})
+    resources = Resources(COSTS, workers, memory_limit)
+    return make_plan(model, kernel or Facts(), resources, **options)
 
 
 BASE_MODEL = model_of(500, 300)

@@ -31,7 +31,6 @@ HERE = Path(__file__).parent
 BASE = HERE.parents[1] / "golden"
 #: Added to the cases that were made for their float images alone.
 ADDED = "-seed 11 -adc 7.5"
-HEADER = 512
 
 
 def run_case(binary: str, arguments: str) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
