@@ -109,7 +109,7 @@ def command(store: str, output: str, **options: Any) -> None:
         click.echo(json.dumps(_values(made), indent=2))
         return
     low, high = made.contrast
-    text = f"{made.path}: {low:.3g} to {high:.3g} {made.unit} per pixel"
+    text = f"{made.path}: colours from {low:.3g} to {high:.3g} {made.unit} per pixel"
     if not made.bright:
         text = f"{made.path}: no pixel above 0"
     if made.factor > 1:

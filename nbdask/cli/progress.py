@@ -108,7 +108,7 @@ class ProgressLine(Listener):
         parts = [
             f"{self.done} of {total} tiles, {100 * self.done // total} %",
             f"{_short(self._evaluations / spent)} evaluations/s{_done(plan.share)}",
-            f"{written / 1e9:.2f} of {plan.image_bytes / 1e9:.2f} GB",
+            f"{format_bytes(written)} of {format_bytes(plan.image_bytes)}",
         ]
         if self.done < total:
             parts.append(f"{format_seconds(self._left(spent))} left")

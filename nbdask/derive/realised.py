@@ -162,8 +162,9 @@ class Realised:
             ("fluence", f"{self.fluence_per_m2:.4g} photons/m^2{origin}"),
             (
                 "beam",
-                f"meets {panel} at slow, fast {pixels} pixels from the first one's centre ({places}"
-                f" mm from its outer corner), {self.distance_m * 1e3:.6g} mm from the sample",
+                f"meets {panel} at slow, fast {pixels} pixels from the centre of the first"
+                f" ({places} mm from its outer corner), {self.distance_m * 1e3:.6g} mm from"
+                " the sample",
             ),
             ("edges", f"{_d(self.edge_m)} {near}, {_d(self.corner_m)} in the {corner}"),
             (

@@ -39,11 +39,11 @@ def semantics_note(
     by_c = ", and ".join(c for c, _ in reasons)
     if experiment.semantics == "spec":
         return (
-            f"semantics spec: nanoBragg C's image is another one, as C {by_c}; --semantics c"
-            " computes it"
+            f"semantics spec: nanoBragg C computes another image, since it {by_c}; --semantics"
+            " c computes that one"
         )
     meant = ", and ".join(spec for _, spec in reasons)
-    return f"semantics c: as nanoBragg C, this image {by_c}; --semantics spec {meant}"
+    return f"semantics c: as in nanoBragg C, this image {by_c}; --semantics spec {meant}"
 
 
 def _reasons(
@@ -53,7 +53,7 @@ def _reasons(
     phi, sampling = phi_angles(experiment.scan), experiment.sampling
     if not np.array_equal(carried_angles(phi), phi):
         yield (
-            "keeps at phi 0 the rotation of the step before",
+            "keeps the rotation of the previous step at phi 0",
             "rotates phi 0 like any other step",
         )
     flags = [name for name in _EACH if getattr(sampling, name)]

@@ -323,7 +323,7 @@ class Search:
         begin = f"blur {blur:g}, " if blur else ""
         text = f"{begin}step {len(standing.losses) - 1}: loss {now.loss:.6g}"
         _log.info(text)
-        self.report(f"{text}, promised {promised:.3g}")
+        self.report(f"{text}, a drop of {promised:.3g} was predicted")
         return standing
 
     def _moved(self, standing: Standing, step: Step) -> Standing:

@@ -62,9 +62,7 @@ def _from_file(panel: Panel, place: MaskPlace, file: str) -> Mask:
     try:
         import h5py
     except ImportError:
-        raise InputFileError(
-            f"{file}: h5py is not installed: must be read with it: pip install nbdask[io]"
-        ) from None
+        raise InputFileError(f"{file}: h5py is not installed: pip install 'nbdask[io]'") from None
     what = "an HDF5 file with a mask"
     if not os.path.isfile(file):
         raise problem(file, None, "no such file", what)

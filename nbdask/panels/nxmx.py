@@ -52,7 +52,7 @@ def read_nxmx(given: Given) -> Instrument:
         import h5py
     except ImportError:
         raise given.refuse(
-            "", "h5py is not installed", "read with it: pip install nbdask[io]"
+            "", "h5py is not installed", "read with it: pip install 'nbdask[io]'"
         ) from None
     try:
         with h5py.File(given.path, "r") as file:

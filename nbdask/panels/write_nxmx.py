@@ -31,9 +31,7 @@ def write_nxmx(instrument: Instrument, path: Path) -> list[str]:
     try:
         import h5py
     except ImportError:
-        raise InputError(
-            "--to nxmx: h5py is not installed: must be: pip install nbdask[io]"
-        ) from None
+        raise InputError("--to nxmx: h5py is not installed: pip install 'nbdask[io]'") from None
     instrument, said = beam_along_z(instrument, "NXmx")
     places, stacked = placed(instrument)
     said += stacked + left_out(instrument, _HOLDS)

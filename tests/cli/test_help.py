@@ -359,6 +359,9 @@ def test_flags_of_a_word(capsys: Captured) -> None:
     assert "-Xbeam" in text
     assert "-hkl" not in text
     assert text.startswith("Beam:\n") or "\nDetector:\n" in text
+    assert main(["flags", "beam", "centre"]) == 0  # the example of the help
+    text = capsys.readouterr().out
+    assert {"-Xbeam", "-Ybeam"} <= set(text.split())
     assert main(["flags", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
     assert {"-cell", "-hkl"} <= {name for row in table for name in row["flags"]}

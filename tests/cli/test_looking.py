@@ -33,7 +33,7 @@ def test_preview_says_what_it_drew(store, tmp_path, capsys) -> None:
     argv = ["preview", str(store), "-o", str(target), "--size", "64"]
     assert main([*argv, "--spots", "2", "--resolution-rings", "--axes", "mm"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith(f"{target}: ")
+    assert out[0].startswith(f"{target}: colours from ")
     assert "photons per pixel, max of 2 x 2 pixels" in out[0]
     assert len([line for line in out if line.startswith("spot at slow ")]) == 2
     before = target.read_bytes()

@@ -99,7 +99,7 @@ def test_a_log_gets_few_plain_lines(capsys, clock) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "nbdask: dashboard: http://127.0.0.1:8787/status"
     assert len(lines) == 1 + 6
-    assert lines[1].startswith("nbdask: 2 of 12 tiles, 16 %, 6.4 evaluations/s, 0.00 of 0.00 GB")
+    assert lines[1].startswith("nbdask: 2 of 12 tiles, 16 %, 6.4 evaluations/s, 512 B of 3.0 KiB")
     assert "100 s left" in lines[1]
     assert lines[-1].startswith("nbdask: 12 of 12 tiles, 100 %")
     assert not any(ord(letter) < 32 for text in lines for letter in text)

@@ -36,7 +36,7 @@ def test_semantics_are_told(tmp_path: Path, capsys: Captured) -> None:
         said = capsys.readouterr().err.splitlines()
         (told,) = (line for line in said if "semantics spec: " in line)
         assert "at phi 0" in told
-        assert "--semantics c computes it" in told
+        assert "--semantics c computes that one" in told
     assert main(["info", str(store)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if "note         semantics spec: " in line]) == 1

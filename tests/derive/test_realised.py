@@ -73,7 +73,7 @@ def test_text_and_json() -> None:
     assert rows["crystal"] == "43 x 38 x 34 cells of 70 80 90 Angstrom, 90 90 90 degrees"
     assert rows["edges"] == "2.176 Angstrom at the nearest edge, 1.651 Angstrom in the corner"
     assert "sub-pixels (chosen), 1 layer, 1 source," in rows["steps"]
-    assert "499.50, 499.50 pixels from the first one's centre (50, 50 mm from" in rows["beam"]
+    assert "499.50, 499.50 pixels from the centre of the first (50, 50 mm from" in rows["beam"]
     data = found.to_dict()
     assert json.loads(json.dumps(data)) == data
 

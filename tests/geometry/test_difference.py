@@ -23,7 +23,7 @@ def of(flags: str, semantics: str = "spec") -> nbdask.Experiment:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ("-phi 0 -osc 1 -phisteps 4", "at phi 0 the rotation of the step before"),
+        ("-phi 0 -osc 1 -phisteps 4", "the rotation of the previous step at phi 0"),
         pytest.param("-phi -1 -osc 2 -phisteps 4", "at phi 0", marks=pytest.mark.long),
         pytest.param("-phi 1 -osc 1 -phisteps 4", None, marks=pytest.mark.long),
         ("-phi 0 -osc 0", None),

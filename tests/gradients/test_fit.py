@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,7 @@ def test_a_misoriented_crystal_is_put_right() -> None:
     assert np.abs(ours - right).max() < 1e-3 * np.abs(right).max()
     assert list(found.losses) == sorted(found.losses, reverse=True)
     assert len(told) == len(found.losses) - 1
+    assert re.fullmatch(r"step 1: loss \S+, a drop of \S+ was predicted", told[0])
     assert "crystal.turn.x" in found.table() == str(found)
     assert repr(found).startswith("<FitResult: chi2 per pixel ")
     assert found.to_dict()["converged"] is True
