@@ -1,6 +1,6 @@
 """``render()``: an image as a function in JAX, with the exact derivatives of nbdask.
 
-Needs JAX (``pip install nbdask[jax]``) with 64-bit numbers; everything is computed by nbdask on
+Needs JAX (``pip install "nbdask[jax]"``) with 64-bit numbers; everything is computed by nbdask on
 the processor, in calls that leave compiled programs.
 """
 

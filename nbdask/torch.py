@@ -1,6 +1,7 @@
 """``render()``: an image as a function in PyTorch, with the exact derivatives of nbdask.
 
-Needs PyTorch (``pip install nbdask[torch]``); everything is computed on the processor, in float64.
+Needs PyTorch (``pip install "nbdask[torch]"``); everything is computed on the processor, in
+float64.
 """
 
 from __future__ import annotations

@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     help="Percentile of the pixels above 0 that gets the last colour [default: chosen].",
 )
 @click.option(
+    "--range",
+    "ends",
+    type=Number(),
+    nargs=2,
+    metavar="LOW HIGH",
+    help="Photons per pixel of the first and the last colour [default: chosen].",
+)
+@click.option(
     "--colormap", default="inferno", show_default=True, help="Any of matplotlib's colour maps."
 )
 @click.option("--resolution-rings", is_flag=True, help="Draw rings of resolution, beam centre.")
@@ -87,6 +95,7 @@ def command(store: str, output: str, **options: Any) -> None:
     style = Style(
         log=options["log"],
         percentile=options["percentile"],
+        ends=options["ends"],
         colormap=options["colormap"],
         rings=options["resolution_rings"],
         spots=options["spots"],

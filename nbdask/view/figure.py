@@ -54,6 +54,13 @@ def check_style(style: Style) -> None:
         raise InputError(f"--colormap {style.colormap}: unknown to matplotlib ({hint})")
     if style.percentile is not None and not 0.0 < style.percentile <= 100.0:
         raise InputError(f"--percentile {style.percentile:g}: must be above 0 and at most 100")
+    if style.ends is not None:
+        low, high = style.ends
+        if not (math.isfinite(low) and low < high < math.inf and (low > 0.0 or not style.log)):
+            allowed = "LOW < HIGH, with logarithmic colours LOW above 0 (or use --linear)"
+            raise InputError(f"--range {low:g} {high:g}: must be {allowed}")
+        if style.percentile is not None:
+            raise InputError("--range: leave out --percentile, which is about the last colour too")
     if not LEAST <= style.size <= MOST:
         raise InputError(f"--size {style.size}: must be {LEAST} to {MOST} pixels")
     if style.downsample not in KINDS:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from nbdask.derive.assembly import AssembledLevels, geometry_of, open_levels
 from nbdask.derive.canvas import Canvas, factor_for, reduce_image
@@ -176,10 +177,19 @@ def _sheet(
         missing += float(lacking) / len(shots)
         canvases.append(canvas)
     values = np.concatenate([canvas.values().ravel() for canvas in canvases])
-    contrast = choose(values, log=style.log, percentile=style.percentile)
+    contrast = _contrast(style, values)
     figure = draw_sheet(levels, shots, canvases, region, style, contrast)
     unit, bright = levels.reader.unit, bool((values > 0.0).any())
     return Preview(Path(), region, factor, contrast, missing, (), (), unit, bright), figure
+
+
+def _contrast(
+    style: Style, values: NDArray[np.float32], centre: tuple[float, float] | None = None
+) -> Contrast:
+    """Return the ends of the colours: those of the style, or chosen."""
+    if style.ends is not None:
+        return Contrast(*style.ends)
+    return choose(values, log=style.log, percentile=style.percentile, centre=centre)
 
 
 def _reduced(
@@ -227,7 +237,7 @@ def _one(
             highest = _reduced(levels, region, factor, MAX, done)
         found = brightest(levels, highest, region, style.spots)
     centre = centre_of(canvas.region, factor, geometry_of(levels).beam_centre)
-    contrast = choose(canvas.values(), log=style.log, percentile=style.percentile, centre=centre)
+    contrast = _contrast(style, canvas.values(), centre)
     figure = draw(levels, canvas, region, style, contrast, found, title)
     # Between panels there is nothing to be computed: of several, tiles are counted.
     tiles = flags if flags is not None else levels.reader.done() if assembled else None

@@ -23,6 +23,8 @@ class Style:
         Logarithmic colours; else linear.
     percentile : float, optional
         Percentile of the pixels above 0 that gets the last colour; None: chosen.
+    ends : (float, float), optional
+        Photons (counts) of the first and the last colour; None: chosen.
     colormap : str
         Name of one of matplotlib's colour maps.
     rings : bool
@@ -39,6 +41,7 @@ class Style:
 
     log: bool = True
     percentile: float | None = None
+    ends: tuple[float, float] | None = None
     colormap: str = "inferno"
     rings: bool = False
     spots: int = 0

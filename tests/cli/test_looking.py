@@ -41,6 +41,8 @@ def test_preview_says_what_it_drew(store, tmp_path, capsys) -> None:
     assert main([*argv, *linear, "--overwrite", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     assert target.read_bytes() != before
+    assert main([*argv, "--range", "2", "50", "--overwrite"]) == 0
+    assert "colours from 2 to 50 photons per pixel" in capsys.readouterr().out
 
 
 def test_preview_of_darkness(store, tmp_path, capsys) -> None:
