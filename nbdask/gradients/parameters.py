@@ -405,9 +405,9 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         return "a list of structure factors: amplitudes of an adjoint tell it"
     if name == "beam.polarization" and not (experiment.beam.polarized or each[1]):
         return "the polarization factor is switched off"
-    if name == "detector.attenuation" and experiment.detector.thickness == 0.0:
-        return "no sensor thickness is modelled"
     value = value_of(experiment, name)
+    if name == "detector.attenuation" and 0.0 in (experiment.detector.thickness, value):
+        return "no sensor thickness is modelled, or nothing is captured in it"
     if value is None:
         return "not given"
     if name in _NOT_MODELLED and value == 0.0:

@@ -103,6 +103,11 @@ def test_another_value_is_put_in_one_place_only() -> None:
             "detector.attenuation",
             "thickness",
         ),
+        (
+            replace(BASE, detector=replace(BASE.detector, thickness=1e-3, attenuation=0.0)),
+            "detector.attenuation",
+            "nothing is captured",
+        ),
         (BASE, "detector.org_x", "not given"),
         (
             with_crystal(diffuse=Diffuse((1e-9, 1e-9, 1e-9), (1e-11, 1e-11, 1e-11))),
