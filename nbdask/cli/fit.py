@@ -309,7 +309,7 @@ def _data(path: str) -> Any:
         try:
             with np.errstate(over="ignore"):  # a size beyond all files is refused below
                 found = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:  # the last one: an empty file
             raise InputFileError(f"{path}: not a readable .npy file ({error})") from error
         if not np.issubdtype(found.dtype, np.number) or np.iscomplexobj(found):
             raise InputFileError(f"{path}: holds {found.dtype}: must be real numbers, photons")

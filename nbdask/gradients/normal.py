@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nbdask.errors import in_python
+from nbdask.errors import FieldError, in_python
 from nbdask.experiment import Experiment
 from nbdask.experiment.checks import not_negative, positive
 from nbdask.geometry.model import Array
@@ -22,6 +22,8 @@ from nbdask.plan.tiles import Tile
 
 #: Least variance of a pixel [photons^2].
 LEAST_VARIANCE = 1e-3
+#: Largest readout noise whose square is a number [photons].
+MOST_READOUT = 1e150
 #: Loss, chi2, pixels, gradient, Hessian.
 Sums = tuple[float, float, int, Array, Array]
 
@@ -82,7 +84,9 @@ class Errors:
     def __post_init__(self) -> None:
         """Check the numbers."""
         not_negative("background", self.background)
-        not_negative("readout", self.readout)
+        # Its square is part of a variance.
+        if not_negative("readout", self.readout) > MOST_READOUT:
+            raise FieldError("readout", self.readout, f"at most {MOST_READOUT:g} photons")
         if self.robust is not None:
             positive("robust", self.robust)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from nbdask.errors import FieldError, nearest_dotted
 from nbdask.experiment import Experiment
+from nbdask.experiment.checks import number as checked
 from nbdask.geometry.conventions import centres
 from nbdask.geometry.model import Array, Model
 from nbdask.geometry.numbers import NUDGE
@@ -87,7 +88,7 @@ class _Fields(dict[str, Field]):
 
     def __missing__(self, name: str) -> Field:
         """Return the field of ``panel.q0a1.shift.x``, ``lattices.0.crystal.cell.a`` and so on."""
-        start, _, rest = name.partition(".")
+        start, _, rest = str(name).partition(".")
         number, _, own = rest.partition(".")
         if (
             start == "lattices"
@@ -154,11 +155,12 @@ class Parameter:
     shown_unit: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        """Check the names."""
-        if not self.fields:
-            raise FieldError("parameter", self.name, "a name with at least one field")
-        for name in self.fields:
+        """Check names and factors."""
+        if not self.fields or not isinstance(self.fields, Mapping):
+            raise FieldError("parameter", self.name, "a name with a mapping of fields to factors")
+        for name, factor in self.fields.items():
             known(name)
+            checked(f"factor of {name}", factor)
         first = FIELDS[next(iter(self.fields))].unit
         object.__setattr__(self, "shown_unit", self.unit or first)
 
@@ -174,7 +176,7 @@ def known(name: str) -> Field:
     try:
         return FIELDS[name]
     except KeyError:
-        near = nearest_dotted(name, FIELDS)
+        near = nearest_dotted(str(name), FIELDS)
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise FieldError(
             "parameter", name, f"a name that `nbdask parameters` lists{meant}, or its beginning"
@@ -214,9 +216,7 @@ def _named(text: str) -> list[Parameter]:
     if not isinstance(text, str):
         raise FieldError("parameter", text, "a name, or a Parameter")
     result = []
-    for word in (part.strip() for part in text.split(",")):
-        if not word:
-            continue
+    for word in filter(None, map(str.strip, text.split(","))):
         if "=" in word:
             result.append(_tied(word))
             continue
@@ -372,8 +372,7 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         return "a tophat crystal: its image is constant between jumps"
     if crystal.diffuse is not None:
         return "diffuse scattering is not differentiated: leave it out"
-    beside = experiment.background
-    if entry.part == "detector" and beside.beamstop is not None:
+    if entry.part == "detector" and experiment.background.beamstop is not None:
         return "a beam stop, at whose edge the image would change: leave it out"
     if entry.part == "detector" and entry.is_move != bool(experiment.detector.panels):
         if entry.is_move:
@@ -406,9 +405,9 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
         return "a list of structure factors: amplitudes of an adjoint tell it"
     if name == "beam.polarization" and not (experiment.beam.polarized or each[1]):
         return "the polarization factor is switched off"
-    if name == "detector.attenuation" and experiment.detector.thickness == 0.0:
-        return "no sensor thickness is modelled"
     value = value_of(experiment, name)
+    if name == "detector.attenuation" and 0.0 in (experiment.detector.thickness, value):
+        return "no sensor thickness is modelled, or nothing is captured in it"
     if value is None:
         return "not given"
     if name in _NOT_MODELLED and value == 0.0:
@@ -421,7 +420,8 @@ def refusal(experiment: Experiment, name: str, model: Model | None = None) -> st
 def _refusal_of_further(experiment: Experiment, number: int, name: str) -> str | None:
     """Return why an image cannot be differentiated by a field of a further crystal."""
     if number > len(experiment.lattices):
-        return f"no such crystal: lattices.0 to lattices.{len(experiment.lattices) - 1}"
+        last = len(experiment.lattices) - 1
+        return f"no such crystal: lattices.0 to lattices.{last}" if last >= 0 else "one crystal"
     if known(name).part == "structure" and experiment.lattices[number - 1].structure is None:
         return "the first crystal's amplitudes are taken"
     return refusal(experiment.singles[number], name)

@@ -66,9 +66,16 @@ def given(name: str, image: Any) -> None:
     ------
     FieldError
     """
+    allowed = "an array of the image's shape, as numpy.load or nbdask.open give it"
     if image is None or isinstance(image, (str, bytes, os.PathLike)):
-        allowed = "an array of the image's shape, as numpy.load or nbdask.open give it"
         raise FieldError(name, image, allowed)
+    if hasattr(image, "shape"):
+        return
+    # Anything but an array: rows of different lengths, or a whole xarray.Dataset.
+    try:
+        np.asarray(image)
+    except (TypeError, ValueError):
+        raise FieldError(name, f"a {type(image).__name__}", allowed) from None
 
 
 def given_mask(mask: Any) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,10 +199,16 @@ def _tile(
     if tile is None:
         most = math.isqrt(_TILE_BYTES // (8 * (1 + parameters)))
         tile = max(32, min(most // 32 * 32, _MOST_EDGE))
-    edges = (tile, tile) if isinstance(tile, int) else tuple(tile)
-    if len(edges) != 2 or any(not isinstance(n, int) or n < 1 for n in edges):
+    edges = tuple(tile) if isinstance(tile, Iterable) else (tile, tile)
+    if len(edges) != 2 or not all(map(_is_count, edges)):
         raise FieldError("--tile", tile, "one or two whole numbers of at least 1")
-    return (min(edges[0], shape[0]), min(edges[1], shape[1]))
+    return (min(int(edges[0]), shape[0]), min(int(edges[1]), shape[1]))
+
+
+def _is_count(number: Any) -> bool:
+    """Whether it is a whole number of at least 1, of Python or NumPy."""
+    whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    return whole and number >= 1
 
 
 def image_of(

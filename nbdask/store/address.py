@@ -47,7 +47,7 @@ def place_of(out: str | os.PathLike[str] | Place, durability: str = "full") -> P
     if "://" in text:
         raise StoreError(f"--out {text}: give a path, or an address that begins with {SCHEME}")
     if not text:
-        raise StoreError("--out is empty: give the path of the store to write, such as run.zarr")
+        raise StoreError("path '' is empty: give that of the store, such as run.zarr")
     from nbdask.store.local import LocalPlace
 
     return LocalPlace(Path(text).absolute(), durable=durability == "full")

@@ -112,6 +112,13 @@ def test_a_fit_that_is_stopped_tells_how_to_go_on(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_an_empty_file_is_no_interrupt(tmp_path: Path, capsys) -> None:
+    """numpy says of it that its end was reached, which a terminal says too."""
+    (tmp_path / "a.npy").touch()
+    assert main(["fit", str(tmp_path / "a.npy"), *FLAGS, "--refine", "scan.phi0"]) == 2
+    assert "a.npy: not a readable .npy file" in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("error")
 def test_data_larger_than_any_file_is_refused_in_one_line(tmp_path: Path, capsys) -> None:
     """Its size in bytes is beyond numpy's integers, which numpy warns of."""

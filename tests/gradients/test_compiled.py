@@ -11,6 +11,7 @@ import pytest
 
 from nbdask.errors import BackendError
 from nbdask.experiment import (
+    Background,
     Detector,
     Experiment,
     LabFrame,
@@ -36,7 +37,7 @@ from nbdask.native import library
 from nbdask.native.sources import SOURCES
 from nbdask.plan.steps import StepRange
 from nbdask.plan.tiles import Tile
-from tests.gradients.support import BASE, KINDS, with_crystal
+from tests.gradients.support import BASE, KINDS, TINY, with_crystal
 from tests.helpers import evaluated, reflections, whole
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="there is no compiled library")
@@ -114,6 +115,25 @@ def test_bits_do_not_depend_on_tiles_masks_and_ranges(kind: str) -> None:
     assert np.allclose(again, full, rtol=1e-12, atol=1e-13 * np.abs(full).max())
     whole_sums = kernel.sums(model, basis, tile, StepRange(0, model.n_steps), None)
     assert np.array_equal(kernel.finish(model, basis, tile, whole_sums, None), full)
+
+
+@pytest.mark.parametrize("layers", [0, 2], ids=["no sensor", "sensor"])
+def test_a_pixel_beyond_dmin_changes_no_bit_of_its_neighbours(layers: int) -> None:
+    """Where one takes its polarization from a later sub-pixel, the others take their own."""
+    sensor = {"thickness": 2e-4, "attenuation": 3e3, "thick_steps": layers} if layers else {}
+    experiment = replace(
+        BASE,
+        detector=replace(TINY, **sensor),
+        sampling=Sampling(oversample=2, dmin=2e-9),
+        background=Background(water=1e-6),
+    )
+    model, basis, _ = everything(experiment)
+    kernel = CpuSlopes()
+    full = kernel.planes(model, basis, whole(model), None)
+    assert 0 < np.count_nonzero(full[0]) < full[0].size
+    for slow, fast in np.ndindex(full.shape[1:]):
+        one = kernel.planes(model, basis, Tile(slow, slow + 1, fast, fast + 1), None)
+        assert np.array_equal(one[:, 0, 0], full[:, slow, fast])
 
 
 @pytest.mark.parametrize("level", library.levels() if library.available() else ())

@@ -88,6 +88,7 @@ def test_a_step_moves_the_crystal_that_is_named() -> None:
 def test_what_is_not_there_says_so() -> None:
     """A crystal of a higher number; amplitudes that are not its own."""
     assert "lattices.0 to lattices.1" in (refusal(EXPERIMENT, "lattices.2.crystal.turn.x") or "")
+    assert refusal(BASE, "lattices.0.crystal.turn.x") == "one crystal"
     assert "first crystal's" in (refusal(EXPERIMENT, "lattices.0.structure.default_F") or "")
 
 

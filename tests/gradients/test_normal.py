@@ -65,7 +65,8 @@ def test_any_array_will_do_and_tiles_do_not_matter(kind: str) -> None:
     found = nbdask.normal_equations(BASE, made, NAMES, background=1.0, tile=(4, 3))
     assert np.allclose(found.hessian, whole.hessian, rtol=1e-12)
     assert found.loss == pytest.approx(whole.loss, rel=1e-12)
-    again = nbdask.normal_equations(BASE, made, NAMES, background=1.0, tile=(4, 3))
+    numbers = (np.int64(4), np.int32(3))
+    again = nbdask.normal_equations(BASE, made, NAMES, background=1.0, tile=numbers)
     assert np.array_equal(again.hessian, found.hessian)
 
 
@@ -108,9 +109,25 @@ def test_variances_have_a_floor() -> None:
     [
         (DATA[1:], {}, InputError),
         (DATA, {"readout": -1.0}, FieldError),
+        (DATA, {"readout": 1e300}, FieldError),
         (DATA, {"robust": 0.0}, FieldError),
+        ([[1.0, 2.0], [3.0]], {}, FieldError),
+        (xarray.Dataset({"image": (("slow", "fast"), DATA)}), {}, FieldError),
+        (DATA, {"mask": [[True], [True, False]]}, FieldError),
+        (DATA, {"tile": 1.5}, FieldError),
+        (DATA, {"tile": True}, FieldError),
     ],
-    ids=["shape", "readout", "robust"],
+    ids=[
+        "shape",
+        "readout",
+        "its square",
+        "robust",
+        "ragged",
+        "dataset",
+        "ragged mask",
+        "tile",
+        "no number",
+    ],
 )
 def test_wrong_data_and_errors_are_refused(data: object, options: dict, error: type) -> None:
     """In one line."""

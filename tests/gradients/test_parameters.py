@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -101,6 +103,11 @@ def test_another_value_is_put_in_one_place_only() -> None:
             "detector.attenuation",
             "thickness",
         ),
+        (
+            replace(BASE, detector=replace(BASE.detector, thickness=1e-3, attenuation=0.0)),
+            "detector.attenuation",
+            "nothing is captured",
+        ),
         (BASE, "detector.org_x", "not given"),
         (
             with_crystal(diffuse=Diffuse((1e-9, 1e-9, 1e-9), (1e-11, 1e-11, 1e-11))),
@@ -156,3 +163,21 @@ def test_every_name_is_a_field() -> None:
     for name, entry in FIELDS.items():
         if not entry.is_move:
             assert hasattr(getattr(KINDS["square"], entry.part), entry.field), name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        ["crystal.turn.x"],
+        "crystal.turn.x",
+        {5: 1.0},
+        {"crystal.turn.x": "1"},
+        {"crystal.turn.x": None},
+        {"crystal.turn.x": math.nan},
+    ],
+)
+def test_a_tie_is_of_fields_and_finite_factors(fields: Any) -> None:
+    """Anything else is refused where it is made, not where it would be multiplied."""
+    with pytest.raises(FieldError):
+        Parameter("tie", fields)

@@ -386,7 +386,7 @@ def test_reasons_tell_what_to_do(error: Exception, text: str) -> None:
 @pytest.mark.parametrize(
     ("out", "line"),
     [
-        ("", "--out is empty: give the path of the store to write, such as run.zarr"),
+        ("", "path '' is empty: give that of the store, such as run.zarr"),
         ("http://a/b", "--out http://a/b: give a path, or an address that begins with s3://"),
         (b"a.zarr", "b'a.zarr' is not a path: give that of a store, such as 'run.zarr'"),
         (7, "7 is not a path: give that of a store, such as 'run.zarr'"),

@@ -30,10 +30,10 @@ struct Block {
   // sub-pixel along fast and along slow, times the layer.
   Row turns[9], shape[MOST_SHAPE], spins[MOST_SPINS], moves[12];
   // Derivatives of a pixel's factors: by the place of the first sub-pixel, by the normal, by distance,
-  // depth and Kahn's factor; by the place where the polarization is taken, and that place; by the place
-  // in the last layer.  Photons over the scale, and the factors of background and terms;
-  // see weigh_factors.
-  Row bent[9], turned[3], turned_at[3], sunk[3], polar, share, whole, start, lift;
+  // depth and Kahn's factor; by the place where the polarization is taken, that place, and 1 where it is
+  // that of the first sub-pixel; by the place in the last layer.  Photons over the scale, and the
+  // factors of background and terms; see weigh_factors.
+  Row bent[9], turned[3], turned_at[3], front, sunk[3], polar, share, whole, start, lift;
   // Zeros.
   Row none;
   int pixels, count;

@@ -29,6 +29,7 @@ NB_APART void polarize(const Params& shared, const Source& light, double* __rest
 // Polarization factors are those of the first sub-pixel.
 void take_front(const Mover& mover, Block& b) {
   for (int i = 0; i < b.count; ++i) {
+    b.front[i] = b.polar[i] != 0.0;
     b.turned_at[0][i] = fast_of(mover, b.fast[i]);
     b.turned_at[1][i] = slow_of(mover, b.slow[i]);
     b.turned_at[2][i] = mover.layer;
@@ -36,12 +37,14 @@ void take_front(const Mover& mover, Block& b) {
 }
 
 // Where one is 0 so far, it is that of a later source, sub-pixel or layer.
-void polarize_later(const Params& p, const Source& source, const Mover& mover, Block& b) {
+void polarize_later(const Params& p, const Source& source, const Mover& mover, bool first,
+                    Block& b) {
   Term& t = b.term[0];
   polarize<true>(p, source, t.squared, &t.gx, b.sum, b);
   for (int i = 0; i < b.count; ++i) {
     if (b.polar[i] != 0.0) continue;
     b.polar[i] = t.squared[i];
+    b.front[i] = first && b.polar[i] != 0.0;
     b.turned[0][i] = t.gx[i];
     b.turned[1][i] = t.gy[i];
     b.turned[2][i] = t.gz[i];
@@ -63,7 +66,7 @@ bool find_polarization(const Job& job, Block& b) {
     for (int number = 0; number < p.sources; ++number) {
       const Source source = read_source(job.sources, number);
       if (outer || number)
-        polarize_later(p, source, mover, b);
+        polarize_later(p, source, mover, outer == 0, b);
       else
         (job.bent ? polarize<true> : polarize<false>)(p, source, b.polar, b.turned, b.bent[8], b);
       int open = 0;
@@ -96,10 +99,8 @@ NB_APART void capture(const Params& shared, int layer, Block& b) {
 // Photons over the scale, factors of background and terms.  BENT: what the change of each factor counts
 // besides.
 template <bool BENT>
-NB_APART void weigh(const Params& given, const double* __restrict total, bool polar_at_front,
-                    Block& b) {
+NB_APART void weigh(const Params& given, const double* __restrict total, Block& b) {
   const Params p = given;
-  const double front = polar_at_front;
   NB_SIMD
   for (int i = 0; i < b.count; ++i) {
     const FactorSlope open =
@@ -110,7 +111,8 @@ NB_APART void weigh(const Params& given, const double* __restrict total, bool po
     b.lift[i] = found.lift;
     if (BENT) {
       const double by_omega = found.by_omega, by_polar = found.by_polar, by_share = found.by_share;
-      const double here = front * by_polar;
+      // Of each pixel for itself: its bits do not depend on the others of a block.
+      const double here = b.front[i] * by_polar, elsewhere = by_polar - here;
       b.bent[0][i] = fma(by_omega, open.place.x, here * b.turned[0][i]);
       b.bent[1][i] = fma(by_omega, open.place.y, here * b.turned[1][i]);
       b.bent[2][i] = fma(by_omega, open.place.z, here * b.turned[2][i]);
@@ -120,9 +122,9 @@ NB_APART void weigh(const Params& given, const double* __restrict total, bool po
       b.bent[6][i] = by_omega * open.close_distance;
       b.bent[7][i] *= by_share;
       b.bent[8][i] *= by_polar;
-      b.turned[0][i] *= by_polar;
-      b.turned[1][i] *= by_polar;
-      b.turned[2][i] *= by_polar;
+      b.turned[0][i] *= elsewhere;
+      b.turned[1][i] *= elsewhere;
+      b.turned[2][i] *= elsewhere;
       b.sunk[0][i] *= by_share;
       b.sunk[1][i] *= by_share;
       b.sunk[2][i] *= by_share;
@@ -163,7 +165,7 @@ Taken find_factors(const Job& job, Block& b) {
   const Params& p = job.p;
   const int last = p.layers - 1;
   const bool thick = p.depth >= 0.0;
-  for (int i = 0; i < b.count; ++i) b.polar[i] = b.share[i] = 1.0;
+  for (int i = 0; i < b.count; ++i) b.polar[i] = b.share[i] = b.front[i] = 1.0;
   if (job.bent && !p.polarized) {
     clear(b.turned, 3);
     clear(&b.bent[8], 1);
@@ -180,7 +182,7 @@ Taken find_factors(const Job& job, Block& b) {
   }
   // Where the polarization was taken last.
   if (thick || !p.polarized || !polar_at_front) find_rays(p, 0, 0, b);
-  (job.bent ? weigh<true> : weigh<false>)(p, job.plane(0), polar_at_front, b);
+  (job.bent ? weigh<true> : weigh<false>)(p, job.plane(0), b);
   return {polar_at_front, thick};
 }
 
