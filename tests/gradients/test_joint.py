@@ -234,9 +234,21 @@ def test_a_state_of_another_fit_is_refused(tmp_path: Path) -> None:
     changed = [replace(shot, data=shot.data + 1.0) for shot in wrong()]
     with pytest.raises(InputError, match="give the same data"):
         nbdask.fit_joint(changed, EACH, SHARED, state=state, resume=True)
-    state.write_text(json.dumps({"format": "else"}))
-    with pytest.raises(InputError, match="is not the state of a fit"):
-        nbdask.fit_joint(wrong(), EACH, SHARED, state=state, resume=True)
+    held = json.loads(state.read_text())
+    standing = held["standing"]
+    for damaged in (
+        {"format": "else"},
+        held | {"standing": {}},
+        *(
+            held | {"standing": standing | {name: None}}
+            for name in standing.keys() - {"amplitudes"}
+        ),
+        held | {"standing": standing | {"stage": 7}},
+        held | {"standing": standing | {"moved": standing["moved"][1:]}},
+    ):
+        state.write_text(json.dumps(damaged))
+        with pytest.raises(InputError, match="is not the state of a fit"):
+            nbdask.fit_joint(wrong(), EACH, SHARED, state=state, resume=True)
     with pytest.raises(InputError, match="does not exist"):
         nbdask.fit_joint(wrong(), EACH, SHARED, state=tmp_path / "none", resume=True)
     with pytest.raises(InputError, match="needs --state"):
