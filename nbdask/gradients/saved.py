@@ -76,11 +76,11 @@ class StateFile:
         """
         if resume and overwrite:
             raise InputError(f"--state {self.path}: --resume and --overwrite exclude each other")
+        check_target(self.path, "--state", InputError, overwrite=resume or overwrite)
         if resume and not Path(self.path).exists():
             raise InputError(
                 f"--resume: {self.path} does not exist; leave --resume out to start the fit"
             )
-        check_target(self.path, "--state", InputError, overwrite=resume or overwrite)
 
     def read(self) -> Standing:
         """Return where the fit stood.

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -260,6 +261,11 @@ def test_a_state_of_another_fit_is_refused(tmp_path: Path) -> None:
     [
         ([], {"each": "crystal.turn"}, "at least one"),
         ([(1, 2)], {"each": "crystal.turn"}, "pair of experiment and data"),
+        (None, {"each": "crystal.turn"}, "shots = None: must be at least one"),
+        (wrong(), {"each": None, "shared": None}, "at least one name"),
+        (wrong(), {"each": 5}, "parameters = 5: must be names"),
+        (wrong(), {"groups": [0, 1, 2, 3]}, "a dict of names"),
+        (wrong(), {"each": "crystal.turn", "state": 5}, "5 is not a path"),
         (wrong(), {}, "at least one name"),
         (wrong(), {"each": "crystal.turn", "shared": "crystal.turn.x"}, "named once"),
         (wrong(), {"groups": {"beam.fluence": [1]}}, "one for each of 4"),
@@ -269,9 +275,10 @@ def test_a_state_of_another_fit_is_refused(tmp_path: Path) -> None:
         ([(BARE := still(0).replace(structure=StructureFactors(default_F=9.0)), DATA[0])],
          {"each": "crystal.turn", "amplitudes": True}, "without a list"),
     ],
-    ids=["none", "pair", "names", "twice", "labels", "cells", "blur", "shape", "no list"],
+    ids=["none", "pair", "no list", "no names", "a number", "groups", "state", "names", "twice",
+         "labels", "cells", "blur", "shape", "no amplitudes"],
 )  # fmt: skip
-def test_wrong_shots_and_names_are_refused(shots: list, options: dict, said: str) -> None:
+def test_wrong_shots_and_names_are_refused(shots: Any, options: dict, said: str) -> None:
     """In one line."""
     with pytest.raises(InputError, match=said):
         nbdask.fit_joint(shots, **options)
