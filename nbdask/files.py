@@ -46,6 +46,8 @@ def check_target(
         The folder is missing, not writable or in a zarr store; or the path is a folder, a device,
         or a file that must not be replaced.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise error(f"{what} {path!r} is not a path: give that of a file, such as 'found.json'")
     if "://" in str(path):
         raise error(f"{what} {path}: files are written to local paths only; give a path")
     target = Path(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,6 +80,8 @@ def columns_of(
     FieldError
         A name that comes twice, none at all, or labels for another number of shots.
     """
+    if not isinstance(groups, Mapping):
+        raise FieldError("groups", groups, "a dict of names to a label for each shot")
     labels: dict[str, list[Hashable]] = {}
     parameters: list[Parameter] = []
     kinds: list[tuple[Names, list[Hashable]]] = [
@@ -102,7 +104,7 @@ def columns_of(
 
 
 def _is_any(names: Names) -> bool:
-    return isinstance(names, Parameter) or len(names) > 0
+    return names is not None and (not isinstance(names, Sized) or len(names) > 0)
 
 
 def check_fitted(parameters: Sequence[Parameter]) -> None:

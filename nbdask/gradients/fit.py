@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray
 
-from nbdask.errors import InputError, in_python
+from nbdask.errors import InputError, in_python, shown
 from nbdask.experiment import Experiment
 from nbdask.gradients import strengths
 from nbdask.gradients.arrow import Arrow
@@ -154,9 +154,8 @@ def fit_joint(
         shots = shots_of(shots, data)
     elif data is not None:
         raise InputError("data: given with a series alone; a shot holds its own")
-    listed = [shot if isinstance(shot, Shot) else _shot(shot) for shot in shots]
-    if not listed:
-        raise InputError("shots = []: must be at least one (experiment, data)")
+    if not isinstance(shots, Iterable) or not (listed := list(map(_shot, shots))):
+        raise InputError(f"shots = {shown(shots)}: must be at least one (experiment, data)")
     how = How(robust, bounds or {}, checked_blurs(blur), iterations, backend, tile)
     columns = columns_of(len(listed), each, shared, groups or {})
     kept = (state, resume, overwrite)
@@ -164,6 +163,8 @@ def fit_joint(
 
 
 def _shot(given: Any) -> Shot:
+    if isinstance(given, Shot):
+        return given
     try:
         experiment, data = given
     except (TypeError, ValueError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,11 +76,11 @@ class StateFile:
         """
         if resume and overwrite:
             raise InputError(f"--state {self.path}: --resume and --overwrite exclude each other")
+        check_target(self.path, "--state", InputError, overwrite=resume or overwrite)
         if resume and not Path(self.path).exists():
             raise InputError(
                 f"--resume: {self.path} does not exist; leave --resume out to start the fit"
             )
-        check_target(self.path, "--state", InputError, overwrite=resume or overwrite)
 
     def read(self) -> Standing:
         """Return where the fit stood.
@@ -104,7 +105,24 @@ class StateFile:
                 f"--resume: {self.path} is of a fit with other {', '.join(other)}: leave --resume"
                 " out, or give what it was started with"
             )
+        if not self._is_sound(standing):
+            raise InputError(f"--state {self.path}: is not the state of a fit")
         return dataclasses.replace(standing, losses=tuple(standing.losses))
+
+    def _is_sound(self, standing: Standing) -> bool:
+        """Whether what was read is one that this fit could have written."""
+        shots, blur = len(self.about["experiments"]), self.about["settings"][2]
+        try:
+            numbers = [standing.damping, *standing.losses, *(standing.amplitudes or ())]
+            for moved, values in zip(standing.moved, standing.values, strict=True):
+                numbers += [*moved, *values.values()]
+            sizes = [len(moved) for moved in standing.moved]
+            finite = all(math.isfinite(number) for number in numbers)
+            staged = standing.stage in range(len(blur) + 1) and len(standing.losses) > 0
+            staged = staged and standing.damping > 0.0
+        except (AttributeError, TypeError, ValueError):
+            return False
+        return finite and staged and sizes == [len(self.about["parameters"])] * shots
 
     def _text(self) -> str:
         return json.dumps(dict(self.about))

@@ -58,6 +58,12 @@ MORE: dict[str, Experiment] = {
         frame=LabFrame("XDS"),
         detector=Detector(pixels_fast=5, pixels_slow=5, pixel_size=1e-3, org_x=3.0, org_y=3.0),
     ),
+    "partly beyond dmin, water": replace(
+        BASE,
+        sampling=Sampling(oversample=2, dmin=2e-9),
+        background=Background(water=1e-6),
+        sources=Sources(horizontal=Spread(range=0.2, count=3)),
+    ),
     "not polarized, two steps": replace(
         BASE, beam=replace(BASE.beam, polarized=False), scan=Scan(phi0=0.1, osc=0.1, step=0.05)
     ),

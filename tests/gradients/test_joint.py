@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,9 +235,21 @@ def test_a_state_of_another_fit_is_refused(tmp_path: Path) -> None:
     changed = [replace(shot, data=shot.data + 1.0) for shot in wrong()]
     with pytest.raises(InputError, match="give the same data"):
         nbdask.fit_joint(changed, EACH, SHARED, state=state, resume=True)
-    state.write_text(json.dumps({"format": "else"}))
-    with pytest.raises(InputError, match="is not the state of a fit"):
-        nbdask.fit_joint(wrong(), EACH, SHARED, state=state, resume=True)
+    held = json.loads(state.read_text())
+    standing = held["standing"]
+    for damaged in (
+        {"format": "else"},
+        held | {"standing": {}},
+        *(
+            held | {"standing": standing | {name: None}}
+            for name in standing.keys() - {"amplitudes"}
+        ),
+        held | {"standing": standing | {"stage": 7}},
+        held | {"standing": standing | {"moved": standing["moved"][1:]}},
+    ):
+        state.write_text(json.dumps(damaged))
+        with pytest.raises(InputError, match="is not the state of a fit"):
+            nbdask.fit_joint(wrong(), EACH, SHARED, state=state, resume=True)
     with pytest.raises(InputError, match="does not exist"):
         nbdask.fit_joint(wrong(), EACH, SHARED, state=tmp_path / "none", resume=True)
     with pytest.raises(InputError, match="needs --state"):
@@ -248,6 +261,11 @@ def test_a_state_of_another_fit_is_refused(tmp_path: Path) -> None:
     [
         ([], {"each": "crystal.turn"}, "at least one"),
         ([(1, 2)], {"each": "crystal.turn"}, "pair of experiment and data"),
+        (None, {"each": "crystal.turn"}, "shots = None: must be at least one"),
+        (wrong(), {"each": None, "shared": None}, "at least one name"),
+        (wrong(), {"each": 5}, "parameters = 5: must be names"),
+        (wrong(), {"groups": [0, 1, 2, 3]}, "a dict of names"),
+        (wrong(), {"each": "crystal.turn", "state": 5}, "5 is not a path"),
         (wrong(), {}, "at least one name"),
         (wrong(), {"each": "crystal.turn", "shared": "crystal.turn.x"}, "named once"),
         (wrong(), {"groups": {"beam.fluence": [1]}}, "one for each of 4"),
@@ -257,9 +275,10 @@ def test_a_state_of_another_fit_is_refused(tmp_path: Path) -> None:
         ([(BARE := still(0).replace(structure=StructureFactors(default_F=9.0)), DATA[0])],
          {"each": "crystal.turn", "amplitudes": True}, "without a list"),
     ],
-    ids=["none", "pair", "names", "twice", "labels", "cells", "blur", "shape", "no list"],
+    ids=["none", "pair", "no list", "no names", "a number", "groups", "state", "names", "twice",
+         "labels", "cells", "blur", "shape", "no amplitudes"],
 )  # fmt: skip
-def test_wrong_shots_and_names_are_refused(shots: list, options: dict, said: str) -> None:
+def test_wrong_shots_and_names_are_refused(shots: Any, options: dict, said: str) -> None:
     """In one line."""
     with pytest.raises(InputError, match=said):
         nbdask.fit_joint(shots, **options)

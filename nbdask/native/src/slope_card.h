@@ -291,6 +291,7 @@ struct Polarized {
 NB_INLINE Polarized polarize_spot(const Params& p, const double* __restrict__ sources,
                                   const Spot& spot) {
   const FactorSlope one = {1.0, {0.0, 0.0, 0.0}, {0.0, 0.0, 0.0}, 0.0, 0.0, 0.0};
+  const FactorSlope none = {0.0, {0.0, 0.0, 0.0}, {0.0, 0.0, 0.0}, 0.0, 0.0, 0.0};
   Polarized taken = {one, {0.0, 0.0, 0.0}, true};
   if (!p.polarized) return taken;
   const int subs = p.oversample * p.oversample;
@@ -299,10 +300,10 @@ NB_INLINE Polarized polarize_spot(const Params& p, const double* __restrict__ so
     const Mover mover = mover_of(p, outer / subs, outer % subs);
     for (int number = 0; number < p.sources; ++number) {
       const Source source = read_source(sources, number);
-      taken.factor = polarization_slope(p, source, ray);
+      const bool counts = within_dmin(p.dmin, scatter(source, ray.d));
+      taken.factor = counts ? polarization_slope(p, source, ray) : none;
       taken.at = {fast_of(mover, spot.fast), slow_of(mover, spot.slow), mover.layer};
       taken.front = outer == 0;
-      if (!within_dmin(p.dmin, scatter(source, ray.d))) taken.factor.value = 0.0;
       if (taken.factor.value != 0.0) return taken;
     }
   }

@@ -5,7 +5,8 @@
 
 namespace {
 
-// The polarization factor of a source, and where a parameter changes it (BENT) its derivatives.
+// The polarization factor of a source, and where a parameter changes it (BENT) its derivatives; all are
+// 0 beyond dmin.
 template <bool BENT>
 NB_APART void polarize(const Params& shared, const Source& light, double* __restrict factor,
                        Row* by, double* __restrict kahn, const Block& b) {
@@ -16,12 +17,13 @@ NB_APART void polarize(const Params& shared, const Source& light, double* __rest
   for (int i = 0; i < b.count; ++i) {
     const Ray ray = {{b.dx[i], b.dy[i], b.dz[i]}, b.inverse[i]};
     const FactorSlope found = polarization_slope(p, source, ray);
-    factor[i] = within_dmin(p.dmin, scatter(source, ray.d)) ? found.value : 0.0;
+    const bool counts = within_dmin(p.dmin, scatter(source, ray.d));
+    factor[i] = counts ? found.value : 0.0;
     if (BENT) {
-      x[i] = found.place.x;
-      y[i] = found.place.y;
-      z[i] = found.place.z;
-      kahn[i] = found.kahn;
+      x[i] = counts ? found.place.x : 0.0;
+      y[i] = counts ? found.place.y : 0.0;
+      z[i] = counts ? found.place.z : 0.0;
+      kahn[i] = counts ? found.kahn : 0.0;
     }
   }
 }
