@@ -24,6 +24,7 @@ from nbdask.plan.shards import Shard
 from nbdask.prepare import Settings
 from nbdask.shards import finish, simulate_shard, status
 from nbdask.store import create, lock
+from nbdask.store.address import read_root
 from nbdask.store.reader import StoreReader
 from tests.helpers import ROOT, lose_records, records_of, small_experiment
 
@@ -194,6 +195,22 @@ def test_one_that_was_beaten_to_it_takes_the_store_of_the_other(tmp_path, monkey
     other = Settings(backend="numpy", threads=1, tile=None)
     assert simulate_shard(small_experiment(), store, "1/3", other).computed == 4
     assert list(StoreReader(store).grid.tile) == [8, 8]
+
+
+def test_a_store_made_between_two_looks_is_joined(tmp_path, monkeypatch, ordinary) -> None:
+    """Neither refused nor made again."""
+    store, looks = tmp_path / "run.zarr", []
+
+    def late(place: Any) -> Any:
+        looks.append(place)
+        if len(looks) == 1:
+            run(store, "1/2")
+            return None
+        return read_root(place)
+
+    monkeypatch.setattr(fill_shard_module, "read_root", late)
+    assert run(store, "2/2").closed is not None
+    assert pixels(store) == pixels(ordinary)
 
 
 def test_a_creation_that_was_killed_is_done_again(tmp_path, monkeypatch) -> None:

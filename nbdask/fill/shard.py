@@ -60,8 +60,14 @@ def is_there(place: Place) -> bool:
     """
     attributes = read_root(place)
     if attributes is None:
-        place.check_free(overwrite=False)
-        return False
+        try:
+            place.check_free(overwrite=False)
+            return False
+        except StoreError:
+            # Another process may have made it in between.
+            attributes = read_root(place)
+            if attributes is None:
+                raise
     return attributes.get("status") != CREATING
 
 
